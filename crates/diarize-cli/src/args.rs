@@ -1,0 +1,279 @@
+//! The command line.
+
+use std::{fmt, num::NonZeroUsize, path::PathBuf};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap_complete::Shell;
+use diarize::{Device, Options};
+
+use crate::{
+    audio::Channels,
+    output::{Destinations, Format, Style},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  diarize meeting.wav                          who spoke when, as RTTM on the standard output
+  diarize --format txt meeting.mp3             the same for people to read
+  diarize --num-speakers 2 call.m4a            the number of speakers is known
+  diarize -f json -o results/ *.flac           results/NAME.json for every file
+  ffmpeg -i talk.opus -f wav - | diarize -     any format that ffmpeg reads
+
+Audio:
+  wav, flac, mp3, ogg vorbis, m4a (aac, alac), aiff, caf and mkv are read at any sample rate; channels are averaged.
+  Opus is not: convert it with ffmpeg first.
+
+Exit status:
+  0  every file was done
+  1  a file failed, or the model or device cannot be used; the other files were done
+  2  the command line is wrong; nothing was done";
+
+/// Who spoke when: finds the speakers of a recording and their turns.
+///
+/// The answer is that of pyannote.audio's speaker diarization.
+#[derive(Debug, Parser)]
+#[command(name = "diarize", version, after_long_help = EXAMPLES, max_term_width = 110)]
+pub struct Args {
+    /// Audio files; `-` is the standard input
+    ///
+    /// A file is named in RTTM by its name without directory and extension, white space replaced by `_`; the standard
+    /// input is named `stdin`.
+    #[arg(required_unless_present = "completions")]
+    audio: Vec<PathBuf>,
+
+    /// Exact number of speakers, where it is known
+    #[arg(long, value_name = "N", help_heading = "Speakers", conflicts_with_all = ["min_speakers", "max_speakers"])]
+    num_speakers: Option<NonZeroUsize>,
+    /// At least this many speakers
+    #[arg(long, value_name = "N", help_heading = "Speakers")]
+    min_speakers: Option<NonZeroUsize>,
+    /// At most this many speakers
+    #[arg(long, value_name = "N", help_heading = "Speakers")]
+    max_speakers: Option<NonZeroUsize>,
+
+    /// Format of the result
+    #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
+    format: Format,
+    /// File, or directory for several inputs [default: the standard output]
+    ///
+    /// One input goes to this file. Several inputs, or a path that is a directory or ends in `/`, give DIR/NAME.FORMAT
+    /// each. Files appear when they are whole.
+    ///
+    /// On the standard output several results follow each other: in rttm as they are, in json one object a line, in txt
+    /// with a heading each.
+    #[arg(short, long, value_name = "PATH", help_heading = "Output")]
+    output: Option<PathBuf>,
+    /// Write the mean embedding of each speaker (with --format json)
+    #[arg(long, help_heading = "Output")]
+    embeddings: bool,
+    /// Neither progress bar nor warnings
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
+    quiet: bool,
+    /// Tell what is done and how long it takes
+    #[arg(short, long, help_heading = "Output")]
+    verbose: bool,
+
+    /// Use this channel, counted from 0, instead of the mean of all
+    #[arg(long, value_name = "N", help_heading = "Audio")]
+    channel: Option<usize>,
+
+    /// Directory of a converted model [default: the model in the box]
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    model: Option<PathBuf>,
+    /// Where the networks run: auto, cpu, metal, cuda or cuda:N
+    #[arg(long, default_value = "auto", help_heading = "Model")]
+    device: Device,
+    /// Processor threads; the result does not depend on them [default: all]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    threads: Option<NonZeroUsize>,
+
+    /// Print the completions of a shell, to be sourced or put where the shell looks for them
+    #[arg(long, value_name = "SHELL", exclusive = true)]
+    completions: Option<Shell>,
+
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Hyper-parameters given in place of the model's own.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Hyper-parameters [default: the model's own]")]
+pub struct Overrides {
+    /// Speakers whose voices are closer than this are one
+    #[arg(long, value_name = "DISTANCE", value_parser = not_negative)]
+    threshold: Option<f64>,
+    /// Smaller groups of voice samples are given to the nearest larger one
+    #[arg(long, value_name = "N")]
+    min_cluster_size: Option<NonZeroUsize>,
+    /// Drop turns shorter than this
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    min_duration_on: Option<f64>,
+    /// Fill pauses of one speaker shorter than this
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    min_duration_off: Option<f64>,
+    /// Hop between the chunks that the networks see
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    step: Option<f64>,
+}
+
+impl Overrides {
+    /// Puts what was given into the options; `chunk_seconds` is the length of the model's chunks.
+    pub fn apply(&self, options: &mut Options, chunk_seconds: f64) {
+        let parameters = &mut options.parameters;
+        let clustering = &mut parameters.clustering;
+        clustering.threshold = self.threshold.unwrap_or(clustering.threshold);
+        clustering.min_cluster_size = self
+            .min_cluster_size
+            .map_or(clustering.min_cluster_size, NonZeroUsize::get);
+        parameters.min_duration_on = self.min_duration_on.unwrap_or(parameters.min_duration_on);
+        parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);
+        parameters.segmentation_step = self
+            .step
+            .map_or(parameters.segmentation_step, |step| step / chunk_seconds);
+    }
+}
+
+/// What the command line asks for.
+pub enum Mode {
+    /// Print shell completions.
+    Completions(Shell),
+    /// Diarize files.
+    Diarize(Box<Job>),
+}
+
+/// Files to diarize, checked as far as that goes without reading them.
+#[derive(Debug)]
+pub struct Job {
+    /// The inputs, in the order given.
+    pub inputs: Vec<Input>,
+    /// Where the result of each goes.
+    pub destinations: Destinations,
+    /// How results are written.
+    pub style: Style,
+    /// Which channels are used.
+    pub channels: Channels,
+    /// Directory of the model, or `None` for the one in the box.
+    pub model: Option<PathBuf>,
+    /// Where the networks run.
+    pub device: Device,
+    /// Exact number of speakers.
+    pub num_speakers: Option<usize>,
+    /// At least this many.
+    pub min_speakers: Option<usize>,
+    /// At most this many.
+    pub max_speakers: Option<usize>,
+    /// Processor threads.
+    pub threads: Option<usize>,
+    /// Hyper-parameters.
+    pub overrides: Overrides,
+    /// Only errors are told.
+    pub quiet: bool,
+    /// Everything is told.
+    pub verbose: bool,
+}
+
+/// One input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A file.
+    File(PathBuf),
+    /// The standard input.
+    Stdin,
+}
+
+impl Input {
+    /// What the recording is called: the file's name without extension, or `stdin`. Bytes that are not UTF-8 are replaced.
+    pub fn stem(&self) -> String {
+        match self {
+            Input::File(path) => path
+                .file_stem()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
+            Input::Stdin => "stdin".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::File(path) => path.display().fmt(f),
+            Input::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+impl Args {
+    /// Checks what arguments say together. Errors are usage errors.
+    pub fn into_mode(self) -> Result<Mode, clap::Error> {
+        if let Some(shell) = self.completions {
+            return Ok(Mode::Completions(shell));
+        }
+        if self.embeddings && self.format != Format::Json {
+            return Err(conflict("--embeddings needs --format json"));
+        }
+        if let (Some(min), Some(max)) = (self.min_speakers, self.max_speakers)
+            && min > max
+        {
+            return Err(conflict(format!(
+                "--min-speakers {min} is more than --max-speakers {max}"
+            )));
+        }
+        let inputs: Vec<Input> = self.audio.into_iter().map(input).collect();
+        if inputs
+            .iter()
+            .filter(|input| **input == Input::Stdin)
+            .count()
+            > 1
+        {
+            return Err(conflict("the standard input (`-`) can be read only once"));
+        }
+        let destinations =
+            Destinations::plan(&inputs, self.output.as_deref(), self.format).map_err(conflict)?;
+        Ok(Mode::Diarize(Box::new(Job {
+            style: Style {
+                format: self.format,
+                embeddings: self.embeddings,
+            },
+            inputs,
+            destinations,
+            channels: self.channel.map_or(Channels::Mean, Channels::Only),
+            model: self.model,
+            device: self.device,
+            num_speakers: self.num_speakers.map(NonZeroUsize::get),
+            min_speakers: self.min_speakers.map(NonZeroUsize::get),
+            max_speakers: self.max_speakers.map(NonZeroUsize::get),
+            threads: self.threads.map(NonZeroUsize::get),
+            overrides: self.overrides,
+            quiet: self.quiet,
+            verbose: self.verbose,
+        })))
+    }
+}
+
+fn input(path: PathBuf) -> Input {
+    if path.as_os_str() == "-" {
+        Input::Stdin
+    } else {
+        Input::File(path)
+    }
+}
+
+fn conflict(message: impl fmt::Display) -> clap::Error {
+    Args::command().error(ErrorKind::ArgumentConflict, message)
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    finite(text, |number| number >= 0.0).ok_or_else(|| "must be a number, 0 or more".to_owned())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    finite(text, |number| number > 0.0).ok_or_else(|| "must be a number above 0".to_owned())
+}
+
+fn finite(text: &str, accept: impl Fn(f64) -> bool) -> Option<f64> {
+    text.parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && accept(*number))
+}

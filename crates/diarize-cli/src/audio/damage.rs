@@ -1,0 +1,100 @@
+//! What was wrong with a file while it was decoded.
+
+use std::io;
+
+use symphonia::core::errors::Error as SymphoniaError;
+
+use super::{Error, Warning, track::Track};
+
+/// Headers may say a little more than there is.
+const TOLERATED_LOSS_SECONDS: f64 = 0.1;
+
+/// Notes of everything that went wrong.
+#[derive(Default)]
+pub(super) struct Damage {
+    /// Packets seen.
+    pub(super) packets: usize,
+    corrupt: usize,
+    first_reason: String,
+    gaps: usize,
+    gap_seconds: f64,
+    breaks_off: Option<SymphoniaError>,
+}
+
+impl Damage {
+    /// A packet could not be decoded.
+    pub(super) fn corrupt(&mut self, error: &SymphoniaError) {
+        if self.corrupt == 0 {
+            self.first_reason = error.to_string();
+        }
+        self.corrupt += 1;
+    }
+
+    /// Packets are missing.
+    pub(super) fn gap(&mut self, seconds: f64) {
+        self.gaps += 1;
+        self.gap_seconds += seconds;
+    }
+
+    /// No further packet can be read.
+    pub(super) fn breaks_off(&mut self, error: SymphoniaError) {
+        self.breaks_off = Some(error);
+    }
+
+    /// The error of a file whose packets are all corrupt.
+    pub(super) fn refuse_if_total(&mut self) -> Result<(), Error> {
+        if self.corrupt == 0 || self.corrupt < self.packets {
+            return Ok(());
+        }
+        Err(Error::AllPacketsCorrupt {
+            packets: self.packets,
+            reason: std::mem::take(&mut self.first_reason),
+        })
+    }
+
+    /// The error of a file that gave nothing.
+    pub(super) fn into_error(self) -> Error {
+        self.breaks_off
+            .map_or(Error::NoSamples, |error| Error::Header(error.to_string()))
+    }
+
+    /// What to tell of a track that gave `seconds` of audio.
+    pub(super) fn into_warnings(self, track: &Track, seconds: f64) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if self.corrupt > 0 {
+            let Self {
+                corrupt, packets, ..
+            } = self;
+            warnings.push(Warning::CorruptPackets {
+                corrupt,
+                packets,
+                reason: self.first_reason,
+            });
+        }
+        if self.gaps > 0 {
+            warnings.push(Warning::Gaps {
+                count: self.gaps,
+                seconds: self.gap_seconds,
+            });
+        }
+        match self.breaks_off {
+            Some(SymphoniaError::IoError(error)) if is_end(&error) && track.has_open_end() => {}
+            Some(error) => warnings.push(Warning::CutShort {
+                reason: error.to_string(),
+                seconds,
+            }),
+            None => {}
+        }
+        if let Some(declared) = track.declared()
+            && warnings.is_empty()
+            && declared > seconds + TOLERATED_LOSS_SECONDS
+        {
+            warnings.push(Warning::Lost { declared, seconds });
+        }
+        warnings
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+}

@@ -1,0 +1,123 @@
+//! The audio track of a file: its decoder and its clock.
+
+use symphonia::core::{
+    audio::GenericAudioBufferRef,
+    codecs::{
+        CodecParameters,
+        audio::{
+            AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
+            well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS},
+        },
+    },
+    errors::Result as SymphoniaResult,
+    formats::{FormatReader, TrackType, well_known::FORMAT_ID_WAVE},
+    packet::Packet,
+    units::TimeBase,
+};
+
+use super::Error;
+
+/// No codec has longer packets; a broken header may claim any length.
+const LONGEST_PACKET_SECONDS: f64 = 1.0;
+
+/// Gaps of these seconds are filled. Shorter ones are rounded timestamps, longer ones are nonsense.
+const GAP_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
+
+/// The track that is decoded.
+pub(super) struct Track {
+    id: u32,
+    rate: Option<u32>,
+    declared: Option<f64>,
+    has_open_end: bool,
+    time_base: Option<TimeBase>,
+    /// What must be added to timestamps to get the position in the signal.
+    origin: Option<f64>,
+    decoder: Box<dyn AudioDecoder>,
+}
+
+impl Track {
+    /// Opens the audio track that the file marks as its main one, or else the first.
+    pub(super) fn open(format: &dyn FormatReader) -> Result<Self, Error> {
+        let track = format
+            .default_track(TrackType::Audio)
+            .ok_or(Error::NoAudioTrack)?;
+        let Some(CodecParameters::Audio(parameters)) = &track.codec_params else {
+            return Err(Error::NoAudioTrack);
+        };
+        // Without encoder delay in its header, the length of an MPEG stream is a guess from its first frames. Gapless
+        // decoding would cut off what lies behind.
+        let is_mpeg = [CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3].contains(&parameters.codec);
+        let is_length_known = track.delay.is_some() || !is_mpeg;
+        let frames = track.num_frames.filter(|_| is_length_known);
+        Ok(Self {
+            id: track.id,
+            rate: parameters.sample_rate,
+            declared: frames
+                .zip(parameters.sample_rate)
+                .map(|(frames, rate)| frames as f64 / f64::from(rate)),
+            has_open_end: format.format_info().format == FORMAT_ID_WAVE
+                && track.num_frames.is_none(),
+            time_base: track.time_base,
+            origin: None,
+            decoder: open_decoder(parameters, is_length_known)?,
+        })
+    }
+
+    /// Its number in the container.
+    pub(super) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The sample rate that the header names.
+    pub(super) fn rate(&self) -> Option<u32> {
+        self.rate
+    }
+
+    /// How many seconds of audio the header says there are.
+    pub(super) fn declared(&self) -> Option<f64> {
+        self.declared
+    }
+
+    /// Whether it ends with the file, wherever that is: a WAV that was written to a pipe.
+    pub(super) fn has_open_end(&self) -> bool {
+        self.has_open_end
+    }
+
+    /// Decodes a packet.
+    pub(super) fn decode(&mut self, packet: &Packet) -> SymphoniaResult<GenericAudioBufferRef<'_>> {
+        self.decoder.decode(packet)
+    }
+
+    /// How long a packet lasts, as far as the container says so.
+    pub(super) fn seconds(&self, packet: &Packet) -> f64 {
+        let time = self
+            .time_base
+            .and_then(|base| base.calc_duration(packet.dur));
+        time.map_or(0.0, |time| time.as_secs_f64())
+            .clamp(0.0, LONGEST_PACKET_SECONDS)
+    }
+
+    /// How much is missing between `position`, the end of what came before, and a packet; 0 where it follows.
+    pub(super) fn gap_before(&mut self, packet: &Packet, position: f64) -> f64 {
+        let Some(time) = self.time_base.and_then(|base| base.calc_time(packet.pts)) else {
+            return 0.0;
+        };
+        let time = time.as_secs_f64();
+        // Encoder delay lies before time 0 and is cut off; a file cut from a longer one begins at any time.
+        let origin = *self.origin.get_or_insert(position - time.max(0.0));
+        let gap = origin + time - position;
+        if GAP_SECONDS.contains(&gap) { gap } else { 0.0 }
+    }
+}
+
+fn open_decoder(
+    parameters: &AudioCodecParameters,
+    gapless: bool,
+) -> Result<Box<dyn AudioDecoder>, Error> {
+    if parameters.codec == CODEC_ID_OPUS {
+        return Err(Error::Opus);
+    }
+    symphonia::default::get_codecs()
+        .make_audio_decoder(parameters, &AudioDecoderOptions::default().gapless(gapless))
+        .map_err(|error| Error::Codec(error.to_string()))
+}

@@ -1,0 +1,9 @@
+//! The parts of the `diarize` command: its arguments, audio decoding, output formats and the loop over files.
+//!
+//! Programs that want speaker diarization use the crate `diarize`; this one only dresses it for the command line.
+
+pub mod args;
+pub mod audio;
+pub mod output;
+pub mod progress;
+pub mod run;

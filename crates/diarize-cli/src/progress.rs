@@ -1,0 +1,110 @@
+//! What is told on the standard error: a progress bar on a terminal, and log lines that do not tear it.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// The standard error of the program.
+pub struct Console {
+    bars: MultiProgress,
+}
+
+impl Console {
+    /// A console with a bar, unless `quiet` or no terminal.
+    pub fn new(quiet: bool) -> Self {
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        Self {
+            bars: MultiProgress::with_draw_target(target),
+        }
+    }
+
+    /// Sends the log of these crates, not of their dependencies, to this console.
+    pub fn install_log(&self, level: LevelFilter) {
+        let bars = self.bars.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .with_ansi(io::stderr().is_terminal())
+            .with_target(false)
+            .without_time()
+            .with_writer(move || LogWriter(bars.clone()));
+        let ours = Targets::new()
+            .with_targets(["diarize", "diarize_cli", "diarize_kernels"].map(|name| (name, level)));
+        // Only a second call in one process fails; the first subscriber then stays.
+        let _ = tracing_subscriber::registry()
+            .with(ours)
+            .with(lines)
+            .try_init();
+    }
+
+    /// Prints one line of an error.
+    pub fn error(&self, line: &str) {
+        self.bars.suspend(|| eprintln!("diarize: {line}"));
+    }
+
+    /// A bar for one file.
+    pub fn file(&self, name: &str) -> FileProgress {
+        let bar = self
+            .bars
+            .add(ProgressBar::no_length())
+            .with_prefix(name.to_owned())
+            .with_style(style("{spinner} {prefix}: {msg}"));
+        bar.set_message("reading audio");
+        bar.enable_steady_tick(Duration::from_millis(200));
+        FileProgress { bar, stage: None }
+    }
+}
+
+/// The bar of one file. It disappears when dropped.
+pub struct FileProgress {
+    bar: ProgressBar,
+    stage: Option<String>,
+}
+
+impl FileProgress {
+    /// Shows how far a stage is.
+    pub fn show(&mut self, progress: diarize::Progress) {
+        let stage = progress.stage.to_string();
+        if self.stage.as_ref() != Some(&stage) {
+            self.bar
+                .set_style(style("{prefix}: {msg} [{wide_bar}] {pos}/{len} {eta}"));
+            self.bar.set_message(stage.clone());
+            self.bar.reset_eta();
+            self.stage = Some(stage);
+        }
+        self.bar.set_length(progress.total as u64);
+        self.bar.set_position(progress.done as u64);
+    }
+}
+
+impl Drop for FileProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("the templates of this file are valid")
+        .progress_chars("=> ")
+}
+
+/// Takes the bar away while a log line is written.
+struct LogWriter(MultiProgress);
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,45 @@
+//! Distances between all pairs of vectors.
+//!
+//! Rows are vectors of f32 or f64; all arithmetic is f64, and every sum runs over the dimensions in
+//! their order, one after the other. That order is part of the result: SciPy sums the same way, and
+//! the merge order of a dendrogram hangs on the last bit of its distances. So neither `(a-b)² =
+//! a² - 2ab + b²` nor a sum split over lanes is allowed; the fast path computes many pairs at once
+//! instead, and gives the bits of the plain one whatever the number of threads.
+//!
+//! Source: `scipy.spatial.distance`.
+
+mod cpu;
+pub mod reference;
+
+use ndarray::{Array2, ArrayView2};
+
+/// What rows can hold.
+pub trait Real: Copy + Into<f64> + Send + Sync {}
+
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// Euclidean distance `sqrt(Σ (a - b)²)` of every pair of the `n` rows of `(n, dimension)`.
+///
+/// Gives `n (n - 1) / 2` values in the order of SciPy's `pdist`: (0,1), (0,2), …, (0,n-1), (1,2), ….
+pub fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
+    cpu::euclidean_condensed(rows)
+}
+
+/// Cosine distance `1 - a·b / (|a| |b|)` of every row of `a` `(n, dimension)` to every row of `b`
+/// `(m, dimension)`: `(n, m)` values from 0 to 2, as SciPy's `cdist(a, b, "cosine")`.
+///
+/// The quotient is kept within ±1. A vector of zeros has no direction: its distances are NaN.
+///
+/// # Panics
+/// If the dimensions differ.
+pub fn cosine<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<f64> {
+    assert_eq!(a.ncols(), b.ncols(), "vectors of different dimension");
+    cpu::cosine(a, b)
+}
+
+/// The distance that belongs to a dot product and two norms.
+#[inline(always)]
+fn cosine_distance(dot: f64, norm_a: f64, norm_b: f64) -> f64 {
+    1.0 - (dot / (norm_a * norm_b)).clamp(-1.0, 1.0)
+}

@@ -1,0 +1,52 @@
+//! Opening a device of the tensor library, with a sentence instead of a panic where it is not there.
+
+use candle_core::Device;
+
+/// Which device to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU by its number.
+    Cuda(usize),
+    /// An Apple GPU by its number.
+    Metal(usize),
+}
+
+/// Opens a device.
+///
+/// # Errors
+/// A sentence saying why the device cannot be used and what to do: this build lacks its feature, or
+/// the machine lacks the hardware or its driver.
+pub fn open(kind: Kind) -> Result<Device, String> {
+    match kind {
+        Kind::Cpu => Ok(Device::Cpu),
+        Kind::Cuda(ordinal) => open_cuda(ordinal),
+        Kind::Metal(ordinal) => open_metal(ordinal),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(ordinal: usize) -> Result<Device, String> {
+    Device::new_cuda(ordinal).map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(_ordinal: usize) -> Result<Device, String> {
+    Err("this build has no CUDA support; build it with `--features cuda`, or use the device cpu".into())
+}
+
+#[cfg(feature = "metal")]
+fn open_metal(ordinal: usize) -> Result<Device, String> {
+    // `Device::new_metal` panics where there is no such GPU, so it is looked for first.
+    let found = candle_core::metal_backend::device::MetalDevice::count();
+    if ordinal >= found {
+        return Err(format!("this machine has {found} Metal GPUs"));
+    }
+    Device::new_metal(ordinal).map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "metal"))]
+fn open_metal(_ordinal: usize) -> Result<Device, String> {
+    Err("this build has no Metal support; build it with `--features metal`, or use the device cpu".into())
+}

@@ -1,0 +1,89 @@
+//! A binary heap of numbers whose keys stay known, so that a number can be changed in place.
+//!
+//! Which of several equal numbers comes first depends on every comparison and swap made before, so
+//! these are those of `Heap` in SciPy's `_structures.pxi`.
+
+/// Numbers with keys `0..n`, the smallest on top.
+pub(super) struct Heap {
+    values: Vec<f64>,
+    /// Key of the number at each position.
+    keys: Vec<usize>,
+    /// Position of the number of each key.
+    positions: Vec<usize>,
+}
+
+impl Heap {
+    /// The key of each number is its position in `values`.
+    pub(super) fn new(values: Vec<f64>) -> Self {
+        let keys: Vec<usize> = (0..values.len()).collect();
+        let mut heap = Self { values, positions: keys.clone(), keys };
+        for position in (0..heap.values.len() / 2).rev() {
+            heap.sift_down(position);
+        }
+        heap
+    }
+
+    /// Key and value of the smallest number.
+    pub(super) fn min(&self) -> (usize, f64) {
+        (self.keys[0], self.values[0])
+    }
+
+    /// The number of a key that was not removed.
+    pub(super) fn value(&self, key: usize) -> f64 {
+        self.values[self.positions[key]]
+    }
+
+    /// Removes the smallest number.
+    pub(super) fn remove_min(&mut self) {
+        self.swap(0, self.values.len() - 1);
+        self.values.pop();
+        self.keys.pop();
+        self.sift_down(0);
+    }
+
+    /// Changes the number of a key that was not removed.
+    pub(super) fn change(&mut self, key: usize, value: f64) {
+        let position = self.positions[key];
+        let before = std::mem::replace(&mut self.values[position], value);
+        if value < before {
+            self.sift_up(position);
+        } else {
+            self.sift_down(position);
+        }
+    }
+
+    fn sift_up(&mut self, mut position: usize) {
+        while position > 0 {
+            let parent = (position - 1) / 2;
+            if self.values[parent] <= self.values[position] {
+                break;
+            }
+            self.swap(position, parent);
+            position = parent;
+        }
+    }
+
+    fn sift_down(&mut self, mut position: usize) {
+        loop {
+            let mut child = 2 * position + 1;
+            if child >= self.values.len() {
+                break;
+            }
+            if child + 1 < self.values.len() && self.values[child + 1] < self.values[child] {
+                child += 1;
+            }
+            if self.values[position] <= self.values[child] {
+                break;
+            }
+            self.swap(position, child);
+            position = child;
+        }
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        self.values.swap(a, b);
+        self.keys.swap(a, b);
+        self.positions[self.keys[a]] = a;
+        self.positions[self.keys[b]] = b;
+    }
+}

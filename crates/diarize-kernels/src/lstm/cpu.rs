@@ -1,0 +1,168 @@
+//! The layer in vectors of the processor's own width, a few sequences at once so that each weight
+//! fetched from the cache serves them all, and groups of sequences in parallel.
+//!
+//! A sequence's result depends neither on its neighbours in the batch nor on the number of threads.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::Dims;
+
+/// Sequences that advance together.
+const ROWS: usize = 4;
+/// Vectors of gates that one pass over the state accumulates; with `ROWS`, what 16 registers hold.
+const VECTORS: usize = 2;
+
+/// The output `(batch, steps, directions * hidden)`; arguments are laid out as in [`super::lstm`].
+pub(super) fn lstm(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f32> {
+    let Dims { batch, steps, directions, hidden } = dims;
+    let mut output = vec![0f32; batch * steps * directions * hidden];
+    if output.is_empty() {
+        return output;
+    }
+    let arch = Arch::new();
+    let packed: Vec<Packed> =
+        recurrent.chunks_exact(4 * hidden * hidden).map(|weights| arch.dispatch(Pack { weights, hidden })).collect();
+    let row = steps * directions * hidden;
+    output.par_chunks_mut(ROWS * row).zip(input.par_chunks(4 * ROWS * row)).for_each(|(output, input)| {
+        for (direction, weights) in packed.iter().enumerate() {
+            let dims = Dims { batch: output.len() / row, ..dims };
+            arch.dispatch(Sequences { dims, direction, weights, input, output });
+        }
+    });
+    output
+}
+
+/// `W_hh` in the order in which [`Sequences::project`] reads it: tiles of gates, and within a tile
+/// the gates of one state value side by side; gates padded with zeros to whole tiles.
+struct Packed {
+    weights: Vec<f32>,
+    tile: usize,
+}
+
+struct Pack<'a> {
+    weights: &'a [f32],
+    hidden: usize,
+}
+
+impl WithSimd for Pack<'_> {
+    type Output = Packed;
+
+    fn with_simd<S: Simd>(self, _: S) -> Packed {
+        let tile = VECTORS * S::F32_LANES;
+        let gates = 4 * self.hidden;
+        let mut weights = Vec::with_capacity(gates.next_multiple_of(tile) * self.hidden);
+        for first in (0..gates).step_by(tile) {
+            for state in 0..self.hidden {
+                weights.extend((first..first + tile).map(|gate| {
+                    if gate < gates { self.weights[gate * self.hidden + state] } else { 0.0 }
+                }));
+            }
+        }
+        Packed { weights, tile }
+    }
+}
+
+/// One direction of up to [`ROWS`] sequences, over all steps.
+struct Sequences<'a> {
+    dims: Dims,
+    direction: usize,
+    weights: &'a Packed,
+    input: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl WithSimd for Sequences<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Dims { batch, steps, directions, hidden } = self.dims;
+        let mut gates = vec![0f32; ROWS * (4 * hidden).next_multiple_of(self.weights.tile)];
+        let width = gates.len() / ROWS;
+        let (mut h, mut c) = (vec![0f32; ROWS * hidden], vec![0f32; ROWS * hidden]);
+        for step in 0..steps {
+            let t = if self.direction == 0 { step } else { steps - 1 - step };
+            let at = |row: usize| (row * steps + t) * directions + self.direction;
+            for row in 0..batch {
+                gates[row * width..][..4 * hidden].copy_from_slice(&self.input[at(row) * 4 * hidden..][..4 * hidden]);
+            }
+            project(simd, self.weights, &h, &mut gates, hidden);
+            for row in 0..batch {
+                let gates = &gates[row * width..][..4 * hidden];
+                let h = &mut h[row * hidden..][..hidden];
+                activate(gates, h, &mut c[row * hidden..][..hidden]);
+                self.output[at(row) * hidden..][..hidden].copy_from_slice(h);
+            }
+        }
+    }
+}
+
+/// `gates[row] += W_hh h[row]` for every row.
+#[inline(always)]
+fn project<S: Simd>(simd: S, packed: &Packed, h: &[f32], gates: &mut [f32], hidden: usize) {
+    let width = gates.len() / ROWS;
+    let h: [&[f32]; ROWS] = std::array::from_fn(|row| &h[row * hidden..][..hidden]);
+    for (tile, weights) in packed.weights.chunks_exact(packed.tile * hidden).enumerate() {
+        let first = tile * packed.tile;
+        let (weights, _) = S::as_simd_f32s(weights);
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        for (state, weights) in weights.chunks_exact(VECTORS).enumerate() {
+            for row in 0..ROWS {
+                let h = simd.splat_f32s(h[row][state]);
+                for vector in 0..VECTORS {
+                    sums[row][vector] = simd.mul_add_e_f32s(h, weights[vector], sums[row][vector]);
+                }
+            }
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            let (gates, _) = S::as_mut_simd_f32s(&mut gates[row * width + first..][..packed.tile]);
+            for (gate, &sum) in gates.iter_mut().zip(sums) {
+                *gate = simd.add_f32s(*gate, sum);
+            }
+        }
+    }
+}
+
+/// The gates of one sequence become its next state.
+#[inline(always)]
+fn activate(gates: &[f32], h: &mut [f32], c: &mut [f32]) {
+    let hidden = h.len();
+    let (i, rest) = gates.split_at(hidden);
+    let (f, rest) = rest.split_at(hidden);
+    let (g, o) = rest.split_at(hidden);
+    for unit in 0..hidden {
+        c[unit] = sigmoid(f[unit]) * c[unit] + sigmoid(i[unit]) * tanh(g[unit]);
+        h[unit] = sigmoid(o[unit]) * tanh(c[unit]);
+    }
+}
+
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
+/// `e^x` to 2 units in the last place, without branches so that it becomes vector code.
+/// Coefficients: `expf` of the Cephes library, Stephen Moshier, 1989.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    /// Adding it leaves the nearest integer in the low bits of the mantissa.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
+    let mut p = 1.987_569_1e-4;
+    for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
+        p = p * r + coefficient;
+    }
+    let two_to_n = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
+    (p * r * r + r + 1.0) * two_to_n
+}

@@ -1,0 +1,98 @@
+//! Mel filterbank and logarithm: `ln(max(sum_k power[k] weight[m, k], floor))`.
+//!
+//! The triangles are kaldi's: equally spaced on the scale `1127 ln(1 + f / 700)` and evaluated
+//! there, not in hertz, at the centre of each Fourier bin.
+//!
+//! Source: `torchaudio.compliance.kaldi.get_mel_banks` and `fbank`.
+
+mod cpu;
+pub mod reference;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+/// A triangular filterbank followed by the logarithm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogMel {
+    filters: Vec<Filter>,
+    bins: usize,
+    floor: f32,
+}
+
+/// The non-zero part of one triangle.
+#[derive(Clone, Debug, PartialEq)]
+struct Filter {
+    first_bin: usize,
+    weights: Vec<f32>,
+}
+
+/// Range and resolution of a filterbank. Frequencies are in hertz.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MelScale {
+    /// Number of triangles.
+    pub filters: usize,
+    /// Where the first triangle starts.
+    pub low: f64,
+    /// Where the last triangle ends.
+    pub high: f64,
+    /// Samples per second of the waveform.
+    pub sample_rate: f64,
+    /// Points of the Fourier transform.
+    pub fft_length: usize,
+}
+
+impl MelScale {
+    /// 80 triangles from 20 Hz to 8 kHz over a 512-point transform: the features of `WeSpeaker`.
+    pub fn kaldi_16khz() -> Self {
+        Self { filters: 80, low: 20.0, high: 8000.0, sample_rate: 16000.0, fft_length: 512 }
+    }
+
+    /// Weight of Fourier bin `bin` in triangle `filter`. The Nyquist bin has none.
+    pub fn weight(&self, filter: usize, bin: usize) -> f64 {
+        if bin >= self.fft_length / 2 {
+            return 0.0;
+        }
+        let mel = |hertz: f64| 1127.0 * (1.0 + hertz / 700.0).ln();
+        let spacing = (mel(self.high) - mel(self.low)) / (self.filters + 1) as f64;
+        let left = mel(self.low) + filter as f64 * spacing;
+        let at = mel(self.sample_rate / self.fft_length as f64 * bin as f64);
+        ((at - left) / spacing).min((left + 2.0 * spacing - at) / spacing).max(0.0)
+    }
+}
+
+impl LogMel {
+    /// Energies below `floor` count as `floor`, so that digital silence has a logarithm.
+    pub fn new(scale: &MelScale, floor: f32) -> Self {
+        let bins = scale.fft_length / 2 + 1;
+        let filters = (0..scale.filters)
+            .map(|filter| {
+                let weights: Vec<f32> = (0..bins).map(|bin| scale.weight(filter, bin) as f32).collect();
+                let first_bin = weights.iter().position(|&w| w > 0.0).unwrap_or(0);
+                let end = weights.iter().rposition(|&w| w > 0.0).map_or(first_bin, |last| last + 1);
+                Filter { first_bin, weights: weights[first_bin..end].to_vec() }
+            })
+            .collect();
+        Self { filters, bins, floor }
+    }
+
+    /// Power `(batch, frames, bins)` f32 to log energies `(batch, frames, filters)` f32.
+    pub fn log_energies(&self, power: &Tensor) -> Result<Tensor> {
+        power.contiguous()?.apply_op1_no_bwd(self)
+    }
+}
+
+impl CustomOp1 for LogMel {
+    fn name(&self) -> &'static str {
+        "mel"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, frames, bins) = layout.shape().dims3()?;
+        let power = crate::contiguous_f32(storage, layout, "mel")?;
+        if bins != self.bins {
+            bail!("mel: {bins} Fourier bins where the filterbank has {}", self.bins);
+        }
+        let mut energies = vec![0f32; batch * frames * self.filters.len()];
+        cpu::log_energies(self, power, &mut energies);
+        Ok((CpuStorage::F32(energies), (batch, frames, self.filters.len()).into()))
+    }
+}

@@ -1,0 +1,36 @@
+//! The transform by a real FFT, frames in parallel.
+
+use rayon::prelude::*;
+use realfft::RealFftPlanner;
+
+use super::Stft;
+
+/// Fills `power` `(batch, frames, bins)` from `waveforms` `(batch, samples)`.
+pub(super) fn power_spectrum(stft: &Stft, waveforms: &[f32], samples: usize, power: &mut [f32]) {
+    let fft = RealFftPlanner::<f32>::new().plan_fft_forward(stft.fft_length);
+    let (frames, bins) = (stft.frames(samples), stft.bins());
+    power.par_chunks_mut(bins).enumerate().for_each_init(
+        || (fft.make_input_vec(), fft.make_output_vec(), fft.make_scratch_vec()),
+        |(frame, spectrum, scratch), (index, power)| {
+            let (row, t) = (index / frames, index % frames);
+            window(stft, &waveforms[row * samples + t * stft.hop..][..stft.frame_length], frame);
+            fft.process_with_scratch(frame, spectrum, scratch).expect("buffers made by this plan");
+            for (power, bin) in power.iter_mut().zip(spectrum.iter()) {
+                *power = bin.norm_sqr();
+            }
+        },
+    );
+}
+
+/// One frame without its mean, pre-emphasised, windowed and padded with zeros.
+fn window(stft: &Stft, samples: &[f32], frame: &mut [f32]) {
+    let mean = (samples.iter().map(|&x| f64::from(x)).sum::<f64>() / samples.len() as f64) as f32;
+    let (head, padding) = frame.split_at_mut(samples.len());
+    let mut previous = samples[0] - mean;
+    for ((out, &sample), weight) in head.iter_mut().zip(samples).zip(&stft.window) {
+        let centred = sample - mean;
+        *out = (centred - stft.preemphasis * previous) * weight;
+        previous = centred;
+    }
+    padding.fill(0.0);
+}

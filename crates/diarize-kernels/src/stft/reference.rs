@@ -1,0 +1,32 @@
+//! The transform by its definition, in f64: slow, and plain to see right.
+
+use std::f64::consts::PI;
+
+use super::Stft;
+
+/// Power `(frames, bins)` of one waveform, row-major.
+pub fn power_spectrum(stft: &Stft, waveform: &[f32]) -> Vec<f64> {
+    let mut power = Vec::with_capacity(stft.frames(waveform.len()) * stft.bins());
+    for t in 0..stft.frames(waveform.len()) {
+        let frame: Vec<f64> =
+            waveform[t * stft.hop..][..stft.frame_length].iter().map(|&x| f64::from(x)).collect();
+        let mean = frame.iter().sum::<f64>() / frame.len() as f64;
+        let centred: Vec<f64> = frame.iter().map(|x| x - mean).collect();
+        let windowed: Vec<f64> = (0..frame.len())
+            .map(|n| {
+                let previous = centred[n.saturating_sub(1)];
+                (centred[n] - f64::from(stft.preemphasis) * previous) * f64::from(stft.window[n])
+            })
+            .collect();
+        for k in 0..stft.bins() {
+            let (mut re, mut im) = (0.0, 0.0);
+            for (n, x) in windowed.iter().enumerate() {
+                let angle = -2.0 * PI * ((k * n) % stft.fft_length) as f64 / stft.fft_length as f64;
+                re += x * angle.cos();
+                im += x * angle.sin();
+            }
+            power.push(re * re + im * im);
+        }
+    }
+    power
+}

@@ -1,0 +1,52 @@
+//! Features of the embedding network: centred log-mel energies.
+//!
+//! Source: `WeSpeaker` in `pyannote/audio/models/embedding/wespeaker/__init__.py`, `compute_fbank`.
+
+use candle_core::{Result as TensorResult, Tensor};
+use diarize_kernels::{
+    mel::{LogMel, MelScale},
+    stft::Stft,
+};
+
+/// The features are computed as if samples were 16-bit integers.
+const FULL_SCALE: f64 = 32768.0;
+/// Least energy that has a logarithm of its own.
+const FLOOR: f32 = f32::EPSILON;
+
+/// Waveform to centred log-mel energies.
+#[derive(Debug)]
+pub(crate) struct Fbank {
+    stft: Stft,
+    mel: LogMel,
+}
+
+/// Number of mel bands.
+pub(crate) const BANDS: usize = 80;
+
+impl Fbank {
+    pub(crate) fn new() -> Self {
+        Self { stft: Stft::kaldi_16khz(), mel: LogMel::new(&MelScale::kaldi_16khz(), FLOOR) }
+    }
+
+    /// Number of frames of `samples` samples.
+    pub(crate) fn frames(&self, samples: usize) -> usize {
+        self.stft.frames(samples)
+    }
+
+    /// Samples of the shortest waveform that has a frame.
+    pub(crate) fn min_samples(&self) -> usize {
+        self.stft.frame_length
+    }
+
+    /// Waveforms `(batch, samples)` to log energies `(batch, frames, 80)`.
+    pub(crate) fn log_energies(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        self.mel.log_energies(&self.stft.power_spectrum(&(waveforms * FULL_SCALE)?)?)
+    }
+
+    /// Waveforms `(batch, samples)` to features `(batch, frames, 80)`: each band's mean over the
+    /// whole chunk is subtracted, whoever speaks in it.
+    pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let energies = self.log_energies(waveforms)?; // (batch, 998, 80)
+        energies.broadcast_sub(&energies.mean_keepdim(1)?)
+    }
+}

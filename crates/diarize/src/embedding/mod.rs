@@ -1,0 +1,71 @@
+//! Speaker embeddings: one vector for each local speaker of a chunk.
+
+mod fbank;
+mod masks;
+mod pooling;
+mod resnet;
+
+use candle_core::{Result as TensorResult, Tensor};
+use candle_nn::{Linear, Module};
+
+pub(crate) use self::{fbank::Fbank, masks::embedding_masks, pooling::{resize_nearest, stats_pool}, resnet::ResNet};
+use crate::{
+    Result,
+    model::{EmbeddingArchitecture, Weights},
+};
+
+/// The embedding network: waveform and masks to one vector for each mask.
+///
+/// Source: `WeSpeakerResNet34` in `pyannote/audio/models/embedding/wespeaker/__init__.py`.
+#[derive(Debug)]
+pub(crate) struct WeSpeaker {
+    pub(crate) fbank: Fbank,
+    pub(crate) resnet: ResNet,
+    projection: Linear,
+    architecture: EmbeddingArchitecture,
+}
+
+impl WeSpeaker {
+    pub(crate) fn load(weights: &Weights<'_>, architecture: &EmbeddingArchitecture) -> Result<Self> {
+        let shape = [architecture.dimension, 2 * resnet::features(architecture)];
+        let weight = weights.tensor("resnet.seg_1.weight", &shape)?;
+        let bias = weights.tensor("resnet.seg_1.bias", &shape[..1])?;
+        Ok(Self {
+            fbank: Fbank::new(),
+            resnet: ResNet::load(weights, architecture)?,
+            projection: Linear::new(weight, Some(bias)),
+            architecture: architecture.clone(),
+        })
+    }
+
+    /// Waveforms `(batch, samples)` and masks `(batch, masks, output_frames)` to embeddings
+    /// `(batch, masks, dimension)`. The residual network runs once a chunk, however many masks it has.
+    pub(crate) fn forward(&self, waveforms: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
+        let features = self.fbank.forward(waveforms)?; // (batch, 998, 80)
+        let frames = self.resnet.forward(&features)?; // (batch, 2560, 125)
+        self.project(&stats_pool(&frames, masks)?) // (batch, masks, 5120) to (batch, masks, 256)
+    }
+
+    /// Pooled statistics `(batch, masks, 5120)` to embeddings `(batch, masks, 256)`, not normalised.
+    pub(crate) fn project(&self, statistics: &Tensor) -> TensorResult<Tensor> {
+        self.projection.forward(statistics)
+    }
+
+    /// Samples of the shortest waveform that can be embedded.
+    pub(crate) fn min_samples(&self) -> usize {
+        self.fbank.min_samples()
+    }
+
+    /// Frames of the residual network's output for `samples` samples.
+    pub(crate) fn output_frames(&self, samples: usize) -> usize {
+        resnet::output_frames(&self.architecture, self.fbank.frames(samples))
+    }
+
+    /// The embedding of a mask of zeros: what is left is the projection's bias.
+    pub(crate) fn embedding_of_nothing(&self) -> TensorResult<Vec<f32>> {
+        match self.projection.bias() {
+            Some(bias) => bias.to_vec1(),
+            None => Ok(vec![0.0; self.architecture.dimension]),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Everything that can go wrong, each with what, where and what to do.
+
+use std::path::PathBuf;
+
+use crate::Device;
+
+/// The result of every fallible function of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong. Silence is not among it: it is `Ok` with no turns.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file of the model directory could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The manifest is not one, or asks for what this version does not know.
+    #[error("{}: {reason}", path.display())]
+    Manifest {
+        /// The manifest file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A weights file is truncated or not safetensors.
+    #[error("{}: not a whole safetensors file: {source}", path.display())]
+    WeightsFile {
+        /// The weights file.
+        path: PathBuf,
+        /// What the reader said.
+        source: safetensors::SafeTensorError,
+    },
+    /// One tensor of a weights file is missing or not what the architecture needs.
+    #[error("{}: tensor `{tensor}` {problem}", path.display())]
+    Tensor {
+        /// The weights file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// What is wrong with it.
+        problem: TensorProblem,
+    },
+    /// A sample of the audio is NaN or infinite.
+    #[error("sample {index} of the audio is {value}: decode the audio again or clean it first")]
+    NonFiniteSample {
+        /// Position in the samples given.
+        index: usize,
+        /// The value found there.
+        value: f32,
+    },
+    /// A network produced NaN or infinity.
+    #[error("{stage} produced a non-finite number: the weights or the device are broken")]
+    NonFiniteOutput {
+        /// The stage of the pipeline.
+        stage: &'static str,
+    },
+    /// An option has a value that makes no sense.
+    #[error("{option} is {value}, but must be {requirement}")]
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// The value given.
+        value: String,
+        /// What it must be.
+        requirement: &'static str,
+    },
+    /// The name of a recording cannot stand in an RTTM file, whose fields are separated by blanks.
+    #[error("`{uri}` cannot name a recording in RTTM: it is empty or holds white space")]
+    RttmUri {
+        /// The name given.
+        uri: String,
+    },
+    /// A line of an RTTM file is not one.
+    #[error("line {line} is not RTTM: {reason}")]
+    RttmLine {
+        /// Line number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The device is not there, or this build cannot use it.
+    #[error("cannot use device {device}: {reason}")]
+    Device {
+        /// The device asked for.
+        device: Device,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// An operation failed on the device.
+    #[error("{stage} failed: {source}")]
+    Compute {
+        /// The stage of the pipeline.
+        stage: &'static str,
+        /// What the tensor library said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What is wrong with a tensor of a weights file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TensorProblem {
+    /// It is not in the file.
+    #[error("is missing")]
+    Missing,
+    /// Its shape is not the one that the manifest's architecture needs.
+    #[error("has shape {found:?}, the architecture needs {expected:?}")]
+    Shape {
+        /// Shape the architecture needs.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// Its numbers are neither f32 nor f16.
+    #[error("has dtype {found}, only F32 and F16 are read")]
+    Dtype {
+        /// Type in the file.
+        found: String,
+    },
+    /// It holds NaN or infinity.
+    #[error("holds a non-finite value at flat index {index}")]
+    NonFinite {
+        /// Row-major position of the first one.
+        index: usize,
+    },
+}

@@ -1,0 +1,76 @@
+//! A model directory, read and checked: a manifest and the safetensors files that it names.
+
+mod manifest;
+mod weights;
+
+use std::{
+    borrow::Cow,
+    fs,
+    path::{Path, PathBuf},
+};
+
+pub use manifest::{
+    EmbeddingArchitecture, LinearArchitecture, LstmArchitecture, Manifest, SegmentationArchitecture,
+};
+pub(crate) use weights::Weights;
+
+use crate::{Error, Result};
+
+/// Name of the manifest in a model directory.
+pub const MANIFEST: &str = "manifest.toml";
+
+/// The bytes of a model: its manifest, and the two weights files under the paths that errors name.
+pub(crate) struct ModelFiles {
+    pub(crate) manifest: Manifest,
+    pub(crate) segmentation: WeightsFile,
+    pub(crate) embedding: WeightsFile,
+}
+
+pub(crate) struct WeightsFile {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Cow<'static, [u8]>,
+}
+
+impl ModelFiles {
+    /// Reads a model directory.
+    pub(crate) fn read(dir: &Path) -> Result<Self> {
+        let read = |name: &str| {
+            let path = dir.join(name);
+            match fs::read(&path) {
+                Ok(bytes) => Ok((path, bytes)),
+                Err(source) => Err(Error::ReadFile { path, source }),
+            }
+        };
+        let (path, bytes) = read(MANIFEST)?;
+        let manifest = Manifest::parse(&path, &bytes)?;
+        let weights = |name: &str| {
+            let (path, bytes) = read(name)?;
+            Ok(WeightsFile { path, bytes: bytes.into() })
+        };
+        Ok(Self {
+            segmentation: weights(&manifest.segmentation.weights)?,
+            embedding: weights(&manifest.embedding.weights)?,
+            manifest,
+        })
+    }
+
+    /// The model that this library carries.
+    #[cfg(feature = "bundled")]
+    pub(crate) fn bundled() -> Result<Self> {
+        macro_rules! file {
+            ($name:literal) => {
+                include_bytes!(concat!("../../../../weights/default/", $name)).as_slice()
+            };
+        }
+        let file = |name: &str, bytes: &'static [u8]| WeightsFile {
+            path: Path::new("the model in the box").join(name),
+            bytes: bytes.into(),
+        };
+        let manifest = file(MANIFEST, file!("manifest.toml"));
+        Ok(Self {
+            manifest: Manifest::parse(&manifest.path, &manifest.bytes)?,
+            segmentation: file("segmentation.safetensors", file!("segmentation.safetensors")),
+            embedding: file("embedding.safetensors", file!("embedding.safetensors")),
+        })
+    }
+}

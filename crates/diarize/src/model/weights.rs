@@ -1,0 +1,68 @@
+//! The tensors of one safetensors file, each checked as it is taken.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use half::f16;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use super::WeightsFile;
+use crate::{Error, Result, TensorProblem};
+
+/// The tensors of one weights file. f16 becomes f32 as it is read.
+pub(crate) struct Weights<'a> {
+    path: &'a Path,
+    tensors: SafeTensors<'a>,
+    device: &'a Device,
+}
+
+impl<'a> Weights<'a> {
+    pub(crate) fn open(file: &'a WeightsFile, device: &'a Device) -> Result<Self> {
+        let tensors = SafeTensors::deserialize(&file.bytes)
+            .map_err(|source| Error::WeightsFile { path: file.path.clone(), source })?;
+        Ok(Self { path: &file.path, tensors, device })
+    }
+
+    /// A tensor on the device.
+    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.to_device(self.values(name, shape)?, shape)
+    }
+
+    /// One value a channel, shaped to meet `(batch, channels, time)`.
+    pub(crate) fn channels(&self, name: &str, channels: usize) -> Result<Tensor> {
+        self.to_device(self.values(name, &[channels])?, &[1, channels, 1])
+    }
+
+    /// The values of a tensor, row-major.
+    pub(crate) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let view = self.tensors.tensor(name).map_err(|_| self.wrong(name, TensorProblem::Missing))?;
+        if view.shape() != shape {
+            let problem = TensorProblem::Shape { expected: shape.to_vec(), found: view.shape().to_vec() };
+            return Err(self.wrong(name, problem));
+        }
+        let values = to_f32(&view).map_err(|problem| self.wrong(name, problem))?;
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(self.wrong(name, TensorProblem::NonFinite { index })),
+            None => Ok(values),
+        }
+    }
+
+    /// Derived values as a tensor on the device.
+    pub(crate) fn to_device(&self, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
+        Tensor::from_vec(values, shape, self.device)
+            .map_err(|source| Error::Compute { stage: "loading the weights", source: source.into() })
+    }
+
+    fn wrong(&self, tensor: &str, problem: TensorProblem) -> Error {
+        Error::Tensor { path: self.path.to_owned(), tensor: tensor.to_owned(), problem }
+    }
+}
+
+fn to_f32(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, TensorProblem> {
+    let bytes = view.data();
+    match view.dtype() {
+        Dtype::F32 => Ok(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
+        Dtype::F16 => Ok(bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect()),
+        other => Err(TensorProblem::Dtype { found: format!("{other:?}") }),
+    }
+}

@@ -1,0 +1,140 @@
+//! What a caller may choose, and the hyper-parameters that come with a model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// What a caller may choose for one recording. [`crate::Diarizer::options`] gives the model's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The exact number of speakers, where it is known. Wins over the two bounds.
+    pub num_speakers: Option<usize>,
+    /// At least this many speakers.
+    pub min_speakers: Option<usize>,
+    /// At most this many speakers.
+    pub max_speakers: Option<usize>,
+    /// Processor threads; `None` for all. The result does not depend on it.
+    pub threads: Option<usize>,
+    /// Hyper-parameters of the pipeline.
+    pub parameters: Parameters,
+}
+
+impl Options {
+    /// Nothing known of the speakers, all processor threads.
+    pub fn new(parameters: Parameters) -> Self {
+        Self { num_speakers: None, min_speakers: None, max_speakers: None, threads: None, parameters }
+    }
+
+    /// The bounds on the number of speakers, as pyannote's `SpeakerDiarization.apply` reads them.
+    pub(crate) fn speaker_bounds(&self) -> Result<SpeakerBounds> {
+        for (option, value) in [
+            ("num_speakers", self.num_speakers),
+            ("min_speakers", self.min_speakers),
+            ("max_speakers", self.max_speakers),
+            ("threads", self.threads),
+        ] {
+            if value == Some(0) {
+                return Err(Error::InvalidOption { option, value: "0".into(), requirement: "at least 1" });
+            }
+        }
+        let min = self.num_speakers.or(self.min_speakers).unwrap_or(1);
+        let max = self.num_speakers.or(self.max_speakers);
+        if let Some(max) = max.filter(|&max| min > max) {
+            return Err(Error::InvalidOption {
+                option: "min_speakers",
+                value: format!("{min} with max_speakers {max}"),
+                requirement: "at most max_speakers",
+            });
+        }
+        Ok(SpeakerBounds { min, max })
+    }
+}
+
+/// Bounds on the number of speakers: `min` to `max`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpeakerBounds {
+    /// At least 1.
+    pub min: usize,
+    /// `None` for no upper bound.
+    pub max: Option<usize>,
+}
+
+/// Hyper-parameters of the pipeline, named as in pyannote's `config.yaml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parameters {
+    /// Hop between chunks, as a share of the chunk's duration (0.1: one second of ten).
+    pub segmentation_step: f64,
+    /// Chunks given to the segmentation network at once.
+    pub segmentation_batch_size: usize,
+    /// Chunks given to the embedding network at once.
+    pub embedding_batch_size: usize,
+    /// Embed a speaker from the frames where nobody else speaks, where there are enough of them.
+    pub embedding_exclude_overlap: bool,
+    /// Turns shorter than this many seconds are dropped.
+    pub min_duration_on: f64,
+    /// Pauses of one speaker shorter than this many seconds are filled.
+    pub min_duration_off: f64,
+    /// How embeddings become speakers.
+    pub clustering: Clustering,
+}
+
+impl Parameters {
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |option, value: &dyn std::fmt::Display, requirement| {
+            Err(Error::InvalidOption { option, value: value.to_string(), requirement })
+        };
+        for (option, seconds) in [("min_duration_on", self.min_duration_on), ("min_duration_off", self.min_duration_off)] {
+            if !(seconds.is_finite() && seconds >= 0.0) {
+                return wrong(option, &seconds, "a number of seconds, 0 or more");
+            }
+        }
+        for (option, size) in [
+            ("segmentation_batch_size", self.segmentation_batch_size),
+            ("embedding_batch_size", self.embedding_batch_size),
+            ("min_cluster_size", self.clustering.min_cluster_size),
+        ] {
+            if size == 0 {
+                return wrong(option, &size, "at least 1");
+            }
+        }
+        if !(self.segmentation_step > 0.0 && self.segmentation_step <= 1.0) {
+            return wrong("segmentation_step", &self.segmentation_step, "more than 0 and at most 1, a share of the chunk");
+        }
+        if !(self.clustering.threshold.is_finite() && self.clustering.threshold >= 0.0) {
+            return wrong("threshold", &self.clustering.threshold, "a distance, 0 or more");
+        }
+        Ok(())
+    }
+}
+
+impl Default for Parameters {
+    /// The values of pyannote/speaker-diarization-3.1.
+    fn default() -> Self {
+        Self {
+            segmentation_step: 0.1,
+            segmentation_batch_size: 32,
+            embedding_batch_size: 32,
+            embedding_exclude_overlap: true,
+            min_duration_on: 0.0,
+            min_duration_off: 0.0,
+            clustering: Clustering::default(),
+        }
+    }
+}
+
+/// Parameters of centroid-linkage agglomerative clustering.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clustering {
+    /// Clusters whose centroids are closer than this are merged: Euclidean distance of normalised embeddings.
+    pub threshold: f64,
+    /// Smaller clusters are given to the nearest larger one.
+    pub min_cluster_size: usize,
+}
+
+impl Default for Clustering {
+    fn default() -> Self {
+        Self { threshold: 0.7045654963945799, min_cluster_size: 12 }
+    }
+}

@@ -1,0 +1,70 @@
+//! The stack of LSTM layers: each projects its input for all steps at once, then runs the recurrence.
+
+use candle_core::{Result as TensorResult, Tensor};
+
+use crate::{
+    Result,
+    model::{LstmArchitecture, Weights},
+};
+
+/// A stack of LSTM layers, the outputs of both directions side by side.
+#[derive(Debug)]
+pub(crate) struct Lstm {
+    pub(crate) layers: Vec<LstmLayer>,
+}
+
+#[derive(Debug)]
+pub(crate) struct LstmLayer {
+    /// `(inputs, directions * 4 * hidden)`: the input weights of both directions, transposed.
+    input: Tensor,
+    /// `(directions * 4 * hidden,)`: the sum of PyTorch's two biases.
+    bias: Tensor,
+    /// `(directions, 4 * hidden, hidden)`.
+    recurrent: Tensor,
+}
+
+impl Lstm {
+    /// Loads a stack whose first layer takes `inputs` values a step.
+    pub(crate) fn load(weights: &Weights<'_>, architecture: &LstmArchitecture, inputs: usize) -> Result<Self> {
+        let outputs = architecture.outputs();
+        let layers = (0..architecture.num_layers)
+            .map(|layer| LstmLayer::load(weights, architecture, layer, if layer == 0 { inputs } else { outputs }))
+            .collect::<Result<_>>()?;
+        Ok(Self { layers })
+    }
+
+    /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
+    pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+        self.layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))
+    }
+}
+
+impl LstmLayer {
+    fn load(weights: &Weights<'_>, architecture: &LstmArchitecture, layer: usize, inputs: usize) -> Result<Self> {
+        let hidden = architecture.hidden_size;
+        let gates = 4 * hidden;
+        let (mut input, mut bias, mut recurrent) = (Vec::new(), Vec::new(), Vec::new());
+        for suffix in &["", "_reverse"][..architecture.directions()] {
+            let values = |part: &str, shape: &[usize]| weights.values(&format!("lstm.{part}_l{layer}{suffix}"), shape);
+            input.extend(values("weight_ih", &[gates, inputs])?);
+            recurrent.extend(values("weight_hh", &[gates, hidden])?);
+            let (input_bias, hidden_bias) = (values("bias_ih", &[gates])?, values("bias_hh", &[gates])?);
+            bias.extend(input_bias.iter().zip(hidden_bias).map(|(a, b)| a + b));
+        }
+        let directions = architecture.directions();
+        let width = directions * gates;
+        let transposed = (0..inputs).flat_map(|i| input.iter().skip(i).step_by(inputs).copied()).collect();
+        Ok(Self {
+            input: weights.to_device(transposed, &[inputs, width])?,
+            bias: weights.to_device(bias, &[width])?,
+            recurrent: weights.to_device(recurrent, &[directions, gates, hidden])?,
+        })
+    }
+
+    /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
+    pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+        let (batch, steps, inputs) = x.dims3()?;
+        let projected = x.reshape((batch * steps, inputs))?.matmul(&self.input)?.broadcast_add(&self.bias)?;
+        diarize_kernels::lstm::lstm(&projected.reshape((batch, steps, ()))?, &self.recurrent)
+    }
+}

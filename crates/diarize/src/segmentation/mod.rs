@@ -1,0 +1,85 @@
+//! Local segmentation: which of a chunk's speakers speaks in which frame.
+
+mod lstm;
+mod powerset;
+mod sincnet;
+
+use candle_core::{D, Result as TensorResult, Tensor};
+use candle_nn::{Linear, Module};
+
+pub(crate) use self::{lstm::Lstm, powerset::Powerset, sincnet::SincNet};
+use crate::{
+    Result, SAMPLE_RATE,
+    frames::SlidingWindow,
+    model::{SegmentationArchitecture, Weights},
+};
+
+/// The segmentation network: waveform to powerset log-probabilities.
+///
+/// Source: `pyannote/audio/models/segmentation/PyanNet.py`.
+#[derive(Debug)]
+pub(crate) struct PyanNet {
+    pub(crate) sincnet: SincNet,
+    pub(crate) lstm: Lstm,
+    pub(crate) linear: Vec<Linear>,
+    classifier: Linear,
+}
+
+impl PyanNet {
+    pub(crate) fn load(weights: &Weights<'_>, architecture: &SegmentationArchitecture, classes: usize) -> Result<Self> {
+        let linear = |name: &str, outputs: usize, inputs: usize| -> Result<Linear> {
+            let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+            Ok(Linear::new(weight, Some(weights.tensor(&format!("{name}.bias"), &[outputs])?)))
+        };
+        let mut width = architecture.lstm.outputs();
+        let mut layers = Vec::new();
+        for layer in 0..architecture.linear.num_layers {
+            layers.push(linear(&format!("linear.{layer}"), architecture.linear.hidden_size, width)?);
+            width = architecture.linear.hidden_size;
+        }
+        Ok(Self {
+            sincnet: SincNet::load(weights, architecture.sincnet_stride)?,
+            lstm: Lstm::load(weights, &architecture.lstm, sincnet::CHANNELS)?,
+            linear: layers,
+            classifier: linear("classifier", classes, width)?,
+        })
+    }
+
+    /// Waveforms `(batch, 1, samples)` to log-probabilities `(batch, frames, classes)`.
+    pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let x = self.sincnet.forward(waveforms)?; // (batch, 60, 589)
+        let x = self.lstm.forward(&x.transpose(1, 2)?.contiguous()?)?; // (batch, 589, 256)
+        self.classify(&x)
+    }
+
+    /// Recurrent features `(batch, frames, features)` to log-probabilities `(batch, frames, classes)`.
+    pub(crate) fn classify(&self, x: &Tensor) -> TensorResult<Tensor> {
+        let mut x = x.clone();
+        for layer in &self.linear {
+            x = candle_nn::ops::leaky_relu(&layer.forward(&x)?, 0.01)?; // (batch, 589, 128)
+        }
+        candle_nn::ops::log_softmax(&self.classifier.forward(&x)?, D::Minus1) // (batch, 589, 7)
+    }
+}
+
+/// Number of frames that the network makes of `samples` samples.
+pub(crate) fn num_frames(sincnet_stride: usize, samples: usize) -> usize {
+    SincNet::layers(sincnet_stride).iter().fold(samples, |length, &(kernel, stride)| {
+        length.checked_sub(kernel).map_or(0, |rest| 1 + rest / stride)
+    })
+}
+
+/// When each frame of the network starts and how much audio it sees, in seconds.
+///
+/// Source: `pyannote/audio/utils/receptive_field.py`.
+pub(crate) fn receptive_field(sincnet_stride: usize) -> SlidingWindow {
+    let samples_of = |frames: usize| {
+        SincNet::layers(sincnet_stride).iter().rev().fold(frames, |size, &(kernel, stride)| kernel + (size - 1) * stride)
+    };
+    let rate = f64::from(SAMPLE_RATE);
+    SlidingWindow {
+        start: 0.0,
+        duration: samples_of(1) as f64 / rate,
+        step: (samples_of(2) - samples_of(1)) as f64 / rate,
+    }
+}

@@ -1,0 +1,126 @@
+//! What the command line refuses before any work, and what it answers without audio.
+
+mod common;
+
+use std::fs;
+
+use common::{diarize, names, stderr, stdout, write_silence};
+use tempfile::tempdir;
+
+/// Runs the command and checks that it is a usage error that says `reason`.
+fn assert_usage_error(arguments: &[&str], reason: &str) {
+    let output = diarize(arguments);
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{arguments:?}: {}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains(reason),
+        "{arguments:?}: {}",
+        stderr(&output)
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn nonsense_is_a_usage_error() {
+    assert_usage_error(&[], "<AUDIO>");
+    assert_usage_error(&["--num-speakers", "0", "a.wav"], "--num-speakers");
+    assert_usage_error(
+        &["--num-speakers", "2", "--min-speakers", "2", "a.wav"],
+        "cannot be used with",
+    );
+    assert_usage_error(
+        &["--min-speakers", "3", "--max-speakers", "2", "a.wav"],
+        "is more than --max-speakers 2",
+    );
+    assert_usage_error(
+        &["--threshold", "nan", "a.wav"],
+        "must be a number, 0 or more",
+    );
+    assert_usage_error(&["--step", "0", "a.wav"], "must be a number above 0");
+    assert_usage_error(
+        &["--device", "tpu", "a.wav"],
+        "auto, cpu, metal, cuda or cuda:N",
+    );
+    assert_usage_error(&["--format", "xml", "a.wav"], "rttm, json, txt");
+    assert_usage_error(
+        &["--embeddings", "a.wav"],
+        "--embeddings needs --format json",
+    );
+    assert_usage_error(&["--quiet", "--verbose", "a.wav"], "cannot be used with");
+    assert_usage_error(&["-", "a.wav", "-"], "only once");
+}
+
+#[test]
+fn two_inputs_that_give_one_output_are_refused() {
+    assert_usage_error(
+        &["-o", "out", "a/talk.wav", "b/talk.mp3"],
+        "would both be written to",
+    );
+}
+
+#[test]
+fn several_inputs_do_not_fit_into_one_file() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("out.rttm");
+    fs::write(&file, "kept").unwrap();
+    assert_usage_error(
+        &["-o", file.to_str().unwrap(), "a.wav", "b.wav"],
+        "need a directory",
+    );
+    assert_eq!(fs::read_to_string(file).unwrap(), "kept");
+}
+
+#[test]
+fn an_input_is_never_overwritten() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("talk.wav");
+    write_silence(&file);
+    let path = file.to_str().unwrap();
+    assert_usage_error(&["-o", path, path], "would overwrite the input");
+    assert_eq!(names(directory.path()), ["talk.wav"]);
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let help = diarize(["--help"]);
+    assert!(help.status.success());
+    for part in [
+        "Examples:",
+        "Exit status:",
+        "--num-speakers",
+        "white space replaced",
+        "one object a line",
+    ] {
+        let text = stdout(&help)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(text.contains(part), "{part} is not in the help");
+    }
+    let version = diarize(["--version"]);
+    assert_eq!(
+        stdout(&version),
+        concat!("diarize ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn completions_know_the_options() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = diarize(["--completions", shell]);
+        assert!(output.status.success());
+        assert!(stdout(&output).contains("num-speakers"), "{shell}");
+    }
+}
+
+#[test]
+fn a_model_that_is_not_there_is_one_line() {
+    let output = diarize(["--model", "/no/such/model", "a.wav"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+    assert!(stderr(&output).starts_with("diarize: ") && stderr(&output).contains("/no/such/model"));
+}

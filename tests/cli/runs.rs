@@ -1,0 +1,167 @@
+//! The whole command with the model in the box.
+
+mod common;
+
+use std::{
+    fs,
+    io::Read,
+    process::{Command, Stdio},
+};
+
+use common::{diarize, diarize_bytes, fixture, names, stderr, stdout, wav_bytes, write_silence};
+use tempfile::tempdir;
+
+#[test]
+fn silence_has_no_turns() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("quiet.wav");
+    write_silence(&file);
+    let output = diarize([&file]);
+    assert_eq!((stdout(&output), stderr(&output)), ("", ""));
+    assert!(output.status.success());
+}
+
+#[test]
+fn one_sample_on_the_standard_input_is_no_speech() {
+    let output = diarize_bytes(
+        &["--format", "json", "-"],
+        &wav_bytes(16_000, 1, 2, &[0, 64]),
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["uri"], "stdin");
+    assert_eq!(result["duration"], 1.0 / 16_000.0);
+    assert_eq!(result["turns"], serde_json::json!([]));
+    assert_eq!(result["speakers"], serde_json::json!([]));
+}
+
+#[test]
+fn a_file_that_fails_does_not_stop_the_others() {
+    let directory = tempdir().unwrap();
+    let results = directory.path().join("results");
+    let missing = directory.path().join("missing.wav");
+    let output = diarize([
+        "--format".as_ref(),
+        "json".as_ref(),
+        "--output".as_ref(),
+        results.as_os_str(),
+        missing.as_os_str(),
+        fixture("tone.flac").as_os_str(),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        format!(
+            "diarize: {}: no such file: check the path\n",
+            missing.display()
+        )
+    );
+    assert!(stdout(&output).is_empty());
+    assert_eq!(names(&results), ["tone.json"]);
+    let result: serde_json::Value =
+        serde_json::from_slice(&fs::read(results.join("tone.json")).unwrap()).unwrap();
+    assert_eq!(result["duration"], 1.0);
+}
+
+#[test]
+fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
+    let directory = tempdir().unwrap();
+    let (first, second) = (
+        directory.path().join("the first.wav"),
+        directory.path().join("second.wav"),
+    );
+    write_silence(&first);
+    write_silence(&second);
+    let options = [
+        "-f",
+        "json",
+        "--max-speakers",
+        "3",
+        "--threshold",
+        "0.5",
+        "--min-cluster-size",
+        "4",
+    ];
+    let more = [
+        "--min-duration-on",
+        "0.2",
+        "--min-duration-off",
+        "0.3",
+        "--step",
+        "2.5",
+        "--threads",
+        "1",
+    ];
+    let files = [first.to_str().unwrap(), second.to_str().unwrap()];
+    let output = diarize([&options[..], &more, &files].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("named `the_first` in the result"),
+        "{}",
+        stderr(&output)
+    );
+    let results: Vec<serde_json::Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(results.len(), 2);
+    assert_eq!(results[0]["uri"], "the_first");
+    assert_eq!(results[1]["file"], files[1]);
+    let parameters = &results[0]["parameters"];
+    assert_eq!(parameters["max_speakers"], 3);
+    assert_eq!(
+        parameters["clustering"],
+        serde_json::json!({ "threshold": 0.5, "min_cluster_size": 4 })
+    );
+    assert_eq!(
+        (
+            &parameters["min_duration_on"],
+            &parameters["min_duration_off"]
+        ),
+        (&0.2.into(), &0.3.into())
+    );
+    assert_eq!(parameters["segmentation_step"], 0.25);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf_8_keep_their_bytes() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let directory = tempdir().unwrap();
+    let file = directory.path().join(OsStr::from_bytes(b"caf\xe9.wav"));
+    write_silence(&file);
+    let output = diarize([
+        "-o".as_ref(),
+        directory.path().as_os_str(),
+        file.as_os_str(),
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        directory
+            .path()
+            .join(OsStr::from_bytes(b"caf\xe9.rttm"))
+            .exists()
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .args(["--format", "json"])
+        .arg(fixture("tone.flac"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut told = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut told)
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(told, "");
+}

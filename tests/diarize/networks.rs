@@ -1,0 +1,344 @@
+//! The networks, layer by layer, against tensors of the real pyannote.audio 3.3.2 with
+//! deterministic weights (`det5`). Compiled into the library, whose networks are private.
+//!
+//! Tolerances are relative to the largest value of each tensor, since that is how f32 errors of sums
+//! scale. The reference's own f32 noise against f64 is stated beside each.
+
+#[path = "../support/golden.rs"]
+mod golden;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::Module;
+use ndarray::{Array2, ArrayD};
+use rayon::prelude::*;
+use safetensors::SafeTensors;
+
+use self::golden::Golden;
+use crate::{
+    embedding::{ResNet, WeSpeaker, resize_nearest, stats_pool},
+    model::{ModelFiles, Weights, WeightsFile},
+    segmentation::{self, Powerset, PyanNet},
+};
+
+/// Directory of the deterministic model, written once.
+fn model() -> ModelFiles {
+    static WRITTEN: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    let dir = WRITTEN.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        xtask::deterministic_model::write(dir.path(), 5).unwrap();
+        dir
+    });
+    ModelFiles::read(dir.path()).unwrap()
+}
+
+fn pyannet(files: &ModelFiles) -> PyanNet {
+    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    PyanNet::load(&weights, &files.manifest.segmentation, 7).unwrap()
+}
+
+fn wespeaker(files: &ModelFiles) -> WeSpeaker {
+    let weights = Weights::open(&files.embedding, &Device::Cpu).unwrap();
+    WeSpeaker::load(&weights, &files.manifest.embedding).unwrap()
+}
+
+/// A golden tensor with a batch dimension in front.
+fn batched(golden: &ArrayD<f32>) -> Tensor {
+    let shape: Vec<usize> = [1].iter().chain(golden.shape()).copied().collect();
+    Tensor::from_iter(golden.iter().copied(), &Device::Cpu).unwrap().reshape(shape).unwrap()
+}
+
+/// How far a tensor is from its golden, as a share of the golden's largest value.
+struct Comparison {
+    name: String,
+    error: f32,
+    tolerance: f32,
+}
+
+impl Comparison {
+    /// Compares `found`, which has a batch dimension, with `expected`.
+    fn new(name: &str, found: &Tensor, expected: &ArrayD<f32>, tolerance: f32) -> Self {
+        assert_eq!(found.dims()[1..], *expected.shape(), "{name}");
+        let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
+        let largest = expected.iter().fold(f32::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
+        let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, nan_or_max);
+        Self { name: name.to_owned(), error: worst / largest, tolerance }
+    }
+
+    fn holds(&self) -> bool {
+        self.error <= self.tolerance
+    }
+}
+
+fn nan_or_max(a: f32, b: f32) -> f32 {
+    if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) }
+}
+
+#[track_caller]
+fn assert_all(comparisons: impl IntoIterator<Item = Comparison>) {
+    for comparison in comparisons {
+        let Comparison { name, error, tolerance } = &comparison;
+        println!("{name}: {error:.1e}, {tolerance:.0e} allowed");
+        assert!(comparison.holds(), "{name}: off by {error:e} of the largest value, {tolerance:e} allowed");
+    }
+}
+
+/// The first weights as an independent implementation of the formula in Python gives them.
+#[test]
+fn deterministic_weights_are_the_reference_s() {
+    let files = model();
+    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    let linear = weights.values("linear.0.weight", &[128, 256]).unwrap();
+    assert_eq!(linear[..4], [0.108_999_37, 0.026_778_31, 0.080_471_404, -0.157_580_09]);
+    let weights = Weights::open(&files.embedding, &Device::Cpu).unwrap();
+    let variance = weights.values("resnet.bn1.running_var", &[32]).unwrap();
+    assert_eq!(variance[..3], [1.272_524_6, 0.602_407_8, 1.029_048_2]);
+}
+
+/// Reference noise: filters 7e-6 of their f64 values, layers 1e-6.
+fn compare_sincnet(files: &ModelFiles) -> Vec<Comparison> {
+    let golden = Golden::open("det5/seg_frontend");
+    let sincnet = pyannet(files).sincnet;
+    let waveform: ArrayD<f32> = golden.get("waveform");
+    let normalised = sincnet.waveform_norm.forward(&batched(&waveform).unsqueeze(1).unwrap()).unwrap();
+    let layer0 = sincnet.blocks[0].forward(&normalised).unwrap();
+    let layer1 = sincnet.blocks[1].forward(&layer0).unwrap();
+    let layer2 = sincnet.blocks[2].forward(&layer1).unwrap();
+    let sums: ArrayD<f64> = golden.get("sincnet_layer0_sum_over_time");
+    let found_sums = layer0.to_dtype(DType::F64).unwrap().sum(2).unwrap().to_dtype(DType::F32).unwrap();
+    let filters = sincnet.blocks[0].kernel.transpose(0, 1).unwrap();
+    let start = normalised.squeeze(1).unwrap().narrow(1, 0, 256).unwrap();
+    vec![
+        Comparison::new("sinc filters", &filters, &golden.get("sinc_filters"), 1e-5),
+        Comparison::new("normalised waveform", &start, &golden.get("wav_norm_first256"), 2e-6),
+        Comparison::new("layer 0", &layer0.narrow(1, 0, 40).unwrap(), &golden.get("sincnet_layer0_ch0to39"), 2e-5),
+        Comparison::new("sums of layer 0", &found_sums, &sums.mapv(|x| x as f32), 2e-5),
+        Comparison::new("layer 1", &layer1, &golden.get("sincnet_layer1"), 2e-5),
+        Comparison::new("layer 2", &layer2, &golden.get("sincnet_layer2"), 2e-5),
+    ]
+}
+
+#[test]
+fn sincnet_equals_pyannote_layer_by_layer() {
+    assert_all(compare_sincnet(&model()));
+}
+
+/// Reference noise: log-probabilities 6e-6 of their f64 values.
+fn compare_lstm_and_classifier(files: &ModelFiles) -> Vec<Comparison> {
+    let golden = Golden::open("det5/seg_backend");
+    let sincnet: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sincnet_layer2");
+    let network = pyannet(files);
+    let mut comparisons = Vec::new();
+    let every8th = Tensor::arange_step(0u32, 589, 8, &Device::Cpu).unwrap();
+    let mut x = batched(&sincnet).transpose(1, 2).unwrap().contiguous().unwrap();
+    for (index, layer) in network.lstm.layers.iter().enumerate() {
+        x = layer.forward(&x).unwrap();
+        if index < 3 {
+            let name = format!("lstm_layer{index}_every8th_frame");
+            comparisons.push(Comparison::new(&name, &x.index_select(&every8th, 1).unwrap(), &golden.get(&name), 2e-5));
+        }
+    }
+    comparisons.push(Comparison::new("lstm", &x, &golden.get("lstm"), 2e-5));
+    let mut linear = x.clone();
+    for (index, layer) in network.linear.iter().enumerate() {
+        linear = candle_nn::ops::leaky_relu(&layer.forward(&linear).unwrap(), 0.01).unwrap();
+        let name = format!("linear{index}");
+        comparisons.push(Comparison::new(&name, &linear, &golden.get(&name), 2e-5));
+    }
+    let log_probabilities = network.classify(&x).unwrap();
+    comparisons.push(Comparison::new("log_probs", &log_probabilities, &golden.get("log_probs"), 2e-5));
+    comparisons
+}
+
+#[test]
+fn lstm_and_classifier_equal_pyannote_layer_by_layer() {
+    assert_all(compare_lstm_and_classifier(&model()));
+}
+
+#[test]
+fn powerset_decisions_are_pyannote_s() {
+    let golden = Golden::open("det5/seg_backend");
+    let powerset = Powerset::new(3, 2);
+    let hard: Array2<f32> = golden.get("multilabel_hard");
+    let log_probabilities: Array2<f32> = golden.get("log_probs");
+    for (frame, log_probabilities) in hard.outer_iter().zip(log_probabilities.outer_iter()) {
+        assert_eq!(frame.mapv(|x| x as u8).to_vec(), powerset.decide(&log_probabilities.to_vec()));
+    }
+    let mapping: Array2<f32> = golden.get("powerset_mapping");
+    for (class, set) in mapping.outer_iter().enumerate() {
+        let certain: Vec<f32> = (0..7).map(|other| if other == class { 0.0 } else { -1.0 }).collect();
+        assert_eq!(set.mapv(|x| x as u8).to_vec(), powerset.decide(&certain), "class {class}");
+    }
+}
+
+/// Reference noise: pyannote computes its sinc filters in f32, which puts them 7e-6 off their f64
+/// values, and the recurrent layers of these weights amplify that. So log-probabilities are compared
+/// twice: closely with pyannote's filters, loosely with ours; the decisions must be the same.
+#[test]
+fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
+    let golden = Golden::open("det5/seg_all_chunks");
+    let expected: ndarray::Array3<f32> = golden.get("log_probs");
+    let samples = wav("short30");
+    let chunks = crate::chunks::Chunks::new(&samples, 10.0, 1.0);
+    assert_eq!(chunks.count(), expected.dim().0);
+
+    let ours = pyannet(&model());
+    let mut with_their_filters = pyannet(&model());
+    let filters: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sinc_filters");
+    with_their_filters.sincnet.blocks[0].kernel = batched(&filters).transpose(0, 1).unwrap().contiguous().unwrap();
+
+    for (chunk, expected) in expected.outer_iter().enumerate() {
+        let waveform = Tensor::from_slice(&chunks.get(chunk), (1, 1, 160_000), &Device::Cpu).unwrap();
+        for (network, tolerance) in [(&with_their_filters, 4e-5), (&ours, 2e-4)] {
+            let found = network.forward(&waveform).unwrap();
+            assert_all([Comparison::new(&format!("chunk {chunk}"), &found, &expected.to_owned().into_dyn(), tolerance)]);
+            let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
+            let powerset = Powerset::new(3, 2);
+            for (frame, (found, expected)) in found.chunks(7).zip(expected.outer_iter()).enumerate() {
+                assert_eq!(powerset.decide(found), powerset.decide(&expected.to_vec()), "chunk {chunk}, frame {frame}");
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_and_receptive_field_are_pyannote_s() {
+    let golden = Golden::open("det5/seg_all_chunks");
+    let samples: ndarray::Array1<i64> = golden.get("num_samples");
+    let frames: ndarray::Array1<i64> = golden.get("num_frames");
+    for (&samples, &frames) in samples.iter().zip(&frames) {
+        assert_eq!(segmentation::num_frames(10, samples as usize), frames as usize, "{samples} samples");
+    }
+    let field = segmentation::receptive_field(10);
+    assert_eq!(golden.get::<f64, ndarray::Ix1>("receptive_field").to_vec(), [field.start, field.duration, field.step]);
+}
+
+/// Reference noise: log energies 7.6e-4 (at low energies) and 4e-6 on average, embeddings 3e-6.
+#[test]
+fn fbank_equals_pyannote() {
+    for name in ["det5/emb_1s", "det5/emb_10s"] {
+        let golden = Golden::open(name);
+        let fbank = wespeaker(&model()).fbank;
+        let waveform: ArrayD<f32> = golden.get("waveform");
+        for (name, found) in [
+            ("fbank_raw", fbank.log_energies(&batched(&waveform)).unwrap()),
+            ("fbank_centered", fbank.forward(&batched(&waveform)).unwrap()),
+        ] {
+            let expected: ArrayD<f32> = golden.get(name);
+            assert_eq!(found.dims()[1..], *expected.shape());
+            let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
+            let errors: Vec<f32> = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).collect();
+            let worst = errors.iter().copied().fold(0f32, f32::max);
+            let mean = errors.iter().sum::<f32>() / errors.len() as f32;
+            println!("{name}: worst {worst:.1e}, mean {mean:.1e}");
+            assert!(worst < 2e-3 && mean < 1e-5, "{name}: worst {worst:e}, mean {mean:e}");
+        }
+    }
+    let silence = Tensor::zeros((1, 16000), DType::F32, &Device::Cpu).unwrap();
+    let silence = wespeaker(&model()).fbank.log_energies(&silence).unwrap().narrow(1, 0, 1).unwrap();
+    let expected: ArrayD<f32> = Golden::open("det5/emb_10s").get("fbank_digital_silence_raw_value");
+    assert_all([Comparison::new("digital silence", &silence, &expected, 1e-7)]);
+}
+
+/// Reference noise: 3e-6 relative in embeddings.
+fn compare_resnet(files: &ModelFiles) -> Vec<Comparison> {
+    let golden = Golden::open("det5/emb_1s");
+    let network = wespeaker(files);
+    let features: ArrayD<f32> = golden.get("fbank_centered");
+    let mut x = network.resnet.stem(&batched(&features)).unwrap();
+    let mut comparisons =
+        vec![Comparison::new("stem", &x.narrow(1, 0, 8).unwrap(), &golden.get("stem_relu_ch0to7"), 5e-6)];
+    for (index, stage) in network.resnet.stages.iter().enumerate() {
+        x = ResNet::stage(stage, &x).unwrap();
+        let name = format!("layer{}", index + 1);
+        comparisons.push(Comparison::new(&name, &x, &golden.get(&name), 5e-6));
+    }
+    let ones = Tensor::ones((1, 1, 13), DType::F32, &Device::Cpu).unwrap();
+    let statistics = stats_pool(&x.flatten(1, 2).unwrap(), &ones).unwrap();
+    let embedding = network.project(&statistics).unwrap().squeeze(1).unwrap();
+    let statistics = statistics.squeeze(1).unwrap();
+    comparisons.push(Comparison::new("statistics", &statistics, &golden.get("pool_mean_std"), 1e-5));
+    comparisons.push(Comparison::new("embedding", &embedding, &golden.get("embedding"), 1e-5));
+    comparisons
+}
+
+#[test]
+fn resnet_equals_pyannote_stage_by_stage() {
+    assert_all(compare_resnet(&model()));
+}
+
+#[test]
+fn masks_weigh_the_pooled_frames_as_pyannote_weighs_them() {
+    let golden = Golden::open("det5/emb_10s");
+    let network = wespeaker(&model());
+    let waveform: ArrayD<f32> = golden.get("waveform");
+    let features = network.fbank.forward(&batched(&waveform)).unwrap();
+    let frames = network.resnet.forward(&features).unwrap();
+    let every5th = Tensor::arange_step(0u32, 125, 5, &Device::Cpu).unwrap();
+    let layer4 = frames.index_select(&every5th, 2).unwrap().reshape((1, 256, 10, 25)).unwrap();
+    assert_all([Comparison::new("layer4", &layer4, &golden.get("layer4_every5th_frame"), 2e-5)]);
+
+    let positions: Vec<f32> = (0..589).map(|frame| frame as f32).collect();
+    let nearest: Vec<i32> = resize_nearest(&positions, 125).map(|position| position as i32).collect();
+    assert_eq!(nearest, golden.get::<i32, ndarray::Ix1>("nearest_index_589_to_125").to_vec());
+
+    for mask in golden.names().iter().filter_map(|name| name.strip_prefix("mask_")) {
+        let weights: ndarray::Array1<f32> = golden.get(&format!("mask_{mask}"));
+        let weights: Vec<f32> = resize_nearest(&weights.to_vec(), 125).collect();
+        let weights = Tensor::from_vec(weights, (1, 1, 125), &Device::Cpu).unwrap();
+        let statistics = stats_pool(&frames, &weights).unwrap();
+        let embedding = network.project(&statistics).unwrap().squeeze(1).unwrap();
+        let statistics = statistics.squeeze(1).unwrap();
+        assert_all([
+            Comparison::new(mask, &statistics, &golden.get(&format!("pool_{mask}")), 1e-5),
+            Comparison::new(mask, &embedding, &golden.get(&format!("embedding_{mask}")), 1e-5),
+        ]);
+        if ["zeros", "three_frames_vanish"].contains(&mask) {
+            let nothing = embedding.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(nothing, network.embedding_of_nothing().unwrap(), "{mask}");
+        }
+    }
+}
+
+/// A golden test is worth what it notices: every tensor of both networks in turn is made wrong by
+/// 1 % in every second value, and one of the comparisons above must fail.
+#[test]
+fn an_error_of_one_percent_in_any_tensor_is_noticed() {
+    let files = model();
+    let noticed = |file: &WeightsFile, name: &str, compare: &(dyn Fn(WeightsFile) -> Vec<Comparison> + Sync)| {
+        // What a convolution adds to a channel, the instance norm after it takes away again.
+        let without_effect = ["sincnet.conv1d.1.bias", "sincnet.conv1d.2.bias"].contains(&name);
+        let fails = compare(with_wrong_tensor(file, name)).iter().any(|comparison| !comparison.holds());
+        assert!(fails || without_effect, "nothing notices an error in {name}");
+    };
+    names(&files.segmentation).par_iter().for_each(|name| {
+        noticed(&files.segmentation, name, &|segmentation| {
+            let files = ModelFiles { segmentation, ..model() };
+            compare_sincnet(&files).into_iter().chain(compare_lstm_and_classifier(&files)).collect()
+        });
+    });
+    names(&files.embedding).par_iter().for_each(|name| {
+        noticed(&files.embedding, name, &|embedding| compare_resnet(&ModelFiles { embedding, ..model() }));
+    });
+}
+
+fn names(file: &WeightsFile) -> Vec<String> {
+    SafeTensors::deserialize(&file.bytes).unwrap().names().into_iter().map(str::to_owned).collect()
+}
+
+fn with_wrong_tensor(file: &WeightsFile, name: &str) -> WeightsFile {
+    let tensors = SafeTensors::deserialize(&file.bytes).unwrap();
+    let data = tensors.tensor(name).unwrap().data();
+    let start = data.as_ptr().addr() - file.bytes.as_ptr().addr();
+    let mut bytes = file.bytes.to_vec();
+    for value in bytes[start..start + data.len()].chunks_exact_mut(4).step_by(2) {
+        let wrong = f32::from_le_bytes(value.try_into().unwrap()) * 1.01;
+        value.copy_from_slice(&wrong.to_le_bytes());
+    }
+    WeightsFile { path: file.path.clone(), bytes: bytes.into() }
+}
+
+fn wav(name: &str) -> Vec<f32> {
+    let path = format!("{}/../../tests/goldens/audio/{name}.wav", env!("CARGO_MANIFEST_DIR"));
+    let samples = hound::WavReader::open(path).unwrap().into_samples::<i16>();
+    samples.map(|sample| f32::from(sample.unwrap()) / 32768.0).collect()
+}

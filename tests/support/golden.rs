@@ -1,0 +1,127 @@
+//! Reader of goldens: `.safetensors` files with named tensors and JSON metadata.
+
+// Every test binary compiles its own copy and uses a part of it.
+#![allow(dead_code)]
+
+use std::{collections::HashMap, path::Path};
+
+use ndarray::{Array, Dimension};
+use safetensors::{Dtype, SafeTensors};
+
+/// One golden file, in memory.
+pub(crate) struct Golden {
+    name: String,
+    bytes: Vec<u8>,
+    metadata: HashMap<String, String>,
+}
+
+impl Golden {
+    /// A golden of this repository, by its path in `tests/goldens` without the extension.
+    pub(crate) fn open(name: &str) -> Self {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens");
+        Self::read(&Path::new(folder).join(name).with_extension("safetensors"))
+    }
+
+    /// A golden that is too large for the repository, by its path in the folder `shared` next to the
+    /// checkout; `None`, and a line that says so, where that folder does not hold it.
+    pub(crate) fn open_shared(name: &str) -> Option<Self> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden");
+        let path = Path::new(folder).join(name).with_extension("safetensors");
+        if !path.exists() {
+            println!("skipped: there is no {}", path.display());
+            return None;
+        }
+        Some(Self::read(&path))
+    }
+
+    /// Any safetensors file.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(crate) fn read(path: &Path) -> Self {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let metadata = header.metadata().clone().unwrap_or_default();
+        Self { name, bytes, metadata }
+    }
+
+    /// Names of the tensors, in alphabetical order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.tensors().names().into_iter().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// Whether there is a tensor of that name.
+    pub(crate) fn has(&self, tensor: &str) -> bool {
+        self.tensors().tensor(tensor).is_ok()
+    }
+
+    /// A tensor, for example as `Array2<f32>`.
+    ///
+    /// # Panics
+    /// If it is not there, or of another element type or number of axes.
+    pub(crate) fn get<T: Element, D: Dimension>(&self, tensor: &str) -> Array<T, D> {
+        let fail = |problem: String| -> ! { panic!("{}: {tensor}: {problem}", self.name) };
+        let view = self.tensors().tensor(tensor).unwrap_or_else(|error| fail(error.to_string()));
+        let values = T::decode(view.dtype(), view.data()).unwrap_or_else(|| fail(format!("is {:?}", view.dtype())));
+        Array::from_shape_vec(view.shape(), values)
+            .and_then(|array| array.into_dimensionality())
+            .unwrap_or_else(|error| fail(error.to_string()))
+    }
+
+    /// A text of the metadata.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.metadata.get(key).unwrap_or_else(|| panic!("{}: no metadata {key}", self.name))
+    }
+
+    /// A JSON value of the metadata.
+    ///
+    /// # Panics
+    /// If it is not there or not JSON.
+    pub(crate) fn json(&self, key: &str) -> serde_json::Value {
+        serde_json::from_str(self.text(key)).unwrap_or_else(|error| panic!("{}: {key}: {error}", self.name))
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).expect("the header was read before")
+    }
+}
+
+/// An element type that goldens have.
+pub(crate) trait Element: Sized {
+    /// The little-endian values; `None` where the tensor's type is another.
+    fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>>;
+}
+
+macro_rules! element {
+    ($($type:ty: $dtype:ident),*) => {$(
+        impl Element for $type {
+            fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>> {
+                let values = bytes.chunks_exact(size_of::<Self>());
+                (dtype == Dtype::$dtype)
+                    .then(|| values.map(|value| Self::from_le_bytes(value.try_into().unwrap())).collect())
+            }
+        }
+    )*};
+}
+
+element!(f64: F64, u8: U8, i32: I32, i64: I64);
+
+/// From f32, and from f16 without loss.
+impl Element for f32 {
+    fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>> {
+        match dtype {
+            Dtype::F32 => Some(bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()),
+            Dtype::F16 => {
+                let decode = |value: &[u8]| half::f16::from_le_bytes(value.try_into().unwrap()).to_f32();
+                Some(bytes.chunks_exact(2).map(decode).collect())
+            }
+            _ => None,
+        }
+    }
+}

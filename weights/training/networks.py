@@ -1,0 +1,171 @@
+"""The two networks in PyTorch, with pyannote.audio's parameter names, so that the files load anywhere."""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+RATE = 16_000
+FRAME_STEP, FRAME_CENTRE = 270, 495  # samples: of the segmentation's output frames
+POWERSET = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]])
+
+
+class SincFilters(nn.Module):
+    """40 band-pass filters and their quadrature, each given by two learned frequencies."""
+
+    def __init__(self):
+        super().__init__()
+        mel = np.linspace(2595 * np.log10(1 + 30 / 700), 2595 * np.log10(1 + 7900 / 700), 41)
+        hz = torch.from_numpy(700 * (10 ** (mel / 2595) - 1)).float()
+        self.low_hz_ = nn.Parameter(hz[:-1, None].clone())
+        self.band_hz_ = nn.Parameter(hz.diff()[:, None].clone())
+        self.register_buffer("n_", 2 * math.pi * torch.arange(-125.0, 0)[None] / RATE)
+        self.register_buffer("window_", torch.from_numpy(np.hamming(251)[:125]).float())
+
+    def forward(self):
+        low = 50 + self.low_hz_.abs()
+        high = torch.clamp(low + 50 + self.band_hz_.abs(), 50, RATE / 2)
+        band = high - low
+        at_low, at_high = low @ self.n_, high @ self.n_
+        left = (at_high.sin() - at_low.sin()) / (self.n_ / 2) * self.window_
+        cosine = torch.cat([left, 2 * band, left.flip(1)], 1)
+        left = (at_low.cos() - at_high.cos()) / (self.n_ / 2) * self.window_
+        sine = torch.cat([left, torch.zeros_like(band), -left.flip(1)], 1)
+        return torch.cat([cosine / (2 * band), sine / (2 * band)])[:, None]
+
+
+class SincNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        first = nn.Module()
+        first.filterbank = SincFilters()
+        self.wav_norm1d = nn.InstanceNorm1d(1, affine=True)
+        self.conv1d = nn.ModuleList([first, nn.Conv1d(80, 60, 5), nn.Conv1d(60, 60, 5)])
+        self.norm1d = nn.ModuleList([nn.InstanceNorm1d(c, affine=True) for c in (80, 60, 60)])
+
+    def forward(self, x):
+        x = F.conv1d(self.wav_norm1d(x), self.conv1d[0].filterbank(), stride=10).abs()
+        x = F.leaky_relu(self.norm1d[0](F.max_pool1d(x, 3)))
+        for conv, norm in zip(self.conv1d[1:], self.norm1d[1:]):
+            x = F.leaky_relu(norm(F.max_pool1d(conv(x), 3)))
+        return x
+
+
+class PyanNet(nn.Module):
+    """Waveforms (batch, samples) to log-probabilities (batch, frames, 7) and the LSTM's output (batch, frames, 256)."""
+
+    def __init__(self):
+        super().__init__()
+        self.sincnet = SincNet()
+        self.lstm = nn.LSTM(60, 128, 4, bidirectional=True, batch_first=True)
+        self.linear = nn.ModuleList([nn.Linear(256, 128), nn.Linear(128, 128)])
+        self.classifier = nn.Linear(128, 7)
+
+    def forward(self, x):
+        x = self.sincnet(x[:, None]).transpose(1, 2)
+        # Only the LSTM runs in bfloat16: it takes most of the time, and the filters need the precision.
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda and self.training):
+            hidden, _ = self.lstm(x)
+        y = hidden = hidden.float()
+        for layer in self.linear:
+            y = F.leaky_relu(layer(y))
+        return F.log_softmax(self.classifier(y), -1), hidden
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class ResNet34(nn.Module):
+    """WeSpeaker's ResNet34 with statistics pooling over masks; files name it `resnet.*`."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(32)
+        inputs = 32
+        for stage, (outputs, blocks, stride) in enumerate([(32, 3, 1), (64, 4, 2), (128, 6, 2), (256, 3, 2)], 1):
+            layers = [Block(inputs, outputs, stride)] + [Block(outputs, outputs, 1) for _ in range(blocks - 1)]
+            setattr(self, f"layer{stage}", nn.Sequential(*layers))
+            inputs = outputs
+        self.seg_1 = nn.Linear(5120, 256)
+
+    def forward(self, features, masks):
+        """Features (batch, frames, 80) and masks (batch, talkers, any frames) to embeddings (batch, talkers, 256)."""
+        x = F.relu(self.bn1(self.conv1(features.transpose(1, 2)[:, None])))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = x.float().flatten(1, 2)[:, None]
+        w = F.interpolate(masks, x.shape[-1], mode="nearest")[:, :, None]
+        v1 = w.sum(-1) + 1e-8
+        v2 = w.square().sum(-1)
+        mean = (x @ w.transpose(-1, -2))[..., 0] / v1
+        # E[x^2] - E[x]^2 spares a (batch, talkers, 2560, frames) tensor.
+        square = (x.square() @ w.transpose(-1, -2))[..., 0]
+        variance = (square - v1 * mean.square()) / (v1 - v2 / v1 + 1e-8)
+        return self.seg_1(torch.cat([mean, variance.clamp_min(1e-10).sqrt()], -1))
+
+
+def mel_banks(device):
+    def mel(hz):
+        return 1127 * np.log(1 + hz / 700)
+
+    edges = np.linspace(mel(20), mel(8000), 82)
+    bins = mel(np.arange(256) * RATE / 512)[:, None]
+    up, down = (bins - edges[:-2]) / np.diff(edges)[:-1], (edges[2:] - bins) / np.diff(edges)[1:]
+    return torch.from_numpy(np.maximum(0, np.minimum(up, down))).float().to(device)
+
+
+def fbank(x, banks, hamming):
+    """Kaldi's 80 log-mel energies, centred over the chunk; x in [-1, 1]."""
+    frames = (x * 32768).unfold(1, 400, 160)
+    frames = frames - frames.mean(2, keepdim=True)
+    frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], 2)
+    power = torch.fft.rfft(frames * hamming, 512).abs().square()[..., :256]
+    energy = (power @ banks).clamp_min(1.1920929e-07).log()
+    return energy - energy.mean(1, keepdim=True)
+
+
+class Fbank:
+    def __init__(self, device):
+        self.banks = mel_banks(device)
+        self.hamming = torch.from_numpy(np.hamming(400)).float().to(device)
+
+    def __call__(self, x):
+        return fbank(x, self.banks, self.hamming)
+
+
+class Average:
+    """Exponential moving average of a network's weights and norms: what is kept in the end."""
+
+    def __init__(self, network, decay=0.999):
+        self.decay, self.steps = decay, 0
+        self.source = [v for v in network.state_dict().values() if v.is_floating_point()]
+        self.names = [k for k, v in network.state_dict().items() if v.is_floating_point()]
+        self.values = [v.detach().clone() for v in self.source]
+
+    @torch.no_grad()
+    def update(self):
+        self.steps += 1
+        torch._foreach_lerp_(self.values, self.source, max(1 - self.decay, 1 / (self.steps + 1)))
+
+    def state(self):
+        return dict(zip(self.names, self.values))
+
+
+def half_precision(state, prefix=""):
+    """What goes into a file: every tensor in f16, counters left out."""
+    return {prefix + k: v.detach().half().contiguous().cpu() for k, v in state.items() if v.is_floating_point()}

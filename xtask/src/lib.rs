@@ -1,0 +1,3 @@
+//! The project's own commands, one file per command.
+
+pub mod deterministic_model;
