@@ -6,7 +6,8 @@ use common::{amplitude, fixture, sine, write_f32, write_i16};
 use diarize_cli::audio::{Channels, read};
 use tempfile::tempdir;
 
-/// Reads a fixture and checks that it is one second of 440 Hz and 1000 Hz, but for `extra` seconds of codec padding.
+/// Reads a fixture and checks that it is one second of 440 Hz and 1000 Hz, but for `extra` seconds
+/// of codec padding.
 fn assert_two_tones(name: &str, extra: f64) {
     let audio = read(&fixture(name), Channels::Mean).unwrap();
     assert!(
@@ -88,10 +89,7 @@ fn channels_are_averaged_and_one_can_be_picked() {
     assert_eq!(read(&path, Channels::Mean).unwrap().samples, mean);
     assert_eq!(read(&path, Channels::Only(1)).unwrap().samples, [0.2, 0.7]);
     let error = read(&path, Channels::Only(3)).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "has no channel 3: its 3 channels are numbered from 0"
-    );
+    assert_eq!(error, "has no channel 3 (channels: 3, counted from 0)");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 #[path = "../support/golden.rs"]
 mod golden;
+#[path = "../support/recording.rs"]
+mod recording;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Module;
@@ -13,7 +15,7 @@ use ndarray::{Array2, ArrayD};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-use self::golden::Golden;
+use self::{golden::Golden, recording::wav};
 use crate::{
     embedding::{ResNet, WeSpeaker, resize_nearest, stats_pool},
     model::{ModelFiles, Weights, WeightsFile},
@@ -239,6 +241,11 @@ fn fbank_equals_pyannote() {
     assert_all([Comparison::new("digital silence", &silence, &expected, 1e-7)]);
 }
 
+/// `(batch, bands, frames, channels)` as pyannote orders it: `(batch, channels, bands, frames)`.
+fn channels_first(x: &Tensor) -> Tensor {
+    x.permute((0, 3, 1, 2)).unwrap()
+}
+
 /// Reference noise: 3e-6 relative in embeddings.
 fn compare_resnet(files: &ModelFiles) -> Vec<Comparison> {
     let golden = Golden::open("det5/emb_1s");
@@ -246,14 +253,14 @@ fn compare_resnet(files: &ModelFiles) -> Vec<Comparison> {
     let features: ArrayD<f32> = golden.get("fbank_centered");
     let mut x = network.resnet.stem(&batched(&features)).unwrap();
     let mut comparisons =
-        vec![Comparison::new("stem", &x.narrow(1, 0, 8).unwrap(), &golden.get("stem_relu_ch0to7"), 5e-6)];
+        vec![Comparison::new("stem", &channels_first(&x).narrow(1, 0, 8).unwrap(), &golden.get("stem_relu_ch0to7"), 5e-6)];
     for (index, stage) in network.resnet.stages.iter().enumerate() {
         x = ResNet::stage(stage, &x).unwrap();
         let name = format!("layer{}", index + 1);
-        comparisons.push(Comparison::new(&name, &x, &golden.get(&name), 5e-6));
+        comparisons.push(Comparison::new(&name, &channels_first(&x), &golden.get(&name), 5e-6));
     }
     let ones = Tensor::ones((1, 1, 13), DType::F32, &Device::Cpu).unwrap();
-    let statistics = stats_pool(&x.flatten(1, 2).unwrap(), &ones).unwrap();
+    let statistics = stats_pool(&channels_first(&x).flatten(1, 2).unwrap(), &ones).unwrap();
     let embedding = network.project(&statistics).unwrap().squeeze(1).unwrap();
     let statistics = statistics.squeeze(1).unwrap();
     comparisons.push(Comparison::new("statistics", &statistics, &golden.get("pool_mean_std"), 1e-5));
@@ -335,10 +342,4 @@ fn with_wrong_tensor(file: &WeightsFile, name: &str) -> WeightsFile {
         value.copy_from_slice(&wrong.to_le_bytes());
     }
     WeightsFile { path: file.path.clone(), bytes: bytes.into() }
-}
-
-fn wav(name: &str) -> Vec<f32> {
-    let path = format!("{}/../../tests/goldens/audio/{name}.wav", env!("CARGO_MANIFEST_DIR"));
-    let samples = hound::WavReader::open(path).unwrap().into_samples::<i16>();
-    samples.map(|sample| f32::from(sample.unwrap()) / 32768.0).collect()
 }

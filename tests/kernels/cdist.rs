@@ -26,7 +26,11 @@ fn euclidean_equals_the_definition() {
                 rows.row_mut(9).assign(&duplicate);
             }
             let fast = euclidean_condensed(rows.view());
-            assert_eq!(bits(&fast), bits(&reference::euclidean_condensed(rows.view())), "{count} x {dimension}");
+            assert_eq!(
+                bits(&fast),
+                bits(&reference::euclidean_condensed(rows.view())),
+                "{count} x {dimension}"
+            );
             let double = rows.mapv(f64::from);
             assert_eq!(bits(&fast), bits(&euclidean_condensed(double.view())), "f64, {count} x {dimension}");
         }

@@ -65,7 +65,8 @@ fn collinear_vectors() {
 fn distances_are_those_of_centroids() {
     let rows = vectors(60, 8, &mut Random(8)).mapv(f64::from);
     let merges = centroid(euclidean_condensed(rows.view()), rows.nrows());
-    let mut clusters: Vec<(Array1<f64>, usize)> = rows.rows().into_iter().map(|row| (row.to_owned(), 1)).collect();
+    let mut clusters: Vec<(Array1<f64>, usize)> =
+        rows.rows().into_iter().map(|row| (row.to_owned(), 1)).collect();
     for merge in &merges {
         let ((left, left_size), (right, right_size)) = (&clusters[merge.left], &clusters[merge.right]);
         let distance = (left - right).mapv(|x| x * x).sum().sqrt();

@@ -41,7 +41,8 @@ impl Golden {
     pub(crate) fn read(path: &Path) -> Self {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         let metadata = header.metadata().clone().unwrap_or_default();
         Self { name, bytes, metadata }
     }
@@ -65,7 +66,8 @@ impl Golden {
     pub(crate) fn get<T: Element, D: Dimension>(&self, tensor: &str) -> Array<T, D> {
         let fail = |problem: String| -> ! { panic!("{}: {tensor}: {problem}", self.name) };
         let view = self.tensors().tensor(tensor).unwrap_or_else(|error| fail(error.to_string()));
-        let values = T::decode(view.dtype(), view.data()).unwrap_or_else(|| fail(format!("is {:?}", view.dtype())));
+        let values =
+            T::decode(view.dtype(), view.data()).unwrap_or_else(|| fail(format!("is {:?}", view.dtype())));
         Array::from_shape_vec(view.shape(), values)
             .and_then(|array| array.into_dimensionality())
             .unwrap_or_else(|error| fail(error.to_string()))
@@ -116,7 +118,9 @@ element!(f64: F64, u8: U8, i32: I32, i64: I64);
 impl Element for f32 {
     fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>> {
         match dtype {
-            Dtype::F32 => Some(bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()),
+            Dtype::F32 => Some(
+                bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect(),
+            ),
             Dtype::F16 => {
                 let decode = |value: &[u8]| half::f16::from_le_bytes(value.try_into().unwrap()).to_f32();
                 Some(bytes.chunks_exact(2).map(decode).collect())

@@ -67,25 +67,34 @@ class Simulator:
         # Voices also rise and fall within a chunk.
         drift = F.interpolate(torch.randn(*plan.shape[:2], 6, device=self.device) * 2, x.shape[-1], mode="linear")
         x = self.acoustics(x * fade * 10 ** (drift / 20), 10 ** (level.clamp(-10, 10) / 20))
-        return x, (on & self.spoken[plan.clamp_min(0)])[..., self.centres], *self.teacher(x)
+        return x, (on & self.spoken[plan.clamp_min(0)])[..., self.centres], *self.teacher(x, fast=True)
 
 
 class Background:
-    """Runs the simulator in a thread, a few batches ahead."""
+    """Runs the simulator in a thread, a few batches ahead, and brings them to the training's GPU."""
 
-    def __init__(self, simulator, ahead=3):
-        self.simulator, self.queue = simulator, queue.Queue(ahead)
+    def __init__(self, simulator, device, ahead=3):
+        self.simulator, self.device, self.queue = simulator, device, queue.Queue(ahead)
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
+        if self.device.type == "cpu":
+            while True:
+                self.queue.put(self.simulator.batch())
+        copies = torch.cuda.Stream(self.device)
         while True:
             batch = self.simulator.batch()
-            if self.simulator.device.type == "cuda":
-                torch.cuda.synchronize(self.simulator.device)
+            torch.cuda.synchronize(self.simulator.device)
+            with torch.cuda.stream(copies):
+                batch = [t.to(self.device) for t in batch]
+            copies.synchronize()
             self.queue.put(batch)
 
-    def batch(self, device):
-        return [t.to(device) for t in self.queue.get(timeout=300)]
+    def batch(self):
+        batch = self.queue.get(timeout=300)
+        for t in batch if self.device.type == "cuda" else []:
+            t.record_stream(torch.cuda.current_stream(self.device))
+        return batch
 
 
 def powerset_codes(labels):
@@ -166,7 +175,7 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     gpus = torch.cuda.device_count()
     device = torch.device("cuda:0" if gpus else "cpu")
-    source = Background(Simulator(args, torch.device(f"cuda:{gpus - 1}") if gpus else device))
+    source = Background(Simulator(args, torch.device(f"cuda:{gpus - 1}") if gpus else device), device)
 
     recordings = excerpts(args.excerpts)
     network = PyanNet().to(device)
@@ -191,8 +200,8 @@ def main():
         progress = (time.time() - start) / (last - start)
         for group in optimiser.param_groups:
             group["lr"] = 1.5e-3 * min(1, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
-        x, labels, taught, taught_hidden = source.batch(device)
-        log_probs, hidden = network(x)
+        x, labels, taught, taught_hidden = source.batch()
+        log_probs, hidden = network(x, fast=True)
         divergence = F.kl_div(log_probs, taught, log_target=True, reduction="none").sum(-1).mean()
         # Relative to how much each unit of the teacher varies.
         distance = ((hint(hidden) - taught_hidden).square().mean((0, 1)) / (taught_hidden.var((0, 1)) + 1e-3)).mean()

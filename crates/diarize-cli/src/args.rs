@@ -2,6 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, path::PathBuf};
 
+use anyhow::bail;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use clap_complete::Shell;
 use diarize::{Device, Options};
@@ -20,8 +21,10 @@ Examples:
   ffmpeg -i talk.opus -f wav - | diarize -     any format that ffmpeg reads
 
 Audio:
-  wav, flac, mp3, ogg vorbis, m4a (aac, alac), aiff, caf and mkv are read at any sample rate; channels are averaged.
-  Opus is not: convert it with ffmpeg first.
+  wav, flac, mp3, ogg vorbis, m4a (aac, alac), aiff, caf and mkv are read at any sample rate;
+  channels are averaged. Opus is not read: convert it with ffmpeg first.
+  At other sample rates than 16 kHz results can differ minutely from those of pyannote.audio,
+  which resamples with a shorter filter.
 
 Exit status:
   0  every file was done
@@ -36,8 +39,8 @@ Exit status:
 pub struct Args {
     /// Audio files; `-` is the standard input
     ///
-    /// A file is named in RTTM by its name without directory and extension, white space replaced by `_`; the standard
-    /// input is named `stdin`.
+    /// A file is named in RTTM by its name without directory and extension, white space replaced
+    /// by `_`; the standard input is named `stdin`.
     #[arg(required_unless_present = "completions")]
     audio: Vec<PathBuf>,
 
@@ -56,11 +59,11 @@ pub struct Args {
     format: Format,
     /// File, or directory for several inputs [default: the standard output]
     ///
-    /// One input goes to this file. Several inputs, or a path that is a directory or ends in `/`, give DIR/NAME.FORMAT
-    /// each. Files appear when they are whole.
+    /// One input goes to this file. Several inputs, or a path that is a directory or ends in `/`,
+    /// give DIR/NAME.FORMAT each. Files appear when they are whole.
     ///
-    /// On the standard output several results follow each other: in rttm as they are, in json one object a line, in txt
-    /// with a heading each.
+    /// On the standard output several results follow each other: in rttm as they are, in json one
+    /// object a line, in txt with a heading each.
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     output: Option<PathBuf>,
     /// Write the mean embedding of each speaker (with --format json)
@@ -117,8 +120,11 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// Puts what was given into the options; `chunk_seconds` is the length of the model's chunks.
-    pub fn apply(&self, options: &mut Options, chunk_seconds: f64) {
+    /// Puts what was given into the options; `chunk` is the length of the model's chunks in seconds.
+    pub fn apply(&self, options: &mut Options, chunk: f64) -> anyhow::Result<()> {
+        if let Some(step) = self.step.filter(|&step| step > chunk) {
+            bail!("--step {step} is longer than the chunks of the model, {chunk} s");
+        }
         let parameters = &mut options.parameters;
         let clustering = &mut parameters.clustering;
         clustering.threshold = self.threshold.unwrap_or(clustering.threshold);
@@ -129,7 +135,8 @@ impl Overrides {
         parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);
         parameters.segmentation_step = self
             .step
-            .map_or(parameters.segmentation_step, |step| step / chunk_seconds);
+            .map_or(parameters.segmentation_step, |step| step / chunk);
+        Ok(())
     }
 }
 
@@ -182,7 +189,8 @@ pub enum Input {
 }
 
 impl Input {
-    /// What the recording is called: the file's name without extension, or `stdin`. Bytes that are not UTF-8 are replaced.
+    /// What the recording is called: the file's name without extension, or `stdin`. Bytes that are
+    /// not UTF-8 are replaced.
     pub fn stem(&self) -> String {
         match self {
             Input::File(path) => path

@@ -1,6 +1,7 @@
-//! The parts of the `diarize` command: its arguments, audio decoding, output formats and the loop over files.
+//! The parts of the `diarize` command: arguments, audio decoding, output formats, the loop over files.
 //!
-//! Programs that want speaker diarization use the crate `diarize`; this one only dresses it for the command line.
+//! Programs that want speaker diarization use the crate `diarize`; this one only dresses it for
+//! the command line.
 
 pub mod args;
 pub mod audio;

@@ -1,8 +1,12 @@
 //! Who spoke when, from the command line.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use diarize_cli::{
     args::{Args, Mode},
     run,
@@ -14,9 +18,16 @@ fn main() -> ExitCode {
         .unwrap_or_else(|usage| usage.exit())
     {
         Mode::Completions(shell) => {
-            clap_complete::generate(shell, &mut Args::command(), "diarize", &mut io::stdout());
+            completions(shell);
             ExitCode::SUCCESS
         }
         Mode::Diarize(job) => run::run(&job),
     }
+}
+
+fn completions(shell: Shell) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "diarize", &mut script);
+    // A reader that closed the pipe has seen enough.
+    let _ = io::stdout().write_all(&script);
 }

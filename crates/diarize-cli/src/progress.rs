@@ -71,6 +71,8 @@ pub struct FileProgress {
 impl FileProgress {
     /// Shows how far a stage is.
     pub fn show(&mut self, progress: diarize::Progress) {
+        self.bar.set_length(progress.total as u64);
+        self.bar.set_position(progress.done as u64);
         let stage = progress.stage.to_string();
         if self.stage.as_ref() != Some(&stage) {
             self.bar
@@ -79,8 +81,6 @@ impl FileProgress {
             self.bar.reset_eta();
             self.stage = Some(stage);
         }
-        self.bar.set_length(progress.total as u64);
-        self.bar.set_position(progress.done as u64);
     }
 }
 

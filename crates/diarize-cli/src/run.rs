@@ -73,7 +73,7 @@ impl<'a> Session<'a> {
         options.max_speakers = job.max_speakers;
         options.threads = job.threads;
         job.overrides
-            .apply(&mut options, diarizer.model().segmentation.duration);
+            .apply(&mut options, diarizer.model().segmentation.duration)?;
         Ok(Self {
             job,
             console,
@@ -85,6 +85,11 @@ impl<'a> Session<'a> {
     fn diarize(&self, input: &Input, destination: &Destination) -> anyhow::Result<()> {
         let begin = Instant::now();
         let file = input.to_string();
+        let stem = input.stem();
+        let uri = output::uri(&stem);
+        if uri != stem {
+            warn!("{file}: named `{uri}` in the result, because RTTM allows no white space");
+        }
         let mut progress = self.console.file(&file);
         let audio = self.read(input)?;
         let diarization =
@@ -96,11 +101,6 @@ impl<'a> Session<'a> {
         let elapsed = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {elapsed:.1} s", audio.duration);
 
-        let stem = input.stem();
-        let uri = output::uri(&stem);
-        if uri != stem {
-            warn!("{file}: named `{uri}` in the result, because RTTM allows no white space");
-        }
         let recording = Recording {
             file: &file,
             uri: &uri,

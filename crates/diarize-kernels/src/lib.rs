@@ -4,7 +4,10 @@
 //! Operations on tensors are `CustomOp`s of candle: on a device for which one has no kernel it is an
 //! error that names the operation, never a silent copy to the CPU.
 
+pub mod cdist;
+pub mod conv2d;
 pub mod device;
+pub mod linkage;
 pub mod lstm;
 pub mod mel;
 pub mod stft;

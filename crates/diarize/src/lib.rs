@@ -18,7 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod chunks;
-//TMP pub mod clustering;
+pub mod clustering;
 mod device;
 mod diarization;
 mod embedding;
@@ -27,10 +27,9 @@ pub mod frames;
 pub mod model;
 mod options;
 mod pipeline;
-//TMP pub mod reconstruct;
+pub mod reconstruct;
 mod segmentation;
-//TMP pub mod turns;
-#[allow(missing_docs)] pub mod turns { #[derive(Debug,Clone,PartialEq)] pub struct Turn; }
+pub mod turns;
 
 pub use ndarray;
 
@@ -40,7 +39,7 @@ pub use crate::{
     error::{Error, Result, TensorProblem},
     options::{Clustering, Options, Parameters, SpeakerBounds},
     pipeline::Diarizer,
-turns::Turn,
+    turns::Turn,
 };
 
 /// Samples per second of the audio that the pipeline takes.

@@ -8,18 +8,18 @@ use std::{
 };
 
 use candle_core::Tensor;
-use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::{
-    Device, Diarization, Error, Options, Progress, Result, SAMPLE_RATE, Speaker, Stage, Stages,
+    Device, Diarization, Error, Options, Parameters, Progress, Result, Speaker, Stage, Stages, Turn,
     chunks::Chunks,
-    //TMP clustering,
+    clustering::{Mismatch, cluster},
     embedding::{WeSpeaker, embedding_masks, resize_nearest},
-    frames::SlidingWindow,
     model::{Manifest, ModelFiles, Weights},
-    //TMP reconstruct,
+    reconstruct,
     segmentation::{self, Powerset, PyanNet},
+    turns,
 };
 
 /// Chunks that go through a network together on the CPU, where such pieces run in parallel. Fixed,
@@ -129,9 +129,60 @@ impl Diarizer {
         let segmentations = self.segment(&chunks, parameters.segmentation_batch_size, hook)?; // (chunk, frame, local speaker)
 
         tell(hook, Stage::SpeakerCounting, 0, 1);
-//TMP        let count = reconstruct::speaker_count(segmentations.view(), chunks.window, frames); // (frame,)
+        let speaker_count = reconstruct::speaker_count(segmentations.view(), chunks.window, frames); // (frame,)
         tell(hook, Stage::SpeakerCounting, 1, 1);
-        todo!()
+
+        // One speaker needs no embeddings, nobody needs no clustering.
+        let silence = speaker_count.iter().all(|&count| count == 0);
+        let (embeddings, clusters) = if silence || bounds.max == Some(1) {
+            (None, None)
+        } else {
+            let embeddings = self.embed(&chunks, segmentations.view(), parameters, hook)?; // (chunk, local speaker, dimension)
+            tell(hook, Stage::Clustering, 0, 1);
+            let clusters = cluster(embeddings.view(), segmentations.view(), bounds, &parameters.clustering);
+            if let Some(Mismatch { wanted, found }) = clusters.mismatch {
+                tracing::warn!("asked for {wanted} speakers, found {found}: a smaller min_cluster_size might help");
+            }
+            (Some(embeddings), Some(clusters))
+        };
+        let (mut hard_clusters, centroids) = match clusters {
+            Some(clusters) => (clusters.hard, Some(clusters.centroids)), // (chunk, local speaker), (cluster, dimension)
+            None => (Array2::zeros((segmentations.dim().0, segmentations.dim().2)), None),
+        };
+        reconstruct::mark_inactive(&mut hard_clusters, segmentations.view());
+        let discrete_diarization = match silence {
+            true => Array2::zeros((speaker_count.len(), 0)),
+            false => reconstruct::reconstruct(
+                segmentations.view(),
+                hard_clusters.view(),
+                speaker_count.view(),
+                bounds.max,
+                chunks.window,
+                frames,
+            ), // (frame, cluster)
+        };
+        let (turns, labelled) = turns::turns(
+            discrete_diarization.view(),
+            frames,
+            parameters.min_duration_on,
+            parameters.min_duration_off,
+        );
+        tell(hook, Stage::Clustering, 1, 1);
+
+        Ok(Diarization {
+            speakers: speakers(&turns, &labelled, centroids.as_ref()),
+            turns,
+            stages: Stages {
+                chunks: chunks.window,
+                frames,
+                segmentations,
+                speaker_count,
+                embeddings,
+                hard_clusters,
+                centroids,
+                discrete_diarization,
+            },
+        })
     }
 
     /// Which local speaker speaks in which frame of each chunk: `(chunk, frame, local speaker)`.
@@ -171,7 +222,7 @@ impl Diarizer {
         &self,
         chunks: &Chunks<'_>,
         segmentations: ArrayView3<'_, u8>,
-        parameters: &crate::Parameters,
+        parameters: &Parameters,
         hook: &Hook<'_>,
     ) -> Result<Array3<f32>> {
         let (_, frames, speakers) = segmentations.dim();
@@ -240,6 +291,22 @@ impl Diarizer {
     fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> candle_core::Result<Tensor> {
         Tensor::from_vec(values, shape, &self.device)
     }
+}
+
+/// The speakers of `turns`, `labelled` giving the cluster of each label in order.
+fn speakers(turns: &[Turn], labelled: &[usize], centroids: Option<&Array2<f32>>) -> Vec<Speaker> {
+    labelled
+        .iter()
+        .enumerate()
+        .map(|(index, &cluster)| {
+            let label = turns::label(index);
+            let duration = turns.iter().filter(|turn| turn.speaker == label).map(|turn| turn.end - turn.start).sum();
+            let embedding = centroids
+                .filter(|centroids| cluster < centroids.nrows())
+                .map(|centroids| centroids.row(cluster).to_vec());
+            Speaker { label, duration, embedding }
+        })
+        .collect()
 }
 
 /// The rows of `length` values, across pieces of one or more.

@@ -8,6 +8,9 @@ use symphonia::core::{
 
 use super::{Audio, Channels, Error, Source, damage::Damage, mono::Mono, track::Track};
 
+/// How the reason begins where no reader knows the format, not even its container.
+const NO_READER: &str = "core (probe)";
+
 /// Decodes a whole file. What cannot be decoded is left out as long as something can.
 pub(super) fn decode(source: &Source, channels: Channels) -> Result<Audio, Error> {
     let mut format = probe(source)?;
@@ -66,9 +69,11 @@ fn probe(source: &Source) -> Result<Box<dyn FormatReader>, Error> {
         Ok(format) => return Ok(format),
         Err(error) => error,
     };
-    // Some readers look for more behind the audio first, and fail where the file breaks off before that.
+    // Some readers look for more behind the audio first, and fail where the file breaks off before.
     probe_stream(source.forward_only()?).map_err(|_| match error {
-        SymphoniaError::Unsupported(reason) => Error::UnknownFormat(reason),
+        SymphoniaError::Unsupported(reason) if reason.starts_with(NO_READER) => {
+            Error::UnknownFormat
+        }
         error => Error::Header(error.to_string()),
     })
 }

@@ -18,9 +18,9 @@ pub enum Error {
     Empty,
     /// Nothing in it looks like audio.
     #[error(
-        "not audio in a known format ({0}): convert it first, for example with `ffmpeg -i INPUT out.wav`"
+        "not audio in a known format: convert it first, for example with `ffmpeg -i INPUT out.wav`"
     )]
-    UnknownFormat(&'static str),
+    UnknownFormat,
     /// The container is known, but its header makes no sense.
     #[error(
         "its header is broken ({0}): copy it again, or repair it with `ffmpeg -i INPUT out.wav`"
@@ -43,7 +43,9 @@ pub enum Error {
     #[error("holds no audio samples: record or copy it again")]
     NoSamples,
     /// Every packet is corrupt.
-    #[error("none of its {packets} audio packets can be decoded ({reason}): copy it again, or convert it with `ffmpeg -i INPUT out.wav`")]
+    #[error(
+        "none of its {packets} audio packets can be decoded ({reason}): copy it again, or convert it with `ffmpeg -i INPUT out.wav`"
+    )]
     AllPacketsCorrupt {
         /// How many there are.
         packets: usize,
@@ -51,13 +53,17 @@ pub enum Error {
         reason: String,
     },
     /// The sample rate is none that audio is recorded at.
-    #[error("its sample rate is {rate} Hz, but must be {min} to {max} Hz: its header is broken, or it is not audio", min = super::RATES.start(), max = super::RATES.end())]
+    #[error(
+        "its sample rate is {rate} Hz, but must be {min} to {max} Hz: its header is broken",
+        min = super::RATES.start(),
+        max = super::RATES.end()
+    )]
     SampleRate {
         /// What the file says.
         rate: u32,
     },
     /// The channel asked for is not there.
-    #[error("has no channel {asked}: its {count} channels are numbered from 0")]
+    #[error("has no channel {asked} (channels: {count}, counted from 0)")]
     Channel {
         /// The one asked for.
         asked: usize,

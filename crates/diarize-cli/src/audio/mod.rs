@@ -1,9 +1,11 @@
 //! Audio files to what the networks read: one channel of 16 kHz samples.
 //!
-//! Channels are averaged first and the mean is resampled, as pyannote does. A 16 kHz file of 16 bit samples gives
-//! exactly the numbers that pyannote reads. For other sample rates pyannote uses torchaudio's windowed sinc
-//! (`lowpass_filter_width` 6, `rolloff` 0.99, Hann window), which is shorter than the one used here: results can
-//! differ minutely.
+//! Channels are averaged first and the mean is resampled, as pyannote does. A 16 kHz file of 16 bit
+//! samples gives exactly the numbers that pyannote reads. For other sample rates pyannote uses
+//! torchaudio's windowed sinc (`lowpass_filter_width` 6, `rolloff` 0.99, Hann window), which is
+//! shorter than the one used here: results can differ minutely.
+//!
+//! Encoder delay is cut off where Symphonia does so: of MP3 and of Vorbis in Ogg, not of AAC.
 
 mod damage;
 mod decode;

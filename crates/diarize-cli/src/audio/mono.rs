@@ -55,7 +55,7 @@ impl Mono {
         Ok(())
     }
 
-    /// Appends silence in place of a packet that cannot be decoded, so that what follows stays at its time.
+    /// Appends silence in place of what cannot be decoded, so that what follows stays at its time.
     pub(super) fn push_silence(&mut self, seconds: f64) {
         self.mean.clear();
         self.mean

@@ -12,17 +12,20 @@ const FILTER_LENGTH: usize = 256;
 /// Samples given to the filter at once. Without influence on the result.
 const BLOCK: usize = 4096;
 
-/// Largest number of exact filter phases that are kept; rates that need more are interpolated between fewer.
+/// Largest number of exact filter phases that are kept; rates that need more are interpolated
+/// between fewer.
 const MAX_PHASES: u32 = 1024;
 
-/// Resamples one channel to [`SAMPLE_RATE`] block by block, so that the original need not stay in memory.
+/// Resamples one channel to [`SAMPLE_RATE`] block by block, so that the original need not stay in
+/// memory.
 ///
-/// `n` samples become `ceil(n · 16000 / rate)`. Sample 0 stays at time 0: the delay of the filter is taken off exactly,
-/// not to the nearest sample (to 1/256 sample for odd rates such as 44101 Hz).
+/// `n` samples become `ceil(n · 16000 / rate)`. Sample 0 stays at time 0: the delay of the filter is
+/// taken off exactly, not to the nearest sample (to 1/256 sample for odd rates such as 44101 Hz).
 pub struct Resampler {
     filter: Async<f32>,
     rate: u32,
-    /// Input that does not fill a block yet. Begins with zeros that make the delay a whole number of output samples.
+    /// Input that does not fill a block yet. Begins with zeros that make the delay a whole number of
+    /// output samples.
     pending: Vec<f32>,
     block: Vec<f32>,
     /// Samples of the delay that are still to come.
@@ -51,7 +54,7 @@ impl Resampler {
         let filter = Async::new_sinc(ratio, 1.0, &parameters, BLOCK, 1, FixedAsync::Input)
             .expect("a positive ratio and one channel are valid");
 
-        // Output `k` of the filter lies at input `(k + 1) · down / up - half + 1 / up`, leading zeros not counted.
+        // Output `k` of the filter lies at input `(k + 1) · down / up - half + 1 / up`.
         let half = length / 2;
         let is_whole = |padding: &usize| (half + padding) * up as usize % down == 1 % down;
         let padding = (0..down)

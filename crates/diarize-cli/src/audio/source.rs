@@ -50,7 +50,8 @@ impl Source {
         })
     }
 
-    /// The bytes from the first one on, in that order only: readers that would look for more at the end do not.
+    /// The bytes from the first one on, in that order only: readers that would look for more at the
+    /// end do not.
     pub(super) fn forward_only(&self) -> io::Result<Box<dyn MediaSource>> {
         Ok(match self {
             Self::File(file) => Box::new(ReadOnlySource::new(rewound(file)?)),

@@ -44,8 +44,8 @@ impl Track {
         let Some(CodecParameters::Audio(parameters)) = &track.codec_params else {
             return Err(Error::NoAudioTrack);
         };
-        // Without encoder delay in its header, the length of an MPEG stream is a guess from its first frames. Gapless
-        // decoding would cut off what lies behind.
+        // Without encoder delay in its header, the length of an MPEG stream is a guess from its
+        // first frames. Gapless decoding would cut off what lies behind.
         let is_mpeg = [CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3].contains(&parameters.codec);
         let is_length_known = track.delay.is_some() || !is_mpeg;
         let frames = track.num_frames.filter(|_| is_length_known);
@@ -97,13 +97,13 @@ impl Track {
             .clamp(0.0, LONGEST_PACKET_SECONDS)
     }
 
-    /// How much is missing between `position`, the end of what came before, and a packet; 0 where it follows.
+    /// How many seconds are missing between `position`, the end of what came before, and a packet.
     pub(super) fn gap_before(&mut self, packet: &Packet, position: f64) -> f64 {
         let Some(time) = self.time_base.and_then(|base| base.calc_time(packet.pts)) else {
             return 0.0;
         };
         let time = time.as_secs_f64();
-        // Encoder delay lies before time 0 and is cut off; a file cut from a longer one begins at any time.
+        // Encoder delay lies before time 0 and is cut off; a part of a longer file begins anywhere.
         let origin = *self.origin.get_or_insert(position - time.max(0.0));
         let gap = origin + time - position;
         if GAP_SECONDS.contains(&gap) { gap } else { 0.0 }

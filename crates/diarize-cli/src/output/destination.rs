@@ -30,8 +30,7 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// Finds the destination of each input. The error says why two inputs or an input and an output are in each other's
-    /// way.
+    /// Finds the destination of each input. The error says which two would meet in one file.
     pub fn plan(inputs: &[Input], output: Option<&Path>, format: Format) -> Result<Self, String> {
         let Some(output) = output else {
             return Ok(Self {
@@ -87,8 +86,8 @@ impl Destination {
     }
 }
 
-/// Writes to a temporary name beside the file and renames it: a reader never sees half a file, and a failure leaves the
-/// old one. Links are followed; devices and pipes are written directly.
+/// Writes to a temporary name beside the file and renames it: a reader never sees half a file, and
+/// a failure leaves the old one. Links are followed; devices and pipes are written directly.
 fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {

@@ -79,7 +79,8 @@ fn squared_distances(block: &[[f64; ROWS]], tile: &[[f64; LANES]]) -> [[f64; LAN
 }
 
 pub(super) fn cosine<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<f64> {
-    let b: Vec<Vec<f64>> = b.rows().into_iter().map(|row| row.iter().map(|&value| value.into()).collect()).collect();
+    let b: Vec<Vec<f64>> =
+        b.rows().into_iter().map(|row| row.iter().map(|&value| value.into()).collect()).collect();
     let norms: Vec<f64> = b.iter().map(|row| row.iter().fold(0.0, |sum, x| sum + x * x).sqrt()).collect();
     let mut distances = Array2::zeros((a.nrows(), b.len())); // (n, m)
     let arch = Arch::new();
@@ -90,7 +91,9 @@ pub(super) fn cosine<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Arr
         let squares = arch.dispatch(|| squares(&tile));
         for (j, (row, &norm)) in b.iter().zip(&norms).enumerate() {
             let dots = arch.dispatch(|| dots(row, &tile));
-            for (distance, (dot, square)) in output.column_mut(j).iter_mut().zip(dots.into_iter().zip(squares)) {
+            for (distance, (dot, square)) in
+                output.column_mut(j).iter_mut().zip(dots.into_iter().zip(squares))
+            {
                 *distance = cosine_distance(dot, square.sqrt(), norm);
             }
         }

@@ -88,7 +88,8 @@ pub(super) fn centroid(distances: Vec<f64>, count: usize) -> Vec<Merge> {
         for &z in places.iter().take_while(|&&z| z < y) {
             let zx = matrix.index(z.min(x), z.max(x));
             let zy = matrix.index(z, y);
-            let merged = merged_distance(matrix.distances[zx], matrix.distances[zy], distance, size_x, size_y);
+            let merged =
+                merged_distance(matrix.distances[zx], matrix.distances[zy], distance, size_x, size_y);
             matrix.distances[zy] = merged;
             if z < x {
                 matrix.distances[zx] = f64::INFINITY;

@@ -50,7 +50,10 @@ pub fn centroid(distances: Vec<f64>, count: usize) -> Vec<Merge> {
 /// Distances beyond the limit would square to infinity, which marks places that are not in use.
 fn check(distances: &[f64], count: usize) {
     assert_eq!(distances.len(), count * count.saturating_sub(1) / 2, "distances of {count} vectors");
-    assert!(distances.iter().all(|distance| (0.0..=1e100).contains(distance)), "a distance is not within 0 to 1e100");
+    assert!(
+        distances.iter().all(|distance| (0.0..=1e100).contains(distance)),
+        "a distance is not within 0 to 1e100"
+    );
 }
 
 /// Distance of the centroid of `x` and `y` from that of a third cluster `z`, in SciPy's order of

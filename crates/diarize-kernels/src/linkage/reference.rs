@@ -44,7 +44,8 @@ pub fn centroid(distances: &[f64], count: usize) -> Vec<Merge> {
 
         for z in 0..count {
             if sizes[z] > 0 && z != y {
-                let merged = merged_distance(matrix[z][x], matrix[z][y], distance, size_x as f64, size_y as f64);
+                let merged =
+                    merged_distance(matrix[z][x], matrix[z][y], distance, size_x as f64, size_y as f64);
                 matrix[z][y] = merged;
                 matrix[y][z] = merged;
             }

@@ -79,7 +79,12 @@ mod tests {
     fn a_chain_of_many_merges_is_walked_without_recursion() {
         let count = 300_000;
         let merges: Vec<Merge> = (1..count)
-            .map(|k| Merge { left: if k == 1 { 0 } else { k }, right: if k == 1 { 1 } else { count + k - 2 }, distance: k as f64, size: k + 1 })
+            .map(|k| Merge {
+                left: if k == 1 { 0 } else { k },
+                right: if k == 1 { 1 } else { count + k - 2 },
+                distance: k as f64,
+                size: k + 1,
+            })
             .collect();
         let heights: Vec<f64> = merges.iter().map(|merge| merge.distance).collect();
         let labels = flat_clusters(&merges, &heights, 10.0);

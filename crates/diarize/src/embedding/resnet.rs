@@ -4,10 +4,11 @@
 //! learning for image recognition, 2016.
 
 use candle_core::{Result as TensorResult, Tensor};
+use diarize_kernels::conv2d::Conv2d;
 
 use super::fbank::BANDS;
 use crate::{
-    Result,
+    Error, Result,
     model::{EmbeddingArchitecture, Weights},
 };
 
@@ -17,7 +18,7 @@ const EPSILON: f64 = 1e-5;
 /// Features to frames, before they are pooled over time.
 #[derive(Debug)]
 pub(crate) struct ResNet {
-    stem: Convolution,
+    stem: Conv2d,
     /// Four stages of residual blocks.
     pub(crate) stages: Vec<Vec<BasicBlock>>,
 }
@@ -38,22 +39,22 @@ impl ResNet {
             stages.push(stage);
             inputs = channels;
         }
-        let stem = Convolution::load(weights, "resnet.conv1", "resnet.bn1", [architecture.channels, 1, 3], 1)?;
+        let stem = load_convolution(weights, "resnet.conv1", "resnet.bn1", [architecture.channels, 1, 3], 1)?;
         Ok(Self { stem, stages })
     }
 
     /// Features `(batch, frames, 80)` to `(batch, 256 * 10, frames / 8)`, channel-major.
     pub(crate) fn forward(&self, features: &Tensor) -> TensorResult<Tensor> {
-        let mut x = self.stem(features)?; // (batch, 32, 80, 998)
+        let mut x = self.stem(features)?; // (batch, 80, 998, 32)
         for stage in &self.stages {
-            x = Self::stage(stage, &x)?; // (batch, 32, 80, 998) to (batch, 256, 10, 125)
+            x = Self::stage(stage, &x)?; // (batch, 80, 998, 32) to (batch, 10, 125, 256)
         }
-        x.flatten(1, 2)
+        x.permute((0, 3, 1, 2))?.flatten(1, 2)?.contiguous()
     }
 
-    /// Features `(batch, frames, 80)` to `(batch, 32, 80, frames)`.
+    /// Features `(batch, frames, 80)` to `(batch, 80, frames, 32)`.
     pub(crate) fn stem(&self, features: &Tensor) -> TensorResult<Tensor> {
-        self.stem.forward(&features.transpose(1, 2)?.contiguous()?.unsqueeze(1)?)?.relu()
+        self.stem.forward(&features.transpose(1, 2)?.unsqueeze(3)?, None, true)
     }
 
     /// One stage of residual blocks.
@@ -76,16 +77,16 @@ pub(crate) fn output_frames(architecture: &EmbeddingArchitecture, frames: usize)
 /// Two convolutions and a way around them.
 #[derive(Debug)]
 pub(crate) struct BasicBlock {
-    first: Convolution,
-    second: Convolution,
+    first: Conv2d,
+    second: Conv2d,
     /// Where the shape changes; elsewhere the input itself goes around.
-    shortcut: Option<Convolution>,
+    shortcut: Option<Conv2d>,
 }
 
 impl BasicBlock {
     fn load(weights: &Weights<'_>, name: &str, inputs: usize, outputs: usize, stride: usize) -> Result<Self> {
         let convolution = |conv: &str, bn: &str, shape, stride| {
-            Convolution::load(weights, &format!("{name}.{conv}"), &format!("{name}.{bn}"), shape, stride)
+            load_convolution(weights, &format!("{name}.{conv}"), &format!("{name}.{bn}"), shape, stride)
         };
         let changes = stride != 1 || inputs != outputs;
         Ok(Self {
@@ -100,48 +101,28 @@ impl BasicBlock {
     fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
         let around = match &self.shortcut {
             None => x.clone(),
-            Some(shortcut) => shortcut.forward(x)?,
+            Some(shortcut) => shortcut.forward(x, None, false)?,
         };
-        (self.second.forward(&self.first.forward(x)?.relu()?)? + around)?.relu()
+        self.second.forward(&self.first.forward(x, None, true)?, Some(&around), true)
     }
 }
 
-/// A convolution over bands and time with the batch norm after it.
-#[derive(Debug)]
-struct Convolution {
-    kernel: Tensor,
-    bias: Tensor,
-    stride: usize,
-    padding: usize,
-}
-
-impl Convolution {
-    /// `shape` is `[outputs, inputs, size of the square kernel]`.
-    fn load(weights: &Weights<'_>, conv: &str, bn: &str, shape: [usize; 3], stride: usize) -> Result<Self> {
-        let [outputs, inputs, size] = shape;
-        let shape = [outputs, inputs, size, size];
-        let norm = |part: &str| weights.values(&format!("{bn}.{part}"), &[outputs]);
-        let (gamma, beta, mean, variance) =
-            (norm("weight")?, norm("bias")?, norm("running_mean")?, norm("running_var")?);
-        let scale: Vec<f64> =
-            gamma.iter().zip(&variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + EPSILON).sqrt()).collect();
-        let bias = (0..outputs).map(|o| (f64::from(beta[o]) - f64::from(mean[o]) * scale[o]) as f32).collect();
-        let kernel = weights.values(&format!("{conv}.weight"), &shape)?;
-        let kernel = kernel
-            .chunks_exact(inputs * size * size)
-            .zip(&scale)
-            .flat_map(|(kernel, scale)| kernel.iter().map(move |&k| (f64::from(k) * scale) as f32))
-            .collect();
-        Ok(Self {
-            kernel: weights.to_device(kernel, &shape)?,
-            bias: weights.to_device(bias, &[1, outputs, 1, 1])?,
-            stride,
-            padding: size / 2,
-        })
-    }
-
-    /// `(batch, inputs, bands, frames)` to `(batch, outputs, bands / stride, frames / stride)`.
-    fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
-        x.conv2d(&self.kernel, self.padding, self.stride, 1, 1)?.broadcast_add(&self.bias)
-    }
+/// A convolution over bands and time with the batch norm after it folded in. `shape` is `[outputs,
+/// inputs, size of the square kernel]`.
+fn load_convolution(weights: &Weights<'_>, conv: &str, bn: &str, shape: [usize; 3], stride: usize) -> Result<Conv2d> {
+    let [outputs, inputs, size] = shape;
+    let shape = [outputs, inputs, size, size];
+    let norm = |part: &str| weights.values(&format!("{bn}.{part}"), &[outputs]);
+    let (gamma, beta, mean, variance) = (norm("weight")?, norm("bias")?, norm("running_mean")?, norm("running_var")?);
+    let scale: Vec<f64> =
+        gamma.iter().zip(&variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + EPSILON).sqrt()).collect();
+    let bias = (0..outputs).map(|o| (f64::from(beta[o]) - f64::from(mean[o]) * scale[o]) as f32).collect();
+    let kernel = weights.values(&format!("{conv}.weight"), &shape)?;
+    let kernel = kernel
+        .chunks_exact(inputs * size * size)
+        .zip(&scale)
+        .flat_map(|(kernel, scale)| kernel.iter().map(move |&k| (f64::from(k) * scale) as f32))
+        .collect();
+    Conv2d::new(&weights.to_device(kernel, &shape)?, &weights.to_device(bias, &[outputs])?, stride, size / 2)
+        .map_err(|source| Error::Compute { stage: "loading the weights", source: source.into() })
 }

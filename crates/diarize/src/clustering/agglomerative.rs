@@ -1,0 +1,169 @@
+//! Agglomerative clustering: from embeddings to clusters of at least a minimum size.
+
+use diarize_kernels::{
+    cdist,
+    linkage::{self, Merge},
+};
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::{
+    dendrogram::flat_clusters,
+    sums::{cluster_means, norm},
+};
+use crate::options::{Clustering, SpeakerBounds};
+
+/// The bounds ask for a number of clusters that this dendrogram does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The number of clusters asked for.
+    pub wanted: usize,
+    /// The nearest number that was found. A smaller `min_cluster_size` might help.
+    pub found: usize,
+}
+
+/// Clusters `(embedding, dimension)`: a cluster for each embedding, from 0 without gaps.
+///
+/// Embeddings are normalised, merged by centroid linkage, and the dendrogram is cut at
+/// `parameters.threshold`. If then the number of large clusters (those of `min_cluster_size`, fewer
+/// where there are few embeddings) is not within `bounds`, the cut that comes nearest to the bound
+/// is taken instead. Finally every small cluster goes to the large one whose centroid has the
+/// smallest cosine distance.
+///
+/// Embeddings must be finite and not zero. Where merges are equally far from the threshold, the
+/// earlier is tried first; NumPy's unstable sort leaves that to the processor.
+///
+/// Source: `AgglomerativeClustering.cluster` in `pyannote/audio/pipelines/clustering.py`.
+pub fn agglomerate(
+    embeddings: ArrayView2<'_, f32>,
+    bounds: SpeakerBounds,
+    parameters: &Clustering,
+) -> (Vec<usize>, Option<Mismatch>) {
+    let count = embeddings.nrows();
+    let min_size = min_large_size(count, parameters.min_cluster_size);
+
+    let embeddings = normalised(embeddings); // (embedding, dimension)
+    let merges = linkage::centroid(cdist::euclidean_condensed(embeddings.view()), count); // (embedding - 1,)
+    let heights: Vec<f64> = merges.iter().map(|merge| merge.distance).collect();
+    let labels = flat_clusters(&merges, &heights, parameters.threshold); // (embedding,)
+    let large = sizes(&labels).into_iter().filter(|&size| size >= min_size).count();
+
+    let wanted = large.max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
+    let (labels, found) = if large == wanted {
+        (labels, large)
+    } else {
+        let (cut, found) = nearest_cut(&merges, parameters.threshold, min_size, wanted);
+        let order: Vec<f64> = (0..merges.len()).map(|index| index as f64).collect();
+        (flat_clusters(&merges, &order, cut as f64), found)
+    };
+    let mismatch = (found != wanted).then_some(Mismatch { wanted, found });
+    (give_small_to_large(embeddings.view(), labels, min_size), mismatch)
+}
+
+/// The size from which a cluster of `count` embeddings is large: a tenth of them, at most `limit`.
+fn min_large_size(count: usize, limit: usize) -> usize {
+    let tenth = (0.1 * count as f64).round_ties_even() as usize;
+    limit.min(tenth.max(1))
+}
+
+/// The rows of `(embedding, dimension)`, each divided by its Euclidean norm, with NumPy's bits.
+pub fn normalised(embeddings: ArrayView2<'_, f32>) -> Array2<f32> {
+    let mut rows = embeddings.to_owned();
+    for mut row in rows.axis_iter_mut(Axis(0)) {
+        row /= norm(row.view());
+    }
+    rows
+}
+
+/// The merge after which to stop so that the number of large clusters is nearest to `wanted`, and
+/// that number. Merges near the threshold are tried first; the last resort is one cluster of all.
+fn nearest_cut(merges: &[Merge], threshold: f64, min_size: usize, wanted: usize) -> (usize, usize) {
+    let large_after = large_clusters_after_each(merges, min_size);
+    let from_threshold = |&index: &usize| (merges[index].distance - threshold).abs();
+    let mut order: Vec<usize> = (0..merges.len()).collect();
+    order.sort_by(|a, b| from_threshold(a).total_cmp(&from_threshold(b)));
+
+    let mut best = (merges.len(), 1_usize);
+    for index in order {
+        // Joining small clusters into another small one changes nothing.
+        if merges[index].size < min_size {
+            continue;
+        }
+        let large = large_after[index];
+        if large == wanted {
+            return (index, large);
+        }
+        if large.abs_diff(wanted) < best.1.abs_diff(wanted) {
+            best = (index, large);
+        }
+    }
+    best
+}
+
+/// The number of clusters of at least `min_size` vectors once the first merges were made, up to and
+/// with each.
+fn large_clusters_after_each(merges: &[Merge], min_size: usize) -> Vec<usize> {
+    let vectors = merges.len() + 1;
+    let is_large = |cluster: usize| {
+        let size = cluster.checked_sub(vectors).map_or(1, |merge| merges[merge].size);
+        usize::from(size >= min_size)
+    };
+    let mut large = vectors * is_large(0);
+    let mut after = Vec::with_capacity(merges.len());
+    for (index, merge) in merges.iter().enumerate() {
+        large = large + is_large(vectors + index) - is_large(merge.left) - is_large(merge.right);
+        after.push(large);
+    }
+    after
+}
+
+/// Moves small clusters to their nearest large one and numbers what is left without gaps, in order.
+fn give_small_to_large(
+    embeddings: ArrayView2<'_, f32>,
+    mut labels: Vec<usize>,
+    min_size: usize,
+) -> Vec<usize> {
+    let sizes = sizes(&labels);
+    let (large, small): (Vec<usize>, Vec<usize>) =
+        (0..sizes.len()).partition(|&label| sizes[label] >= min_size);
+    if large.is_empty() {
+        return vec![0; labels.len()];
+    }
+    let centroids = cluster_means(embeddings, &labels, sizes.len()); // (cluster, dimension)
+    let large_centroids = centroids.select(Axis(0), &large);
+    let small_centroids = centroids.select(Axis(0), &small);
+    let distances = cdist::cosine(small_centroids.view(), large_centroids.view()); // (small, large)
+
+    let mut renumbered = vec![0; sizes.len()];
+    for (index, &label) in large.iter().enumerate() {
+        renumbered[label] = index;
+    }
+    for (&label, distances) in small.iter().zip(distances.rows()) {
+        renumbered[label] = super::argmax(distances.iter().map(|distance| -distance));
+    }
+    for label in &mut labels {
+        *label = renumbered[*label];
+    }
+    labels
+}
+
+/// Number of vectors of each cluster.
+fn sizes(labels: &[usize]) -> Vec<usize> {
+    let mut sizes = vec![0; labels.iter().max().map_or(0, |last| last + 1)];
+    for &label in labels {
+        sizes[label] += 1;
+    }
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::min_large_size;
+
+    #[test]
+    fn a_tenth_is_rounded_half_to_even() {
+        let sizes = [(1, 1), (14, 1), (15, 2), (25, 2), (26, 3), (35, 4), (115, 12), (5000, 12)];
+        for (count, size) in sizes {
+            assert_eq!(min_large_size(count, 12), size, "of {count}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Linkage, flat clusters and clustering against SciPy and pyannote.
+
+#[path = "../support/golden.rs"]
+mod golden;
+
+use diarize::{
+    Clustering, SpeakerBounds,
+    clustering::{agglomerate, cluster, flat_clusters, normalised},
+    ndarray::{Array1, Array2, Array3, ArrayView2, Axis},
+};
+use diarize_kernels::{
+    cdist::euclidean_condensed,
+    linkage::{self, Merge},
+};
+use golden::Golden;
+use serde_json::Value;
+
+/// A linkage matrix of SciPy as merges.
+fn merges(z: ArrayView2<'_, f64>) -> Vec<Merge> {
+    let merge = |row: Vec<f64>| Merge {
+        left: row[0] as usize,
+        right: row[1] as usize,
+        distance: row[2],
+        size: row[3] as usize,
+    };
+    z.rows().into_iter().map(|row| merge(row.to_vec())).collect()
+}
+
+/// Numbers of clusters, which SciPy counts from 1.
+fn labels(golden: &Golden, name: &str, first: i32) -> Vec<usize> {
+    let labels: Array1<i32> = golden.get(name);
+    labels.iter().map(|label| (label - first) as usize).collect()
+}
+
+fn parameters(config: &Value) -> Clustering {
+    Clustering {
+        threshold: config["threshold"].as_f64().unwrap(),
+        min_cluster_size: number(config, "min_cluster_size").unwrap(),
+    }
+}
+
+fn number(config: &Value, key: &str) -> Option<usize> {
+    config.get(key).and_then(Value::as_u64).map(|number| number as usize)
+}
+
+#[test]
+fn linkage_is_scipys_on_ties() {
+    let golden = Golden::open("linkage_ties");
+    let (sizes, points): (Array1<u8>, Array2<u8>) = (golden.get("sizes"), golden.get("points"));
+    let (merged, distances): (Array2<u8>, Array1<f64>) = (golden.get("merged"), golden.get("distances"));
+    let mut points = points.rows().into_iter();
+    let mut expected = merged.rows().into_iter().zip(&distances);
+    for (input, &size) in sizes.iter().enumerate() {
+        let size = usize::from(size);
+        let rows: Vec<f64> = points.by_ref().take(size).flatten().map(|&x| f64::from(x)).collect();
+        let rows = Array2::from_shape_vec((size, 2), rows).unwrap();
+        let merges = linkage::centroid(euclidean_condensed(rows.view()), size);
+        for (step, (merge, (merged, distance))) in
+            merges.iter().zip(expected.by_ref().take(size - 1)).enumerate()
+        {
+            let pair = [usize::from(merged[0]), usize::from(merged[1])];
+            assert_eq!([merge.left, merge.right], pair, "input {input}, merge {step}");
+            assert_eq!(merge.distance.to_bits(), distance.to_bits(), "input {input}, merge {step}");
+        }
+    }
+    assert!(points.next().is_none() && expected.next().is_none());
+}
+
+#[test]
+fn linkage_of_embeddings_is_scipys() {
+    let golden = Golden::open("det5/clustering_core");
+    let expected = merges(golden.get::<f64, _>("Z_centroid").view());
+    let rows = normalised(golden.get::<f32, _>("embeddings").view());
+    let merges = linkage::centroid(euclidean_condensed(rows.view()), rows.nrows());
+    for (step, (merge, expected)) in merges.iter().zip(&expected).enumerate() {
+        assert_eq!(merge, expected, "merge {step}");
+    }
+    assert_eq!(merges.len(), expected.len());
+}
+
+#[test]
+fn flat_clusters_are_scipys() {
+    let golden = Golden::open("det5/clustering_core");
+    let mut tried = 0;
+    for name in golden.names() {
+        let Some((method, threshold)) = name.strip_prefix("fcluster_").and_then(|name| name.split_once('_'))
+        else {
+            continue;
+        };
+        let threshold = if threshold == "0.704565" { 0.7045654963945799 } else { threshold.parse().unwrap() };
+        let merges = merges(golden.get::<f64, _>(&format!("Z_{method}")).view());
+        let heights: Vec<f64> = merges.iter().map(|merge| merge.distance).collect();
+        assert_eq!(flat_clusters(&merges, &heights, threshold), labels(&golden, &name, 1), "{name}");
+        tried += 1;
+    }
+    assert_eq!(tried, 24);
+}
+
+#[test]
+fn agglomeration_is_pyannotes() {
+    let golden = Golden::open("det5/clustering_core");
+    let embeddings: Array2<f32> = golden.get("embeddings");
+    let mut tried = 0;
+    for (index, config) in golden.json("configs").as_array().unwrap().iter().enumerate() {
+        // The only linkage that is offered.
+        if config["method"] != "centroid" {
+            continue;
+        }
+        let bounds = SpeakerBounds {
+            min: number(config, "min_clusters").unwrap(),
+            max: number(config, "max_clusters"),
+        };
+        let (clusters, _) = agglomerate(embeddings.view(), bounds, &parameters(config));
+        assert_eq!(clusters, labels(&golden, &format!("cluster_{index:03}"), 0), "{config}");
+        tried += 1;
+    }
+    assert_eq!(tried, 60);
+}
+
+#[test]
+fn agglomeration_of_few_embeddings_is_pyannotes() {
+    let golden = Golden::open("det5/clustering_core");
+    let embeddings: Array2<f32> = golden.get("embeddings");
+    for count in [1, 2, 3, 9] {
+        let few = embeddings.select(Axis(0), &(0..count).collect::<Vec<_>>());
+        let bounds = SpeakerBounds { min: 1, max: Some(count) };
+        let (clusters, mismatch) = agglomerate(few.view(), bounds, &Clustering::default());
+        assert_eq!(clusters, labels(&golden, &format!("small_n{count}"), 0), "of {count}");
+        assert_eq!(mismatch, None);
+    }
+}
+
+#[test]
+fn bounds_that_the_dendrogram_cannot_keep_are_reported() {
+    let golden = Golden::open("det5/clustering_core");
+    let embeddings: Array2<f32> = golden.get("embeddings");
+    let bounds = SpeakerBounds { min: 9, max: Some(9) };
+    let parameters = Clustering { min_cluster_size: 12, ..Clustering::default() };
+    let (clusters, mismatch) = agglomerate(embeddings.view(), bounds, &parameters);
+    let mismatch = mismatch.expect("113 embeddings make no 9 clusters of 11 this way");
+    assert_eq!(mismatch.wanted, 9);
+    assert_eq!(mismatch.found, clusters.iter().max().unwrap() + 1);
+}
+
+/// Assignment under constraints, which the other goldens hold, is not offered.
+#[test]
+fn clustering_is_pyannotes() {
+    let golden = Golden::open("det5/clustering_call");
+    let embeddings: Array3<f32> = golden.get("embeddings");
+    let segmentations: Array3<u8> = golden.get("segmentations");
+    let mut tried = 0;
+    for (index, config) in golden.json("configs").as_array().unwrap().iter().enumerate() {
+        if config["constrained_assignment"] == true {
+            continue;
+        }
+        let exact = number(config, "num_clusters");
+        let bounds = SpeakerBounds {
+            min: exact.or(number(config, "min_clusters")).unwrap_or(1),
+            max: exact.or(number(config, "max_clusters")),
+        };
+        let clusters = cluster(embeddings.view(), segmentations.view(), bounds, &parameters(config));
+        assert_eq!(clusters.hard, golden.get::<i32, _>(&format!("hard_{index:03}")), "{config}");
+        assert_eq!(clusters.centroids, golden.get::<f32, _>(&format!("centroids_{index:03}")), "{config}");
+        let soft = format!("soft_{index:03}");
+        if golden.has(&soft) {
+            let expected: Array3<f64> = golden.get(&soft);
+            assert_eq!(clusters.soft.dim(), expected.dim(), "{config}");
+            for (similarity, expected) in clusters.soft.iter().zip(&expected) {
+                assert!(
+                    (similarity - expected).abs() < 1e-15 || similarity.is_nan() && expected.is_nan(),
+                    "{config}: {similarity}, not {expected}"
+                );
+            }
+        }
+        tried += 1;
+    }
+    assert_eq!(tried, 30);
+}
+
+#[test]
+fn nothing_to_cluster_is_one_cluster() {
+    let bounds = SpeakerBounds { min: 1, max: None };
+    for (embedding, active) in [(0.0, 1), (f32::NAN, 1), (f32::INFINITY, 1), (1.0, 0)] {
+        let embeddings = Array3::from_elem((4, 3, 5), embedding);
+        let segmentations = Array3::from_elem((4, 7, 3), active);
+        let clusters = cluster(embeddings.view(), segmentations.view(), bounds, &Clustering::default());
+        assert_eq!(clusters.hard, Array2::<i32>::zeros((4, 3)));
+        assert_eq!(clusters.centroids, Array2::<f32>::zeros((1, 5)));
+    }
+    let none = cluster(
+        Array3::zeros((0, 3, 5)).view(),
+        Array3::zeros((0, 7, 3)).view(),
+        bounds,
+        &Clustering::default(),
+    );
+    assert_eq!(none.hard.dim(), (0, 3));
+}

@@ -1,0 +1,173 @@
+//! The whole pipeline, from samples to RTTM, against pyannote.audio 3.3.2 with deterministic weights
+//! (`det5`), and what a caller may rely on beside that.
+
+#[path = "../support/golden.rs"]
+mod golden;
+#[path = "../support/recording.rs"]
+mod recording;
+#[path = "../support/same_turns.rs"]
+mod same_turns;
+
+use std::sync::OnceLock;
+
+use diarize::{Device, Diarization, Diarizer, Error, Options, Progress, Stage};
+use golden::Golden;
+use ndarray::{Array1, Array2, Array3};
+use recording::wav;
+use same_turns::assert_same_turns;
+
+/// The pipeline with deterministic weights, loaded once.
+fn diarizer() -> &'static Diarizer {
+    static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
+    DIARIZER.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        xtask::deterministic_model::write(dir.path(), 5).unwrap();
+        Diarizer::load(dir.path(), Device::Cpu).unwrap()
+    })
+}
+
+fn diarize(samples: &[f32], options: &Options) -> Diarization {
+    diarizer().diarize_with(samples, options, &mut |_| {}).unwrap()
+}
+
+/// Bounds on the number of speakers, by the name that the goldens have for them.
+fn options(bounds: &str) -> Options {
+    let mut options = diarizer().options();
+    match bounds {
+        "auto" => {}
+        "num1" => options.num_speakers = Some(1),
+        "num2" => options.num_speakers = Some(2),
+        "max2" => options.max_speakers = Some(2),
+        "min4" => options.min_speakers = Some(4),
+        _ => panic!("no bounds are called {bounds}"),
+    }
+    options
+}
+
+#[test]
+fn turns_are_pyannote_s_under_every_bound_on_the_speakers() {
+    for recording in ["tiny8", "exact13", "short30"] {
+        let samples = wav(recording);
+        for bounds in ["auto", "num1", "num2", "max2", "min4"] {
+            let golden = Golden::open(&format!("det5/pipe_{recording}_{bounds}"));
+            let found = diarize(&samples, &options(bounds));
+            let count: Array1<u8> = golden.get("count");
+            assert_eq!(found.stages.speaker_count, count, "{recording} {bounds}");
+            assert_same_turns(&golden, &found, &options(bounds), &format!("{recording} {bounds}"));
+            if bounds == "auto" {
+                compare_stages(&golden, &found);
+            }
+        }
+    }
+}
+
+/// Reference noise: 3e-6 relative in embeddings.
+fn compare_stages(golden: &Golden, found: &Diarization) {
+    let segmentation: Array3<u8> = golden.get("segmentation");
+    assert_eq!(found.stages.segmentations, segmentation);
+    let expected: Array3<f32> = golden.get("embeddings");
+    let embeddings = found.stages.embeddings.as_ref().unwrap();
+    assert_eq!(embeddings.dim(), expected.dim());
+    for (found, expected) in embeddings.rows().into_iter().zip(expected.rows()) {
+        let distance = (&found - &expected).mapv(|x| x * x).sum().sqrt();
+        let length = expected.mapv(|x| x * x).sum().sqrt();
+        assert!(distance < 1e-5 * length, "embedding off by {:e}", distance / length);
+    }
+    let expected: Array2<f32> = golden.get("centroids");
+    let centroids = found.stages.centroids.as_ref().unwrap();
+    let largest = expected.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+    assert!((centroids - &expected).iter().all(|difference| difference.abs() < 1e-5 * largest));
+    let hard: Array2<i64> = golden.get("hard_clusters");
+    for ((found, &expected), frames) in found.stages.hard_clusters.iter().zip(&hard).zip(segmentation.lanes(ndarray::Axis(1))) {
+        let speaks = frames.iter().any(|&active| active == 1);
+        assert_eq!(i64::from(*found), if speaks { expected } else { -2 });
+    }
+}
+
+#[test]
+fn speakers_come_with_their_time_and_their_centroid() {
+    let found = diarize(&wav("tiny8"), &options("num2"));
+    let labels: Vec<&str> = found.speakers.iter().map(|speaker| speaker.label.as_str()).collect();
+    assert_eq!(labels, ["SPEAKER_00", "SPEAKER_01"]);
+    for (cluster, speaker) in found.speakers.iter().enumerate() {
+        let turns = found.turns.iter().filter(|turn| turn.speaker == speaker.label);
+        assert_eq!(speaker.duration, turns.map(|turn| turn.end - turn.start).sum::<f64>());
+        let centroids = found.stages.centroids.as_ref().unwrap();
+        assert_eq!(speaker.embedding.as_deref(), centroids.row(cluster).to_slice());
+    }
+    let alone = diarize(&wav("tiny8"), &options("num1"));
+    assert_eq!((alone.speakers.len(), &alone.speakers[0].embedding), (1, &None));
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let samples = wav("exact13");
+    let [one, three] = [1, 3].map(|threads| diarize(&samples, &Options { threads: Some(threads), ..options("auto") }));
+    assert_eq!(one.turns, three.turns);
+    assert_eq!(one.stages.segmentations, three.stages.segmentations);
+    assert_eq!(one.stages.embeddings, three.stages.embeddings, "to the last bit");
+    assert_eq!(one.stages.centroids, three.stages.centroids, "to the last bit");
+}
+
+#[test]
+fn the_hook_is_told_of_every_stage_from_its_start_to_its_end() {
+    let mut told: Vec<Progress> = Vec::new();
+    diarizer().diarize_with(&wav("exact13"), &options("auto"), &mut |progress| told.push(progress)).unwrap();
+    for (stage, chunks) in
+        [(Stage::Segmentation, 4), (Stage::SpeakerCounting, 1), (Stage::Embeddings, 4), (Stage::Clustering, 1)]
+    {
+        let of_stage: Vec<&Progress> = told.iter().filter(|progress| progress.stage == stage).collect();
+        assert!(of_stage.iter().all(|progress| progress.total == chunks), "{stage}: {of_stage:?}");
+        assert!(of_stage.is_sorted_by_key(|progress| progress.done), "{stage}: {of_stage:?}");
+        assert_eq!((of_stage[0].done, of_stage.last().unwrap().done), (0, chunks), "{stage}");
+    }
+}
+
+/// These weights hear speakers in silence too, so only that it works is asked here.
+#[test]
+fn recordings_of_no_and_one_sample_are_not_an_error() {
+    let nothing = diarize(&[], &options("auto"));
+    assert!(nothing.turns.is_empty() && nothing.speakers.is_empty());
+    assert_eq!(diarize(&[0.25], &options("auto")).stages.segmentations.dim(), (1, 589, 3));
+}
+
+/// Chunks of digital silence are computed once; that must be the same as computing each.
+#[test]
+fn silent_chunks_are_segmented_as_if_each_were_computed() {
+    let silence = vec![0.0; 12 * 16_000];
+    let mut almost = silence.clone();
+    // Too little to change anything, but no longer digital silence.
+    for start in (0..almost.len()).step_by(16_000) {
+        almost[start] = f32::MIN_POSITIVE;
+    }
+    let of = |samples: &[f32]| diarize(samples, &options("num1")).stages.segmentations;
+    assert_eq!(of(&silence), of(&almost));
+}
+
+#[test]
+fn samples_that_are_not_numbers_are_refused_with_their_place() {
+    let mut samples = vec![0.0; 1000];
+    samples[700] = f32::NAN;
+    let error = diarizer().diarize(&samples).unwrap_err();
+    assert!(matches!(error, Error::NonFiniteSample { index: 700, .. }), "{error}");
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_by_name() {
+    let with = |change: &dyn Fn(&mut Options)| {
+        let mut options = options("auto");
+        change(&mut options);
+        diarizer().diarize_with(&[0.0], &options, &mut |_| {}).unwrap_err().to_string()
+    };
+    for (name, error) in [
+        ("num_speakers", with(&|options| options.num_speakers = Some(0))),
+        ("min_speakers", with(&|options| (options.min_speakers, options.max_speakers) = (Some(3), Some(2)))),
+        ("threads", with(&|options| options.threads = Some(0))),
+        ("segmentation_step", with(&|options| options.parameters.segmentation_step = 0.0)),
+        ("threshold", with(&|options| options.parameters.clustering.threshold = f64::NAN)),
+        ("min_cluster_size", with(&|options| options.parameters.clustering.min_cluster_size = 0)),
+        ("min_duration_off", with(&|options| options.parameters.min_duration_off = -1.0)),
+    ] {
+        assert!(error.starts_with(name), "{error}");
+    }
+}

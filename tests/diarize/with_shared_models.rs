@@ -1,0 +1,107 @@
+//! The pipeline with models that are not part of this repository. They are looked for in the folder
+//! `shared` next to the checkout; a test says that it skipped where they are not there.
+
+#[path = "../support/golden.rs"]
+mod golden;
+#[path = "../support/recording.rs"]
+mod recording;
+#[path = "../support/same_turns.rs"]
+mod same_turns;
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use diarize::{
+    Device, Diarizer, Options,
+    model::{MANIFEST, Manifest},
+};
+use golden::Golden;
+use same_turns::assert_same_turns;
+use ndarray::{Array3, Axis};
+use tempfile::TempDir;
+
+/// A path in the folder `shared`, if it is there.
+fn shared(path: &str) -> Option<PathBuf> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).join(path);
+    let exists = path.exists();
+    if !exists {
+        println!("skipped: there is no {}", path.display());
+    }
+    exists.then_some(path)
+}
+
+/// The checkpoint that the goldens in `tuned` were made with, as a model directory.
+fn tuned_model(checkpoints: &Path) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/support/checkpoint_to_safetensors.py");
+    for network in ["segmentation", "embedding"] {
+        let checkpoint = checkpoints.join(network).join("pytorch_model.bin");
+        let output = dir.path().join(network).with_extension("safetensors");
+        let status = Command::new("python3").arg(script).arg(checkpoint).arg(output).status().unwrap();
+        assert!(status.success(), "{script}");
+    }
+    write_manifest(dir.path());
+    dir
+}
+
+fn write_manifest(dir: &Path) {
+    let manifest = Manifest::pyannote_3_1("under test", "MIT", "tests");
+    fs::write(dir.join(MANIFEST), manifest.to_toml()).unwrap();
+}
+
+#[test]
+fn a_trained_checkpoint_gives_pyannote_s_turns() {
+    let Some(checkpoints) = shared("real/checkpoints/pipeline-3.1") else { return };
+    let Some(synthetic) = shared("eval/synthetic") else { return };
+    let dir = tuned_model(&checkpoints);
+    let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
+    let auto = diarizer.options();
+    for (recording, bounds, options) in [
+        ("tiny8", "auto", auto.clone()),
+        ("exact13", "auto", auto.clone()),
+        ("exact13", "num1", Options { num_speakers: Some(1), ..auto.clone() }),
+        ("short30", "auto", auto.clone()),
+        ("short30", "num2", Options { num_speakers: Some(2), ..auto.clone() }),
+        ("short30", "min4", Options { min_speakers: Some(4), ..auto.clone() }),
+        ("conv4", "auto", auto.clone()),
+    ] {
+        let golden = Golden::open_shared(&format!("tuned/pipe_{recording}_{bounds}")).unwrap();
+        let samples = recording::read(&synthetic.join(recording).with_extension("wav"));
+        let found = diarizer.diarize_with(&samples, &options, &mut |_| {}).unwrap();
+        assert_same_turns(&golden, &found, &options, &format!("{recording} {bounds}"));
+    }
+}
+
+/// The real segmentation-3.0 (rounded to int8 and back) against the stages of the real community-1
+/// pipeline on pyannote's sample.
+#[test]
+fn the_real_segmentation_agrees_with_pyannote_s_on_99_percent_of_frames() {
+    let Some(segmentation) = shared("real/segmentation/segmentation-3.0.safetensors") else { return };
+    let Some(dump) = shared("real/dumps/community-1/02_pyannote_sample") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    xtask::deterministic_model::write(dir.path(), 5).unwrap();
+    fs::copy(segmentation, dir.path().join("segmentation.safetensors")).unwrap();
+
+    let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
+    let samples = recording::read(&dump.join("clip_16k.wav"));
+    let options = Options { num_speakers: Some(1), ..diarizer.options() };
+    let found = diarizer.diarize_with(&samples, &options, &mut |_| {}).unwrap().stages.segmentations;
+
+    let file = File::open(dump.join("segmentations.npz")).unwrap();
+    let expected: Array3<f32> = ndarray_npy::NpzReader::new(file).unwrap().by_name("segmentations").unwrap();
+    let pairs = expected.outer_iter().zip(found.outer_iter());
+    let frames = pairs.flat_map(|(expected, found)| {
+        let same = |(expected, found): (ndarray::ArrayView1<'_, f32>, ndarray::ArrayView1<'_, u8>)| {
+            expected.iter().zip(&found).all(|(&expected, &found)| expected == f32::from(found))
+        };
+        expected.outer_iter().zip(found.outer_iter()).map(same).collect::<Vec<bool>>()
+    });
+    let same: Vec<bool> = frames.collect();
+    assert_eq!(same.len(), expected.len_of(Axis(0)) * 589);
+    let agreement = same.iter().filter(|&&same| same).count() as f64 / same.len() as f64;
+    println!("agreement on {:.2} % of {} frames", 100.0 * agreement, same.len());
+    assert!(agreement >= 0.99, "agreement on {:.2} % of frames", 100.0 * agreement);
+}
