@@ -26,7 +26,8 @@ fn conv2d(criterion: &mut Criterion) {
         (256, 256, 3, 1, 10, 125),
     ] {
         let dims = Dims { inputs, outputs, size, stride, padding: size / 2 };
-        let conv = Conv2d::new(&noise(&[outputs, inputs, size, size]), &noise(&[outputs]), stride, size / 2).unwrap();
+        let conv = Conv2d::new(&noise(&[outputs, inputs, size, size]), &noise(&[outputs]), stride, size / 2)
+            .unwrap();
         let x = noise(&[1, rows, columns, inputs]);
         let pixels = dims.output_length(rows) * dims.output_length(columns);
         group.throughput(Throughput::Elements((2 * pixels * outputs * size * size * inputs) as u64));

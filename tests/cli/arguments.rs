@@ -10,17 +10,8 @@ use tempfile::tempdir;
 /// Runs the command and checks that it is a usage error that says `reason`.
 fn assert_usage_error(arguments: &[&str], reason: &str) {
     let output = diarize(arguments);
-    assert_eq!(
-        output.status.code(),
-        Some(2),
-        "{arguments:?}: {}",
-        stderr(&output)
-    );
-    assert!(
-        stderr(&output).contains(reason),
-        "{arguments:?}: {}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+    assert!(stderr(&output).contains(reason), "{arguments:?}: {}", stderr(&output));
     assert!(output.stdout.is_empty());
 }
 
@@ -28,38 +19,23 @@ fn assert_usage_error(arguments: &[&str], reason: &str) {
 fn nonsense_is_a_usage_error() {
     assert_usage_error(&[], "<AUDIO>");
     assert_usage_error(&["--num-speakers", "0", "a.wav"], "--num-speakers");
-    assert_usage_error(
-        &["--num-speakers", "2", "--min-speakers", "2", "a.wav"],
-        "cannot be used with",
-    );
+    assert_usage_error(&["--num-speakers", "2", "--min-speakers", "2", "a.wav"], "cannot be used with");
     assert_usage_error(
         &["--min-speakers", "3", "--max-speakers", "2", "a.wav"],
         "is more than --max-speakers 2",
     );
-    assert_usage_error(
-        &["--threshold", "nan", "a.wav"],
-        "must be a number, 0 or more",
-    );
+    assert_usage_error(&["--threshold", "nan", "a.wav"], "must be a number, 0 or more");
     assert_usage_error(&["--step", "0", "a.wav"], "must be a number above 0");
-    assert_usage_error(
-        &["--device", "tpu", "a.wav"],
-        "auto, cpu, metal, cuda or cuda:N",
-    );
+    assert_usage_error(&["--device", "tpu", "a.wav"], "auto, cpu, metal, cuda or cuda:N");
     assert_usage_error(&["--format", "xml", "a.wav"], "rttm, json, txt");
-    assert_usage_error(
-        &["--embeddings", "a.wav"],
-        "--embeddings needs --format json",
-    );
+    assert_usage_error(&["--embeddings", "a.wav"], "--embeddings needs --format json");
     assert_usage_error(&["--quiet", "--verbose", "a.wav"], "cannot be used with");
     assert_usage_error(&["-", "a.wav", "-"], "only once");
 }
 
 #[test]
 fn two_inputs_that_give_one_output_are_refused() {
-    assert_usage_error(
-        &["-o", "out", "a/talk.wav", "b/talk.mp3"],
-        "would both be written to",
-    );
+    assert_usage_error(&["-o", "out", "a/talk.wav", "b/talk.mp3"], "would both be written to");
 }
 
 #[test]
@@ -67,10 +43,7 @@ fn several_inputs_do_not_fit_into_one_file() {
     let directory = tempdir().unwrap();
     let file = directory.path().join("out.rttm");
     fs::write(&file, "kept").unwrap();
-    assert_usage_error(
-        &["-o", file.to_str().unwrap(), "a.wav", "b.wav"],
-        "need a directory",
-    );
+    assert_usage_error(&["-o", file.to_str().unwrap(), "a.wav", "b.wav"], "need a directory");
     assert_eq!(fs::read_to_string(file).unwrap(), "kept");
 }
 
@@ -88,24 +61,12 @@ fn an_input_is_never_overwritten() {
 fn help_has_examples_and_exit_codes() {
     let help = diarize(["--help"]);
     assert!(help.status.success());
-    for part in [
-        "Examples:",
-        "Exit status:",
-        "--num-speakers",
-        "white space replaced",
-        "one object a line",
-    ] {
-        let text = stdout(&help)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+    for part in ["Examples:", "Exit status:", "--num-speakers", "white space replaced", "one object a line"] {
+        let text = stdout(&help).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(part), "{part} is not in the help");
     }
     let version = diarize(["--version"]);
-    assert_eq!(
-        stdout(&version),
-        concat!("diarize ", env!("CARGO_PKG_VERSION"), "\n")
-    );
+    assert_eq!(stdout(&version), concat!("diarize ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]

@@ -17,38 +17,22 @@ fn read_bytes(bytes: &[u8]) -> Result<Audio, Error> {
 
 #[test]
 fn files_that_are_not_there() {
-    assert!(matches!(
-        read(Path::new("/no/such/file.wav"), Channels::Mean),
-        Err(Error::Missing)
-    ));
-    assert!(matches!(
-        read(tempdir().unwrap().path(), Channels::Mean),
-        Err(Error::Directory)
-    ));
+    assert!(matches!(read(Path::new("/no/such/file.wav"), Channels::Mean), Err(Error::Missing)));
+    assert!(matches!(read(tempdir().unwrap().path(), Channels::Mean), Err(Error::Directory)));
     assert!(matches!(read_bytes(b""), Err(Error::Empty)));
 }
 
 #[test]
 fn files_that_are_not_audio() {
-    for bytes in [
-        b"minutes of the meeting\n".repeat(100),
-        vec![0; 5_000],
-        b"\x89PNG\r\n\x1a\n".repeat(9),
-    ] {
+    for bytes in [b"minutes of the meeting\n".repeat(100), vec![0; 5_000], b"\x89PNG\r\n\x1a\n".repeat(9)] {
         assert!(matches!(read_bytes(&bytes), Err(Error::UnknownFormat)));
     }
 }
 
 #[test]
 fn headers_that_lie() {
-    assert!(matches!(
-        read_bytes(&wav_bytes(16_000, 1, 0, &[])),
-        Err(Error::NoSamples)
-    ));
-    assert!(matches!(
-        read_bytes(&wav_bytes(16_000, 0, 8, &[1; 8])),
-        Err(Error::Header(_))
-    ));
+    assert!(matches!(read_bytes(&wav_bytes(16_000, 1, 0, &[])), Err(Error::NoSamples)));
+    assert!(matches!(read_bytes(&wav_bytes(16_000, 0, 8, &[1; 8])), Err(Error::Header(_))));
     for rate in [0, 1, 999, 768_001, u32::MAX] {
         let result = read_bytes(&wav_bytes(rate, 1, 8, &[1; 8]));
         assert!(
@@ -56,10 +40,7 @@ fn headers_that_lie() {
             "{rate}: {result:?}"
         );
     }
-    assert!(matches!(
-        read_bytes(&wav_bytes(16_000, 1, 8, &[])[..30]),
-        Err(Error::Header(_))
-    ));
+    assert!(matches!(read_bytes(&wav_bytes(16_000, 1, 8, &[])[..30]), Err(Error::Header(_))));
 }
 
 #[test]
@@ -72,14 +53,7 @@ fn one_sample_is_audio() {
 fn a_wav_that_breaks_off_gives_what_is_there() {
     let audio = read_bytes(&wav_bytes(16_000, 1, 64_000, &[0; 24_001])).unwrap();
     assert_eq!(audio.samples.len(), 12_000);
-    assert!(
-        matches!(
-            audio.warnings[..],
-            [Warning::CutShort { seconds: 0.75, .. }]
-        ),
-        "{:?}",
-        audio.warnings
-    );
+    assert!(matches!(audio.warnings[..], [Warning::CutShort { seconds: 0.75, .. }]), "{:?}", audio.warnings);
 }
 
 #[test]
@@ -94,16 +68,9 @@ fn compressed_files_that_break_off_give_what_is_there() {
     for name in ["tone.flac", "tone.mp3", "tone.aiff"] {
         let bytes = fs::read(fixture(name)).unwrap();
         let audio = read_bytes(&bytes[..bytes.len() * 7 / 10]).unwrap();
+        assert!((0.4..0.8).contains(&audio.duration), "{name}: {} s", audio.duration);
         assert!(
-            (0.4..0.8).contains(&audio.duration),
-            "{name}: {} s",
-            audio.duration
-        );
-        assert!(
-            matches!(
-                audio.warnings[..],
-                [Warning::CutShort { .. } | Warning::Lost { .. }]
-            ),
+            matches!(audio.warnings[..], [Warning::CutShort { .. } | Warning::Lost { .. }]),
             "{name}: {:?}",
             audio.warnings
         );
@@ -119,14 +86,7 @@ fn corrupt_packets_become_silence_of_the_same_length() {
     let audio = read_bytes(&bytes).unwrap();
     assert_eq!(audio.samples.len(), whole.samples.len());
     assert!(
-        matches!(
-            audio.warnings[..],
-            [Warning::CorruptPackets {
-                corrupt: 1..=4,
-                packets: 45,
-                ..
-            }]
-        ),
+        matches!(audio.warnings[..], [Warning::CorruptPackets { corrupt: 1..=4, packets: 45, .. }]),
         "{:?}",
         audio.warnings
     );
@@ -139,42 +99,24 @@ fn frames_that_the_reader_skips_become_silence_of_the_same_length() {
     bytes[middle..middle + 300].fill(0x55);
     let audio = read_bytes(&bytes).unwrap();
     assert_eq!(audio.samples.len(), 16_000);
-    assert!(
-        matches!(audio.warnings[..], [Warning::Gaps { count: 1, .. }]),
-        "{:?}",
-        audio.warnings
-    );
+    assert!(matches!(audio.warnings[..], [Warning::Gaps { count: 1, .. }]), "{:?}", audio.warnings);
 }
 
 #[test]
 fn nothing_but_corrupt_packets_is_an_error() {
     let mut bytes = fs::read(fixture("tone.m4a")).unwrap();
-    let audio_begin = bytes
-        .windows(4)
-        .position(|window| window == b"mdat")
-        .unwrap()
-        + 4;
-    let audio_end = bytes
-        .windows(4)
-        .position(|window| window == b"moov")
-        .unwrap()
-        - 4;
+    let audio_begin = bytes.windows(4).position(|window| window == b"mdat").unwrap() + 4;
+    let audio_end = bytes.windows(4).position(|window| window == b"moov").unwrap() - 4;
     bytes[audio_begin..audio_end].fill(0);
     let result = read_bytes(&bytes);
-    assert!(
-        matches!(result, Err(Error::AllPacketsCorrupt { packets: 45, .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(Error::AllPacketsCorrupt { packets: 45, .. })), "{result:?}");
 }
 
 #[test]
 fn an_mp3_without_a_header_is_read_to_its_end() {
     let bytes = fs::read(fixture("tone.mp3")).unwrap();
     let sync = bytes[..2].to_vec();
-    let second_frame = 2 + bytes[2..]
-        .windows(2)
-        .position(|window| window == sync)
-        .unwrap();
+    let second_frame = 2 + bytes[2..].windows(2).position(|window| window == sync).unwrap();
     let audio = read_bytes(&bytes[second_frame..]).unwrap();
     assert!(audio.duration >= 1.0, "{} s", audio.duration);
     assert_eq!(audio.warnings, []);
@@ -189,9 +131,6 @@ fn samples_that_are_no_numbers_are_named() {
         samples[22_050] = value;
         write_f32(&path, 44_100, 1, &samples);
         let error = read(&path, Channels::Mean).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            format!("the sample at 0.500 s is {value}: clean the audio first")
-        );
+        assert_eq!(error, format!("the sample at 0.500 s is {value}: clean the audio first"));
     }
 }

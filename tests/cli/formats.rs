@@ -10,30 +10,16 @@ use tempfile::tempdir;
 /// of codec padding.
 fn assert_two_tones(name: &str, extra: f64) {
     let audio = read(&fixture(name), Channels::Mean).unwrap();
-    assert!(
-        (audio.duration - 1.0 - extra).abs() < 0.001,
-        "{name} lasts {} s",
-        audio.duration
-    );
-    assert_eq!(
-        audio.samples.len(),
-        (audio.duration * 16_000.0).ceil() as usize,
-        "{name}"
-    );
+    assert!((audio.duration - 1.0 - extra).abs() < 0.001, "{name} lasts {} s", audio.duration);
+    assert_eq!(audio.samples.len(), (audio.duration * 16_000.0).ceil() as usize, "{name}");
     assert_eq!(audio.warnings, [], "{name}");
     let inner = &audio.samples[2_000..14_000];
     for frequency in [440.0, 1_000.0] {
         let found = amplitude(inner, frequency);
-        assert!(
-            (0.16..0.26).contains(&found),
-            "{name}: {frequency} Hz has amplitude {found}"
-        );
+        assert!((0.16..0.26).contains(&found), "{name}: {frequency} Hz has amplitude {found}");
     }
     let elsewhere = amplitude(inner, 2_500.0);
-    assert!(
-        elsewhere < 0.01,
-        "{name}: 2500 Hz has amplitude {elsewhere}"
-    );
+    assert!(elsewhere < 0.01, "{name}: 2500 Hz has amplitude {elsewhere}");
 }
 
 #[test]
@@ -57,13 +43,8 @@ fn padding_of_aac_and_matroska_stays() {
 
 #[test]
 fn opus_is_refused_with_a_way_out() {
-    let error = read(&fixture("tone.opus"), Channels::Mean)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("Opus") && error.contains("ffmpeg -i"),
-        "{error}"
-    );
+    let error = read(&fixture("tone.opus"), Channels::Mean).unwrap_err().to_string();
+    assert!(error.contains("Opus") && error.contains("ffmpeg -i"), "{error}");
 }
 
 #[test]
@@ -73,10 +54,7 @@ fn sixteen_bits_are_read_exactly() {
     let values: Vec<i16> = (i16::MIN..=i16::MAX).collect();
     write_i16(&path, 16_000, 1, &values);
     let audio = read(&path, Channels::Mean).unwrap();
-    let expected: Vec<f32> = values
-        .iter()
-        .map(|&value| f32::from(value) / 32_768.0)
-        .collect();
+    let expected: Vec<f32> = values.iter().map(|&value| f32::from(value) / 32_768.0).collect();
     assert_eq!(audio.samples, expected);
 }
 
@@ -97,10 +75,7 @@ fn surround_at_96_khz() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("surround.wav");
     let tone = sine(1_000.0, 96_000, 0.5);
-    let frames: Vec<f32> = tone
-        .iter()
-        .flat_map(|&sample| [sample, 0.0, sample, 0.0, sample, 0.0])
-        .collect();
+    let frames: Vec<f32> = tone.iter().flat_map(|&sample| [sample, 0.0, sample, 0.0, sample, 0.0]).collect();
     write_f32(&path, 96_000, 6, &frames);
     let audio = read(&path, Channels::Mean).unwrap();
     assert_eq!((audio.samples.len(), audio.duration), (8_000, 0.5));

@@ -23,10 +23,7 @@ fn silence_has_no_turns() {
 
 #[test]
 fn one_sample_on_the_standard_input_is_no_speech() {
-    let output = diarize_bytes(
-        &["--format", "json", "-"],
-        &wav_bytes(16_000, 1, 2, &[0, 64]),
-    );
+    let output = diarize_bytes(&["--format", "json", "-"], &wav_bytes(16_000, 1, 2, &[0, 64]));
     assert!(output.status.success(), "{}", stderr(&output));
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["uri"], "stdin");
@@ -49,13 +46,7 @@ fn a_file_that_fails_does_not_stop_the_others() {
         fixture("tone.flac").as_os_str(),
     ]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        stderr(&output),
-        format!(
-            "diarize: {}: no such file: check the path\n",
-            missing.display()
-        )
-    );
+    assert_eq!(stderr(&output), format!("diarize: {}: no such file: check the path\n", missing.display()));
     assert!(stdout(&output).is_empty());
     assert_eq!(names(&results), ["tone.json"]);
     let result: serde_json::Value =
@@ -66,60 +57,24 @@ fn a_file_that_fails_does_not_stop_the_others() {
 #[test]
 fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
     let directory = tempdir().unwrap();
-    let (first, second) = (
-        directory.path().join("the first.wav"),
-        directory.path().join("second.wav"),
-    );
+    let (first, second) = (directory.path().join("the first.wav"), directory.path().join("second.wav"));
     write_silence(&first);
     write_silence(&second);
-    let options = [
-        "-f",
-        "json",
-        "--max-speakers",
-        "3",
-        "--threshold",
-        "0.5",
-        "--min-cluster-size",
-        "4",
-    ];
-    let more = [
-        "--min-duration-on",
-        "0.2",
-        "--min-duration-off",
-        "0.3",
-        "--step",
-        "2.5",
-        "--threads",
-        "1",
-    ];
+    let options = ["-f", "json", "--max-speakers", "3", "--threshold", "0.5", "--min-cluster-size", "4"];
+    let more = ["--min-duration-on", "0.2", "--min-duration-off", "0.3", "--step", "2.5", "--threads", "1"];
     let files = [first.to_str().unwrap(), second.to_str().unwrap()];
     let output = diarize([&options[..], &more, &files].concat());
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("named `the_first` in the result"),
-        "{}",
-        stderr(&output)
-    );
-    let results: Vec<serde_json::Value> = stdout(&output)
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    assert!(stderr(&output).contains("named `the_first` in the result"), "{}", stderr(&output));
+    let results: Vec<serde_json::Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(results.len(), 2);
     assert_eq!(results[0]["uri"], "the_first");
     assert_eq!(results[1]["file"], files[1]);
     let parameters = &results[0]["parameters"];
     assert_eq!(parameters["max_speakers"], 3);
-    assert_eq!(
-        parameters["clustering"],
-        serde_json::json!({ "threshold": 0.5, "min_cluster_size": 4 })
-    );
-    assert_eq!(
-        (
-            &parameters["min_duration_on"],
-            &parameters["min_duration_off"]
-        ),
-        (&0.2.into(), &0.3.into())
-    );
+    assert_eq!(parameters["clustering"], serde_json::json!({ "threshold": 0.5, "min_cluster_size": 4 }));
+    assert_eq!((&parameters["min_duration_on"], &parameters["min_duration_off"]), (&0.2.into(), &0.3.into()));
     assert_eq!(parameters["segmentation_step"], 0.25);
 }
 
@@ -131,18 +86,9 @@ fn names_that_are_not_utf_8_keep_their_bytes() {
     let directory = tempdir().unwrap();
     let file = directory.path().join(OsStr::from_bytes(b"caf\xe9.wav"));
     write_silence(&file);
-    let output = diarize([
-        "-o".as_ref(),
-        directory.path().as_os_str(),
-        file.as_os_str(),
-    ]);
+    let output = diarize(["-o".as_ref(), directory.path().as_os_str(), file.as_os_str()]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(
-        directory
-            .path()
-            .join(OsStr::from_bytes(b"caf\xe9.rttm"))
-            .exists()
-    );
+    assert!(directory.path().join(OsStr::from_bytes(b"caf\xe9.rttm")).exists());
 }
 
 #[test]
@@ -156,12 +102,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         .unwrap();
     drop(child.stdout.take());
     let mut told = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut told)
-        .unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(told, "");
 }

@@ -112,7 +112,12 @@ fn compare_sincnet(files: &ModelFiles) -> Vec<Comparison> {
     vec![
         Comparison::new("sinc filters", &filters, &golden.get("sinc_filters"), 1e-5),
         Comparison::new("normalised waveform", &start, &golden.get("wav_norm_first256"), 2e-6),
-        Comparison::new("layer 0", &layer0.narrow(1, 0, 40).unwrap(), &golden.get("sincnet_layer0_ch0to39"), 2e-5),
+        Comparison::new(
+            "layer 0",
+            &layer0.narrow(1, 0, 40).unwrap(),
+            &golden.get("sincnet_layer0_ch0to39"),
+            2e-5,
+        ),
         Comparison::new("sums of layer 0", &found_sums, &sums.mapv(|x| x as f32), 2e-5),
         Comparison::new("layer 1", &layer1, &golden.get("sincnet_layer1"), 2e-5),
         Comparison::new("layer 2", &layer2, &golden.get("sincnet_layer2"), 2e-5),
@@ -136,7 +141,12 @@ fn compare_lstm_and_classifier(files: &ModelFiles) -> Vec<Comparison> {
         x = layer.forward(&x).unwrap();
         if index < 3 {
             let name = format!("lstm_layer{index}_every8th_frame");
-            comparisons.push(Comparison::new(&name, &x.index_select(&every8th, 1).unwrap(), &golden.get(&name), 2e-5));
+            comparisons.push(Comparison::new(
+                &name,
+                &x.index_select(&every8th, 1).unwrap(),
+                &golden.get(&name),
+                2e-5,
+            ));
         }
     }
     comparisons.push(Comparison::new("lstm", &x, &golden.get("lstm"), 2e-5));
@@ -186,17 +196,27 @@ fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
     let ours = pyannet(&model());
     let mut with_their_filters = pyannet(&model());
     let filters: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sinc_filters");
-    with_their_filters.sincnet.blocks[0].kernel = batched(&filters).transpose(0, 1).unwrap().contiguous().unwrap();
+    with_their_filters.sincnet.blocks[0].kernel =
+        batched(&filters).transpose(0, 1).unwrap().contiguous().unwrap();
 
     for (chunk, expected) in expected.outer_iter().enumerate() {
         let waveform = Tensor::from_slice(&chunks.get(chunk), (1, 1, 160_000), &Device::Cpu).unwrap();
         for (network, tolerance) in [(&with_their_filters, 4e-5), (&ours, 2e-4)] {
             let found = network.forward(&waveform).unwrap();
-            assert_all([Comparison::new(&format!("chunk {chunk}"), &found, &expected.to_owned().into_dyn(), tolerance)]);
+            assert_all([Comparison::new(
+                &format!("chunk {chunk}"),
+                &found,
+                &expected.to_owned().into_dyn(),
+                tolerance,
+            )]);
             let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
             let powerset = Powerset::new(3, 2);
             for (frame, (found, expected)) in found.chunks(7).zip(expected.outer_iter()).enumerate() {
-                assert_eq!(powerset.decide(found), powerset.decide(&expected.to_vec()), "chunk {chunk}, frame {frame}");
+                assert_eq!(
+                    powerset.decide(found),
+                    powerset.decide(&expected.to_vec()),
+                    "chunk {chunk}, frame {frame}"
+                );
             }
         }
     }
@@ -211,7 +231,10 @@ fn frames_and_receptive_field_are_pyannote_s() {
         assert_eq!(segmentation::num_frames(10, samples as usize), frames as usize, "{samples} samples");
     }
     let field = segmentation::receptive_field(10);
-    assert_eq!(golden.get::<f64, ndarray::Ix1>("receptive_field").to_vec(), [field.start, field.duration, field.step]);
+    assert_eq!(
+        golden.get::<f64, ndarray::Ix1>("receptive_field").to_vec(),
+        [field.start, field.duration, field.step]
+    );
 }
 
 /// Reference noise: log energies 7.6e-4 (at low energies) and 4e-6 on average, embeddings 3e-6.
@@ -252,8 +275,12 @@ fn compare_resnet(files: &ModelFiles) -> Vec<Comparison> {
     let network = wespeaker(files);
     let features: ArrayD<f32> = golden.get("fbank_centered");
     let mut x = network.resnet.stem(&batched(&features)).unwrap();
-    let mut comparisons =
-        vec![Comparison::new("stem", &channels_first(&x).narrow(1, 0, 8).unwrap(), &golden.get("stem_relu_ch0to7"), 5e-6)];
+    let mut comparisons = vec![Comparison::new(
+        "stem",
+        &channels_first(&x).narrow(1, 0, 8).unwrap(),
+        &golden.get("stem_relu_ch0to7"),
+        5e-6,
+    )];
     for (index, stage) in network.resnet.stages.iter().enumerate() {
         x = ResNet::stage(stage, &x).unwrap();
         let name = format!("layer{}", index + 1);
@@ -311,12 +338,13 @@ fn masks_weigh_the_pooled_frames_as_pyannote_weighs_them() {
 #[test]
 fn an_error_of_one_percent_in_any_tensor_is_noticed() {
     let files = model();
-    let noticed = |file: &WeightsFile, name: &str, compare: &(dyn Fn(WeightsFile) -> Vec<Comparison> + Sync)| {
-        // What a convolution adds to a channel, the instance norm after it takes away again.
-        let without_effect = ["sincnet.conv1d.1.bias", "sincnet.conv1d.2.bias"].contains(&name);
-        let fails = compare(with_wrong_tensor(file, name)).iter().any(|comparison| !comparison.holds());
-        assert!(fails || without_effect, "nothing notices an error in {name}");
-    };
+    let noticed =
+        |file: &WeightsFile, name: &str, compare: &(dyn Fn(WeightsFile) -> Vec<Comparison> + Sync)| {
+            // What a convolution adds to a channel, the instance norm after it takes away again.
+            let without_effect = ["sincnet.conv1d.1.bias", "sincnet.conv1d.2.bias"].contains(&name);
+            let fails = compare(with_wrong_tensor(file, name)).iter().any(|comparison| !comparison.holds());
+            assert!(fails || without_effect, "nothing notices an error in {name}");
+        };
     names(&files.segmentation).par_iter().for_each(|name| {
         noticed(&files.segmentation, name, &|segmentation| {
             let files = ModelFiles { segmentation, ..model() };

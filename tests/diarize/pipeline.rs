@@ -78,7 +78,9 @@ fn compare_stages(golden: &Golden, found: &Diarization) {
     let largest = expected.iter().fold(0f32, |largest, x| largest.max(x.abs()));
     assert!((centroids - &expected).iter().all(|difference| difference.abs() < 1e-5 * largest));
     let hard: Array2<i64> = golden.get("hard_clusters");
-    for ((found, &expected), frames) in found.stages.hard_clusters.iter().zip(&hard).zip(segmentation.lanes(ndarray::Axis(1))) {
+    for ((found, &expected), frames) in
+        found.stages.hard_clusters.iter().zip(&hard).zip(segmentation.lanes(ndarray::Axis(1)))
+    {
         let speaks = frames.iter().any(|&active| active == 1);
         assert_eq!(i64::from(*found), if speaks { expected } else { -2 });
     }
@@ -102,7 +104,8 @@ fn speakers_come_with_their_time_and_their_centroid() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let samples = wav("exact13");
-    let [one, three] = [1, 3].map(|threads| diarize(&samples, &Options { threads: Some(threads), ..options("auto") }));
+    let [one, three] =
+        [1, 3].map(|threads| diarize(&samples, &Options { threads: Some(threads), ..options("auto") }));
     assert_eq!(one.turns, three.turns);
     assert_eq!(one.stages.segmentations, three.stages.segmentations);
     assert_eq!(one.stages.embeddings, three.stages.embeddings, "to the last bit");
@@ -113,9 +116,12 @@ fn the_number_of_threads_changes_nothing() {
 fn the_hook_is_told_of_every_stage_from_its_start_to_its_end() {
     let mut told: Vec<Progress> = Vec::new();
     diarizer().diarize_with(&wav("exact13"), &options("auto"), &mut |progress| told.push(progress)).unwrap();
-    for (stage, chunks) in
-        [(Stage::Segmentation, 4), (Stage::SpeakerCounting, 1), (Stage::Embeddings, 4), (Stage::Clustering, 1)]
-    {
+    for (stage, chunks) in [
+        (Stage::Segmentation, 4),
+        (Stage::SpeakerCounting, 1),
+        (Stage::Embeddings, 4),
+        (Stage::Clustering, 1),
+    ] {
         let of_stage: Vec<&Progress> = told.iter().filter(|progress| progress.stage == stage).collect();
         assert!(of_stage.iter().all(|progress| progress.total == chunks), "{stage}: {of_stage:?}");
         assert!(of_stage.is_sorted_by_key(|progress| progress.done), "{stage}: {of_stage:?}");

@@ -19,8 +19,8 @@ use diarize::{
     model::{MANIFEST, Manifest},
 };
 use golden::Golden;
-use same_turns::assert_same_turns;
 use ndarray::{Array3, Axis};
+use same_turns::assert_same_turns;
 use tempfile::TempDir;
 
 /// A path in the folder `shared`, if it is there.

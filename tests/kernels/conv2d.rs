@@ -31,9 +31,17 @@ impl Case {
         let shape = [batch, dims.output_length(rows), dims.output_length(columns), outputs];
         let residual = residual.then(|| random.vector(shape.iter().product(), 1.0));
 
-        let conv = Conv2d::new(&tensor(&kernel, &[outputs, inputs, size, size]), &tensor(&bias, &[outputs]), stride, padding);
+        let conv = Conv2d::new(
+            &tensor(&kernel, &[outputs, inputs, size, size]),
+            &tensor(&bias, &[outputs]),
+            stride,
+            padding,
+        );
         let around = residual.as_ref().map(|residual| tensor(residual, &shape));
-        let y = conv.unwrap().forward(&tensor(&x, &[batch, rows, columns, inputs]), around.as_ref(), rectify).unwrap();
+        let y = conv
+            .unwrap()
+            .forward(&tensor(&x, &[batch, rows, columns, inputs]), around.as_ref(), rectify)
+            .unwrap();
         assert_eq!(y.dims(), shape);
         let fast: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
         let length = fast.len() / batch.max(1);
@@ -43,7 +51,10 @@ impl Case {
             let slow = reference::conv2d(dims, [&kernel, &bias, x], [rows, columns], residual, rectify);
             let tolerance = 1e-7 * (size * size * inputs + 2) as f64;
             for (fast, slow) in fast[image * length..][..length].iter().zip(slow) {
-                assert!((f64::from(*fast) - slow).abs() < tolerance, "{dims:?}, {rows}x{columns}: {fast} {slow}");
+                assert!(
+                    (f64::from(*fast) - slow).abs() < tolerance,
+                    "{dims:?}, {rows}x{columns}: {fast} {slow}"
+                );
             }
         }
     }
@@ -81,7 +92,13 @@ fn inputs_smaller_than_the_kernel_and_empty_batches_are_right() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let mut random = Random(3);
-    let conv = Conv2d::new(&tensor(&random.vector(9 * 32 * 32, 1.0), &[32, 32, 3, 3]), &tensor(&[0.0; 32], &[32]), 1, 1).unwrap();
+    let conv = Conv2d::new(
+        &tensor(&random.vector(9 * 32 * 32, 1.0), &[32, 32, 3, 3]),
+        &tensor(&[0.0; 32], &[32]),
+        1,
+        1,
+    )
+    .unwrap();
     let x = tensor(&random.vector(20 * 30 * 32, 1.0), &[1, 20, 30, 32]);
     let run = || conv.forward(&x, None, true).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();

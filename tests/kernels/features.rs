@@ -36,7 +36,9 @@ fn power_equals_the_definition() {
         let (first, second) = (random.vector(samples, 1000.0), random.vector(samples, 1000.0));
         let fast = power(&stft, &[&first, &second]);
         assert_eq!(fast.dims(), [2, stft.frames(samples), stft.bins()]);
-        let slow = [stft::reference::power_spectrum(&stft, &first), stft::reference::power_spectrum(&stft, &second)].concat();
+        let slow =
+            [stft::reference::power_spectrum(&stft, &first), stft::reference::power_spectrum(&stft, &second)]
+                .concat();
         // The error of a bin scales with the energy of the whole frame, not with its own.
         for (fast, slow) in values(&fast).chunks(stft.bins()).zip(slow.chunks(stft.bins())) {
             let largest = slow.iter().copied().fold(0.0, f64::max);
@@ -52,7 +54,10 @@ fn a_sine_has_its_power_in_its_bin() {
     let stft = Stft { preemphasis: 0.0, window: vec![1.0; 512], frame_length: 512, ..Stft::kaldi_16khz() };
     let bin = 40;
     let sine: Vec<f32> = (0..512).map(|n| (2.0 * PI * (bin * n) as f64 / 512.0).sin() as f32).collect();
-    for power in [values(&power(&stft, &[&sine])).iter().map(|&x| f64::from(x)).collect(), stft::reference::power_spectrum(&stft, &sine)] {
+    for power in [
+        values(&power(&stft, &[&sine])).iter().map(|&x| f64::from(x)).collect(),
+        stft::reference::power_spectrum(&stft, &sine),
+    ] {
         for (k, power) in power.into_iter().enumerate() {
             let expected = if k == bin { 256.0 * 256.0 } else { 0.0 };
             assert!((power - expected).abs() < 0.1, "bin {k}: {power}");

@@ -29,9 +29,16 @@ fn run(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f32> {
 #[test]
 fn equals_the_definition_at_odd_and_usual_sizes() {
     let mut random = Random(1);
-    for (batch, steps, directions, hidden) in
-        [(1, 1, 1, 1), (3, 7, 2, 5), (4, 50, 1, 16), (5, 20, 2, 33), (9, 40, 2, 64), (2, 300, 2, 128), (0, 5, 2, 8), (2, 0, 2, 8)]
-    {
+    for (batch, steps, directions, hidden) in [
+        (1, 1, 1, 1),
+        (3, 7, 2, 5),
+        (4, 50, 1, 16),
+        (5, 20, 2, 33),
+        (9, 40, 2, 64),
+        (2, 300, 2, 128),
+        (0, 5, 2, 8),
+        (2, 0, 2, 8),
+    ] {
         let dims = Dims { batch, steps, directions, hidden };
         let (input, recurrent) = inputs(dims, &mut random);
         let expected = reference::lstm(dims, &input, &recurrent);

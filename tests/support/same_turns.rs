@@ -34,7 +34,8 @@ fn ties(found: &Diarization, options: &Options) -> Vec<bool> {
     for (chunk, segmentation) in stages.segmentations.outer_iter().enumerate() {
         let first = (stages.chunks.start_of(chunk) / stages.frames.step).round() as usize;
         for (frame, speakers) in segmentation.outer_iter().enumerate() {
-            let active = speakers.iter().zip(stages.hard_clusters.row(chunk)).filter(|&(&active, _)| active == 1);
+            let active =
+                speakers.iter().zip(stages.hard_clusters.row(chunk)).filter(|&(&active, _)| active == 1);
             let mut active: Vec<usize> = active.map(|(_, &cluster)| cluster as usize).collect();
             active.sort_unstable();
             active.dedup();
@@ -51,4 +52,3 @@ fn ties(found: &Diarization, options: &Options) -> Vec<bool> {
     })
     .collect()
 }
-

@@ -49,7 +49,11 @@ pub fn write(dir: &Path, seed: u64) -> Result<()> {
         ..Parameters::default()
     };
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    write_weights(&dir.join(&manifest.segmentation.weights), segmentation_shapes(&manifest.segmentation), seed)?;
+    write_weights(
+        &dir.join(&manifest.segmentation.weights),
+        segmentation_shapes(&manifest.segmentation),
+        seed,
+    )?;
     write_weights(&dir.join(&manifest.embedding.weights), embedding_shapes(&manifest.embedding), seed)?;
     let path = dir.join(MANIFEST);
     fs::write(&path, manifest.to_toml()).with_context(|| format!("cannot write {}", path.display()))
@@ -69,7 +73,8 @@ fn write_weights(path: &Path, shapes: Shapes, seed: u64) -> Result<()> {
         .iter()
         .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<BTreeMap<_, _>>>()?;
-    safetensors::serialize_to_file(tensors, None, path).with_context(|| format!("cannot write {}", path.display()))
+    safetensors::serialize_to_file(tensors, None, path)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Names and shapes of the segmentation network's tensors, as in its state dict.

@@ -1,3 +1,4 @@
 //! The project's own commands, one file per command.
 
+pub mod bench;
 pub mod deterministic_model;

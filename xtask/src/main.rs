@@ -2,17 +2,19 @@
 
 use anyhow::Result;
 use clap::Parser;
-use xtask::deterministic_model::DeterministicModel;
+use xtask::{bench::Bench, deterministic_model::DeterministicModel};
 
 /// The project's own commands
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    Bench(Bench),
     DeterministicModel(DeterministicModel),
 }
 
 fn main() -> Result<()> {
     match Command::parse() {
+        Command::Bench(command) => command.run(),
         Command::DeterministicModel(command) => command.run(),
     }
 }

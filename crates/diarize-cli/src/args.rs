@@ -128,14 +128,11 @@ impl Overrides {
         let parameters = &mut options.parameters;
         let clustering = &mut parameters.clustering;
         clustering.threshold = self.threshold.unwrap_or(clustering.threshold);
-        clustering.min_cluster_size = self
-            .min_cluster_size
-            .map_or(clustering.min_cluster_size, NonZeroUsize::get);
+        clustering.min_cluster_size =
+            self.min_cluster_size.map_or(clustering.min_cluster_size, NonZeroUsize::get);
         parameters.min_duration_on = self.min_duration_on.unwrap_or(parameters.min_duration_on);
         parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);
-        parameters.segmentation_step = self
-            .step
-            .map_or(parameters.segmentation_step, |step| step / chunk);
+        parameters.segmentation_step = self.step.map_or(parameters.segmentation_step, |step| step / chunk);
         Ok(())
     }
 }
@@ -193,11 +190,7 @@ impl Input {
     /// not UTF-8 are replaced.
     pub fn stem(&self) -> String {
         match self {
-            Input::File(path) => path
-                .file_stem()
-                .unwrap_or(path.as_os_str())
-                .to_string_lossy()
-                .into_owned(),
+            Input::File(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
             Input::Stdin => "stdin".to_owned(),
         }
     }
@@ -224,26 +217,16 @@ impl Args {
         if let (Some(min), Some(max)) = (self.min_speakers, self.max_speakers)
             && min > max
         {
-            return Err(conflict(format!(
-                "--min-speakers {min} is more than --max-speakers {max}"
-            )));
+            return Err(conflict(format!("--min-speakers {min} is more than --max-speakers {max}")));
         }
         let inputs: Vec<Input> = self.audio.into_iter().map(input).collect();
-        if inputs
-            .iter()
-            .filter(|input| **input == Input::Stdin)
-            .count()
-            > 1
-        {
+        if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(conflict("the standard input (`-`) can be read only once"));
         }
         let destinations =
             Destinations::plan(&inputs, self.output.as_deref(), self.format).map_err(conflict)?;
         Ok(Mode::Diarize(Box::new(Job {
-            style: Style {
-                format: self.format,
-                embeddings: self.embeddings,
-            },
+            style: Style { format: self.format, embeddings: self.embeddings },
             inputs,
             destinations,
             channels: self.channel.map_or(Channels::Mean, Channels::Only),
@@ -261,11 +244,7 @@ impl Args {
 }
 
 fn input(path: PathBuf) -> Input {
-    if path.as_os_str() == "-" {
-        Input::Stdin
-    } else {
-        Input::File(path)
-    }
+    if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path) }
 }
 
 fn conflict(message: impl fmt::Display) -> clap::Error {
@@ -281,7 +260,5 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 fn finite(text: &str, accept: impl Fn(f64) -> bool) -> Option<f64> {
-    text.parse()
-        .ok()
-        .filter(|number: &f64| number.is_finite() && accept(*number))
+    text.parse().ok().filter(|number: &f64| number.is_finite() && accept(*number))
 }

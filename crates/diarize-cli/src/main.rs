@@ -13,10 +13,7 @@ use diarize_cli::{
 };
 
 fn main() -> ExitCode {
-    match Args::parse()
-        .into_mode()
-        .unwrap_or_else(|usage| usage.exit())
-    {
+    match Args::parse().into_mode().unwrap_or_else(|usage| usage.exit()) {
         Mode::Completions(shell) => {
             completions(shell);
             ExitCode::SUCCESS

@@ -17,14 +17,8 @@ pub struct Console {
 impl Console {
     /// A console with a bar, unless `quiet` or no terminal.
     pub fn new(quiet: bool) -> Self {
-        let target = if quiet {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        Self {
-            bars: MultiProgress::with_draw_target(target),
-        }
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        Self { bars: MultiProgress::with_draw_target(target) }
     }
 
     /// Sends the log of these crates, not of their dependencies, to this console.
@@ -38,10 +32,7 @@ impl Console {
         let ours = Targets::new()
             .with_targets(["diarize", "diarize_cli", "diarize_kernels"].map(|name| (name, level)));
         // Only a second call in one process fails; the first subscriber then stays.
-        let _ = tracing_subscriber::registry()
-            .with(ours)
-            .with(lines)
-            .try_init();
+        let _ = tracing_subscriber::registry().with(ours).with(lines).try_init();
     }
 
     /// Prints one line of an error.
@@ -75,8 +66,7 @@ impl FileProgress {
         self.bar.set_position(progress.done as u64);
         let stage = progress.stage.to_string();
         if self.stage.as_ref() != Some(&stage) {
-            self.bar
-                .set_style(style("{prefix}: {msg} [{wide_bar}] {pos}/{len} {eta}"));
+            self.bar.set_style(style("{prefix}: {msg} [{wide_bar}] {pos}/{len} {eta}"));
             self.bar.set_message(stage.clone());
             self.bar.reset_eta();
             self.stage = Some(stage);

@@ -53,33 +53,20 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
-        job.destinations
-            .prepare()
-            .context("cannot make the output directory")?;
+        job.destinations.prepare().context("cannot make the output directory")?;
         let begin = Instant::now();
         let diarizer = match &job.model {
             Some(directory) => Diarizer::load(directory, job.device)?,
             None => Diarizer::bundled(job.device)?,
         };
-        info!(
-            "loaded {} on {} in {:.2?}",
-            diarizer.model().name,
-            job.device,
-            begin.elapsed()
-        );
+        info!("loaded {} on {} in {:.2?}", diarizer.model().name, job.device, begin.elapsed());
         let mut options = diarizer.options();
         options.num_speakers = job.num_speakers;
         options.min_speakers = job.min_speakers;
         options.max_speakers = job.max_speakers;
         options.threads = job.threads;
-        job.overrides
-            .apply(&mut options, diarizer.model().segmentation.duration)?;
-        Ok(Self {
-            job,
-            console,
-            diarizer,
-            options,
-        })
+        job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
+        Ok(Self { job, console, diarizer, options })
     }
 
     fn diarize(&self, input: &Input, destination: &Destination) -> anyhow::Result<()> {
@@ -93,10 +80,7 @@ impl<'a> Session<'a> {
         let mut progress = self.console.file(&file);
         let audio = self.read(input)?;
         let diarization =
-            self.diarizer
-                .diarize_with(&audio.samples, &self.options, &mut |stage| {
-                    progress.show(stage)
-                })?;
+            self.diarizer.diarize_with(&audio.samples, &self.options, &mut |stage| progress.show(stage))?;
         drop(progress);
         let elapsed = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {elapsed:.1} s", audio.duration);
@@ -130,7 +114,5 @@ impl<'a> Session<'a> {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -24,6 +24,7 @@ mod diarization;
 mod embedding;
 mod error;
 pub mod frames;
+mod inference;
 pub mod model;
 mod options;
 mod pipeline;

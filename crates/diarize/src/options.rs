@@ -25,8 +25,7 @@ impl Options {
         Self { num_speakers: None, min_speakers: None, max_speakers: None, threads: None, parameters }
     }
 
-    /// The bounds on the number of speakers, as pyannote's `SpeakerDiarization.apply` reads them.
-    pub(crate) fn speaker_bounds(&self) -> Result<SpeakerBounds> {
+    pub(crate) fn check(&self) -> Result<()> {
         for (option, value) in [
             ("num_speakers", self.num_speakers),
             ("min_speakers", self.min_speakers),
@@ -37,8 +36,7 @@ impl Options {
                 return Err(Error::InvalidOption { option, value: "0".into(), requirement: "at least 1" });
             }
         }
-        let min = self.num_speakers.or(self.min_speakers).unwrap_or(1);
-        let max = self.num_speakers.or(self.max_speakers);
+        let SpeakerBounds { min, max } = self.speaker_bounds();
         if let Some(max) = max.filter(|&max| min > max) {
             return Err(Error::InvalidOption {
                 option: "min_speakers",
@@ -46,7 +44,15 @@ impl Options {
                 requirement: "at most max_speakers",
             });
         }
-        Ok(SpeakerBounds { min, max })
+        self.parameters.check()
+    }
+
+    /// The bounds on the number of speakers, as pyannote's `SpeakerDiarization.apply` reads them.
+    pub(crate) fn speaker_bounds(&self) -> SpeakerBounds {
+        SpeakerBounds {
+            min: self.num_speakers.or(self.min_speakers).unwrap_or(1),
+            max: self.num_speakers.or(self.max_speakers),
+        }
     }
 }
 
@@ -84,7 +90,9 @@ impl Parameters {
         let wrong = |option, value: &dyn std::fmt::Display, requirement| {
             Err(Error::InvalidOption { option, value: value.to_string(), requirement })
         };
-        for (option, seconds) in [("min_duration_on", self.min_duration_on), ("min_duration_off", self.min_duration_off)] {
+        for (option, seconds) in
+            [("min_duration_on", self.min_duration_on), ("min_duration_off", self.min_duration_off)]
+        {
             if !(seconds.is_finite() && seconds >= 0.0) {
                 return wrong(option, &seconds, "a number of seconds, 0 or more");
             }
@@ -99,7 +107,11 @@ impl Parameters {
             }
         }
         if !(self.segmentation_step > 0.0 && self.segmentation_step <= 1.0) {
-            return wrong("segmentation_step", &self.segmentation_step, "more than 0 and at most 1, a share of the chunk");
+            return wrong(
+                "segmentation_step",
+                &self.segmentation_step,
+                "more than 0 and at most 1, a share of the chunk",
+            );
         }
         if !(self.clustering.threshold.is_finite() && self.clustering.threshold >= 0.0) {
             return wrong("threshold", &self.clustering.threshold, "a distance, 0 or more");

@@ -11,18 +11,12 @@ use std::{
 
 /// A file of `tests/data/formats`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/data/formats")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/formats").join(name)
 }
 
 /// Runs the command.
 pub(crate) fn diarize<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_diarize"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_diarize")).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// Runs the command with bytes on its standard input.
@@ -49,9 +43,7 @@ pub(crate) fn stderr(output: &Output) -> &str {
 /// `seconds` of a sine of amplitude 1.
 pub(crate) fn sine(frequency: f64, rate: u32, seconds: f64) -> Vec<f32> {
     let count = (seconds * f64::from(rate)).round() as usize;
-    (0..count)
-        .map(|i| (TAU * frequency * i as f64 / f64::from(rate)).sin() as f32)
-        .collect()
+    (0..count).map(|i| (TAU * frequency * i as f64 / f64::from(rate)).sin() as f32).collect()
 }
 
 /// The amplitude of one frequency in a signal at 16 kHz.
@@ -74,9 +66,7 @@ pub(crate) fn write_i16(path: &Path, rate: u32, channels: u16, samples: &[i16]) 
         sample_format: hound::SampleFormat::Int,
     };
     let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    samples
-        .iter()
-        .for_each(|&sample| writer.write_sample(sample).unwrap());
+    samples.iter().for_each(|&sample| writer.write_sample(sample).unwrap());
     writer.finalize().unwrap();
 }
 
@@ -89,9 +79,7 @@ pub(crate) fn write_f32(path: &Path, rate: u32, channels: u16, samples: &[f32]) 
         sample_format: hound::SampleFormat::Float,
     };
     let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    samples
-        .iter()
-        .for_each(|&sample| writer.write_sample(sample).unwrap());
+    samples.iter().for_each(|&sample| writer.write_sample(sample).unwrap());
     writer.finalize().unwrap();
 }
 

@@ -54,35 +54,22 @@ impl Damage {
 
     /// The error of a file that gave nothing.
     pub(super) fn into_error(self) -> Error {
-        self.breaks_off
-            .map_or(Error::NoSamples, |error| Error::Header(error.to_string()))
+        self.breaks_off.map_or(Error::NoSamples, |error| Error::Header(error.to_string()))
     }
 
     /// What to tell of a track that gave `seconds` of audio.
     pub(super) fn into_warnings(self, track: &Track, seconds: f64) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.corrupt > 0 {
-            let Self {
-                corrupt, packets, ..
-            } = self;
-            warnings.push(Warning::CorruptPackets {
-                corrupt,
-                packets,
-                reason: self.first_reason,
-            });
+            let Self { corrupt, packets, .. } = self;
+            warnings.push(Warning::CorruptPackets { corrupt, packets, reason: self.first_reason });
         }
         if self.gaps > 0 {
-            warnings.push(Warning::Gaps {
-                count: self.gaps,
-                seconds: self.gap_seconds,
-            });
+            warnings.push(Warning::Gaps { count: self.gaps, seconds: self.gap_seconds });
         }
         match self.breaks_off {
             Some(SymphoniaError::IoError(error)) if is_end(&error) && track.has_open_end() => {}
-            Some(error) => warnings.push(Warning::CutShort {
-                reason: error.to_string(),
-                seconds,
-            }),
+            Some(error) => warnings.push(Warning::CutShort { reason: error.to_string(), seconds }),
             None => {}
         }
         if let Some(declared) = track.declared()

@@ -57,11 +57,7 @@ pub(super) fn decode(source: &Source, channels: Channels) -> Result<Audio, Error
     if samples.is_empty() {
         return Err(damage.into_error());
     }
-    Ok(Audio {
-        warnings: damage.into_warnings(&track, duration),
-        samples,
-        duration,
-    })
+    Ok(Audio { warnings: damage.into_warnings(&track, duration), samples, duration })
 }
 
 fn probe(source: &Source) -> Result<Box<dyn FormatReader>, Error> {
@@ -71,19 +67,12 @@ fn probe(source: &Source) -> Result<Box<dyn FormatReader>, Error> {
     };
     // Some readers look for more behind the audio first, and fail where the file breaks off before.
     probe_stream(source.forward_only()?).map_err(|_| match error {
-        SymphoniaError::Unsupported(reason) if reason.starts_with(NO_READER) => {
-            Error::UnknownFormat
-        }
+        SymphoniaError::Unsupported(reason) if reason.starts_with(NO_READER) => Error::UnknownFormat,
         error => Error::Header(error.to_string()),
     })
 }
 
 fn probe_stream(source: Box<dyn MediaSource>) -> SymphoniaResult<Box<dyn FormatReader>> {
     let stream = MediaSourceStream::new(source, Default::default());
-    symphonia::default::get_probe().probe(
-        &Hint::new(),
-        stream,
-        Default::default(),
-        Default::default(),
-    )
+    symphonia::default::get_probe().probe(&Hint::new(), stream, Default::default(), Default::default())
 }

@@ -17,22 +17,16 @@ pub enum Error {
     #[error("the file is empty (0 bytes): record or copy it again")]
     Empty,
     /// Nothing in it looks like audio.
-    #[error(
-        "not audio in a known format: convert it first, for example with `ffmpeg -i INPUT out.wav`"
-    )]
+    #[error("not audio in a known format: convert it first, for example with `ffmpeg -i INPUT out.wav`")]
     UnknownFormat,
     /// The container is known, but its header makes no sense.
-    #[error(
-        "its header is broken ({0}): copy it again, or repair it with `ffmpeg -i INPUT out.wav`"
-    )]
+    #[error("its header is broken ({0}): copy it again, or repair it with `ffmpeg -i INPUT out.wav`")]
     Header(String),
     /// A container with video or subtitles only.
     #[error("holds no audio track: name a file with sound")]
     NoAudioTrack,
     /// Opus, which has no pure Rust decoder in Symphonia.
-    #[error(
-        "Opus audio cannot be decoded: convert it first, for example with `ffmpeg -i INPUT out.wav`"
-    )]
+    #[error("Opus audio cannot be decoded: convert it first, for example with `ffmpeg -i INPUT out.wav`")]
     Opus,
     /// Another codec without decoder.
     #[error(
@@ -85,9 +79,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Warning {
     /// Some packets could not be decoded; silence of their length stands in for them.
-    #[error(
-        "{corrupt} of {packets} audio packets are corrupt ({reason}) and were replaced by silence"
-    )]
+    #[error("{corrupt} of {packets} audio packets are corrupt ({reason}) and were replaced by silence")]
     CorruptPackets {
         /// How many could not be decoded.
         corrupt: usize,

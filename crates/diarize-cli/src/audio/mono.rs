@@ -46,10 +46,7 @@ impl Mono {
         self.mix()?;
         if let Some(index) = self.mean.iter().position(|sample| !sample.is_finite()) {
             let seconds = self.seconds() + index as f64 / f64::from(self.rate);
-            return Err(Error::NonFinite {
-                seconds,
-                value: self.mean[index],
-            });
+            return Err(Error::NonFinite { seconds, value: self.mean[index] });
         }
         self.append_mean();
         Ok(())
@@ -58,8 +55,7 @@ impl Mono {
     /// Appends silence in place of what cannot be decoded, so that what follows stays at its time.
     pub(super) fn push_silence(&mut self, seconds: f64) {
         self.mean.clear();
-        self.mean
-            .resize((seconds * f64::from(self.rate)).round() as usize, 0.0);
+        self.mean.resize((seconds * f64::from(self.rate)).round() as usize, 0.0);
         self.append_mean();
     }
 
@@ -94,10 +90,7 @@ impl Mono {
         self.mean.clear();
         match self.channels {
             Channels::Only(asked) => {
-                let plane = self
-                    .planes
-                    .get(asked)
-                    .ok_or(Error::Channel { asked, count })?;
+                let plane = self.planes.get(asked).ok_or(Error::Channel { asked, count })?;
                 self.mean.extend_from_slice(plane);
             }
             Channels::Mean => {
@@ -106,10 +99,7 @@ impl Mono {
                 };
                 self.mean.extend_from_slice(first);
                 for plane in others {
-                    self.mean
-                        .iter_mut()
-                        .zip(plane)
-                        .for_each(|(sum, sample)| *sum += sample);
+                    self.mean.iter_mut().zip(plane).for_each(|(sum, sample)| *sum += sample);
                 }
                 self.mean.iter_mut().for_each(|sum| *sum /= count as f32);
             }

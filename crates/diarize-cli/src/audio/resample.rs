@@ -2,8 +2,8 @@
 
 use diarize::SAMPLE_RATE;
 use rubato::{
-    Async, FixedAsync, Indexing, Resampler as _, SincInterpolationParameters,
-    SincInterpolationType, WindowFunction, audioadapter_buffers::direct::SequentialSlice,
+    Async, FixedAsync, Indexing, Resampler as _, SincInterpolationParameters, SincInterpolationType,
+    WindowFunction, audioadapter_buffers::direct::SequentialSlice,
 };
 
 /// Samples of the slower of both rates under the filter: flat to 7.1 kHz of 8.
@@ -42,13 +42,9 @@ impl Resampler {
         let length = FILTER_LENGTH * rate.div_ceil(SAMPLE_RATE) as usize;
         let parameters = SincInterpolationParameters::new(length, WindowFunction::BlackmanHarris2);
         let parameters = if up <= MAX_PHASES {
-            parameters
-                .oversampling_factor(up as usize)
-                .interpolation(SincInterpolationType::Nearest)
+            parameters.oversampling_factor(up as usize).interpolation(SincInterpolationType::Nearest)
         } else {
-            parameters
-                .oversampling_factor(256)
-                .interpolation(SincInterpolationType::Cubic)
+            parameters.oversampling_factor(256).interpolation(SincInterpolationType::Cubic)
         };
         let ratio = f64::from(SAMPLE_RATE) / f64::from(rate);
         let filter = Async::new_sinc(ratio, 1.0, &parameters, BLOCK, 1, FixedAsync::Input)
@@ -57,9 +53,7 @@ impl Resampler {
         // Output `k` of the filter lies at input `(k + 1) · down / up - half + 1 / up`.
         let half = length / 2;
         let is_whole = |padding: &usize| (half + padding) * up as usize % down == 1 % down;
-        let padding = (0..down)
-            .find(is_whole)
-            .expect("`up` and `down` have no common divisor");
+        let padding = (0..down).find(is_whole).expect("`up` and `down` have no common divisor");
         let delay = ((half + padding) * up as usize - 1) / down - 1;
         Self {
             block: vec![0.0; filter.output_frames_max()],
@@ -99,8 +93,8 @@ impl Resampler {
     fn process(&mut self, input: &[f32], output: &mut Vec<f32>) {
         let frames = self.block.len();
         let input = SequentialSlice::new(input, 1, BLOCK).expect("the block has this length");
-        let mut block = SequentialSlice::new_mut(&mut self.block, 1, frames)
-            .expect("the block has this length");
+        let mut block =
+            SequentialSlice::new_mut(&mut self.block, 1, frames).expect("the block has this length");
         let (_, written) = self
             .filter
             .process_into_buffer(&input, &mut block, Some(&Indexing::new()))

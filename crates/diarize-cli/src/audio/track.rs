@@ -38,9 +38,7 @@ pub(super) struct Track {
 impl Track {
     /// Opens the audio track that the file marks as its main one, or else the first.
     pub(super) fn open(format: &dyn FormatReader) -> Result<Self, Error> {
-        let track = format
-            .default_track(TrackType::Audio)
-            .ok_or(Error::NoAudioTrack)?;
+        let track = format.default_track(TrackType::Audio).ok_or(Error::NoAudioTrack)?;
         let Some(CodecParameters::Audio(parameters)) = &track.codec_params else {
             return Err(Error::NoAudioTrack);
         };
@@ -55,8 +53,7 @@ impl Track {
             declared: frames
                 .zip(parameters.sample_rate)
                 .map(|(frames, rate)| frames as f64 / f64::from(rate)),
-            has_open_end: format.format_info().format == FORMAT_ID_WAVE
-                && track.num_frames.is_none(),
+            has_open_end: format.format_info().format == FORMAT_ID_WAVE && track.num_frames.is_none(),
             time_base: track.time_base,
             origin: None,
             decoder: open_decoder(parameters, is_length_known)?,
@@ -90,11 +87,8 @@ impl Track {
 
     /// How long a packet lasts, as far as the container says so.
     pub(super) fn seconds(&self, packet: &Packet) -> f64 {
-        let time = self
-            .time_base
-            .and_then(|base| base.calc_duration(packet.dur));
-        time.map_or(0.0, |time| time.as_secs_f64())
-            .clamp(0.0, LONGEST_PACKET_SECONDS)
+        let time = self.time_base.and_then(|base| base.calc_duration(packet.dur));
+        time.map_or(0.0, |time| time.as_secs_f64()).clamp(0.0, LONGEST_PACKET_SECONDS)
     }
 
     /// How many seconds are missing between `position`, the end of what came before, and a packet.
@@ -110,10 +104,7 @@ impl Track {
     }
 }
 
-fn open_decoder(
-    parameters: &AudioCodecParameters,
-    gapless: bool,
-) -> Result<Box<dyn AudioDecoder>, Error> {
+fn open_decoder(parameters: &AudioCodecParameters, gapless: bool) -> Result<Box<dyn AudioDecoder>, Error> {
     if parameters.codec == CODEC_ID_OPUS {
         return Err(Error::Opus);
     }

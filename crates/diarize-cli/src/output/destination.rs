@@ -33,10 +33,7 @@ impl Destinations {
     /// Finds the destination of each input. The error says which two would meet in one file.
     pub fn plan(inputs: &[Input], output: Option<&Path>, format: Format) -> Result<Self, String> {
         let Some(output) = output else {
-            return Ok(Self {
-                all: vec![Destination::Stdout; inputs.len()],
-                directory: None,
-            });
+            return Ok(Self { all: vec![Destination::Stdout; inputs.len()], directory: None });
         };
         let is_directory = inputs.len() > 1 || output.is_dir() || ends_with_separator(output);
         if is_directory && output.exists() && !output.is_dir() {
@@ -47,10 +44,7 @@ impl Destinations {
             ));
         }
         let files: Vec<PathBuf> = if is_directory {
-            inputs
-                .iter()
-                .map(|input| output.join(file_name(input, format)))
-                .collect()
+            inputs.iter().map(|input| output.join(file_name(input, format))).collect()
         } else {
             vec![output.to_owned()]
         };
@@ -121,14 +115,8 @@ fn refuse_clashes(inputs: &[Input], files: &[PathBuf]) -> Result<(), String> {
         let Ok(input) = fs::canonicalize(input) else {
             continue;
         };
-        if let Some(file) = files
-            .iter()
-            .find(|file| fs::canonicalize(file).is_ok_and(|file| file == input))
-        {
-            return Err(format!(
-                "--output would overwrite the input {}",
-                file.display()
-            ));
+        if let Some(file) = files.iter().find(|file| fs::canonicalize(file).is_ok_and(|file| file == input)) {
+            return Err(format!("--output would overwrite the input {}", file.display()));
         }
     }
     Ok(())
@@ -145,7 +133,5 @@ fn file_name(input: &Input, format: Format) -> OsString {
 }
 
 fn ends_with_separator(path: &Path) -> bool {
-    path.as_os_str()
-        .to_string_lossy()
-        .ends_with(std::path::is_separator)
+    path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
 }

@@ -73,17 +73,10 @@ pub(super) fn render(
             .diarization
             .turns
             .iter()
-            .map(|turn| Turn {
-                start: turn.start,
-                end: turn.end,
-                speaker: &turn.speaker,
-            })
+            .map(|turn| Turn { start: turn.start, end: turn.end, speaker: &turn.speaker })
             .collect(),
     };
-    let text = if shared {
-        serde_json::to_string(&document)
-    } else {
-        serde_json::to_string_pretty(&document)
-    };
+    let text =
+        if shared { serde_json::to_string(&document) } else { serde_json::to_string_pretty(&document) };
     text.map(|text| text + "\n")
 }

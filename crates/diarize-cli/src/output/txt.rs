@@ -11,13 +11,7 @@ pub(super) fn render(recording: &Recording<'_>, shared: bool) -> String {
         let _ = writeln!(text, "{}:", recording.file);
     }
     for turn in &recording.diarization.turns {
-        let _ = writeln!(
-            text,
-            "{} - {}  {}",
-            clock(turn.start),
-            clock(turn.end),
-            turn.speaker
-        );
+        let _ = writeln!(text, "{} - {}  {}", clock(turn.start), clock(turn.end), turn.speaker);
     }
     if shared {
         text.push('\n');
@@ -29,11 +23,7 @@ fn clock(seconds: f64) -> String {
     let milliseconds = (seconds * 1000.0).round() as u64;
     let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
     let (minutes, seconds) = (seconds / 60, seconds % 60);
-    format!(
-        "{:02}:{:02}:{seconds:02}.{milliseconds:03}",
-        minutes / 60,
-        minutes % 60
-    )
+    format!("{:02}:{:02}:{seconds:02}.{milliseconds:03}", minutes / 60, minutes % 60)
 }
 
 #[cfg(test)]

@@ -124,18 +124,28 @@ impl WithSimd for Row<'_> {
 impl Row<'_> {
     /// Sums of [`PIXELS`] pixels from `first` on; those past the row's end are of no meaning.
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, weights: &[f32], bias: &[f32], first: usize) -> [[S::f32s; VECTORS]; PIXELS] {
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        weights: &[f32],
+        bias: &[f32],
+        first: usize,
+    ) -> [[S::f32s; VECTORS]; PIXELS] {
         let Dims { inputs, size, stride, padding, .. } = self.packed.dims;
         let (weights, _) = S::as_simd_f32s(weights);
         let (bias, _) = S::as_simd_f32s(bias);
         let mut sums = [[bias[0], bias[1]]; PIXELS];
         for i in 0..size {
-            let Some(row) = (self.row * stride + i).checked_sub(padding).filter(|&row| row < self.rows) else {
+            let Some(row) = (self.row * stride + i).checked_sub(padding).filter(|&row| row < self.rows)
+            else {
                 continue;
             };
             for j in 0..size {
                 let pixels: [&[f32]; PIXELS] = std::array::from_fn(|pixel| {
-                    match ((first + pixel) * stride + j).checked_sub(padding).filter(|&column| column < self.columns) {
+                    match ((first + pixel) * stride + j)
+                        .checked_sub(padding)
+                        .filter(|&column| column < self.columns)
+                    {
                         Some(column) => &self.x[(row * self.columns + column) * inputs..][..inputs],
                         None => self.zeros,
                     }

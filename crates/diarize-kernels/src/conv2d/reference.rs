@@ -16,10 +16,12 @@ pub fn conv2d(
     for h in 0..dims.output_length(rows) {
         for w in 0..dims.output_length(columns) {
             for o in 0..outputs {
-                let mut sum = f64::from(bias[o]) + residual.map_or(0.0, |residual| f64::from(residual[y.len()]));
+                let mut sum =
+                    f64::from(bias[o]) + residual.map_or(0.0, |residual| f64::from(residual[y.len()]));
                 for (i, j) in (0..size).flat_map(|i| (0..size).map(move |j| (i, j))) {
                     let (row, column) = (h * stride + i, w * stride + j);
-                    let inside = (padding..padding + rows).contains(&row) && (padding..padding + columns).contains(&column);
+                    let inside = (padding..padding + rows).contains(&row)
+                        && (padding..padding + columns).contains(&column);
                     if inside {
                         for c in 0..inputs {
                             let x = x[((row - padding) * columns + column - padding) * inputs + c];

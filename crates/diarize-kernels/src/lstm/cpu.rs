@@ -21,8 +21,10 @@ pub(super) fn lstm(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f32> {
         return output;
     }
     let arch = Arch::new();
-    let packed: Vec<Packed> =
-        recurrent.chunks_exact(4 * hidden * hidden).map(|weights| arch.dispatch(Pack { weights, hidden })).collect();
+    let packed: Vec<Packed> = recurrent
+        .chunks_exact(4 * hidden * hidden)
+        .map(|weights| arch.dispatch(Pack { weights, hidden }))
+        .collect();
     let row = steps * directions * hidden;
     output.par_chunks_mut(ROWS * row).zip(input.par_chunks(4 * ROWS * row)).for_each(|(output, input)| {
         for (direction, weights) in packed.iter().enumerate() {
@@ -54,9 +56,11 @@ impl WithSimd for Pack<'_> {
         let mut weights = Vec::with_capacity(gates.next_multiple_of(tile) * self.hidden);
         for first in (0..gates).step_by(tile) {
             for state in 0..self.hidden {
-                weights.extend((first..first + tile).map(|gate| {
-                    if gate < gates { self.weights[gate * self.hidden + state] } else { 0.0 }
-                }));
+                weights.extend(
+                    (first..first + tile).map(|gate| {
+                        if gate < gates { self.weights[gate * self.hidden + state] } else { 0.0 }
+                    }),
+                );
             }
         }
         Packed { weights, tile }
@@ -85,7 +89,8 @@ impl WithSimd for Sequences<'_> {
             let t = if self.direction == 0 { step } else { steps - 1 - step };
             let at = |row: usize| (row * steps + t) * directions + self.direction;
             for row in 0..batch {
-                gates[row * width..][..4 * hidden].copy_from_slice(&self.input[at(row) * 4 * hidden..][..4 * hidden]);
+                gates[row * width..][..4 * hidden]
+                    .copy_from_slice(&self.input[at(row) * 4 * hidden..][..4 * hidden]);
             }
             project(simd, self.weights, &h, &mut gates, hidden);
             for row in 0..batch {

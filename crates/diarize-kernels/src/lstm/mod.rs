@@ -51,7 +51,11 @@ impl CustomOp2 for Lstm {
         let (batch, steps, width) = input_layout.shape().dims3()?;
         let (directions, gates, hidden) = recurrent_layout.shape().dims3()?;
         if gates != 4 * hidden || width != directions * gates || !(1..=2).contains(&directions) {
-            bail!("lstm: input {:?} does not fit weights {:?}", input_layout.shape(), recurrent_layout.shape());
+            bail!(
+                "lstm: input {:?} does not fit weights {:?}",
+                input_layout.shape(),
+                recurrent_layout.shape()
+            );
         }
         let input = crate::contiguous_f32(input, input_layout, "lstm")?;
         let recurrent = crate::contiguous_f32(recurrent, recurrent_layout, "lstm")?;

@@ -13,7 +13,8 @@ pub fn lstm(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f64> {
             let (mut h, mut c) = (vec![0.0; hidden], vec![0.0; hidden]);
             for step in 0..steps {
                 let t = if direction == 0 { step } else { steps - 1 - step };
-                let projected = &input[((row * steps + t) * directions + direction) * 4 * hidden..][..4 * hidden];
+                let projected =
+                    &input[((row * steps + t) * directions + direction) * 4 * hidden..][..4 * hidden];
                 let gates: Vec<f64> = (0..4 * hidden)
                     .map(|gate| {
                         let weights = &weights[gate * hidden..][..hidden];

@@ -9,7 +9,8 @@ pub fn log_energies(scale: &MelScale, floor: f64, power: &[f64]) -> Vec<f64> {
         .chunks_exact(bins)
         .flat_map(|frame| {
             (0..scale.filters).map(move |filter| {
-                let energy: f64 = frame.iter().enumerate().map(|(bin, p)| p * scale.weight(filter, bin)).sum();
+                let energy: f64 =
+                    frame.iter().enumerate().map(|(bin, p)| p * scale.weight(filter, bin)).sum();
                 energy.max(floor).ln()
             })
         })

@@ -65,7 +65,12 @@ impl CustomOp1 for Stft {
         let (batch, samples) = layout.shape().dims2()?;
         let waveforms = crate::contiguous_f32(storage, layout, "stft")?;
         if self.window.len() != self.frame_length || self.fft_length < self.frame_length {
-            bail!("stft: window of {} and transform of {} for frames of {}", self.window.len(), self.fft_length, self.frame_length);
+            bail!(
+                "stft: window of {} and transform of {} for frames of {}",
+                self.window.len(),
+                self.fft_length,
+                self.frame_length
+            );
         }
         let frames = self.frames(samples);
         let mut power = vec![0f32; batch * frames * self.bins()];

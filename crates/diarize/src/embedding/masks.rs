@@ -16,8 +16,11 @@ pub(crate) fn embedding_masks(
     segmentation
         .axis_iter(Axis(1))
         .map(|speaker| {
-            let clean: Vec<f32> =
-                speaker.iter().zip(&alone).map(|(&active, &alone)| if alone { f32::from(active) } else { 0.0 }).collect();
+            let clean: Vec<f32> = speaker
+                .iter()
+                .zip(&alone)
+                .map(|(&active, &alone)| if alone { f32::from(active) } else { 0.0 })
+                .collect();
             if exclude_overlap && clean.iter().sum::<f32>() > min_frames as f32 {
                 clean
             } else {

@@ -8,7 +8,12 @@ mod resnet;
 use candle_core::{Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
 
-pub(crate) use self::{fbank::Fbank, masks::embedding_masks, pooling::{resize_nearest, stats_pool}, resnet::ResNet};
+pub(crate) use self::{
+    fbank::Fbank,
+    masks::embedding_masks,
+    pooling::{resize_nearest, stats_pool},
+    resnet::ResNet,
+};
 use crate::{
     Result,
     model::{EmbeddingArchitecture, Weights},

@@ -33,7 +33,13 @@ impl ResNet {
                 .map(|block| {
                     let stride = if stage > 0 && block == 0 { 2 } else { 1 };
                     let name = format!("resnet.layer{}.{block}", stage + 1);
-                    BasicBlock::load(weights, &name, if block == 0 { inputs } else { channels }, channels, stride)
+                    BasicBlock::load(
+                        weights,
+                        &name,
+                        if block == 0 { inputs } else { channels },
+                        channels,
+                        stride,
+                    )
                 })
                 .collect::<Result<_>>()?;
             stages.push(stage);
@@ -109,11 +115,18 @@ impl BasicBlock {
 
 /// A convolution over bands and time with the batch norm after it folded in. `shape` is `[outputs,
 /// inputs, size of the square kernel]`.
-fn load_convolution(weights: &Weights<'_>, conv: &str, bn: &str, shape: [usize; 3], stride: usize) -> Result<Conv2d> {
+fn load_convolution(
+    weights: &Weights<'_>,
+    conv: &str,
+    bn: &str,
+    shape: [usize; 3],
+    stride: usize,
+) -> Result<Conv2d> {
     let [outputs, inputs, size] = shape;
     let shape = [outputs, inputs, size, size];
     let norm = |part: &str| weights.values(&format!("{bn}.{part}"), &[outputs]);
-    let (gamma, beta, mean, variance) = (norm("weight")?, norm("bias")?, norm("running_mean")?, norm("running_var")?);
+    let (gamma, beta, mean, variance) =
+        (norm("weight")?, norm("bias")?, norm("running_mean")?, norm("running_var")?);
     let scale: Vec<f64> =
         gamma.iter().zip(&variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + EPSILON).sqrt()).collect();
     let bias = (0..outputs).map(|o| (f64::from(beta[o]) - f64::from(mean[o]) * scale[o]) as f32).collect();

@@ -8,6 +8,8 @@ use crate::{Error, Parameters, Result, segmentation::Powerset};
 
 /// The version of the manifest's format that this library reads.
 const FORMAT: u32 = 1;
+/// Local speakers that a chunk may have; their powerset must stay countable.
+const MAX_SPEAKERS: usize = 10;
 
 /// `manifest.toml` of a model directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,7 +112,8 @@ impl Manifest {
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let wrong = |reason: String| Error::Manifest { path: path.to_owned(), reason };
         let text = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
-        let manifest: Self = toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let manifest: Self =
+            toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
         if manifest.format != FORMAT {
             return Err(wrong(format!("format {} is not known, only {FORMAT}", manifest.format)));
         }
@@ -127,10 +130,19 @@ impl Manifest {
         if sizes.contains(&0) || manifest.embedding.blocks.contains(&0) {
             return Err(wrong("a size of an architecture is 0".into()));
         }
-        if !(segmentation.duration.is_finite() && segmentation.duration > 0.0) {
-            return Err(wrong(format!("segmentation.duration is {}, but must be positive", segmentation.duration)));
+        if segmentation.speakers > MAX_SPEAKERS {
+            return Err(wrong(format!(
+                "segmentation.speakers is {}, but must be at most {MAX_SPEAKERS}",
+                segmentation.speakers
+            )));
         }
-        manifest.parameters.check()?;
+        if !(segmentation.duration.is_finite() && segmentation.duration > 0.0) {
+            return Err(wrong(format!(
+                "segmentation.duration is {}, but must be positive",
+                segmentation.duration
+            )));
+        }
+        manifest.parameters.check().map_err(|error| wrong(format!("parameters: {error}")))?;
         Ok(manifest)
     }
 

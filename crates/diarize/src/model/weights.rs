@@ -62,7 +62,9 @@ fn to_f32(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, TensorProblem>
     let bytes = view.data();
     match view.dtype() {
         Dtype::F32 => Ok(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
-        Dtype::F16 => Ok(bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect()),
+        Dtype::F16 => {
+            Ok(bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect())
+        }
         other => Err(TensorProblem::Dtype { found: format!("{other:?}") }),
     }
 }

@@ -25,10 +25,16 @@ pub(crate) struct LstmLayer {
 
 impl Lstm {
     /// Loads a stack whose first layer takes `inputs` values a step.
-    pub(crate) fn load(weights: &Weights<'_>, architecture: &LstmArchitecture, inputs: usize) -> Result<Self> {
+    pub(crate) fn load(
+        weights: &Weights<'_>,
+        architecture: &LstmArchitecture,
+        inputs: usize,
+    ) -> Result<Self> {
         let outputs = architecture.outputs();
         let layers = (0..architecture.num_layers)
-            .map(|layer| LstmLayer::load(weights, architecture, layer, if layer == 0 { inputs } else { outputs }))
+            .map(|layer| {
+                LstmLayer::load(weights, architecture, layer, if layer == 0 { inputs } else { outputs })
+            })
             .collect::<Result<_>>()?;
         Ok(Self { layers })
     }
@@ -40,12 +46,18 @@ impl Lstm {
 }
 
 impl LstmLayer {
-    fn load(weights: &Weights<'_>, architecture: &LstmArchitecture, layer: usize, inputs: usize) -> Result<Self> {
+    fn load(
+        weights: &Weights<'_>,
+        architecture: &LstmArchitecture,
+        layer: usize,
+        inputs: usize,
+    ) -> Result<Self> {
         let hidden = architecture.hidden_size;
         let gates = 4 * hidden;
         let (mut input, mut bias, mut recurrent) = (Vec::new(), Vec::new(), Vec::new());
         for suffix in &["", "_reverse"][..architecture.directions()] {
-            let values = |part: &str, shape: &[usize]| weights.values(&format!("lstm.{part}_l{layer}{suffix}"), shape);
+            let values =
+                |part: &str, shape: &[usize]| weights.values(&format!("lstm.{part}_l{layer}{suffix}"), shape);
             input.extend(values("weight_ih", &[gates, inputs])?);
             recurrent.extend(values("weight_hh", &[gates, hidden])?);
             let (input_bias, hidden_bias) = (values("bias_ih", &[gates])?, values("bias_hh", &[gates])?);

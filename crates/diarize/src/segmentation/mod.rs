@@ -26,7 +26,11 @@ pub(crate) struct PyanNet {
 }
 
 impl PyanNet {
-    pub(crate) fn load(weights: &Weights<'_>, architecture: &SegmentationArchitecture, classes: usize) -> Result<Self> {
+    pub(crate) fn load(
+        weights: &Weights<'_>,
+        architecture: &SegmentationArchitecture,
+        classes: usize,
+    ) -> Result<Self> {
         let linear = |name: &str, outputs: usize, inputs: usize| -> Result<Linear> {
             let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
             Ok(Linear::new(weight, Some(weights.tensor(&format!("{name}.bias"), &[outputs])?)))
@@ -74,7 +78,10 @@ pub(crate) fn num_frames(sincnet_stride: usize, samples: usize) -> usize {
 /// Source: `pyannote/audio/utils/receptive_field.py`.
 pub(crate) fn receptive_field(sincnet_stride: usize) -> SlidingWindow {
     let samples_of = |frames: usize| {
-        SincNet::layers(sincnet_stride).iter().rev().fold(frames, |size, &(kernel, stride)| kernel + (size - 1) * stride)
+        SincNet::layers(sincnet_stride)
+            .iter()
+            .rev()
+            .fold(frames, |size, &(kernel, stride)| kernel + (size - 1) * stride)
     };
     let rate = f64::from(SAMPLE_RATE);
     SlidingWindow {

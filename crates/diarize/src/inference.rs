@@ -1,0 +1,213 @@
+//! The networks over all chunks of a recording.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::Tensor;
+use ndarray::{Array3, ArrayView1, ArrayView3, Axis};
+use rayon::prelude::*;
+
+use crate::{
+    Device, Error, Parameters, Progress, Result, Stage,
+    chunks::Chunks,
+    embedding::{WeSpeaker, embedding_masks, resize_nearest},
+    frames::SlidingWindow,
+    model::{Manifest, ModelFiles, Weights},
+    segmentation::{self, Powerset, PyanNet},
+};
+
+/// Chunks that go through a network together on the CPU, where such pieces run in parallel. Fixed,
+/// so that results depend on neither the number of threads nor the batch sizes meant for GPUs.
+const CPU_SEGMENTATION_PIECE: usize = 4;
+const CPU_EMBEDDING_PIECE: usize = 1;
+
+/// The hook that is told how far the pipeline has come.
+pub(crate) type Hook<'a> = Mutex<&'a mut (dyn FnMut(Progress) + Send)>;
+
+/// Tells the hook.
+pub(crate) fn tell(hook: &Hook<'_>, stage: Stage, done: usize, total: usize) {
+    let mut hook = hook.lock().unwrap_or_else(PoisonError::into_inner);
+    (**hook)(Progress { stage, done, total });
+}
+
+/// The two networks, loaded on a device.
+#[derive(Debug)]
+pub(crate) struct Networks {
+    pub(crate) manifest: Manifest,
+    device: candle_core::Device,
+    powerset: Powerset,
+    segmentation: PyanNet,
+    embedding: WeSpeaker,
+}
+
+impl Networks {
+    pub(crate) fn load(files: &ModelFiles, device: Device) -> Result<Self> {
+        let manifest = files.manifest.clone();
+        let device = device.open()?;
+        let powerset =
+            Powerset::new(manifest.segmentation.speakers, manifest.segmentation.simultaneous_speakers);
+        Ok(Self {
+            segmentation: PyanNet::load(
+                &Weights::open(&files.segmentation, &device)?,
+                &manifest.segmentation,
+                powerset.classes(),
+            )?,
+            embedding: WeSpeaker::load(&Weights::open(&files.embedding, &device)?, &manifest.embedding)?,
+            powerset,
+            manifest,
+            device,
+        })
+    }
+
+    /// When the frames of the segmentation start, in seconds.
+    pub(crate) fn frames(&self) -> SlidingWindow {
+        segmentation::receptive_field(self.manifest.segmentation.sincnet_stride)
+    }
+
+    /// Which local speaker speaks in which frame of each chunk: `(chunk, frame, local speaker)`.
+    pub(crate) fn segment(
+        &self,
+        chunks: &Chunks<'_>,
+        parameters: &Parameters,
+        hook: &Hook<'_>,
+    ) -> Result<Array3<u8>> {
+        let frames = segmentation::num_frames(self.manifest.segmentation.sincnet_stride, chunks.length());
+        let speakers = self.manifest.segmentation.speakers;
+        let mut segmentations = Array3::zeros((chunks.count(), frames, speakers));
+
+        // Chunks of digital silence are all alike: the first one stands for the others.
+        let silent: Vec<usize> = (0..chunks.count()).filter(|&chunk| chunks.is_silent(chunk)).collect();
+        let repeated = silent.get(1..).unwrap_or_default();
+        let distinct: Vec<usize> =
+            (0..chunks.count()).filter(|chunk| repeated.binary_search(chunk).is_err()).collect();
+
+        let batch_size = parameters.segmentation_batch_size;
+        let pieces = self.in_pieces(
+            &distinct,
+            CPU_SEGMENTATION_PIECE,
+            batch_size,
+            Stage::Segmentation,
+            hook,
+            |piece| {
+                let waveforms = self.tensor(chunks.gather(piece), &[piece.len(), 1, chunks.length()])?;
+                self.segmentation.forward(&waveforms)?.flatten_all()?.to_vec1::<f32>()
+            },
+        )?;
+        for (&chunk, log_probabilities) in
+            distinct.iter().zip(rows(&pieces, frames * self.powerset.classes()))
+        {
+            check_finite(log_probabilities, Stage::Segmentation)?;
+            let decisions = log_probabilities.chunks_exact(self.powerset.classes());
+            for (mut frame, log_probabilities) in
+                segmentations.index_axis_mut(Axis(0), chunk).outer_iter_mut().zip(decisions)
+            {
+                frame.assign(&ArrayView1::from(self.powerset.decide(log_probabilities)));
+            }
+        }
+        for &chunk in repeated {
+            let first = segmentations.index_axis(Axis(0), silent[0]).to_owned();
+            segmentations.index_axis_mut(Axis(0), chunk).assign(&first);
+        }
+        Ok(segmentations)
+    }
+
+    /// One embedding for each local speaker of each chunk: `(chunk, local speaker, dimension)`.
+    ///
+    /// The residual network runs once a chunk, and not at all where nobody speaks. Who never speaks
+    /// in a chunk gets what a mask of zeros gives.
+    pub(crate) fn embed(
+        &self,
+        chunks: &Chunks<'_>,
+        segmentations: ArrayView3<'_, u8>,
+        parameters: &Parameters,
+        hook: &Hook<'_>,
+    ) -> Result<Array3<f32>> {
+        let (count, frames, speakers) = segmentations.dim();
+        assert_eq!(count, chunks.count(), "segmentations of other samples");
+        let dimension = self.manifest.embedding.dimension;
+        let nothing = self.embedding.embedding_of_nothing().map_err(failed(Stage::Embeddings))?;
+        let mut embeddings =
+            Array3::from_shape_fn((chunks.count(), speakers, dimension), |(_, _, i)| nothing[i]);
+
+        let min_frames = (frames * self.embedding.min_samples()).div_ceil(chunks.length());
+        let active: Vec<usize> = (0..chunks.count())
+            .filter(|&chunk| segmentations.index_axis(Axis(0), chunk).iter().any(|&x| x == 1))
+            .collect();
+        let pooled = self.embedding.output_frames(chunks.length());
+
+        let batch_size = parameters.embedding_batch_size;
+        let pieces =
+            self.in_pieces(&active, CPU_EMBEDDING_PIECE, batch_size, Stage::Embeddings, hook, |piece| {
+                let waveforms = self.tensor(chunks.gather(piece), &[piece.len(), chunks.length()])?;
+                let mut masks = Vec::with_capacity(piece.len() * speakers * pooled);
+                for &chunk in piece {
+                    let chunk = segmentations.index_axis(Axis(0), chunk);
+                    for mask in embedding_masks(chunk, parameters.embedding_exclude_overlap, min_frames) {
+                        masks.extend(resize_nearest(&mask, pooled));
+                    }
+                }
+                let masks = self.tensor(masks, &[piece.len(), speakers, pooled])?;
+                self.embedding.forward(&waveforms, &masks)?.flatten_all()?.to_vec1::<f32>()
+            })?;
+        for (&chunk, values) in active.iter().zip(rows(&pieces, speakers * dimension)) {
+            check_finite(values, Stage::Embeddings)?;
+            for speaker in 0..speakers {
+                let speaks = |frame: ArrayView1<'_, u8>| frame[speaker] == 1;
+                if segmentations.index_axis(Axis(0), chunk).outer_iter().any(speaks) {
+                    let values = ArrayView1::from(&values[speaker * dimension..][..dimension]);
+                    embeddings
+                        .index_axis_mut(Axis(0), chunk)
+                        .index_axis_mut(Axis(0), speaker)
+                        .assign(&values);
+                }
+            }
+        }
+        Ok(embeddings)
+    }
+
+    /// Runs `network` over pieces of `chunks`, in parallel on the CPU and one after the other on a
+    /// GPU, and tells the hook of each piece done.
+    fn in_pieces(
+        &self,
+        chunks: &[usize],
+        cpu_piece: usize,
+        batch_size: usize,
+        stage: Stage,
+        hook: &Hook<'_>,
+        network: impl Fn(&[usize]) -> candle_core::Result<Vec<f32>> + Sync,
+    ) -> Result<Vec<Vec<f32>>> {
+        let done = Mutex::new(0);
+        tell(hook, stage, 0, chunks.len());
+        let run = |piece: &[usize]| {
+            let values = network(piece).map_err(failed(stage))?;
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            *done += piece.len();
+            tell(hook, stage, *done, chunks.len());
+            Ok(values)
+        };
+        if self.device.is_cpu() {
+            chunks.par_chunks(cpu_piece).map(run).collect()
+        } else {
+            chunks.chunks(batch_size).map(run).collect()
+        }
+    }
+
+    fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> candle_core::Result<Tensor> {
+        Tensor::from_vec(values, shape, &self.device)
+    }
+}
+
+/// The rows of `length` values, across pieces of one or more.
+fn rows(pieces: &[Vec<f32>], length: usize) -> impl Iterator<Item = &[f32]> {
+    pieces.iter().flat_map(move |piece| piece.chunks_exact(length))
+}
+
+fn failed(stage: Stage) -> impl Fn(candle_core::Error) -> Error {
+    move |source| Error::Compute { stage: stage.name(), source: source.into() }
+}
+
+fn check_finite(values: &[f32], stage: Stage) -> Result<()> {
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => Err(Error::NonFiniteOutput { stage: stage.name() }),
+    }
+}

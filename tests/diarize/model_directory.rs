@@ -1,0 +1,160 @@
+//! Model directories that are not what they should be: each gives an error that names the file, and
+//! the tensor where one is wrong.
+
+use std::{fs, path::Path};
+
+use diarize::{Device, Diarizer, Error, TensorProblem, model::MANIFEST};
+use half::f16;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use tempfile::TempDir;
+
+/// A good model directory, then changed.
+fn model(change: impl FnOnce(&Path)) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    xtask::deterministic_model::write(dir.path(), 5).unwrap();
+    change(dir.path());
+    dir
+}
+
+fn load(dir: &TempDir) -> Result<Diarizer, Error> {
+    Diarizer::load(dir.path(), Device::Cpu)
+}
+
+/// One tensor on its way to a file.
+struct Stored {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+/// Writes a weights file again with some of its tensors changed; a change to `None` leaves it out.
+fn rewrite(path: &Path, change: impl Fn(Stored) -> Option<Stored>) {
+    let bytes = fs::read(path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let stored = tensors.iter().map(|(name, view)| Stored {
+        name: name.to_owned(),
+        dtype: view.dtype(),
+        shape: view.shape().to_vec(),
+        bytes: view.data().to_vec(),
+    });
+    let stored: Vec<Stored> = stored.filter_map(change).collect();
+    let views = stored.iter().map(|tensor| {
+        (&tensor.name, TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
+}
+
+/// The error for a model whose segmentation weights have one tensor changed.
+fn error_with(name: &str, change: impl Fn(Stored) -> Option<Stored>) -> (String, TensorProblem) {
+    let dir = model(|dir| {
+        rewrite(&dir.join("segmentation.safetensors"), |tensor| {
+            if tensor.name == name { change(tensor) } else { Some(tensor) }
+        });
+    });
+    match load(&dir).unwrap_err() {
+        Error::Tensor { path, tensor, problem } => {
+            assert!(path.ends_with("segmentation.safetensors"), "{}", path.display());
+            (tensor, problem)
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let (tensor, problem) = error_with("lstm.weight_hh_l2_reverse", |_| None);
+    assert_eq!((tensor.as_str(), problem), ("lstm.weight_hh_l2_reverse", TensorProblem::Missing));
+}
+
+#[test]
+fn a_misshapen_tensor_is_named_with_both_shapes() {
+    let (tensor, problem) =
+        error_with("classifier.weight", |tensor| Some(Stored { shape: vec![128, 7], ..tensor }));
+    let expected = TensorProblem::Shape { expected: vec![7, 128], found: vec![128, 7] };
+    assert_eq!((tensor.as_str(), problem), ("classifier.weight", expected));
+}
+
+#[test]
+fn a_tensor_of_another_type_is_named() {
+    let (tensor, problem) =
+        error_with("classifier.bias", |tensor| Some(Stored { dtype: Dtype::I32, ..tensor }));
+    assert_eq!((tensor.as_str(), problem), ("classifier.bias", TensorProblem::Dtype { found: "I32".into() }));
+}
+
+#[test]
+fn a_weight_that_is_not_a_number_is_named_with_its_place() {
+    let (tensor, problem) = error_with("linear.1.weight", |mut tensor| {
+        tensor.bytes[4 * 77..4 * 78].copy_from_slice(&f32::INFINITY.to_le_bytes());
+        Some(tensor)
+    });
+    assert_eq!((tensor.as_str(), problem), ("linear.1.weight", TensorProblem::NonFinite { index: 77 }));
+}
+
+#[test]
+fn half_precision_weights_are_read() {
+    let dir = model(|dir| {
+        for file in ["segmentation.safetensors", "embedding.safetensors"] {
+            rewrite(&dir.join(file), |tensor| {
+                let values = tensor.bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+                let bytes = values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect();
+                Some(Stored { dtype: Dtype::F16, bytes, ..tensor })
+            });
+        }
+    });
+    let samples = vec![0.0; 16_000];
+    assert_eq!(load(&dir).unwrap().diarize(&samples).unwrap().stages.segmentations.dim(), (1, 589, 3));
+}
+
+#[test]
+fn a_truncated_weights_file_is_named() {
+    let dir = model(|dir| {
+        let path = dir.join("embedding.safetensors");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(path, &bytes[..bytes.len() - 1000]).unwrap();
+    });
+    let error = load(&dir).unwrap_err();
+    assert!(
+        matches!(&error, Error::WeightsFile { path, .. } if path.ends_with("embedding.safetensors")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    for file in [MANIFEST, "segmentation.safetensors", "embedding.safetensors"] {
+        let error = load(&model(|dir| fs::remove_file(dir.join(file)).unwrap())).unwrap_err();
+        assert!(matches!(&error, Error::ReadFile { path, .. } if path.ends_with(file)), "{error}");
+    }
+}
+
+#[test]
+fn a_manifest_that_is_wrong_says_where() {
+    for (from, to, said) in [
+        ("format = 1", "format = 2", "format"),
+        ("speakers = 3", "speakers = 0", "0"),
+        ("speakers = 3", "speakers = 300", "speakers"),
+        ("duration = 10.0", "duration = -1.0", "duration"),
+        ("hidden_size = 128", "hidden_size = \"many\"", "hidden_size"),
+        ("dimension = 256", "dimension = 256\nwidth = 3", "width"),
+        ("threshold = 0.075", "threshold = nan", "threshold"),
+        ("name = ", "name ", "name"),
+    ] {
+        let dir = model(|dir| {
+            let path = dir.join(MANIFEST);
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.contains(from), "{from} is not in\n{text}");
+            fs::write(path, text.replacen(from, to, 1)).unwrap();
+        });
+        let error = load(&dir).unwrap_err();
+        assert!(matches!(error, Error::Manifest { .. }), "{from} to {to}: {error:?}");
+        let text = error.to_string();
+        assert!(text.contains(MANIFEST) && text.contains(said), "{from} to {to}: {text}");
+    }
+}
+
+#[test]
+fn a_manifest_that_is_not_text_is_named() {
+    let error = load(&model(|dir| fs::write(dir.join(MANIFEST), [0xff, 0xfe, 0]).unwrap())).unwrap_err();
+    assert!(matches!(error, Error::Manifest { .. }), "{error}");
+}
