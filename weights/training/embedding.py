@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Train the embedding network to tell speakers apart from parts of a chunk, as the pipeline asks it to.
 
-    python3 embedding.py --corpora DATA/corpora --noise DATA/noise --excerpts DATA/eval/ami DATA/eval/pyannote-sample \\
-        --minutes 19 --out embedding.safetensors
+    python3 embedding.py --corpora DATA/corpora --noise DATA/noise --excerpts DATA/eval/ami DATA/eval/pyannote-sample --gpu 1 \\
+        --minutes 19.5 --out embedding.safetensors
 
 Each chunk has two talkers who take turns and sometimes overlap; the network runs once, and its statistics are pooled
 twice, over the frames where each of them talks alone. Additive angular margin softmax over speakers and speeds; the
@@ -174,7 +174,7 @@ def main():
     parser.add_argument("--corpora", required=True)
     parser.add_argument("--noise", required=True)
     parser.add_argument("--excerpts", required=True, nargs="+", help="folders of WAV and RTTM files")
-    parser.add_argument("--minutes", type=float, default=19)
+    parser.add_argument("--minutes", type=float, default=19.5)
     parser.add_argument("--seconds", type=float, default=768, help="of audio in a batch")
     parser.add_argument("--rooms", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=1)

@@ -2,8 +2,8 @@
 """Train the segmentation network on simulated conversations, with true labels and a teacher.
 
     python3 segmentation.py --corpora DATA/corpora --noise DATA/noise --teacher DATA/segmentation-3.0.safetensors \\
-        --excerpts DATA/eval/ami DATA/eval/pyannote-sample --init ../default/segmentation.safetensors \\
-        --minutes 19 --out segmentation.safetensors
+        --excerpts DATA/eval/ami DATA/eval/pyannote-sample --init previous.safetensors \\
+        --minutes 19.5 --out segmentation.safetensors
 
 The student sees only simulated mixtures. Its loss is the divergence from the teacher's (pyannote segmentation-3.0,
 MIT) answer, plus the distance between both LSTMs' outputs through a learned linear map, plus the cross-entropy
@@ -162,7 +162,7 @@ def main():
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--excerpts", required=True, nargs="+", help="folders of WAV and RTTM files")
     parser.add_argument("--init", help="weights to start from")
-    parser.add_argument("--minutes", type=float, default=19)
+    parser.add_argument("--minutes", type=float, default=19.5)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rooms", type=int, default=2048)
     parser.add_argument("--workers", type=int, default=10)
