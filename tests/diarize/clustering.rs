@@ -5,15 +5,28 @@ mod golden;
 
 use diarize::{
     Clustering, SpeakerBounds,
-    clustering::{agglomerate, cluster, flat_clusters, normalised},
+    clustering::{
+        Agglomerative, Assignment, Compat, Method, Settings, agglomerate, cluster, cluster_speakers,
+        flat_clusters, normalised,
+    },
     ndarray::{Array1, Array2, Array3, ArrayView2, Axis},
 };
 use diarize_kernels::{
-    cdist::euclidean_condensed,
-    linkage::{self, Merge},
+    cdist::{cosine_condensed, euclidean_condensed},
+    linkage::{Linkage, Merge, linkage},
 };
 use golden::Golden;
 use serde_json::Value;
+
+const METHODS: [(&str, Linkage); 7] = [
+    ("centroid", Linkage::Centroid),
+    ("median", Linkage::Median),
+    ("average", Linkage::Average),
+    ("weighted", Linkage::Weighted),
+    ("complete", Linkage::Complete),
+    ("single", Linkage::Single),
+    ("ward", Linkage::Ward),
+];
 
 /// A linkage matrix of SciPy as merges.
 fn merges(z: ArrayView2<'_, f64>) -> Vec<Merge> {
@@ -32,11 +45,17 @@ fn labels(golden: &Golden, name: &str, first: i32) -> Vec<usize> {
     labels.iter().map(|label| (label - first) as usize).collect()
 }
 
-fn parameters(config: &Value) -> Clustering {
-    Clustering {
+fn parameters(config: &Value) -> Agglomerative {
+    Agglomerative {
+        linkage: config.get("method").map_or(Linkage::Centroid, |name| method(name.as_str().unwrap())),
         threshold: config["threshold"].as_f64().unwrap(),
         min_cluster_size: number(config, "min_cluster_size").unwrap(),
     }
+}
+
+/// A linkage by SciPy's name.
+fn method(name: &str) -> Linkage {
+    METHODS.into_iter().find(|&(known, _)| known == name).unwrap().1
 }
 
 fn number(config: &Value, key: &str) -> Option<usize> {
@@ -47,35 +66,45 @@ fn number(config: &Value, key: &str) -> Option<usize> {
 fn linkage_is_scipys_on_ties() {
     let golden = Golden::open("linkage_ties");
     let (sizes, points): (Array1<u8>, Array2<u8>) = (golden.get("sizes"), golden.get("points"));
-    let (merged, distances): (Array2<u8>, Array1<f64>) = (golden.get("merged"), golden.get("distances"));
-    let mut points = points.rows().into_iter();
-    let mut expected = merged.rows().into_iter().zip(&distances);
-    for (input, &size) in sizes.iter().enumerate() {
-        let size = usize::from(size);
-        let rows: Vec<f64> = points.by_ref().take(size).flatten().map(|&x| f64::from(x)).collect();
-        let rows = Array2::from_shape_vec((size, 2), rows).unwrap();
-        let merges = linkage::centroid(euclidean_condensed(rows.view()), size);
-        for (step, (merge, (merged, distance))) in
-            merges.iter().zip(expected.by_ref().take(size - 1)).enumerate()
-        {
-            let pair = [usize::from(merged[0]), usize::from(merged[1])];
-            assert_eq!([merge.left, merge.right], pair, "input {input}, merge {step}");
-            assert_eq!(merge.distance.to_bits(), distance.to_bits(), "input {input}, merge {step}");
+    for (name, method) in METHODS {
+        let merged: Array2<u8> = golden.get(&format!("{name}_merged"));
+        let distances: Array1<f64> = golden.get(&format!("{name}_distances"));
+        let mut points = points.rows().into_iter();
+        let mut expected = merged.rows().into_iter().zip(&distances);
+        for (input, &size) in sizes.iter().enumerate() {
+            let size = usize::from(size);
+            let rows: Vec<f64> = points.by_ref().take(size).flatten().map(|&x| f64::from(x)).collect();
+            let rows = Array2::from_shape_vec((size, 2), rows).unwrap();
+            let merges = linkage(method, euclidean_condensed(rows.view()), size);
+            for (step, (merge, (merged, distance))) in
+                merges.iter().zip(expected.by_ref().take(size - 1)).enumerate()
+            {
+                let pair = [usize::from(merged[0]), usize::from(merged[1])];
+                assert_eq!([merge.left, merge.right], pair, "{name}, input {input}, merge {step}");
+                assert_eq!(merge.distance.to_bits(), distance.to_bits(), "{name}, input {input}, {step}");
+            }
         }
+        assert!(points.next().is_none() && expected.next().is_none());
     }
-    assert!(points.next().is_none() && expected.next().is_none());
 }
 
 #[test]
 fn linkage_of_embeddings_is_scipys() {
     let golden = Golden::open("det5/clustering_core");
-    let expected = merges(golden.get::<f64, _>("Z_centroid").view());
-    let rows = normalised(golden.get::<f32, _>("embeddings").view());
-    let merges = linkage::centroid(euclidean_condensed(rows.view()), rows.nrows());
-    for (step, (merge, expected)) in merges.iter().zip(&expected).enumerate() {
-        assert_eq!(merge, expected, "merge {step}");
+    let embeddings: Array2<f32> = golden.get("embeddings");
+    let rows = normalised(embeddings.view());
+    for (name, method) in METHODS {
+        let expected = merges(golden.get::<f64, _>(&format!("Z_{name}")).view());
+        let distances = match method {
+            Linkage::Centroid | Linkage::Median | Linkage::Ward => euclidean_condensed(rows.view()),
+            _ => cosine_condensed(embeddings.view()),
+        };
+        let merges = linkage(method, distances, rows.nrows());
+        for (step, (merge, expected)) in merges.iter().zip(&expected).enumerate() {
+            assert_eq!(merge, expected, "{name}, merge {step}");
+        }
+        assert_eq!(merges.len(), expected.len());
     }
-    assert_eq!(merges.len(), expected.len());
 }
 
 #[test]
@@ -102,10 +131,6 @@ fn agglomeration_is_pyannotes() {
     let embeddings: Array2<f32> = golden.get("embeddings");
     let mut tried = 0;
     for (index, config) in golden.json("configs").as_array().unwrap().iter().enumerate() {
-        // The only linkage that is offered.
-        if config["method"] != "centroid" {
-            continue;
-        }
         let bounds = SpeakerBounds {
             min: number(config, "min_clusters").unwrap(),
             max: number(config, "max_clusters"),
@@ -114,7 +139,7 @@ fn agglomeration_is_pyannotes() {
         assert_eq!(clusters, labels(&golden, &format!("cluster_{index:03}"), 0), "{config}");
         tried += 1;
     }
-    assert_eq!(tried, 60);
+    assert_eq!(tried, 114);
 }
 
 #[test]
@@ -124,7 +149,7 @@ fn agglomeration_of_few_embeddings_is_pyannotes() {
     for count in [1, 2, 3, 9] {
         let few = embeddings.select(Axis(0), &(0..count).collect::<Vec<_>>());
         let bounds = SpeakerBounds { min: 1, max: Some(count) };
-        let (clusters, mismatch) = agglomerate(few.view(), bounds, &Clustering::default());
+        let (clusters, mismatch) = agglomerate(few.view(), bounds, &Agglomerative::default());
         assert_eq!(clusters, labels(&golden, &format!("small_n{count}"), 0), "of {count}");
         assert_eq!(mismatch, None);
     }
@@ -135,14 +160,13 @@ fn bounds_that_the_dendrogram_cannot_keep_are_reported() {
     let golden = Golden::open("det5/clustering_core");
     let embeddings: Array2<f32> = golden.get("embeddings");
     let bounds = SpeakerBounds { min: 9, max: Some(9) };
-    let parameters = Clustering { min_cluster_size: 12, ..Clustering::default() };
+    let parameters = Agglomerative { min_cluster_size: 12, ..Agglomerative::default() };
     let (clusters, mismatch) = agglomerate(embeddings.view(), bounds, &parameters);
     let mismatch = mismatch.expect("113 embeddings make no 9 clusters of 11 this way");
     assert_eq!(mismatch.wanted, 9);
     assert_eq!(mismatch.found, clusters.iter().max().unwrap() + 1);
 }
 
-/// Assignment under constraints, which the other goldens hold, is not offered.
 #[test]
 fn clustering_is_pyannotes() {
     let golden = Golden::open("det5/clustering_call");
@@ -150,15 +174,23 @@ fn clustering_is_pyannotes() {
     let segmentations: Array3<u8> = golden.get("segmentations");
     let mut tried = 0;
     for (index, config) in golden.json("configs").as_array().unwrap().iter().enumerate() {
-        if config["constrained_assignment"] == true {
-            continue;
-        }
         let exact = number(config, "num_clusters");
         let bounds = SpeakerBounds {
             min: exact.or(number(config, "min_clusters")).unwrap_or(1),
             max: exact.or(number(config, "max_clusters")),
         };
-        let clusters = cluster(embeddings.view(), segmentations.view(), bounds, &parameters(config));
+        let settings = Settings {
+            method: Method::Agglomerative(parameters(config)),
+            min_alone: 0.0,
+            assignment: if config["constrained_assignment"] == true {
+                Assignment::Distinct
+            } else {
+                Assignment::Nearest
+            },
+            compat: Compat::Pyannote,
+        };
+        let clusters =
+            cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, None).unwrap();
         assert_eq!(clusters.hard, golden.get::<i32, _>(&format!("hard_{index:03}")), "{config}");
         assert_eq!(clusters.centroids, golden.get::<f32, _>(&format!("centroids_{index:03}")), "{config}");
         let soft = format!("soft_{index:03}");
@@ -174,7 +206,7 @@ fn clustering_is_pyannotes() {
         }
         tried += 1;
     }
-    assert_eq!(tried, 30);
+    assert_eq!(tried, 60);
 }
 
 #[test]

@@ -4,8 +4,6 @@
 //! Tolerances are relative to the largest value of each tensor, since that is how f32 errors of sums
 //! scale. The reference's own f32 noise against f64 is stated beside each.
 
-#[path = "../support/golden.rs"]
-mod golden;
 #[path = "../support/recording.rs"]
 mod recording;
 
@@ -15,11 +13,12 @@ use ndarray::{Array2, ArrayD};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-use self::{golden::Golden, recording::wav};
+use self::recording::wav;
 use crate::{
     embedding::{ResNet, WeSpeaker, resize_nearest, stats_pool},
+    golden::Golden,
     model::{ModelFiles, Weights, WeightsFile},
-    segmentation::{self, Powerset, PyanNet},
+    segmentation::{self, Powerset, PyanNet, SincNet, sinc_filters},
 };
 
 /// Directory of the deterministic model, written once.
@@ -35,7 +34,7 @@ fn model() -> ModelFiles {
 
 fn pyannet(files: &ModelFiles) -> PyanNet {
     let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
-    PyanNet::load(&weights, &files.manifest.segmentation, 7).unwrap()
+    PyanNet::load(&weights, &files.manifest.segmentation).unwrap()
 }
 
 fn wespeaker(files: &ModelFiles) -> WeSpeaker {
@@ -101,27 +100,43 @@ fn compare_sincnet(files: &ModelFiles) -> Vec<Comparison> {
     let golden = Golden::open("det5/seg_frontend");
     let sincnet = pyannet(files).sincnet;
     let waveform: ArrayD<f32> = golden.get("waveform");
-    let normalised = sincnet.waveform_norm.forward(&batched(&waveform).unsqueeze(1).unwrap()).unwrap();
-    let layer0 = sincnet.blocks[0].forward(&normalised).unwrap();
-    let layer1 = sincnet.blocks[1].forward(&layer0).unwrap();
-    let layer2 = sincnet.blocks[2].forward(&layer1).unwrap();
+    let normalised = sincnet.normalise(&batched(&waveform)).unwrap();
+    let steps = sincnet.steps(&normalised).unwrap();
+    let layers: Vec<Tensor> = sincnet
+        .blocks
+        .iter()
+        .scan(steps, |x, block| {
+            *x = block.forward(x).unwrap();
+            Some(x.squeeze(1).unwrap().transpose(1, 2).unwrap())
+        })
+        .collect(); // (batch, channels, time) each
     let sums: ArrayD<f64> = golden.get("sincnet_layer0_sum_over_time");
-    let found_sums = layer0.to_dtype(DType::F64).unwrap().sum(2).unwrap().to_dtype(DType::F32).unwrap();
-    let filters = sincnet.blocks[0].kernel.transpose(0, 1).unwrap();
-    let start = normalised.squeeze(1).unwrap().narrow(1, 0, 256).unwrap();
+    let found_sums = layers[0].to_dtype(DType::F64).unwrap().sum(2).unwrap().to_dtype(DType::F32).unwrap();
+    let start = normalised.narrow(1, 0, 256).unwrap();
     vec![
-        Comparison::new("sinc filters", &filters, &golden.get("sinc_filters"), 1e-5),
         Comparison::new("normalised waveform", &start, &golden.get("wav_norm_first256"), 2e-6),
         Comparison::new(
             "layer 0",
-            &layer0.narrow(1, 0, 40).unwrap(),
+            &layers[0].narrow(1, 0, 40).unwrap(),
             &golden.get("sincnet_layer0_ch0to39"),
             2e-5,
         ),
         Comparison::new("sums of layer 0", &found_sums, &sums.mapv(|x| x as f32), 2e-5),
-        Comparison::new("layer 1", &layer1, &golden.get("sincnet_layer1"), 2e-5),
-        Comparison::new("layer 2", &layer2, &golden.get("sincnet_layer2"), 2e-5),
+        Comparison::new("layer 1", &layers[1], &golden.get("sincnet_layer1"), 2e-5),
+        Comparison::new("layer 2", &layers[2], &golden.get("sincnet_layer2"), 2e-5),
     ]
+}
+
+#[test]
+fn sinc_filters_are_pyannote_s() {
+    let files = model();
+    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    let parameter =
+        |name: &str| weights.values(&format!("sincnet.conv1d.0.filterbank.{name}"), &[40, 1]).unwrap();
+    let filters = sinc_filters(&parameter("low_hz_"), &parameter("band_hz_"));
+    let filters = Tensor::from_vec(filters, (1, 80, 251), &Device::Cpu).unwrap();
+    let expected: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sinc_filters");
+    assert_all([Comparison::new("sinc filters", &filters, &expected, 1e-5)]);
 }
 
 #[test]
@@ -196,11 +211,13 @@ fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
     let ours = pyannet(&model());
     let mut with_their_filters = pyannet(&model());
     let filters: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sinc_filters");
-    with_their_filters.sincnet.blocks[0].kernel =
-        batched(&filters).transpose(0, 1).unwrap().contiguous().unwrap();
+    let files = model();
+    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    with_their_filters.sincnet.blocks[0] =
+        SincNet::sinc_block(&weights, filters.as_slice().unwrap(), 10).unwrap();
 
     for (chunk, expected) in expected.outer_iter().enumerate() {
-        let waveform = Tensor::from_slice(&chunks.get(chunk), (1, 1, 160_000), &Device::Cpu).unwrap();
+        let waveform = Tensor::from_slice(&chunks.get(chunk), (1, 160_000), &Device::Cpu).unwrap();
         for (network, tolerance) in [(&with_their_filters, 4e-5), (&ours, 2e-4)] {
             let found = network.forward(&waveform).unwrap();
             assert_all([Comparison::new(

@@ -1,27 +1,16 @@
 //! The pipeline with models that are not part of this repository. They are looked for in the folder
 //! `shared` next to the checkout; a test says that it skipped where they are not there.
 
-#[path = "../support/golden.rs"]
-mod golden;
 #[path = "../support/recording.rs"]
 mod recording;
-#[path = "../support/same_turns.rs"]
-mod same_turns;
 
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use diarize::{
-    Device, Diarizer, Options,
-    model::{MANIFEST, Manifest},
-};
-use golden::Golden;
+use diarize::{Device, Diarizer, Options};
 use ndarray::{Array3, Axis};
-use same_turns::assert_same_turns;
-use tempfile::TempDir;
 
 /// A path in the folder `shared`, if it is there.
 fn shared(path: &str) -> Option<PathBuf> {
@@ -31,48 +20,6 @@ fn shared(path: &str) -> Option<PathBuf> {
         println!("skipped: there is no {}", path.display());
     }
     exists.then_some(path)
-}
-
-/// The checkpoint that the goldens in `tuned` were made with, as a model directory.
-fn tuned_model(checkpoints: &Path) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/support/checkpoint_to_safetensors.py");
-    for network in ["segmentation", "embedding"] {
-        let checkpoint = checkpoints.join(network).join("pytorch_model.bin");
-        let output = dir.path().join(network).with_extension("safetensors");
-        let status = Command::new("python3").arg(script).arg(checkpoint).arg(output).status().unwrap();
-        assert!(status.success(), "{script}");
-    }
-    write_manifest(dir.path());
-    dir
-}
-
-fn write_manifest(dir: &Path) {
-    let manifest = Manifest::pyannote_3_1("under test", "MIT", "tests");
-    fs::write(dir.join(MANIFEST), manifest.to_toml()).unwrap();
-}
-
-#[test]
-fn a_trained_checkpoint_gives_pyannote_s_turns() {
-    let Some(checkpoints) = shared("real/checkpoints/pipeline-3.1") else { return };
-    let Some(synthetic) = shared("eval/synthetic") else { return };
-    let dir = tuned_model(&checkpoints);
-    let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
-    let auto = diarizer.options();
-    for (recording, bounds, options) in [
-        ("tiny8", "auto", auto.clone()),
-        ("exact13", "auto", auto.clone()),
-        ("exact13", "num1", Options { num_speakers: Some(1), ..auto.clone() }),
-        ("short30", "auto", auto.clone()),
-        ("short30", "num2", Options { num_speakers: Some(2), ..auto.clone() }),
-        ("short30", "min4", Options { min_speakers: Some(4), ..auto.clone() }),
-        ("conv4", "auto", auto.clone()),
-    ] {
-        let golden = Golden::open_shared(&format!("tuned/pipe_{recording}_{bounds}")).unwrap();
-        let samples = recording::read(&synthetic.join(recording).with_extension("wav"));
-        let found = diarizer.diarize_with(&samples, &options, &mut |_| {}).unwrap();
-        assert_same_turns(&golden, &found, &options, &format!("{recording} {bounds}"));
-    }
 }
 
 /// The real segmentation-3.0 (rounded to int8 and back) against the stages of the real community-1

@@ -1,7 +1,8 @@
 """Makes linkage_ties.safetensors: what SciPy does where many distances are equal.
 
-Points on small integer grids and their centroid linkage, one input after the other:
-sizes (input,), points (point, 2), merged (merge, 2), distances (merge,).
+Points on small integer grids and their dendrograms, one input after the other: sizes (input,), points
+(point, 2), and for each method METHOD_merged (merge, 2) and METHOD_distances (merge,). All distances
+are Euclidean.
 
 usage: make_linkage_ties.py   (needs numpy, scipy, safetensors)
 """
@@ -14,25 +15,28 @@ from safetensors.numpy import save_file
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist
 
+METHODS = ["centroid", "median", "average", "weighted", "complete", "single", "ward"]
+
 
 def main():
     random = np.random.default_rng(20)
-    sizes, points, merged, distances = [], [], [], []
+    sizes, points = [], []
+    merged, distances = {m: [] for m in METHODS}, {m: [] for m in METHODS}
     for _ in range(300):
         n, cells = int(random.integers(2, 24)), int(random.integers(1, 7))
         x = random.integers(0, cells + 1, (n, 2))
-        z = linkage(pdist(x.astype(np.float64)), "centroid")
         sizes.append(n)
         points.append(x.astype(np.uint8))
-        merged.append(z[:, :2].astype(np.uint8))
-        distances.append(z[:, 2])
+        for method in METHODS:
+            z = linkage(pdist(x.astype(np.float64)), method)
+            merged[method].append(z[:, :2].astype(np.uint8))
+            distances[method].append(z[:, 2])
+    tensors = {"sizes": np.array(sizes, np.uint8), "points": np.concatenate(points)}
+    for method in METHODS:
+        tensors[f"{method}_merged"] = np.concatenate(merged[method])
+        tensors[f"{method}_distances"] = np.concatenate(distances[method])
     save_file(
-        {
-            "sizes": np.array(sizes, np.uint8),
-            "points": np.concatenate(points),
-            "merged": np.concatenate(merged),
-            "distances": np.concatenate(distances),
-        },
+        tensors,
         pathlib.Path(__file__).with_name("linkage_ties.safetensors"),
         metadata={"scipy": scipy.__version__},
     )

@@ -4,7 +4,7 @@
 mod random;
 
 use candle_core::{DType, Device, Tensor};
-use diarize_kernels::conv2d::{Conv2d, Dims, reference};
+use diarize_kernels::conv2d::{Activation, Conv2d, Dims, reference};
 use random::Random;
 
 fn tensor(values: &[f32], shape: &[usize]) -> Tensor {
@@ -17,22 +17,23 @@ struct Case {
     rows: usize,
     columns: usize,
     residual: bool,
-    rectify: bool,
+    activation: Activation,
 }
 
 impl Case {
     /// Asserts that the fast path equals the definition within what f32 sums of this length leave.
     fn check(&self, random: &mut Random) {
-        let Self { dims, batch, rows, columns, residual, rectify } = *self;
+        let Self { dims, batch, rows, columns, residual, activation } = *self;
         let Dims { inputs, outputs, size, stride, padding } = dims;
-        let kernel = random.vector(outputs * inputs * size * size, 1.0);
+        let kernel = random.vector(outputs * inputs * size[0] * size[1], 1.0);
         let bias = random.vector(outputs, 1.0);
         let x = random.vector(batch * rows * columns * inputs, 1.0);
-        let shape = [batch, dims.output_length(rows), dims.output_length(columns), outputs];
+        let [output_rows, output_columns] = dims.output([rows, columns]);
+        let shape = [batch, output_rows, output_columns, outputs];
         let residual = residual.then(|| random.vector(shape.iter().product(), 1.0));
 
         let conv = Conv2d::new(
-            &tensor(&kernel, &[outputs, inputs, size, size]),
+            &tensor(&kernel, &[outputs, inputs, size[0], size[1]]),
             &tensor(&bias, &[outputs]),
             stride,
             padding,
@@ -40,7 +41,7 @@ impl Case {
         let around = residual.as_ref().map(|residual| tensor(residual, &shape));
         let y = conv
             .unwrap()
-            .forward(&tensor(&x, &[batch, rows, columns, inputs]), around.as_ref(), rectify)
+            .forward(&tensor(&x, &[batch, rows, columns, inputs]), around.as_ref(), activation)
             .unwrap();
         assert_eq!(y.dims(), shape);
         let fast: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
@@ -48,8 +49,8 @@ impl Case {
         for image in 0..batch {
             let x = &x[image * rows * columns * inputs..][..rows * columns * inputs];
             let residual = residual.as_ref().map(|residual| &residual[image * length..][..length]);
-            let slow = reference::conv2d(dims, [&kernel, &bias, x], [rows, columns], residual, rectify);
-            let tolerance = 1e-7 * (size * size * inputs + 2) as f64;
+            let slow = reference::conv2d(dims, [&kernel, &bias, x], [rows, columns], residual, activation);
+            let tolerance = 1e-7 * (size[0] * size[1] * inputs + 2) as f64;
             for (fast, slow) in fast[image * length..][..length].iter().zip(slow) {
                 assert!(
                     (f64::from(*fast) - slow).abs() < tolerance,
@@ -64,28 +65,43 @@ impl Case {
 fn equals_the_definition_at_the_network_s_and_at_odd_sizes() {
     let mut random = Random(1);
     for (inputs, outputs, size, stride, rows, columns) in [
-        (1, 32, 3, 1, 8, 19),
-        (32, 32, 3, 1, 5, 12),
-        (32, 64, 3, 2, 10, 23),
-        (32, 64, 1, 2, 10, 23),
-        (64, 64, 3, 1, 4, 6),
-        (3, 7, 3, 1, 6, 5),
-        (5, 33, 5, 3, 9, 11),
-        (2, 40, 1, 1, 1, 1),
-        (4, 8, 3, 2, 1, 2),
+        (1, 32, [3, 3], 1, 8, 19),
+        (32, 32, [3, 3], 1, 5, 12),
+        (32, 64, [3, 3], 2, 10, 23),
+        (32, 64, [1, 1], 2, 10, 23),
+        (64, 64, [3, 3], 1, 4, 6),
+        (10, 80, [1, 26], 1, 1, 40),
+        (80, 60, [1, 5], 1, 1, 31),
+        (60, 1024, [1, 1], 1, 1, 7),
+        (3, 7, [3, 3], 1, 6, 5),
+        (5, 33, [5, 2], 3, 9, 11),
+        (2, 40, [1, 1], 1, 1, 1),
+        (4, 8, [3, 3], 2, 1, 2),
     ] {
-        for (batch, residual, rectify) in [(1, false, false), (2, true, true)] {
-            let dims = Dims { inputs, outputs, size, stride, padding: size / 2 };
-            Case { dims, batch, rows, columns, residual, rectify }.check(&mut random);
+        let dims = Dims { inputs, outputs, size, stride, padding: size.map(|size| size / 2) };
+        for (batch, residual, activation) in
+            [(1, false, Activation::Identity), (2, true, Activation::Relu), (1, false, Activation::Absolute)]
+        {
+            Case { dims, batch, rows, columns, residual, activation }.check(&mut random);
         }
+        Case {
+            dims: Dims { padding: [0, 0], ..dims },
+            batch: 1,
+            rows,
+            columns,
+            residual: false,
+            activation: Activation::Relu,
+        }
+        .check(&mut random);
     }
 }
 
 #[test]
 fn inputs_smaller_than_the_kernel_and_empty_batches_are_right() {
-    let dims = Dims { inputs: 2, outputs: 3, size: 3, stride: 1, padding: 0 };
+    let dims = Dims { inputs: 2, outputs: 3, size: [3, 3], stride: 1, padding: [0, 0] };
     for (batch, rows, columns) in [(1, 2, 5), (1, 3, 3), (0, 4, 4)] {
-        Case { dims, batch, rows, columns, residual: true, rectify: false }.check(&mut Random(2));
+        Case { dims, batch, rows, columns, residual: true, activation: Activation::Identity }
+            .check(&mut Random(2));
     }
 }
 
@@ -96,19 +112,20 @@ fn the_number_of_threads_changes_nothing() {
         &tensor(&random.vector(9 * 32 * 32, 1.0), &[32, 32, 3, 3]),
         &tensor(&[0.0; 32], &[32]),
         1,
-        1,
+        [1, 1],
     )
     .unwrap();
     let x = tensor(&random.vector(20 * 30 * 32, 1.0), &[1, 20, 30, 32]);
-    let run = || conv.forward(&x, None, true).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let run =
+        || conv.forward(&x, None, Activation::Relu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     assert_eq!(run(), one.install(run));
 }
 
 #[test]
 fn not_a_number_is_not_rectified_away() {
-    let conv = Conv2d::new(&tensor(&[1.0], &[1, 1, 1, 1]), &tensor(&[0.0], &[1]), 1, 0).unwrap();
-    let y = conv.forward(&tensor(&[f32::NAN, -1.0], &[1, 1, 2, 1]), None, true).unwrap();
+    let conv = Conv2d::new(&tensor(&[1.0], &[1, 1, 1, 1]), &tensor(&[0.0], &[1]), 1, [0, 0]).unwrap();
+    let y = conv.forward(&tensor(&[f32::NAN, -1.0], &[1, 1, 2, 1]), None, Activation::Relu).unwrap();
     let y: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
     assert!(y[0].is_nan() && y[1] == 0.0);
 }
@@ -116,12 +133,12 @@ fn not_a_number_is_not_rectified_away() {
 #[test]
 fn misfitting_shapes_are_an_error_that_names_the_operation() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-    let conv = Conv2d::new(&zeros(&[2, 3, 3, 3]), &zeros(&[2]), 1, 1).unwrap();
+    let conv = Conv2d::new(&zeros(&[2, 3, 3, 3]), &zeros(&[2]), 1, [1, 1]).unwrap();
     for error in [
-        Conv2d::new(&zeros(&[2, 3, 3, 1]), &zeros(&[2]), 1, 1).unwrap_err(),
-        Conv2d::new(&zeros(&[2, 3, 3, 3]), &zeros(&[3]), 1, 1).unwrap_err(),
-        conv.forward(&zeros(&[1, 4, 4, 2]), None, true).unwrap_err(),
-        conv.forward(&zeros(&[1, 4, 4, 3]), Some(&zeros(&[1, 4, 4, 3])), true).unwrap_err(),
+        Conv2d::new(&zeros(&[2, 3, 3, 3]), &zeros(&[2]), 0, [1, 1]).unwrap_err(),
+        Conv2d::new(&zeros(&[2, 3, 3, 3]), &zeros(&[3]), 1, [1, 1]).unwrap_err(),
+        conv.forward(&zeros(&[1, 4, 4, 2]), None, Activation::Relu).unwrap_err(),
+        conv.forward(&zeros(&[1, 4, 4, 3]), Some(&zeros(&[1, 4, 4, 3])), Activation::Relu).unwrap_err(),
     ] {
         assert!(error.to_string().contains("conv2d"), "{error}");
     }

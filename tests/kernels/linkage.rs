@@ -1,26 +1,47 @@
-//! Fast centroid linkage against the plain one: the same merges, to the last bit.
+//! Linkage against its plain implementations, and the distances that it takes.
 
 #[path = "../support/random.rs"]
 mod random;
 
 use diarize_kernels::{
-    cdist::euclidean_condensed,
-    linkage::{Merge, centroid, reference},
+    cdist::{self, cosine_condensed, euclidean_condensed},
+    linkage::{Linkage, centroid, linkage, reference},
 };
 use ndarray::{Array1, Array2};
 use random::Random;
 
 const COUNTS: [usize; 7] = [0, 1, 2, 3, 17, 50, 300];
 
-fn dendrogram(rows: &Array2<f32>) -> Vec<Merge> {
+const ALL: [Linkage; 7] = [
+    Linkage::Centroid,
+    Linkage::Median,
+    Linkage::Average,
+    Linkage::Weighted,
+    Linkage::Complete,
+    Linkage::Single,
+    Linkage::Ward,
+];
+
+/// Checks what holds for every input: centroid and median linkage are the plain ones to the last bit,
+/// and the dendrogram is a whole one.
+fn check(rows: &Array2<f32>) {
     let distances = euclidean_condensed(rows.view());
-    let merges = centroid(distances.clone(), rows.nrows());
-    assert_eq!(merges, reference::centroid(&distances, rows.nrows()), "of {} vectors", rows.nrows());
-    assert_eq!(merges.len(), rows.nrows().saturating_sub(1));
-    if let Some(last) = merges.last() {
-        assert_eq!(last.size, rows.nrows());
+    for method in ALL {
+        let merges = linkage(method, distances.clone(), rows.nrows());
+        if matches!(method, Linkage::Centroid | Linkage::Median) {
+            let plain = reference::with_bounds(method, &distances, rows.nrows());
+            assert_eq!(merges, plain, "{method:?} of {} vectors", rows.nrows());
+        } else {
+            assert!(merges.windows(2).all(|pair| pair[0].distance <= pair[1].distance), "{method:?}");
+        }
+        assert_eq!(merges.len(), rows.nrows().saturating_sub(1));
+        let mut merged: Vec<usize> = merges.iter().flat_map(|merge| [merge.left, merge.right]).collect();
+        merged.sort_unstable();
+        assert_eq!(merged, (0..2 * merges.len()).collect::<Vec<_>>(), "{method:?}: each merges once");
+        if let Some(last) = merges.last() {
+            assert_eq!(last.size, rows.nrows());
+        }
     }
-    merges
 }
 
 fn vectors(count: usize, dimension: usize, random: &mut Random) -> Array2<f32> {
@@ -32,7 +53,7 @@ fn random_vectors() {
     let mut random = Random(5);
     for count in COUNTS {
         for dimension in [1, 2, 40] {
-            dendrogram(&vectors(count, dimension, &mut random));
+            check(&vectors(count, dimension, &mut random));
         }
     }
 }
@@ -41,9 +62,9 @@ fn random_vectors() {
 fn duplicates_and_grids() {
     let mut random = Random(6);
     for count in COUNTS {
-        dendrogram(&Array2::ones((count, 5)));
+        check(&Array2::ones((count, 5)));
         for cells in [1.0, 2.0, 4.0] {
-            dendrogram(&vectors(count, 2, &mut random).mapv(|x| (x * cells).round()));
+            check(&vectors(count, 2, &mut random).mapv(|x| (x * cells).round()));
         }
     }
 }
@@ -54,9 +75,42 @@ fn collinear_vectors() {
     for count in COUNTS {
         let line = Array1::from(random.vector(3, 1.0));
         let even = Array2::from_shape_fn((count, 3), |(i, axis)| i as f32 * 0.1 * line[axis]);
-        dendrogram(&even);
+        check(&even);
         let steps = random.vector(count, 1.0);
-        dendrogram(&Array2::from_shape_fn((count, 3), |(i, axis)| steps[i] * line[axis]));
+        check(&Array2::from_shape_fn((count, 3), |(i, axis)| steps[i] * line[axis]));
+    }
+}
+
+/// Without equal distances, every algorithm merges the two closest clusters first.
+#[test]
+fn the_closest_come_first() {
+    let mut random = Random(9);
+    for count in [2, 3, 17, 50] {
+        let rows = vectors(count, 40, &mut random);
+        for distances in [euclidean_condensed(rows.view()), cosine_condensed(rows.view())] {
+            for method in ALL {
+                let found = linkage(method, distances.clone(), count);
+                let expected = reference::closest_first(method, &distances, count);
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!((found.left, found.right), (expected.left, expected.right), "{method:?}");
+                    assert!((found.distance - expected.distance).abs() < 1e-12, "{method:?}");
+                    assert_eq!(found.size, expected.size, "{method:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn cosine_distances_of_pairs_are_those_of_all() {
+    let mut random = Random(10);
+    for count in [0, 1, 2, 9, 50, 301] {
+        let rows = vectors(count, 7, &mut random);
+        let all = cdist::cosine(rows.view(), rows.view());
+        let pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
+        let expected: Vec<f64> = pairs.map(|pair| all[pair]).collect();
+        assert_eq!(cosine_condensed(rows.view()), expected);
+        assert_eq!(cdist::reference::cosine_condensed(rows.view()), expected);
     }
 }
 

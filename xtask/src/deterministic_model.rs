@@ -49,14 +49,25 @@ pub fn write(dir: &Path, seed: u64) -> Result<()> {
         ..Parameters::default()
     };
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let path = dir.join(MANIFEST);
+    fs::write(&path, manifest.to_toml()).with_context(|| format!("cannot write {}", path.display()))?;
+    fill(dir, seed)
+}
+
+/// Writes the weights that the manifest of a directory asks for.
+///
+/// # Errors
+/// Where there is no manifest, or the directory cannot be written.
+pub fn fill(dir: &Path, seed: u64) -> Result<()> {
+    let path = dir.join(MANIFEST);
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let manifest = Manifest::parse(&path, &text)?;
     write_weights(
         &dir.join(&manifest.segmentation.weights),
         segmentation_shapes(&manifest.segmentation),
         seed,
     )?;
-    write_weights(&dir.join(&manifest.embedding.weights), embedding_shapes(&manifest.embedding), seed)?;
-    let path = dir.join(MANIFEST);
-    fs::write(&path, manifest.to_toml()).with_context(|| format!("cannot write {}", path.display()))
+    write_weights(&dir.join(&manifest.embedding.weights), embedding_shapes(&manifest.embedding), seed)
 }
 
 type Shapes = Vec<(String, Vec<usize>)>;
@@ -108,7 +119,7 @@ fn segmentation_shapes(architecture: &SegmentationArchitecture) -> Shapes {
         affine(&mut add, &format!("linear.{layer}"), &[architecture.linear.hidden_size, inputs]);
         inputs = architecture.linear.hidden_size;
     }
-    affine(&mut add, "classifier", &[architecture.powerset_classes(), inputs]);
+    affine(&mut add, "classifier", &[architecture.classes(), inputs]);
     shapes
 }
 
@@ -124,12 +135,21 @@ fn embedding_shapes(architecture: &EmbeddingArchitecture) -> Shapes {
     let mut inputs = architecture.channels;
     convolution("resnet.conv1".into(), "resnet.bn1".into(), [inputs, 1, 3]);
     for (stage, &blocks) in architecture.blocks.iter().enumerate() {
-        let outputs = architecture.channels << stage;
+        let (inner, outputs) = (architecture.channels << stage, architecture.outputs(stage));
         for block in 0..blocks {
             let name = format!("resnet.layer{}.{block}", stage + 1);
-            convolution(format!("{name}.conv1"), format!("{name}.bn1"), [outputs, inputs, 3]);
-            convolution(format!("{name}.conv2"), format!("{name}.bn2"), [outputs, outputs, 3]);
-            if block == 0 && stage > 0 {
+            let mut inside = |number: usize, shape| {
+                convolution(format!("{name}.conv{number}"), format!("{name}.bn{number}"), shape);
+            };
+            if architecture.bottleneck {
+                inside(1, [inner, inputs, 1]);
+                inside(2, [inner, inner, 3]);
+                inside(3, [outputs, inner, 1]);
+            } else {
+                inside(1, [inner, inputs, 3]);
+                inside(2, [outputs, inner, 3]);
+            }
+            if block == 0 && (stage > 0 || inputs != outputs) {
                 convolution(format!("{name}.shortcut.0"), format!("{name}.shortcut.1"), [outputs, inputs, 1]);
             }
             inputs = outputs;
@@ -170,7 +190,7 @@ fn values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
 }
 
 /// A number in `[0, 1)` from a tensor's name, a position and a seed.
-fn uniform(name: &str, index: usize, seed: u64) -> f64 {
+pub fn uniform(name: &str, index: usize, seed: u64) -> f64 {
     let fnv = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });

@@ -1,4 +1,5 @@
 //! The project's own commands, one file per command.
 
 pub mod bench;
+pub mod convert_weights;
 pub mod deterministic_model;

@@ -2,19 +2,21 @@
 
 use anyhow::Result;
 use clap::Parser;
-use xtask::{bench::Bench, deterministic_model::DeterministicModel};
+use xtask::{bench::Bench, convert_weights::ConvertWeights, deterministic_model::DeterministicModel};
 
 /// The project's own commands
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
     Bench(Bench),
+    ConvertWeights(ConvertWeights),
     DeterministicModel(DeterministicModel),
 }
 
 fn main() -> Result<()> {
     match Command::parse() {
         Command::Bench(command) => command.run(),
+        Command::ConvertWeights(command) => command.run(),
         Command::DeterministicModel(command) => command.run(),
     }
 }

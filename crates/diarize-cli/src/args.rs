@@ -80,9 +80,13 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Audio")]
     channel: Option<usize>,
 
-    /// Directory of a converted model [default: the model in the box]
-    #[arg(long, value_name = "DIR", help_heading = "Model")]
-    model: Option<PathBuf>,
+    /// A model: converted, of pyannote, or on a hub [default: the model in the box]
+    ///
+    /// Directory of a converted model; config.yaml of a pipeline of pyannote, or the directory with
+    /// it; or a hub repository such as pyannote/speaker-diarization-3.1, for which HF_TOKEN, HF_HOME,
+    /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. What is on the disk under that name wins.
+    #[arg(long, value_name = "MODEL", help_heading = "Model")]
+    model: Option<String>,
     /// Where the networks run: auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Model")]
     device: Device,
@@ -156,8 +160,8 @@ pub struct Job {
     pub style: Style,
     /// Which channels are used.
     pub channels: Channels,
-    /// Directory of the model, or `None` for the one in the box.
-    pub model: Option<PathBuf>,
+    /// Where the model is, or `None` for the one in the box.
+    pub model: Option<String>,
     /// Where the networks run.
     pub device: Device,
     /// Exact number of speakers.

@@ -51,6 +51,14 @@ impl Console {
         bar.enable_steady_tick(Duration::from_millis(200));
         FileProgress { bar, stage: None }
     }
+
+    /// A bar for one download.
+    pub fn download(&self, name: &str) -> DownloadProgress {
+        let bar = ProgressBar::no_length()
+            .with_prefix(name.to_owned())
+            .with_style(style("{prefix} [{wide_bar}] {bytes}/{total_bytes} {eta}"));
+        DownloadProgress { bar: self.bars.add(bar) }
+    }
 }
 
 /// The bar of one file. It disappears when dropped.
@@ -75,6 +83,27 @@ impl FileProgress {
 }
 
 impl Drop for FileProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The bar of one download. It disappears when dropped.
+pub struct DownloadProgress {
+    bar: ProgressBar,
+}
+
+impl DownloadProgress {
+    /// Shows how many bytes are there, and of how many if that is known.
+    pub fn show(&self, done: u64, total: Option<u64>) {
+        if let Some(total) = total {
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for DownloadProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -3,7 +3,8 @@
 use std::{io, process::ExitCode, time::Instant};
 
 use anyhow::Context;
-use diarize::{Diarizer, Options};
+use diarize::{Diarizer, Options, model::ModelFiles};
+use diarize_convert::hub;
 use tracing::{info, level_filters::LevelFilter, warn};
 
 use crate::{
@@ -56,7 +57,7 @@ impl<'a> Session<'a> {
         job.destinations.prepare().context("cannot make the output directory")?;
         let begin = Instant::now();
         let diarizer = match &job.model {
-            Some(directory) => Diarizer::load(directory, job.device)?,
+            Some(model) => Diarizer::from_files(&load(model, console)?, job.device)?,
             None => Diarizer::bundled(job.device)?,
         };
         info!("loaded {} on {} in {:.2?}", diarizer.model().name, job.device, begin.elapsed());
@@ -115,4 +116,17 @@ impl<'a> Session<'a> {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Reads or converts a model, with a bar for each file that comes from a hub.
+fn load(model: &str, console: &Console) -> anyhow::Result<ModelFiles> {
+    let mut fetch = |repository: &str, file: &str| {
+        let mut bar = None;
+        let mut progress = |download: hub::Download| {
+            let bar = bar.get_or_insert_with(|| console.download(&format!("{repository}/{file}")));
+            bar.show(download.done, download.total);
+        };
+        Ok(hub::fetch(repository, file, &mut progress)?)
+    };
+    Ok(diarize_convert::load(model, &mut fetch)?)
 }

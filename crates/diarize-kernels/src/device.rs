@@ -39,7 +39,7 @@ fn open_cuda(_ordinal: usize) -> Result<Device, String> {
 #[cfg(feature = "metal")]
 fn open_metal(ordinal: usize) -> Result<Device, String> {
     // `Device::new_metal` panics where there is no such GPU, so it is looked for first.
-    let found = candle_core::metal_backend::device::MetalDevice::count();
+    let found = candle_metal_kernels::metal::Device::all().len();
     if ordinal >= found {
         return Err(format!("this machine has {found} Metal GPUs"));
     }

@@ -10,6 +10,7 @@ pub mod device;
 pub mod linkage;
 pub mod lstm;
 pub mod mel;
+pub mod pool_norm;
 pub mod stft;
 
 use candle_core::{CpuStorage, Layout, Result, bail};

@@ -101,6 +101,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The tensor library failed to take the weights.
+    pub(crate) fn loading(source: candle_core::Error) -> Self {
+        Error::Compute { stage: "loading the weights", source: source.into() }
+    }
+}
+
 /// What is wrong with a tensor of a weights file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -12,7 +12,7 @@ use crate::{
     embedding::{WeSpeaker, embedding_masks, resize_nearest},
     frames::SlidingWindow,
     model::{Manifest, ModelFiles, Weights},
-    segmentation::{self, Powerset, PyanNet},
+    segmentation::{self, Decoder, PyanNet},
 };
 
 /// Chunks that go through a network together on the CPU, where such pieces run in parallel. Fixed,
@@ -34,7 +34,7 @@ pub(crate) fn tell(hook: &Hook<'_>, stage: Stage, done: usize, total: usize) {
 pub(crate) struct Networks {
     pub(crate) manifest: Manifest,
     device: candle_core::Device,
-    powerset: Powerset,
+    decoder: Decoder,
     segmentation: PyanNet,
     embedding: WeSpeaker,
 }
@@ -43,16 +43,13 @@ impl Networks {
     pub(crate) fn load(files: &ModelFiles, device: Device) -> Result<Self> {
         let manifest = files.manifest.clone();
         let device = device.open()?;
-        let powerset =
-            Powerset::new(manifest.segmentation.speakers, manifest.segmentation.simultaneous_speakers);
         Ok(Self {
             segmentation: PyanNet::load(
                 &Weights::open(&files.segmentation, &device)?,
                 &manifest.segmentation,
-                powerset.classes(),
             )?,
             embedding: WeSpeaker::load(&Weights::open(&files.embedding, &device)?, &manifest.embedding)?,
-            powerset,
+            decoder: Decoder::new(&manifest.segmentation),
             manifest,
             device,
         })
@@ -88,20 +85,13 @@ impl Networks {
             Stage::Segmentation,
             hook,
             |piece| {
-                let waveforms = self.tensor(chunks.gather(piece), &[piece.len(), 1, chunks.length()])?;
+                let waveforms = self.tensor(chunks.gather(piece), &[piece.len(), chunks.length()])?;
                 self.segmentation.forward(&waveforms)?.flatten_all()?.to_vec1::<f32>()
             },
         )?;
-        for (&chunk, log_probabilities) in
-            distinct.iter().zip(rows(&pieces, frames * self.powerset.classes()))
-        {
-            check_finite(log_probabilities, Stage::Segmentation)?;
-            let decisions = log_probabilities.chunks_exact(self.powerset.classes());
-            for (mut frame, log_probabilities) in
-                segmentations.index_axis_mut(Axis(0), chunk).outer_iter_mut().zip(decisions)
-            {
-                frame.assign(&ArrayView1::from(self.powerset.decide(log_probabilities)));
-            }
+        for (&chunk, scores) in distinct.iter().zip(rows(&pieces, frames * self.decoder.classes())) {
+            check_finite(scores, Stage::Segmentation)?;
+            self.decoder.decide(scores, segmentations.index_axis_mut(Axis(0), chunk));
         }
         for &chunk in repeated {
             let first = segmentations.index_axis(Axis(0), silent[0]).to_owned();

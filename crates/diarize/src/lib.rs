@@ -47,5 +47,13 @@ pub use crate::{
 pub const SAMPLE_RATE: u32 = 16_000;
 
 #[cfg(test)]
+#[path = "../../../tests/support/golden.rs"]
+mod golden;
+
+#[cfg(test)]
 #[path = "../../../tests/diarize/networks.rs"]
 mod network_tests;
+
+#[cfg(test)]
+#[path = "../../../tests/convert/shapes.rs"]
+mod shape_tests;

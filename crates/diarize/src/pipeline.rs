@@ -11,7 +11,7 @@ use crate::{
     chunks::Chunks,
     clustering::{Mismatch, cluster},
     inference::{Hook, Networks, tell},
-    model::{Manifest, ModelFiles},
+    model::{MANIFEST, Manifest, ModelFiles},
     reconstruct, turns,
 };
 
@@ -40,7 +40,15 @@ impl Diarizer {
         Self::from_files(&ModelFiles::bundled()?, device)
     }
 
-    fn from_files(files: &ModelFiles, device: Device) -> Result<Self> {
+    /// Loads a model that is in memory.
+    ///
+    /// # Errors
+    /// Weights that are not what the manifest says; a device that is not there.
+    pub fn from_files(files: &ModelFiles, device: Device) -> Result<Self> {
+        if files.manifest.vbx.is_some() {
+            let reason = "the model clusters with VBx, which this version cannot do".into();
+            return Err(Error::Manifest { path: MANIFEST.into(), reason });
+        }
         Ok(Self { networks: Networks::load(files, device)? })
     }
 

@@ -1,10 +1,10 @@
 //! The fast path: each lane of a vector register sums one pair, in the order of the dimensions.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{Real, cosine_distance};
+use super::{Real, cosine_distance, dot};
 
 /// Rows that are held transposed, so that one load gives one dimension of all of them.
 const LANES: usize = 8;
@@ -25,6 +25,27 @@ fn tile<T: Real>(rows: ArrayView2<'_, T>) -> Tile {
 }
 
 pub(super) fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
+    let arch = Arch::new();
+    condensed(rows, |block, tile| arch.dispatch(|| squared_distances(block, tile)), |sum, _, _| sum.sqrt())
+}
+
+pub(super) fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
+    let arch = Arch::new();
+    let norms: Vec<f64> = rows.rows().into_iter().map(|row| dot(row, row).sqrt()).collect();
+    condensed(
+        rows,
+        |block, tile| arch.dispatch(|| pair_dots(block, tile)),
+        |dot, a, b| cosine_distance(dot, norms[a], norms[b]),
+    )
+}
+
+/// A value for every pair of rows: `finish` makes it of the sum over the dimensions, which `sums` gives
+/// for the rows of a block and those of a tile, and of the two rows' numbers.
+fn condensed<T: Real>(
+    rows: ArrayView2<'_, T>,
+    sums: impl Fn(&[[f64; ROWS]], &[[f64; LANES]]) -> [[f64; LANES]; ROWS] + Sync,
+    finish: impl Fn(f64, usize, usize) -> f64 + Sync,
+) -> Vec<f64> {
     let (count, dimension) = rows.dim();
     let mut distances = vec![0.0; count * count.saturating_sub(1) / 2];
     let tiles: Vec<Tile> = rows.axis_chunks_iter(Axis(0), LANES).map(tile).collect();
@@ -37,7 +58,6 @@ pub(super) fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> 
         triangle.push(head);
         rest = tail;
     }
-    let arch = Arch::new();
     triangle.par_chunks_mut(ROWS).enumerate().for_each_init(
         || vec![[0.0; ROWS]; dimension],
         |block, (group, outputs)| {
@@ -48,12 +68,12 @@ pub(super) fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> 
                 }
             }
             for (index, tile) in tiles.iter().enumerate().skip(first / LANES) {
-                let sums = arch.dispatch(|| squared_distances(block, tile));
+                let sums = sums(block, tile);
                 for (row, (output, sums)) in outputs.iter_mut().zip(&sums).enumerate() {
                     let diagonal = first + row;
-                    for (column, sum) in (index * LANES..count).zip(sums) {
+                    for (column, &sum) in (index * LANES..count).zip(sums) {
                         if column > diagonal {
-                            output[column - diagonal - 1] = sum.sqrt();
+                            output[column - diagonal - 1] = finish(sum, diagonal, column);
                         }
                     }
                 }
@@ -78,10 +98,21 @@ fn squared_distances(block: &[[f64; ROWS]], tile: &[[f64; LANES]]) -> [[f64; LAN
     sums
 }
 
-pub(super) fn cosine<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<f64> {
+/// Dot products of the rows of a block with the rows of a tile: `[block row][tile row]`.
+#[inline(always)]
+fn pair_dots(block: &[[f64; ROWS]], tile: &[[f64; LANES]]) -> [[f64; LANES]; ROWS] {
+    let mut dots = [[0.0; LANES]; ROWS];
+    for (row, dots) in dots.iter_mut().enumerate() {
+        *dots = dots_with(block.iter().map(|values| values[row]), tile);
+    }
+    dots
+}
+
+pub(super) fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B>) -> Array2<f64> {
     let b: Vec<Vec<f64>> =
         b.rows().into_iter().map(|row| row.iter().map(|&value| value.into()).collect()).collect();
-    let norms: Vec<f64> = b.iter().map(|row| row.iter().fold(0.0, |sum, x| sum + x * x).sqrt()).collect();
+    let norms: Vec<f64> =
+        b.iter().map(|row| dot(ArrayView1::from(row), ArrayView1::from(row)).sqrt()).collect();
     let mut distances = Array2::zeros((a.nrows(), b.len())); // (n, m)
     let arch = Arch::new();
     let outputs = distances.axis_chunks_iter_mut(Axis(0), LANES);
@@ -90,7 +121,7 @@ pub(super) fn cosine<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Arr
         let tile = tile(rows);
         let squares = arch.dispatch(|| squares(&tile));
         for (j, (row, &norm)) in b.iter().zip(&norms).enumerate() {
-            let dots = arch.dispatch(|| dots(row, &tile));
+            let dots = arch.dispatch(|| dots_with(row.iter().copied(), &tile));
             for (distance, (dot, square)) in
                 output.column_mut(j).iter_mut().zip(dots.into_iter().zip(squares))
             {
@@ -101,26 +132,26 @@ pub(super) fn cosine<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Arr
     distances
 }
 
-/// Dot products of one row with the rows of a tile.
+/// Dot products of one row with the rows of a tile, each of two sums as in [`dot`].
 #[inline(always)]
-fn dots(row: &[f64], tile: &[[f64; LANES]]) -> [f64; LANES] {
-    let mut sums = [0.0; LANES];
-    for (value, lanes) in row.iter().zip(tile) {
+fn dots_with(row: impl ExactSizeIterator<Item = f64>, tile: &[[f64; LANES]]) -> [f64; LANES] {
+    let paired = row.len() - row.len() % 2;
+    let mut sums = [[0.0; LANES]; 2];
+    let mut rest = [0.0; LANES];
+    for (dimension, (value, lanes)) in row.zip(tile).enumerate() {
+        let sums = if dimension < paired { &mut sums[dimension % 2] } else { &mut rest };
         for (sum, lane) in sums.iter_mut().zip(lanes) {
             *sum += value * lane;
         }
     }
-    sums
+    std::array::from_fn(|lane| (sums[0][lane] + sums[1][lane]) + rest[lane])
 }
 
 /// Dot products of the rows of a tile with themselves.
 #[inline(always)]
 fn squares(tile: &[[f64; LANES]]) -> [f64; LANES] {
-    let mut sums = [0.0; LANES];
-    for lanes in tile {
-        for (sum, lane) in sums.iter_mut().zip(lanes) {
-            *sum += lane * lane;
-        }
-    }
-    sums
+    std::array::from_fn(|lane| {
+        let row: Vec<f64> = tile.iter().map(|lanes| lanes[lane]).collect();
+        dot(ArrayView1::from(&row), ArrayView1::from(&row))
+    })
 }

@@ -1,8 +1,8 @@
 //! The definitions, written down.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 
-use super::{Real, cosine_distance};
+use super::{Real, cosine_distance, dot};
 
 /// [`super::euclidean_condensed`], pair by pair.
 pub fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
@@ -20,18 +20,18 @@ pub fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     distances
 }
 
+/// [`super::cosine_condensed`], pair by pair.
+pub fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
+    let distances = cosine(rows, rows); // (n, n)
+    (0..rows.nrows())
+        .flat_map(|i| distances.row(i).into_iter().skip(i + 1).copied().collect::<Vec<_>>())
+        .collect()
+}
+
 /// [`super::cosine`], pair by pair.
-pub fn cosine<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>) -> Array2<f64> {
+pub fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B>) -> Array2<f64> {
     Array2::from_shape_fn((a.nrows(), b.nrows()), |(i, j)| {
         let (a, b) = (a.row(i), b.row(j));
         cosine_distance(dot(a, b), dot(a, a).sqrt(), dot(b, b).sqrt())
     })
-}
-
-fn dot<T: Real>(a: ArrayView1<'_, T>, b: ArrayView1<'_, T>) -> f64 {
-    let mut sum = 0.0;
-    for (&a, &b) in a.iter().zip(b) {
-        sum += a.into() * b.into();
-    }
-    sum
 }

@@ -6,7 +6,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Dims;
+use super::{Activation, Dims};
 
 /// Pixels of a tile.
 const PIXELS: usize = 6;
@@ -35,7 +35,7 @@ impl Packed {
         }
         let width = Arch::new().dispatch(Width);
         let Dims { inputs, outputs, size, .. } = dims;
-        let taps = size * size;
+        let taps = size[0] * size[1];
         let mut weights = Vec::with_capacity(outputs.next_multiple_of(width) * taps * inputs);
         for first in (0..outputs).step_by(width) {
             for (tap, c) in (0..taps).flat_map(|tap| (0..inputs).map(move |c| (tap, c))) {
@@ -55,21 +55,22 @@ pub(super) fn conv2d(
     x: &[f32],
     [rows, columns]: [usize; 2],
     residual: Option<&[f32]>,
-    rectify: bool,
+    activation: Activation,
     y: &mut [f32],
 ) {
     if y.is_empty() {
         return;
     }
     let dims = packed.dims;
-    let row_length = dims.output_length(columns) * dims.outputs;
+    let [output_rows, output_columns] = dims.output([rows, columns]);
+    let row_length = output_columns * dims.outputs;
     let arch = Arch::new();
     let zeros = vec![0f32; dims.inputs];
     y.par_chunks_mut(row_length).enumerate().for_each(|(index, y)| {
-        let (image, row) = (index / dims.output_length(rows), index % dims.output_length(rows));
+        let (image, row) = (index / output_rows, index % output_rows);
         let x = &x[image * rows * columns * dims.inputs..][..rows * columns * dims.inputs];
         let residual = residual.map(|residual| &residual[index * row_length..][..row_length]);
-        arch.dispatch(Row { packed, x, rows, columns, row, zeros: &zeros, residual, rectify, y });
+        arch.dispatch(Row { packed, x, rows, columns, row, zeros: &zeros, residual, activation, y });
     });
 }
 
@@ -84,7 +85,7 @@ struct Row<'a> {
     /// One pixel of padding.
     zeros: &'a [f32],
     residual: Option<&'a [f32]>,
-    rectify: bool,
+    activation: Activation,
     y: &'a mut [f32],
 }
 
@@ -94,7 +95,7 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Dims { inputs, outputs, size, .. } = self.packed.dims;
-        let tile_weights = size * size * inputs * self.packed.width;
+        let tile_weights = size[0] * size[1] * inputs * self.packed.width;
         let pixels = self.y.len() / outputs;
         for (tile, weights) in self.packed.weights.chunks_exact(tile_weights).enumerate() {
             let first = tile * self.packed.width;
@@ -109,10 +110,12 @@ impl WithSimd for Row<'_> {
                         if let Some(residual) = self.residual {
                             sum = simd.add_f32s(sum, simd.partial_load_f32s(&residual[at.clone()]));
                         }
-                        if self.rectify {
+                        let sum = match self.activation {
+                            Activation::Identity => sum,
                             // In this order a NaN stays one.
-                            sum = simd.max_f32s(simd.splat_f32s(0.0), sum);
-                        }
+                            Activation::Relu => simd.max_f32s(simd.splat_f32s(0.0), sum),
+                            Activation::Absolute => simd.abs_f32s(sum),
+                        };
                         simd.partial_store_f32s(&mut self.y[at], sum);
                     }
                 }
@@ -135,22 +138,22 @@ impl Row<'_> {
         let (weights, _) = S::as_simd_f32s(weights);
         let (bias, _) = S::as_simd_f32s(bias);
         let mut sums = [[bias[0], bias[1]]; PIXELS];
-        for i in 0..size {
-            let Some(row) = (self.row * stride + i).checked_sub(padding).filter(|&row| row < self.rows)
+        for i in 0..size[0] {
+            let Some(row) = (self.row * stride + i).checked_sub(padding[0]).filter(|&row| row < self.rows)
             else {
                 continue;
             };
-            for j in 0..size {
+            for j in 0..size[1] {
                 let pixels: [&[f32]; PIXELS] = std::array::from_fn(|pixel| {
                     match ((first + pixel) * stride + j)
-                        .checked_sub(padding)
+                        .checked_sub(padding[1])
                         .filter(|&column| column < self.columns)
                     {
                         Some(column) => &self.x[(row * self.columns + column) * inputs..][..inputs],
                         None => self.zeros,
                     }
                 });
-                let weights = &weights[(i * size + j) * inputs * VECTORS..][..inputs * VECTORS];
+                let weights = &weights[(i * size[1] + j) * inputs * VECTORS..][..inputs * VECTORS];
                 for (c, weights) in weights.as_chunks::<VECTORS>().0.iter().enumerate() {
                     for (sums, pixel) in sums.iter_mut().zip(pixels) {
                         // SAFETY: every pixel has `inputs` channels, and `c < inputs` since there are

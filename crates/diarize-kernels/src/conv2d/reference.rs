@@ -1,6 +1,6 @@
 //! The convolution by its definition, in f64.
 
-use super::Dims;
+use super::{Activation, Dims};
 
 /// The output `(rows', columns', outputs)` of one input `x` `(rows, columns, inputs)`; arguments are
 /// laid out as in [`super::Conv2d`].
@@ -9,27 +9,33 @@ pub fn conv2d(
     [kernel, bias, x]: [&[f32]; 3],
     [rows, columns]: [usize; 2],
     residual: Option<&[f32]>,
-    rectify: bool,
+    activation: Activation,
 ) -> Vec<f64> {
     let Dims { inputs, outputs, size, stride, padding } = dims;
+    let [output_rows, output_columns] = dims.output([rows, columns]);
     let mut y = Vec::new();
-    for h in 0..dims.output_length(rows) {
-        for w in 0..dims.output_length(columns) {
+    for h in 0..output_rows {
+        for w in 0..output_columns {
             for o in 0..outputs {
                 let mut sum =
                     f64::from(bias[o]) + residual.map_or(0.0, |residual| f64::from(residual[y.len()]));
-                for (i, j) in (0..size).flat_map(|i| (0..size).map(move |j| (i, j))) {
+                for (i, j) in (0..size[0]).flat_map(|i| (0..size[1]).map(move |j| (i, j))) {
                     let (row, column) = (h * stride + i, w * stride + j);
-                    let inside = (padding..padding + rows).contains(&row)
-                        && (padding..padding + columns).contains(&column);
+                    let inside = (padding[0]..padding[0] + rows).contains(&row)
+                        && (padding[1]..padding[1] + columns).contains(&column);
                     if inside {
                         for c in 0..inputs {
-                            let x = x[((row - padding) * columns + column - padding) * inputs + c];
-                            sum += f64::from(x) * f64::from(kernel[((o * inputs + c) * size + i) * size + j]);
+                            let x = x[((row - padding[0]) * columns + column - padding[1]) * inputs + c];
+                            sum += f64::from(x)
+                                * f64::from(kernel[((o * inputs + c) * size[0] + i) * size[1] + j]);
                         }
                     }
                 }
-                y.push(if rectify { sum.max(0.0) } else { sum });
+                y.push(match activation {
+                    Activation::Identity => sum,
+                    Activation::Relu => sum.max(0.0),
+                    Activation::Absolute => sum.abs(),
+                });
             }
         }
     }

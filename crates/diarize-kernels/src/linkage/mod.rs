@@ -1,26 +1,61 @@
-//! Agglomerative clustering with centroid linkage.
+//! Agglomerative clustering: dendrograms of vectors from their distances.
 //!
-//! Starts with every vector on its own and merges, again and again, the two clusters whose
-//! centroids are closest. The distances from a merged cluster follow from those of its halves
-//! `x` and `y`, of `n_x` and `n_y` vectors (Lance and Williams, 1967):
-//!
-//! `d(z, xy)² = (n_x d(z,x)² + n_y d(z,y)² - n_x n_y d(x,y)² / (n_x + n_y)) / (n_x + n_y)`
-//!
-//! A merge may be at a smaller distance than the one before (an inversion): the centroid of two
-//! clusters can lie closer to a third than either did.
+//! Starts with every vector on its own and merges, again and again, the two clusters that are
+//! closest. The distance of a third cluster `z` from the merged one follows from those of its halves
+//! `x` and `y` of `n_x` and `n_y` vectors (G. N. Lance, W. T. Williams, "A general theory of
+//! classificatory sorting strategies", The Computer Journal 9(4), 1967); [`Linkage`] has the formulas.
 //!
 //! Merges come in SciPy's order, to the last bit of their distances and with its choice among equal
 //! ones; the numbers of clusters, and with them the names of speakers, hang on it. That choice comes
-//! out of the algorithm: every cluster keeps a lower bound of the distance to its nearest neighbour
-//! among those after it, a binary heap gives the smallest bound, and a bound that proves too small
-//! is computed anew. A merged cluster takes the place of the later of its halves.
+//! out of the algorithm, so there are the same three (all in D. Müllner, "Modern hierarchical,
+//! agglomerative clustering algorithms", arXiv:1109.2378):
 //!
-//! Source: `fast_linkage` in `scipy/cluster/_hierarchy.pyx`, which is the generic algorithm of
-//! D. Müllner, "Modern hierarchical, agglomerative clustering algorithms", arXiv:1109.2378.
+//! - Centroid and median linkage, where a merge may be at a smaller distance than the one before (an
+//!   inversion: the centroid of two clusters can lie closer to a third than either did): every cluster
+//!   keeps a lower bound of the distance to its nearest neighbour among those after it, a binary heap
+//!   gives the smallest bound, and a bound that proves too small is computed anew.
+//! - Average, complete, weighted and Ward's linkage: a chain from each cluster to its nearest
+//!   neighbour ends at two that are nearest to each other; these may be merged at once.
+//! - Single linkage: the minimum spanning tree.
+//!
+//! A merged cluster takes the place of the later of its halves. All need time and memory that grow
+//! with the square of the number of vectors.
+//!
+//! Source: `fast_linkage`, `nn_chain` and `mst_single_linkage` in `scipy/cluster/_hierarchy.pyx`.
 
+mod chain;
+mod condensed;
 mod cpu;
 mod heap;
 pub mod reference;
+mod tree;
+mod unsorted;
+
+use self::condensed::Condensed;
+
+/// How far apart two clusters are, by the distance of the merged cluster `xy` from `z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Linkage {
+    /// Distance of the centroids:
+    /// `d² = (n_x d(z,x)² + n_y d(z,y)² - n_x n_y d(x,y)² / (n_x + n_y)) / (n_x + n_y)`. Takes Euclidean
+    /// distances.
+    Centroid,
+    /// As centroid linkage, but both halves weigh the same: `d² = (d(z,x)² + d(z,y)²) / 2 - d(x,y)² / 4`.
+    /// Takes Euclidean distances.
+    Median,
+    /// Mean of the distances of all pairs (UPGMA): `d = (n_x d(z,x) + n_y d(z,y)) / (n_x + n_y)`.
+    Average,
+    /// As average linkage, but both halves weigh the same (WPGMA): `d = (d(z,x) + d(z,y)) / 2`.
+    Weighted,
+    /// Largest distance of a pair: `d = max(d(z,x), d(z,y))`.
+    Complete,
+    /// Smallest distance of a pair: `d = min(d(z,x), d(z,y))`.
+    Single,
+    /// By how much the merge raises the sum of squared distances from the centroids:
+    /// `d² = ((n_z + n_x) d(z,x)² + (n_z + n_y) d(z,y)² - n_z d(x,y)²) / (n_x + n_y + n_z)`. Takes
+    /// Euclidean distances.
+    Ward,
+}
 
 /// Two clusters become one: a row of SciPy's linkage matrix.
 ///
@@ -31,20 +66,38 @@ pub struct Merge {
     pub left: usize,
     /// The cluster with the larger number.
     pub right: usize,
-    /// Distance of their centroids.
+    /// Their distance.
     pub distance: f64,
     /// Vectors in the new cluster.
     pub size: usize,
 }
 
-/// Centroid linkage of `count` vectors, from their Euclidean distances in the order of
+/// The dendrogram of `count` vectors, from their distances in the order of
 /// [`crate::cdist::euclidean_condensed`], which become the working memory: `count - 1` merges.
 ///
 /// # Panics
 /// If there are not `count (count - 1) / 2` distances, or one is not a number from 0 to 1e100.
-pub fn centroid(distances: Vec<f64>, count: usize) -> Vec<Merge> {
+pub fn linkage(linkage: Linkage, distances: Vec<f64>, count: usize) -> Vec<Merge> {
     check(&distances, count);
-    cpu::centroid(distances, count)
+    if count < 2 {
+        return Vec::new();
+    }
+    let distances = Condensed::new(distances, count);
+    match linkage {
+        Linkage::Centroid | Linkage::Median => cpu::linkage(linkage, distances),
+        Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Ward => {
+            chain::linkage(linkage, distances)
+        }
+        Linkage::Single => tree::linkage(&distances),
+    }
+}
+
+/// [`linkage`] with [`Linkage::Centroid`].
+///
+/// # Panics
+/// As [`linkage`].
+pub fn centroid(distances: Vec<f64>, count: usize) -> Vec<Merge> {
+    linkage(Linkage::Centroid, distances, count)
 }
 
 /// Distances beyond the limit would square to infinity, which marks places that are not in use.
@@ -56,13 +109,36 @@ fn check(distances: &[f64], count: usize) {
     );
 }
 
-/// Distance of the centroid of `x` and `y` from that of a third cluster `z`, in SciPy's order of
-/// operations. Where the two coincide, rounding can make the square negative: that is 0, not NaN.
+/// The two halves of a merge: their distance and numbers of vectors.
+#[derive(Clone, Copy)]
+struct Halves {
+    distance: f64,
+    size_x: f64,
+    size_y: f64,
+}
+
+/// Distance of the cluster merged of `x` and `y` from a third one of `size_z` vectors, in SciPy's order
+/// of operations. Where the two coincide, rounding can make a square negative: that is 0, not NaN.
 #[inline(always)]
-fn merged_distance(zx: f64, zy: f64, xy: f64, size_x: f64, size_y: f64) -> f64 {
+fn merged_distance(linkage: Linkage, zx: f64, zy: f64, halves: Halves, size_z: f64) -> f64 {
+    let Halves { distance: xy, size_x, size_y } = halves;
     let size = size_x + size_y;
-    let square = ((size_x * zx * zx + size_y * zy * zy) - (size_x * size_y * xy * xy) / size) / size;
-    square.max(0.0).sqrt()
+    let root = |square: f64| square.max(0.0).sqrt();
+    match linkage {
+        Linkage::Centroid => {
+            root(((size_x * zx * zx + size_y * zy * zy) - (size_x * size_y * xy * xy) / size) / size)
+        }
+        Linkage::Median => root(0.5 * (zx * zx + zy * zy) - 0.25 * xy * xy),
+        Linkage::Average => (size_x * zx + size_y * zy) / size,
+        Linkage::Weighted => 0.5 * (zx + zy),
+        Linkage::Complete => zx.max(zy),
+        Linkage::Single => zx.min(zy),
+        Linkage::Ward => {
+            let share = 1.0 / (size + size_z);
+            let from_halves = (size_z + size_x) * share * zx * zx + (size_z + size_y) * share * zy * zy;
+            root(from_halves - size_z * share * xy * xy)
+        }
+    }
 }
 
 /// The two clusters of a merge in the order in which it names them.

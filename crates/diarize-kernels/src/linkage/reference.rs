@@ -1,22 +1,17 @@
-//! The algorithm on a full square matrix, one step after the other.
+//! The algorithms on a full square matrix, one step after the other.
 
-use super::{Merge, check, heap::Heap, merge, merged_distance};
+use super::{Halves, Linkage, Merge, check, heap::Heap, merge, merged_distance};
 
-/// [`super::centroid`], plainly.
+/// [`super::linkage`] of the linkages that need a heap of lower bounds, plainly: centroid and median.
 ///
 /// # Panics
-/// As [`super::centroid`].
-pub fn centroid(distances: &[f64], count: usize) -> Vec<Merge> {
+/// As [`super::linkage`].
+pub fn with_bounds(linkage: Linkage, distances: &[f64], count: usize) -> Vec<Merge> {
     check(distances, count);
     if count < 2 {
         return Vec::new();
     }
-    let mut matrix = vec![vec![0.0; count]; count];
-    let pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
-    for ((i, j), &distance) in pairs.zip(distances) {
-        matrix[i][j] = distance;
-        matrix[j][i] = distance;
-    }
+    let mut matrix = square(distances, count);
     let mut sizes = vec![1; count]; // 0 for a place whose cluster went into another
     let mut clusters: Vec<usize> = (0..count).collect(); // the cluster in each place
     let (mut neighbours, bounds): (Vec<usize>, Vec<f64>) =
@@ -36,20 +31,9 @@ pub fn centroid(distances: &[f64], count: usize) -> Vec<Merge> {
         };
         heap.remove_min();
 
-        let (size_x, size_y) = (sizes[x], sizes[y]);
-        merges.push(merge(clusters[x], clusters[y], distance, size_x + size_y));
-        sizes[x] = 0;
-        sizes[y] = size_x + size_y;
+        merges.push(merge(clusters[x], clusters[y], distance, sizes[x] + sizes[y]));
+        merge_places(linkage, &mut matrix, &mut sizes, x, y);
         clusters[y] = count + step;
-
-        for z in 0..count {
-            if sizes[z] > 0 && z != y {
-                let merged =
-                    merged_distance(matrix[z][x], matrix[z][y], distance, size_x as f64, size_y as f64);
-                matrix[z][y] = merged;
-                matrix[y][z] = merged;
-            }
-        }
         for z in 0..x {
             if sizes[z] > 0 && neighbours[z] == x {
                 neighbours[z] = y;
@@ -68,6 +52,54 @@ pub fn centroid(distances: &[f64], count: usize) -> Vec<Merge> {
         }
     }
     merges
+}
+
+/// The definition: the two closest of all clusters are merged, again and again. The same merges as
+/// [`super::linkage`], up to rounding, where no distances are equal.
+///
+/// # Panics
+/// As [`super::linkage`].
+pub fn closest_first(linkage: Linkage, distances: &[f64], count: usize) -> Vec<Merge> {
+    check(distances, count);
+    let mut matrix = square(distances, count);
+    let mut sizes = vec![1; count];
+    let mut clusters: Vec<usize> = (0..count).collect();
+    let mut merges = Vec::with_capacity(count.saturating_sub(1));
+    for step in 0..count.saturating_sub(1) {
+        let pairs = (0..count).flat_map(|x| (x + 1..count).map(move |y| (x, y)));
+        let (x, y) = pairs
+            .filter(|&(x, y)| sizes[x] > 0 && sizes[y] > 0)
+            .min_by(|&(a, b), &(c, d)| matrix[a][b].total_cmp(&matrix[c][d]))
+            .expect("two clusters are left");
+        merges.push(merge(clusters[x], clusters[y], matrix[x][y], sizes[x] + sizes[y]));
+        merge_places(linkage, &mut matrix, &mut sizes, x, y);
+        clusters[y] = count + step;
+    }
+    merges
+}
+
+fn square(distances: &[f64], count: usize) -> Vec<Vec<f64>> {
+    let mut matrix = vec![vec![0.0; count]; count];
+    let pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
+    for ((i, j), &distance) in pairs.zip(distances) {
+        matrix[i][j] = distance;
+        matrix[j][i] = distance;
+    }
+    matrix
+}
+
+/// Merges the cluster in place `x` into that in place `y`.
+fn merge_places(linkage: Linkage, matrix: &mut [Vec<f64>], sizes: &mut [usize], x: usize, y: usize) {
+    let halves = Halves { distance: matrix[x][y], size_x: sizes[x] as f64, size_y: sizes[y] as f64 };
+    sizes[y] += sizes[x];
+    sizes[x] = 0;
+    for z in 0..sizes.len() {
+        if sizes[z] > 0 && z != y {
+            let merged = merged_distance(linkage, matrix[z][x], matrix[z][y], halves, sizes[z] as f64);
+            matrix[z][y] = merged;
+            matrix[y][z] = merged;
+        }
+    }
 }
 
 /// The first of the nearest places after `place`, and its distance.

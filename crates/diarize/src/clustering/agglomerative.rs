@@ -2,29 +2,39 @@
 
 use diarize_kernels::{
     cdist,
-    linkage::{self, Merge},
+    linkage::{Linkage, Merge, linkage},
 };
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
+    Mismatch,
     dendrogram::flat_clusters,
+    labels,
     sums::{cluster_means, norm},
 };
-use crate::options::{Clustering, SpeakerBounds};
+use crate::options::SpeakerBounds;
 
-/// The bounds ask for a number of clusters that this dendrogram does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The number of clusters asked for.
-    pub wanted: usize,
-    /// The nearest number that was found. A smaller `min_cluster_size` might help.
-    pub found: usize,
+/// Parameters of agglomerative clustering. The defaults are those of speaker-diarization-3.1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Agglomerative {
+    /// How far apart two clusters are. Centroid, median and Ward's linkage work on the Euclidean
+    /// distance of normalised embeddings, the others on the cosine distance.
+    pub linkage: Linkage,
+    /// Clusters closer than this are merged.
+    pub threshold: f64,
+    /// Smaller clusters are given to the nearest larger one.
+    pub min_cluster_size: usize,
+}
+
+impl Default for Agglomerative {
+    fn default() -> Self {
+        Self { linkage: Linkage::Centroid, threshold: 0.7045654963945799, min_cluster_size: 12 }
+    }
 }
 
 /// Clusters `(embedding, dimension)`: a cluster for each embedding, from 0 without gaps.
 ///
-/// Embeddings are normalised, merged by centroid linkage, and the dendrogram is cut at
-/// `parameters.threshold`. If then the number of large clusters (those of `min_cluster_size`, fewer
+/// Embeddings are merged by `parameters.linkage`, and the dendrogram is cut at `parameters.threshold`. If then the number of large clusters (those of `min_cluster_size`, fewer
 /// where there are few embeddings) is not within `bounds`, the cut that comes nearest to the bound
 /// is taken instead. Finally every small cluster goes to the large one whose centroid has the
 /// smallest cosine distance.
@@ -36,16 +46,24 @@ pub struct Mismatch {
 pub fn agglomerate(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
-    parameters: &Clustering,
+    parameters: &Agglomerative,
 ) -> (Vec<usize>, Option<Mismatch>) {
     let count = embeddings.nrows();
     let min_size = min_large_size(count, parameters.min_cluster_size);
 
-    let embeddings = normalised(embeddings); // (embedding, dimension)
-    let merges = linkage::centroid(cdist::euclidean_condensed(embeddings.view()), count); // (embedding - 1,)
+    let euclidean = matches!(parameters.linkage, Linkage::Centroid | Linkage::Median | Linkage::Ward);
+    let (embeddings, distances) = if euclidean {
+        let embeddings = normalised(embeddings);
+        let distances = cdist::euclidean_condensed(embeddings.view());
+        (embeddings, distances)
+    } else {
+        (embeddings.to_owned(), cdist::cosine_condensed(embeddings))
+    }; // (embedding, dimension), one for each pair
+    let merges = linkage(parameters.linkage, distances, count); // (embedding - 1,)
     let heights: Vec<f64> = merges.iter().map(|merge| merge.distance).collect();
     let labels = flat_clusters(&merges, &heights, parameters.threshold); // (embedding,)
-    let large = sizes(&labels).into_iter().filter(|&size| size >= min_size).count();
+    let large =
+        labels::sizes(&labels, labels::count(&labels)).into_iter().filter(|&size| size >= min_size).count();
 
     let wanted = large.max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
     let (labels, found) = if large == wanted {
@@ -122,7 +140,7 @@ fn give_small_to_large(
     mut labels: Vec<usize>,
     min_size: usize,
 ) -> Vec<usize> {
-    let sizes = sizes(&labels);
+    let sizes = labels::sizes(&labels, labels::count(&labels));
     let (large, small): (Vec<usize>, Vec<usize>) =
         (0..sizes.len()).partition(|&label| sizes[label] >= min_size);
     if large.is_empty() {
@@ -144,15 +162,6 @@ fn give_small_to_large(
         *label = renumbered[*label];
     }
     labels
-}
-
-/// Number of vectors of each cluster.
-fn sizes(labels: &[usize]) -> Vec<usize> {
-    let mut sizes = vec![0; labels.iter().max().map_or(0, |last| last + 1)];
-    for &label in labels {
-        sizes[label] += 1;
-    }
-    sizes
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! learning for image recognition, 2016.
 
 use candle_core::{Result as TensorResult, Tensor};
-use diarize_kernels::conv2d::Conv2d;
+use diarize_kernels::conv2d::{Activation, Conv2d};
 
 use super::fbank::BANDS;
 use crate::{
@@ -20,7 +20,7 @@ const EPSILON: f64 = 1e-5;
 pub(crate) struct ResNet {
     stem: Conv2d,
     /// Four stages of residual blocks.
-    pub(crate) stages: Vec<Vec<BasicBlock>>,
+    pub(crate) stages: Vec<Vec<Block>>,
 }
 
 impl ResNet {
@@ -28,22 +28,17 @@ impl ResNet {
         let mut inputs = architecture.channels;
         let mut stages = Vec::new();
         for (stage, &blocks) in architecture.blocks.iter().enumerate() {
-            let channels = architecture.channels << stage;
-            let stage = (0..blocks)
-                .map(|block| {
-                    let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                    let name = format!("resnet.layer{}.{block}", stage + 1);
-                    BasicBlock::load(
-                        weights,
-                        &name,
-                        if block == 0 { inputs } else { channels },
-                        channels,
-                        stride,
-                    )
-                })
-                .collect::<Result<_>>()?;
-            stages.push(stage);
-            inputs = channels;
+            let shape = |block: usize| BlockShape {
+                inputs: if block == 0 { inputs } else { architecture.outputs(stage) },
+                inner: architecture.channels << stage,
+                outputs: architecture.outputs(stage),
+                stride: if stage > 0 && block == 0 { 2 } else { 1 },
+                bottleneck: architecture.bottleneck,
+            };
+            let name = |block: usize| format!("resnet.layer{}.{block}", stage + 1);
+            let blocks = (0..blocks).map(|block| Block::load(weights, &name(block), &shape(block)));
+            stages.push(blocks.collect::<Result<_>>()?);
+            inputs = architecture.outputs(stage);
         }
         let stem = load_convolution(weights, "resnet.conv1", "resnet.bn1", [architecture.channels, 1, 3], 1)?;
         Ok(Self { stem, stages })
@@ -60,11 +55,11 @@ impl ResNet {
 
     /// Features `(batch, frames, 80)` to `(batch, 80, frames, 32)`.
     pub(crate) fn stem(&self, features: &Tensor) -> TensorResult<Tensor> {
-        self.stem.forward(&features.transpose(1, 2)?.unsqueeze(3)?, None, true)
+        self.stem.forward(&features.transpose(1, 2)?.unsqueeze(3)?, None, Activation::Relu)
     }
 
     /// One stage of residual blocks.
-    pub(crate) fn stage(blocks: &[BasicBlock], x: &Tensor) -> TensorResult<Tensor> {
+    pub(crate) fn stage(blocks: &[Block], x: &Tensor) -> TensorResult<Tensor> {
         blocks.iter().try_fold(x.clone(), |x, block| block.forward(&x))
     }
 }
@@ -72,7 +67,8 @@ impl ResNet {
 /// Values of one frame after the last stage.
 pub(crate) fn features(architecture: &EmbeddingArchitecture) -> usize {
     let halvings = architecture.blocks.len() as u32 - 1;
-    (architecture.channels << halvings) * (0..halvings).fold(BANDS, |bands, _| bands.div_ceil(2))
+    architecture.outputs(architecture.blocks.len() - 1)
+        * (0..halvings).fold(BANDS, |bands, _| bands.div_ceil(2))
 }
 
 /// Number of frames after the last stage, of `frames` before the first.
@@ -80,36 +76,53 @@ pub(crate) fn output_frames(architecture: &EmbeddingArchitecture, frames: usize)
     (1..architecture.blocks.len()).fold(frames, |frames, _| frames.div_ceil(2))
 }
 
-/// Two convolutions and a way around them.
+/// Channels and stride of a residual block.
+struct BlockShape {
+    inputs: usize,
+    inner: usize,
+    outputs: usize,
+    stride: usize,
+    bottleneck: bool,
+}
+
+/// Convolutions and a way around them: two, or three of which the outer ones are of size 1.
 #[derive(Debug)]
-pub(crate) struct BasicBlock {
-    first: Conv2d,
-    second: Conv2d,
+pub(crate) struct Block {
+    first: Vec<Conv2d>,
+    last: Conv2d,
     /// Where the shape changes; elsewhere the input itself goes around.
     shortcut: Option<Conv2d>,
 }
 
-impl BasicBlock {
-    fn load(weights: &Weights<'_>, name: &str, inputs: usize, outputs: usize, stride: usize) -> Result<Self> {
+impl Block {
+    fn load(weights: &Weights<'_>, name: &str, shape: &BlockShape) -> Result<Self> {
+        let &BlockShape { inputs, inner, outputs, stride, bottleneck } = shape;
         let convolution = |conv: &str, bn: &str, shape, stride| {
             load_convolution(weights, &format!("{name}.{conv}"), &format!("{name}.{bn}"), shape, stride)
         };
+        let (first, last) = if bottleneck {
+            let narrow = convolution("conv1", "bn1", [inner, inputs, 1], 1)?;
+            let middle = convolution("conv2", "bn2", [inner, inner, 3], stride)?;
+            (vec![narrow, middle], convolution("conv3", "bn3", [outputs, inner, 1], 1)?)
+        } else {
+            let first = convolution("conv1", "bn1", [inner, inputs, 3], stride)?;
+            (vec![first], convolution("conv2", "bn2", [outputs, inner, 3], 1)?)
+        };
         let changes = stride != 1 || inputs != outputs;
-        Ok(Self {
-            first: convolution("conv1", "bn1", [outputs, inputs, 3], stride)?,
-            second: convolution("conv2", "bn2", [outputs, outputs, 3], 1)?,
-            shortcut: changes
-                .then(|| convolution("shortcut.0", "shortcut.1", [outputs, inputs, 1], stride))
-                .transpose()?,
-        })
+        let shortcut = changes.then(|| convolution("shortcut.0", "shortcut.1", [outputs, inputs, 1], stride));
+        Ok(Self { first, last, shortcut: shortcut.transpose()? })
     }
 
     fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
         let around = match &self.shortcut {
             None => x.clone(),
-            Some(shortcut) => shortcut.forward(x, None, false)?,
+            Some(shortcut) => shortcut.forward(x, None, Activation::Identity)?,
         };
-        self.second.forward(&self.first.forward(x, None, true)?, Some(&around), true)
+        let x = self
+            .first
+            .iter()
+            .try_fold(x.clone(), |x, convolution| convolution.forward(&x, None, Activation::Relu))?;
+        self.last.forward(&x, Some(&around), Activation::Relu)
     }
 }
 
@@ -136,6 +149,11 @@ fn load_convolution(
         .zip(&scale)
         .flat_map(|(kernel, scale)| kernel.iter().map(move |&k| (f64::from(k) * scale) as f32))
         .collect();
-    Conv2d::new(&weights.to_device(kernel, &shape)?, &weights.to_device(bias, &[outputs])?, stride, size / 2)
-        .map_err(|source| Error::Compute { stage: "loading the weights", source: source.into() })
+    Conv2d::new(
+        &weights.to_device(kernel, &shape)?,
+        &weights.to_device(bias, &[outputs])?,
+        stride,
+        [size / 2; 2],
+    )
+    .map_err(Error::loading)
 }

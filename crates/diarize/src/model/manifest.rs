@@ -1,15 +1,21 @@
 //! The manifest of a model directory: what the weights are, and how the pipeline uses them.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Parameters, Result, segmentation::Powerset};
+use crate::{
+    Error, Parameters, Result,
+    frames::SlidingWindow,
+    segmentation::{Powerset, receptive_field},
+};
 
 /// The version of the manifest's format that this library reads.
 const FORMAT: u32 = 1;
 /// Local speakers that a chunk may have; their powerset must stay countable.
 const MAX_SPEAKERS: usize = 10;
+/// Largest size of an architecture: far beyond any network, and far from an overflow.
+const MAX_SIZE: usize = 1 << 20;
 
 /// `manifest.toml` of a model directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +36,29 @@ pub struct Manifest {
     /// Hyper-parameters of the pipeline, each with the value of pyannote 3.1 where absent.
     #[serde(default)]
     pub parameters: Parameters,
+    /// Clustering with PLDA and VBx in place of the parameters' own, as pyannote 4 has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vbx: Option<Vbx>,
+    /// SHA-256 of each file that the model was converted from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// What `VBxClustering` of pyannote.audio 4 is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vbx {
+    /// File name of the PLDA in the model directory: the arrays of `plda.npz` and
+    /// `xvec_transform.npz` in their own dtypes.
+    pub plda: String,
+    /// Where the agglomerative clustering that comes first stops.
+    pub threshold: f64,
+    /// Weight of the sufficient statistics.
+    pub fa: f64,
+    /// Weight of the speaker models' prior: the larger, the fewer speakers.
+    pub fb: f64,
+    /// Values of an embedding that PLDA uses.
+    pub lda_dimension: usize,
 }
 
 /// Shape of the `PyanNet` segmentation network (`pyannote/audio/models/segmentation/PyanNet.py`).
@@ -44,6 +73,10 @@ pub struct SegmentationArchitecture {
     pub speakers: usize,
     /// Local speakers that may speak at once: the powerset has all sets up to this size.
     pub simultaneous_speakers: usize,
+    /// For a network without powerset classes, which gives the probability of each speaker by
+    /// itself: where decisions change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multilabel: Option<Hysteresis>,
     /// Samples from one output of the sinc filters to the next.
     pub sincnet_stride: usize,
     /// The recurrent layers.
@@ -57,6 +90,26 @@ impl SegmentationArchitecture {
     pub fn powerset_classes(&self) -> usize {
         Powerset::new(self.speakers, self.simultaneous_speakers).classes()
     }
+
+    /// Outputs of the classifier: a value for each set of speakers, or for each speaker.
+    pub fn classes(&self) -> usize {
+        if self.multilabel.is_some() { self.speakers } else { self.powerset_classes() }
+    }
+
+    /// When each frame of the network starts and how much audio it sees, in seconds.
+    pub fn receptive_field(&self) -> SlidingWindow {
+        receptive_field(self.sincnet_stride)
+    }
+}
+
+/// Where the decision of whether somebody speaks changes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hysteresis {
+    /// A speaker starts where the probability is above this.
+    pub onset: f64,
+    /// A speaker stops where the probability is below this.
+    pub offset: f64,
 }
 
 /// Shape of a stack of LSTM layers.
@@ -93,7 +146,7 @@ pub struct LinearArchitecture {
     pub num_layers: usize,
 }
 
-/// Shape of the `WeSpeakerResNet34` embedding network
+/// Shape of the embedding network: `WeSpeakerResNet34`, or 152, 221 or 293
 /// (`pyannote/audio/models/embedding/wespeaker/resnet.py`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,10 +159,25 @@ pub struct EmbeddingArchitecture {
     pub channels: usize,
     /// Residual blocks of each of the four stages.
     pub blocks: [usize; 4],
+    /// Whether blocks have three convolutions and give four times as many channels, as those of
+    /// the networks of 152 layers and more do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bottleneck: bool,
+}
+
+impl EmbeddingArchitecture {
+    /// Channels that a block of a stage (from 0) gives.
+    pub fn outputs(&self, stage: usize) -> usize {
+        (self.channels << stage) * if self.bottleneck { 4 } else { 1 }
+    }
 }
 
 impl Manifest {
-    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+    /// Reads the text of the manifest file; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// Text that is not a manifest, or one that asks for what this version does not know.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let wrong = |reason: String| Error::Manifest { path: path.to_owned(), reason };
         let text = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
         let manifest: Self =
@@ -127,6 +195,11 @@ impl Manifest {
             manifest.embedding.dimension,
             manifest.embedding.channels,
         ];
+        if sizes.iter().any(|&size| size > MAX_SIZE)
+            || manifest.embedding.blocks.iter().any(|&blocks| blocks > MAX_SIZE)
+        {
+            return Err(wrong(format!("a size of an architecture is above {MAX_SIZE}")));
+        }
         if sizes.contains(&0) || manifest.embedding.blocks.contains(&0) {
             return Err(wrong("a size of an architecture is 0".into()));
         }
@@ -140,6 +213,13 @@ impl Manifest {
             return Err(wrong(format!(
                 "segmentation.duration is {}, but must be positive",
                 segmentation.duration
+            )));
+        }
+        if let Some(Hysteresis { onset, offset }) = segmentation.multilabel
+            && !(0.0 <= offset && offset <= onset && onset <= 1.0)
+        {
+            return Err(wrong(format!(
+                "onset {onset} and offset {offset} are not 0 <= offset <= onset <= 1"
             )));
         }
         manifest.parameters.check().map_err(|error| wrong(format!("parameters: {error}")))?;
@@ -167,6 +247,7 @@ impl Manifest {
                 duration: 10.0,
                 speakers: 3,
                 simultaneous_speakers: 2,
+                multilabel: None,
                 sincnet_stride: 10,
                 lstm: LstmArchitecture { hidden_size: 128, num_layers: 4, bidirectional: true },
                 linear: LinearArchitecture { hidden_size: 128, num_layers: 2 },
@@ -176,8 +257,11 @@ impl Manifest {
                 dimension: 256,
                 channels: 32,
                 blocks: [3, 4, 6, 3],
+                bottleneck: false,
             },
             parameters: Parameters::default(),
+            vbx: None,
+            inputs: BTreeMap::new(),
         }
     }
 }

@@ -10,7 +10,8 @@ use std::{
 };
 
 pub use manifest::{
-    EmbeddingArchitecture, LinearArchitecture, LstmArchitecture, Manifest, SegmentationArchitecture,
+    EmbeddingArchitecture, Hysteresis, LinearArchitecture, LstmArchitecture, Manifest,
+    SegmentationArchitecture, Vbx,
 };
 pub(crate) use weights::Weights;
 
@@ -19,21 +20,34 @@ use crate::{Error, Result};
 /// Name of the manifest in a model directory.
 pub const MANIFEST: &str = "manifest.toml";
 
-/// The bytes of a model: its manifest, and the two weights files under the paths that errors name.
-pub(crate) struct ModelFiles {
-    pub(crate) manifest: Manifest,
-    pub(crate) segmentation: WeightsFile,
-    pub(crate) embedding: WeightsFile,
+/// A model in memory: its manifest and the files that it names.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    /// What the model is.
+    pub manifest: Manifest,
+    /// Weights of the segmentation network.
+    pub segmentation: WeightsFile,
+    /// Weights of the embedding network.
+    pub embedding: WeightsFile,
+    /// The PLDA, where the manifest names one.
+    pub plda: Option<WeightsFile>,
 }
 
-pub(crate) struct WeightsFile {
-    pub(crate) path: PathBuf,
-    pub(crate) bytes: Cow<'static, [u8]>,
+/// The bytes of a safetensors file.
+#[derive(Clone, Debug)]
+pub struct WeightsFile {
+    /// What errors call the file.
+    pub path: PathBuf,
+    /// Its content.
+    pub bytes: Cow<'static, [u8]>,
 }
 
 impl ModelFiles {
     /// Reads a model directory.
-    pub(crate) fn read(dir: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// A file that is missing, or a manifest that is none.
+    pub fn read(dir: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = dir.join(name);
             match fs::read(&path) {
@@ -50,6 +64,7 @@ impl ModelFiles {
         Ok(Self {
             segmentation: weights(&manifest.segmentation.weights)?,
             embedding: weights(&manifest.embedding.weights)?,
+            plda: manifest.vbx.as_ref().map(|vbx| weights(&vbx.plda)).transpose()?,
             manifest,
         })
     }
@@ -71,6 +86,7 @@ impl ModelFiles {
             manifest: Manifest::parse(&manifest.path, &manifest.bytes)?,
             segmentation: file("segmentation.safetensors", file!("segmentation.safetensors")),
             embedding: file("embedding.safetensors", file!("embedding.safetensors")),
+            plda: None,
         })
     }
 }

@@ -28,11 +28,6 @@ impl<'a> Weights<'a> {
         self.to_device(self.values(name, shape)?, shape)
     }
 
-    /// One value a channel, shaped to meet `(batch, channels, time)`.
-    pub(crate) fn channels(&self, name: &str, channels: usize) -> Result<Tensor> {
-        self.to_device(self.values(name, &[channels])?, &[1, channels, 1])
-    }
-
     /// The values of a tensor, row-major.
     pub(crate) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let view = self.tensors.tensor(name).map_err(|_| self.wrong(name, TensorProblem::Missing))?;
@@ -49,8 +44,7 @@ impl<'a> Weights<'a> {
 
     /// Derived values as a tensor on the device.
     pub(crate) fn to_device(&self, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
-        Tensor::from_vec(values, shape, self.device)
-            .map_err(|source| Error::Compute { stage: "loading the weights", source: source.into() })
+        Tensor::from_vec(values, shape, self.device).map_err(Error::loading)
     }
 
     fn wrong(&self, tensor: &str, problem: TensorProblem) -> Error {

@@ -1,9 +1,13 @@
 //! The stack of LSTM layers: each projects its input for all steps at once, then runs the recurrence.
 
 use candle_core::{Result as TensorResult, Tensor};
+use diarize_kernels::{
+    conv2d::{Activation, Conv2d},
+    lstm::lstm,
+};
 
 use crate::{
-    Result,
+    Error, Result,
     model::{LstmArchitecture, Weights},
 };
 
@@ -15,10 +19,9 @@ pub(crate) struct Lstm {
 
 #[derive(Debug)]
 pub(crate) struct LstmLayer {
-    /// `(inputs, directions * 4 * hidden)`: the input weights of both directions, transposed.
-    input: Tensor,
-    /// `(directions * 4 * hidden,)`: the sum of PyTorch's two biases.
-    bias: Tensor,
+    /// The input weights of both directions and the sum of PyTorch's two biases, as a convolution of
+    /// one step: `inputs` to `directions * 4 * hidden` values.
+    projection: Conv2d,
     /// `(directions, 4 * hidden, hidden)`.
     recurrent: Tensor,
 }
@@ -65,18 +68,17 @@ impl LstmLayer {
         }
         let directions = architecture.directions();
         let width = directions * gates;
-        let transposed = (0..inputs).flat_map(|i| input.iter().skip(i).step_by(inputs).copied()).collect();
+        let input = weights.to_device(input, &[width, inputs, 1, 1])?;
+        let bias = weights.to_device(bias, &[width])?;
         Ok(Self {
-            input: weights.to_device(transposed, &[inputs, width])?,
-            bias: weights.to_device(bias, &[width])?,
+            projection: Conv2d::new(&input, &bias, 1, [0, 0]).map_err(Error::loading)?,
             recurrent: weights.to_device(recurrent, &[directions, gates, hidden])?,
         })
     }
 
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
     pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
-        let (batch, steps, inputs) = x.dims3()?;
-        let projected = x.reshape((batch * steps, inputs))?.matmul(&self.input)?.broadcast_add(&self.bias)?;
-        diarize_kernels::lstm::lstm(&projected.reshape((batch, steps, ()))?, &self.recurrent)
+        let projected = self.projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?;
+        lstm(&projected.squeeze(1)?, &self.recurrent)
     }
 }

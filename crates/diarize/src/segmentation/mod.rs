@@ -1,5 +1,6 @@
 //! Local segmentation: which of a chunk's speakers speaks in which frame.
 
+mod decoder;
 mod lstm;
 mod powerset;
 mod sincnet;
@@ -7,14 +8,17 @@ mod sincnet;
 use candle_core::{D, Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
 
-pub(crate) use self::{lstm::Lstm, powerset::Powerset, sincnet::SincNet};
+pub(crate) use self::{decoder::Decoder, lstm::Lstm, powerset::Powerset, sincnet::SincNet};
 use crate::{
     Result, SAMPLE_RATE,
     frames::SlidingWindow,
     model::{SegmentationArchitecture, Weights},
 };
 
-/// The segmentation network: waveform to powerset log-probabilities.
+#[cfg(test)]
+pub(crate) use self::sincnet::sinc_filters;
+
+/// The segmentation network: waveform to powerset log-probabilities, or to a probability for each speaker.
 ///
 /// Source: `pyannote/audio/models/segmentation/PyanNet.py`.
 #[derive(Debug)]
@@ -23,14 +27,11 @@ pub(crate) struct PyanNet {
     pub(crate) lstm: Lstm,
     pub(crate) linear: Vec<Linear>,
     classifier: Linear,
+    multilabel: bool,
 }
 
 impl PyanNet {
-    pub(crate) fn load(
-        weights: &Weights<'_>,
-        architecture: &SegmentationArchitecture,
-        classes: usize,
-    ) -> Result<Self> {
+    pub(crate) fn load(weights: &Weights<'_>, architecture: &SegmentationArchitecture) -> Result<Self> {
         let linear = |name: &str, outputs: usize, inputs: usize| -> Result<Linear> {
             let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
             Ok(Linear::new(weight, Some(weights.tensor(&format!("{name}.bias"), &[outputs])?)))
@@ -45,24 +46,27 @@ impl PyanNet {
             sincnet: SincNet::load(weights, architecture.sincnet_stride)?,
             lstm: Lstm::load(weights, &architecture.lstm, sincnet::CHANNELS)?,
             linear: layers,
-            classifier: linear("classifier", classes, width)?,
+            classifier: linear("classifier", architecture.classes(), width)?,
+            multilabel: architecture.multilabel.is_some(),
         })
     }
 
-    /// Waveforms `(batch, 1, samples)` to log-probabilities `(batch, frames, classes)`.
+    /// Waveforms `(batch, samples)` to scores `(batch, frames, classes)`: log-probabilities of the
+    /// powerset's classes, or probabilities of the speakers.
     pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
-        let x = self.sincnet.forward(waveforms)?; // (batch, 60, 589)
-        let x = self.lstm.forward(&x.transpose(1, 2)?.contiguous()?)?; // (batch, 589, 256)
+        let x = self.sincnet.forward(waveforms)?; // (batch, 589, 60)
+        let x = self.lstm.forward(&x)?; // (batch, 589, 256)
         self.classify(&x)
     }
 
-    /// Recurrent features `(batch, frames, features)` to log-probabilities `(batch, frames, classes)`.
+    /// Recurrent features `(batch, frames, features)` to scores `(batch, frames, classes)`.
     pub(crate) fn classify(&self, x: &Tensor) -> TensorResult<Tensor> {
         let mut x = x.clone();
         for layer in &self.linear {
             x = candle_nn::ops::leaky_relu(&layer.forward(&x)?, 0.01)?; // (batch, 589, 128)
         }
-        candle_nn::ops::log_softmax(&self.classifier.forward(&x)?, D::Minus1) // (batch, 589, 7)
+        let x = self.classifier.forward(&x)?; // (batch, 589, 7)
+        if self.multilabel { candle_nn::ops::sigmoid(&x) } else { candle_nn::ops::log_softmax(&x, D::Minus1) }
     }
 }
 

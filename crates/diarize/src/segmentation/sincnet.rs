@@ -6,8 +6,12 @@
 use std::f64::consts::PI;
 
 use candle_core::{D, Result as TensorResult, Tensor};
+use diarize_kernels::{
+    conv2d::{Activation, Conv2d},
+    pool_norm::PoolNorm,
+};
 
-use crate::{Result, SAMPLE_RATE, model::Weights};
+use crate::{Error, Result, SAMPLE_RATE, model::Weights};
 
 /// Sinc filters, half of them cosine and half sine.
 const FILTERS: usize = 80;
@@ -21,13 +25,15 @@ const KERNEL: usize = 5;
 const POOL: usize = 3;
 /// Lowest cut-off and narrowest band of a filter, in hertz.
 const MIN_HZ: f64 = 50.0;
-/// What is added to a variance before the root, as `torch.nn.InstanceNorm1d` does.
+/// What is added to the variance of a waveform before the root, as `torch.nn.InstanceNorm1d` does.
 const EPSILON: f64 = 1e-5;
 
 /// Waveform to feature frames.
 #[derive(Debug)]
 pub(crate) struct SincNet {
-    pub(crate) waveform_norm: InstanceNorm,
+    waveform_norm: [Tensor; 2],
+    /// Samples from one output of the sinc filters to the next.
+    stride: usize,
     pub(crate) blocks: [Block; 3],
 }
 
@@ -36,38 +42,80 @@ impl SincNet {
         let filterbank = "sincnet.conv1d.0.filterbank";
         let low = weights.values(&format!("{filterbank}.low_hz_"), &[FILTERS / 2, 1])?;
         let band = weights.values(&format!("{filterbank}.band_hz_"), &[FILTERS / 2, 1])?;
-        let filters = weights.to_device(sinc_filters(&low, &band), &[FILTERS, 1, FILTER_LENGTH])?;
-        let convolution = |index: usize, channels: usize| -> Result<Block> {
+        let block = |index: usize, channels: usize| -> Result<Block> {
             let name = format!("sincnet.conv1d.{index}");
-            Ok(Block {
-                kernel: weights.tensor(&format!("{name}.weight"), &[CHANNELS, channels, KERNEL])?,
-                bias: Some(weights.channels(&format!("{name}.bias"), CHANNELS)?),
-                stride: 1,
-                norm: InstanceNorm::load(weights, &format!("sincnet.norm1d.{index}"), CHANNELS)?,
-            })
+            let kernel = weights.tensor(&format!("{name}.weight"), &[CHANNELS, channels, KERNEL])?;
+            let bias = weights.tensor(&format!("{name}.bias"), &[CHANNELS])?;
+            Block::load(
+                weights,
+                index,
+                &kernel.unsqueeze(2).map_err(Error::loading)?,
+                &bias,
+                Activation::Identity,
+            )
         };
         Ok(Self {
-            waveform_norm: InstanceNorm::load(weights, "sincnet.wav_norm1d", 1)?,
+            waveform_norm: [
+                weights.tensor("sincnet.wav_norm1d.weight", &[1])?,
+                weights.tensor("sincnet.wav_norm1d.bias", &[1])?,
+            ],
+            stride,
             blocks: [
-                Block {
-                    kernel: filters,
-                    bias: None,
-                    stride,
-                    norm: InstanceNorm::load(weights, "sincnet.norm1d.0", FILTERS)?,
-                },
-                convolution(1, FILTERS)?,
-                convolution(2, CHANNELS)?,
+                Self::sinc_block(weights, &sinc_filters(&low, &band), stride)?,
+                block(1, FILTERS)?,
+                block(2, CHANNELS)?,
             ],
         })
     }
 
-    /// `(batch, 1, samples)` to `(batch, 60, frames)`.
-    pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
-        let mut x = self.waveform_norm.forward(waveforms)?; // (batch, 1, 160000)
-        for block in &self.blocks {
-            x = block.forward(&x)?; // (batch, 80, 5325), (batch, 60, 1773), (batch, 60, 589)
+    /// The first block with the given filters `(80, 251)`.
+    ///
+    /// `stride` samples are taken together as the channels of one step. The filters, filled up with
+    /// zeros to whole steps, then move on by one step at a time.
+    pub(crate) fn sinc_block(weights: &Weights<'_>, filters: &[f32], stride: usize) -> Result<Block> {
+        let steps = FILTER_LENGTH.div_ceil(stride);
+        let mut kernel = Vec::with_capacity(FILTERS * steps * stride);
+        for filter in filters.chunks_exact(FILTER_LENGTH) {
+            let tap = |sample: usize| filter.get(sample).copied().unwrap_or(0.0);
+            kernel.extend(
+                (0..stride).flat_map(|channel| (0..steps).map(move |step| tap(step * stride + channel))),
+            );
         }
-        Ok(x)
+        let kernel = weights.to_device(kernel, &[FILTERS, stride, 1, steps])?;
+        let bias = weights.to_device(vec![0.0; FILTERS], &[FILTERS])?;
+        Block::load(weights, 0, &kernel, &bias, Activation::Absolute)
+    }
+
+    /// Waveforms `(batch, samples)` to `(batch, frames, 60)`.
+    pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let mut x = self.steps(&self.normalise(waveforms)?)?; // (batch, 1, 16000, 10)
+        for block in &self.blocks {
+            x = block.forward(&x)?; // (batch, 1, 5325, 80), (batch, 1, 1773, 60), (batch, 1, 589, 60)
+        }
+        x.squeeze(1)
+    }
+
+    /// Waveforms `(batch, samples)`, each to zero mean and unit variance, scaled and shifted.
+    pub(crate) fn normalise(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let centred = waveforms.broadcast_sub(&waveforms.mean_keepdim(D::Minus1)?)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let [weight, bias] = &self.waveform_norm;
+        let scale = weight.broadcast_div(&(variance + EPSILON)?.sqrt()?)?;
+        centred.broadcast_mul(&scale)?.broadcast_add(bias)
+    }
+
+    /// Waveforms `(batch, samples)` to `(batch, 1, steps, stride)`, filled up with zeros. Those that
+    /// the last filter sees there are multiplied by the zeros that fill the filters up.
+    pub(crate) fn steps(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let (batch, samples) = waveforms.dims2()?;
+        let outputs = samples.checked_sub(FILTER_LENGTH).map_or(0, |rest| 1 + rest / self.stride);
+        let steps = (outputs + FILTER_LENGTH.div_ceil(self.stride)).saturating_sub(1);
+        let length = steps * self.stride;
+        let x = match length.checked_sub(samples) {
+            Some(missing) => waveforms.pad_with_zeros(1, 0, missing)?,
+            None => waveforms.narrow(1, 0, length)?,
+        };
+        x.contiguous()?.reshape((batch, 1, steps, self.stride))
     }
 
     /// Kernel and stride in samples of every layer that shortens the signal, first to last.
@@ -76,32 +124,42 @@ impl SincNet {
     }
 }
 
-/// A convolution, pooled, normalised and rectified.
+/// A convolution over time, pooled, normalised and rectified.
 #[derive(Debug)]
 pub(crate) struct Block {
-    pub(crate) kernel: Tensor,
-    /// The sinc filters have none, and are followed by the absolute value.
-    bias: Option<Tensor>,
-    stride: usize,
-    norm: InstanceNorm,
+    convolution: Conv2d,
+    activation: Activation,
+    pool_norm: PoolNorm,
 }
 
 impl Block {
-    /// `(batch, channels, time)` to `(batch, filters, about time / stride / 3)`.
+    /// The block number `index` with a kernel `(filters, channels, 1, steps)`.
+    fn load(
+        weights: &Weights<'_>,
+        index: usize,
+        kernel: &Tensor,
+        bias: &Tensor,
+        activation: Activation,
+    ) -> Result<Self> {
+        let norm = |part: &str| weights.values(&format!("sincnet.norm1d.{index}.{part}"), bias.dims());
+        Ok(Self {
+            convolution: Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?,
+            activation,
+            pool_norm: PoolNorm { window: POOL, slope: 0.01, weight: norm("weight")?, bias: norm("bias")? },
+        })
+    }
+
+    /// `(batch, 1, time, channels)` to `(batch, 1, about time / 3, filters)`.
     pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
-        let x = x.conv1d(&self.kernel, 0, self.stride, 1, 1)?;
-        let x = match &self.bias {
-            None => x.abs()?,
-            Some(bias) => x.broadcast_add(bias)?,
-        };
-        candle_nn::ops::leaky_relu(&self.norm.forward(&max_pool(&x)?)?, 0.01)
+        let x = self.convolution.forward(x, None, self.activation)?;
+        self.pool_norm.forward(&x.squeeze(1)?)?.unsqueeze(1)
     }
 }
 
-/// The filters `(80, 1, 251)` of the given cut-off and band parameters, in hertz: 40 even ones
+/// The filters `(80, 251)` of the given cut-off and band parameters, in hertz: 40 even ones
 /// (differences of sines) and 40 odd ones (differences of cosines), each scaled to its band.
 /// In f64, since the arguments of sine and cosine reach some 400 radians.
-fn sinc_filters(low: &[f32], band: &[f32]) -> Vec<f32> {
+pub(crate) fn sinc_filters(low: &[f32], band: &[f32]) -> Vec<f32> {
     let half = FILTER_LENGTH / 2;
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let cutoffs: Vec<(f64, f64)> = low
@@ -133,35 +191,4 @@ fn sinc_filters(low: &[f32], band: &[f32]) -> Vec<f32> {
         filters.extend(left.iter().copied().chain([0.0]).chain(right).map(|x| x as f32));
     }
     filters
-}
-
-/// Every channel of every sequence to zero mean and unit variance over time, then scaled and shifted.
-#[derive(Debug)]
-pub(crate) struct InstanceNorm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl InstanceNorm {
-    fn load(weights: &Weights<'_>, name: &str, channels: usize) -> Result<Self> {
-        Ok(Self {
-            weight: weights.channels(&format!("{name}.weight"), channels)?,
-            bias: weights.channels(&format!("{name}.bias"), channels)?,
-        })
-    }
-
-    /// `(batch, channels, time)` to the same.
-    pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let scale = self.weight.broadcast_div(&(variance + EPSILON)?.sqrt()?)?;
-        centred.broadcast_mul(&scale)?.broadcast_add(&self.bias)
-    }
-}
-
-/// The largest of every three steps; one or two left over at the end are dropped.
-fn max_pool(x: &Tensor) -> TensorResult<Tensor> {
-    let (batch, channels, time) = x.dims3()?;
-    let pooled = time / POOL;
-    x.narrow(2, 0, pooled * POOL)?.contiguous()?.reshape((batch, channels, pooled, POOL))?.max(D::Minus1)
 }

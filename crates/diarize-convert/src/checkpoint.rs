@@ -1,0 +1,96 @@
+//! One file of weights, whatever its format.
+
+use safetensors::SafeTensors;
+
+use crate::{
+    Problem,
+    archive::Archive,
+    npz,
+    pickle::Value,
+    pyannote::About,
+    tensor::{Tensor, Tensors, count},
+    torch::{TorchFile, is_tensor},
+};
+
+/// The largest header that a safetensors file may have.
+const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
+
+/// The tensors of a file, and what it says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoint {
+    /// The tensors, as they are in the file.
+    pub tensors: Tensors,
+    /// What pyannote wrote beside them.
+    pub about: About,
+}
+
+impl Checkpoint {
+    /// Reads a PyTorch checkpoint of either format, a zip archive around a single one, safetensors
+    /// or npz: what it is is told by the content.
+    ///
+    /// # Errors
+    /// Bytes that are none of these, or not whole, or beyond a bound.
+    pub fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        if Archive::is_one(bytes) {
+            return Self::read_archive(bytes);
+        }
+        if bytes.first() == Some(&0x80) {
+            return Self::read_torch(bytes);
+        }
+        match bytes.first_chunk() {
+            Some(&length)
+                if u64::from_le_bytes(length) <= MAX_SAFETENSORS_HEADER && bytes.get(8) == Some(&b'{') =>
+            {
+                Self::read_safetensors(bytes)
+            }
+            _ => Err(Problem::UnknownFormat),
+        }
+    }
+
+    fn read_archive(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut archive = Archive::open(bytes)?;
+        let names = archive.names();
+        if names.iter().any(|name| name.ends_with("data.pkl")) {
+            return Self::read_torch(bytes);
+        }
+        if names.iter().any(|name| name.ends_with(".npy")) {
+            return Ok(Self { tensors: npz::read(bytes)?, about: About::default() });
+        }
+        // Models of pyannote.audio 1 were published as archives of a directory.
+        match archive.ending(".pt") {
+            Some(name) => Self::read_torch(&archive.read(&name)?),
+            None => Err(Problem::UnknownFormat),
+        }
+    }
+
+    fn read_torch(bytes: &[u8]) -> Result<Self, Problem> {
+        TorchFile::open(bytes)?.read(|pickle, values| {
+            let root = pickle.root();
+            let tensors = values.tensors(state_dict(root).ok_or(Problem::NoTensors)?)?;
+            Ok(Self { tensors, about: About::read(root) })
+        })
+    }
+
+    fn read_safetensors(bytes: &[u8]) -> Result<Self, Problem> {
+        let file = SafeTensors::deserialize(bytes)?;
+        let mut tensors = Tensors::new();
+        for (name, view) in file.iter() {
+            count(view.shape()).map_err(|problem| problem.of(name))?;
+            let tensor =
+                Tensor { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
+            tensors.insert(name.to_owned(), tensor);
+        }
+        match tensors.is_empty() {
+            true => Err(Problem::NoTensors),
+            false => Ok(Self { tensors, about: About::default() }),
+        }
+    }
+}
+
+/// The dictionary of tensors: the file itself, or what is in it under a usual name.
+fn state_dict(root: Value<'_>) -> Option<Value<'_>> {
+    let holds_tensors =
+        |value: &Value<'_>| value.entries().any(|(name, value)| name.text().is_some() && is_tensor(value));
+    let named = ["state_dict", "model_state_dict", "model"].into_iter().filter_map(|name| root.get(name));
+    named.chain([root]).find(holds_tensors)
+}

@@ -1,0 +1,220 @@
+//! `config.yaml` of a pipeline.
+//!
+//! Source: `Pipeline.from_pretrained` in `pyannote/audio/core/pipeline.py` and the constructor of
+//! `SpeakerDiarization`, versions 2.1 to 4.0. A key that is not known is an error, since what it asks
+//! for would be missing from the result.
+
+use diarize::{Clustering, Parameters, model::Vbx};
+use serde::{Deserialize, de::IgnoredAny};
+
+/// Why a configuration is not understood.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigProblem {
+    /// It is not YAML, or holds what no diarization pipeline has.
+    #[error("{0}")]
+    Yaml(String),
+    /// It is another pipeline.
+    #[error("the pipeline is {0}: only SpeakerDiarization is converted")]
+    Pipeline(String),
+    /// A setting that diarize does not have.
+    #[error("{name} is {value}: {reason}")]
+    Unsupported {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A setting that is needed.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A model that is named but not there.
+    #[error(
+        "{name} is {value}: there is no such file or directory, and it is not a name of a hub repository"
+    )]
+    NoSuchModel {
+        /// Which model.
+        name: &'static str,
+        /// What names it.
+        value: String,
+    },
+}
+
+/// The largest configuration that is read.
+pub(crate) const MAX_CONFIG: usize = 1 << 20;
+
+/// What a configuration asks for.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) segmentation: Reference,
+    pub(crate) embedding: Reference,
+    /// The PLDA and how VBx uses it, with the file name still open.
+    pub(crate) vbx: Option<(Reference, Vbx)>,
+    pub(crate) parameters: Parameters,
+    /// Onset and offset of networks without a powerset.
+    pub(crate) threshold: Option<f64>,
+}
+
+/// Where a model is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(untagged)]
+pub(crate) enum Reference {
+    Text(String),
+    Parts {
+        checkpoint: String,
+        #[serde(default)]
+        subfolder: Option<String>,
+        #[serde(default)]
+        revision: Option<String>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "version")]
+    _version: Option<IgnoredAny>,
+    #[serde(rename = "dependencies")]
+    _dependencies: Option<IgnoredAny>,
+    pipeline: Pipeline,
+    #[serde(default)]
+    params: Params,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pipeline {
+    name: String,
+    #[serde(default)]
+    params: Constructor,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Constructor {
+    segmentation: Option<Reference>,
+    segmentation_step: Option<f64>,
+    segmentation_batch_size: Option<usize>,
+    embedding: Option<Reference>,
+    embedding_batch_size: Option<usize>,
+    embedding_exclude_overlap: Option<bool>,
+    clustering: Option<String>,
+    plda: Option<Reference>,
+    // What follows changes how pyannote loads or reports, not what it finds.
+    #[serde(rename = "der_variant")]
+    _der_variant: Option<IgnoredAny>,
+    #[serde(rename = "legacy")]
+    _legacy: Option<IgnoredAny>,
+    #[serde(rename = "use_auth_token")]
+    _use_auth_token: Option<IgnoredAny>,
+    #[serde(rename = "token")]
+    _token: Option<IgnoredAny>,
+    #[serde(rename = "cache_dir")]
+    _cache_dir: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Params {
+    clustering: ClusteringParams,
+    segmentation: SegmentationParams,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ClusteringParams {
+    method: Option<String>,
+    threshold: Option<f64>,
+    min_cluster_size: Option<usize>,
+    #[serde(rename = "Fa")]
+    fa: Option<f64>,
+    #[serde(rename = "Fb")]
+    fb: Option<f64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SegmentationParams {
+    threshold: Option<f64>,
+    min_duration_off: Option<f64>,
+}
+
+impl Config {
+    /// Reads the text of a configuration.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ConfigProblem> {
+        if bytes.len() > MAX_CONFIG {
+            return Err(ConfigProblem::Yaml(format!("it has more than {MAX_CONFIG} bytes")));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| ConfigProblem::Yaml(error.to_string()))?;
+        let file: File =
+            serde_saphyr::from_str(text).map_err(|error| ConfigProblem::Yaml(error.to_string()))?;
+        let Pipeline { name, params: constructor } = file.pipeline;
+        if name.rsplit('.').next() != Some("SpeakerDiarization") {
+            return Err(ConfigProblem::Pipeline(name));
+        }
+        let Params { clustering, segmentation } = file.params;
+        // Before pyannote.audio 4 there was no PLDA, and agglomerative clustering was the default.
+        let default = if constructor.plda.is_some() { "VBxClustering" } else { "AgglomerativeClustering" };
+        let parameters = |parameters: Clustering| Parameters {
+            segmentation_step: constructor.segmentation_step.unwrap_or(0.1),
+            segmentation_batch_size: constructor.segmentation_batch_size.unwrap_or(1),
+            embedding_batch_size: constructor.embedding_batch_size.unwrap_or(1),
+            embedding_exclude_overlap: constructor.embedding_exclude_overlap.unwrap_or(false),
+            min_duration_on: 0.0,
+            min_duration_off: segmentation.min_duration_off.unwrap_or(0.0),
+            clustering: parameters,
+        };
+        let (parameters, vbx) = match constructor.clustering.as_deref().unwrap_or(default) {
+            "AgglomerativeClustering" => (parameters(clustering.agglomerative()?), None),
+            "VBxClustering" => {
+                let plda = constructor.plda.clone().ok_or(ConfigProblem::Missing("pipeline.params.plda"))?;
+                (parameters(Clustering::default()), Some((plda, clustering.vbx()?)))
+            }
+            other => {
+                let reason = "only AgglomerativeClustering and VBxClustering are converted";
+                let value = other.to_owned();
+                return Err(ConfigProblem::Unsupported { name: "clustering", value, reason });
+            }
+        };
+        Ok(Self {
+            segmentation: constructor
+                .segmentation
+                .ok_or(ConfigProblem::Missing("pipeline.params.segmentation"))?,
+            embedding: constructor.embedding.ok_or(ConfigProblem::Missing("pipeline.params.embedding"))?,
+            vbx,
+            parameters,
+            threshold: segmentation.threshold,
+        })
+    }
+}
+
+impl ClusteringParams {
+    fn agglomerative(&self) -> Result<Clustering, ConfigProblem> {
+        match self.method.as_deref() {
+            None | Some("centroid") => {}
+            Some(method) => {
+                let reason = "only centroid linkage is supported";
+                let value = method.to_owned();
+                return Err(ConfigProblem::Unsupported { name: "params.clustering.method", value, reason });
+            }
+        }
+        Ok(Clustering {
+            threshold: self.threshold.ok_or(ConfigProblem::Missing("params.clustering.threshold"))?,
+            min_cluster_size: self
+                .min_cluster_size
+                .ok_or(ConfigProblem::Missing("params.clustering.min_cluster_size"))?,
+        })
+    }
+
+    fn vbx(&self) -> Result<Vbx, ConfigProblem> {
+        Ok(Vbx {
+            plda: "plda.safetensors".into(),
+            threshold: self.threshold.ok_or(ConfigProblem::Missing("params.clustering.threshold"))?,
+            fa: self.fa.ok_or(ConfigProblem::Missing("params.clustering.Fa"))?,
+            fb: self.fb.ok_or(ConfigProblem::Missing("params.clustering.Fb"))?,
+            lda_dimension: 128, // what the constructor of `VBxClustering` takes: no configuration sets it
+        })
+    }
+}

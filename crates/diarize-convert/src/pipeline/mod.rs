@@ -1,0 +1,186 @@
+//! Whole pipelines: a configuration, the networks that it names, and the PLDA.
+
+mod config;
+
+use std::path::PathBuf;
+
+use diarize::model::{Hysteresis, MANIFEST, Manifest, ModelFiles, WeightsFile};
+
+pub use self::config::ConfigProblem;
+pub(crate) use self::config::{Config, Reference};
+use crate::{
+    ConvertOptions, Error, Problem, Result,
+    checkpoint::Checkpoint,
+    network::Kind,
+    npz,
+    source::{Place, Sources},
+    tensor::Tensors,
+    write::{Precision, encode},
+};
+
+/// What names the files of the PLDA.
+pub(crate) const PLDA_FILES: [&str; 2] = ["plda.npz", "xvec_transform.npz"];
+
+/// Embedding networks of other projects, which pyannote tells by these words.
+const OTHER_PROJECTS: [&str; 2] = ["speechbrain", "nvidia"];
+
+/// Converts the pipeline whose configuration is `file` in `place`.
+pub(crate) fn convert(
+    place: &Place,
+    file: &str,
+    options: &ConvertOptions,
+    sources: &mut Sources<'_, '_>,
+) -> Result<ModelFiles> {
+    sources.note_licence(place);
+    let bytes = sources.read(place, file)?;
+    let wrong = |problem: ConfigProblem| Problem::from(problem).at(&bytes.path);
+    let config = Config::parse(&bytes.content).map_err(wrong)?;
+    let find = |name, reference: &Reference| locate(place, name, reference).map_err(wrong);
+    let given = |name, path: &Option<String>, reference: &Reference| match path {
+        Some(path) => find(name, &Reference::Text(path.clone())),
+        None => find(name, reference),
+    };
+    let parts = Parts {
+        segmentation: given("segmentation", &options.segmentation, &config.segmentation)?,
+        embedding: given("embedding", &options.embedding, &config.embedding)?,
+        plda: config.vbx.as_ref().map(|(reference, _)| find("plda", reference)).transpose()?,
+    };
+    assemble(&place.name(), &parts, &config, options, sources)
+}
+
+/// Converts networks that were given one by one, with the parameters of pyannote 3.1.
+pub(crate) fn of_networks(
+    segmentation: &str,
+    embedding: &str,
+    options: &ConvertOptions,
+    sources: &mut Sources<'_, '_>,
+) -> Result<ModelFiles> {
+    let here = Place::Directory(PathBuf::new());
+    let find = |name, given: &str| {
+        let reference = Reference::Text(given.to_owned());
+        locate(&here, name, &reference).map_err(|_| Error::NoSuchInput { input: given.to_owned() })
+    };
+    let parts = Parts {
+        segmentation: find("segmentation", segmentation)?,
+        embedding: find("embedding", embedding)?,
+        plda: None,
+    };
+    let config = Config {
+        segmentation: Reference::Text(segmentation.to_owned()),
+        embedding: Reference::Text(embedding.to_owned()),
+        vbx: None,
+        parameters: diarize::Parameters::default(),
+        threshold: None,
+    };
+    assemble(&parts.segmentation.name(), &parts, &config, options, sources)
+}
+
+/// Whether a `config.yaml` is that of a pipeline. Beside a single network there may be one of the same
+/// name that tells how it was trained.
+pub(crate) fn names_a_pipeline(config: &[u8]) -> bool {
+    config.split(|&byte| byte == b'\n').any(|line| line.starts_with(b"pipeline:"))
+}
+
+/// Where the parts of a pipeline are.
+struct Parts {
+    segmentation: Place,
+    embedding: Place,
+    plda: Option<Place>,
+}
+
+fn assemble(
+    name: &str,
+    parts: &Parts,
+    config: &Config,
+    options: &ConvertOptions,
+    sources: &mut Sources<'_, '_>,
+) -> Result<ModelFiles> {
+    let (segmentation_path, kind, segmentation_checkpoint) = load(&parts.segmentation, sources)?;
+    let mut segmentation = kind
+        .segmentation(&segmentation_checkpoint.about)
+        .map_err(|problem| Problem::from(problem).at(&segmentation_path))?;
+    let (embedding_path, kind, embedding_checkpoint) = load(&parts.embedding, sources)?;
+    let embedding = kind
+        .embedding(&embedding_checkpoint.about)
+        .map_err(|problem| Problem::from(problem).at(&embedding_path))?;
+    if let (Some(hysteresis), Some(threshold)) = (&mut segmentation.multilabel, config.threshold) {
+        *hysteresis = Hysteresis { onset: threshold, offset: threshold };
+    }
+    let plda = parts.plda.as_ref().map(|place| plda(place, sources)).transpose()?;
+    let weights =
+        |path, tensors: &Tensors, precision| WeightsFile { path, bytes: encode(tensors, precision).into() };
+    let manifest = Manifest {
+        name: name.to_owned(),
+        licence: sources.licence(),
+        source: name.to_owned(),
+        segmentation,
+        embedding,
+        parameters: config.parameters.clone(),
+        vbx: config.vbx.as_ref().map(|(_, vbx)| vbx.clone()),
+        inputs: sources.inputs.clone(),
+        ..Manifest::pyannote_3_1("", "", "")
+    };
+    // What the library would refuse when it reads the directory is refused here, under the same words.
+    Manifest::parse(MANIFEST.as_ref(), manifest.to_toml().as_bytes())?;
+    Ok(ModelFiles {
+        segmentation: weights(segmentation_path, &segmentation_checkpoint.tensors, options.precision),
+        embedding: weights(embedding_path, &embedding_checkpoint.tensors, options.precision),
+        plda: plda.map(|(path, tensors)| weights(path, &tensors, Precision::Exact)),
+        manifest,
+    })
+}
+
+/// Reads a checkpoint and tells what it is, and the path of its file.
+pub(crate) fn load(place: &Place, sources: &mut Sources<'_, '_>) -> Result<(PathBuf, Kind, Checkpoint)> {
+    let bytes = sources.checkpoint(place)?;
+    let wrong = |problem: Problem| problem.at(&bytes.path);
+    let mut checkpoint = Checkpoint::read(&bytes.content).map_err(wrong)?;
+    let kind = Kind::of(&mut checkpoint).map_err(|problem| wrong(problem.into()))?;
+    Ok((bytes.path, kind, checkpoint))
+}
+
+/// The arrays of both files of a PLDA.
+pub(crate) fn plda(place: &Place, sources: &mut Sources<'_, '_>) -> Result<(PathBuf, Tensors)> {
+    let mut arrays = Tensors::new();
+    let mut path = PathBuf::new();
+    sources.note_licence(place);
+    for file in PLDA_FILES {
+        let bytes = sources.read(place, file)?;
+        arrays.extend(npz::read(&bytes.content).map_err(|problem| problem.at(&bytes.path))?);
+        path = bytes.path;
+    }
+    Ok((path, arrays))
+}
+
+/// Finds what a configuration in `place` names.
+fn locate(
+    place: &Place,
+    name: &'static str,
+    reference: &Reference,
+) -> std::result::Result<Place, ConfigProblem> {
+    let (text, subfolder) = match reference {
+        Reference::Text(text) => (text.clone(), None),
+        Reference::Parts { checkpoint, subfolder, revision: None } => {
+            (checkpoint.clone(), subfolder.as_deref())
+        }
+        Reference::Parts { checkpoint, subfolder, revision: Some(revision) } => {
+            (format!("{checkpoint}@{revision}"), subfolder.as_deref())
+        }
+    };
+    let inside = |place: Place| subfolder.map_or(place.clone(), |subfolder| place.join(subfolder));
+    if let Some(path) = text.strip_prefix("$model") {
+        return Ok(inside(place.join(path.trim_start_matches('/'))));
+    }
+    if let Place::Directory(directory) = place {
+        // Relative to the configuration first, then to where the program runs, as pyannote has it.
+        let candidates = [directory.join(&text), PathBuf::from(&text)];
+        if let Some(path) = candidates.into_iter().find(|path| path.exists()) {
+            return Ok(inside(Place::Directory(path)));
+        }
+    }
+    if OTHER_PROJECTS.iter().any(|word| text.to_lowercase().contains(word)) {
+        let reason = "only networks of pyannote and WeSpeaker are converted";
+        return Err(ConfigProblem::Unsupported { name, value: text, reason });
+    }
+    Place::repository(&text).map(inside).ok_or(ConfigProblem::NoSuchModel { name, value: text })
+}

@@ -1,0 +1,51 @@
+//! The algorithm of nearest-neighbour chains, for linkages in which merging two clusters brings them
+//! no closer to a third: average, complete, weighted and Ward's.
+
+use super::{Condensed, Halves, Linkage, Merge, merged_distance, unsorted};
+
+pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed) -> Vec<Merge> {
+    let count = matrix.count;
+    let mut sizes = vec![1; count];
+    let mut places: Vec<usize> = (0..count).collect(); // those in use, in order
+    let mut chain: Vec<usize> = Vec::with_capacity(count);
+    let mut merges = Vec::with_capacity(count - 1);
+
+    for _ in 1..count {
+        if chain.is_empty() {
+            chain.push(places[0]);
+        }
+        let (x, y, distance) = loop {
+            let x = chain[chain.len() - 1];
+            // The one before in the chain wins over equal ones, so that the chain never runs in a circle.
+            let before = chain.len().checked_sub(2).map(|index| chain[index]);
+            let first = before.map_or((x, f64::INFINITY), |before| (before, matrix.get(x, before)));
+            let (y, distance) = nearest(&matrix, &places, x, first);
+            if before == Some(y) {
+                break (x.min(y), x.max(y), distance);
+            }
+            chain.push(y);
+        };
+        chain.truncate(chain.len() - 2);
+
+        merges.push((x, y, distance));
+        let halves = Halves { distance, size_x: sizes[x] as f64, size_y: sizes[y] as f64 };
+        sizes[y] += sizes[x];
+        places.retain(|&place| place != x);
+        for &z in places.iter().filter(|&&z| z != y) {
+            let merged =
+                merged_distance(linkage, matrix.get(z, x), matrix.get(z, y), halves, sizes[z] as f64);
+            let zy = matrix.index(z.min(y), z.max(y));
+            matrix.distances[zy] = merged;
+        }
+    }
+    unsorted::dendrogram(merges, count)
+}
+
+/// The first of the places nearest to `x` that is nearer than `best`, else `best`.
+fn nearest(matrix: &Condensed, places: &[usize], x: usize, best: (usize, f64)) -> (usize, f64) {
+    let others = places.iter().filter(|&&place| place != x);
+    others.fold(best, |best, &place| {
+        let distance = matrix.get(x, place);
+        if distance < best.1 { (place, distance) } else { best }
+    })
+}

@@ -1,0 +1,54 @@
+//! Distances of all pairs of places, worked on in place.
+
+use pulp::Arch;
+
+/// Distances between places, the upper triangle row by row.
+pub(super) struct Condensed {
+    pub(super) distances: Vec<f64>,
+    pub(super) count: usize,
+    pub(super) arch: Arch,
+}
+
+impl Condensed {
+    pub(super) fn new(distances: Vec<f64>, count: usize) -> Self {
+        Self { distances, count, arch: Arch::new() }
+    }
+
+    /// Where the distance of `a` and `b` is, for `a < b`.
+    pub(super) fn index(&self, a: usize, b: usize) -> usize {
+        self.row_start(a) + b - a - 1
+    }
+
+    /// Where the distances of `place` to those after it begin.
+    pub(super) fn row_start(&self, place: usize) -> usize {
+        place * (2 * self.count - place - 1) / 2
+    }
+
+    /// The distance of two different places.
+    pub(super) fn get(&self, a: usize, b: usize) -> f64 {
+        self.distances[self.index(a.min(b), a.max(b))]
+    }
+
+    /// The first of the nearest places after `place`, and its distance.
+    pub(super) fn nearest(&self, place: usize) -> (usize, f64) {
+        let row = &self.distances[self.row_start(place)..self.row_start(place + 1)];
+        let smallest = self.arch.dispatch(|| minimum(row));
+        let offset = row.iter().position(|&distance| distance == smallest);
+        (place + 1 + offset.expect("the last place is always in use"), smallest)
+    }
+}
+
+/// The smallest of the values, none of which is NaN.
+#[inline(always)]
+fn minimum(values: &[f64]) -> f64 {
+    const LANES: usize = 16;
+    let smaller = |a: f64, b: f64| if b < a { b } else { a };
+    let mut lanes = [f64::INFINITY; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for (lane, &value) in lanes.iter_mut().zip(block) {
+            *lane = smaller(*lane, value);
+        }
+    }
+    rest.iter().chain(&lanes).copied().fold(f64::INFINITY, smaller)
+}

@@ -1,0 +1,25 @@
+//! Prim's algorithm for the minimum spanning tree, whose edges are the merges of single linkage.
+
+use super::{Condensed, Merge, unsorted};
+
+pub(super) fn linkage(matrix: &Condensed) -> Vec<Merge> {
+    let mut outside: Vec<usize> = (1..matrix.count).collect();
+    let mut distances = vec![f64::INFINITY; matrix.count]; // from the tree
+    let mut edges = Vec::with_capacity(matrix.count - 1);
+    let mut last = 0;
+    while !outside.is_empty() {
+        let mut nearest = (0, f64::INFINITY);
+        for &place in &outside {
+            distances[place] = distances[place].min(matrix.get(last, place));
+            if distances[place] < nearest.1 {
+                nearest = (place, distances[place]);
+            }
+        }
+        // Not from the place in the tree that is nearest: once sorted, that makes no difference, and it
+        // is what SciPy records.
+        edges.push((last, nearest.0, nearest.1));
+        last = nearest.0;
+        outside.retain(|&place| place != last);
+    }
+    unsorted::dendrogram(edges, matrix.count)
+}

@@ -1,0 +1,76 @@
+//! Pooling and norm in vectors of channels, inputs of the batch in parallel. Sums are taken over
+//! blocks of steps in f32 and over the blocks in f64.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::{EPSILON, PoolNorm};
+
+/// Steps that are summed up in f32.
+const BLOCK: usize = 32;
+
+/// Fills `y` `(batch, time / window, channels)` from `x` `(batch, time, channels)`.
+pub(super) fn pool_norm(op: &PoolNorm, x: &[f32], time: usize, y: &mut [f32]) {
+    let channels = op.weight.len();
+    let pooled = time / op.window * channels;
+    if y.is_empty() {
+        return;
+    }
+    let arch = Arch::new();
+    y.par_chunks_mut(pooled).zip(x.par_chunks(time * channels)).for_each(|(y, x)| {
+        arch.dispatch(
+            #[inline(always)]
+            || one(op, x, y),
+        );
+    });
+}
+
+/// One input of the batch.
+#[inline(always)]
+fn one(op: &PoolNorm, x: &[f32], y: &mut [f32]) {
+    let channels = op.weight.len();
+    for (y, window) in y.chunks_exact_mut(channels).zip(x.chunks_exact(op.window * channels)) {
+        y.copy_from_slice(&window[..channels]);
+        for step in window[channels..].chunks_exact(channels) {
+            for (y, &x) in y.iter_mut().zip(step) {
+                // In this order a NaN of either stays one.
+                *y = if x > *y || x.is_nan() { x } else { *y };
+            }
+        }
+    }
+    let mean = means(y, channels, |y, _| y, &vec![0.0; channels]);
+    let variance = means(y, channels, |y, mean| (y - mean) * (y - mean), &mean);
+    let scales: Vec<f32> = op
+        .weight
+        .iter()
+        .zip(&variance)
+        .map(|(&weight, &variance)| (f64::from(weight) / (f64::from(variance) + EPSILON).sqrt()) as f32)
+        .collect();
+    for y in y.chunks_exact_mut(channels) {
+        for channel in 0..channels {
+            let z = (y[channel] - mean[channel]) * scales[channel] + op.bias[channel];
+            // A NaN stays one: it is not less than 0.
+            y[channel] = if z < 0.0 { op.slope * z } else { z };
+        }
+    }
+}
+
+/// Mean over time of `of(y, given)` for each channel, `given` being a value of that channel.
+#[inline(always)]
+fn means(y: &[f32], channels: usize, of: impl Fn(f32, f32) -> f32, given: &[f32]) -> Vec<f32> {
+    let mut totals = vec![0f64; channels];
+    let mut sums = vec![0f32; channels];
+    for block in y.chunks(BLOCK * channels) {
+        sums.fill(0.0);
+        for step in block.chunks_exact(channels) {
+            for ((sum, &y), &given) in sums.iter_mut().zip(step).zip(given) {
+                *sum += of(y, given);
+            }
+        }
+        for (total, &sum) in totals.iter_mut().zip(&sums) {
+            *total += f64::from(sum);
+        }
+    }
+    let steps = (y.len() / channels) as f64;
+    totals.iter().map(|total| (total / steps) as f32).collect()
+}

@@ -1,0 +1,54 @@
+//! Max-pooling over time, instance norm and leaky rectifier, in one go:
+//! `p[t, c] = max x[t k .. t k + k, c]`, then with mean `m[c]` and biased variance `v[c]` of `p` over
+//! time `y = leaky(weight[c] (p - m[c]) / sqrt(v[c] + 1e-5) + bias[c])`, `leaky(z) = max(z, slope z)`.
+//! Steps left over after the last whole window are dropped.
+//!
+//! Source: `torch.nn.MaxPool1d`, `InstanceNorm1d` and `functional.leaky_relu`, as they follow each
+//! other in `pyannote/audio/models/blocks/sincnet.py`.
+
+mod cpu;
+pub mod reference;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+/// What is added to a variance before the root.
+const EPSILON: f64 = 1e-5;
+
+/// Pooling, norm and rectifier with the norm's weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolNorm {
+    /// Steps that become one.
+    pub window: usize,
+    /// What a negative output is multiplied by, from 0 to 1.
+    pub slope: f32,
+    /// Scale of each channel.
+    pub weight: Vec<f32>,
+    /// Shift of each channel.
+    pub bias: Vec<f32>,
+}
+
+impl PoolNorm {
+    /// `x` `(batch, time, channels)` to `(batch, time / window, channels)`, f32.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.contiguous()?.apply_op1_no_bwd(self)
+    }
+}
+
+impl CustomOp1 for PoolNorm {
+    fn name(&self) -> &'static str {
+        "pool_norm"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, time, channels) = layout.shape().dims3()?;
+        if self.window == 0 || [self.weight.len(), self.bias.len()] != [channels; 2] {
+            let Self { window, weight, bias, .. } = self;
+            let sizes = (weight.len(), bias.len());
+            bail!("pool_norm: {channels} channels, window of {window}, weights and biases of {sizes:?}");
+        }
+        let x = crate::contiguous_f32(storage, layout, "pool_norm")?;
+        let mut y = vec![0f32; batch * (time / self.window) * channels];
+        cpu::pool_norm(self, x, time, &mut y);
+        Ok((CpuStorage::F32(y), (batch, time / self.window, channels).into()))
+    }
+}

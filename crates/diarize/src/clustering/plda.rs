@@ -1,0 +1,117 @@
+//! Probabilistic linear discriminant analysis: from embeddings to features in which speakers differ.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use super::ClusteringError;
+
+/// A PLDA model, as the arrays of `xvec_transform.npz` and `plda.npz` of pyannote's
+/// speaker-diarization-community-1.
+///
+/// An embedding `x` of `E` values first becomes one of `D` values by linear discriminant analysis,
+/// with its length normalised before and after:
+///
+/// `y = √D · n(√E · n(x - mean1) · lda - mean2)`, `n(v) = v / |v|`
+///
+/// and then a feature in which speakers vary by `psi` and each speaker's features by 1, along every
+/// axis on its own (S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006):
+///
+/// `feature = tr · (y - mu)`
+///
+/// Features are sorted by falling `psi`, so that the first ones tell speakers apart best.
+///
+/// pyannote gets there by the generalised eigenvalue problem `B v = λ W v` of the covariances between
+/// and within speakers, `W = (trᵀ tr)⁻¹` and `B = (trᵀ diag(psi)⁻¹ tr)⁻¹`. No eigensolver is needed:
+/// for row `t` of `tr` and its variance `ψ`, `B t = tr⁻¹ diag(psi) e = ψ tr⁻¹ e = ψ W t` with `e` the
+/// unit vector of that row, and `tᵀ W t = 1`. So the rows of `tr` are the eigenvectors and `psi` the
+/// eigenvalues, up to the signs of the features, which VBx does not depend on.
+///
+/// Source: `pyannote/audio/utils/vbx.py` (`vbx_setup`) and `pyannote/audio/core/plda.py`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plda {
+    /// `(embedding value,)`: taken from the embeddings before all else.
+    pub mean1: Array1<f64>,
+    /// `(embedding value, discriminant)`.
+    pub lda: Array2<f64>,
+    /// `(discriminant,)`: taken from the discriminants.
+    pub mean2: Array1<f64>,
+    /// `(discriminant,)`: mean of all speakers.
+    pub mu: Array1<f64>,
+    /// `(feature, discriminant)`, square: makes both covariances diagonal.
+    pub tr: Array2<f64>,
+    /// `(feature,)`: variance between speakers where that within a speaker is 1.
+    pub psi: Array1<f64>,
+}
+
+/// Embeddings in the space of a [`Plda`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// `(embedding, feature)`.
+    pub values: Array2<f64>,
+    /// `(feature,)`: variance between speakers, falling. That within a speaker is 1.
+    pub between: Array1<f64>,
+}
+
+impl Plda {
+    /// Whether the arrays fit together and hold numbers that make sense.
+    ///
+    /// # Errors
+    /// [`ClusteringError::Plda`] with what is wrong.
+    pub fn check(&self) -> Result<(), ClusteringError> {
+        let (embedding, discriminants) = self.lda.dim();
+        let wrong = |reason| Err(ClusteringError::Plda { reason });
+        if self.mean1.len() != embedding || self.mean2.len() != discriminants {
+            return wrong("the means do not have the sizes of lda");
+        }
+        if self.mu.len() != discriminants
+            || self.psi.len() != discriminants
+            || self.tr.dim() != (discriminants, discriminants)
+        {
+            return wrong("mu, psi and tr do not have the size of lda's output");
+        }
+        let vectors = [&self.mean1, &self.mean2, &self.mu, &self.psi].into_iter().flatten();
+        let matrices = [&self.lda, &self.tr].into_iter().flatten();
+        if !vectors.chain(matrices).all(|value| value.is_finite()) {
+            return wrong("a value is not finite");
+        }
+        if !self.psi.iter().all(|&psi| psi >= 0.0) {
+            return wrong("a variance of psi is negative");
+        }
+        Ok(())
+    }
+
+    /// The discriminants `y` of embeddings `(embedding, value)`: `(embedding, discriminant)`.
+    ///
+    /// # Panics
+    /// If the embeddings are not of the size that the model was made for.
+    pub fn discriminants(&self, embeddings: ArrayView2<'_, f32>) -> Array2<f64> {
+        let (inputs, outputs) = self.lda.dim();
+        let mut centred = embeddings.mapv(f64::from) - &self.mean1; // (embedding, value)
+        scale_rows(&mut centred, (inputs as f64).sqrt());
+        let mut projected = centred.dot(&self.lda) - &self.mean2; // (embedding, discriminant)
+        scale_rows(&mut projected, (outputs as f64).sqrt());
+        projected
+    }
+
+    /// The first `dimension` features, or as many as there are, of embeddings `(embedding, value)`.
+    ///
+    /// # Panics
+    /// If the embeddings are not of the size that the model was made for.
+    pub fn features(&self, embeddings: ArrayView2<'_, f32>, dimension: usize) -> Features {
+        let mut order: Vec<usize> = (0..self.psi.len()).collect();
+        order.sort_by(|&a, &b| self.psi[b].total_cmp(&self.psi[a]));
+        order.truncate(dimension);
+        let transform = self.tr.select(Axis(0), &order); // (feature, discriminant)
+        let centred = self.discriminants(embeddings) - &self.mu; // (embedding, discriminant)
+        Features { values: centred.dot(&transform.t()), between: self.psi.select(Axis(0), &order) }
+    }
+}
+
+/// Gives every row the Euclidean length `length`. A row of zeros stays one.
+fn scale_rows(rows: &mut Array2<f64>, length: f64) {
+    for mut row in rows.rows_mut() {
+        let norm = row.dot(&row).sqrt();
+        if norm > 0.0 {
+            row *= length / norm;
+        }
+    }
+}

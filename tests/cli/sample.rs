@@ -1,0 +1,28 @@
+//! The first command of the README: the sample conversation with the model in the box.
+
+mod common;
+#[path = "../support/der.rs"]
+mod der;
+
+use std::{fs, path::Path};
+
+use common::{diarize, stderr, stdout};
+use diarize::turns::parse_rttm;
+
+#[test]
+fn the_sample_s_three_speakers_are_told_apart() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    let output = diarize([folder.join("conversation.flac")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found = parse_rttm(stdout(&output)).unwrap();
+    let truth = parse_rttm(&fs::read_to_string(folder.join("conversation.rttm")).unwrap()).unwrap();
+    assert_eq!((found.len(), &found[0].0), (1, &truth[0].0));
+
+    let mut speakers: Vec<&str> = found[0].1.iter().map(|turn| turn.speaker.as_str()).collect();
+    speakers.sort_unstable();
+    speakers.dedup();
+    assert_eq!(speakers, ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02"]);
+    let rate = der::diarization_error_rate(&truth[0].1, &found[0].1);
+    println!("diarization error rate: {:.1} %", 100.0 * rate);
+    assert!(rate < 0.15, "diarization error rate: {:.1} %", 100.0 * rate);
+}

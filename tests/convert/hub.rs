@@ -1,0 +1,513 @@
+//! Downloads from a hub, against servers on this machine that speak its API.
+
+mod hub_server;
+
+use std::{
+    env, fs,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use diarize_convert::hub::{Download, HubError, Settings, fetch_with};
+use hub_server::{Reply, Request, Server};
+use sha2::{Digest, Sha256};
+use tempfile::{TempDir, tempdir};
+
+const REPO: &str = "org/model";
+const LARGE: &str = "embedding/pytorch_model.bin";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// Settings with a cache of their own.
+fn settings(endpoint: &str) -> (TempDir, Settings) {
+    let folder = tempdir().unwrap();
+    let cache = folder.path().join("hub");
+    (folder, Settings { endpoint: endpoint.to_owned(), token: None, cache, offline: false })
+}
+
+fn fetch(settings: &Settings, file: &str) -> Result<PathBuf, HubError> {
+    fetch_with(settings, REPO, file, &mut |_| {})
+}
+
+/// A file of 300 kB that compresses badly.
+fn weights() -> Vec<u8> {
+    (0..300_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// A hub's answer for a file kept elsewhere.
+fn elsewhere(storage: &str, announced: &[u8]) -> Reply {
+    Reply::status(302)
+        .with("Location", format!("{storage}/blob?signature=secret"))
+        .with("X-Repo-Commit", COMMIT)
+        .with("X-Linked-Etag", format!("\"{}\"", sha256(announced)))
+        .with("X-Linked-Size", announced.len())
+}
+
+/// A hub that knows one large file, kept on the storage server.
+fn hub(storage: &Server, announced: Vec<u8>) -> Server {
+    let storage = storage.url();
+    Server::start(move |request| match request.path.rsplit_once("/resolve/") {
+        Some(("/org/model", path)) if path.ends_with(LARGE) => elsewhere(&storage, &announced),
+        _ => Reply::status(404).with("X-Error-Code", "EntryNotFound").with("X-Repo-Commit", COMMIT),
+    })
+}
+
+/// A hub that refuses everything.
+fn refusing(status: u16, code: &'static str) -> Server {
+    Server::start(move |_| {
+        Reply::status(status).with("X-Error-Code", code).with("X-Error-Message", "words of the hub")
+    })
+}
+
+/// The files of the cache that are there in full, under a name of their own.
+fn blobs(settings: &Settings) -> Vec<String> {
+    let folder = settings.cache.join("models--org--model/blobs");
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !name.ends_with(".incomplete")).collect()
+}
+
+fn part(settings: &Settings, announced: &[u8]) -> PathBuf {
+    settings.cache.join(format!("models--org--model/blobs/{}.incomplete", sha256(announced)))
+}
+
+#[test]
+fn a_large_file_comes_from_the_storage_a_hub_sends_to() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    let mut seen = Vec::new();
+    let path = fetch_with(&settings, REPO, LARGE, &mut |download| seen.push(download)).unwrap();
+
+    assert_eq!(fs::read(&path).unwrap(), weights());
+    let root = settings.cache.join("models--org--model");
+    assert_eq!(path, root.join("snapshots").join(COMMIT).join(LARGE));
+    assert_eq!(fs::read_to_string(root.join("refs/main")).unwrap(), COMMIT);
+    assert_eq!(blobs(&settings), [sha256(&weights())]);
+    #[cfg(unix)]
+    assert_eq!(
+        fs::read_link(&path).unwrap(),
+        PathBuf::from(format!("../../../blobs/{}", sha256(&weights()))),
+        "links are relative, so that a cache can be moved"
+    );
+
+    assert!(hub.requests().iter().all(|request| request.header("authorization").is_none()));
+
+    let of = |done| Download { file: LARGE.to_owned(), done, total: Some(300_000) };
+    assert_eq!((seen.first(), seen.last()), (Some(&of(0)), Some(&of(300_000))));
+    assert!(seen.is_sorted_by_key(|download| download.done));
+}
+
+#[test]
+fn a_small_file_comes_from_the_hub_itself() {
+    let hub = Server::start(|request| match request.path.as_str() {
+        "/org/model/resolve/main/config.yaml" => {
+            Reply::status(307).with("Location", "/api/resolve-cache/config.yaml?etag=1")
+        }
+        "/api/resolve-cache/config.yaml?etag=1"
+        | "/org/model/resolve/0123456789abcdef0123456789abcdef01234567/config.yaml" => {
+            Reply::body(b"version: 3.1.0\n").with("ETag", "W/\"5af3\"").with("X-Repo-Commit", COMMIT)
+        }
+        other => panic!("{other}"),
+    });
+    let (_folder, settings) = settings(&hub.url());
+    let path = fetch(&settings, "config.yaml").unwrap();
+    assert_eq!(fs::read(path).unwrap(), b"version: 3.1.0\n");
+    assert_eq!(blobs(&settings), ["5af3"]);
+}
+
+#[test]
+fn storage_on_the_hub_itself_knows_no_commit() {
+    let hub = Server::start(|request| match request.path.split_once('?') {
+        Some(("/blob", _)) => Reply::file(&weights(), request).with("ETag", "\"of-the-storage\""),
+        _ => elsewhere("", &weights()),
+    });
+    let (_folder, settings) = settings(&hub.url());
+    assert_eq!(fs::read(fetch(&settings, LARGE).unwrap()).unwrap(), weights());
+    assert_eq!(blobs(&settings), [sha256(&weights())]);
+}
+
+#[test]
+fn a_mirror_may_send_to_the_hub_it_mirrors() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let url = hub.url();
+    let mirror =
+        Server::start(move |request| Reply::status(308).with("Location", format!("{url}{}", request.path)));
+    let (_folder, mut settings) = settings(&mirror.url());
+    settings.token = Some("hf_secret".to_owned());
+    assert_eq!(fs::read(fetch(&settings, LARGE).unwrap()).unwrap(), weights());
+    assert!(hub.requests().iter().all(|request| request.header("authorization").is_none()));
+}
+
+#[test]
+fn a_cached_file_is_not_downloaded_again() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    let first = fetch(&settings, LARGE).unwrap();
+    let second = fetch_with(&settings, REPO, LARGE, &mut |download| panic!("{download:?}")).unwrap();
+    assert_eq!(first, second);
+    assert_eq!(storage.downloads().len(), 1);
+
+    // A commit never changes: the hub need not even be asked.
+    let asked = hub.requests().len();
+    let pinned = fetch_with(&settings, &format!("{REPO}@{COMMIT}"), LARGE, &mut |_| {}).unwrap();
+    assert_eq!(pinned, first);
+    assert_eq!(hub.requests().len(), asked);
+
+    // Another revision with the same bytes gets its name without a download.
+    let tagged = fetch_with(&settings, &format!("{REPO}@v1"), LARGE, &mut |_| {}).unwrap();
+    assert_eq!(tagged, first);
+    assert_eq!(fs::read_to_string(settings.cache.join("models--org--model/refs/v1")).unwrap(), COMMIT);
+    assert_eq!(storage.downloads().len(), 1);
+}
+
+#[test]
+fn a_download_that_is_cut_goes_on_where_it_broke() {
+    let cuts = AtomicUsize::new(0);
+    let storage = Server::start(move |request| {
+        let reply = Reply::file(&weights(), request);
+        let first = request.method == "GET" && cuts.fetch_add(1, Ordering::SeqCst) == 0;
+        if first { reply.cut_after(150_000) } else { reply }
+    });
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    let mut seen = Vec::new();
+    let path = fetch_with(&settings, REPO, LARGE, &mut |download| seen.push(download.done)).unwrap();
+    assert_eq!(fs::read(path).unwrap(), weights());
+    let ranges: Vec<_> = storage.downloads().iter().map(Request::range).collect();
+    assert_eq!(ranges, [None, Some(150_000..300_000)]);
+    assert!(seen.is_sorted());
+}
+
+#[test]
+fn a_later_call_goes_on_with_what_an_earlier_one_left() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    let part = part(&settings, &weights());
+    fs::create_dir_all(part.parent().unwrap()).unwrap();
+    fs::write(&part, &weights()[..100_000]).unwrap();
+    let mut first = None;
+    let path = fetch_with(&settings, REPO, LARGE, &mut |download| {
+        first.get_or_insert(download.done);
+    });
+    assert_eq!(fs::read(path.unwrap()).unwrap(), weights());
+    assert_eq!(first, Some(100_000));
+    assert_eq!(storage.downloads()[0].range(), Some(100_000..300_000));
+    assert!(!part.exists());
+}
+
+#[test]
+fn what_an_earlier_call_left_is_not_trusted() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    for left in [vec![7; 100_000], vec![7; 300_000], vec![7; 400_000]] {
+        let (_folder, settings) = settings(&hub.url());
+        let part = part(&settings, &weights());
+        fs::create_dir_all(part.parent().unwrap()).unwrap();
+        fs::write(&part, left).unwrap();
+        assert_eq!(fs::read(fetch(&settings, LARGE).unwrap()).unwrap(), weights());
+    }
+}
+
+#[test]
+fn storage_without_ranges_sends_everything_again() {
+    let cuts = AtomicUsize::new(0);
+    let storage = Server::start(move |request| {
+        let first = request.method == "GET" && cuts.fetch_add(1, Ordering::SeqCst) == 0;
+        let reply = Reply::body(&weights());
+        if first { reply.cut_after(150_000) } else { reply }
+    });
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    assert_eq!(fs::read(fetch(&settings, LARGE).unwrap()).unwrap(), weights());
+}
+
+#[test]
+fn a_body_that_stays_too_short_is_not_kept_as_the_file() {
+    let storage = Server::start(|request| Reply::file(&weights()[..200_000], request));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    let error = fetch(&settings, LARGE).unwrap_err();
+    assert!(matches!(error, HubError::Interrupted { done: 200_000, total: Some(300_000), .. }), "{error:?}");
+    assert!(error.to_string().contains("200000 of 300000 bytes"), "{error}");
+    assert!(blobs(&settings).is_empty());
+    assert_eq!(fs::metadata(part(&settings, &weights())).unwrap().len(), 200_000);
+}
+
+#[test]
+fn a_small_file_that_is_cut_is_not_kept_either() {
+    let hub = Server::start(|_| {
+        Reply::body(b"version: 3.1.0\n").with("ETag", "\"5af3\"").with("X-Repo-Commit", COMMIT).cut_after(7)
+    });
+    let (_folder, settings) = settings(&hub.url());
+    let error = fetch(&settings, "config.yaml").unwrap_err();
+    assert!(matches!(error, HubError::Interrupted { total: Some(15), .. }), "{error:?}");
+    assert!(blobs(&settings).is_empty());
+}
+
+#[test]
+fn a_file_with_the_wrong_hash_is_thrown_away() {
+    let mut wrong = weights();
+    wrong[123_456] ^= 1;
+    let found = sha256(&wrong);
+    let storage = Server::start(move |request| Reply::file(&wrong, request));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    match fetch(&settings, LARGE).unwrap_err() {
+        HubError::WrongHash { file, expected, found: hash } => {
+            assert_eq!((file.as_str(), expected, hash), (LARGE, sha256(&weights()), found));
+        }
+        error => panic!("{error:?}"),
+    }
+    assert!(blobs(&settings).is_empty());
+    assert_eq!(fs::metadata(part(&settings, &weights())).unwrap().len(), 0);
+}
+
+#[test]
+fn an_error_page_of_the_storage_is_not_kept_as_the_file() {
+    let storage = Server::start(|_| Reply::status(403));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    let error = fetch(&settings, LARGE).unwrap_err();
+    assert!(matches!(error, HubError::Status { status: 403, .. }), "{error:?}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+    assert!(blobs(&settings).is_empty());
+}
+
+#[test]
+fn without_a_token_the_hub_does_not_say_what_it_has() {
+    let hub = refusing(401, "RepoNotFound");
+    let (_folder, settings) = settings(&hub.url());
+    let error = fetch(&settings, LARGE).unwrap_err();
+    assert!(matches!(error, HubError::NeedsToken { .. }), "{error:?}");
+    let page = format!("open {}/org/model ", hub.url());
+    assert!(error.to_string().contains(&page) && error.to_string().contains("HF_TOKEN"), "{error}");
+    assert_eq!(hub.requests()[0].header("authorization"), None);
+}
+
+#[test]
+fn a_token_that_the_hub_does_not_know() {
+    let hub = refusing(401, "RepoNotFound");
+    let (_folder, mut settings) = settings(&hub.url());
+    for token in ["hf_expired", "hf_two\nlines"] {
+        settings.token = Some(token.to_owned());
+        let error = fetch(&settings, LARGE).unwrap_err();
+        assert!(matches!(error, HubError::TokenRefused { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_gated_repository_says_what_to_click_and_which_token_to_set() {
+    let hub = refusing(403, "GatedRepo");
+    let (_folder, mut settings) = settings(&hub.url());
+    settings.token = Some("hf_secret".to_owned());
+    let error = fetch(&settings, LARGE).unwrap_err();
+    assert!(matches!(error, HubError::Gated { .. }), "{error:?}");
+    let page = format!("open {}/org/model , accept the conditions", hub.url());
+    for words in [page.as_str(), "HF_TOKEN", "words of the hub"] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    assert!(!error.to_string().contains("hf_secret"), "{error}");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    for (code, expected) in [
+        ("RepoNotFound", "there is no model repository"),
+        ("RevisionNotFound", "has no revision `main`"),
+        ("EntryNotFound", "there is no file `embedding/pytorch_model.bin` at revision `main`"),
+    ] {
+        let hub = refusing(404, code);
+        let (_folder, settings) = settings(&hub.url());
+        let error = fetch(&settings, LARGE).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains(&hub.url()), "{error}");
+    }
+}
+
+#[test]
+fn a_hub_in_trouble_is_asked_again() {
+    let troubles = AtomicUsize::new(0);
+    let hub = Server::start(move |request| match troubles.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => Reply::status(503),
+        _ => Reply::file(b"text", request).with("ETag", "\"5af3\"").with("X-Repo-Commit", COMMIT),
+    });
+    let (_folder, settings) = settings(&hub.url());
+    assert_eq!(fs::read(fetch(&settings, "config.yaml").unwrap()).unwrap(), b"text");
+}
+
+#[test]
+fn a_server_that_is_no_hub() {
+    for reply in [
+        (|| Reply::body(b"<html>")) as fn() -> Reply,
+        || Reply::body(b"x").with("ETag", "\"5af3\""),
+        || Reply::body(b"x").with("ETag", "\"../../x\"").with("X-Repo-Commit", COMMIT),
+        || Reply::body(b"x").with("ETag", "\"5af3\"").with("X-Repo-Commit", "../../../x"),
+        || Reply::status(307).with("Location", "/again"),
+    ] {
+        let hub = Server::start(move |_| reply());
+        let (_folder, settings) = settings(&hub.url());
+        let error = fetch(&settings, "config.yaml").unwrap_err();
+        assert!(matches!(error, HubError::NotAHub { .. }), "{error:?}");
+        assert!(blobs(&settings).is_empty());
+    }
+}
+
+#[test]
+fn the_token_goes_to_the_hub_only() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, mut settings) = settings(&hub.url());
+    settings.token = Some("hf_secret".to_owned());
+    fetch(&settings, LARGE).unwrap();
+    assert!(hub.requests().iter().all(|request| request.header("authorization") == Some("Bearer hf_secret")));
+    assert!(!storage.requests().is_empty());
+    assert!(storage.requests().iter().all(|request| request.header("authorization").is_none()));
+    assert!(!format!("{settings:?}").contains("hf_secret"));
+}
+
+#[test]
+fn offline_only_the_cache_is_used() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, mut settings) = settings(&hub.url());
+    settings.offline = true;
+    let error = fetch(&settings, LARGE).unwrap_err();
+    assert!(matches!(error, HubError::Offline { .. }), "{error:?}");
+    assert!(error.to_string().contains("HF_HUB_OFFLINE"), "{error}");
+    assert!(hub.requests().is_empty());
+
+    settings.offline = false;
+    let online = fetch(&settings, LARGE).unwrap();
+    let asked = hub.requests().len();
+    settings.offline = true;
+    assert_eq!(fetch(&settings, LARGE).unwrap(), online);
+    assert!(matches!(fetch(&settings, "other.bin"), Err(HubError::Offline { .. })));
+    assert_eq!(hub.requests().len(), asked);
+}
+
+#[test]
+fn a_hub_that_cannot_be_reached_leaves_the_cache() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, mut settings) = settings(&hub.url());
+    let online = fetch(&settings, LARGE).unwrap();
+    let nobody = Server::start(|_| Reply::status(500)).url();
+    settings.endpoint = nobody.clone();
+    assert_eq!(fetch(&settings, LARGE).unwrap(), online);
+    let error = fetch(&settings, "other.bin").unwrap_err();
+    assert!(matches!(error, HubError::Network { .. }), "{error:?}");
+    assert!(error.to_string().contains(&nobody), "{error}");
+
+    let refusing = refusing(401, "GatedRepo");
+    settings.endpoint = refusing.url();
+    assert_eq!(fetch(&settings, LARGE).unwrap(), online);
+}
+
+#[test]
+fn two_calls_at_once_download_once() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(fs::read(fetch(&settings, LARGE).unwrap()).unwrap(), weights()));
+        }
+    });
+    assert_eq!(storage.downloads().len(), 1);
+}
+
+#[test]
+fn a_call_within_an_asynchronous_program() {
+    let hub = refusing(404, "RepoNotFound");
+    let (_folder, settings) = settings(&hub.url());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let outcome = runtime.block_on(async { fetch(&settings, LARGE) });
+    assert!(matches!(outcome, Err(HubError::RepoNotFound { .. })), "{outcome:?}");
+}
+
+#[test]
+fn names_and_addresses_that_make_no_sense() {
+    let (_folder, mut settings) = settings("http://127.0.0.1:1");
+    assert!(matches!(fetch_with(&settings, "model", LARGE, &mut |_| {}), Err(HubError::InvalidRepo { .. })));
+    assert!(matches!(fetch(&settings, "../../x"), Err(HubError::InvalidFile { .. })));
+    for endpoint in ["hub.example.org", "file:///etc", "data:x"] {
+        settings.endpoint = endpoint.to_owned();
+        assert!(matches!(fetch(&settings, LARGE), Err(HubError::InvalidEndpoint { .. })), "{endpoint}");
+    }
+}
+
+/// Not a test but the other half of the next one: what the environment of this process says.
+#[test]
+#[ignore = "run by `settings_come_from_the_environment`, in an environment made for it"]
+fn print_settings() {
+    let settings = Settings::from_env();
+    println!(
+        "settings: {} {} {} {}",
+        settings.endpoint,
+        settings.token.as_deref().unwrap_or("-"),
+        settings.cache.display(),
+        settings.offline
+    );
+}
+
+/// Each environment is that of a process of its own.
+#[test]
+fn settings_come_from_the_environment() {
+    let folder = tempdir().unwrap();
+    let home = folder.path().to_str().unwrap();
+    fs::create_dir_all(folder.path().join("hf")).unwrap();
+    fs::write(folder.path().join("hf/token"), "hf_of_file\n").unwrap();
+    fs::write(folder.path().join("elsewhere"), "hf_elsewhere").unwrap();
+    let hf_home = format!("{home}/hf");
+
+    let read = |variables: &[(&str, &str)]| {
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "print_settings", "--nocapture"])
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let line =
+            printed.lines().find_map(|line| line.split_once("settings: ").map(|(_, rest)| rest.to_owned()));
+        line.unwrap_or_else(|| panic!("{printed}"))
+    };
+    let hub = "https://huggingface.co";
+
+    #[cfg(unix)]
+    assert_eq!(read(&[("HOME", home)]), format!("{hub} - {home}/.cache/huggingface/hub false"));
+    assert_eq!(read(&[("XDG_CACHE_HOME", home)]), format!("{hub} - {home}/huggingface/hub false"));
+    assert_eq!(read(&[("HF_HOME", &hf_home)]), format!("{hub} hf_of_file {hf_home}/hub false"));
+    assert_eq!(
+        read(&[("HF_HOME", &hf_home), ("HF_TOKEN", " hf_of_variable\n")]),
+        format!("{hub} hf_of_variable {hf_home}/hub false")
+    );
+    assert_eq!(
+        read(&[("HF_HOME", &hf_home), ("HF_TOKEN", ""), ("HF_TOKEN_PATH", &format!("{home}/elsewhere"))]),
+        format!("{hub} hf_elsewhere {hf_home}/hub false")
+    );
+    assert_eq!(read(&[("HF_HOME", home), ("HUGGINGFACE_HUB_CACHE", "/old")]), format!("{hub} - /old false"));
+    assert_eq!(
+        read(&[("HF_HOME", home), ("HUGGINGFACE_HUB_CACHE", "/old"), ("HF_HUB_CACHE", "/new")]),
+        format!("{hub} - /new false")
+    );
+    for (value, offline) in
+        [("1", true), ("TRUE", true), ("yes", true), ("On", true), ("0", false), ("", false)]
+    {
+        assert_eq!(
+            read(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", home), ("HF_HUB_OFFLINE", value)]),
+            format!("{hub} - /c {offline}")
+        );
+    }
+    assert_eq!(
+        read(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", home), ("HF_ENDPOINT", "https://mirror.example.org/hf/")]),
+        "https://mirror.example.org/hf - /c false"
+    );
+}

@@ -1,0 +1,163 @@
+//! A small HTTP server on this machine, for tests: enough of it to be a hub, or the storage a hub sends to.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    ops::Range,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+/// The head of a request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `GET`, `HEAD` and so on.
+    pub method: String,
+    /// The path with the query.
+    pub path: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// A header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The bytes asked for with `Range: bytes=START-END`.
+    pub fn range(&self) -> Option<Range<usize>> {
+        let (start, end) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        Some(start.parse().ok()?..end.parse::<usize>().ok()? + 1)
+    }
+}
+
+/// What to answer.
+pub struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    sent: usize,
+}
+
+impl Reply {
+    /// A status with nothing else.
+    pub fn status(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new(), sent: 0 }
+    }
+
+    /// Status 200 with a body.
+    pub fn body(bytes: &[u8]) -> Self {
+        Self { body: bytes.to_vec(), sent: bytes.len(), ..Self::status(200) }
+    }
+
+    /// The part of a file that is asked for.
+    pub fn file(bytes: &[u8], request: &Request) -> Self {
+        match request.range() {
+            None => Self::body(bytes),
+            Some(range) if range.start >= bytes.len() => Self::status(416),
+            Some(range) => {
+                Self { status: 206, ..Self::body(&bytes[range.start..range.end.min(bytes.len())]) }
+            }
+        }
+    }
+
+    /// With a header.
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Closes the connection after so many bytes of the body.
+    pub fn cut_after(self, bytes: usize) -> Self {
+        Self { sent: bytes, ..self }
+    }
+
+    fn send(&self, request: &Request, mut stream: TcpStream) -> std::io::Result<()> {
+        write!(stream, "HTTP/1.1 {} Status\r\nConnection: close\r\n", self.status)?;
+        write!(stream, "Content-Length: {}\r\n", self.body.len())?;
+        for (name, value) in &self.headers {
+            write!(stream, "{name}: {value}\r\n")?;
+        }
+        stream.write_all(b"\r\n")?;
+        if request.method != "HEAD" {
+            stream.write_all(&self.body[..self.sent])?;
+        }
+        stream.shutdown(Shutdown::Both)
+    }
+}
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<Request>>>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// Answers each request as `answer` says.
+    pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Self {
+            address: listener.local_addr().unwrap(),
+            requests: Arc::default(),
+            stopped: Arc::default(),
+        };
+        let (requests, stopped) = (server.requests.clone(), server.stopped.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::SeqCst) {
+                    break;
+                }
+                let stream = stream.unwrap();
+                if let Some(request) = read(&stream) {
+                    requests.lock().unwrap().push(request.clone());
+                    // A client that has gone away is what some tests are about.
+                    let _ = answer(&request).send(&request, stream);
+                }
+            }
+        });
+        server
+    }
+
+    /// The address, without a slash at its end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// The requests for bytes so far.
+    pub fn downloads(&self) -> Vec<Request> {
+        self.requests().into_iter().filter(|request| request.method == "GET").collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // Wakes the thread that waits for a connection.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// Reads the head of a request; those of a hub's clients that read only have no body.
+fn read(stream: &TcpStream) -> Option<Request> {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let first = lines.next()?;
+    let mut words = first.split(' ');
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let headers = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_lowercase(), value.trim().to_owned()))
+        })
+        .collect();
+    Some(Request { method, path, headers })
+}

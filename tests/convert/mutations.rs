@@ -1,0 +1,138 @@
+//! Thousands of damaged files: nothing panics, nothing hangs, and memory stays within a bound.
+//!
+//! The damage follows from a seed, so that a failure can be repeated.
+
+mod support;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use diarize::model::Manifest;
+use diarize_convert::{Checkpoint, pickle};
+use fastrand::Rng;
+use peak_alloc::PeakAlloc;
+use support::{archive_with, checkpoint, golden, legacy, legacy_storage, npy, one_tensor};
+use zip::CompressionMethod;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Memory that reading may take: this many times the file, and a little for tiny ones.
+const TIMES: usize = 100;
+const LITTLE: usize = 8 << 20;
+
+/// Time that reading one damaged file may take. Whole ones take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Numbers that stand at the edges of what sizes can be.
+const EDGES: [u64; 10] =
+    [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, u64::MAX, 1 << 40];
+
+/// A copy with some damage.
+fn damaged(whole: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    for _ in 0..rng.usize(1..4) {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = rng.usize(..bytes.len());
+        match rng.u8(..7) {
+            0 => bytes[at] ^= 1 << rng.u8(..8),
+            1 => bytes[at] = rng.u8(..),
+            2 => bytes.truncate(at),
+            3 => drop(bytes.remove(at)),
+            4 => {
+                let edge = EDGES[rng.usize(..EDGES.len())].to_le_bytes();
+                let width = [1, 2, 4, 8][rng.usize(..4)].min(bytes.len() - at);
+                bytes[at..at + width].copy_from_slice(&edge[..width]);
+            }
+            5 => {
+                let end = (at + rng.usize(1..64)).min(bytes.len());
+                let piece = bytes[at..end].to_vec();
+                let to = rng.usize(..=bytes.len());
+                bytes.splice(to..to, piece);
+            }
+            _ => bytes.insert(at, rng.u8(..)),
+        }
+    }
+    bytes
+}
+
+fn survives(name: &str, seed: u64, count: usize, wholes: &[Vec<u8>], read: impl Fn(&[u8]) -> bool) {
+    let mut accepted = 0;
+    for whole in wholes {
+        assert!(read(whole), "{name}: a whole file is refused");
+    }
+    for index in 0..count {
+        let mut rng = Rng::with_seed(seed.wrapping_add(index as u64));
+        let bytes = damaged(&wholes[index % wholes.len()], &mut rng);
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let begin = Instant::now();
+        accepted += usize::from(read(&bytes));
+        let taken = MEMORY.peak_usage().saturating_sub(before);
+        assert!(
+            taken <= TIMES * bytes.len() + LITTLE,
+            "{name} {index}: {taken} bytes of memory for {}",
+            bytes.len()
+        );
+        assert!(begin.elapsed() < PATIENCE, "{name} {index}: {:?}", begin.elapsed());
+    }
+    println!("{name}: {accepted} of {count} damaged files are still read");
+}
+
+/// All in one test: memory is counted for the whole process.
+#[test]
+fn damaged_files_are_survived() {
+    let small = std::fs::read(golden("small.ckpt")).unwrap();
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(&small)).unwrap();
+    let name = archive
+        .file_names()
+        .map(|name| name.unwrap().into_owned())
+        .find(|name| name.ends_with("data.pkl"))
+        .unwrap();
+    let mut genuine = Vec::new();
+    std::io::copy(&mut archive.by_name(&name).unwrap(), &mut genuine).unwrap();
+    let tensor = one_tensor(8, 0, &[2, 3], &[3, 1]);
+    let text = b"(dp0\nS'a'\np1\n(I1\nI01\nF2.5\nL3L\nVb\nlp2\nsS'c'\n(imodule\nName\nsg1\ng2\ns.".to_vec();
+
+    survives("pickle", 1, 80_000, &[genuine.clone(), tensor.clone(), text], |bytes| {
+        let Ok((pickle, length)) = pickle::Pickle::read(bytes) else { return false };
+        assert!(length <= bytes.len());
+        // All of the interface may be used on whatever came out.
+        let root = pickle.root();
+        root.entries().for_each(|(key, value)| {
+            let _ = (key.text(), value.class(), value.get("a"), value.plain());
+        });
+        pickle.references().for_each(|reference| {
+            let _ = reference.elements().count();
+        });
+        true
+    });
+
+    let reads = |bytes: &[u8]| Checkpoint::read(bytes).is_ok();
+    // The checksums of an archive hide the pickle from damage: here it is packed after that.
+    survives("damaged pickles in whole checkpoints", 2, 16_000, &[genuine, tensor.clone()], |bytes| {
+        let _ = reads(&checkpoint(bytes));
+        true
+    });
+    survives("checkpoint", 3, 200_000, &[checkpoint(&tensor)], reads);
+    survives("genuine checkpoint", 4, 300, &[small], reads);
+    let storage = legacy_storage(&[0.0; 8]);
+    survives("checkpoint of the older format", 5, 200_000, &[legacy(&tensor, &["0"], &storage)], reads);
+
+    let array = npy("{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }", &[0; 48]);
+    let npz = |method| archive_with(&[("mu.npy", &array), ("psi.npy", &array)], method);
+    survives("npz", 6, 200_000, &[npz(CompressionMethod::Stored), npz(CompressionMethod::Deflated)], reads);
+    survives("npy in a whole archive", 7, 200_000, std::slice::from_ref(&array), |bytes| {
+        let _ = reads(&archive_with(&[("mu.npy", bytes)], CompressionMethod::Stored));
+        true
+    });
+
+    let manifest = Manifest::pyannote_3_1("a model", "MIT", "a test").to_toml().into_bytes();
+    survives("manifest", 8, 16_000, &[manifest], |bytes| {
+        Manifest::parse(Path::new("manifest.toml"), bytes).is_ok()
+    });
+}

@@ -1,0 +1,292 @@
+//! Whole pipelines: what is found of a configuration, and what the converted model answers.
+
+mod support;
+
+#[path = "../support/golden.rs"]
+mod golden;
+#[path = "../support/recording.rs"]
+mod recording;
+#[path = "../support/same_turns.rs"]
+mod same_turns;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use diarize::{
+    Device, Diarizer, Options,
+    model::{MANIFEST, ModelFiles},
+};
+use diarize_convert::{ConvertOptions, Converted, Error, Precision, convert, load};
+use golden::Golden;
+use safetensors::{Dtype, SafeTensors};
+use support::{no_hub, shared};
+use tempfile::TempDir;
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// All files of a directory.
+fn content(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// A segmentation network of this repository and an embedding network whose weights are a formula's.
+fn small_pipeline(config: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    xtask::deterministic_model::write(&dir.path().join("formula"), 5).unwrap();
+    for folder in ["segmentation", "embedding", "plda"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    fs::copy(support::golden("small.ckpt"), dir.path().join("segmentation/pytorch_model.bin")).unwrap();
+    fs::rename(
+        dir.path().join("formula/embedding.safetensors"),
+        dir.path().join("embedding/model.safetensors"),
+    )
+    .unwrap();
+    fs::remove_dir_all(dir.path().join("formula")).unwrap();
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }";
+    let array = support::npy(header, &1.5_f64.to_le_bytes());
+    for (file, names) in
+        [("plda", ["mu.npy", "psi.npy", "tr.npy"]), ("xvec_transform", ["lda.npy", "mean1.npy", "mean2.npy"])]
+    {
+        let bytes = support::archive(&names.map(|name| (name, array.as_slice())));
+        fs::write(dir.path().join("plda").join(file).with_extension("npz"), bytes).unwrap();
+    }
+    fs::write(dir.path().join("config.yaml"), config).unwrap();
+    fs::write(dir.path().join("README.md"), "---\nlicense: mit\n---\n").unwrap();
+    fs::write(dir.path().join("embedding/README.md"), "---\nlicense: cc-by-4.0\n---\n").unwrap();
+    dir
+}
+
+const OF_3_1: &str = "\
+version: 3.1.0
+pipeline:
+  name: pyannote.audio.pipelines.SpeakerDiarization
+  params:
+    clustering: AgglomerativeClustering
+    embedding: embedding
+    embedding_batch_size: 16
+    embedding_exclude_overlap: true
+    segmentation: segmentation/pytorch_model.bin
+    segmentation_batch_size: 8
+    segmentation_step: 0.25
+params:
+  clustering: {method: centroid, min_cluster_size: 7, threshold: 0.625}
+  segmentation: {min_duration_off: 0.5, threshold: 0.4}
+";
+
+const OF_COMMUNITY_1: &str = "\
+dependencies: {pyannote.audio: 4.0.0}
+pipeline:
+  name: pyannote.audio.pipelines.SpeakerDiarization
+  params:
+    clustering: VBxClustering
+    segmentation: $model/segmentation
+    embedding: $model/embedding
+    plda: $model/plda
+    embedding_exclude_overlap: true
+params:
+  clustering: {threshold: 0.6, Fa: 0.07, Fb: 0.8}
+  segmentation: {min_duration_off: 0.0}
+";
+
+#[test]
+fn the_converted_pipeline_gives_pyannote_s_turns() {
+    let Some(pipeline) = shared("real/checkpoints/pipeline-3.1") else { return };
+    let Some(synthetic) = shared("eval/synthetic") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    convert(text(&pipeline), &ConvertOptions::default(), &mut no_hub)
+        .unwrap()
+        .write(dir.path(), Precision::F32)
+        .unwrap();
+    let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
+    let auto = diarizer.options();
+    for (recording, bounds, options) in [
+        ("tiny8", "auto", auto.clone()),
+        ("exact13", "auto", auto.clone()),
+        ("exact13", "num1", Options { num_speakers: Some(1), ..auto.clone() }),
+        ("short30", "auto", auto.clone()),
+        ("short30", "num2", Options { num_speakers: Some(2), ..auto.clone() }),
+        ("short30", "min4", Options { min_speakers: Some(4), ..auto.clone() }),
+        ("conv4", "auto", auto.clone()),
+    ] {
+        let golden = Golden::open_shared(&format!("tuned/pipe_{recording}_{bounds}")).unwrap();
+        let samples = recording::read(&synthetic.join(recording).with_extension("wav"));
+        let found = diarizer.diarize_with(&samples, &options, &mut |_| {}).unwrap();
+        same_turns::assert_same_turns(&golden, &found, &options, &format!("{recording} {bounds}"));
+    }
+}
+
+#[test]
+fn every_parameter_of_a_configuration_is_found() {
+    let dir = small_pipeline(OF_3_1);
+    let model = load(text(&dir.path().join("config.yaml")), &mut no_hub).unwrap();
+    let manifest = &model.manifest;
+    let parameters = &manifest.parameters;
+    assert_eq!((parameters.clustering.threshold, parameters.clustering.min_cluster_size), (0.625, 7));
+    assert_eq!((parameters.segmentation_batch_size, parameters.embedding_batch_size), (8, 16));
+    assert_eq!((parameters.segmentation_step, parameters.min_duration_off), (0.25, 0.5));
+    assert!(parameters.embedding_exclude_overlap);
+    let hysteresis = manifest.segmentation.multilabel.unwrap();
+    assert_eq!((hysteresis.onset, hysteresis.offset), (0.4, 0.4));
+    assert_eq!(manifest.embedding.blocks, [3, 4, 6, 3]);
+    assert_eq!(manifest.licence, "CC-BY-4.0 AND MIT");
+    assert_eq!(manifest.inputs.len(), 3);
+    assert!(manifest.inputs.values().all(|hash| hash.len() == 64));
+    Diarizer::from_files(&model, Device::Cpu).unwrap();
+}
+
+#[test]
+fn a_pipeline_of_pyannote_4_keeps_its_plda_and_vbx() {
+    let dir = small_pipeline(OF_COMMUNITY_1);
+    let out = dir.path().join("out");
+    let converted = convert(text(dir.path()), &ConvertOptions::default(), &mut no_hub).unwrap();
+    converted.write(&out, Precision::F32).unwrap();
+    let model = ModelFiles::read(&out).unwrap();
+    let vbx = model.manifest.vbx.as_ref().unwrap();
+    assert_eq!((vbx.threshold, vbx.fa, vbx.fb, vbx.lda_dimension), (0.6, 0.07, 0.8, 128));
+    let plda = model.plda.as_ref().unwrap();
+    let arrays = SafeTensors::deserialize(&plda.bytes).unwrap();
+    let mut names = arrays.names();
+    names.sort();
+    assert_eq!(names, ["lda", "mean1", "mean2", "mu", "psi", "tr"]);
+    assert!(
+        arrays.iter().all(|(_, array)| array.dtype() == Dtype::F64 && array.data() == 1.5_f64.to_le_bytes())
+    );
+}
+
+#[test]
+fn the_shared_configuration_of_community_1_style_is_understood() {
+    let Some(config) = shared("real/checkpoints/pipeline-community-1-style/config.yaml") else { return };
+    let Some(plda) = shared("real/plda") else { return };
+    let Some(networks) = shared("real/checkpoints/pipeline-3.1") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(config, dir.path().join("config.yaml")).unwrap();
+    for (from, to) in [
+        (networks.join("segmentation"), "segmentation"),
+        (networks.join("embedding"), "embedding"),
+        (plda, "plda"),
+    ] {
+        fs::create_dir(dir.path().join(to)).unwrap();
+        for (name, bytes) in content(&from) {
+            fs::write(dir.path().join(to).join(name), bytes).unwrap();
+        }
+    }
+    let model = load(text(dir.path()), &mut no_hub).unwrap();
+    let plda = model.plda.unwrap();
+    assert_eq!(SafeTensors::deserialize(&plda.bytes).unwrap().tensor("lda").unwrap().shape(), [256, 128]);
+    assert_eq!(model.manifest.inputs.len(), 5);
+}
+
+#[test]
+fn converting_is_deterministic_and_a_converted_model_passes_through() {
+    let dir = small_pipeline(OF_3_1);
+    let outs = ["a", "b", "c"].map(|name| dir.path().join(name));
+    for out in &outs[..2] {
+        convert(text(dir.path()), &ConvertOptions::default(), &mut no_hub)
+            .unwrap()
+            .write(out, Precision::F32)
+            .unwrap();
+    }
+    convert(text(&outs[0]), &ConvertOptions::default(), &mut no_hub)
+        .unwrap()
+        .write(&outs[2], Precision::F32)
+        .unwrap();
+    assert_eq!(content(&outs[0]), content(&outs[1]));
+    assert_eq!(content(&outs[0]), content(&outs[2]));
+    let manifest = fs::read_to_string(outs[0].join(MANIFEST)).unwrap();
+    assert!(!manifest.contains(text(dir.path().parent().unwrap())), "{manifest}");
+}
+
+#[test]
+fn f16_halves_the_matrices_and_leaves_the_vectors() {
+    let dir = small_pipeline(OF_3_1);
+    let options = ConvertOptions { precision: Precision::F16, ..ConvertOptions::default() };
+    let Converted::Pipeline(model) = convert(text(dir.path()), &options, &mut no_hub).unwrap() else {
+        panic!()
+    };
+    let tensors = SafeTensors::deserialize(&model.embedding.bytes).unwrap();
+    assert_eq!(tensors.tensor("resnet.seg_1.weight").unwrap().dtype(), Dtype::F16);
+    assert_eq!(tensors.tensor("resnet.seg_1.bias").unwrap().dtype(), Dtype::F32);
+    let tensors = SafeTensors::deserialize(&model.segmentation.bytes).unwrap();
+    assert_eq!(tensors.tensor("sincnet.conv1d.0.filterbank.low_hz_").unwrap().dtype(), Dtype::F32);
+    Diarizer::from_files(&model, Device::Cpu).unwrap();
+}
+
+/// The pipeline of a repository, whose configuration names networks of other repositories.
+#[test]
+fn a_pipeline_of_a_hub_fetches_what_it_names() {
+    let networks = small_pipeline("");
+    let hub = tempfile::tempdir().unwrap();
+    let config = OF_3_1
+        .replace("segmentation/pytorch_model.bin", "lab/segmentation@v2")
+        .replace("embedding: embedding", "embedding: {checkpoint: lab/models, subfolder: voices}");
+    let file = |name: &str, bytes: &[u8]| -> PathBuf {
+        let path = hub.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let config = file("config", config.as_bytes());
+    let segmentation =
+        file("segmentation", &fs::read(networks.path().join("segmentation/pytorch_model.bin")).unwrap());
+    let embedding =
+        file("embedding", &fs::read(networks.path().join("embedding/model.safetensors")).unwrap());
+    let card = file("card", b"---\nlicense: apache-2.0\n---\n");
+    let mut asked = Vec::new();
+    let mut fetch = |repository: &str, name: &str| {
+        asked.push(format!("{repository}: {name}"));
+        Ok(match (repository, name) {
+            ("lab/pipeline", "config.yaml") => config.clone(),
+            ("lab/segmentation@v2", "pytorch_model.bin") => segmentation.clone(),
+            ("lab/models", "voices/pytorch_model.bin") => embedding.clone(),
+            (_, "README.md") => card.clone(),
+            _ => panic!("{repository}: {name}"),
+        })
+    };
+    let model = load("lab/pipeline", &mut fetch).unwrap();
+    assert_eq!(model.manifest.source, "lab/pipeline");
+    assert_eq!(model.manifest.licence, "Apache-2.0");
+    let inputs: Vec<&str> = model.manifest.inputs.keys().map(String::as_str).collect();
+    assert_eq!(
+        inputs,
+        [
+            "lab/models/voices/pytorch_model.bin",
+            "lab/pipeline/config.yaml",
+            "lab/segmentation@v2/pytorch_model.bin"
+        ]
+    );
+    assert!(asked.iter().all(|asked| !asked.contains("..")));
+}
+
+#[test]
+fn raw_wespeaker_checkpoints_get_pyannote_s_names() {
+    let dir = small_pipeline("");
+    let prefixed = fs::read(dir.path().join("embedding/model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&prefixed).unwrap();
+    let mut bare: Vec<(String, _)> =
+        tensors.iter().map(|(name, view)| (name.strip_prefix("resnet.").unwrap().to_owned(), view)).collect();
+    let head = tensors.tensor("resnet.seg_1.bias").unwrap();
+    bare.push(("projection.weight".into(), head));
+    let path = dir.path().join("avg_model.safetensors");
+    fs::write(&path, safetensors::serialize(bare, None).unwrap()).unwrap();
+    let Converted::Network(network) = convert(text(&path), &ConvertOptions::default(), &mut no_hub).unwrap()
+    else {
+        panic!()
+    };
+    let mut names: Vec<&str> = network.tensors.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let mut expected = tensors.names();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_network_alone_is_no_diarizer() {
+    let error = load(text(&support::golden("small.ckpt")), &mut no_hub).unwrap_err();
+    assert!(matches!(error, Error::NotAPipeline { .. }), "{error}");
+}

@@ -1,0 +1,127 @@
+//! Networks of other shapes than the stock ones against what the real pyannote.audio 3.3.2 answers
+//! (`make_shapes.py`). Compiled into the library, whose networks are private.
+
+use std::{fs, path::Path};
+
+use candle_core::{Device, Tensor};
+use diarize_convert::{ConvertOptions, convert};
+use ndarray::ArrayD;
+
+use crate::{
+    embedding::{WeSpeaker, resize_nearest},
+    golden::Golden,
+    model::{Hysteresis, LinearArchitecture, LstmArchitecture, MANIFEST, Manifest, ModelFiles, Weights},
+    segmentation::PyanNet,
+};
+
+const SEED: u64 = 5;
+const SAMPLES: usize = 24_000;
+
+/// How many times its own noise a network may differ from the reference: both compute in f32.
+const TIMES: f32 = 3.0;
+
+fn waveform() -> Vec<f32> {
+    let value = |index| 2.0 * xtask::deterministic_model::uniform("waveform", index, SEED) - 1.0;
+    (0..SAMPLES).map(|index| (0.3 * value(index)) as f32).collect()
+}
+
+/// A model whose weights follow from the formula, of the stock shape but for what `change` does.
+fn deterministic(change: impl FnOnce(&mut Manifest)) -> ModelFiles {
+    let mut manifest = Manifest::pyannote_3_1("of another shape", "CC0-1.0", "a test");
+    change(&mut manifest);
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(MANIFEST), manifest.to_toml()).unwrap();
+    xtask::deterministic_model::fill(dir.path(), SEED).unwrap();
+    ModelFiles::read(dir.path()).unwrap()
+}
+
+fn segment(files: &ModelFiles) -> Tensor {
+    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    let network = PyanNet::load(&weights, &files.manifest.segmentation).unwrap();
+    network.forward(&Tensor::from_vec(waveform(), (1, SAMPLES), &Device::Cpu).unwrap()).unwrap()
+}
+
+/// `noise` is how far PyTorch's f32 is from its f64 here, as a share of the largest value.
+#[track_caller]
+fn assert_is_golden(name: &str, noise: f32, found: &Tensor) {
+    let golden = Golden::open("convert/shapes");
+    let expected: ArrayD<f32> = golden.get(name);
+    let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
+    assert_eq!(found.len(), expected.len(), "{name}: shape {:?}", expected.shape());
+    let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{name}: {:.1e} of the largest value, {largest}", worst / largest);
+    assert!(found.iter().all(|value| value.is_finite()), "{name}");
+    assert!(worst <= TIMES * noise * largest, "{name}: off by {worst} of {largest}");
+}
+
+#[test]
+fn a_sincnet_of_stride_5_is_pyannote_s() {
+    assert_is_golden(
+        "stride_5",
+        8.1e-6,
+        &segment(&deterministic(|manifest| manifest.segmentation.sincnet_stride = 5)),
+    );
+}
+
+#[test]
+fn an_lstm_of_two_layers_and_one_direction_is_pyannote_s() {
+    let lstm = LstmArchitecture { hidden_size: 64, num_layers: 2, bidirectional: false };
+    assert_is_golden(
+        "lstm_2x64_one_direction",
+        3.6e-6,
+        &segment(&deterministic(|manifest| manifest.segmentation.lstm = lstm)),
+    );
+}
+
+#[test]
+fn a_network_without_linear_layers_is_pyannote_s() {
+    let linear = LinearArchitecture { hidden_size: 0, num_layers: 0 };
+    assert_is_golden(
+        "no_linear",
+        8.5e-6,
+        &segment(&deterministic(|manifest| manifest.segmentation.linear = linear)),
+    );
+}
+
+#[test]
+fn a_network_without_a_powerset_is_pyannote_s() {
+    let multilabel = Some(Hysteresis { onset: 0.5, offset: 0.5 });
+    assert_is_golden(
+        "multilabel",
+        4.1e-5,
+        &segment(&deterministic(|manifest| manifest.segmentation.multilabel = multilabel)),
+    );
+}
+
+/// A genuine checkpoint: an LSTM of a module per layer, no powerset, random weights.
+#[test]
+fn a_converted_checkpoint_answers_as_pyannote_does() {
+    let dir = tempfile::tempdir().unwrap();
+    xtask::deterministic_model::write(dir.path(), SEED).unwrap();
+    let checkpoint =
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/convert/small.ckpt"));
+    let embedding = dir.path().join("embedding.safetensors").to_str().unwrap().to_owned();
+    let options = ConvertOptions { embedding: Some(embedding), ..ConvertOptions::default() };
+    let mut no_hub = |_: &str, _: &str| panic!("the hub was asked");
+    let converted = convert(checkpoint.to_str().unwrap(), &options, &mut no_hub).unwrap();
+    let model = dir.path().join("converted");
+    converted.write(&model, options.precision).unwrap();
+    assert_is_golden("small", 3e-6, &segment(&ModelFiles::read(&model).unwrap()));
+}
+
+#[test]
+fn a_resnet_of_152_layers_is_pyannote_s() {
+    let files = deterministic(|manifest| {
+        manifest.embedding.blocks = [3, 8, 36, 3];
+        manifest.embedding.bottleneck = true;
+    });
+    let weights = Weights::open(&files.embedding, &Device::Cpu).unwrap();
+    let network = WeSpeaker::load(&weights, &files.manifest.embedding).unwrap();
+    let mask: Vec<f32> = (0..50).map(|frame| if (20..35).contains(&frame) { 0.0 } else { 1.0 }).collect();
+    let frames = network.output_frames(SAMPLES);
+    let mask: Vec<f32> = resize_nearest(&mask, frames).collect();
+    let mask = Tensor::from_vec(mask, (1, 1, frames), &Device::Cpu).unwrap();
+    let waveform = Tensor::from_vec(waveform(), (1, SAMPLES), &Device::Cpu).unwrap();
+    assert_is_golden("resnet152", 3e-6, &network.forward(&waveform, &mask).unwrap());
+}

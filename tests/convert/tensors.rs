@@ -1,0 +1,199 @@
+//! Each tensor of each file against hashes made with PyTorch and NumPy (`make_tensors.py`), and the
+//! layouts that those files do not have.
+
+mod support;
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use diarize_convert::{Checkpoint, ConvertOptions, Converted, Kind, Precision, Tensor, convert};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use support::{
+    Pickle, archive, archive_with, checkpoint, golden, legacy, legacy_storage, no_hub, npy, one_tensor,
+    shared,
+};
+use zip::CompressionMethod;
+
+type Listed = BTreeMap<String, BTreeMap<String, Value>>;
+
+fn listed() -> Listed {
+    serde_json::from_slice(&fs::read(golden("tensors.json")).unwrap()).unwrap()
+}
+
+fn path_of(name: &str) -> Option<PathBuf> {
+    if name == "small.ckpt" { Some(golden(name)) } else { shared(name) }
+}
+
+fn described(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Value {
+    let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    serde_json::json!({ "dtype": format!("{dtype:?}"), "shape": shape, "sha256": sha256 })
+}
+
+#[test]
+fn every_tensor_is_the_original_bit_for_bit() {
+    let mut compared = 0;
+    for (file, tensors) in listed() {
+        let Some(path) = path_of(&file) else { continue };
+        let read = Checkpoint::read(&fs::read(path).unwrap()).unwrap().tensors;
+        let found: BTreeMap<String, Value> = read
+            .iter()
+            .map(|(name, Tensor { dtype, shape, bytes })| (name.clone(), described(*dtype, shape, bytes)))
+            .collect();
+        assert_eq!(found, tensors, "{file}");
+        compared += found.len();
+    }
+    println!("{compared} tensors compared");
+    assert!(compared >= 40, "{compared} tensors");
+}
+
+/// What is written, too: of each file alone, as f32.
+#[test]
+fn every_written_tensor_is_the_original_bit_for_bit() {
+    for (file, tensors) in listed() {
+        let Some(path) = path_of(&file) else { continue };
+        let converted = convert(path.to_str().unwrap(), &ConvertOptions::default(), &mut no_hub).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        converted.write(dir.path(), Precision::F32).unwrap();
+        let Converted::Network(network) = converted else { panic!("{file} is no pipeline") };
+        let bytes = fs::read(dir.path().join(network.weights())).unwrap();
+        let found: BTreeMap<String, Value> = SafeTensors::deserialize(&bytes)
+            .unwrap()
+            .iter()
+            .map(|(name, view)| (name.to_owned(), described(view.dtype(), view.shape(), view.data())))
+            .collect();
+        // Only the layers of an LSTM in several modules are called otherwise.
+        let expected: BTreeMap<String, Value> = tensors
+            .into_iter()
+            .map(|(name, tensor)| {
+                let name = match name.strip_prefix("lstm.").and_then(|rest| rest.split_once('.')) {
+                    Some((layer, rest)) => format!("lstm.{}", rest.replace("_l0", &format!("_l{layer}"))),
+                    None => name,
+                };
+                (name, tensor)
+            })
+            .collect();
+        assert_eq!(found, expected, "{file}");
+    }
+}
+
+#[test]
+fn what_a_checkpoint_says_of_itself_is_kept() {
+    let converted =
+        convert(golden("small.ckpt").to_str().unwrap(), &ConvertOptions::default(), &mut no_hub).unwrap();
+    let Converted::Network(network) = converted else { panic!("a pipeline") };
+    let Kind::Segmentation(architecture) = &network.kind else { panic!("{:?}", network.kind) };
+    assert_eq!(architecture.sincnet_stride, 5);
+    assert_eq!(architecture.speakers, 3);
+    assert_eq!(architecture.duration, 5.0);
+    assert!(architecture.multilabel.is_some());
+    assert_eq!((architecture.lstm.hidden_size, architecture.lstm.num_layers), (12, 2));
+    assert!(architecture.lstm.bidirectional);
+    assert_eq!((architecture.linear.hidden_size, architecture.linear.num_layers), (16, 1));
+    assert_eq!(network.about.class.as_deref(), Some("pyannote.audio.models.segmentation.PyanNet.PyanNet"));
+    assert_eq!(network.about.pyannote_audio.as_deref(), Some("3.3.2"));
+    assert_eq!(network.about.hyper_parameters["lstm.monolithic"], false.into());
+    assert_eq!(
+        network.about.specifications.as_ref().unwrap().classes,
+        ["speaker#1", "speaker#2", "speaker#3"]
+    );
+}
+
+fn f32s(tensor: &Tensor) -> Vec<f32> {
+    tensor.to_f32().unwrap()
+}
+
+fn read_one(shape: &[i64], strides: &[i64], offset: i64) -> Vec<f32> {
+    let bytes = checkpoint(&one_tensor(8, offset, shape, strides));
+    f32s(&Checkpoint::read(&bytes).unwrap().tensors["w"])
+}
+
+#[test]
+fn any_stride_is_read() {
+    assert_eq!(read_one(&[2, 3], &[3, 1], 1), [1., 2., 3., 4., 5., 6.]);
+    assert_eq!(read_one(&[3, 2], &[1, 3], 0), [0., 3., 1., 4., 2., 5.]);
+    assert_eq!(read_one(&[2, 2, 2], &[1, 4, 2], 0), [0., 2., 4., 6., 1., 3., 5., 7.]);
+    assert_eq!(read_one(&[2, 1, 2], &[4, 99, 1], 0), [0., 1., 4., 5.]);
+    assert_eq!(read_one(&[3], &[2], 2), [2., 4., 6.]);
+    assert_eq!(read_one(&[4], &[0], 3), [3., 3., 3., 3.]);
+    assert_eq!(read_one(&[], &[], 5), [5.]);
+    assert_eq!(read_one(&[2, 0], &[1, 1], 0), [0.; 0]);
+}
+
+#[test]
+fn every_floating_point_type_is_read() {
+    let bytes = 0x3ff8_4000_3fc0_3e00_u64.to_le_bytes();
+    for (class, length, expected) in [
+        ("HalfStorage", 4, vec![1.5, 1.9375, 2.0, 1.9922]),
+        ("BFloat16Storage", 4, vec![0.125, 1.5, 2.0, 1.9375]),
+        ("DoubleStorage", 1, vec![1.515_64]),
+    ] {
+        let pickle = Pickle::new()
+            .raw(b"}")
+            .text("w")
+            .tensor_of(class, "0", length, 0, &[length], &[1])
+            .raw(b"s")
+            .done();
+        let read = Checkpoint::read(&archive(&[("data.pkl", &pickle), ("data/0", &bytes)])).unwrap();
+        let found = f32s(&read.tensors["w"]);
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-3), "{class}: {found:?}");
+    }
+}
+
+#[test]
+fn the_format_before_pytorch_1_6_is_read() {
+    let bytes = legacy(&one_tensor(3, 0, &[3], &[1]), &["0"], &legacy_storage(&[1.0, -2.0, 0.5]));
+    assert_eq!(f32s(&Checkpoint::read(&bytes).unwrap().tensors["w"]), [1.0, -2.0, 0.5]);
+}
+
+#[test]
+fn a_state_dict_is_found_under_its_usual_names_and_parameters_are_unwrapped() {
+    for name in ["state_dict", "model", "model_state_dict"] {
+        let tensor = |pickle: Pickle| {
+            pickle
+                .global("torch._utils", "_rebuild_parameter")
+                .raw(b"(")
+                .tensor("0", 8, 0, &[2], &[1])
+                .raw(b"\x88NtR")
+        };
+        let pickle = tensor(Pickle::new().raw(b"}").text(name).raw(b"}").text("w")).raw(b"ss").done();
+        assert_eq!(f32s(&Checkpoint::read(&checkpoint(&pickle)).unwrap().tensors["w"]), [0.0, 1.0], "{name}");
+    }
+}
+
+#[test]
+fn arrays_of_either_order_packed_or_not_are_read() {
+    let values: Vec<u8> = (0..6).flat_map(|value| f64::from(value).to_le_bytes()).collect();
+    let c = npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }", &values);
+    let fortran = npy("{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }", &values);
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let read = Checkpoint::read(&archive_with(&[("c.npy", &c), ("f.npy", &fortran)], method)).unwrap();
+        assert_eq!(f32s(&read.tensors["c"]), [0., 1., 2., 3., 4., 5.]);
+        assert_eq!(f32s(&read.tensors["f"]), [0., 2., 4., 1., 3., 5.]);
+    }
+}
+
+/// A pickle that would run a command when Python loads it is only data here.
+#[test]
+fn nothing_is_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let witness = dir.path().join("called");
+    let command = format!("touch {}", witness.display());
+    let pickle = Pickle::new()
+        .raw(b"}")
+        .text("x")
+        .global("os", "system")
+        .raw(b"(")
+        .text(&command)
+        .raw(b"tRs")
+        .text("w")
+        .tensor("0", 8, 0, &[1], &[1])
+        .raw(b"s")
+        .done();
+    let (read, _) = diarize_convert::pickle::Pickle::read(&pickle).unwrap();
+    let opaque = read.root().get("x").unwrap();
+    assert_eq!(opaque.class(), Some(("os", "system")));
+    assert_eq!(opaque.arguments().next().unwrap().text(), Some(command.as_str()));
+    assert_eq!(Checkpoint::read(&checkpoint(&pickle)).unwrap().tensors.len(), 1);
+    assert!(!witness.exists());
+}

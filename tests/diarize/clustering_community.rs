@@ -1,0 +1,414 @@
+//! Clustering as in speaker-diarization-community-1, stage by stage, against pyannote.audio 4.0.
+
+#[path = "../support/golden.rs"]
+mod golden;
+
+use std::{fs::File, path::PathBuf};
+
+use diarize::{
+    SpeakerBounds,
+    clustering::{
+        ClusteringError, Clusters, Compat, KMeans, Method, Plda, Settings, Vbx, cluster_speakers, kmeans,
+        normalised, vbx, vbx_first_labels,
+    },
+    frames::SlidingWindow,
+    ndarray::{Array, Array1, Array2, Array3, ArrayView2, Axis, Dimension, Ix1, Ix2, Ix3, array},
+    reconstruct::{mark_inactive, reconstruct, speaker_count},
+    turns::{rttm, turns},
+};
+use golden::Golden;
+use ndarray_npy::{NpzReader, ReadNpyExt, ReadableElement};
+
+const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
+const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };
+const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
+
+/// The largest difference, which is infinite where exactly one of two numbers is NaN.
+fn largest_difference<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> f64 {
+    assert_eq!(a.shape(), b.shape());
+    let difference = |(a, b): (&f64, &f64)| match (a.is_nan(), b.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) => (a - b).abs(),
+        _ => f64::INFINITY,
+    };
+    a.iter().zip(b).map(difference).fold(0.0, f64::max)
+}
+
+/// Turns the columns of `found` that point the other way than those of `expected`.
+fn with_signs_of(mut found: Array2<f64>, expected: &Array2<f64>) -> Array2<f64> {
+    for (mut found, expected) in found.columns_mut().into_iter().zip(expected.columns()) {
+        found *= found.dot(&expected).signum();
+    }
+    found
+}
+
+fn community(parameters: Vbx, compat: Compat) -> Settings {
+    Settings { method: Method::Vbx(parameters), compat, ..Settings::community_1() }
+}
+
+/// Recording, models and results of the synthetic goldens.
+struct Synthetic {
+    results: Golden,
+    plda: Plda,
+    embeddings: Array3<f32>,
+    segmentations: Array3<u8>,
+    train: Array2<f32>,
+}
+
+impl Synthetic {
+    fn open() -> Self {
+        let (inputs, results) = (Golden::open("v4/vbx_inputs"), Golden::open("v4/vbx"));
+        let plda = Plda {
+            mean1: inputs.get("xvec_mean1"),
+            lda: inputs.get("xvec_lda"),
+            mean2: inputs.get("xvec_mean2"),
+            mu: inputs.get("plda_mu"),
+            tr: inputs.get("plda_tr"),
+            psi: inputs.get("plda_psi"),
+        };
+        let embeddings: Array3<f32> = inputs.get("embeddings");
+        let runs: Array3<i64> = inputs.get("segmentations_runs"); // (chunk, local speaker, first and length)
+        let (chunks, speakers, _) = runs.dim();
+        let mut segmentations = Array3::zeros((chunks, 589, speakers));
+        for chunk in 0..chunks {
+            for speaker in 0..speakers {
+                let first = runs[[chunk, speaker, 0]] as usize;
+                for frame in first..first + runs[[chunk, speaker, 1]] as usize {
+                    segmentations[[chunk, frame, speaker]] = 1;
+                }
+            }
+        }
+        let (train_chunks, train_speakers): (Array1<i64>, Array1<i64>) =
+            (results.get("train_chunk_idx"), results.get("train_speaker_idx"));
+        let rows: Vec<usize> = train_chunks
+            .iter()
+            .zip(&train_speakers)
+            .map(|(&chunk, &speaker)| chunk as usize * speakers + speaker as usize)
+            .collect();
+        let train = embeddings.to_shape((chunks * speakers, 256)).unwrap().select(Axis(0), &rows);
+        Self { results, plda, embeddings, segmentations, train }
+    }
+
+    fn configs(&self) -> Vec<Vbx> {
+        let configs = self.results.json("configs");
+        let number = |config: &serde_json::Value, key: &str| config[key].as_f64().unwrap();
+        let configs = configs.as_array().unwrap().iter();
+        let parameters = configs.map(|config| Vbx {
+            threshold: number(config, "threshold"),
+            fa: number(config, "Fa"),
+            fb: number(config, "Fb"),
+            ..Vbx::default()
+        });
+        parameters.collect()
+    }
+}
+
+#[test]
+fn plda_features_are_pyannotes() {
+    let Synthetic { results, plda, train, .. } = Synthetic::open();
+    plda.check().unwrap();
+    let features = plda.features(train.view(), 128);
+    assert!(largest_difference(&features.between, &results.get("phi")) < 1e-9);
+    let expected: Array2<f64> = results.get("fea");
+    let difference = largest_difference(&with_signs_of(features.values, &expected), &expected);
+    assert!(difference < 1e-10, "{difference}");
+
+    let first = plda.features(train.view(), 7);
+    assert_eq!((first.values.dim(), first.between.len()), ((76, 7), 7));
+}
+
+#[test]
+fn vbx_is_pyannotes_in_every_iteration() {
+    let synthetic = Synthetic::open();
+    let features = synthetic.plda.features(synthetic.train.view(), 128);
+    for (index, parameters) in synthetic.configs().iter().enumerate() {
+        let labels = vbx_first_labels(synthetic.train.view(), parameters.threshold);
+        let expected: Array1<i32> = synthetic.results.get(&format!("ahc_{index}"));
+        assert_eq!(Array1::from_iter(labels.iter().map(|&label| label as i32)), expected);
+
+        let posteriors = vbx(&features, &labels, parameters);
+        let bounds: Array1<f64> = synthetic.results.get(&format!("elbo_{index}"));
+        let difference = largest_difference(&Array1::from(posteriors.bounds), &bounds);
+        assert!(difference < 1e-7, "config {index}: bounds differ by {difference}");
+        let shares: Array1<f64> = synthetic.results.get(&format!("pi_{index}"));
+        let difference = largest_difference(&posteriors.shares, &shares);
+        assert!(difference < 1e-10, "config {index}: shares differ by {difference}");
+        // The golden is f32.
+        let expected: Array2<f32> = synthetic.results.get(&format!("gamma_{index}"));
+        let difference = largest_difference(&posteriors.responsibilities, &expected.mapv(f64::from));
+        assert!(difference < 1e-7, "config {index}: responsibilities differ by {difference}");
+    }
+}
+
+/// With VBx's own number of speakers the clusters are pyannote's. With another, k-means makes them
+/// with random numbers that are not scikit-learn's: what is the same then is checked below.
+#[test]
+fn clusters_are_pyannotes() {
+    let synthetic = Synthetic::open();
+    let mut own = 0;
+    for (index, parameters) in synthetic.configs().into_iter().enumerate() {
+        for (suffix, bounds) in [
+            ("", ANY),
+            ("_num_clusters3", SpeakerBounds { min: 3, max: Some(3) }),
+            ("_min_clusters7", SpeakerBounds { min: 7, max: None }),
+            ("_max_clusters2", SpeakerBounds { min: 1, max: Some(2) }),
+        ] {
+            let name = format!("{index}{suffix}");
+            let found = cluster_speakers(
+                synthetic.embeddings.view(),
+                synthetic.segmentations.view(),
+                bounds,
+                &community(parameters, Compat::Pyannote),
+                Some(&synthetic.plda),
+            )
+            .unwrap();
+            let expected: Array2<f32> = synthetic.results.get(&format!("centroids_{name}"));
+            assert_eq!(found.centroids.dim(), expected.dim(), "{name}");
+            assert_eq!(found.mismatch, None, "{name}");
+            let auto: Array2<f32> = synthetic.results.get(&format!("centroids_{index}"));
+            if auto.nrows() == expected.nrows() {
+                assert_eq!(found.hard, synthetic.results.get::<i32, _>(&format!("hard_{name}")), "{name}");
+                let difference =
+                    (&found.centroids - &expected).mapv(f32::abs).into_iter().fold(0.0, f32::max);
+                assert!(difference < 1e-6, "{name}: centroids differ by {difference}");
+                own += 1;
+            }
+        }
+    }
+    assert_eq!(own, 8);
+}
+
+fn inertia(points: ArrayView2<'_, f64>, labels: &[usize]) -> f64 {
+    let clusters = labels.iter().max().unwrap() + 1;
+    let members =
+        |cluster| points.rows().into_iter().zip(labels).filter(move |&(_, &label)| label == cluster);
+    let spread = |cluster| {
+        let mut mean: Array1<f64> = Array1::zeros(points.ncols());
+        members(cluster).for_each(|(point, _)| mean += &point);
+        mean /= members(cluster).count() as f64;
+        members(cluster).map(|(point, _)| (&point - &mean).mapv(|x| x * x).sum()).sum::<f64>()
+    };
+    (0..clusters).map(spread).sum()
+}
+
+/// The golden has five speakers that are well apart: these are found as scikit-learn finds them. With
+/// another number, the inertia is about as good.
+#[test]
+fn kmeans_is_as_good_as_scikit_learns() {
+    let Synthetic { results, train, .. } = Synthetic::open();
+    let points = normalised(train.view()).mapv(f64::from);
+    for clusters in [2, 3, 5, 8] {
+        let fit = kmeans(points.view(), clusters, &KMeans::default());
+        let expected: Array1<i32> = results.get(&format!("kmeans_{clusters}"));
+        let expected: Vec<usize> = expected.iter().map(|&label| label as usize).collect();
+        let (own, theirs) = (inertia(points.view(), &fit.labels), inertia(points.view(), &expected));
+        println!("{clusters} clusters: inertia {own}, scikit-learn {theirs}");
+        assert!((fit.inertia - own).abs() < 1e-9);
+        assert!(own < 1.03 * theirs, "{clusters} clusters: {own}, scikit-learn {theirs}");
+        if clusters == 5 {
+            for (a, b) in (0..train.nrows()).flat_map(|a| (0..a).map(move |b| (a, b))) {
+                assert_eq!(fit.labels[a] == fit.labels[b], expected[a] == expected[b], "{a} and {b}");
+            }
+        }
+        assert_eq!(fit, kmeans(points.view(), clusters, &KMeans::default()), "the same seed");
+    }
+}
+
+/// pyannote fails where k-means is asked for more clusters than embeddings; unless that is wanted,
+/// there are as many speakers as there can be.
+#[test]
+fn more_speakers_than_embeddings() {
+    let synthetic = Synthetic::open();
+    let few = |array: &Array3<f32>| array.select(Axis(0), &[0, 1]);
+    let (embeddings, segmentations) =
+        (few(&synthetic.embeddings), synthetic.segmentations.select(Axis(0), &[0, 1]));
+    let bounds = SpeakerBounds { min: 6, max: Some(6) };
+    let run = |compat| {
+        let settings = community(Vbx::default(), compat);
+        cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, Some(&synthetic.plda))
+    };
+    assert!(matches!(run(Compat::Pyannote), Err(ClusteringError::TooFewEmbeddings { speakers: 6, .. })));
+    let Clusters { centroids, mismatch, .. } = run(Compat::Off).unwrap();
+    let mismatch = mismatch.unwrap();
+    assert_eq!((mismatch.wanted, mismatch.found), (6, centroids.nrows()));
+    assert!(centroids.nrows() > 1);
+}
+
+/// In a file of a few seconds nobody speaks alone for a fifth of the chunk.
+#[test]
+fn a_short_file_of_two_speakers() {
+    let Synthetic { embeddings, plda, .. } = Synthetic::open();
+    let embeddings = embeddings.select(Axis(0), &[0]);
+    let mut segmentations = Array3::zeros((1, 589, 3));
+    for frame in 0..80 {
+        segmentations[[0, frame, 0]] = 1;
+        segmentations[[0, 90 + frame, 1]] = 1;
+    }
+    let run = |compat| {
+        let settings = community(Vbx::default(), compat);
+        let bounds = SpeakerBounds { min: 2, max: Some(2) };
+        cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, Some(&plda)).unwrap()
+    };
+    assert_eq!(run(Compat::Pyannote).hard, array![[0, 0, 0]]);
+    let hard = run(Compat::Off).hard;
+    assert_ne!(hard[[0, 0]], hard[[0, 1]]);
+}
+
+#[test]
+fn without_compatibility_the_result_is_the_same_where_nothing_is_wrong() {
+    let mut synthetic = Synthetic::open();
+    synthetic.embeddings.mapv_inplace(|value| if value.is_nan() { 0.5 } else { value });
+    let run = |compat| {
+        let settings = community(Vbx::default(), compat);
+        let (embeddings, segmentations) = (synthetic.embeddings.view(), synthetic.segmentations.view());
+        cluster_speakers(embeddings, segmentations, ANY, &settings, Some(&synthetic.plda)).unwrap()
+    };
+    let (off, pyannote) = (run(Compat::Off), run(Compat::Pyannote));
+    assert_eq!(off.hard, pyannote.hard);
+    assert_eq!(off.soft, pyannote.soft);
+}
+
+#[test]
+fn vbx_without_a_model_is_an_error() {
+    let synthetic = Synthetic::open();
+    let run = |plda: Option<&Plda>| {
+        let (embeddings, segmentations) = (synthetic.embeddings.view(), synthetic.segmentations.view());
+        cluster_speakers(embeddings, segmentations, ANY, &Settings::community_1(), plda).map(|_| ())
+    };
+    assert_eq!(run(None), Err(ClusteringError::NoPlda));
+    let mut broken = synthetic.plda.clone();
+    broken.psi[3] = f64::NAN;
+    assert!(matches!(run(Some(&broken)), Err(ClusteringError::Plda { .. })));
+    broken = Plda { mu: Array1::zeros(5), ..synthetic.plda.clone() };
+    assert!(matches!(run(Some(&broken)), Err(ClusteringError::Plda { .. })));
+}
+
+/// A folder of results on real recordings next to the checkout; `None`, and a line that says so, where
+/// it is not there.
+fn shared(folder: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/real")).join(folder);
+    if !path.exists() {
+        println!("skipped: there is no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// Arrays of an `.npz` file.
+struct Npz(NpzReader<File>);
+
+impl Npz {
+    fn open(path: PathBuf) -> Self {
+        Self(NpzReader::new(File::open(path).unwrap()).unwrap())
+    }
+
+    fn get<T: ReadableElement, D: Dimension>(&mut self, name: &str) -> Array<T, D> {
+        self.0.by_name(name).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+}
+
+fn real_plda(folder: PathBuf) -> Plda {
+    let mut transform = Npz::open(folder.join("xvec_transform.npz"));
+    let mut plda = Npz::open(folder.join("plda.npz"));
+    Plda {
+        mean1: transform.get("mean1"),
+        lda: transform.get::<f32, _>("lda").mapv(f64::from),
+        mean2: transform.get::<f32, _>("mean2").mapv(f64::from),
+        mu: plda.get("mu"),
+        tr: plda.get("tr"),
+        psi: plda.get("psi"),
+    }
+}
+
+#[test]
+fn every_stage_of_real_recordings_is_pyannotes() {
+    let (Some(plda), Some(dumps)) = (shared("plda"), shared("dumps/community-1")) else {
+        return;
+    };
+    let plda = real_plda(plda);
+    for name in ["01_dialogue", "02_pyannote_sample", "06_long_recording", "08_luyu_jinjing_freedom"] {
+        check_recording(name, &dumps.join(name), &plda);
+    }
+}
+
+fn check_recording(name: &str, folder: &std::path::Path, plda: &Plda) {
+    let open = |file: &str| Npz::open(folder.join(file));
+    let embeddings: Array3<f32> = open("raw_embeddings.npz").get("embeddings");
+    let segmentations: Array<f32, Ix3> = open("segmentations.npz").get("segmentations");
+    let segmentations = segmentations.mapv(|active| active as u8);
+    let (chunks, speakers, dimension) = embeddings.dim();
+
+    let mut stage = open("plda_embeddings.npz");
+    let (train_chunks, train_speakers): (Array<i64, Ix1>, Array<i64, Ix1>) =
+        (stage.get("train_chunk_idx"), stage.get("train_speaker_idx"));
+    let rows: Vec<usize> = train_chunks
+        .iter()
+        .zip(&train_speakers)
+        .map(|(&chunk, &speaker)| chunk as usize * speakers + speaker as usize)
+        .collect();
+    let train = embeddings.to_shape((chunks * speakers, dimension)).unwrap().select(Axis(0), &rows);
+    let discriminants = largest_difference(&plda.discriminants(train.view()), &stage.get("post_xvec"));
+    let features = plda.features(train.view(), 128);
+    let between = largest_difference(&features.between, &stage.get("phi"));
+    let expected: Array<f64, Ix2> = stage.get("post_plda");
+    let values = largest_difference(&with_signs_of(features.values.clone(), &expected), &expected);
+    assert!(discriminants.max(between).max(values) < 1e-10, "{name}: {discriminants} {between} {values}");
+
+    let labels = vbx_first_labels(train.view(), 0.6);
+    let expected = Array1::<i64>::read_npy(File::open(folder.join("ahc_init_labels.npy")).unwrap()).unwrap();
+    assert_eq!(Array1::from_iter(labels.iter().map(|&label| label as i64)), expected, "{name}: first labels");
+
+    let mut stage = open("vbx_state.npz");
+    let posteriors = vbx(&features, &labels, &Vbx::default());
+    let posterior = largest_difference(&posteriors.responsibilities, &stage.get("q_final"));
+    let share = largest_difference(&posteriors.shares, &stage.get("sp_final"));
+    let bound = largest_difference(&Array1::from(posteriors.bounds), &stage.get("elbo_trajectory"));
+    assert!(posterior.max(share).max(bound) < 1e-6, "{name}: {posterior} {share} {bound}");
+
+    let mut stage = open("clustering.npz");
+    let expected: Array2<i32> = stage.get::<i8, _>("hard_clusters").mapv(i32::from);
+    for compat in [Compat::Off, Compat::Pyannote] {
+        let settings = community(Vbx::default(), compat);
+        let found = cluster_speakers(embeddings.view(), segmentations.view(), ANY, &settings, Some(plda));
+        let found = found.unwrap();
+        assert_eq!(found.hard, expected, "{name}: hard clusters, {compat:?}");
+        let soft = largest_difference(&found.soft, &stage.get("soft_clusters"));
+        let centroids: Array2<f64> = stage.get("centroids");
+        let centroid = largest_difference(&found.centroids.mapv(f64::from), &centroids);
+        assert!(soft < 1e-9 && centroid < 1e-6, "{name}: {soft} {centroid}");
+    }
+    println!(
+        "{name}: {} of {} embeddings; differences: features {values:.0e}, posteriors {posterior:.0e}, \
+         shares {share:.0e}, bounds {bound:.0e}",
+        train.nrows(),
+        chunks * speakers,
+    );
+    check_turns(name, folder, expected, &segmentations);
+}
+
+/// From hard clusters to RTTM; and the exclusive diarization, in which one speaks at a time.
+fn check_turns(name: &str, folder: &std::path::Path, mut hard: Array2<i32>, segmentations: &Array3<u8>) {
+    let mut stage = Npz::open(folder.join("reconstruction.npz"));
+    mark_inactive(&mut hard, segmentations.view());
+    let count = speaker_count(segmentations.view(), CHUNKS, FRAMES);
+    let expected: Array2<u8> = stage.get("count");
+    assert_eq!(count, expected.index_axis(Axis(1), 0), "{name}: count");
+    let discrete = |count: &Array1<u8>| {
+        reconstruct(segmentations.view(), hard.view(), count.view(), None, CHUNKS, FRAMES)
+    };
+    let overlapping = discrete(&count);
+    let expected: Array2<f32> = stage.get("discrete_diarization");
+    assert_eq!(overlapping.mapv(f32::from), expected, "{name}: discrete diarization");
+
+    let text = std::fs::read_to_string(folder.join("reference.rttm")).unwrap();
+    let uri = text.split_whitespace().nth(1).unwrap();
+    let found = rttm(uri, &turns(overlapping.view(), FRAMES, 0.0, 0.0).0).unwrap();
+    assert!(found == text, "{name}: another RTTM");
+
+    let exclusive = discrete(&count.mapv(|count| count.min(1)));
+    for ((exclusive, overlapping), &count) in exclusive.rows().into_iter().zip(overlapping.rows()).zip(&count)
+    {
+        assert_eq!(exclusive.sum(), count.min(1));
+        assert!(exclusive.iter().zip(overlapping).all(|(&one, &all)| one <= all));
+    }
+}

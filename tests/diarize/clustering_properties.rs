@@ -1,0 +1,189 @@
+//! What holds for every method of clustering.
+
+#[path = "../support/random.rs"]
+mod random;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diarize::{
+    SpeakerBounds,
+    clustering::{
+        Agglomerative, ClusteringError, KMeans, Linkage, Method, Neighbours, Plda, Spectral, Vbx, partition,
+    },
+    ndarray::{Array1, Array2, Axis},
+};
+use random::Random;
+
+const DIMENSION: usize = 24;
+const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
+
+fn methods() -> Vec<Method> {
+    let linkages = [
+        Linkage::Centroid,
+        Linkage::Median,
+        Linkage::Average,
+        Linkage::Weighted,
+        Linkage::Complete,
+        Linkage::Single,
+        Linkage::Ward,
+    ];
+    let agglomerative = |linkage| {
+        Method::Agglomerative(Agglomerative { linkage, min_cluster_size: 1, ..Agglomerative::default() })
+    };
+    let mut methods: Vec<Method> = linkages.into_iter().map(agglomerative).collect();
+    methods.push(Method::Vbx(Vbx::default()));
+    methods.push(Method::KMeans(KMeans::default()));
+    methods.push(Method::Spectral(Spectral::default()));
+    methods.push(Method::Spectral(Spectral { neighbours: Neighbours::Share(0.2), ..Spectral::default() }));
+    methods.push(Method::Spectral(Spectral { max_embeddings: 40, ..Spectral::default() }));
+    methods
+}
+
+/// A model in which speakers vary alike in all directions.
+fn plda() -> Plda {
+    Plda {
+        mean1: Array1::zeros(DIMENSION),
+        lda: Array2::eye(DIMENSION),
+        mean2: Array1::zeros(DIMENSION),
+        mu: Array1::zeros(DIMENSION),
+        tr: Array2::eye(DIMENSION) * 3.0,
+        psi: Array1::from_elem(DIMENSION, 10.0),
+    }
+}
+
+/// Embeddings of speakers who are well apart, in turns, of different lengths.
+fn speakers(counts: &[usize], random: &mut Random) -> (Array2<f32>, Vec<usize>) {
+    let mut truth: Vec<usize> =
+        counts.iter().enumerate().flat_map(|(speaker, &count)| vec![speaker; count]).collect();
+    for index in (1..truth.len()).rev() {
+        let other = ((random.signed() + 1.0) / 2.0 * (index + 1) as f32) as usize;
+        truth.swap(index, other);
+    }
+    let mut embeddings = Array2::zeros((truth.len(), DIMENSION));
+    for (mut embedding, &speaker) in embeddings.rows_mut().into_iter().zip(&truth) {
+        let noise = Array1::from(random.vector(DIMENSION, 0.12));
+        let length = 1.5 + random.signed();
+        embedding.assign(&noise);
+        embedding[speaker] += 1.0;
+        embedding *= length;
+    }
+    (embeddings, truth)
+}
+
+fn labels(embeddings: &Array2<f32>, bounds: SpeakerBounds, method: &Method) -> Vec<usize> {
+    let (labels, mismatch) = partition(embeddings.view(), bounds, method, Some(&plda())).unwrap();
+    assert_eq!(labels.len(), embeddings.nrows());
+    let found: BTreeSet<usize> = labels.iter().copied().collect();
+    assert!(found.iter().copied().eq(0..found.len()), "{method:?}: {labels:?} has gaps");
+    let wanted = found.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
+    match mismatch {
+        None => assert!(labels.is_empty() || wanted == found.len(), "{method:?}: {} clusters", found.len()),
+        Some(mismatch) => assert_eq!((mismatch.wanted, mismatch.found), (wanted, found.len()), "{method:?}"),
+    }
+    labels
+}
+
+/// Whether two labellings are the same up to the numbers.
+fn same(a: &[usize], b: &[usize]) -> bool {
+    let (mut there, mut back) = (BTreeMap::new(), BTreeMap::new());
+    a.iter().zip(b).all(|(a, b)| *there.entry(a).or_insert(b) == b && *back.entry(b).or_insert(a) == a)
+}
+
+/// k-means has to be told the number; Ward's linkage too, since its distances grow with the clusters,
+/// and spectral clustering of a choice with few of each speaker.
+fn bounds_for(method: &Method, speakers: usize) -> SpeakerBounds {
+    match method {
+        Method::KMeans(_) | Method::Agglomerative(Agglomerative { linkage: Linkage::Ward, .. }) => {
+            SpeakerBounds { min: speakers, max: Some(speakers) }
+        }
+        Method::Spectral(Spectral { max_embeddings: 40, .. }) => {
+            SpeakerBounds { min: speakers, max: Some(speakers) }
+        }
+        _ => ANY,
+    }
+}
+
+#[test]
+fn speakers_well_apart_are_found_in_any_order() {
+    let mut random = Random(20);
+    for counts in [&[30, 30][..], &[40, 25, 15], &[20, 20, 20, 20, 20]] {
+        let (embeddings, truth) = speakers(counts, &mut random);
+        let reversed: Vec<usize> = (0..truth.len()).rev().collect();
+        let turned = embeddings.select(Axis(0), &reversed);
+        for method in methods() {
+            let bounds = bounds_for(&method, counts.len());
+            let found = labels(&embeddings, bounds, &method);
+            assert!(same(&found, &truth), "{method:?}: {found:?}, not {truth:?}");
+            assert_eq!(found, labels(&embeddings, bounds, &method), "{method:?}: again");
+            let mut back = labels(&turned, bounds, &method);
+            back.reverse();
+            assert!(same(&back, &truth), "{method:?}: permuted");
+        }
+    }
+}
+
+#[test]
+fn every_number_of_speakers_can_be_asked_for() {
+    let (embeddings, _) = speakers(&[5, 4, 3], &mut Random(21));
+    let count = embeddings.nrows();
+    for method in methods() {
+        for wanted in 1..=count + 5 {
+            let exact = labels(&embeddings, SpeakerBounds { min: wanted, max: Some(wanted) }, &method);
+            let found = exact.iter().max().unwrap() + 1;
+            // Inversions of centroid and median linkage, and a choice of the embeddings, may leave gaps.
+            if wanted <= count && matches!(method, Method::KMeans(_) | Method::Vbx(_)) {
+                assert_eq!(found, wanted, "{method:?}");
+            }
+            assert!(found <= wanted.min(count), "{method:?}: {found} for {wanted}");
+            labels(&embeddings, SpeakerBounds { min: wanted, max: None }, &method);
+            let most = labels(&embeddings, SpeakerBounds { min: 1, max: Some(wanted) }, &method);
+            assert!(most.iter().max().unwrap() < &wanted, "{method:?}");
+        }
+    }
+}
+
+#[test]
+fn duplicates_stay_together() {
+    let (embeddings, _) = speakers(&[6, 6, 6], &mut Random(22));
+    let twice: Vec<usize> = (0..18).chain(0..18).collect();
+    let twice = embeddings.select(Axis(0), &twice);
+    for method in methods() {
+        let found = labels(&twice, bounds_for(&method, 3), &method);
+        assert_eq!(found[..18], found[18..], "{method:?}");
+    }
+    let equal = Array2::ones((30, DIMENSION));
+    for method in methods() {
+        assert_eq!(labels(&equal, ANY, &method), vec![0; 30], "{method:?}");
+        for wanted in [2, 30, 35] {
+            labels(&equal, SpeakerBounds { min: wanted, max: Some(wanted) }, &method);
+        }
+    }
+}
+
+#[test]
+fn few_embeddings() {
+    for method in methods() {
+        for count in [0, 1, 2, 3] {
+            let orthogonal = Array2::from_shape_fn((count, DIMENSION), |(i, j)| f32::from(i == j));
+            labels(&orthogonal, ANY, &method);
+            for wanted in 1..=count + 5 {
+                let exact = labels(&orthogonal, SpeakerBounds { min: wanted, max: Some(wanted) }, &method);
+                if wanted >= count {
+                    assert_eq!(exact.iter().collect::<BTreeSet<_>>().len(), count, "{method:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn embeddings_without_a_direction_are_refused() {
+    for value in [f32::NAN, f32::INFINITY, 0.0] {
+        let mut embeddings = Array2::ones((5, DIMENSION));
+        embeddings.row_mut(3).fill(value);
+        for method in methods() {
+            let result = partition(embeddings.view(), ANY, &method, Some(&plda()));
+            assert_eq!(result.unwrap_err(), ClusteringError::NoDirection { row: 3 }, "{method:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Pooling and norm, fast against their definition.
+
+#[path = "../support/random.rs"]
+mod random;
+
+use candle_core::{Device, Tensor};
+use diarize_kernels::pool_norm::{PoolNorm, reference};
+use random::Random;
+
+fn op(random: &mut Random, window: usize, channels: usize) -> PoolNorm {
+    PoolNorm { window, slope: 0.01, weight: random.vector(channels, 2.0), bias: random.vector(channels, 1.0) }
+}
+
+fn run(op: &PoolNorm, x: &[f32], shape: [usize; 3]) -> Vec<f32> {
+    let y = op.forward(&Tensor::from_slice(x, &shape, &Device::Cpu).unwrap()).unwrap();
+    assert_eq!(y.dims(), [shape[0], shape[1] / op.window, shape[2]]);
+    y.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn equals_the_definition_at_the_network_s_and_at_odd_sizes() {
+    let mut random = Random(1);
+    for (batch, time, channels, window) in [
+        (1, 15_975, 80, 3),
+        (2, 5321, 60, 3),
+        (3, 100, 7, 1),
+        (2, 11, 33, 4),
+        (1, 1, 5, 1),
+        (1, 2, 5, 3),
+        (0, 9, 4, 3),
+    ] {
+        let op = op(&mut random, window, channels);
+        let x: Vec<f32> = random.vector(batch * time * channels, 1.0).iter().map(|x| x + 2.0).collect();
+        let fast = run(&op, &x, [batch, time, channels]);
+        let slow: Vec<f64> = x.chunks(time * channels).flat_map(|x| reference::pool_norm(&op, x)).collect();
+        assert_eq!(fast.len(), slow.len());
+        for (fast, slow) in fast.iter().zip(slow) {
+            assert!((f64::from(*fast) - slow).abs() < 1e-4, "{batch}x{time}x{channels}: {fast} {slow}");
+        }
+    }
+}
+
+/// An offset much larger than the deviation is what a naive variance fails on. Bound: the mean is
+/// stored in f32.
+#[test]
+fn an_offset_is_taken_off_first() {
+    let mut random = Random(4);
+    let op = op(&mut random, 3, 16);
+    let x: Vec<f32> = random.vector(3000 * 16, 1.0).iter().map(|x| x + 1000.0).collect();
+    for (fast, slow) in run(&op, &x, [1, 3000, 16]).iter().zip(reference::pool_norm(&op, &x)) {
+        assert!((f64::from(*fast) - slow).abs() < 1e-3, "{fast} {slow}");
+    }
+}
+
+#[test]
+fn constant_channels_become_their_bias() {
+    let op = op(&mut Random(2), 3, 6);
+    for y in run(&op, &[0.25; 2 * 30 * 6], [2, 30, 6]).chunks(6) {
+        for (y, &bias) in y.iter().zip(&op.bias) {
+            assert_eq!(*y, if bias < 0.0 { 0.01 * bias } else { bias });
+        }
+    }
+}
+
+#[test]
+fn not_a_number_stays_one() {
+    let op = PoolNorm { window: 3, slope: 0.01, weight: vec![1.0; 2], bias: vec![0.0; 2] };
+    for place in 0..3 {
+        let mut x = vec![0.5; 2 * 9];
+        x[2 * place] = f32::NAN;
+        let y = run(&op, &x, [1, 9, 2]);
+        assert!(y.iter().step_by(2).all(|y| y.is_nan()), "{y:?}");
+        assert!(y.iter().skip(1).step_by(2).all(|y| y.is_finite()), "{y:?}");
+    }
+}
+
+#[test]
+fn misfitting_channels_are_an_error_that_names_the_operation() {
+    let op = op(&mut Random(3), 3, 4);
+    let error =
+        op.forward(&Tensor::zeros((1, 9, 5), candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("pool_norm"), "{error}");
+}
