@@ -3,9 +3,10 @@
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diarize_kernels::{
-    conv2d::{Conv2d, Dims},
+    conv2d::{Activation, Conv2d, Dims},
     lstm::lstm,
     mel::{LogMel, MelScale},
+    pool_norm::PoolNorm,
     stft::Stft,
 };
 
@@ -25,14 +26,15 @@ fn conv2d(criterion: &mut Criterion) {
         (128, 128, 3, 1, 20, 250),
         (256, 256, 3, 1, 10, 125),
     ] {
-        let dims = Dims { inputs, outputs, size, stride, padding: size / 2 };
-        let conv = Conv2d::new(&noise(&[outputs, inputs, size, size]), &noise(&[outputs]), stride, size / 2)
-            .unwrap();
+        let dims = Dims { inputs, outputs, size: [size; 2], stride, padding: [size / 2; 2] };
+        let conv =
+            Conv2d::new(&noise(&[outputs, inputs, size, size]), &noise(&[outputs]), stride, dims.padding)
+                .unwrap();
         let x = noise(&[1, rows, columns, inputs]);
-        let pixels = dims.output_length(rows) * dims.output_length(columns);
+        let pixels: usize = dims.output([rows, columns]).iter().product();
         group.throughput(Throughput::Elements((2 * pixels * outputs * size * size * inputs) as u64));
         group.bench_function(format!("{inputs}to{outputs}_{rows}x{columns}_stride{stride}"), |b| {
-            b.iter(|| conv.forward(&x, None, true).unwrap());
+            b.iter(|| conv.forward(&x, None, Activation::Relu).unwrap());
         });
     }
 }
@@ -48,6 +50,15 @@ fn recurrence(criterion: &mut Criterion) {
     }
 }
 
+/// Pooling and norm after the sinc filters of a chunk. Throughput: input values.
+fn pool_norm(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pool_norm");
+    let op = PoolNorm { window: 3, slope: 0.01, weight: vec![1.0; 80], bias: vec![0.0; 80] };
+    let x = noise(&[1, 15_975, 80]);
+    group.throughput(Throughput::Elements(15_975 * 80));
+    group.bench_function("15975x80", |b| b.iter(|| op.forward(&x).unwrap()));
+}
+
 /// Features of a chunk of ten seconds. Throughput: samples.
 fn features(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("features");
@@ -59,5 +70,5 @@ fn features(criterion: &mut Criterion) {
     group.bench_function("mel", |b| b.iter(|| mel.log_energies(&power).unwrap()));
 }
 
-criterion_group!(benches, conv2d, recurrence, features);
+criterion_group!(benches, conv2d, recurrence, pool_norm, features);
 criterion_main!(benches);
