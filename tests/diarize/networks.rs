@@ -9,16 +9,16 @@ mod recording;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Module;
-use ndarray::{Array2, ArrayD};
+use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
 use self::recording::wav;
 use crate::{
-    embedding::{ResNet, WeSpeaker, resize_nearest, stats_pool},
+    embedding::{ResNet, WeSpeaker, embedding_masks, resize_nearest, stats_pool},
     golden::Golden,
-    model::{ModelFiles, Weights, WeightsFile},
-    segmentation::{self, Powerset, PyanNet, SincNet, sinc_filters},
+    model::{Hysteresis, ModelFiles, Weights, WeightsFile},
+    segmentation::{self, Decoder, Powerset, PyanNet, SincNet, sinc_filters},
 };
 
 /// Directory of the deterministic model, written once.
@@ -347,6 +347,35 @@ fn masks_weigh_the_pooled_frames_as_pyannote_weighs_them() {
             let nothing = embedding.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             assert_eq!(nothing, network.embedding_of_nothing().unwrap(), "{mask}");
         }
+    }
+}
+
+#[test]
+fn embedding_masks_are_pyannote_s() {
+    for recording in ["tiny8", "exact13", "short30"] {
+        let golden = Golden::open(&format!("det5/pipe_{recording}_auto"));
+        let segmentations: Array3<u8> = golden.get("segmentation");
+        let expected: Array3<u8> = golden.get("embedding_masks");
+        for (segmentation, expected) in segmentations.outer_iter().zip(expected.outer_iter()) {
+            let masks = embedding_masks(segmentation, true, 2); // a mask of frames for each speaker
+            for (mask, expected) in masks.iter().zip(expected.columns()) {
+                assert!(mask.iter().zip(expected).all(|(&found, &expected)| found == f32::from(expected)));
+            }
+        }
+    }
+}
+
+#[test]
+fn decisions_without_a_powerset_are_pyannote_s() {
+    let golden = Golden::open("det5/postproc");
+    let scores: Array2<f32> = golden.get("scores");
+    let mut architecture = model().manifest.segmentation;
+    for (index, (onset, offset)) in [(0.5, 0.5), (0.6, 0.4)].into_iter().enumerate() {
+        architecture.multilabel = Some(Hysteresis { onset, offset });
+        let mut decisions = Array2::zeros(scores.dim());
+        Decoder::new(&architecture).decide(scores.as_slice().unwrap(), decisions.view_mut());
+        let expected: Array2<u8> = golden.get(&format!("hysteresis_{index}"));
+        assert!(decisions == expected, "onset {onset}, offset {offset}");
     }
 }
 
