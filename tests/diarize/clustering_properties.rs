@@ -18,19 +18,10 @@ const DIMENSION: usize = 24;
 const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
 
 fn methods() -> Vec<Method> {
-    let linkages = [
-        Linkage::Centroid,
-        Linkage::Median,
-        Linkage::Average,
-        Linkage::Weighted,
-        Linkage::Complete,
-        Linkage::Single,
-        Linkage::Ward,
-    ];
     let agglomerative = |linkage| {
         Method::Agglomerative(Agglomerative { linkage, min_cluster_size: 1, ..Agglomerative::default() })
     };
-    let mut methods: Vec<Method> = linkages.into_iter().map(agglomerative).collect();
+    let mut methods: Vec<Method> = Linkage::ALL.into_iter().map(agglomerative).collect();
     methods.push(Method::Vbx(Vbx::default()));
     methods.push(Method::KMeans(KMeans::default()));
     methods.push(Method::Spectral(Spectral::default()));

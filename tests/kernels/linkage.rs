@@ -12,21 +12,11 @@ use random::Random;
 
 const COUNTS: [usize; 7] = [0, 1, 2, 3, 17, 50, 300];
 
-const ALL: [Linkage; 7] = [
-    Linkage::Centroid,
-    Linkage::Median,
-    Linkage::Average,
-    Linkage::Weighted,
-    Linkage::Complete,
-    Linkage::Single,
-    Linkage::Ward,
-];
-
 /// Checks what holds for every input: centroid and median linkage are the plain ones to the last bit,
 /// and the dendrogram is a whole one.
 fn check(rows: &Array2<f32>) {
     let distances = euclidean_condensed(rows.view());
-    for method in ALL {
+    for method in Linkage::ALL {
         let merges = linkage(method, distances.clone(), rows.nrows());
         if matches!(method, Linkage::Centroid | Linkage::Median) {
             let plain = reference::with_bounds(method, &distances, rows.nrows());
@@ -88,7 +78,7 @@ fn the_closest_come_first() {
     for count in [2, 3, 17, 50] {
         let rows = vectors(count, 40, &mut random);
         for distances in [euclidean_condensed(rows.view()), cosine_condensed(rows.view())] {
-            for method in ALL {
+            for method in Linkage::ALL {
                 let found = linkage(method, distances.clone(), count);
                 let expected = reference::closest_first(method, &distances, count);
                 for (found, expected) in found.iter().zip(&expected) {

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::Tensor;
-use ndarray::{Array3, ArrayView1, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::{
@@ -57,7 +57,7 @@ impl Networks {
 
     /// When the frames of the segmentation start, in seconds.
     pub(crate) fn frames(&self) -> SlidingWindow {
-        segmentation::receptive_field(self.manifest.segmentation.sincnet_stride)
+        self.manifest.segmentation.receptive_field()
     }
 
     /// Which local speaker speaks in which frame of each chunk: `(chunk, frame, local speaker)`.
@@ -93,9 +93,11 @@ impl Networks {
             check_finite(scores, Stage::Segmentation)?;
             self.decoder.decide(scores, segmentations.index_axis_mut(Axis(0), chunk));
         }
-        for &chunk in repeated {
-            let first = segmentations.index_axis(Axis(0), silent[0]).to_owned();
-            segmentations.index_axis_mut(Axis(0), chunk).assign(&first);
+        if let Some(&first) = silent.first() {
+            let first = segmentations.index_axis(Axis(0), first).to_owned();
+            for &chunk in repeated {
+                segmentations.index_axis_mut(Axis(0), chunk).assign(&first);
+            }
         }
         Ok(segmentations)
     }
@@ -140,16 +142,8 @@ impl Networks {
             })?;
         for (&chunk, values) in active.iter().zip(rows(&pieces, speakers * dimension)) {
             check_finite(values, Stage::Embeddings)?;
-            for speaker in 0..speakers {
-                let speaks = |frame: ArrayView1<'_, u8>| frame[speaker] == 1;
-                if segmentations.index_axis(Axis(0), chunk).outer_iter().any(speaks) {
-                    let values = ArrayView1::from(&values[speaker * dimension..][..dimension]);
-                    embeddings
-                        .index_axis_mut(Axis(0), chunk)
-                        .index_axis_mut(Axis(0), speaker)
-                        .assign(&values);
-                }
-            }
+            let values = ArrayView2::from_shape((speakers, dimension), values).expect("rows of this length");
+            embeddings.index_axis_mut(Axis(0), chunk).assign(&values);
         }
         Ok(embeddings)
     }

@@ -57,6 +57,19 @@ pub enum Linkage {
     Ward,
 }
 
+impl Linkage {
+    /// Every linkage.
+    pub const ALL: [Self; 7] = [
+        Self::Centroid,
+        Self::Median,
+        Self::Average,
+        Self::Weighted,
+        Self::Complete,
+        Self::Single,
+        Self::Ward,
+    ];
+}
+
 /// Two clusters become one: a row of SciPy's linkage matrix.
 ///
 /// Of `n` vectors, clusters 0 to `n - 1` are the single vectors; merge `k` makes cluster `n + k`.

@@ -34,10 +34,10 @@ impl Default for Agglomerative {
 
 /// Clusters `(embedding, dimension)`: a cluster for each embedding, from 0 without gaps.
 ///
-/// Embeddings are merged by `parameters.linkage`, and the dendrogram is cut at `parameters.threshold`. If then the number of large clusters (those of `min_cluster_size`, fewer
-/// where there are few embeddings) is not within `bounds`, the cut that comes nearest to the bound
-/// is taken instead. Finally every small cluster goes to the large one whose centroid has the
-/// smallest cosine distance.
+/// Embeddings are merged by `parameters.linkage`, and the dendrogram is cut at `parameters.threshold`.
+/// If then the number of large clusters (those of `min_cluster_size`, fewer where there are few
+/// embeddings) is not within `bounds`, the cut that comes nearest to the bound is taken instead.
+/// Finally every small cluster goes to the large one whose centroid has the smallest cosine distance.
 ///
 /// Embeddings must be finite and not zero. Where merges are equally far from the threshold, the
 /// earlier is tried first; NumPy's unstable sort leaves that to the processor.
