@@ -6,10 +6,12 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use diarize::{Device, Diarizer, SAMPLE_RATE};
 
+use crate::recording::read_wav;
+
 /// Diarizes a recording and prints audio seconds per wall second (RTFx) and peak memory
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// Recording: WAV, 16 kHz, one channel, 16 bit
+    /// Recording: WAV, 16 kHz, one channel, 16-bit integers or 32-bit floats
     audio: PathBuf,
     /// Model directory
     #[arg(long, default_value = "weights/default")]
@@ -32,7 +34,8 @@ impl Bench {
     /// Where the recording or the model cannot be read, or the device fails.
     pub fn run(&self) -> Result<()> {
         ensure!(self.runs > 0, "--runs must be at least 1");
-        let samples = self.samples().with_context(|| format!("cannot read {}", self.audio.display()))?;
+        let samples =
+            read_wav(&self.audio).with_context(|| format!("cannot read {}", self.audio.display()))?;
         let audio = samples.len() as f64 / f64::from(SAMPLE_RATE);
 
         let start = Instant::now();
@@ -60,16 +63,6 @@ impl Bench {
             None => println!("peak memory    not known on this system"),
         }
         Ok(())
-    }
-
-    fn samples(&self) -> Result<Vec<f32>> {
-        let reader = hound::WavReader::open(&self.audio)?;
-        let spec = reader.spec();
-        ensure!(
-            (spec.sample_rate, spec.channels, spec.bits_per_sample) == (SAMPLE_RATE, 1, 16),
-            "it must be 16 kHz, one channel, 16 bit, but is {spec:?}"
-        );
-        reader.into_samples::<i16>().map(|sample| Ok(f32::from(sample?) / 32768.0)).collect()
     }
 }
 

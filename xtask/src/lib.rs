@@ -3,3 +3,5 @@
 pub mod bench;
 pub mod convert_weights;
 pub mod deterministic_model;
+mod recording;
+pub mod score;

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use clap::Parser;
-use xtask::{bench::Bench, convert_weights::ConvertWeights, deterministic_model::DeterministicModel};
+use xtask::{
+    bench::Bench, convert_weights::ConvertWeights, deterministic_model::DeterministicModel, score::Score,
+};
 
 /// The project's own commands
 #[derive(Debug, Parser)]
@@ -11,6 +13,7 @@ enum Command {
     Bench(Bench),
     ConvertWeights(ConvertWeights),
     DeterministicModel(DeterministicModel),
+    Score(Score),
 }
 
 fn main() -> Result<()> {
@@ -18,5 +21,6 @@ fn main() -> Result<()> {
         Command::Bench(command) => command.run(),
         Command::ConvertWeights(command) => command.run(),
         Command::DeterministicModel(command) => command.run(),
+        Command::Score(command) => command.run(),
     }
 }

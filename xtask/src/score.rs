@@ -1,0 +1,230 @@
+//! `cargo xtask score`: how right the pipeline is, on recordings whose turns are known.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use diarize::{
+    Clustering, Device, Diarization, Diarizer, Options, SpeakerBounds, Turn,
+    clustering::{best_assignment, cluster},
+    ndarray::Array2,
+    reconstruct::{mark_inactive, reconstruct},
+    turns::{parse_rttm, turns},
+};
+
+use crate::recording::read_wav;
+
+/// Diarizes recordings and prints the diarization error rate: no collar, overlap scored
+///
+/// Every WAV file (16 kHz, one channel) in the folders is taken of which an RTTM file beside it
+/// knows. With several thresholds or cluster sizes the networks run once for all of them.
+#[derive(Args, Debug)]
+pub struct Score {
+    /// Folders of WAV and RTTM files
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// Model directory
+    #[arg(long, default_value = "weights/default")]
+    model: PathBuf,
+    /// auto, cpu, metal or cuda[:N]
+    #[arg(long, default_value = "auto")]
+    device: Device,
+    /// Processor threads; all where absent
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Clustering thresholds to compare [default: the model's own]
+    #[arg(long, value_delimiter = ',')]
+    threshold: Vec<f64>,
+    /// Smallest cluster sizes to compare [default: the model's own]
+    #[arg(long, value_delimiter = ',')]
+    min_cluster_size: Vec<usize>,
+    /// Print each recording as well
+    #[arg(long)]
+    each: bool,
+}
+
+impl Score {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where a recording or the model cannot be read, or the device fails.
+    pub fn run(&self) -> Result<()> {
+        let diarizer = Diarizer::load(&self.model, self.device)?;
+        let mut options = diarizer.options();
+        options.threads = self.threads;
+        let settings = self.settings(&options.parameters.clustering);
+        let mut sums = vec![Sum::default(); settings.len()];
+        println!("threshold  size      DER = missed + false + confused    speakers");
+        for (wav, truth) in self.recordings()? {
+            let samples = read_wav(&wav).with_context(|| format!("cannot read {}", wav.display()))?;
+            let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
+            for (setting, sum) in settings.iter().zip(&mut sums) {
+                let score = Errors::count(&truth, &clustered_again(&diarization, &options, setting));
+                sum.add(score);
+                if self.each {
+                    let (found, right) = (score.speakers_found, score.speakers);
+                    let name = wav.file_stem().unwrap_or_default().to_string_lossy();
+                    print_row(setting, score, &format!("{found} of {right}  {name}"));
+                }
+            }
+        }
+        for (setting, sum) in settings.iter().zip(&sums) {
+            let share = 100.0 * sum.right_counts as f64 / sum.recordings as f64;
+            print_row(setting, sum.errors, &format!("right in {share:.1} % of {}", sum.recordings));
+        }
+        Ok(())
+    }
+
+    fn settings(&self, own: &Clustering) -> Vec<Clustering> {
+        let or = |given: &[f64], own| if given.is_empty() { vec![own] } else { given.to_vec() };
+        let sizes = match self.min_cluster_size.as_slice() {
+            [] => vec![own.min_cluster_size],
+            sizes => sizes.to_vec(),
+        };
+        let thresholds = or(&self.threshold, own.threshold);
+        let pair =
+            |threshold| sizes.iter().map(move |&min_cluster_size| Clustering { threshold, min_cluster_size });
+        thresholds.into_iter().flat_map(pair).collect()
+    }
+
+    /// The recordings of all folders with their turns, by name.
+    fn recordings(&self) -> Result<Vec<(PathBuf, Vec<Turn>)>> {
+        let mut recordings = Vec::new();
+        for folder in &self.folders {
+            let read = || format!("cannot read {}", folder.display());
+            for rttm in files(folder, "rttm").with_context(read)? {
+                let text = fs::read_to_string(&rttm).with_context(read)?;
+                for (name, turns) in parse_rttm(&text).with_context(|| format!("in {}", rttm.display()))? {
+                    let wav = folder.join(name + ".wav");
+                    if wav.exists() {
+                        recordings.push((wav, turns));
+                    }
+                }
+            }
+        }
+        ensure!(!recordings.is_empty(), "no WAV file with an RTTM file that knows it");
+        recordings.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(recordings)
+    }
+}
+
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// The turns with other parameters of the clustering, from the same answers of the networks.
+fn clustered_again(diarization: &Diarization, options: &Options, clustering: &Clustering) -> Vec<Turn> {
+    let stages = &diarization.stages;
+    let Some(embeddings) = &stages.embeddings else { return diarization.turns.clone() };
+    let segmentations = stages.segmentations.view(); // (chunk, frame, local speaker)
+    let bounds = SpeakerBounds { min: 1, max: None };
+    let mut hard = cluster(embeddings.view(), segmentations, bounds, clustering).hard; // (chunk, local speaker)
+    mark_inactive(&mut hard, segmentations);
+    let count = stages.speaker_count.view(); // (frame,)
+    let discrete = reconstruct(segmentations, hard.view(), count, None, stages.chunks, stages.frames); // (frame, cluster)
+    let parameters = &options.parameters;
+    turns(discrete.view(), stages.frames, parameters.min_duration_on, parameters.min_duration_off).0
+}
+
+fn print_row(setting: &Clustering, errors: Errors, rest: &str) {
+    let share = |seconds| 100.0 * seconds / errors.speech;
+    println!(
+        "{:9.4} {:5} {:6.1} % = {:6.1} + {:5.1} + {:8.1}    {rest}",
+        setting.threshold,
+        setting.min_cluster_size,
+        share(errors.missed + errors.false_alarm + errors.confused),
+        share(errors.missed),
+        share(errors.false_alarm),
+        share(errors.confused),
+    );
+}
+
+/// The parts of the diarization error, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Errors {
+    /// All that the speakers say.
+    pub speech: f64,
+    /// Said, but nobody found.
+    pub missed: f64,
+    /// Found, but nobody spoke.
+    pub false_alarm: f64,
+    /// Found as somebody else.
+    pub confused: f64,
+    /// How many speak.
+    pub speakers: usize,
+    /// How many were found.
+    pub speakers_found: usize,
+}
+
+impl Errors {
+    /// Compares turns with the truth, under the best assignment of speakers to speakers.
+    pub fn count(truth: &[Turn], found: &[Turn]) -> Self {
+        let (right, other) = (speakers(truth), speakers(found));
+        let mut bounds: Vec<f64> =
+            truth.iter().chain(found).flat_map(|turn| [turn.start, turn.end]).collect();
+        bounds.sort_by(f64::total_cmp);
+        let mut errors = Self { speakers: right.len(), speakers_found: other.len(), ..Self::default() };
+        let mut together = Array2::zeros((right.len(), other.len())); // (speaker, speaker found)
+        let mut paired = 0.0;
+        for span in bounds.windows(2).filter(|span| span[0] < span[1]) {
+            let (seconds, middle) = (span[1] - span[0], (span[0] + span[1]) / 2.0);
+            let (said, heard) = (active(truth, &right, middle), active(found, &other, middle));
+            let (many, few) = (said.len() as f64, heard.len() as f64);
+            errors.speech += many * seconds;
+            errors.missed += (many - few).max(0.0) * seconds;
+            errors.false_alarm += (few - many).max(0.0) * seconds;
+            paired += many.min(few) * seconds;
+            for &speaker in &said {
+                heard.iter().for_each(|&found| together[[speaker, found]] += seconds);
+            }
+        }
+        let assigned = best_assignment(together.view()).into_iter().enumerate();
+        let correct: f64 = assigned.filter_map(|(row, column)| Some(together[[row, column?]])).sum();
+        errors.confused = paired - correct;
+        errors
+    }
+}
+
+fn speakers(turns: &[Turn]) -> Vec<&str> {
+    let mut speakers: Vec<&str> = turns.iter().map(|turn| turn.speaker.as_str()).collect();
+    speakers.sort_unstable();
+    speakers.dedup();
+    speakers
+}
+
+/// Who of the speakers speaks at a time.
+fn active(turns: &[Turn], speakers: &[&str], time: f64) -> Vec<usize> {
+    let speaks = |speaker: &str| {
+        turns.iter().any(|turn| turn.speaker == speaker && (turn.start..turn.end).contains(&time))
+    };
+    (0..speakers.len()).filter(|&index| speaks(speakers[index])).collect()
+}
+
+/// The errors of all recordings together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    errors: Errors,
+    recordings: usize,
+    right_counts: usize,
+}
+
+impl Sum {
+    fn add(&mut self, errors: Errors) {
+        self.errors.speech += errors.speech;
+        self.errors.missed += errors.missed;
+        self.errors.false_alarm += errors.false_alarm;
+        self.errors.confused += errors.confused;
+        self.recordings += 1;
+        self.right_counts += usize::from(errors.speakers == errors.speakers_found);
+    }
+}
