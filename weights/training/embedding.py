@@ -6,7 +6,8 @@
 
 Each chunk has two talkers who take turns and sometimes overlap; the network runs once, and its statistics are pooled
 twice, over the frames where each of them talks alone. Additive angular margin softmax over speakers and speeds; the
-last part has longer chunks and a larger margin. Forty speakers (`corpus.held_out`) are never heard in training.
+last part has longer chunks and a larger margin. With `--init` it goes on from weights instead: shorter chunks, half
+of them of one talker, and the classes start where the network already puts their voices. Forty speakers (`corpus.held_out`) are never heard in training.
 """
 
 import argparse
@@ -52,8 +53,8 @@ class Speakers:
         self.acoustics = Acoustics(room_bank(args.rooms, 2, device, generator), corpus.noises(args.noise, device))
         self.fbank = Fbank(device)
 
-    def batch(self, chunks, frames):
-        """Features (chunks, T, 80), masks (chunks, 2, T) and speakers (chunks, 2)."""
+    def batch(self, chunks, frames, alone):
+        """Features (chunks, T, 80), masks (chunks, 2, T) and speakers (chunks, 2); `alone`: share with one talker."""
         with torch.no_grad():
             device = self.device
             who = torch.multinomial(self.weights.expand(chunks, -1), 2)
@@ -63,11 +64,11 @@ class Speakers:
             end = (self.first + self.frames)[who][..., None]
             at = torch.where(at < end, at, at - self.frames[who][..., None])
             x = self.tape[at].float().flatten(2)
-            # Turns: up to three changes of talker, none in a fifth of the chunks (then the second has no mask).
+            # Turns: up to three changes of talker, none in some of the chunks (then the second has no mask).
             changes = torch.rand(chunks, 3, device=device) * frames * 1.5
             time_ = torch.arange(frames, device=device)
             parity = (time_ > changes[..., None]).sum(1) + torch.randint(2, (chunks, 1), device=device)
-            alone = torch.rand(chunks, 1, device=device) < 0.2
+            alone = torch.rand(chunks, 1, device=device) < alone
             parity = torch.where(alone, 0, parity % 2)
             on = torch.stack([parity == 0, parity == 1], 1).float()
             # Some come in early or go on for up to 0.6 s.
@@ -84,6 +85,12 @@ class Speakers:
             return features, masks, torch.where(masks.sum(2) >= 60, who, -100)
 
 
+    def clean(self, who, frames):
+        """Features (voices, T, 80) of a clean stretch of each of the voices."""
+        begin = self.first[who] + ((self.frames[who] - frames).clamp_min(1) * torch.rand(len(who), device=self.device)).long()
+        return self.fbank(self.tape[begin[:, None] + torch.arange(frames, device=self.device)].float().flatten(1))
+
+
 class MarginSoftmax(nn.Module):
     """Additive angular margin: the right speaker must be nearer by an angle than all the others."""
 
@@ -98,6 +105,17 @@ class MarginSoftmax(nn.Module):
         harder = torch.where(right > math.cos(math.pi - margin), harder, right - margin * math.sin(math.pi - margin))
         hits = (cosine.argmax(1) == speakers).float().mean()
         return F.cross_entropy(scale * cosine.scatter(1, speakers[:, None], harder), speakers), hits
+
+
+@torch.no_grad()
+def start_from_voices(head, network, speakers):
+    """Puts the class of each voice where the network puts the voice."""
+    network.eval()
+    for who in torch.arange(len(head.weight), device=head.weight.device).split(128):
+        stretches = [speakers.clean(who, 400) for _ in range(3)]
+        masks = torch.ones(len(who), 1, stretches[0].shape[1], device=who.device)
+        head.weight[who] = sum(F.normalize(network(x, masks)[:, 0]) for x in stretches) / 3
+    network.train()
 
 
 def equal_error(embeddings, labels, groups):
@@ -178,7 +196,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=768, help="of audio in a batch")
     parser.add_argument("--rooms", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--compare", help="weights to measure before the training")
+    parser.add_argument("--init", help="weights to go on from")
+    parser.add_argument("--rate", type=float, default=0.15, help="highest learning rate")
     parser.add_argument("--gpu", type=int, default=0)
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
@@ -199,12 +218,11 @@ def main():
         state = {k.removeprefix("resnet."): v for k, v in load_file(path).items()}
         network.load_state_dict(state, strict=False)
 
-    if args.compare:
-        fresh = {k: v.clone() for k, v in network.state_dict().items()}
-        load(args.compare)
-        print("compared: EER %, threshold, pairs", trials(network), flush=True)
-        network.load_state_dict(fresh)
     head = MarginSoftmax(len(speakers.frames)).to(device)
+    if args.init:
+        load(args.init)
+        print("at the start: EER %, threshold, pairs", trials(network), flush=True)
+        start_from_voices(head, network, speakers)
     parameters = [*network.parameters(), *head.parameters()]
     optimiser = torch.optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=3e-4, nesterov=True)
     average = Average(network, 0.998)
@@ -217,12 +235,12 @@ def main():
     start, last = time.time(), began + 60 * args.minutes
     while time.time() < last:
         progress = (time.time() - start) / (last - start)
-        large = progress > LARGE_MARGIN_FROM
+        large = not args.init and progress > LARGE_MARGIN_FROM
         for group in optimiser.param_groups:
-            group["lr"] = 0.15 * min(1, (step + 1) / 400) * 1e-3**progress
-        margin = 0.35 if large else 0.2 * min(1, progress / 0.3)
-        seconds = float(rng.choice([5.0, 6.0] if large else [3.0, 4.0, 5.0]))
-        features, masks, who = speakers.batch(int(args.seconds / seconds), int(100 * seconds))
+            group["lr"] = args.rate * min(1, (step + 1) / (100 if args.init else 400)) * 1e-3**progress
+        margin = 0.35 if large else 0.2 if args.init else 0.2 * min(1, progress / 0.3)
+        seconds = float(rng.choice([5.0, 6.0] if large else [2.0, 2.0, 3.0, 4.0] if args.init else [3.0, 4.0, 5.0]))
+        features, masks, who = speakers.batch(int(args.seconds / seconds), int(100 * seconds), 0.5 if args.init else 0.2)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             embeddings = network(features, masks)
         chosen = who.flatten() >= 0

@@ -7,7 +7,8 @@
 
 The student sees only simulated mixtures. Its loss is the divergence from the teacher's (pyannote segmentation-3.0,
 MIT) answer, plus the distance between both LSTMs' outputs through a learned linear map, plus the cross-entropy
-against the true labels under the best order of the talkers. With two GPUs the second one simulates and teaches.
+against the true labels under the best order of the talkers. With two GPUs the second one simulates and teaches; with
+one it does so on a stream of its own.
 The excerpts are only measured, never trained on, and choose nothing: what is written is always the final average.
 """
 
@@ -71,7 +72,7 @@ class Simulator:
 
 
 class Background:
-    """Runs the simulator in a thread, a few batches ahead, and brings them to the training's GPU."""
+    """Runs the simulator in a thread, on a stream of its own, a few batches ahead, and brings them to the training's GPU."""
 
     def __init__(self, simulator, device, ahead=3):
         self.simulator, self.device, self.queue = simulator, device, queue.Queue(ahead)
@@ -81,13 +82,11 @@ class Background:
         if self.device.type == "cpu":
             while True:
                 self.queue.put(self.simulator.batch())
-        copies = torch.cuda.Stream(self.device)
+        stream = torch.cuda.Stream(self.simulator.device)
         while True:
-            batch = self.simulator.batch()
-            torch.cuda.synchronize(self.simulator.device)
-            with torch.cuda.stream(copies):
-                batch = [t.to(self.device) for t in batch]
-            copies.synchronize()
+            with torch.cuda.stream(stream):
+                batch = [t.to(self.device) for t in self.simulator.batch()]
+            stream.synchronize()
             self.queue.put(batch)
 
     def batch(self):
@@ -113,6 +112,20 @@ def label_loss(log_probs, labels):
     codes = powerset_codes(labels)
     chosen = log_probs[:, None].expand(-1, 6, -1, -1).gather(3, codes.clamp_min(0)[..., None])[..., 0]
     return -(chosen * (codes >= 0)).mean(2).max(1)[0].mean()
+
+
+@torch.no_grad()
+def fit_hint(hint, network, source):
+    """The linear map by least squares over a few batches, so that a network with a past is not disturbed by it."""
+    square, product = 0, 0
+    for _ in range(4):
+        x, _, _, taught = source.batch()
+        hidden = F.pad(network(x, fast=True)[1], (0, 1), value=1.0).flatten(0, 1).double()
+        taught = taught.flatten(0, 1).double()
+        square, product = square + hidden.T @ hidden / len(hidden), product + hidden.T @ taught / len(hidden)
+    solved = torch.linalg.solve(square + 1e-4 * torch.eye(len(square), device=square.device), product)
+    hint.weight.copy_(solved[:-1].T)
+    hint.bias.copy_(solved[-1])
 
 
 def excerpts(folders):
@@ -164,6 +177,7 @@ def main():
     parser.add_argument("--init", help="weights to start from")
     parser.add_argument("--minutes", type=float, default=19.5)
     parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--rooms", type=int, default=2048)
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
@@ -175,7 +189,10 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     gpus = torch.cuda.device_count()
     device = torch.device("cuda:0" if gpus else "cpu")
-    source = Background(Simulator(args, torch.device(f"cuda:{gpus - 1}") if gpus else device), device)
+    simulator = Simulator(args, torch.device(f"cuda:{gpus - 1}") if gpus else device)
+    if gpus:
+        torch.cuda.synchronize(simulator.device)
+    source = Background(simulator, device)
 
     recordings = excerpts(args.excerpts)
     network = PyanNet().to(device)
@@ -186,6 +203,8 @@ def main():
         network.load_state_dict(load_file(args.init))
         print("local error at the start", local_error(network, recordings, device), flush=True)
     hint = nn.Linear(256, 256).to(device)
+    if args.init:
+        fit_hint(hint, network, source)
     parameters = [*network.parameters(), *hint.parameters()]
     optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=1e-3, fused=device.type == "cuda")
     average = Average(network)
@@ -199,7 +218,7 @@ def main():
     while time.time() < last:
         progress = (time.time() - start) / (last - start)
         for group in optimiser.param_groups:
-            group["lr"] = 1.5e-3 * min(1, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
+            group["lr"] = args.rate * min(1, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
         x, labels, taught, taught_hidden = source.batch()
         log_probs, hidden = network(x, fast=True)
         divergence = F.kl_div(log_probs, taught, log_target=True, reduction="none").sum(-1).mean()
