@@ -7,6 +7,7 @@
 pub mod cdist;
 pub mod conv2d;
 pub mod device;
+pub mod gpu;
 pub mod linkage;
 pub mod lstm;
 pub mod mel;

@@ -7,12 +7,18 @@
 //! split over more lanes is allowed; the fast path computes many pairs at once instead, and gives the
 //! bits of the plain one whatever the number of threads.
 //!
+//! [`pairwise`] computes on tensors, wherever they are, in f32 and with sums in any order: for what does
+//! not hang on the last bit.
+//!
 //! Source: `scipy.spatial.distance`, as compiled for x86-64.
 
 mod cpu;
+mod pairwise;
 pub mod reference;
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
+
+pub use self::pairwise::{Metric, pairwise, plan};
 
 /// What rows can hold.
 pub trait Real: Copy + Into<f64> + Send + Sync {}

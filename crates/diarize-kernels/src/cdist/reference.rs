@@ -20,6 +20,15 @@ pub fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     distances
 }
 
+/// Euclidean distance of every row of `a` `(n, dimension)` to every row of `b` `(m, dimension)`, pair by
+/// pair: `(n, m)`.
+pub fn euclidean<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B>) -> Array2<f64> {
+    Array2::from_shape_fn((a.nrows(), b.nrows()), |(i, j)| {
+        let (a, b) = (a.row(i), b.row(j));
+        a.iter().zip(b).map(|(&a, &b)| (a.into() - b.into()).powi(2)).sum::<f64>().sqrt()
+    })
+}
+
 /// [`super::cosine_condensed`], pair by pair.
 pub fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     let distances = cosine(rows, rows); // (n, n)

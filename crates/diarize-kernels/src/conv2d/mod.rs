@@ -9,14 +9,32 @@
 mod cpu;
 pub mod reference;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+#[cfg(feature = "metal")]
+use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
+
+use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
 
 /// A convolution with its weights, packed for the device that they are on.
 #[derive(Debug)]
 pub struct Conv2d {
-    bias: Tensor,
-    packed: cpu::Packed,
     dims: Dims,
+    bias: Tensor,
+    weights: Weights,
+}
+
+/// The kernel in the order in which it is read.
+#[derive(Debug)]
+enum Weights {
+    Cpu(cpu::Packed),
+    /// `(rows * columns * inputs, outputs)`.
+    #[cfg_attr(
+        not(any(feature = "cuda", feature = "metal")),
+        expect(dead_code, reason = "no GPU in this build")
+    )]
+    Gpu(Tensor),
 }
 
 /// Sizes of a convolution.
@@ -53,6 +71,73 @@ impl Dims {
             padded.checked_sub(self.size[axis]).map_or(0, |rest| 1 + rest / self.stride)
         })
     }
+
+    /// The shape of the output for an input `(batch, rows, columns, inputs)`.
+    fn output_shape(&self, input: &Shape) -> Result<Shape> {
+        let (batch, rows, columns, inputs) = input.dims4()?;
+        if inputs != self.inputs {
+            bail!("conv2d: {inputs} channels where the kernel has {}", self.inputs);
+        }
+        let [rows, columns] = self.output([rows, columns]);
+        Ok((batch, rows, columns, self.outputs).into())
+    }
+
+    /// What a GPU does for an input `(batch, rows, columns, inputs)`, with the kernel as `(rows *
+    /// columns * inputs, outputs)`, the bias and, if `residual`, that as further inputs.
+    ///
+    /// # Errors
+    /// An input of another number of channels than the kernel's.
+    pub fn plan(&self, input: &Shape, residual: bool, activation: Activation) -> Result<Plan> {
+        const THREADS: usize = 256;
+        let &Self { inputs, outputs, size, stride, padding } = self;
+        let (_, rows, columns, _) = input.dims4()?;
+        let output = self.output_shape(input)?;
+        let [output_rows, output_columns] = self.output([rows, columns]);
+        let positions = output.elem_count() / outputs.max(1);
+        // A thread makes 8 x 4 values of a tile.
+        let tile_columns = if outputs <= 32 { 32 } else { 64 };
+        let tile_rows = THREADS * 8 * 4 / tile_columns;
+        let launch = Launch {
+            kernel: Kernel {
+                name: "conv2d",
+                text: include_str!("conv2d.kernel"),
+                constants: vec![
+                    ("INPUTS", inputs),
+                    ("OUTPUTS", outputs),
+                    ("KERNEL_ROWS", size[0]),
+                    ("KERNEL_COLUMNS", size[1]),
+                    ("STRIDE", stride),
+                    ("PADDING_ROWS", padding[0]),
+                    ("PADDING_COLUMNS", padding[1]),
+                    ("RESIDUAL", usize::from(residual)),
+                    ("ACTIVATION", activation as usize),
+                    ("ROWS", tile_rows),
+                    ("COLUMNS", tile_columns),
+                    ("DEPTH", 16),
+                    ("THREADS", THREADS),
+                ],
+            },
+            groups: [positions.div_ceil(tile_rows), outputs.div_ceil(tile_columns), 1],
+            threads: THREADS,
+            reads: vec![
+                Buffer::Input(0),
+                Buffer::Input(1),
+                Buffer::Input(2),
+                Buffer::Input(if residual { 3 } else { 0 }),
+            ],
+            writes: vec![Buffer::Output],
+            params: [positions, rows, columns, output_rows, output_columns]
+                .map(word)
+                .into_iter()
+                .collect::<Result<_>>()?,
+        };
+        Ok(Plan {
+            operation: "conv2d",
+            output: output.elem_count(),
+            launches: vec![launch],
+            ..Plan::default()
+        })
+    }
 }
 
 impl Conv2d {
@@ -63,8 +148,13 @@ impl Conv2d {
             bail!("conv2d: kernel {:?} with bias {:?} and stride {stride}", kernel.shape(), bias.shape());
         }
         let dims = Dims { inputs, outputs, size: [rows, columns], stride, padding };
-        let weights = kernel.flatten_all()?.to_vec1()?;
-        Ok(Self { bias: bias.clone(), packed: cpu::Packed::new(dims, &weights, &bias.to_vec1()?), dims })
+        let weights = if kernel.device().is_cpu() {
+            let kernel = kernel.flatten_all()?.to_vec1()?;
+            Weights::Cpu(cpu::Packed::new(dims, &kernel, &bias.to_vec1()?))
+        } else {
+            Weights::Gpu(kernel.permute((2, 3, 1, 0))?.contiguous()?.flatten(0, 2)?)
+        };
+        Ok(Self { dims, bias: bias.contiguous()?, weights })
     }
 
     /// `x` `(batch, rows, columns, inputs)` to `(batch, rows', columns', outputs)`, f32; `residual`, of
@@ -85,34 +175,77 @@ struct Pass<'a> {
     activation: Activation,
 }
 
+impl Pass<'_> {
+    /// The shape of the output, which is that of the residual too.
+    fn output_shape(&self, input: &Shape) -> Result<Shape> {
+        let shape = self.conv.dims.output_shape(input)?;
+        match self.residual {
+            Some(residual) if residual.shape() != &shape => {
+                bail!("conv2d: residual {:?} for an output {shape:?}", residual.shape())
+            }
+            _ => Ok(shape),
+        }
+    }
+
+    /// The inputs of [`Dims::plan`] after the first.
+    #[cfg(any(feature = "cuda", feature = "metal"))]
+    fn gpu_inputs(&self) -> Result<Vec<&Tensor>> {
+        let Weights::Gpu(kernel) = &self.conv.weights else {
+            bail!("conv2d: the weights are on another device than the input");
+        };
+        Ok([kernel, &self.conv.bias].into_iter().chain(self.residual).collect())
+    }
+}
+
 impl CustomOp1 for Pass<'_> {
     fn name(&self) -> &'static str {
         "conv2d"
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (batch, rows, columns, inputs) = layout.shape().dims4()?;
-        let dims = self.conv.dims;
-        if inputs != dims.inputs {
-            bail!("conv2d: {inputs} channels where the kernel has {}", dims.inputs);
-        }
+        let (_, rows, columns, _) = layout.shape().dims4()?;
+        let shape = self.output_shape(layout.shape())?;
         let x = crate::contiguous_f32(storage, layout, "conv2d")?;
-        let [output_rows, output_columns] = dims.output([rows, columns]);
-        let shape = Shape::from((batch, output_rows, output_columns, dims.outputs));
+        let Weights::Cpu(packed) = &self.conv.weights else {
+            bail!("conv2d: the weights are on another device than the input");
+        };
         let mut y = vec![0f32; shape.elem_count()];
         let pass = |residual: Option<&[f32]>, y: &mut [f32]| {
-            cpu::conv2d(&self.conv.packed, x, [rows, columns], residual, self.activation, y);
+            cpu::conv2d(packed, x, [rows, columns], residual, self.activation, y);
         };
         match self.residual {
             None => pass(None, &mut y),
-            Some(residual) if residual.shape() == &shape => match &*residual.storage_and_layout().0 {
+            Some(residual) => match &*residual.storage_and_layout().0 {
                 Storage::Cpu(storage) => {
                     pass(Some(crate::contiguous_f32(storage, residual.layout(), "conv2d")?), &mut y);
                 }
                 _ => bail!("conv2d: the residual is on another device than the input"),
             },
-            Some(residual) => bail!("conv2d: residual {:?} for an output {shape:?}", residual.shape()),
         }
         Ok((CpuStorage::F32(y), shape))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let shape = self.output_shape(layout.shape())?;
+        let plan = self.conv.dims.plan(layout.shape(), self.residual.is_some(), self.activation)?;
+        let others: Vec<_> = self.gpu_inputs()?.into_iter().map(Tensor::storage_and_layout).collect();
+        let mut inputs = vec![(storage, layout)];
+        for (storage, layout) in &others {
+            inputs.push((crate::gpu::cuda::storage(storage)?, layout));
+        }
+        Ok((crate::gpu::cuda::run(&plan, &inputs)?, shape))
+    }
+
+    #[cfg(feature = "metal")]
+    fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
+        let shape = self.output_shape(layout.shape())?;
+        let plan = self.conv.dims.plan(layout.shape(), self.residual.is_some(), self.activation)?;
+        let others: Vec<_> = self.gpu_inputs()?.into_iter().map(Tensor::storage_and_layout).collect();
+        let mut inputs = vec![(storage, layout)];
+        for (storage, layout) in &others {
+            inputs.push((crate::gpu::metal::storage(storage)?, layout));
+        }
+        Ok((crate::gpu::metal::run(&plan, &inputs)?, shape))
     }
 }

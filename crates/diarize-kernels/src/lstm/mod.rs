@@ -10,7 +10,13 @@
 mod cpu;
 pub mod reference;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+#[cfg(feature = "metal")]
+use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word};
 
 /// Runs one layer.
 ///
@@ -34,6 +40,82 @@ pub struct Dims {
     pub hidden: usize,
 }
 
+impl Dims {
+    /// The sizes that an input `(batch, steps, directions * 4 * hidden)` and weights `(directions, 4 *
+    /// hidden, hidden)` have.
+    fn of(input: &Shape, recurrent: &Shape) -> Result<Self> {
+        let (batch, steps, width) = input.dims3()?;
+        let (directions, gates, hidden) = recurrent.dims3()?;
+        if gates != 4 * hidden || width != directions * gates || !(1..=2).contains(&directions) {
+            bail!("lstm: input {input:?} does not fit weights {recurrent:?}");
+        }
+        Ok(Self { batch, steps, directions, hidden })
+    }
+
+    fn output(&self) -> Shape {
+        (self.batch, self.steps, self.directions * self.hidden).into()
+    }
+
+    /// What a GPU does: the weights are packed, then all steps run in one launch.
+    ///
+    /// # Errors
+    /// A state too large for threadgroup memory.
+    pub fn plan(&self) -> Result<Plan> {
+        const GROUP_WORDS: usize = 8192;
+        const PACK_THREADS: usize = 256;
+        let &Self { batch, steps, directions, hidden } = self;
+        let (gates, columns) = (4 * hidden, hidden.next_multiple_of(4));
+        // Many sequences share a reading of the weights; few leave more threadgroups to run at once.
+        let wanted = match batch * directions {
+            512.. => 8,
+            128.. => 4,
+            16.. => 2,
+            _ => 1,
+        };
+        let sequences = wanted.min(GROUP_WORDS / (gates + columns).max(1));
+        if sequences == 0 {
+            bail!("lstm: a state of {hidden} values is too large for a GPU");
+        }
+        let threads = gates.next_multiple_of(32).min(MAX_THREADS);
+        let words = directions * columns * gates;
+        let constants = |mut more: Vec<(&'static str, usize)>| {
+            more.extend([("HIDDEN", hidden), ("GATES", gates), ("COLUMNS", columns)]);
+            more
+        };
+        let kernel = |name, constants| Kernel { name, text: include_str!("lstm.kernel"), constants };
+        let sizes = |threads| {
+            vec![
+                ("THREADS", threads),
+                ("SEQUENCES", sequences),
+                ("UNITS_EACH", (sequences * hidden).div_ceil(threads)),
+            ]
+        };
+        let pack = Launch {
+            kernel: kernel("pack", constants(sizes(PACK_THREADS))),
+            groups: [words.div_ceil(PACK_THREADS), 1, 1],
+            threads: PACK_THREADS,
+            reads: vec![Buffer::Input(1)],
+            writes: vec![Buffer::Scratch(0)],
+            params: vec![word(words)?],
+        };
+        let run = Launch {
+            kernel: kernel("lstm", constants(sizes(threads))),
+            groups: [batch.div_ceil(sequences), directions, usize::from(hidden > 0)],
+            threads,
+            reads: vec![Buffer::Input(0), Buffer::Scratch(0)],
+            writes: vec![Buffer::Output],
+            params: vec![word(batch)?, word(steps)?, word(directions)?],
+        };
+        Ok(Plan {
+            operation: "lstm",
+            tables: vec![],
+            scratch: vec![words],
+            output: self.output().elem_count(),
+            launches: vec![pack, run],
+        })
+    }
+}
+
 struct Lstm;
 
 impl CustomOp2 for Lstm {
@@ -48,18 +130,35 @@ impl CustomOp2 for Lstm {
         recurrent: &CpuStorage,
         recurrent_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (batch, steps, width) = input_layout.shape().dims3()?;
-        let (directions, gates, hidden) = recurrent_layout.shape().dims3()?;
-        if gates != 4 * hidden || width != directions * gates || !(1..=2).contains(&directions) {
-            bail!(
-                "lstm: input {:?} does not fit weights {:?}",
-                input_layout.shape(),
-                recurrent_layout.shape()
-            );
-        }
+        let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let input = crate::contiguous_f32(input, input_layout, "lstm")?;
         let recurrent = crate::contiguous_f32(recurrent, recurrent_layout, "lstm")?;
-        let output = cpu::lstm(Dims { batch, steps, directions, hidden }, input, recurrent);
-        Ok((CpuStorage::F32(output), (batch, steps, directions * hidden).into()))
+        Ok((CpuStorage::F32(cpu::lstm(dims, input, recurrent)), dims.output()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        recurrent: &CudaStorage,
+        recurrent_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
+        let inputs = [(input, input_layout), (recurrent, recurrent_layout)];
+        Ok((crate::gpu::cuda::run(&dims.plan()?, &inputs)?, dims.output()))
+    }
+
+    #[cfg(feature = "metal")]
+    fn metal_fwd(
+        &self,
+        input: &MetalStorage,
+        input_layout: &Layout,
+        recurrent: &MetalStorage,
+        recurrent_layout: &Layout,
+    ) -> Result<(MetalStorage, Shape)> {
+        let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
+        let inputs = [(input, input_layout), (recurrent, recurrent_layout)];
+        Ok((crate::gpu::metal::run(&dims.plan()?, &inputs)?, dims.output()))
     }
 }

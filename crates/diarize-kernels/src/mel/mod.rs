@@ -8,7 +8,13 @@
 mod cpu;
 pub mod reference;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+#[cfg(feature = "metal")]
+use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use crate::gpu::{Buffer, Kernel, Launch, Plan, word, words};
 
 /// A triangular filterbank followed by the logarithm.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +80,55 @@ impl LogMel {
         Self { filters, bins, floor }
     }
 
+    /// What a GPU does for an input `(batch, frames, bins)`, and the shape of its output.
+    ///
+    /// # Errors
+    /// An input of another number of bins.
+    pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
+        const THREADS: usize = 256;
+        const GROUP_WORDS: usize = 4096;
+        let (batch, frames, bins) = input.dims3()?;
+        if bins != self.bins || bins > GROUP_WORDS {
+            bail!(
+                "mel: {bins} Fourier bins where the filterbank has {} and a GPU takes {GROUP_WORDS}",
+                self.bins
+            );
+        }
+        let rows = (GROUP_WORDS / bins).min(8);
+        let weights: Vec<f32> = self.filters.iter().flat_map(|filter| filter.weights.clone()).collect();
+        let ends = self.filters.iter().scan(0, |end, filter| {
+            *end += filter.weights.len();
+            Some(word(*end))
+        });
+        let first_bins = self.filters.iter().map(|filter| word(filter.first_bin));
+        let count = batch * frames;
+        let launch = Launch {
+            kernel: Kernel {
+                name: "mel",
+                text: include_str!("mel.kernel"),
+                constants: vec![
+                    ("BINS", bins),
+                    ("FILTERS", self.filters.len()),
+                    ("ROWS", rows),
+                    ("THREADS", THREADS),
+                ],
+            },
+            groups: [count.div_ceil(rows), 1, 1],
+            threads: THREADS,
+            reads: vec![Buffer::Input(0), Buffer::Table(0), Buffer::Table(1), Buffer::Table(2)],
+            writes: vec![Buffer::Output],
+            params: vec![word(count)?, self.floor.to_bits()],
+        };
+        let plan = Plan {
+            operation: "mel",
+            tables: vec![first_bins.collect::<Result<_>>()?, ends.collect::<Result<_>>()?, words(&weights)],
+            scratch: vec![],
+            output: count * self.filters.len(),
+            launches: vec![launch],
+        };
+        Ok((plan, (batch, frames, self.filters.len()).into()))
+    }
+
     /// Power `(batch, frames, bins)` f32 to log energies `(batch, frames, filters)` f32.
     pub fn log_energies(&self, power: &Tensor) -> Result<Tensor> {
         power.contiguous()?.apply_op1_no_bwd(self)
@@ -94,5 +149,17 @@ impl CustomOp1 for LogMel {
         let mut energies = vec![0f32; batch * frames * self.filters.len()];
         cpu::log_energies(self, power, &mut energies);
         Ok((CpuStorage::F32(energies), (batch, frames, self.filters.len()).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (plan, shape) = self.plan(layout.shape())?;
+        Ok((crate::gpu::cuda::run(&plan, &[(storage, layout)])?, shape))
+    }
+
+    #[cfg(feature = "metal")]
+    fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
+        let (plan, shape) = self.plan(layout.shape())?;
+        Ok((crate::gpu::metal::run(&plan, &[(storage, layout)])?, shape))
     }
 }

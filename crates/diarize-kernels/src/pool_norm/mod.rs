@@ -9,7 +9,13 @@
 mod cpu;
 pub mod reference;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+#[cfg(feature = "metal")]
+use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use crate::gpu::{Buffer, Kernel, Launch, Plan, word, words};
 
 /// What is added to a variance before the root.
 const EPSILON: f64 = 1e-5;
@@ -32,6 +38,48 @@ impl PoolNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.contiguous()?.apply_op1_no_bwd(self)
     }
+
+    /// What a GPU does for an input `(batch, time, channels)`, and the shape of its output.
+    ///
+    /// # Errors
+    /// An input of another number of channels than the norm's.
+    pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
+        const CHANNELS_EACH: usize = 16;
+        const LANES: usize = 32;
+        let (batch, time, channels) = input.dims3()?;
+        self.check(channels)?;
+        let pooled = time / self.window;
+        let launch = Launch {
+            kernel: Kernel {
+                name: "pool_norm",
+                text: include_str!("pool_norm.kernel"),
+                constants: vec![("WINDOW", self.window), ("CHANNELS_EACH", CHANNELS_EACH), ("LANES", LANES)],
+            },
+            groups: [channels.div_ceil(CHANNELS_EACH), batch, usize::from(pooled > 0)],
+            threads: CHANNELS_EACH * LANES,
+            reads: vec![Buffer::Input(0), Buffer::Table(0), Buffer::Table(1)],
+            writes: vec![Buffer::Output],
+            params: vec![word(time)?, word(pooled)?, word(channels)?, self.slope.to_bits()],
+        };
+        let plan = Plan {
+            operation: "pool_norm",
+            tables: vec![words(&self.weight), words(&self.bias)],
+            scratch: vec![],
+            output: batch * pooled * channels,
+            launches: vec![launch],
+        };
+        Ok((plan, (batch, pooled, channels).into()))
+    }
+
+    /// Whether the norm is one of `channels` channels.
+    fn check(&self, channels: usize) -> Result<()> {
+        if self.window == 0 || [self.weight.len(), self.bias.len()] != [channels; 2] {
+            let Self { window, weight, bias, .. } = self;
+            let sizes = (weight.len(), bias.len());
+            bail!("pool_norm: {channels} channels, window of {window}, weights and biases of {sizes:?}");
+        }
+        Ok(())
+    }
 }
 
 impl CustomOp1 for PoolNorm {
@@ -41,14 +89,22 @@ impl CustomOp1 for PoolNorm {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (batch, time, channels) = layout.shape().dims3()?;
-        if self.window == 0 || [self.weight.len(), self.bias.len()] != [channels; 2] {
-            let Self { window, weight, bias, .. } = self;
-            let sizes = (weight.len(), bias.len());
-            bail!("pool_norm: {channels} channels, window of {window}, weights and biases of {sizes:?}");
-        }
+        self.check(channels)?;
         let x = crate::contiguous_f32(storage, layout, "pool_norm")?;
         let mut y = vec![0f32; batch * (time / self.window) * channels];
         cpu::pool_norm(self, x, time, &mut y);
         Ok((CpuStorage::F32(y), (batch, time / self.window, channels).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (plan, shape) = self.plan(layout.shape())?;
+        Ok((crate::gpu::cuda::run(&plan, &[(storage, layout)])?, shape))
+    }
+
+    #[cfg(feature = "metal")]
+    fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
+        let (plan, shape) = self.plan(layout.shape())?;
+        Ok((crate::gpu::metal::run(&plan, &[(storage, layout)])?, shape))
     }
 }

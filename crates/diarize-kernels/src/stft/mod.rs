@@ -13,7 +13,13 @@ pub mod reference;
 
 use std::f64::consts::PI;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+#[cfg(feature = "metal")]
+use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use crate::gpu::{Buffer, Kernel, Launch, Plan, word, words};
 
 /// Framing and window of the transform. Lengths are in samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +56,72 @@ impl Stft {
         self.fft_length / 2 + 1
     }
 
+    /// What a GPU does for an input `(batch, samples)`, and the shape of its output.
+    ///
+    /// # Errors
+    /// A transform whose number of points is not a power of two, which only the CPU can do, or is too
+    /// large for threadgroup memory; an input or frames of the wrong shape.
+    pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
+        const LARGEST: usize = 2048;
+        let (batch, samples) = input.dims2()?;
+        self.check()?;
+        let points = self.fft_length;
+        if !points.is_power_of_two() || !(4..=LARGEST).contains(&points) {
+            bail!(
+                "stft: a GPU transforms 4, 8, 16, … {LARGEST} points, not {points}; the CPU takes any number"
+            );
+        }
+        let frames = batch * self.frames(samples);
+        let lanes = (points / 8).clamp(1, 64);
+        let frames_per_group = (LARGEST / points).min(4);
+        let turn = |k: usize| (-2.0 * PI * k as f64 / points as f64).sin_cos();
+        let roots: Vec<f32> = (0..points).map(turn).flat_map(|(sin, cos)| [cos as f32, sin as f32]).collect();
+        let launch = Launch {
+            kernel: Kernel {
+                name: "stft",
+                text: include_str!("stft.kernel"),
+                constants: vec![
+                    ("FFT", points),
+                    ("LENGTH", self.frame_length),
+                    ("HOP", self.hop),
+                    ("LANES", lanes),
+                    ("FRAMES", frames_per_group),
+                ],
+            },
+            groups: [frames.div_ceil(frames_per_group), 1, 1],
+            threads: lanes * frames_per_group,
+            reads: vec![Buffer::Input(0), Buffer::Table(0), Buffer::Table(1)],
+            writes: vec![Buffer::Output],
+            params: vec![
+                word(frames)?,
+                word(self.frames(samples))?,
+                word(samples)?,
+                self.preemphasis.to_bits(),
+            ],
+        };
+        let plan = Plan {
+            operation: "stft",
+            tables: vec![words(&self.window), words(&roots)],
+            scratch: vec![],
+            output: frames * self.bins(),
+            launches: vec![launch],
+        };
+        Ok((plan, (batch, self.frames(samples), self.bins()).into()))
+    }
+
+    /// Whether window and transform fit the frames.
+    fn check(&self) -> Result<()> {
+        let Self { frame_length, fft_length, .. } = *self;
+        if self.window.len() != frame_length || fft_length < frame_length || self.hop == 0 {
+            let window = self.window.len();
+            bail!(
+                "stft: window of {window}, transform of {fft_length}, hop of {} for frames of {frame_length}",
+                self.hop
+            );
+        }
+        Ok(())
+    }
+
     /// `(batch, samples)` f32 to power `(batch, frames, bins)` f32.
     pub fn power_spectrum(&self, waveforms: &Tensor) -> Result<Tensor> {
         waveforms.contiguous()?.apply_op1_no_bwd(self)
@@ -64,19 +136,24 @@ impl CustomOp1 for Stft {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (batch, samples) = layout.shape().dims2()?;
         let waveforms = crate::contiguous_f32(storage, layout, "stft")?;
-        if self.window.len() != self.frame_length || self.fft_length < self.frame_length {
-            bail!(
-                "stft: window of {} and transform of {} for frames of {}",
-                self.window.len(),
-                self.fft_length,
-                self.frame_length
-            );
-        }
+        self.check()?;
         let frames = self.frames(samples);
         let mut power = vec![0f32; batch * frames * self.bins()];
         if !power.is_empty() {
             cpu::power_spectrum(self, waveforms, samples, &mut power);
         }
         Ok((CpuStorage::F32(power), (batch, frames, self.bins()).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (plan, shape) = self.plan(layout.shape())?;
+        Ok((crate::gpu::cuda::run(&plan, &[(storage, layout)])?, shape))
+    }
+
+    #[cfg(feature = "metal")]
+    fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
+        let (plan, shape) = self.plan(layout.shape())?;
+        Ok((crate::gpu::metal::run(&plan, &[(storage, layout)])?, shape))
     }
 }

@@ -1,0 +1,140 @@
+//! Plans on an NVIDIA GPU: texts are compiled by NVRTC at their first use.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use candle_core::{
+    CudaDevice, CudaStorage, Layout, Result, Storage,
+    backend::BackendStorage,
+    bail,
+    cuda_backend::{
+        WrapErr,
+        cudarc::{
+            driver::{CudaSlice, CudaView, LaunchConfig, PushKernelArg},
+            nvrtc::{CompileOptions, compile_ptx_with_opts},
+        },
+    },
+};
+
+use super::{Buffer, Kernel, Launch, Plan};
+
+const PRELUDE: &str = include_str!("cuda.h");
+
+/// Runs a plan on contiguous f32 inputs, and gives its output.
+///
+/// # Errors
+/// An input of another type or layout; a failure of the device.
+pub fn run(plan: &Plan, inputs: &[(&CudaStorage, &Layout)]) -> Result<CudaStorage> {
+    let Some((first, _)) = inputs.first() else { bail!("{}: no inputs", plan.operation) };
+    let device = first.device().clone();
+    let inputs: Vec<CudaView<'_, f32>> =
+        inputs.iter().map(|(storage, layout)| contiguous(plan, storage, layout)).collect::<Result<_>>()?;
+    let tables: Vec<CudaSlice<u32>> =
+        plan.tables.iter().map(|table| device.clone_htod(table)).collect::<Result<_>>()?;
+    // SAFETY: the launches write every word of a buffer before one of them reads it, as the emulator
+    // tests, where fresh buffers are full of NaN.
+    let alloc = |words: usize| unsafe { device.alloc::<f32>(words.max(1)) };
+    let mut scratch: Vec<CudaSlice<f32>> =
+        plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?;
+    let mut output = alloc(plan.output)?;
+    for launch in plan.launches.iter().filter(|launch| !launch.is_empty()) {
+        dispatch(&device, launch, &inputs, &tables, &mut scratch, &mut output)?;
+    }
+    Ok(CudaStorage::wrap_cuda_slice(output, device))
+}
+
+/// The storage of a tensor that has to be on an NVIDIA GPU.
+///
+/// # Errors
+/// A tensor that is elsewhere.
+pub fn storage(storage: &Storage) -> Result<&CudaStorage> {
+    match storage {
+        Storage::Cuda(storage) => Ok(storage),
+        _ => bail!("a tensor is on another device than the input"),
+    }
+}
+
+fn contiguous<'a>(plan: &Plan, storage: &'a CudaStorage, layout: &Layout) -> Result<CudaView<'a, f32>> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(storage.as_cuda_slice::<f32>()?.slice(start..end)),
+        None => bail!("{}: an input is not contiguous", plan.operation),
+    }
+}
+
+fn dispatch(
+    device: &CudaDevice,
+    launch: &Launch,
+    inputs: &[CudaView<'_, f32>],
+    tables: &[CudaSlice<u32>],
+    scratch: &mut [CudaSlice<f32>],
+    output: &mut CudaSlice<f32>,
+) -> Result<()> {
+    let function =
+        device.get_or_load_custom_func(launch.kernel.name, &launch.kernel.key(), ptx(&launch.kernel)?)?;
+    // Several writes may borrow from one vector, so each is taken as a view of its own.
+    let scratch: Vec<CudaView<'_, f32>> = scratch.iter().map(|buffer| buffer.slice(..)).collect();
+    let output = output.slice(..);
+    let params = Params::new(&launch.params)?;
+    let mut builder = function.builder();
+    for &buffer in launch.reads.iter().chain(&launch.writes) {
+        match buffer {
+            Buffer::Input(index) => builder.arg(&inputs[index]),
+            Buffer::Table(index) => builder.arg(&tables[index]),
+            Buffer::Scratch(index) => builder.arg(&scratch[index]),
+            Buffer::Output => builder.arg(&output),
+        };
+    }
+    builder.arg(&params);
+    let size = |axis: usize| launch.groups[axis] as u32;
+    let config = LaunchConfig {
+        grid_dim: (size(0), size(1), size(2)),
+        block_dim: (launch.threads as u32, 1, 1),
+        shared_mem_bytes: 0,
+    };
+    // SAFETY: arguments are those of the kernel's text, bound as the emulator binds them in the tests,
+    // which check that it stays within its buffers.
+    unsafe { builder.launch(config) }.w()?;
+    Ok(())
+}
+
+/// Parameters of a kernel, filled up to a fixed number of words: a kernel takes those it knows.
+#[repr(C)]
+struct Params([u32; Params::WORDS]);
+
+impl Params {
+    const WORDS: usize = 16;
+
+    fn new(words: &[u32]) -> Result<Self> {
+        let mut params = [0; Self::WORDS];
+        match params.get_mut(..words.len()) {
+            Some(front) => front.copy_from_slice(words),
+            None => bail!("a kernel with {} parameters", words.len()),
+        }
+        Ok(Self(params))
+    }
+}
+
+// SAFETY: plain words in C's layout.
+unsafe impl candle_core::cuda_backend::cudarc::driver::DeviceRepr for Params {}
+
+/// The compiled text of a kernel. Texts that have been compiled are kept for the life of the process.
+fn ptx(kernel: &Kernel) -> Result<&'static str> {
+    static COMPILED: OnceLock<Mutex<HashMap<String, &'static str>>> = OnceLock::new();
+    let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let key = kernel.key();
+    if let Some(ptx) = compiled.get(&key) {
+        return Ok(ptx);
+    }
+    let options = CompileOptions {
+        fmad: Some(false),
+        options: vec!["--std=c++17".into(), "--gpu-architecture=compute_80".into()],
+        ..Default::default()
+    };
+    let ptx = compile_ptx_with_opts(PRELUDE.to_owned() + &kernel.source(), options)
+        .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", kernel.name)))?;
+    let ptx: &'static str = Box::leak(ptx.to_src().into_boxed_str());
+    compiled.insert(key, ptx);
+    Ok(ptx)
+}

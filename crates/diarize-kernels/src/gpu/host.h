@@ -1,0 +1,27 @@
+// Before a kernel's text: C++20, run by the emulator of the tests, which stands before this.
+#include <cmath>
+using std::abs, std::cos, std::exp, std::fma, std::log, std::max, std::min, std::sin, std::sqrt, std::tanh;
+typedef unsigned int uint;
+typedef unsigned long long ulong;
+struct alignas(16) float4 { float x, y, z, w; };
+struct uint3 { uint x, y, z; };
+
+#define KERNEL(name) static void name
+#define IN(type, name, index) const type* name
+#define OUT(type, name, index) type* name
+#define PARAMS(type, index) const type &p
+#define INDICES                                                                                        \
+    const uint3 group = {emulator::group(0), emulator::group(1), emulator::group(2)};                  \
+    const uint item = emulator::item();                                                                \
+    (void)group;                                                                                       \
+    (void)item;
+#define FUNCTION static inline
+#define GROUP EMULATOR_GROUP_MEMORY alignas(16)
+#define GROUP_POINTER(type) type*
+#define IN_POINTER(type) const type*
+#define OUT_POINTER(type) type*
+#define BARRIER() emulator::barrier()
+#define BARRIER_WITH_MEMORY() emulator::barrier()
+#define LOAD4(pointer) (*(const float4*)(pointer))
+#define GROUP_LOAD4(pointer) (*(const float4*)(pointer))
+#define UNROLL

@@ -1,0 +1,115 @@
+//! Plans on an Apple GPU: texts are compiled by Metal at their first use.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use candle_core::{
+    DType, Layout, MetalDevice, MetalError, MetalStorage, Result, Storage, backend::BackendStorage, bail,
+};
+use candle_metal_kernels::metal::{Buffer as MetalBuffer, ComputeCommandEncoder, ComputePipeline};
+use objc2_metal::{MTLCompileOptions, MTLSize};
+
+use super::{Buffer, Kernel, Launch, Plan};
+
+const PRELUDE: &str = include_str!("metal.h");
+
+/// Runs a plan on contiguous f32 inputs, and gives its output.
+///
+/// # Errors
+/// An input of another type or layout; a failure of the device.
+pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStorage> {
+    let Some((first, _)) = inputs.first() else { bail!("{}: no inputs", plan.operation) };
+    let device = first.device().clone();
+    for (storage, layout) in inputs {
+        if storage.dtype() != DType::F32 || !layout.is_contiguous() {
+            bail!("{}: an input is not contiguous f32", plan.operation);
+        }
+    }
+    let tables: Vec<Arc<MetalBuffer>> =
+        plan.tables.iter().map(|table| device.new_buffer_with_data(table)).collect::<Result<_>>()?;
+    let alloc = |words: usize| device.new_buffer_builder().with_size_for(words.max(1), DType::F32).build();
+    let scratch: Vec<Arc<MetalBuffer>> =
+        plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?;
+    let output = alloc(plan.output)?;
+    // The buffer that an argument stands for, and the byte at which it starts.
+    let bound = |buffer: Buffer| match buffer {
+        Buffer::Input(index) => {
+            let (storage, layout) = inputs[index];
+            (storage.buffer(), layout.start_offset() * DType::F32.size_in_bytes())
+        }
+        Buffer::Table(index) => (&*tables[index], 0),
+        Buffer::Scratch(index) => (&*scratch[index], 0),
+        Buffer::Output => (&*output, 0),
+    };
+    for launch in plan.launches.iter().filter(|launch| !launch.is_empty()) {
+        let pipeline = pipeline(&device, launch)?;
+        // Holds the mutex of the encoder, so nothing else of the device is called meanwhile.
+        let guard = device.command_encoder()?;
+        let encoder: &ComputeCommandEncoder = guard.as_ref();
+        encoder.set_compute_pipeline_state(&pipeline);
+        for (index, &buffer) in launch.reads.iter().enumerate() {
+            let (buffer, offset) = bound(buffer);
+            encoder.set_input_buffer(index, Some(buffer), offset);
+        }
+        for (index, &buffer) in launch.writes.iter().enumerate() {
+            let (buffer, offset) = bound(buffer);
+            encoder.set_output_buffer(launch.reads.len() + index, Some(buffer), offset);
+        }
+        encoder.set_bytes_directly(
+            launch.reads.len() + launch.writes.len(),
+            size_of_val(&*launch.params),
+            launch.params.as_ptr().cast(),
+        );
+        let [width, height, depth] = launch.groups;
+        encoder.dispatch_thread_groups(
+            MTLSize { width, height, depth },
+            MTLSize { width: launch.threads, height: 1, depth: 1 },
+        );
+    }
+    Ok(MetalStorage::new(output, device, plan.output, DType::F32))
+}
+
+/// The storage of a tensor that has to be on an Apple GPU.
+///
+/// # Errors
+/// A tensor that is elsewhere.
+pub fn storage(storage: &Storage) -> Result<&MetalStorage> {
+    match storage {
+        Storage::Metal(storage) => Ok(storage),
+        _ => bail!("a tensor is on another device than the input"),
+    }
+}
+
+/// The compiled kernel of a launch. Kernels that have been compiled are kept for the life of the process.
+fn pipeline(device: &MetalDevice, launch: &Launch) -> Result<ComputePipeline> {
+    static COMPILED: OnceLock<Mutex<HashMap<(u64, String), ComputePipeline>>> = OnceLock::new();
+    let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (device.registry_id(), launch.kernel.key());
+    if let Some(pipeline) = compiled.get(&key) {
+        return Ok(pipeline.clone());
+    }
+    let pipeline = compile(device, &launch.kernel)?;
+    let most = pipeline.max_total_threads_per_threadgroup();
+    if most < launch.threads {
+        bail!(
+            "{}: this GPU takes {most} threads in a threadgroup, not {}",
+            launch.kernel.name,
+            launch.threads
+        );
+    }
+    compiled.insert(key, pipeline.clone());
+    Ok(pipeline)
+}
+
+fn compile(device: &MetalDevice, kernel: &Kernel) -> Result<ComputePipeline> {
+    let options = MTLCompileOptions::new();
+    // Its successor needs macOS 15; this one exists everywhere.
+    #[allow(deprecated)]
+    options.setFastMathEnabled(false);
+    let source = PRELUDE.to_owned() + &kernel.source();
+    let library = device.new_library_with_source(&source, Some(&options)).map_err(MetalError::from)?;
+    let function = library.get_function(kernel.name, None).map_err(MetalError::from)?;
+    Ok(device.new_compute_pipeline_state_with_function(&function).map_err(MetalError::from)?)
+}

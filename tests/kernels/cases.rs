@@ -1,0 +1,266 @@
+//! What the kernels for GPUs are tried on: sizes that are usual, odd, of one row, empty, and not multiples
+//! of a tile, each with what the reference in f64 makes of it.
+
+use candle_core::{Device, Result, Shape, Tensor};
+use diarize_kernels::{
+    cdist::{self, Metric},
+    conv2d::{self, Activation, Conv2d},
+    gpu::Plan,
+    lstm::{self, Dims},
+    mel::{self, LogMel, MelScale},
+    pool_norm::{self, PoolNorm},
+    stft::{self, Stft},
+};
+use ndarray::ArrayView2;
+
+use crate::random::Random;
+
+/// One operation on given numbers.
+pub struct Case {
+    pub name: String,
+    /// What the GPU is to do, for the inputs laid out as it takes them.
+    pub plan: Plan,
+    pub inputs: Vec<Vec<f32>>,
+    /// The operation itself, on a device.
+    pub forward: Box<dyn Fn(&Device) -> Result<Tensor> + Send + Sync>,
+    pub expected: Vec<f64>,
+    /// Largest difference from what is expected, as a share of the largest magnitude expected.
+    pub tolerance: f64,
+}
+
+/// How far `values` are from what is expected, as a share of the largest magnitude expected. Not a
+/// number is infinitely far, unless it is expected.
+pub fn error(values: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(values.len(), expected.len());
+    let largest =
+        expected.iter().copied().filter(|x| x.is_finite()).map(f64::abs).fold(f64::MIN_POSITIVE, f64::max);
+    let differences = values.iter().zip(expected).map(|(&value, &expected)| {
+        let difference = (f64::from(value) - expected).abs();
+        match (value.is_nan(), expected.is_nan()) {
+            (true, true) => 0.0,
+            (false, false) => difference / largest,
+            _ => f64::INFINITY,
+        }
+    });
+    differences.fold(0.0, f64::max)
+}
+
+/// All operations at small sizes.
+pub fn small() -> Vec<Case> {
+    let mut random = Random(7);
+    let mut cases = Vec::new();
+    for (frame_length, hop, fft_length, batch, samples) in [
+        (400, 160, 512, 2, 1200),
+        (400, 160, 512, 1, 399),
+        (400, 160, 512, 1, 400),
+        (1600, 800, 2048, 1, 4000),
+        (50, 25, 64, 3, 333),
+        (5, 3, 8, 1, 40),
+        (4, 4, 4, 1, 23),
+    ] {
+        let window = (0..frame_length).map(|n| 0.5 + n as f32 / frame_length as f32).collect();
+        let stft = Stft { frame_length, hop, fft_length, preemphasis: 0.97, window };
+        cases.push(stft_case(stft, batch, samples, &mut random));
+    }
+    for (filters, fft_length, batch, frames) in
+        [(80, 512, 2, 9), (1, 512, 1, 1), (7, 64, 1, 17), (80, 512, 1, 0)]
+    {
+        cases.push(mel_case(filters, fft_length, batch, frames, &mut random));
+    }
+    for (window, batch, time, channels) in
+        [(3, 2, 100, 20), (3, 1, 3, 1), (1, 1, 33, 16), (5, 3, 4, 8), (2, 1, 201, 37)]
+    {
+        cases.push(pool_norm_case(window, batch, time, channels, &mut random));
+    }
+    for (batch, steps, directions, hidden) in [
+        (1, 1, 1, 1),
+        (3, 7, 2, 5),
+        (17, 4, 1, 16),
+        (5, 6, 2, 33),
+        (2, 3, 2, 128),
+        (64, 2, 2, 8),
+        (1, 2, 1, 300),
+        (2, 0, 2, 8),
+        (0, 3, 2, 8),
+    ] {
+        cases.push(lstm_case(Dims { batch, steps, directions, hidden }, &mut random));
+    }
+    for (inputs, outputs, size, stride, padding, image) in [
+        (1, 32, [3, 3], 1, [1, 1], [2, 7, 9]),
+        (32, 32, [3, 3], 1, [1, 1], [1, 9, 31]),
+        (8, 70, [3, 3], 2, [1, 1], [2, 9, 8]),
+        (64, 128, [1, 1], 2, [0, 0], [1, 5, 6]),
+        (10, 80, [1, 26], 1, [0, 0], [1, 1, 60]),
+        (20, 12, [1, 5], 1, [0, 0], [2, 1, 40]),
+        (3, 5, [5, 2], 3, [4, 0], [1, 7, 11]),
+        (4, 4, [3, 3], 1, [0, 0], [1, 2, 2]),
+    ] {
+        let dims = conv2d::Dims { inputs, outputs, size, stride, padding };
+        for (residual, activation) in
+            [(false, Activation::Identity), (true, Activation::Relu), (false, Activation::Absolute)]
+        {
+            cases.push(conv2d_case(dims, image, residual, activation, &mut random));
+        }
+    }
+    for metric in [Metric::Euclidean, Metric::Cosine] {
+        for (n, m, dimension) in [(1, 1, 1), (64, 64, 16), (65, 130, 33), (3, 70, 256), (0, 5, 4), (5, 3, 0)]
+        {
+            cases.push(cdist_case(metric, n, m, dimension, &mut random));
+        }
+    }
+    cases
+}
+
+fn tensor(values: &[f32], shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
+    Tensor::from_slice(values, shape, device)
+}
+
+pub fn stft_case(stft: Stft, batch: usize, samples: usize, random: &mut Random) -> Case {
+    let input = random.vector(batch * samples, 1000.0);
+    let Stft { frame_length, hop, fft_length, .. } = stft;
+    Case {
+        name: format!("stft {batch} x {samples}, frames of {frame_length} every {hop}, {fft_length} points"),
+        plan: stft.plan(&(batch, samples).into()).unwrap().0,
+        expected: input.chunks(samples).flat_map(|x| stft::reference::power_spectrum(&stft, x)).collect(),
+        inputs: vec![input.clone()],
+        forward: Box::new(move |device| stft.power_spectrum(&tensor(&input, (batch, samples), device)?)),
+        tolerance: 1e-6,
+    }
+}
+
+pub fn mel_case(filters: usize, fft_length: usize, batch: usize, frames: usize, random: &mut Random) -> Case {
+    const FLOOR: f32 = 1e-3;
+    let scale = MelScale { filters, fft_length, ..MelScale::kaldi_16khz() };
+    let bins = fft_length / 2 + 1;
+    let mut input: Vec<f32> = random.vector(batch * frames * bins, 1e4).iter().map(|x| x.abs()).collect();
+    if let Some(silence) = input.get_mut(..bins) {
+        silence.fill(0.0);
+    }
+    let mel = LogMel::new(&scale, FLOOR);
+    let power: Vec<f64> = input.iter().map(|&x| f64::from(x)).collect();
+    Case {
+        name: format!("mel {batch} x {frames}, {bins} bins to {filters}"),
+        plan: mel.plan(&(batch, frames, bins).into()).unwrap().0,
+        expected: mel::reference::log_energies(&scale, f64::from(FLOOR), &power),
+        inputs: vec![input.clone()],
+        forward: Box::new(move |device| mel.log_energies(&tensor(&input, (batch, frames, bins), device)?)),
+        tolerance: 1e-6,
+    }
+}
+
+pub fn pool_norm_case(
+    window: usize,
+    batch: usize,
+    time: usize,
+    channels: usize,
+    random: &mut Random,
+) -> Case {
+    let op = PoolNorm {
+        window,
+        slope: 0.01,
+        weight: random.vector(channels, 1.0),
+        bias: random.vector(channels, 1.0),
+    };
+    let input: Vec<f32> = random.vector(batch * time * channels, 1.0).iter().map(|x| 3.0 + x).collect();
+    Case {
+        name: format!("pool_norm {batch} x {time} x {channels}, window of {window}"),
+        plan: op.plan(&(batch, time, channels).into()).unwrap().0,
+        expected: input
+            .chunks(time * channels)
+            .flat_map(|x| pool_norm::reference::pool_norm(&op, x))
+            .collect(),
+        inputs: vec![input.clone()],
+        forward: Box::new(move |device| op.forward(&tensor(&input, (batch, time, channels), device)?)),
+        tolerance: 1e-5,
+    }
+}
+
+pub fn lstm_case(dims: Dims, random: &mut Random) -> Case {
+    let Dims { batch, steps, directions, hidden } = dims;
+    let gates = 4 * hidden;
+    let input = random.vector(batch * steps * directions * gates, 2.0);
+    let recurrent = random.vector(directions * gates * hidden, 1.5 / (hidden as f32).sqrt());
+    Case {
+        name: format!("lstm {batch} x {steps}, {directions} directions of {hidden}"),
+        plan: dims.plan().unwrap(),
+        expected: lstm::reference::lstm(dims, &input, &recurrent),
+        inputs: vec![input.clone(), recurrent.clone()],
+        forward: Box::new(move |device| {
+            let input = tensor(&input, (batch, steps, directions * gates), device)?;
+            lstm::lstm(&input, &tensor(&recurrent, (directions, gates, hidden), device)?)
+        }),
+        tolerance: 1e-5,
+    }
+}
+
+pub fn conv2d_case(
+    dims: conv2d::Dims,
+    [batch, rows, columns]: [usize; 3],
+    residual: bool,
+    activation: Activation,
+    random: &mut Random,
+) -> Case {
+    let conv2d::Dims { inputs, outputs, size, stride, padding } = dims;
+    let taps = size[0] * size[1];
+    let input = random.vector(batch * rows * columns * inputs, 1.0);
+    let kernel = random.vector(outputs * inputs * taps, 1.0);
+    let bias = random.vector(outputs, 1.0);
+    let output = dims.output([rows, columns]);
+    let around = random.vector(batch * output[0] * output[1] * outputs, 1.0);
+    let expected = input
+        .chunks(rows * columns * inputs)
+        .zip(around.chunks((output[0] * output[1] * outputs).max(1)))
+        .flat_map(|(x, around)| {
+            let around = residual.then_some(around);
+            conv2d::reference::conv2d(dims, [&kernel, &bias, x], [rows, columns], around, activation)
+        })
+        .collect();
+    // As a GPU takes it: outputs side by side, innermost the input channels of a tap.
+    let packed: Vec<f32> = (0..taps)
+        .flat_map(|tap| (0..inputs).map(move |c| (tap, c)))
+        .flat_map(|(tap, c)| (0..outputs).map(move |o| (o * inputs + c) * taps + tap))
+        .map(|index| kernel[index])
+        .collect();
+    let mut given = vec![input.clone(), packed, bias.clone()];
+    given.extend(residual.then(|| around.clone()));
+    Case {
+        name: format!(
+            "conv2d {batch} x {rows} x {columns} x {inputs} to {outputs}, {size:?} / {stride}, {activation:?}, \
+             residual {residual}"
+        ),
+        plan: dims.plan(&(batch, rows, columns, inputs).into(), residual, activation).unwrap(),
+        expected,
+        inputs: given,
+        forward: Box::new(move |device| {
+            let kernel = tensor(&kernel, (outputs, inputs, size[0], size[1]), device)?;
+            let conv = Conv2d::new(&kernel, &tensor(&bias, outputs, device)?, stride, padding)?;
+            let around = tensor(&around, (batch, output[0], output[1], outputs), device)?;
+            let x = tensor(&input, (batch, rows, columns, inputs), device)?;
+            conv.forward(&x, residual.then_some(&around), activation)
+        }),
+        tolerance: 2e-6,
+    }
+}
+
+pub fn cdist_case(metric: Metric, n: usize, m: usize, dimension: usize, random: &mut Random) -> Case {
+    let (a, b) = (random.vector(n * dimension, 1.0), random.vector(m * dimension, 1.0));
+    let rows = |values, count| ArrayView2::from_shape((count, dimension), values).unwrap();
+    let distances = match metric {
+        Metric::Euclidean => cdist::reference::euclidean(rows(&a, n), rows(&b, m)),
+        Metric::Cosine => cdist::reference::cosine(rows(&a, n), rows(&b, m)),
+    };
+    Case {
+        name: format!("cdist {metric:?} {n} x {m}, {dimension} dimensions"),
+        plan: cdist::plan(metric, &(n, dimension).into(), &(m, dimension).into()).unwrap().0,
+        expected: distances.into_iter().collect(),
+        inputs: vec![a.clone(), b.clone()],
+        forward: Box::new(move |device| {
+            cdist::pairwise(
+                &tensor(&a, (n, dimension), device)?,
+                &tensor(&b, (m, dimension), device)?,
+                metric,
+            )
+        }),
+        tolerance: 1e-5,
+    }
+}

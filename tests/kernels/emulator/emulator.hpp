@@ -1,0 +1,199 @@
+// Runs GPU kernels, compiled as C++, on the CPU.
+//
+// As it stands, each thread of a threadgroup is a fiber that runs to its next barrier before another one
+// does, in an order drawn from a seed: reproducible, and different for every seed. Threadgroup memory is
+// full of NaN when a threadgroup starts, and buffers that a plan allocates when it starts. A barrier that
+// only some threads reach, too much threadgroup memory, too large a threadgroup and a write behind a
+// buffer's end stop the program.
+//
+// With EMULATOR_THREADS, threads are threads of the system, for the sanitizers: a missing barrier is a
+// data race to one, an access outside a buffer an error to the other.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#ifdef EMULATOR_THREADS
+#include <barrier>
+#include <thread>
+#else
+#include <ucontext.h>
+#endif
+
+namespace emulator {
+
+constexpr uint32_t MAX_THREADS = 1024, MAX_GROUP_BYTES = 32768, POISON = 0x7fc00bad;
+
+[[noreturn]] inline void stop(const char* why) {
+    std::fprintf(stderr, "emulator: %s\n", why);
+    std::exit(3);
+}
+
+inline thread_local uint32_t current_item;
+inline uint32_t current_group[3];
+inline uint32_t item() { return current_item; }
+inline uint32_t group(int axis) { return current_group[axis]; }
+
+using Body = std::function<void()>;
+
+#ifdef EMULATOR_THREADS
+#define EMULATOR_GROUP_SECTION(name) static
+
+inline std::unique_ptr<std::barrier<>> at_barrier;
+inline void barrier() { at_barrier->arrive_and_wait(); }
+
+inline void run_group(uint32_t threads, const Body& body, std::mt19937&) {
+    at_barrier = std::make_unique<std::barrier<>>(threads);
+    std::vector<std::thread> running;
+    for (uint32_t i = 0; i < threads; ++i) {
+        running.emplace_back([&, i] {
+            current_item = i;
+            body();
+        });
+    }
+    for (auto& thread : running) thread.join();
+}
+#else
+#define EMULATOR_GROUP_SECTION(name) static __attribute__((section(name)))
+
+struct Fiber {
+    ucontext_t context;
+    std::vector<char> stack = std::vector<char>(64 << 10);
+    enum { Ready, Waits, Done } state;
+};
+inline std::vector<std::unique_ptr<Fiber>> fibers;
+inline ucontext_t scheduler;
+inline const Body* running_body;
+
+inline void barrier() {
+    Fiber& fiber = *fibers[current_item];
+    fiber.state = Fiber::Waits;
+    swapcontext(&fiber.context, &scheduler);
+}
+
+inline void fiber_main() {
+    (*running_body)();
+    fibers[current_item]->state = Fiber::Done;
+}
+
+inline void run_group(uint32_t threads, const Body& body, std::mt19937& random) {
+    while (fibers.size() < threads) fibers.push_back(std::make_unique<Fiber>());
+    running_body = &body;
+    for (uint32_t i = 0; i < threads; ++i) {
+        Fiber& fiber = *fibers[i];
+        getcontext(&fiber.context);
+        fiber.context.uc_stack.ss_sp = fiber.stack.data();
+        fiber.context.uc_stack.ss_size = fiber.stack.size();
+        fiber.context.uc_link = &scheduler;
+        makecontext(&fiber.context, fiber_main, 0);
+        fiber.state = Fiber::Ready;
+    }
+    std::vector<uint32_t> order(threads);
+    std::iota(order.begin(), order.end(), 0u);
+    for (;;) {
+        std::shuffle(order.begin(), order.end(), random);
+        uint32_t done = 0;
+        for (uint32_t i : order) {
+            current_item = i;
+            swapcontext(&scheduler, &fibers[i]->context);
+            done += fibers[i]->state == Fiber::Done;
+        }
+        if (done == threads) return;
+        if (done > 0) stop("some threads wait at a barrier that others never reach");
+    }
+}
+#endif
+
+using Arguments = std::vector<void*>;
+
+struct Kernel {
+    std::function<void(const Arguments&)> call;
+    char *group_memory, *group_memory_end;
+};
+
+template <class T> T argument(void* pointer) {
+    if constexpr (std::is_pointer_v<T>) return static_cast<T>(pointer);
+    else return *static_cast<std::remove_reference_t<T>*>(pointer);
+}
+
+template <class... T> Kernel kernel(void (*function)(T...), char* group_memory, char* group_memory_end) {
+    auto call = [function](const Arguments& arguments) {
+        if (arguments.size() != sizeof...(T)) stop("a kernel with other arguments than are bound");
+        [&]<size_t... I>(std::index_sequence<I...>) {
+            function(argument<T>(arguments[I])...);
+        }(std::index_sequence_for<T...>());
+    };
+    return {call, group_memory, group_memory_end};
+}
+
+inline uint32_t word() {
+    uint32_t word;
+    if (std::fread(&word, 4, 1, stdin) != 1) stop("the request ends early");
+    return word;
+}
+
+// The words of a buffer, one allocation each; behind them, what no kernel may touch.
+struct Buffer {
+    std::unique_ptr<uint32_t[]> words;
+    size_t count;
+    static constexpr size_t GUARD =
+#ifdef EMULATOR_THREADS
+        0;
+#else
+        16;
+#endif
+    explicit Buffer(size_t count) : words(new uint32_t[count + GUARD]), count(count) {
+        std::fill_n(words.get(), count + GUARD, POISON);
+    }
+    void check() const {
+        for (size_t i = count; i < count + GUARD; ++i) {
+            if (words[i] != POISON) stop("a kernel wrote behind the end of a buffer");
+        }
+    }
+};
+
+// Reads a plan from the standard input, runs it, and writes the words of its last buffer.
+inline int main(const std::vector<Kernel>& kernels, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::vector<Buffer> buffers;
+    for (uint32_t left = word(); left > 0; --left) {
+        const bool given = word();
+        Buffer& buffer = buffers.emplace_back(word());
+        if (given && std::fread(buffer.words.get(), 4, buffer.count, stdin) != buffer.count) stop("a short buffer");
+    }
+    for (uint32_t left = word(); left > 0; --left) {
+        const Kernel& kernel = kernels.at(word());
+        const uint32_t groups[3] = {word(), word(), word()}, threads = word();
+        Arguments arguments(word());
+        for (void*& argument : arguments) argument = buffers.at(word()).words.get();
+        std::vector<uint32_t> params(word());
+        for (uint32_t& param : params) param = word();
+        arguments.push_back(params.data());
+        const size_t group_bytes = kernel.group_memory_end - kernel.group_memory;
+        if (threads > MAX_THREADS) stop("a threadgroup of more than 1024 threads");
+        if (group_bytes > MAX_GROUP_BYTES) stop("more than 32 KiB of threadgroup memory");
+        for (uint32_t z = 0; z < groups[2]; ++z) {
+            for (uint32_t y = 0; y < groups[1]; ++y) {
+                for (uint32_t x = 0; x < groups[0]; ++x) {
+                    current_group[0] = x, current_group[1] = y, current_group[2] = z;
+                    for (size_t i = 0; i < group_bytes / 4; ++i) std::memcpy(kernel.group_memory + 4 * i, &POISON, 4);
+                    run_group(threads, [&] { kernel.call(arguments); }, random);
+                }
+            }
+        }
+        for (const Buffer& buffer : buffers) buffer.check();
+    }
+    std::fwrite(buffers.back().words.get(), 4, buffers.back().count, stdout);
+    return 0;
+}
+
+}  // namespace emulator

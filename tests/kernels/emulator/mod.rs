@@ -1,0 +1,148 @@
+//! Plans of GPU kernels on the CPU: `emulator.hpp`, the prelude and the kernels' texts in one program.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use diarize_kernels::gpu::{Buffer, Kernel, Plan};
+use tempfile::TempDir;
+
+/// How the emulator is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// Fibers in a reproducible order.
+    Fibers,
+    /// Threads under the sanitizer that sees races.
+    ThreadSanitizer,
+    /// Threads under the sanitizers that see accesses outside of buffers and undefined behaviour.
+    AddressSanitizer,
+}
+
+/// A program that runs the kernels of some plans.
+pub struct Emulator {
+    kernels: HashMap<Kernel, usize>,
+    program: PathBuf,
+    _folder: TempDir,
+}
+
+impl Emulator {
+    /// Builds the program for the kernels of `plans`, with `change` applied to their text.
+    pub fn new(plans: &[Plan], build: Build, change: impl Fn(&str) -> String) -> Self {
+        let mut kernels = HashMap::new();
+        for launch in plans.iter().flat_map(|plan| &plan.launches) {
+            let number = kernels.len();
+            kernels.entry(launch.kernel.clone()).or_insert(number);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (source, program) = (folder.path().join("kernels.cpp"), folder.path().join("kernels"));
+        std::fs::write(&source, text(&kernels, change)).unwrap();
+        let options: &[&str] = match build {
+            Build::Fibers => &["-O1"],
+            Build::ThreadSanitizer => &["-O1", "-g", "-DEMULATOR_THREADS", "-fsanitize=thread"],
+            Build::AddressSanitizer => {
+                &["-O1", "-g", "-DEMULATOR_THREADS", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
+            }
+        };
+        let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/kernels/emulator");
+        let output = Command::new("g++")
+            .args(["-std=c++20", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-I"])
+            .arg(include)
+            .args(options)
+            .arg(&source)
+            .arg("-o")
+            .arg(&program)
+            .output()
+            .expect("g++ runs: the emulator of GPU kernels needs a C++ compiler");
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "g++ refuses the kernels:\n{messages}");
+        Self { kernels, program, _folder: folder }
+    }
+
+    /// The words of the plan's output, or what the program said when it stopped.
+    pub fn run(&self, plan: &Plan, inputs: &[&[f32]], seed: u32) -> Result<Vec<f32>, String> {
+        // Address space is laid out the same way each time, which the thread sanitizer needs.
+        let mut child = Command::new("setarch")
+            .arg("-R")
+            .arg(&self.program)
+            .arg(seed.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let request = self.request(plan, inputs);
+        let mut stdin = child.stdin.take().unwrap();
+        // It may stop before it has read everything.
+        let writer = std::thread::spawn(move || stdin.write_all(&request).ok());
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let words = output.stdout.chunks_exact(4);
+        Ok(words.map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect())
+    }
+
+    fn request(&self, plan: &Plan, inputs: &[&[f32]]) -> Vec<u8> {
+        let number = |buffer: Buffer| match buffer {
+            Buffer::Input(index) => index,
+            Buffer::Table(index) => inputs.len() + index,
+            Buffer::Scratch(index) => inputs.len() + plan.tables.len() + index,
+            Buffer::Output => inputs.len() + plan.tables.len() + plan.scratch.len(),
+        };
+        let mut words = vec![number(Buffer::Output) + 1];
+        let given = inputs.iter().map(|input| diarize_kernels::gpu::words(input));
+        for buffer in given.chain(plan.tables.iter().cloned()) {
+            words.extend([1, buffer.len()]);
+            words.extend(buffer.into_iter().map(|word| word as usize));
+        }
+        for &size in plan.scratch.iter().chain([&plan.output]) {
+            words.extend([0, size]);
+        }
+        let launches: Vec<_> = plan.launches.iter().filter(|launch| !launch.is_empty()).collect();
+        words.push(launches.len());
+        for launch in launches {
+            words.push(self.kernels[&launch.kernel]);
+            words.extend(launch.groups);
+            words.extend([launch.threads, launch.reads.len() + launch.writes.len()]);
+            words.extend(launch.reads.iter().chain(&launch.writes).map(|&buffer| number(buffer)));
+            words.push(launch.params.len());
+            words.extend(launch.params.iter().map(|&word| word as usize));
+        }
+        words.into_iter().flat_map(|word| u32::try_from(word).unwrap().to_le_bytes()).collect()
+    }
+}
+
+/// The program: each kernel's text, with its constants, in a namespace of its own.
+fn text(kernels: &HashMap<Kernel, usize>, change: impl Fn(&str) -> String) -> String {
+    let mut text = String::from("#include \"emulator.hpp\"\n");
+    text += include_str!("../../../crates/diarize-kernels/src/gpu/host.h");
+    let mut table = String::new();
+    for (kernel, number) in kernels {
+        let source = kernel.source();
+        writeln!(text, "extern \"C\" char __start_group{number}[] __attribute__((weak));").unwrap();
+        writeln!(text, "extern \"C\" char __stop_group{number}[] __attribute__((weak));").unwrap();
+        writeln!(text, "#define EMULATOR_GROUP_MEMORY EMULATOR_GROUP_SECTION(\"group{number}\")").unwrap();
+        writeln!(text, "namespace kernel{number} {{\n{}\n}}", change(&source)).unwrap();
+        writeln!(text, "#undef EMULATOR_GROUP_MEMORY").unwrap();
+        for line in source.lines().filter_map(|line| line.strip_prefix("#define ")) {
+            let end = line.find([' ', '(']).unwrap_or(line.len());
+            writeln!(text, "#undef {}", &line[..end]).unwrap();
+        }
+        let Kernel { name, .. } = kernel;
+        writeln!(
+            table,
+            "kernels[{number}] = emulator::kernel(kernel{number}::{name}, __start_group{number}, __stop_group{number});"
+        )
+        .unwrap();
+    }
+    let count = kernels.len();
+    text + &format!(
+        "int main(int, char** arguments) {{\nstd::vector<emulator::Kernel> kernels({count});\n{table}return \
+         emulator::main(kernels, std::atoi(arguments[1]));\n}}\n"
+    )
+}
