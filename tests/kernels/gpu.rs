@@ -1,27 +1,65 @@
-//! The kernels for GPUs, on the CPU: what they compute, that no order of threads changes it, and that
-//! they stay within their buffers. The device test beside this runs the same cases on a GPU.
+//! The kernels for GPUs. On the CPU, compiled as C++: what they compute, that no order of threads
+//! changes it, that nothing races, and that they stay within their buffers. With the feature `cuda` or
+//! `metal`, the same on a GPU.
 
 mod cases;
 mod emulator;
 #[path = "../support/random.rs"]
 mod random;
 
+use candle_core::Device;
 use cases::{Case, error, small};
+use diarize_kernels::{cdist::Metric, gpu::Plan};
 use emulator::{Build, Emulator};
 
 fn inputs(case: &Case) -> Vec<&[f32]> {
     case.inputs.iter().map(Vec::as_slice).collect()
 }
 
-fn plans(cases: &[Case]) -> Vec<diarize_kernels::gpu::Plan> {
+fn plans(cases: &[Case]) -> Vec<Plan> {
     cases.iter().map(|case| case.plan.clone()).collect()
 }
 
-fn check(case: &Case, emulator: &Emulator, seed: u32) {
+fn check(case: &Case, values: &[f32], how: &str) {
+    let error = error(values, &case.expected);
+    assert!(error <= case.tolerance, "{}, {how}: off by {error:e}", case.name);
+}
+
+fn check_emulated(case: &Case, emulator: &Emulator, seed: u32) {
     let values =
         emulator.run(&case.plan, &inputs(case), seed).unwrap_or_else(|why| panic!("{}: {why}", case.name));
-    let error = error(&values, &case.expected);
-    assert!(error <= case.tolerance, "{}, order {seed}: off by {error:e}", case.name);
+    check(case, &values, &format!("order {seed}"));
+}
+
+/// Cases with so few threads that each can be one of the system, and all kernels among them.
+fn smallest() -> Vec<Case> {
+    const THREADS: usize = 1500;
+    let threads = |plan: &Plan| {
+        let launches = plan.launches.iter();
+        launches.map(|launch| launch.groups.iter().product::<usize>() * launch.threads).sum::<usize>()
+    };
+    let mut cases = small();
+    cases.retain(|case| threads(&case.plan) <= THREADS);
+    cases
+}
+
+#[test]
+fn every_operation_equals_its_reference_on_every_device() {
+    let devices = [
+        Device::Cpu,
+        #[cfg(feature = "cuda")]
+        Device::new_cuda(0).expect("an NVIDIA GPU"),
+        #[cfg(feature = "metal")]
+        Device::new_metal(0).expect("an Apple GPU"),
+    ];
+    for device in &devices {
+        for case in small() {
+            let values = (case.forward)(device)
+                .and_then(|tensor| tensor.flatten_all()?.to_vec1())
+                .unwrap_or_else(|why| panic!("{} on {device:?}: {why}", case.name));
+            check(&case, &values, &format!("{device:?}"));
+        }
+    }
 }
 
 #[test]
@@ -30,7 +68,57 @@ fn every_kernel_equals_its_reference_in_any_order_of_threads() {
     let emulator = Emulator::new(&plans(&cases), Build::Fibers, str::to_owned);
     for case in &cases {
         for seed in 1..=4 {
-            check(case, &emulator, seed);
+            check_emulated(case, &emulator, seed);
         }
     }
+}
+
+#[test]
+fn no_kernel_has_a_race() {
+    let cases = smallest();
+    let emulator = Emulator::new(&plans(&cases), Build::ThreadSanitizer, str::to_owned);
+    cases.iter().for_each(|case| check_emulated(case, &emulator, 1));
+}
+
+#[test]
+fn no_kernel_leaves_its_buffers() {
+    let cases = smallest();
+    let emulator = Emulator::new(&plans(&cases), Build::AddressSanitizer, str::to_owned);
+    cases.iter().for_each(|case| check_emulated(case, &emulator, 1));
+}
+
+/// What the emulator says of a kernel after a mistake: `right`, once in its text, became `wrong`.
+fn planted(case: &Case, build: Build, right: &str, wrong: &str) -> Result<Vec<f32>, String> {
+    let emulator = Emulator::new(std::slice::from_ref(&case.plan), build, |text| {
+        assert!(text.contains(right), "the text has no {right}");
+        text.replacen(right, wrong, 1)
+    });
+    emulator.run(&case.plan, &inputs(case), 1)
+}
+
+#[test]
+fn a_missing_barrier_is_seen() {
+    let case = cases::mel_case(7, 64, 1, 17, &mut random::Random(3));
+    let seen = planted(&case, Build::ThreadSanitizer, "BARRIER();", "").unwrap_err();
+    assert!(seen.contains("data race"), "{seen}");
+    // Without the sanitizer, a thread reads what no other has written yet.
+    let values = planted(&case, Build::Fibers, "BARRIER();", "").unwrap();
+    assert!(error(&values, &case.expected) > case.tolerance);
+}
+
+#[test]
+fn an_overrun_is_seen() {
+    let case = cases::cdist_case(Metric::Euclidean, 3, 5, 4, &mut random::Random(3));
+    let (right, wrong) = ("row < p.n && column < p.m)", "row <= p.n && column < p.m)");
+    let seen = planted(&case, Build::AddressSanitizer, right, wrong).unwrap_err();
+    assert!(seen.contains("heap-buffer-overflow"), "{seen}");
+    let seen = planted(&case, Build::Fibers, right, wrong).unwrap_err();
+    assert!(seen.contains("wrote behind the end"), "{seen}");
+}
+
+#[test]
+fn a_barrier_that_some_threads_skip_is_seen() {
+    let case = cases::mel_case(7, 64, 1, 17, &mut random::Random(3));
+    let seen = planted(&case, Build::Fibers, "BARRIER();", "if (item > 0u) BARRIER();").unwrap_err();
+    assert!(seen.contains("never reach"), "{seen}");
 }

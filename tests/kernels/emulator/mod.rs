@@ -12,7 +12,7 @@ use diarize_kernels::gpu::{Buffer, Kernel, Plan};
 use tempfile::TempDir;
 
 /// How the emulator is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Build {
     /// Fibers in a reproducible order.
     Fibers,

@@ -2,11 +2,11 @@
 #include <cmath>
 using std::abs, std::cos, std::exp, std::fma, std::log, std::max, std::min, std::sin, std::sqrt, std::tanh;
 typedef unsigned int uint;
-typedef unsigned long long ulong;
+#define ulong unsigned long long
 struct alignas(16) float4 { float x, y, z, w; };
 struct uint3 { uint x, y, z; };
 
-#define KERNEL(name) static void name
+#define KERNEL(name) [[maybe_unused]] static void name
 #define IN(type, name, index) const type* name
 #define OUT(type, name, index) type* name
 #define PARAMS(type, index) const type &p
@@ -16,7 +16,7 @@ struct uint3 { uint x, y, z; };
     (void)group;                                                                                       \
     (void)item;
 #define FUNCTION static inline
-#define GROUP EMULATOR_GROUP_MEMORY alignas(16)
+#define GROUP alignas(16) EMULATOR_GROUP_MEMORY
 #define GROUP_POINTER(type) type*
 #define IN_POINTER(type) const type*
 #define OUT_POINTER(type) type*
