@@ -9,8 +9,13 @@ mod random;
 
 use candle_core::Device;
 use cases::{Case, error, small};
-use diarize_kernels::{cdist::Metric, gpu::Plan};
+use diarize_kernels::{
+    cdist::{self, Metric},
+    gpu::Plan,
+    linkage::{self, Merge},
+};
 use emulator::{Build, Emulator};
+use ndarray::Array2;
 
 fn inputs(case: &Case) -> Vec<&[f32]> {
     case.inputs.iter().map(Vec::as_slice).collect()
@@ -43,18 +48,22 @@ fn smallest() -> Vec<Case> {
     cases
 }
 
-#[test]
-fn every_operation_equals_its_reference_on_every_device() {
-    let devices = [
+/// The CPU, and the GPU that this build is for.
+fn devices() -> Vec<Device> {
+    vec![
         Device::Cpu,
         #[cfg(feature = "cuda")]
         Device::new_cuda(0).expect("an NVIDIA GPU"),
         #[cfg(feature = "metal")]
         Device::new_metal(0).expect("an Apple GPU"),
-    ];
-    for device in &devices {
+    ]
+}
+
+#[test]
+fn every_operation_equals_its_reference_on_every_device() {
+    for device in devices() {
         for case in small() {
-            let values = (case.forward)(device)
+            let values = (case.forward)(&device)
                 .and_then(|tensor| tensor.flatten_all()?.to_vec1())
                 .unwrap_or_else(|why| panic!("{} on {device:?}: {why}", case.name));
             check(&case, &values, &format!("{device:?}"));
@@ -85,6 +94,63 @@ fn no_kernel_leaves_its_buffers() {
     let cases = smallest();
     let emulator = Emulator::new(&plans(&cases), Build::AddressSanitizer, str::to_owned);
     cases.iter().for_each(|case| check_emulated(case, &emulator, 1));
+}
+
+/// Vectors around three centres, one of them on top of another.
+fn blobs(count: usize, dimension: usize) -> Array2<f64> {
+    let mut random = random::Random(11);
+    let centres = random.vector(3 * dimension, 1.0);
+    let mut rows = Array2::from_shape_fn((count, dimension), |(row, k)| {
+        f64::from(centres[row % 3 * dimension + k]) + 0.3 * f64::from(random.vector(1, 1.0)[0])
+    });
+    if count > 4 {
+        let first = rows.row(0).to_owned();
+        rows.row_mut(4).assign(&first);
+    }
+    rows
+}
+
+#[track_caller]
+fn check_merges(merges: &[Merge], rows: &Array2<f64>) {
+    let expected = linkage::centroid(cdist::euclidean_condensed(rows.view()), rows.nrows());
+    assert_eq!(merges.len(), expected.len());
+    for (merge, expected) in merges.iter().zip(&expected) {
+        let Merge { left, right, distance, size } = *expected;
+        assert_eq!((merge.left, merge.right, merge.size), (left, right, size));
+        assert!((merge.distance - distance).abs() <= 1e-12 * distance.max(1.0), "{merge:?}, {expected:?}");
+    }
+}
+
+const SETS: [(usize, usize); 6] = [(0, 3), (1, 3), (2, 1), (5, 7), (65, 19), (300, 16)];
+
+#[test]
+fn the_emulated_dendrogram_is_that_of_the_cpu() {
+    let plan = |count, dimension| linkage::device::plan(count, dimension).unwrap();
+    let plans: Vec<Plan> = SETS.iter().map(|&(count, dimension)| plan(count, dimension)).collect();
+    let emulator = Emulator::new(&plans, Build::Fibers, str::to_owned);
+    for (plan, (count, dimension)) in plans.iter().zip(SETS) {
+        let rows = blobs(count, dimension);
+        let [high, low] = linkage::device::halves(rows.view());
+        let values = emulator.run(plan, &[&high, &low], 1).unwrap();
+        check_merges(&linkage::device::merges(&values), &rows);
+    }
+    for build in [Build::ThreadSanitizer, Build::AddressSanitizer] {
+        let rows = blobs(20, 5);
+        let [high, low] = linkage::device::halves(rows.view());
+        let plan = plan(20, 5);
+        let emulator = Emulator::new(std::slice::from_ref(&plan), build, str::to_owned);
+        check_merges(&linkage::device::merges(&emulator.run(&plan, &[&high, &low], 1).unwrap()), &rows);
+    }
+}
+
+#[test]
+fn the_dendrogram_of_every_device_is_that_of_the_cpu() {
+    for device in devices() {
+        for (count, dimension) in SETS {
+            let rows = blobs(count, dimension);
+            check_merges(&linkage::device::centroid_on(&device, rows.view()).unwrap(), &rows);
+        }
+    }
 }
 
 /// What the emulator says of a kernel after a mistake: `right`, once in its text, became `wrong`.

@@ -18,6 +18,8 @@
 //!   neighbour ends at two that are nearest to each other; these may be merged at once.
 //! - Single linkage: the minimum spanning tree.
 //!
+//! A GPU makes centroid linkage by the first of these, without the heap ([`device`]).
+//!
 //! A merged cluster takes the place of the later of its halves. All need time and memory that grow
 //! with the square of the number of vectors.
 //!
@@ -26,6 +28,7 @@
 mod chain;
 mod condensed;
 mod cpu;
+pub mod device;
 mod heap;
 pub mod reference;
 mod tree;
