@@ -6,6 +6,7 @@ use diarize_kernels::{
     cdist::{self, Metric},
     conv2d::{self, Activation, Conv2d},
     gpu::Plan,
+    kmeans::{self, KMeans},
     lstm::{self, Dims},
     mel::{self, LogMel, MelScale},
     pool_norm::{self, PoolNorm},
@@ -107,6 +108,11 @@ pub fn small() -> Vec<Case> {
         {
             cases.push(cdist_case(metric, n, m, dimension, &mut random));
         }
+    }
+    for (count, dimension, clusters, runs) in
+        [(1, 1, 1, 1), (30, 3, 4, 3), (300, 17, 5, 2), (7, 2, 7, 2), (5, 0, 2, 1), (40, 300, 3, 1)]
+    {
+        cases.push(kmeans_case(count, dimension, clusters, runs, &mut random));
     }
     cases
 }
@@ -261,6 +267,39 @@ pub fn cdist_case(metric: Metric, n: usize, m: usize, dimension: usize, random: 
                 metric,
             )
         }),
+        tolerance: 1e-5,
+    }
+}
+
+pub fn kmeans_case(
+    count: usize,
+    dimension: usize,
+    clusters: usize,
+    runs: usize,
+    random: &mut Random,
+) -> Case {
+    let centres = random.vector(clusters * dimension, 1.0);
+    let noise = random.vector(count * dimension, 0.2);
+    let centre = |i: usize| centres[i / dimension % clusters * dimension + i % dimension];
+    let input: Vec<f32> = noise.iter().enumerate().map(|(i, noise)| centre(i) + noise).collect();
+    let draws = || {
+        let numbers = random.vector(kmeans::draws(clusters), 0.499);
+        numbers.into_iter().map(|x| f64::from(x) + 0.5).collect()
+    };
+    let op =
+        KMeans { clusters, max_iterations: 20, draws: std::iter::repeat_with(draws).take(runs).collect() };
+    let points: Vec<f64> = input.iter().map(|&x| f64::from(x)).collect();
+    let points = ArrayView2::from_shape((count, dimension), &points).unwrap();
+    let fits = kmeans::reference::kmeans(&op, points);
+    let row = |fit: kmeans::Fit| {
+        fit.labels.into_iter().map(|label| label as f64).chain([fit.inertia]).collect::<Vec<_>>()
+    };
+    Case {
+        name: format!("kmeans {count} x {dimension} in {clusters}, {runs} runs"),
+        plan: op.plan(&(count, dimension).into()).unwrap().0,
+        expected: fits.into_iter().flat_map(row).collect(),
+        inputs: vec![input.clone()],
+        forward: Box::new(move |device| tensor(&input, (count, dimension), device)?.apply_op1_no_bwd(&op)),
         tolerance: 1e-5,
     }
 }

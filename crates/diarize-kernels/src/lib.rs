@@ -8,6 +8,7 @@ pub mod cdist;
 pub mod conv2d;
 pub mod device;
 pub mod gpu;
+pub mod kmeans;
 pub mod linkage;
 pub mod lstm;
 pub mod mel;
