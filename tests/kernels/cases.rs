@@ -16,6 +16,8 @@ use ndarray::ArrayView2;
 
 use crate::random::Random;
 
+type Forward = Box<dyn Fn(&Device) -> Result<Tensor>>;
+
 /// One operation on given numbers.
 pub struct Case {
     pub name: String,
@@ -23,7 +25,7 @@ pub struct Case {
     pub plan: Plan,
     pub inputs: Vec<Vec<f32>>,
     /// The operation itself, on a device.
-    pub forward: Box<dyn Fn(&Device) -> Result<Tensor> + Send + Sync>,
+    pub forward: Forward,
     pub expected: Vec<f64>,
     /// Largest difference from what is expected, as a share of the largest magnitude expected.
     pub tolerance: f64,

@@ -26,6 +26,7 @@ mod error;
 pub mod frames;
 mod inference;
 pub mod model;
+pub mod ops;
 mod options;
 mod pipeline;
 pub mod reconstruct;
