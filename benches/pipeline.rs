@@ -1,7 +1,11 @@
 //! The stages of the pipeline and the whole, with weights from a formula: `cargo bench -p diarize`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use diarize::{Device, Diarizer, Options, clustering::cluster, reconstruct, turns};
+use diarize::{
+    Device, Diarizer, Options,
+    clustering::{Compat, cluster_speakers},
+    reconstruct, turns,
+};
 use ndarray::{Array2, Array3};
 
 /// Seconds of audio in the benches of the networks.
@@ -72,9 +76,9 @@ fn after_the_networks(criterion: &mut Criterion) {
         b.iter(|| reconstruct::speaker_count(segmentations.view(), chunks, frames));
     });
     let bounds = diarize::SpeakerBounds { min: 1, max: None };
-    let parameters = &options.parameters.clustering;
+    let settings = &options.parameters.clustering;
     group.bench_function("clustering", |b| {
-        b.iter(|| cluster(embeddings.view(), segmentations.view(), bounds, parameters));
+        b.iter(|| cluster_speakers(embeddings.view(), segmentations.view(), bounds, settings, None));
     });
     group.bench_function("reconstruction", |b| {
         b.iter(|| {
@@ -82,7 +86,8 @@ fn after_the_networks(criterion: &mut Criterion) {
             reconstruct::reconstruct(segmentations.view(), hard, count, None, chunks, frames)
         });
     });
-    group.bench_function("turns", |b| b.iter(|| turns::turns(discrete.view(), frames, 0.0, 0.0)));
+    group
+        .bench_function("turns", |b| b.iter(|| turns::turns(discrete.view(), frames, 0.0, 0.0, Compat::Off)));
 }
 
 criterion_group!(benches, networks, after_the_networks);

@@ -73,7 +73,10 @@ fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
     assert_eq!(results[1]["file"], files[1]);
     let parameters = &results[0]["parameters"];
     assert_eq!(parameters["max_speakers"], 3);
-    assert_eq!(parameters["clustering"], serde_json::json!({ "threshold": 0.5, "min_cluster_size": 4 }));
+    assert_eq!(
+        parameters["clustering"]["method"],
+        serde_json::json!({ "agglomerative": { "linkage": "centroid", "threshold": 0.5, "min_cluster_size": 4 } })
+    );
     assert_eq!((&parameters["min_duration_on"], &parameters["min_duration_off"]), (&0.2.into(), &0.3.into()));
     assert_eq!(parameters["segmentation_step"], 0.25);
 }

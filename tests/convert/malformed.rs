@@ -170,7 +170,7 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "linkage.yaml",
             config(
                 "{segmentation: a/b, embedding: a/b}",
-                "{clustering: {method: average, threshold: 1, min_cluster_size: 1}}",
+                "{clustering: {method: nearest, threshold: 1, min_cluster_size: 1}}",
             ),
             "only centroid linkage",
         ),

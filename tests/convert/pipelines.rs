@@ -17,6 +17,7 @@ use std::{
 
 use diarize::{
     Device, Diarizer, Options,
+    clustering::{Method, Settings},
     model::{MANIFEST, ModelFiles},
 };
 use diarize_convert::{ConvertOptions, Converted, Error, Precision, convert, load};
@@ -128,7 +129,8 @@ fn every_parameter_of_a_configuration_is_found() {
     let model = load(text(&dir.path().join("config.yaml")), &mut no_hub).unwrap();
     let manifest = &model.manifest;
     let parameters = &manifest.parameters;
-    assert_eq!((parameters.clustering.threshold, parameters.clustering.min_cluster_size), (0.625, 7));
+    let Method::Agglomerative(clustering) = parameters.clustering.method else { panic!() };
+    assert_eq!((clustering.threshold, clustering.min_cluster_size), (0.625, 7));
     assert_eq!((parameters.segmentation_batch_size, parameters.embedding_batch_size), (8, 16));
     assert_eq!((parameters.segmentation_step, parameters.min_duration_off), (0.25, 0.5));
     assert!(parameters.embedding_exclude_overlap);
@@ -148,7 +150,10 @@ fn a_pipeline_of_pyannote_4_keeps_its_plda_and_vbx() {
     let converted = convert(text(dir.path()), &ConvertOptions::default(), &mut no_hub).unwrap();
     converted.write(&out, Precision::F32).unwrap();
     let model = ModelFiles::read(&out).unwrap();
-    let vbx = model.manifest.vbx.as_ref().unwrap();
+    assert_eq!(model.manifest.plda.as_deref(), Some("plda.safetensors"));
+    let clustering = &model.manifest.parameters.clustering;
+    assert_eq!(clustering, &Settings::community_1());
+    let Method::Vbx(vbx) = clustering.method else { panic!() };
     assert_eq!((vbx.threshold, vbx.fa, vbx.fb, vbx.lda_dimension), (0.6, 0.07, 0.8, 128));
     let plda = model.plda.as_ref().unwrap();
     let arrays = SafeTensors::deserialize(&plda.bytes).unwrap();
@@ -178,9 +183,30 @@ fn the_shared_configuration_of_community_1_style_is_understood() {
         }
     }
     let model = load(text(dir.path()), &mut no_hub).unwrap();
-    let plda = model.plda.unwrap();
+    let plda = model.plda.as_ref().unwrap();
     assert_eq!(SafeTensors::deserialize(&plda.bytes).unwrap().tensor("lda").unwrap().shape(), [256, 128]);
     assert_eq!(model.manifest.inputs.len(), 5);
+
+    let diarizer = Diarizer::from_files(&model, Device::Cpu).unwrap();
+    for num_speakers in [None, Some(1), Some(2)] {
+        let options = Options { num_speakers, ..diarizer.options() };
+        let found = diarizer.diarize_with(&recording::wav("short30"), &options, &mut |_| {}).unwrap();
+        assert!(!found.turns.is_empty());
+        assert!(found.speakers.iter().all(|speaker| speaker.embedding.is_some()));
+        assert!(num_speakers.is_none_or(|most| found.speakers.len() <= most));
+        assert!(found.exclusive.iter().is_sorted_by(|one, next| one.end <= next.start));
+    }
+}
+
+#[test]
+fn vbx_without_a_plda_and_with_one_of_another_size_is_refused() {
+    let dir = small_pipeline(OF_COMMUNITY_1);
+    let mut model = load(text(dir.path()), &mut no_hub).unwrap();
+    let error = Diarizer::from_files(&model, Device::Cpu).unwrap_err();
+    assert!(matches!(&error, diarize::Error::Tensor { tensor, .. } if tensor == "mean1"), "{error}");
+    model.plda = None;
+    let error = Diarizer::from_files(&model, Device::Cpu).unwrap().diarize(&[0.0; 16_000]).unwrap_err();
+    assert!(error.to_string().contains("needs a PLDA"), "{error}");
 }
 
 #[test]

@@ -4,9 +4,9 @@
 mod golden;
 
 use diarize::{
-    Clustering, SpeakerBounds,
+    SpeakerBounds,
     clustering::{
-        Agglomerative, Assignment, Compat, Method, Settings, agglomerate, cluster, cluster_speakers,
+        Agglomerative, Assignment, Clusters, Compat, Method, Settings, agglomerate, cluster_speakers,
         flat_clusters, normalised,
     },
     ndarray::{Array1, Array2, Array3, ArrayView2, Axis},
@@ -209,21 +209,21 @@ fn clustering_is_pyannotes() {
     assert_eq!(tried, 60);
 }
 
+fn cluster(embeddings: &Array3<f32>, segmentations: &Array3<u8>, bounds: SpeakerBounds) -> Clusters {
+    let settings = Settings::speaker_diarization_3_1();
+    cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, None).unwrap()
+}
+
 #[test]
 fn nothing_to_cluster_is_one_cluster() {
     let bounds = SpeakerBounds { min: 1, max: None };
     for (embedding, active) in [(0.0, 1), (f32::NAN, 1), (f32::INFINITY, 1), (1.0, 0)] {
         let embeddings = Array3::from_elem((4, 3, 5), embedding);
         let segmentations = Array3::from_elem((4, 7, 3), active);
-        let clusters = cluster(embeddings.view(), segmentations.view(), bounds, &Clustering::default());
+        let clusters = cluster(&embeddings, &segmentations, bounds);
         assert_eq!(clusters.hard, Array2::<i32>::zeros((4, 3)));
         assert_eq!(clusters.centroids, Array2::<f32>::zeros((1, 5)));
     }
-    let none = cluster(
-        Array3::zeros((0, 3, 5)).view(),
-        Array3::zeros((0, 7, 3)).view(),
-        bounds,
-        &Clustering::default(),
-    );
+    let none = cluster(&Array3::zeros((0, 3, 5)), &Array3::zeros((0, 7, 3)), bounds);
     assert_eq!(none.hard.dim(), (0, 3));
 }

@@ -402,7 +402,7 @@ fn check_turns(name: &str, folder: &std::path::Path, mut hard: Array2<i32>, segm
 
     let text = std::fs::read_to_string(folder.join("reference.rttm")).unwrap();
     let uri = text.split_whitespace().nth(1).unwrap();
-    let found = rttm(uri, &turns(overlapping.view(), FRAMES, 0.0, 0.0).0).unwrap();
+    let found = rttm(uri, &turns(overlapping.view(), FRAMES, 0.0, 0.0, Compat::Pyannote).0).unwrap();
     assert!(found == text, "{name}: another RTTM");
 
     let exclusive = discrete(&count.mapv(|count| count.min(1)));

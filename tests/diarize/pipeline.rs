@@ -10,7 +10,10 @@ mod same_turns;
 
 use std::sync::OnceLock;
 
-use diarize::{Device, Diarization, Diarizer, Error, Options, Progress, Stage};
+use diarize::{
+    Device, Diarization, Diarizer, Error, Options, Progress, Stage,
+    clustering::{Agglomerative, Compat, Method},
+};
 use golden::Golden;
 use ndarray::{Array1, Array2, Array3};
 use recording::wav;
@@ -26,13 +29,21 @@ fn diarizer() -> &'static Diarizer {
     })
 }
 
+fn agglomerative(options: &mut Options) -> &mut Agglomerative {
+    match &mut options.parameters.clustering.method {
+        Method::Agglomerative(parameters) => parameters,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn diarize(samples: &[f32], options: &Options) -> Diarization {
     diarizer().diarize_with(samples, options, &mut |_| {}).unwrap()
 }
 
-/// Bounds on the number of speakers, by the name that the goldens have for them.
+/// Bounds on the number of speakers, by the name that the goldens have for them; all else as pyannote.
 fn options(bounds: &str) -> Options {
     let mut options = diarizer().options();
+    options.parameters.clustering.compat = Compat::Pyannote;
     match bounds {
         "auto" => {}
         "num1" => options.num_speakers = Some(1),
@@ -170,8 +181,8 @@ fn options_that_make_no_sense_are_refused_by_name() {
         ("min_speakers", with(&|options| (options.min_speakers, options.max_speakers) = (Some(3), Some(2)))),
         ("threads", with(&|options| options.threads = Some(0))),
         ("segmentation_step", with(&|options| options.parameters.segmentation_step = 0.0)),
-        ("threshold", with(&|options| options.parameters.clustering.threshold = f64::NAN)),
-        ("min_cluster_size", with(&|options| options.parameters.clustering.min_cluster_size = 0)),
+        ("threshold", with(&|options| agglomerative(options).threshold = f64::NAN)),
+        ("min_cluster_size", with(&|options| agglomerative(options).min_cluster_size = 0)),
         ("min_duration_off", with(&|options| options.parameters.min_duration_off = -1.0)),
     ] {
         assert!(error.starts_with(name), "{error}");

@@ -4,8 +4,8 @@
 mod golden;
 
 use diarize::{
-    Clustering, SpeakerBounds,
-    clustering::cluster,
+    SpeakerBounds,
+    clustering::{Agglomerative, Compat, Method, Settings, cluster_speakers},
     frames::SlidingWindow,
     ndarray::{Array2, Array3},
     reconstruct::{Aggregation, aggregate, mark_inactive, reconstruct, speaker_count},
@@ -26,16 +26,20 @@ fn check(name: &str, golden: &Golden, auto: &Golden, segmentations: &Array3<u8>)
         min: exact.or(given("min_speakers")).unwrap_or(1),
         max: exact.or(given("max_speakers")),
     };
-    let parameters = Clustering {
+    let parameters = Agglomerative {
         threshold: config["threshold"].as_f64().unwrap(),
         min_cluster_size: config["min_cluster_size"].as_u64().unwrap() as usize,
+        ..Agglomerative::default()
     };
+    let settings =
+        Settings { method: Method::Agglomerative(parameters), ..Settings::speaker_diarization_3_1() };
 
     let count = speaker_count(segmentations.view(), CHUNKS, FRAMES);
     assert_eq!(count, golden.get::<u8, _>("count"), "{name}: count");
 
     let embeddings: Array3<f32> = auto.get("embeddings");
-    let clusters = cluster(embeddings.view(), segmentations.view(), bounds, &parameters);
+    let clusters =
+        cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, None).unwrap();
     if golden.has("hard_clusters") {
         let expected = golden.get::<i64, _>("hard_clusters").mapv(|cluster| cluster as i32);
         assert_eq!(clusters.hard, expected, "{name}: hard clusters");
@@ -64,7 +68,7 @@ fn check(name: &str, golden: &Golden, auto: &Golden, segmentations: &Array3<u8>)
     }
 
     // From pyannote's discrete diarization, because of the ties.
-    let (turns, _) = turns(expected.view(), FRAMES, 0.0, 0.0);
+    let (turns, _) = turns(expected.view(), FRAMES, 0.0, 0.0, Compat::Pyannote);
     let expected: Array2<f64> = golden.get("segments_start_end");
     let expected: Vec<(f64, f64)> = expected.rows().into_iter().map(|row| (row[0], row[1])).collect();
     assert_eq!(

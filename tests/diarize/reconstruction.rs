@@ -4,10 +4,11 @@
 mod golden;
 
 use diarize::{
+    clustering::Compat,
     frames::SlidingWindow,
     ndarray::{Array1, Array2, Array3},
     reconstruct::{Aggregation, INACTIVE, aggregate, mark_inactive, reconstruct, speaker_count, trim},
-    turns::{Binarize, rttm, turns},
+    turns::{Binarize, rttm, turns, turns_of},
 };
 use golden::Golden;
 
@@ -179,7 +180,7 @@ fn regions_with_hysteresis_paddings_and_minimum_durations() {
 fn speakers_are_numbered_in_the_order_of_cluster_numbers_as_text() {
     let golden = golden();
     let discrete: Array2<u8> = golden.get("many_discrete");
-    let (turns, clusters) = turns(discrete.view(), FRAMES, 0.0, 0.0);
+    let (turns, clusters) = turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Pyannote);
     assert_eq!(rttm("x", &turns).unwrap(), golden.text("many_rttm"));
     let mapping = golden.json("many_labels_mapping");
     assert_eq!(clusters.len(), mapping.as_object().unwrap().len());
@@ -189,9 +190,17 @@ fn speakers_are_numbered_in_the_order_of_cluster_numbers_as_text() {
 }
 
 #[test]
+fn without_compatibility_speakers_are_numbered_in_the_order_of_clusters() {
+    let discrete: Array2<u8> = golden().get("many_discrete");
+    let (found, clusters) = turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Off);
+    assert!(clusters.len() > 10 && clusters.is_sorted(), "{clusters:?}");
+    assert_eq!(turns_of(&clusters, discrete.view(), FRAMES, 0.0, 0.0), found);
+}
+
+#[test]
 fn silence_has_no_turns() {
-    assert_eq!(turns(Array2::zeros((0, 0)).view(), FRAMES, 0.0, 0.0), (vec![], vec![]));
-    assert_eq!(turns(Array2::zeros((594, 2)).view(), FRAMES, 0.1, 0.1), (vec![], vec![]));
+    assert_eq!(turns(Array2::zeros((0, 0)).view(), FRAMES, 0.0, 0.0, Compat::Pyannote), (vec![], vec![]));
+    assert_eq!(turns(Array2::zeros((594, 2)).view(), FRAMES, 0.1, 0.1, Compat::Pyannote), (vec![], vec![]));
 }
 
 /// A turn ends in the middle of a frame, so one that begins in the last frame has no length.
@@ -199,9 +208,9 @@ fn silence_has_no_turns() {
 fn speech_in_the_last_frame_alone_is_no_turn() {
     let mut discrete = Array2::zeros((594, 2));
     discrete[[593, 1]] = 1;
-    assert_eq!(turns(discrete.view(), FRAMES, 0.0, 0.0), (vec![], vec![]));
+    assert_eq!(turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Pyannote), (vec![], vec![]));
     discrete[[592, 1]] = 1;
-    let (turns, clusters) = turns(discrete.view(), FRAMES, 0.0, 0.0);
+    let (turns, clusters) = turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Pyannote);
     assert_eq!((turns.len(), clusters), (1, vec![1]));
     assert_eq!([turns[0].start, turns[0].end], [FRAMES.middle_of(592), FRAMES.middle_of(593)]);
 }

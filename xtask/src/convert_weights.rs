@@ -111,10 +111,6 @@ fn of_pipeline(model: &ModelFiles) -> Result<String> {
     writeln!(text, "outputs of the segmentation: {}", manifest.segmentation.classes())?;
     writeln!(text, "frames: {} s each, one every {} s", frames.duration, frames.step)?;
     writeln!(text, "\n{}", manifest.to_toml())?;
-    if manifest.vbx.is_some() {
-        writeln!(text, "not run: this version does not cluster with VBx")?;
-        return Ok(text);
-    }
     let diarizer = Diarizer::from_files(model, Device::Cpu)?;
     let tone: Vec<f32> = (0..SAMPLE_RATE)
         .map(|i| 0.1 * (440.0 * std::f32::consts::TAU * i as f32 / SAMPLE_RATE as f32).sin())

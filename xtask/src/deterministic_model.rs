@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 use clap::Args;
 use diarize::{
-    Clustering, Parameters,
+    Parameters,
+    clustering::{Agglomerative, Method, Settings},
     model::{EmbeddingArchitecture, MANIFEST, Manifest, SegmentationArchitecture},
 };
 use safetensors::tensor::{Dtype, TensorView};
@@ -45,7 +46,14 @@ pub fn write(dir: &Path, seed: u64) -> Result<()> {
         "cargo xtask deterministic-model: weights from a formula, for tests",
     );
     manifest.parameters = Parameters {
-        clustering: Clustering { threshold: 0.075, min_cluster_size: 4 },
+        clustering: Settings {
+            method: Method::Agglomerative(Agglomerative {
+                threshold: 0.075,
+                min_cluster_size: 4,
+                ..Agglomerative::default()
+            }),
+            ..Settings::speaker_diarization_3_1()
+        },
         ..Parameters::default()
     };
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;

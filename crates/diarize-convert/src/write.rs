@@ -86,8 +86,8 @@ fn write_model(directory: &Path, model: &ModelFiles) -> Result<()> {
     let ModelFiles { manifest, segmentation, embedding, plda } = model;
     write(directory, &manifest.segmentation.weights, &segmentation.bytes)?;
     write(directory, &manifest.embedding.weights, &embedding.bytes)?;
-    if let (Some(vbx), Some(plda)) = (&manifest.vbx, plda) {
-        write(directory, &vbx.plda, &plda.bytes)?;
+    if let (Some(name), Some(plda)) = (&manifest.plda, plda) {
+        write(directory, name, &plda.bytes)?;
     }
     write(directory, MANIFEST, manifest.to_toml().as_bytes())
 }

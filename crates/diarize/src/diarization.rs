@@ -12,6 +12,9 @@ pub struct Diarization {
     /// The turns, by start, then by end. Those of different speakers may overlap. The last chunk is
     /// padded with silence, so a turn may end a little after the audio, as pyannote's do.
     pub turns: Vec<Turn>,
+    /// The turns if only one may speak at a time, for joining them with a transcript: where several
+    /// speak at once, the one who speaks in most chunks. Speakers are named as in `turns`.
+    pub exclusive: Vec<Turn>,
     /// The speakers of the turns, in the order of their labels.
     pub speakers: Vec<Speaker>,
     /// What the stages gave, for those who build on them.
@@ -26,7 +29,7 @@ pub struct Speaker {
     /// Seconds of all turns together.
     pub duration: f64,
     /// Mean of the embeddings of the speaker's cluster, not normalised. `None` where embeddings were
-    /// not needed (one speaker was asked for), or where more people spoke at once than clusters exist.
+    /// not needed (one speaker was asked for, and the method is not VBx), or where more people spoke at once than clusters exist.
     pub embedding: Option<Vec<f32>>,
 }
 

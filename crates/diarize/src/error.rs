@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::Device;
+use crate::{Device, clustering::ClusteringError};
 
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -69,6 +69,25 @@ pub enum Error {
         /// What it must be.
         requirement: &'static str,
     },
+    /// A parameter of the clustering cannot be set so.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// What was to be set, as `key=value`.
+        setting: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The PLDA model of a model directory is broken.
+    #[error("{}: {source}", path.display())]
+    Plda {
+        /// The PLDA file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ClusteringError,
+    },
+    /// The clustering that was asked for is impossible.
+    #[error(transparent)]
+    Clustering(#[from] ClusteringError),
     /// The name of a recording cannot stand in an RTTM file, whose fields are separated by blanks.
     #[error("`{uri}` cannot name a recording in RTTM: it is empty or holds white space")]
     RttmUri {
@@ -124,7 +143,7 @@ pub enum TensorProblem {
         found: Vec<usize>,
     },
     /// Its numbers are neither f32 nor f16.
-    #[error("has dtype {found}, only F32 and F16 are read")]
+    #[error("has dtype {found}, only F32 and F16 are read, and F64 in a PLDA")]
     Dtype {
         /// Type in the file.
         found: String,

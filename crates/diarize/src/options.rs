@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, clustering::Settings};
 
 /// What a caller may choose for one recording. [`crate::Diarizer::options`] gives the model's own.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +82,7 @@ pub struct Parameters {
     /// Pauses of one speaker shorter than this many seconds are filled.
     pub min_duration_off: f64,
     /// How embeddings become speakers.
-    pub clustering: Clustering,
+    pub clustering: Settings,
 }
 
 impl Parameters {
@@ -100,7 +100,6 @@ impl Parameters {
         for (option, size) in [
             ("segmentation_batch_size", self.segmentation_batch_size),
             ("embedding_batch_size", self.embedding_batch_size),
-            ("min_cluster_size", self.clustering.min_cluster_size),
         ] {
             if size == 0 {
                 return wrong(option, &size, "at least 1");
@@ -113,10 +112,7 @@ impl Parameters {
                 "more than 0 and at most 1, a share of the chunk",
             );
         }
-        if !(self.clustering.threshold.is_finite() && self.clustering.threshold >= 0.0) {
-            return wrong("threshold", &self.clustering.threshold, "a distance, 0 or more");
-        }
-        Ok(())
+        self.clustering.check()
     }
 }
 
@@ -130,23 +126,7 @@ impl Default for Parameters {
             embedding_exclude_overlap: true,
             min_duration_on: 0.0,
             min_duration_off: 0.0,
-            clustering: Clustering::default(),
+            clustering: Settings::default(),
         }
-    }
-}
-
-/// Parameters of centroid-linkage agglomerative clustering.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Clustering {
-    /// Clusters whose centroids are closer than this are merged: Euclidean distance of normalised embeddings.
-    pub threshold: f64,
-    /// Smaller clusters are given to the nearest larger one.
-    pub min_cluster_size: usize,
-}
-
-impl Default for Clustering {
-    fn default() -> Self {
-        Self { threshold: 0.7045654963945799, min_cluster_size: 12 }
     }
 }

@@ -1,17 +1,17 @@
 //! The pipeline, from samples to turns, as pyannote's `SpeakerDiarization.apply` tells it.
 //!
-//! Source: `pyannote/audio/pipelines/speaker_diarization.py`, version 3.3.2.
+//! Source: `pyannote/audio/pipelines/speaker_diarization.py`, versions 3.3.2 and 4.0.
 
 use std::{path::Path, sync::Mutex};
 
-use ndarray::{Array2, Array3, ArrayView3};
+use ndarray::{Array1, Array2, Array3, ArrayView3};
 
 use crate::{
     Device, Diarization, Error, Options, Progress, Result, Speaker, Stage, Stages, Turn,
     chunks::Chunks,
-    clustering::{Mismatch, cluster},
+    clustering::{ClusteringError, Compat, Method, Mismatch, Plda, cluster_speakers},
     inference::{Hook, Networks, tell},
-    model::{MANIFEST, Manifest, ModelFiles},
+    model::{Manifest, ModelFiles, read_plda},
     reconstruct, turns,
 };
 
@@ -19,6 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Diarizer {
     networks: Networks,
+    /// What VBx needs, where the model has it.
+    plda: Option<Plda>,
 }
 
 impl Diarizer {
@@ -45,11 +47,9 @@ impl Diarizer {
     /// # Errors
     /// Weights that are not what the manifest says; a device that is not there.
     pub fn from_files(files: &ModelFiles, device: Device) -> Result<Self> {
-        if files.manifest.vbx.is_some() {
-            let reason = "the model clusters with VBx, which this version cannot do".into();
-            return Err(Error::Manifest { path: MANIFEST.into(), reason });
-        }
-        Ok(Self { networks: Networks::load(files, device)? })
+        let dimension = files.manifest.embedding.dimension;
+        let plda = files.plda.as_ref().map(|file| read_plda(file, dimension)).transpose()?;
+        Ok(Self { networks: Networks::load(files, device)?, plda })
     }
 
     /// What the model is.
@@ -148,6 +148,10 @@ impl Diarizer {
         let Options { parameters, .. } = options;
         let bounds = options.speaker_bounds();
         let frames = self.networks.frames();
+        let vbx = matches!(parameters.clustering.method, Method::Vbx(_));
+        if vbx && self.plda.is_none() {
+            return Err(ClusteringError::NoPlda.into());
+        }
 
         let segmentations = self.networks.segment(chunks, parameters, hook)?; // (chunk, frame, local speaker)
 
@@ -155,18 +159,21 @@ impl Diarizer {
         let speaker_count = reconstruct::speaker_count(segmentations.view(), chunks.window, frames); // (frame,)
         tell(hook, Stage::SpeakerCounting, 1, 1);
 
-        // One speaker needs no embeddings, nobody needs no clustering.
+        // One speaker needs no embeddings (VBx gives that speaker's all the same), nobody needs no clustering.
         let silence = speaker_count.iter().all(|&count| count == 0);
-        let (embeddings, clusters) = if silence || bounds.max == Some(1) {
+        let (embeddings, clusters) = if silence || (bounds.max == Some(1) && !vbx) {
             (None, None)
         } else {
             let embeddings = self.networks.embed(chunks, segmentations.view(), parameters, hook)?; // (chunk, local speaker, dimension)
             tell(hook, Stage::Clustering, 0, 1);
-            let clusters = cluster(embeddings.view(), segmentations.view(), bounds, &parameters.clustering);
+            let (settings, plda) = (&parameters.clustering, self.plda.as_ref());
+            let clusters = cluster_speakers(embeddings.view(), segmentations.view(), bounds, settings, plda)?;
             if let Some(Mismatch { wanted, found }) = clusters.mismatch {
-                tracing::warn!(
-                    "asked for {wanted} speakers, found {found}: a smaller min_cluster_size might help"
-                );
+                let hint = match parameters.clustering.method {
+                    Method::Agglomerative(_) => ": a smaller min_cluster_size might help",
+                    _ => "",
+                };
+                tracing::warn!("asked for {wanted} speakers, found {found}{hint}");
             }
             (Some(embeddings), Some(clusters))
         };
@@ -175,25 +182,28 @@ impl Diarizer {
             None => (Array2::zeros((segmentations.dim().0, segmentations.dim().2)), None),
         };
         reconstruct::mark_inactive(&mut hard_clusters, segmentations.view());
-        let discrete_diarization = reconstruct::reconstruct(
-            segmentations.view(),
-            hard_clusters.view(),
-            speaker_count.view(),
-            bounds.max,
-            chunks.window,
-            frames,
-        ); // (frame, cluster)
-        let (turns, labelled) = turns::turns(
-            discrete_diarization.view(),
-            frames,
-            parameters.min_duration_on,
-            parameters.min_duration_off,
-        );
+        let compat = parameters.clustering.compat;
+        let most = match (&centroids, compat) {
+            (Some(centroids), Compat::Off) => bounds.max.into_iter().chain([centroids.nrows()]).min(),
+            _ => bounds.max,
+        };
+        let reconstruct = |count: &Array1<u8>| {
+            let (segmentations, hard_clusters) = (segmentations.view(), hard_clusters.view());
+            reconstruct::reconstruct(segmentations, hard_clusters, count.view(), most, chunks.window, frames)
+        };
+        let discrete_diarization = reconstruct(&speaker_count); // (frame, cluster)
+        let exclusive = reconstruct(&speaker_count.mapv(|count| count.min(1))); // (frame, cluster)
+
+        let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
+        let (turns, labelled) = turns::turns(discrete_diarization.view(), frames, on, off, compat);
+        let off = if compat == Compat::Pyannote { off } else { 0.0 };
+        let exclusive = turns::turns_of(&labelled, exclusive.view(), frames, on, off);
         tell(hook, Stage::Clustering, 1, 1);
 
         Ok(Diarization {
             speakers: speakers(&turns, &labelled, centroids.as_ref()),
             turns,
+            exclusive,
             stages: Stages {
                 chunks: chunks.window,
                 frames,

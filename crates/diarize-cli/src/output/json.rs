@@ -3,7 +3,7 @@
 use diarize::Parameters;
 use serde::Serialize;
 
-use super::Recording;
+use super::{Recording, Style};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -42,11 +42,7 @@ struct Turn<'a> {
 }
 
 /// One object: on a line of its own where several share a stream, else indented.
-pub(super) fn render(
-    recording: &Recording<'_>,
-    embeddings: bool,
-    shared: bool,
-) -> serde_json::Result<String> {
+pub(super) fn render(recording: &Recording<'_>, style: Style, shared: bool) -> serde_json::Result<String> {
     let options = recording.options;
     let document = Document {
         file: recording.file,
@@ -66,12 +62,11 @@ pub(super) fn render(
             .map(|speaker| Speaker {
                 label: &speaker.label,
                 duration: speaker.duration,
-                embedding: embeddings.then_some(speaker.embedding.as_deref()),
+                embedding: style.embeddings.then_some(speaker.embedding.as_deref()),
             })
             .collect(),
         turns: recording
-            .diarization
-            .turns
+            .turns(style)
             .iter()
             .map(|turn| Turn { start: turn.start, end: turn.end, speaker: &turn.speaker })
             .collect(),

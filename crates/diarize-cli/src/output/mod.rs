@@ -6,7 +6,7 @@ mod txt;
 
 pub use destination::{Destination, Destinations};
 
-use diarize::{Diarization, Options};
+use diarize::{Diarization, Options, Turn};
 
 /// The format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -38,6 +38,8 @@ pub struct Style {
     pub format: Format,
     /// Whether JSON holds the embeddings of the speakers.
     pub embeddings: bool,
+    /// Whether only one speaker may speak at a time.
+    pub exclusive: bool,
 }
 
 /// One diarized recording with what is told of it.
@@ -58,12 +60,17 @@ pub struct Recording<'a> {
 }
 
 impl Recording<'_> {
+    /// The turns that are written.
+    fn turns(&self, style: Style) -> &[Turn] {
+        if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns }
+    }
+
     /// The result as text. `shared` says that other results follow in the same stream.
     pub fn render(&self, style: Style, shared: bool) -> anyhow::Result<String> {
         Ok(match style.format {
-            Format::Rttm => diarize::turns::rttm(self.uri, &self.diarization.turns)?,
-            Format::Json => json::render(self, style.embeddings, shared)?,
-            Format::Txt => txt::render(self, shared),
+            Format::Rttm => diarize::turns::rttm(self.uri, self.turns(style))?,
+            Format::Json => json::render(self, style, shared)?,
+            Format::Txt => txt::render(self, style, shared),
         })
     }
 }

@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use super::Recording;
+use super::{Recording, Style};
 
 /// One line a turn, below a heading where several results share a stream.
-pub(super) fn render(recording: &Recording<'_>, shared: bool) -> String {
+pub(super) fn render(recording: &Recording<'_>, style: Style, shared: bool) -> String {
     let mut text = String::new();
     if shared {
         let _ = writeln!(text, "{}:", recording.file);
     }
-    for turn in &recording.diarization.turns {
+    for turn in recording.turns(style) {
         let _ = writeln!(text, "{} - {}  {}", clock(turn.start), clock(turn.end), turn.speaker);
     }
     if shared {

@@ -4,7 +4,10 @@
 //! `SpeakerDiarization`, versions 2.1 to 4.0. A key that is not known is an error, since what it asks
 //! for would be missing from the result.
 
-use diarize::{Clustering, Parameters, model::Vbx};
+use diarize::{
+    Parameters,
+    clustering::{Agglomerative, Method, Settings, Vbx},
+};
 use serde::{Deserialize, de::IgnoredAny};
 
 /// Why a configuration is not understood.
@@ -50,8 +53,8 @@ pub(crate) const MAX_CONFIG: usize = 1 << 20;
 pub(crate) struct Config {
     pub(crate) segmentation: Reference,
     pub(crate) embedding: Reference,
-    /// The PLDA and how VBx uses it, with the file name still open.
-    pub(crate) vbx: Option<(Reference, Vbx)>,
+    /// The PLDA, where VBx uses one.
+    pub(crate) plda: Option<Reference>,
     pub(crate) parameters: Parameters,
     /// Onset and offset of networks without a powerset.
     pub(crate) threshold: Option<f64>,
@@ -157,20 +160,20 @@ impl Config {
         let Params { clustering, segmentation } = file.params;
         // Before pyannote.audio 4 there was no PLDA, and agglomerative clustering was the default.
         let default = if constructor.plda.is_some() { "VBxClustering" } else { "AgglomerativeClustering" };
-        let parameters = |parameters: Clustering| Parameters {
+        let parameters = |clustering: Settings| Parameters {
             segmentation_step: constructor.segmentation_step.unwrap_or(0.1),
             segmentation_batch_size: constructor.segmentation_batch_size.unwrap_or(1),
             embedding_batch_size: constructor.embedding_batch_size.unwrap_or(1),
             embedding_exclude_overlap: constructor.embedding_exclude_overlap.unwrap_or(false),
             min_duration_on: 0.0,
             min_duration_off: segmentation.min_duration_off.unwrap_or(0.0),
-            clustering: parameters,
+            clustering,
         };
-        let (parameters, vbx) = match constructor.clustering.as_deref().unwrap_or(default) {
+        let (parameters, plda) = match constructor.clustering.as_deref().unwrap_or(default) {
             "AgglomerativeClustering" => (parameters(clustering.agglomerative()?), None),
             "VBxClustering" => {
                 let plda = constructor.plda.clone().ok_or(ConfigProblem::Missing("pipeline.params.plda"))?;
-                (parameters(Clustering::default()), Some((plda, clustering.vbx()?)))
+                (parameters(clustering.vbx()?), Some(plda))
             }
             other => {
                 let reason = "only AgglomerativeClustering and VBxClustering are converted";
@@ -183,7 +186,7 @@ impl Config {
                 .segmentation
                 .ok_or(ConfigProblem::Missing("pipeline.params.segmentation"))?,
             embedding: constructor.embedding.ok_or(ConfigProblem::Missing("pipeline.params.embedding"))?,
-            vbx,
+            plda,
             parameters,
             threshold: segmentation.threshold,
         })
@@ -191,30 +194,33 @@ impl Config {
 }
 
 impl ClusteringParams {
-    fn agglomerative(&self) -> Result<Clustering, ConfigProblem> {
-        match self.method.as_deref() {
-            None | Some("centroid") => {}
-            Some(method) => {
-                let reason = "only centroid linkage is supported";
-                let value = method.to_owned();
-                return Err(ConfigProblem::Unsupported { name: "params.clustering.method", value, reason });
-            }
-        }
-        Ok(Clustering {
+    fn agglomerative(&self) -> Result<Settings, ConfigProblem> {
+        let parameters = Agglomerative {
             threshold: self.threshold.ok_or(ConfigProblem::Missing("params.clustering.threshold"))?,
             min_cluster_size: self
                 .min_cluster_size
                 .ok_or(ConfigProblem::Missing("params.clustering.min_cluster_size"))?,
-        })
+            ..Agglomerative::default()
+        };
+        let mut settings =
+            Settings { method: Method::Agglomerative(parameters), ..Settings::speaker_diarization_3_1() };
+        if let Some(method) = &self.method
+            && settings.set("linkage", method).is_err()
+        {
+            let reason = "there is no such linkage";
+            let value = method.to_owned();
+            return Err(ConfigProblem::Unsupported { name: "params.clustering.method", value, reason });
+        }
+        Ok(settings)
     }
 
-    fn vbx(&self) -> Result<Vbx, ConfigProblem> {
-        Ok(Vbx {
-            plda: "plda.safetensors".into(),
+    fn vbx(&self) -> Result<Settings, ConfigProblem> {
+        let parameters = Vbx {
             threshold: self.threshold.ok_or(ConfigProblem::Missing("params.clustering.threshold"))?,
             fa: self.fa.ok_or(ConfigProblem::Missing("params.clustering.Fa"))?,
             fb: self.fb.ok_or(ConfigProblem::Missing("params.clustering.Fb"))?,
-            lda_dimension: 128, // what the constructor of `VBxClustering` takes: no configuration sets it
-        })
+            ..Vbx::default()
+        };
+        Ok(Settings { method: Method::Vbx(parameters), ..Settings::community_1() })
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn convert(
     let parts = Parts {
         segmentation: given("segmentation", &options.segmentation, &config.segmentation)?,
         embedding: given("embedding", &options.embedding, &config.embedding)?,
-        plda: config.vbx.as_ref().map(|(reference, _)| find("plda", reference)).transpose()?,
+        plda: config.plda.as_ref().map(|reference| find("plda", reference)).transpose()?,
     };
     assemble(&place.name(), &parts, &config, options, sources)
 }
@@ -68,7 +68,7 @@ pub(crate) fn of_networks(
     let config = Config {
         segmentation: Reference::Text(segmentation.to_owned()),
         embedding: Reference::Text(embedding.to_owned()),
-        vbx: None,
+        plda: None,
         parameters: diarize::Parameters::default(),
         threshold: None,
     };
@@ -116,7 +116,7 @@ fn assemble(
         segmentation,
         embedding,
         parameters: config.parameters.clone(),
-        vbx: config.vbx.as_ref().map(|(_, vbx)| vbx.clone()),
+        plda: plda.is_some().then(|| "plda.safetensors".to_owned()),
         inputs: sources.inputs.clone(),
         ..Manifest::pyannote_3_1("", "", "")
     };

@@ -5,6 +5,7 @@ use diarize_kernels::{
     linkage::{Linkage, Merge, linkage},
 };
 use ndarray::{Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Mismatch,
@@ -15,15 +16,30 @@ use super::{
 use crate::options::SpeakerBounds;
 
 /// Parameters of agglomerative clustering. The defaults are those of speaker-diarization-3.1.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Agglomerative {
     /// How far apart two clusters are. Centroid, median and Ward's linkage work on the Euclidean
     /// distance of normalised embeddings, the others on the cosine distance.
+    #[serde(with = "LinkageName")]
     pub linkage: Linkage,
     /// Clusters closer than this are merged.
     pub threshold: f64,
     /// Smaller clusters are given to the nearest larger one.
     pub min_cluster_size: usize,
+}
+
+/// The linkages as they are called in manifests.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Linkage", rename_all = "snake_case")]
+enum LinkageName {
+    Centroid,
+    Median,
+    Average,
+    Weighted,
+    Complete,
+    Single,
+    Ward,
 }
 
 impl Default for Agglomerative {

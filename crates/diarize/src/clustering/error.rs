@@ -20,7 +20,10 @@ pub enum ClusteringError {
         speakers: usize,
     },
     /// The method needs a PLDA model.
-    #[error("VBx needs a PLDA model, but there is none")]
+    #[error(
+        "VBx needs a PLDA model, which this model lacks: take one that has it, such as \
+         speaker-diarization-community-1, or another way to cluster"
+    )]
     NoPlda,
     /// The arrays of a PLDA model do not make one.
     #[error("the PLDA model is broken: {reason}")]

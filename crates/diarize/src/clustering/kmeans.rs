@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{
     labels::{by_first_member, sizes},
@@ -9,7 +10,8 @@ use super::{
 };
 
 /// Parameters of [`kmeans`]. The defaults are those of pyannote and scikit-learn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct KMeans {
     /// Runs from different seeds, of which the best counts.
     pub runs: usize,

@@ -1,6 +1,7 @@
 //! Every way to cluster embeddings, behind one function.
 
 use ndarray::{ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Agglomerative, ClusteringError, Compat, KMeans, Mismatch, Spectral, Vbx,
@@ -16,7 +17,8 @@ use crate::options::SpeakerBounds;
 
 /// A way to cluster embeddings, with its parameters. All are deterministic, those with random numbers
 /// by their seed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Merging the nearest clusters up to a threshold. Well understood, robust, exact; the time grows
     /// with the square of the number of embeddings, and so does the memory.

@@ -18,6 +18,7 @@ mod labels;
 mod method;
 mod plda;
 mod random;
+mod settings;
 mod speakers;
 mod spectral;
 mod sums;
@@ -25,7 +26,7 @@ mod training;
 mod vbx;
 
 pub use diarize_kernels::linkage::Linkage;
-use ndarray::{Array2, Array3, ArrayView3};
+use ndarray::{Array2, Array3};
 
 pub use self::{
     agglomerative::{Agglomerative, agglomerate, normalised},
@@ -36,11 +37,11 @@ pub use self::{
     kmeans::{KMeans, KMeansFit, kmeans},
     method::{Method, partition},
     plda::{Features, Plda},
-    speakers::{Assignment, Compat, Settings, cluster_speakers},
+    settings::{Assignment, Compat, Settings},
+    speakers::cluster_speakers,
     spectral::{Neighbours, Spectral},
     vbx::{Vbx, VbxPosteriors, vbx},
 };
-use crate::options::{Clustering, SpeakerBounds};
 
 /// Which local speakers are the same person.
 #[derive(Clone, Debug)]
@@ -65,31 +66,6 @@ pub struct Mismatch {
     /// The nearest number that was found. For agglomerative clustering, a smaller `min_cluster_size`
     /// might help.
     pub found: usize,
-}
-
-/// [`cluster_speakers`] as speaker-diarization-3.1 does it, with other parameters.
-///
-/// A bound of one speaker, or fewer than two embeddings to cluster, makes one cluster of all.
-///
-/// # Panics
-/// If the two arrays differ in chunks or local speakers.
-pub fn cluster(
-    embeddings: ArrayView3<'_, f32>,
-    segmentations: ArrayView3<'_, u8>,
-    bounds: SpeakerBounds,
-    parameters: &Clustering,
-) -> Clusters {
-    let &Clustering { threshold, min_cluster_size } = parameters;
-    let settings = Settings {
-        method: Method::Agglomerative(Agglomerative {
-            linkage: Linkage::Centroid,
-            threshold,
-            min_cluster_size,
-        }),
-        ..Settings::speaker_diarization_3_1()
-    };
-    cluster_speakers(embeddings, segmentations, bounds, &settings, None)
-        .expect("this method takes every input")
 }
 
 /// Position of the first NaN, else of the first maximum, as `np.argmax`; 0 if there is no value.

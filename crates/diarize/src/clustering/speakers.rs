@@ -4,7 +4,7 @@ use diarize_kernels::cdist;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 
 use super::{
-    ClusteringError, Clusters, Mismatch, argmax,
+    Assignment, ClusteringError, Clusters, Compat, Mismatch, Settings, argmax,
     assignment::{assign_distinct, smallest},
     community::{VbxSpeakers, vbx_speakers},
     labels,
@@ -14,72 +14,6 @@ use super::{
     training::Activity,
 };
 use crate::options::SpeakerBounds;
-
-/// How local speakers become speakers of the recording.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// What clusters the embeddings.
-    pub method: Method,
-    /// Only embeddings of local speakers who speak alone for this share of their chunk are clustered
-    /// (the others are assigned afterwards); 0 for all who speak.
-    pub min_alone: f64,
-    /// How all local speakers are assigned to the clusters.
-    pub assignment: Assignment,
-    /// What to do where pyannote fails or surprises.
-    pub compat: Compat,
-}
-
-/// How local speakers are assigned to clusters, by the similarity of embedding and centroid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Assignment {
-    /// Each on its own to the nearest cluster.
-    Nearest,
-    /// Those of one chunk to different clusters, so that the sum of similarities is highest: the
-    /// network heard different people there. Those left over, where there are fewer clusters, belong
-    /// to none. Where VBx did not find the number of speakers that was asked for, as `Nearest`.
-    Distinct,
-}
-
-/// What to do where pyannote fails or surprises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compat {
-    /// What users expect:
-    /// - Where too few local speakers speak alone for long enough (a file of a few seconds), all who
-    ///   speak are clustered.
-    /// - Where more speakers are asked for than can be told apart, as many as can be.
-    /// - Local speakers who are silent take no cluster from those who speak.
-    /// - A single cluster takes everyone.
-    #[default]
-    Off,
-    /// What pyannote.audio does, to the letter:
-    /// - Where fewer than two speak alone for long enough, all are one cluster.
-    /// - With VBx, asking for more speakers than there are embeddings is an error.
-    /// - With a method other than VBx, silent local speakers take part in [`Assignment::Distinct`].
-    /// - [`Assignment::Distinct`] with one cluster takes one local speaker of each chunk.
-    Pyannote,
-}
-
-impl Settings {
-    /// Those of pyannote/speaker-diarization-3.1 with pyannote.audio 3.3.
-    pub fn speaker_diarization_3_1() -> Self {
-        Self {
-            method: Method::Agglomerative(super::Agglomerative::default()),
-            min_alone: 0.0,
-            assignment: Assignment::Nearest,
-            compat: Compat::Off,
-        }
-    }
-
-    /// Those of pyannote/speaker-diarization-community-1 with pyannote.audio 4.0.
-    pub fn community_1() -> Self {
-        Self {
-            method: Method::Vbx(super::Vbx::default()),
-            min_alone: 0.2,
-            assignment: Assignment::Distinct,
-            compat: Compat::Off,
-        }
-    }
-}
 
 /// Clusters `embeddings` `(chunk, local speaker, dimension)` of the local speakers of `segmentations`
 /// `(chunk, frame, local speaker)`, and assigns all of them to the clusters.

@@ -4,6 +4,7 @@ use diarize_kernels::cdist;
 use faer::{Mat, Side};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{
     agglomerative::normalised,
@@ -20,7 +21,8 @@ const CANDIDATES: usize = 12;
 const MAX_SHARE: f64 = 0.25;
 
 /// Parameters of spectral clustering.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Spectral {
     /// How many neighbours an embedding has in the graph.
     pub neighbours: Neighbours,
@@ -45,7 +47,8 @@ impl Default for Spectral {
 }
 
 /// How many neighbours an embedding has, itself among them.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Neighbours {
     /// This share of the embeddings, above 0 and at most 1.
     Share(f64),

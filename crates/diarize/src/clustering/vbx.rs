@@ -1,6 +1,7 @@
 //! Variational Bayes clustering of PLDA features.
 
 use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
+use serde::{Deserialize, Serialize};
 
 use super::{kmeans::KMeans, plda::Features};
 
@@ -14,7 +15,8 @@ const SHARE_FLOOR: f64 = 1e-8;
 const CONVERGED: f64 = 1e-4;
 
 /// Parameters of VBx. The defaults are those of speaker-diarization-community-1.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Vbx {
     /// Where the dendrogram that gives the first labels is cut: Euclidean distance of normalised
     /// embeddings. Lower than for agglomerative clustering alone, since VBx joins clusters, but never

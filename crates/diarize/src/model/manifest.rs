@@ -29,6 +29,10 @@ pub struct Manifest {
     pub licence: String,
     /// Where it comes from.
     pub source: String,
+    /// File name of the PLDA, which VBx needs: the arrays of `plda.npz` and `xvec_transform.npz` of
+    /// pyannote in their own dtypes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plda: Option<String>,
     /// The segmentation network.
     pub segmentation: SegmentationArchitecture,
     /// The embedding network.
@@ -36,29 +40,9 @@ pub struct Manifest {
     /// Hyper-parameters of the pipeline, each with the value of pyannote 3.1 where absent.
     #[serde(default)]
     pub parameters: Parameters,
-    /// Clustering with PLDA and VBx in place of the parameters' own, as pyannote 4 has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vbx: Option<Vbx>,
     /// SHA-256 of each file that the model was converted from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
-}
-
-/// What `VBxClustering` of pyannote.audio 4 is told.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vbx {
-    /// File name of the PLDA in the model directory: the arrays of `plda.npz` and
-    /// `xvec_transform.npz` in their own dtypes.
-    pub plda: String,
-    /// Where the agglomerative clustering that comes first stops.
-    pub threshold: f64,
-    /// Weight of the sufficient statistics.
-    pub fa: f64,
-    /// Weight of the speaker models' prior: the larger, the fewer speakers.
-    pub fb: f64,
-    /// Values of an embedding that PLDA uses.
-    pub lda_dimension: usize,
 }
 
 /// Shape of the `PyanNet` segmentation network (`pyannote/audio/models/segmentation/PyanNet.py`).
@@ -242,6 +226,7 @@ impl Manifest {
             name: name.into(),
             licence: licence.into(),
             source: source.into(),
+            plda: None,
             segmentation: SegmentationArchitecture {
                 weights: "segmentation.safetensors".into(),
                 duration: 10.0,
@@ -260,7 +245,6 @@ impl Manifest {
                 bottleneck: false,
             },
             parameters: Parameters::default(),
-            vbx: None,
             inputs: BTreeMap::new(),
         }
     }

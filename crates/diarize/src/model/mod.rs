@@ -1,6 +1,7 @@
 //! A model directory, read and checked: a manifest and the safetensors files that it names.
 
 mod manifest;
+mod plda;
 mod weights;
 
 use std::{
@@ -11,8 +12,9 @@ use std::{
 
 pub use manifest::{
     EmbeddingArchitecture, Hysteresis, LinearArchitecture, LstmArchitecture, Manifest,
-    SegmentationArchitecture, Vbx,
+    SegmentationArchitecture,
 };
+pub(crate) use plda::read_plda;
 pub(crate) use weights::Weights;
 
 use crate::{Error, Result};
@@ -57,14 +59,14 @@ impl ModelFiles {
         };
         let (path, bytes) = read(MANIFEST)?;
         let manifest = Manifest::parse(&path, &bytes)?;
-        let weights = |name: &str| {
+        let weights = |name: &str| -> Result<WeightsFile> {
             let (path, bytes) = read(name)?;
             Ok(WeightsFile { path, bytes: bytes.into() })
         };
         Ok(Self {
             segmentation: weights(&manifest.segmentation.weights)?,
             embedding: weights(&manifest.embedding.weights)?,
-            plda: manifest.vbx.as_ref().map(|vbx| weights(&vbx.plda)).transpose()?,
+            plda: manifest.plda.as_deref().map(weights).transpose()?,
             manifest,
         })
     }

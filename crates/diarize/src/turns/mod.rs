@@ -11,7 +11,7 @@ pub use self::{
     binarize::{Binarize, Region},
     rttm::{parse_rttm, rttm},
 };
-use crate::frames::SlidingWindow;
+use crate::{clustering::Compat, frames::SlidingWindow};
 
 /// A span of time in which one speaker speaks.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +27,10 @@ pub struct Turn {
 /// The turns of a discrete diarization `(frame, cluster)` of 0 and 1, by start, then by end; and the
 /// cluster of each speaker: that of `SPEAKER_00` first.
 ///
-/// Speakers are numbered in the order of their clusters' numbers as text (0, 1, 10, 11, 2, …),
-/// without clusters that have no turn. Pauses of a speaker shorter than `min_duration_off` seconds are
-/// filled, turns shorter than `min_duration_on` dropped.
+/// Speakers are numbered in the order of their clusters, without clusters that have no turn; with
+/// [`Compat::Pyannote`] in the order of the clusters' numbers as text (0, 1, 10, 11, 2, …). Pauses of a
+/// speaker shorter than `min_duration_off` seconds are filled, turns shorter than `min_duration_on`
+/// dropped.
 ///
 /// Source: `to_annotation` in `pyannote/audio/pipelines/utils/diarization.py` and the end of
 /// `SpeakerDiarization.apply`.
@@ -38,20 +39,46 @@ pub fn turns(
     frames: SlidingWindow,
     min_duration_on: f64,
     min_duration_off: f64,
+    compat: Compat,
 ) -> (Vec<Turn>, Vec<usize>) {
-    let binarize = Binarize { min_duration_on, min_duration_off, ..Binarize::default() };
-    let regions = binarize::renamed(binarize.regions(discrete, frames));
-
+    let regions = regions(discrete, frames, min_duration_on, min_duration_off);
     let clusters: BTreeSet<usize> = regions.iter().map(|region| region.class).collect();
     let mut clusters: Vec<usize> = clusters.into_iter().collect();
-    clusters.sort_by_key(usize::to_string);
-    let mut labels = vec![String::new(); discrete.ncols()];
-    for (number, &cluster) in clusters.iter().enumerate() {
-        labels[cluster] = label(number);
+    if compat == Compat::Pyannote {
+        clusters.sort_by_key(usize::to_string);
     }
-    let turn =
-        |region: Region| Turn { start: region.start, end: region.end, speaker: labels[region.class].clone() };
-    (regions.into_iter().map(turn).collect(), clusters)
+    (named(regions, &clusters), clusters)
+}
+
+/// The turns of another discrete diarization of the same clusters, under the names that [`turns`] gave
+/// them. Turns of clusters that have no name are left out.
+pub fn turns_of(
+    clusters: &[usize],
+    discrete: ArrayView2<'_, u8>,
+    frames: SlidingWindow,
+    min_duration_on: f64,
+    min_duration_off: f64,
+) -> Vec<Turn> {
+    named(regions(discrete, frames, min_duration_on, min_duration_off), clusters)
+}
+
+fn regions(
+    discrete: ArrayView2<'_, u8>,
+    frames: SlidingWindow,
+    min_duration_on: f64,
+    min_duration_off: f64,
+) -> Vec<Region> {
+    let binarize = Binarize { min_duration_on, min_duration_off, ..Binarize::default() };
+    binarize::renamed(binarize.regions(discrete, frames))
+}
+
+fn named(regions: Vec<Region>, clusters: &[usize]) -> Vec<Turn> {
+    let number = |class| clusters.iter().position(|&cluster| cluster == class);
+    let turn = |region: Region| {
+        let speaker = label(number(region.class)?);
+        Some(Turn { start: region.start, end: region.end, speaker })
+    };
+    regions.into_iter().filter_map(turn).collect()
 }
 
 /// The name of a speaker by its number: `SPEAKER_00`, `SPEAKER_01` and so on.

@@ -1,0 +1,257 @@
+//! How local speakers become speakers of the recording: what can be chosen, by name and in a manifest.
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::{Agglomerative, KMeans, Method, Neighbours, Spectral, Vbx};
+use crate::{Error, Result};
+
+/// How local speakers become speakers of the recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What clusters the embeddings.
+    pub method: Method,
+    /// Only embeddings of local speakers who speak alone for this share of their chunk are clustered
+    /// (the others are assigned afterwards); 0 for all who speak.
+    pub min_alone: f64,
+    /// How all local speakers are assigned to the clusters.
+    pub assignment: Assignment,
+    /// What to do where pyannote fails or surprises.
+    pub compat: Compat,
+}
+
+/// How local speakers are assigned to clusters, by the similarity of embedding and centroid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assignment {
+    /// Each on its own to the nearest cluster.
+    Nearest,
+    /// Those of one chunk to different clusters, so that the sum of similarities is highest: the
+    /// network heard different people there. Those left over, where there are fewer clusters, belong
+    /// to none. Where VBx did not find the number of speakers that was asked for, as `Nearest`.
+    Distinct,
+}
+
+/// What to do where pyannote fails or surprises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compat {
+    /// What users expect:
+    /// - Where too few local speakers speak alone for long enough (a file of a few seconds), all who
+    ///   speak are clustered.
+    /// - Where more speakers are asked for than can be told apart, as many as can be.
+    /// - Local speakers who are silent take no cluster from those who speak.
+    /// - A single cluster takes everyone.
+    /// - No more people speak at once than speakers were found.
+    /// - Speakers are numbered in the order of their clusters.
+    /// - In the exclusive diarization no pause is filled, which could put two speakers at one time.
+    #[default]
+    Off,
+    /// What pyannote.audio does, to the letter:
+    /// - Where fewer than two speak alone for long enough, all are one cluster.
+    /// - With VBx, asking for more speakers than there are embeddings is an error.
+    /// - With a method other than VBx, silent local speakers take part in [`Assignment::Distinct`].
+    /// - [`Assignment::Distinct`] with one cluster takes one local speaker of each chunk.
+    /// - Where more people speak at once than speakers were found, speakers are added for them.
+    /// - Speakers are numbered in the order of their clusters' numbers as text: 0, 1, 10, 11, 2, …
+    /// - In the exclusive diarization pauses are filled as in the overlapping one.
+    Pyannote,
+}
+
+impl Settings {
+    /// Those of pyannote/speaker-diarization-3.1 with pyannote.audio 3.3.
+    pub fn speaker_diarization_3_1() -> Self {
+        Self {
+            method: Method::Agglomerative(Agglomerative::default()),
+            min_alone: 0.0,
+            assignment: Assignment::Nearest,
+            compat: Compat::Off,
+        }
+    }
+
+    /// Those of pyannote/speaker-diarization-community-1 with pyannote.audio 4.0.
+    pub fn community_1() -> Self {
+        Self {
+            method: Method::Vbx(Vbx::default()),
+            min_alone: 0.2,
+            assignment: Assignment::Distinct,
+            compat: Compat::Off,
+        }
+    }
+
+    /// The method of this name (one of [`Method::NAMES`]) with its defaults, VBx as in
+    /// [`Self::community_1`], the others as in [`Self::speaker_diarization_3_1`].
+    pub fn named(name: &str) -> Option<Self> {
+        let defaults = Self::speaker_diarization_3_1();
+        Some(match name {
+            "agglomerative" => defaults,
+            "vbx" => Self::community_1(),
+            "kmeans" => Self { method: Method::KMeans(KMeans::default()), ..defaults },
+            "spectral" => Self { method: Method::Spectral(Spectral::default()), ..defaults },
+            _ => return None,
+        })
+    }
+
+    /// Sets one parameter by its name in a manifest: `min_alone`, `assignment`, or one of the method's,
+    /// those of an inner table after a dot (`kmeans.seed`). `value` is written as in TOML, words with or
+    /// without quotes.
+    ///
+    /// # Errors
+    /// A parameter that the method does not have, and a value that it cannot have.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let wrong = |reason: String| Error::Setting { setting: format!("{key}={value}"), reason };
+        let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok();
+        let parsed = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+        let parsed = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
+
+        let mut settings = Table::try_from(&*self).map_err(|error| wrong(error.to_string()))?;
+        let mut path: Vec<&str> = key.split('.').collect();
+        if !matches!(key, "min_alone" | "assignment") {
+            path.splice(..0, ["method", self.method.name()]);
+        }
+        let (last, tables) = path.split_last().expect("a split has at least one part");
+        let mut table = &mut settings;
+        for name in tables {
+            table = table
+                .get_mut(*name)
+                .and_then(Value::as_table_mut)
+                .ok_or_else(|| wrong(format!("{} has no `{name}`", self.method.name())))?;
+        }
+        table.insert((*last).to_owned(), parsed);
+        let settings: Self =
+            settings.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+        settings.check()?;
+        *self = settings;
+        Ok(())
+    }
+
+    /// Whether all numbers are in their ranges.
+    pub(crate) fn check(&self) -> Result<()> {
+        share("min_alone", self.min_alone)?;
+        match &self.method {
+            Method::Agglomerative(Agglomerative { linkage: _, threshold, min_cluster_size }) => {
+                not_negative("threshold", *threshold)?;
+                at_least_one("min_cluster_size", *min_cluster_size)
+            }
+            Method::Vbx(Vbx { threshold, fa, fb, lda_dimension, max_iterations, kmeans }) => {
+                not_negative("threshold", *threshold)?;
+                positive("fa", *fa)?;
+                positive("fb", *fb)?;
+                at_least_one("lda_dimension", *lda_dimension)?;
+                at_least_one("max_iterations", *max_iterations)?;
+                check_kmeans(kmeans)
+            }
+            Method::KMeans(kmeans) => check_kmeans(kmeans),
+            Method::Spectral(Spectral { neighbours, max_speakers, max_embeddings, kmeans }) => {
+                if let Neighbours::Share(neighbours) = *neighbours {
+                    positive("neighbours", neighbours)?;
+                    share("neighbours", neighbours)?;
+                }
+                at_least_one("max_speakers", *max_speakers)?;
+                at_least_one("max_embeddings", *max_embeddings)?;
+                check_kmeans(kmeans)
+            }
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::speaker_diarization_3_1()
+    }
+}
+
+impl Method {
+    /// What the methods are called in manifests.
+    pub const NAMES: [&str; 4] = ["agglomerative", "vbx", "kmeans", "spectral"];
+
+    /// What the method is called in manifests.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Agglomerative(_) => "agglomerative",
+            Method::Vbx(_) => "vbx",
+            Method::KMeans(_) => "kmeans",
+            Method::Spectral(_) => "spectral",
+        }
+    }
+}
+
+fn check_kmeans(&KMeans { runs, max_iterations, seed: _ }: &KMeans) -> Result<()> {
+    at_least_one("kmeans.runs", runs)?;
+    at_least_one("kmeans.max_iterations", max_iterations)
+}
+
+fn not_negative(option: &'static str, value: f64) -> Result<()> {
+    require(value.is_finite() && value >= 0.0, option, value, "a number, 0 or more")
+}
+
+fn positive(option: &'static str, value: f64) -> Result<()> {
+    require(value.is_finite() && value > 0.0, option, value, "a number above 0")
+}
+
+fn share(option: &'static str, value: f64) -> Result<()> {
+    require((0.0..=1.0).contains(&value), option, value, "a share, 0 to 1")
+}
+
+fn at_least_one(option: &'static str, value: usize) -> Result<()> {
+    require(value > 0, option, value, "at least 1")
+}
+
+fn require(holds: bool, option: &'static str, value: impl ToString, requirement: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::InvalidOption { option, value: value.to_string(), requirement }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use diarize_kernels::linkage::Linkage;
+
+    use super::{Method, Neighbours, Settings};
+
+    #[test]
+    fn every_method_has_a_name_and_survives_a_manifest() {
+        for name in Method::NAMES {
+            let settings = Settings::named(name).unwrap();
+            assert_eq!(settings.method.name(), name);
+            let text = toml::to_string(&settings).unwrap();
+            assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings, "{text}");
+        }
+        assert_eq!(Settings::named("k-means"), None);
+        assert_eq!(toml::from_str::<Settings>("").unwrap(), Settings::speaker_diarization_3_1());
+    }
+
+    #[test]
+    fn parameters_are_set_by_name() {
+        let set = |name, pairs: &[(&str, &str)]| {
+            let mut settings = Settings::named(name).unwrap();
+            pairs.iter().try_for_each(|(key, value)| settings.set(key, value)).map(|()| settings)
+        };
+        let found = set("agglomerative", &[("linkage", "ward"), ("threshold", "1"), ("min_alone", "0.1")]);
+        let found = found.unwrap();
+        let Method::Agglomerative(parameters) = found.method else { panic!() };
+        assert_eq!((parameters.linkage, parameters.threshold, found.min_alone), (Linkage::Ward, 1.0, 0.1));
+        let found = set("spectral", &[("neighbours", "{ share = 0.25 }"), ("kmeans.seed", "7")]).unwrap();
+        let Method::Spectral(parameters) = found.method else { panic!() };
+        assert_eq!((parameters.neighbours, parameters.kmeans.seed), (Neighbours::Share(0.25), 7));
+    }
+
+    #[test]
+    fn what_a_parameter_cannot_be_is_refused_with_the_reason() {
+        for (method, key, value, said) in [
+            ("agglomerative", "fa", "0.1", "fa"),
+            ("agglomerative", "threshold", "near", "near"),
+            ("agglomerative", "threshold", "nan", "threshold is NaN"),
+            ("agglomerative", "linkage", "nearest", "nearest"),
+            ("agglomerative", "min_alone", "2", "min_alone is 2"),
+            ("vbx", "fb", "0", "fb is 0"),
+            ("kmeans", "kmeans.seed", "1", "kmeans"),
+            ("spectral", "max_speakers", "-1", "-1"),
+        ] {
+            let mut settings = Settings::named(method).unwrap();
+            let before = settings.clone();
+            let error = settings.set(key, value).unwrap_err().to_string();
+            assert!(error.contains(said), "{key}={value}: {error}");
+            assert_eq!(settings, before);
+        }
+    }
+}
