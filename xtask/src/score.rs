@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use diarize::{
-    Clustering, Device, Diarization, Diarizer, Options, SpeakerBounds, Turn,
-    clustering::{best_assignment, cluster},
+    Device, Diarization, Diarizer, Options, SpeakerBounds, Turn,
+    clustering::{Agglomerative, Method, Settings, best_assignment, cluster_speakers},
     ndarray::Array2,
     reconstruct::{mark_inactive, reconstruct},
     turns::{parse_rttm, turns},
@@ -55,14 +55,14 @@ impl Score {
         let diarizer = Diarizer::load(&self.model, self.device)?;
         let mut options = diarizer.options();
         options.threads = self.threads;
-        let settings = self.settings(&options.parameters.clustering);
+        let settings = self.settings(&options.parameters.clustering)?;
         let mut sums = vec![Sum::default(); settings.len()];
         println!("threshold  size      DER = missed + false + confused    speakers");
         for (wav, truth) in self.recordings()? {
             let samples = read_wav(&wav).with_context(|| format!("cannot read {}", wav.display()))?;
             let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
             for (setting, sum) in settings.iter().zip(&mut sums) {
-                let score = Errors::count(&truth, &clustered_again(&diarization, &options, setting));
+                let score = Errors::count(&truth, &clustered_again(&diarization, &options, *setting)?);
                 sum.add(score);
                 if self.each {
                     let (found, right) = (score.speakers_found, score.speakers);
@@ -78,16 +78,20 @@ impl Score {
         Ok(())
     }
 
-    fn settings(&self, own: &Clustering) -> Vec<Clustering> {
+    fn settings(&self, own: &Settings) -> Result<Vec<Agglomerative>> {
+        let Method::Agglomerative(own) = own.method else {
+            bail!("only models with agglomerative clustering are scored");
+        };
         let or = |given: &[f64], own| if given.is_empty() { vec![own] } else { given.to_vec() };
         let sizes = match self.min_cluster_size.as_slice() {
             [] => vec![own.min_cluster_size],
             sizes => sizes.to_vec(),
         };
         let thresholds = or(&self.threshold, own.threshold);
-        let pair =
-            |threshold| sizes.iter().map(move |&min_cluster_size| Clustering { threshold, min_cluster_size });
-        thresholds.into_iter().flat_map(pair).collect()
+        let pair = |threshold| {
+            sizes.iter().map(move |&min_cluster_size| Agglomerative { threshold, min_cluster_size, ..own })
+        };
+        Ok(thresholds.into_iter().flat_map(pair).collect())
     }
 
     /// The recordings of all folders with their turns, by name.
@@ -123,20 +127,29 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// The turns with other parameters of the clustering, from the same answers of the networks.
-fn clustered_again(diarization: &Diarization, options: &Options, clustering: &Clustering) -> Vec<Turn> {
+fn clustered_again(
+    diarization: &Diarization,
+    options: &Options,
+    clustering: Agglomerative,
+) -> Result<Vec<Turn>> {
     let stages = &diarization.stages;
-    let Some(embeddings) = &stages.embeddings else { return diarization.turns.clone() };
+    let Some(embeddings) = &stages.embeddings else { return Ok(diarization.turns.clone()) };
     let segmentations = stages.segmentations.view(); // (chunk, frame, local speaker)
     let bounds = SpeakerBounds { min: 1, max: None };
-    let mut hard = cluster(embeddings.view(), segmentations, bounds, clustering).hard; // (chunk, local speaker)
+    let settings =
+        Settings { method: Method::Agglomerative(clustering), ..options.parameters.clustering.clone() };
+    let clusters = cluster_speakers(embeddings.view(), segmentations, bounds, &settings, None)?;
+    let most = clusters.centroids.nrows();
+    let mut hard = clusters.hard; // (chunk, local speaker)
     mark_inactive(&mut hard, segmentations);
     let count = stages.speaker_count.view(); // (frame,)
-    let discrete = reconstruct(segmentations, hard.view(), count, None, stages.chunks, stages.frames); // (frame, cluster)
+    let discrete = reconstruct(segmentations, hard.view(), count, Some(most), stages.chunks, stages.frames); // (frame, cluster)
     let parameters = &options.parameters;
-    turns(discrete.view(), stages.frames, parameters.min_duration_on, parameters.min_duration_off).0
+    let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
+    Ok(turns(discrete.view(), stages.frames, on, off, settings.compat).0)
 }
 
-fn print_row(setting: &Clustering, errors: Errors, rest: &str) {
+fn print_row(setting: &Agglomerative, errors: Errors, rest: &str) {
     let share = |seconds| 100.0 * seconds / errors.speech;
     println!(
         "{:9.4} {:5} {:6.1} % = {:6.1} + {:5.1} + {:8.1}    {rest}",
