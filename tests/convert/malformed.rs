@@ -172,7 +172,7 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, &'static str)> {
                 "{segmentation: a/b, embedding: a/b}",
                 "{clustering: {method: nearest, threshold: 1, min_cluster_size: 1}}",
             ),
-            "only centroid linkage",
+            "method is nearest: there is no such linkage",
         ),
         ("clustering.yaml", config("{clustering: KMeansClustering}", "{}"), "KMeansClustering"),
         ("unknown-key.yaml", config("{segmentation_stride: 5}", "{}"), "segmentation_stride"),

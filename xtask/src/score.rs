@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use diarize::{
     Device, Diarization, Diarizer, Options, SpeakerBounds, Turn,
-    clustering::{Agglomerative, Method, Settings, best_assignment, cluster_speakers},
+    clustering::{Agglomerative, Compat, Method, Settings, best_assignment, cluster_speakers},
     ndarray::Array2,
     reconstruct::{mark_inactive, reconstruct},
     turns::{parse_rttm, turns},
@@ -139,11 +139,11 @@ fn clustered_again(
     let settings =
         Settings { method: Method::Agglomerative(clustering), ..options.parameters.clustering.clone() };
     let clusters = cluster_speakers(embeddings.view(), segmentations, bounds, &settings, None)?;
-    let most = clusters.centroids.nrows();
+    let most = (settings.compat == Compat::Off).then_some(clusters.centroids.nrows());
     let mut hard = clusters.hard; // (chunk, local speaker)
     mark_inactive(&mut hard, segmentations);
     let count = stages.speaker_count.view(); // (frame,)
-    let discrete = reconstruct(segmentations, hard.view(), count, Some(most), stages.chunks, stages.frames); // (frame, cluster)
+    let discrete = reconstruct(segmentations, hard.view(), count, most, stages.chunks, stages.frames); // (frame, cluster)
     let parameters = &options.parameters;
     let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
     Ok(turns(discrete.view(), stages.frames, on, off, settings.compat).0)

@@ -134,6 +134,14 @@ pub enum TensorProblem {
     /// It is not in the file.
     #[error("is missing")]
     Missing,
+    /// It has another number of axes than the architecture needs.
+    #[error("has shape {found:?}, the architecture needs {expected} axes")]
+    Axes {
+        /// Axes needed.
+        expected: usize,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
     /// Its shape is not the one that the manifest's architecture needs.
     #[error("has shape {found:?}, the architecture needs {expected:?}")]
     Shape {

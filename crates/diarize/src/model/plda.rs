@@ -46,8 +46,7 @@ impl Arrays<'_> {
     ) -> Result<Array<f64, D>> {
         let view = self.tensors.tensor(name).map_err(|_| self.wrong(name, TensorProblem::Missing))?;
         let lengths = <[usize; AXES]>::try_from(view.shape()).map_err(|_| {
-            let (expected, found) = (vec![0; AXES], view.shape().to_vec());
-            self.wrong(name, TensorProblem::Shape { expected, found })
+            self.wrong(name, TensorProblem::Axes { expected: AXES, found: view.shape().to_vec() })
         })?;
         let values = to_f64(&view).map_err(|problem| self.wrong(name, problem))?;
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
