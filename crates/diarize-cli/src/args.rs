@@ -20,7 +20,8 @@ Examples:
   diarize meeting.wav                          who spoke when, as RTTM on the standard output
   diarize --format txt meeting.mp3             the same for people to read
   diarize --num-speakers 2 call.m4a            the number of speakers is known
-  diarize -f json -o results/ *.flac           results/NAME.json for every file
+  diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
+  diarize -o talk.srt -o talk.csv talk.mp3     the format is that of the extension
   diarize --clustering spectral talk.mp3       another way to tell the voices apart
   diarize --clustering agglomerative --set linkage=average --set threshold=0.5 talk.mp3
   ffmpeg -i talk.opus -f wav - | diarize -     any format that ffmpeg reads
@@ -59,18 +60,19 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Speakers")]
     max_speakers: Option<NonZeroUsize>,
 
-    /// Format of the result
-    #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
-    format: Format,
-    /// File, or directory for several inputs [default: the standard output]
+    /// Formats of the result, separated by commas [default: that of --output's extension, else rttm]
+    #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Output")]
+    format: Vec<Format>,
+    /// File, or directory for several results [default: the standard output]
     ///
-    /// One input goes to this file. Several inputs, or a path that is a directory or ends in `/`,
-    /// give DIR/NAME.FORMAT each. Files appear when they are whole.
+    /// One result goes to this file, in the format of its extension unless --format says another; the
+    /// option can be given several times. Several inputs or formats, or a path that is a directory or
+    /// ends in `/`, give DIR/NAME.FORMAT each. Files appear when they are whole.
     ///
     /// On the standard output several results follow each other: in rttm as they are, in json one
-    /// object a line, in txt with a heading each.
+    /// object a line, in csv below one heading, in txt with a heading each.
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
-    output: Option<PathBuf>,
+    output: Vec<PathBuf>,
     /// Write the mean embedding of each speaker (with --format json)
     #[arg(long, help_heading = "Output")]
     embeddings: bool,
@@ -289,9 +291,6 @@ impl Args {
         if let Some(shell) = self.completions {
             return Ok(Mode::Completions(shell));
         }
-        if self.embeddings && self.format != Format::Json {
-            return Err(conflict("--embeddings needs --format json"));
-        }
         if let (Some(min), Some(max)) = (self.min_speakers, self.max_speakers)
             && min > max
         {
@@ -301,10 +300,12 @@ impl Args {
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(conflict("the standard input (`-`) can be read only once"));
         }
-        let destinations =
-            Destinations::plan(&inputs, self.output.as_deref(), self.format).map_err(conflict)?;
+        let destinations = Destinations::plan(&inputs, &self.output, &self.format).map_err(conflict)?;
+        if self.embeddings && !destinations.iter().flatten().any(|output| output.format == Format::Json) {
+            return Err(conflict("--embeddings needs --format json"));
+        }
         Ok(Mode::Diarize(Box::new(Job {
-            style: Style { format: self.format, embeddings: self.embeddings, exclusive: self.exclusive },
+            style: Style { embeddings: self.embeddings, exclusive: self.exclusive },
             inputs,
             destinations,
             channels: self.channel.map_or(Channels::Mean, Channels::Only),

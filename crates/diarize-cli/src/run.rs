@@ -1,6 +1,6 @@
 //! The loop over files.
 
-use std::{io, process::ExitCode, time::Instant};
+use std::{cell::Cell, io, process::ExitCode, time::Instant};
 
 use anyhow::Context;
 use diarize::{Diarizer, Options, model::ModelFiles};
@@ -10,7 +10,7 @@ use tracing::{info, level_filters::LevelFilter, warn};
 use crate::{
     args::{Input, Job},
     audio::{self, Audio},
-    output::{self, Destination, Recording},
+    output::{self, Destination, Output, Place, Recording, Timings},
     progress::Console,
 };
 
@@ -30,11 +30,11 @@ pub fn run(job: &Job) -> ExitCode {
         }
     };
     let mut code = ExitCode::SUCCESS;
-    for (input, destination) in job.inputs.iter().zip(job.destinations.iter()) {
-        match session.diarize(input, destination) {
+    for (input, outputs) in job.inputs.iter().zip(job.destinations.iter()) {
+        match session.diarize(input, outputs) {
             Ok(()) => {}
             // Whoever read the results has seen enough.
-            Err(error) if is_broken_pipe(&error) && *destination == Destination::Stdout => break,
+            Err(error) if is_broken_pipe(&error) && outputs.iter().any(Output::is_stdout) => break,
             Err(error) => {
                 console.error(&format!("{input}: {error:#}"));
                 code = ExitCode::FAILURE;
@@ -50,6 +50,8 @@ struct Session<'a> {
     console: &'a Console,
     diarizer: Diarizer,
     options: Options,
+    /// Whether a result went to the standard output.
+    printed: Cell<bool>,
 }
 
 impl<'a> Session<'a> {
@@ -67,50 +69,68 @@ impl<'a> Session<'a> {
         options.max_speakers = job.max_speakers;
         options.threads = job.threads;
         job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
-        Ok(Self { job, console, diarizer, options })
+        Ok(Self { job, console, diarizer, options, printed: Cell::new(false) })
     }
 
-    fn diarize(&self, input: &Input, destination: &Destination) -> anyhow::Result<()> {
+    fn diarize(&self, input: &Input, outputs: &[Output]) -> anyhow::Result<()> {
         let begin = Instant::now();
         let file = input.to_string();
         let stem = input.stem();
         let uri = output::uri(&stem);
-        if uri != stem {
-            warn!("{file}: named `{uri}` in the result, because RTTM allows no white space");
-        }
         let mut progress = self.console.file(&file);
         let audio = self.read(input)?;
-        let diarization =
-            self.diarizer.diarize_with(&audio.samples, &self.options, &mut |stage| progress.show(stage))?;
+        let mut warnings: Vec<String> = audio.warnings.iter().map(ToString::to_string).collect();
+        if uri != stem {
+            warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
+        }
+        for warning in &warnings {
+            warn!("{file}: {warning}");
+        }
+
+        let mut timings = Timings { reading: begin.elapsed().as_secs_f64(), ..Timings::default() };
+        let mut last = Instant::now();
+        let diarization = self.diarizer.diarize_with(&audio.samples, &self.options, &mut |now| {
+            timings.add(now.stage, last.elapsed());
+            last = Instant::now();
+            progress.show(now);
+        })?;
         drop(progress);
-        let elapsed = begin.elapsed().as_secs_f64();
-        info!("{file}: {:.1} s of audio in {elapsed:.1} s", audio.duration);
+        timings.total = begin.elapsed().as_secs_f64();
+        info!("{file}: {:.1} s of audio in {:.1} s", audio.duration, timings.total);
 
         let recording = Recording {
             file: &file,
             uri: &uri,
             duration: audio.duration,
+            warnings: &warnings,
             model: &self.diarizer.model().name,
+            device: self.job.device,
             options: &self.options,
+            timings,
             diarization: &diarization,
         };
-        let shared = *destination == Destination::Stdout && self.job.inputs.len() > 1;
-        let text = recording.render(self.job.style, shared)?;
-        destination.write(&text).with_context(|| match destination {
+        outputs.iter().try_for_each(|output| self.write(&recording, output))
+    }
+
+    fn write(&self, recording: &Recording<'_>, output: &Output) -> anyhow::Result<()> {
+        let place = match output.destination {
+            Destination::Stdout if self.job.inputs.len() == 1 => Place::Alone,
+            Destination::Stdout if self.printed.replace(true) => Place::Next,
+            Destination::Stdout => Place::First,
+            Destination::File(_) => Place::Alone,
+        };
+        let text = recording.render(output.format, self.job.style, place)?;
+        output.destination.write(&text).with_context(|| match &output.destination {
             Destination::Stdout => "cannot write the result".to_owned(),
             Destination::File(path) => format!("cannot write {}", path.display()),
         })
     }
 
     fn read(&self, input: &Input) -> anyhow::Result<Audio> {
-        let audio = match input {
+        Ok(match input {
             Input::File(path) => audio::read(path, self.job.channels),
             Input::Stdin => audio::read_stdin(self.job.channels),
-        }?;
-        for warning in &audio.warnings {
-            warn!("{input}: {warning}");
-        }
-        Ok(audio)
+        }?)
     }
 }
 

@@ -21,38 +21,102 @@ pub enum Destination {
     File(PathBuf),
 }
 
+/// One result of an input, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its format.
+    pub format: Format,
+    /// Where it goes.
+    pub destination: Destination,
+}
+
+impl Output {
+    /// Whether it goes to the standard output.
+    pub fn is_stdout(&self) -> bool {
+        self.destination == Destination::Stdout
+    }
+}
+
 /// Where all results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destinations {
-    all: Vec<Destination>,
+    all: Vec<Vec<Output>>,
     /// A directory that must be there.
     directory: Option<PathBuf>,
 }
 
 impl Destinations {
-    /// Finds the destination of each input. The error says which two would meet in one file.
-    pub fn plan(inputs: &[Input], output: Option<&Path>, format: Format) -> Result<Self, String> {
-        let Some(output) = output else {
-            return Ok(Self { all: vec![Destination::Stdout; inputs.len()], directory: None });
+    /// Finds the destinations of each input. The error says what does not fit together.
+    pub fn plan(inputs: &[Input], outputs: &[PathBuf], formats: &[Format]) -> Result<Self, String> {
+        let mut formats = formats.to_vec();
+        formats.dedup();
+        match outputs {
+            [] => Self::on_stdout(inputs, &formats),
+            [output] if needs_directory(inputs, output, &formats) => {
+                Self::in_directory(inputs, output, &formats)
+            }
+            [output] if formats.len() == 1 => Self::in_files(inputs, vec![(output.clone(), formats[0])]),
+            outputs if formats.is_empty() => {
+                let of_file = |path: &PathBuf| {
+                    let format = Format::of_file(path).or((outputs.len() == 1).then_some(Format::Rttm));
+                    let unknown =
+                        || format!("the extension of --output {} is not that of a format", path.display());
+                    Ok((path.clone(), format.ok_or_else(unknown)?))
+                };
+                Self::in_files(inputs, outputs.iter().map(of_file).collect::<Result<_, String>>()?)
+            }
+            _ => {
+                Err("several --output take their formats from their extensions, not from --format".to_owned())
+            }
+        }
+    }
+
+    fn on_stdout(inputs: &[Input], formats: &[Format]) -> Result<Self, String> {
+        let format = match formats {
+            [] => Format::default(),
+            [format] => *format,
+            _ => return Err("several formats need --output: a directory, or one file for each".to_owned()),
         };
-        let is_directory = inputs.len() > 1 || output.is_dir() || ends_with_separator(output);
-        if is_directory && output.exists() && !output.is_dir() {
+        if inputs.len() > 1 && !format.streams() {
             return Err(format!(
-                "--output {} is a file, but {} inputs need a directory",
-                output.display(),
-                inputs.len()
+                "results in {} cannot follow each other: give --output a directory",
+                format.extension()
             ));
         }
-        let files: Vec<PathBuf> = if is_directory {
-            inputs.iter().map(|input| output.join(file_name(input, format))).collect()
-        } else {
-            vec![output.to_owned()]
+        let output = Output { format, destination: Destination::Stdout };
+        Ok(Self { all: vec![vec![output]; inputs.len()], directory: None })
+    }
+
+    fn in_directory(inputs: &[Input], output: &Path, formats: &[Format]) -> Result<Self, String> {
+        let formats = if formats.is_empty() { &[Format::default()] } else { formats };
+        let named_like_a_file = !output.is_dir() && Format::of_file(output).is_some();
+        if output.is_file() || named_like_a_file && !ends_with_separator(output) {
+            let results = inputs.len() * formats.len();
+            return Err(format!(
+                "--output {} is one file, but {results} results need a directory",
+                output.display()
+            ));
+        }
+        let in_directory = |input: &Input| {
+            let file = |&format| {
+                let destination = Destination::File(output.join(file_name(input, format)));
+                Output { format, destination }
+            };
+            formats.iter().map(file).collect()
         };
-        refuse_clashes(inputs, &files)?;
-        Ok(Self {
-            all: files.into_iter().map(Destination::File).collect(),
-            directory: is_directory.then(|| output.to_owned()),
-        })
+        let all: Vec<Vec<Output>> = inputs.iter().map(in_directory).collect();
+        refuse_clashes(inputs, &all)?;
+        Ok(Self { all, directory: Some(output.to_owned()) })
+    }
+
+    fn in_files(inputs: &[Input], files: Vec<(PathBuf, Format)>) -> Result<Self, String> {
+        if inputs.len() > 1 {
+            return Err("several --output are for one input: give a directory".to_owned());
+        }
+        let output = |(path, format)| Output { format, destination: Destination::File(path) };
+        let all = vec![files.into_iter().map(output).collect()];
+        refuse_clashes(inputs, &all)?;
+        Ok(Self { all, directory: None })
     }
 
     /// Makes the directory, where results go to one.
@@ -60,10 +124,14 @@ impl Destinations {
         self.directory.as_deref().map_or(Ok(()), fs::create_dir_all)
     }
 
-    /// The destination of each input, in the order of the inputs.
-    pub fn iter(&self) -> impl Iterator<Item = &Destination> {
-        self.all.iter()
+    /// The results of each input, in the order of the inputs.
+    pub fn iter(&self) -> impl Iterator<Item = &[Output]> {
+        self.all.iter().map(Vec::as_slice)
     }
+}
+
+fn needs_directory(inputs: &[Input], output: &Path, formats: &[Format]) -> bool {
+    inputs.len() > 1 || formats.len() > 1 || output.is_dir() || ends_with_separator(output)
 }
 
 impl Destination {
@@ -100,14 +168,18 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-fn refuse_clashes(inputs: &[Input], files: &[PathBuf]) -> Result<(), String> {
+fn refuse_clashes(inputs: &[Input], all: &[Vec<Output>]) -> Result<(), String> {
     let mut taken = HashMap::new();
-    for (input, file) in inputs.iter().zip(files) {
-        if let Some(other) = taken.insert(file, input) {
-            return Err(format!(
-                "{other} and {input} would both be written to {}: rename one",
-                file.display()
-            ));
+    for (input, outputs) in inputs.iter().zip(all) {
+        for Output { destination, .. } in outputs {
+            let Destination::File(file) = destination else { continue };
+            if let Some(other) = taken.insert(file, input) {
+                return Err(if other == input {
+                    format!("two results would both be written to {}", file.display())
+                } else {
+                    format!("{other} and {input} would both be written to {}: rename one", file.display())
+                });
+            }
         }
     }
     for input in inputs {
@@ -115,7 +187,8 @@ fn refuse_clashes(inputs: &[Input], files: &[PathBuf]) -> Result<(), String> {
         let Ok(input) = fs::canonicalize(input) else {
             continue;
         };
-        if let Some(file) = files.iter().find(|file| fs::canonicalize(file).is_ok_and(|file| file == input)) {
+        let mut files = taken.keys();
+        if let Some(file) = files.find(|file| fs::canonicalize(file).is_ok_and(|file| file == input)) {
             return Err(format!("--output would overwrite the input {}", file.display()));
         }
     }

@@ -1,19 +1,29 @@
-//! Results for programs.
+//! Results for programs, as `schema/diarization.v1.schema.json` describes them.
 
-use diarize::Parameters;
+use std::collections::BTreeMap;
+
+use diarize::{Parameters, Turn};
 use serde::Serialize;
 
-use super::{Recording, Style};
+use super::{Place, Recording, Style, Timings};
+
+/// Grows by one when a field disappears or changes its meaning; new fields leave it as it is.
+const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Document<'a> {
+    version: u32,
     file: &'a str,
     uri: &'a str,
     duration: f64,
     model: &'a str,
+    device: String,
     parameters: Asked<'a>,
+    exclusive: bool,
+    timings: &'a Timings,
+    warnings: &'a [String],
     speakers: Vec<Speaker<'a>>,
-    turns: Vec<Turn<'a>>,
+    turns: Vec<Spoken<'a>>,
 }
 
 #[derive(Serialize)]
@@ -28,6 +38,7 @@ struct Asked<'a> {
 #[derive(Serialize)]
 struct Speaker<'a> {
     label: &'a str,
+    /// Seconds of the turns below.
     duration: f64,
     /// Not there unless asked for; then `null` where none was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,43 +46,58 @@ struct Speaker<'a> {
 }
 
 #[derive(Serialize)]
-struct Turn<'a> {
+struct Spoken<'a> {
     start: f64,
     end: f64,
     speaker: &'a str,
 }
 
 /// One object: on a line of its own where several share a stream, else indented.
-pub(super) fn render(recording: &Recording<'_>, style: Style, shared: bool) -> serde_json::Result<String> {
+pub(super) fn render(
+    recording: &Recording<'_>,
+    turns: &[Turn],
+    place: Place,
+    style: Style,
+) -> serde_json::Result<String> {
     let options = recording.options;
+    let mut durations: BTreeMap<&str, f64> = BTreeMap::new();
+    for turn in turns {
+        *durations.entry(&turn.speaker).or_default() += turn.end - turn.start;
+    }
     let document = Document {
+        version: VERSION,
         file: recording.file,
         uri: recording.uri,
         duration: recording.duration,
         model: recording.model,
+        device: recording.device.to_string(),
         parameters: Asked {
             num_speakers: options.num_speakers,
             min_speakers: options.min_speakers,
             max_speakers: options.max_speakers,
             pipeline: &options.parameters,
         },
+        exclusive: style.exclusive,
+        timings: &recording.timings,
+        warnings: recording.warnings,
         speakers: recording
             .diarization
             .speakers
             .iter()
             .map(|speaker| Speaker {
                 label: &speaker.label,
-                duration: speaker.duration,
+                duration: durations.get(speaker.label.as_str()).copied().unwrap_or(0.0),
                 embedding: style.embeddings.then_some(speaker.embedding.as_deref()),
             })
             .collect(),
-        turns: recording
-            .turns(style)
+        turns: turns
             .iter()
-            .map(|turn| Turn { start: turn.start, end: turn.end, speaker: &turn.speaker })
+            .map(|turn| Spoken { start: turn.start, end: turn.end, speaker: &turn.speaker })
             .collect(),
     };
-    let text =
-        if shared { serde_json::to_string(&document) } else { serde_json::to_string_pretty(&document) };
+    let text = match place {
+        Place::Alone => serde_json::to_string_pretty(&document),
+        Place::First | Place::Next => serde_json::to_string(&document),
+    };
     text.map(|text| text + "\n")
 }

@@ -1,45 +1,43 @@
 //! Results as text, and where they go.
 
+mod audacity;
+mod clock;
+mod csv;
 mod destination;
+mod format;
 mod json;
+mod subtitles;
+mod textgrid;
 mod txt;
 
-pub use destination::{Destination, Destinations};
+use std::time::Duration;
 
-use diarize::{Diarization, Options, Turn};
+use diarize::{Device, Diarization, Options, Stage};
+use serde::Serialize;
 
-/// The format of results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// One line a turn, for scoring tools and pyannote
-    #[default]
-    Rttm,
-    /// Turns, speakers, model and parameters, for programs
-    Json,
-    /// One line a turn, for people
-    Txt,
-}
-
-impl Format {
-    /// The extension of files of this format.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Format::Rttm => "rttm",
-            Format::Json => "json",
-            Format::Txt => "txt",
-        }
-    }
-}
+pub use self::{
+    destination::{Destination, Destinations, Output},
+    format::Format,
+};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    /// Their format.
-    pub format: Format,
     /// Whether JSON holds the embeddings of the speakers.
     pub embeddings: bool,
     /// Whether only one speaker may speak at a time.
     pub exclusive: bool,
+}
+
+/// Where a result stands in what it is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file or stream of its own.
+    Alone,
+    /// First of several in a stream.
+    First,
+    /// After others in a stream.
+    Next,
 }
 
 /// One diarized recording with what is told of it.
@@ -51,27 +49,63 @@ pub struct Recording<'a> {
     pub uri: &'a str,
     /// Its length in seconds.
     pub duration: f64,
+    /// What was wrong with it.
+    pub warnings: &'a [String],
     /// The name of the model.
     pub model: &'a str,
+    /// Where the networks ran.
+    pub device: Device,
     /// What was asked for.
     pub options: &'a Options,
+    /// How long it took.
+    pub timings: Timings,
     /// The answer.
     pub diarization: &'a Diarization,
 }
 
 impl Recording<'_> {
-    /// The turns that are written.
-    fn turns(&self, style: Style) -> &[Turn] {
-        if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns }
-    }
-
-    /// The result as text. `shared` says that other results follow in the same stream.
-    pub fn render(&self, style: Style, shared: bool) -> anyhow::Result<String> {
-        Ok(match style.format {
-            Format::Rttm => diarize::turns::rttm(self.uri, self.turns(style))?,
-            Format::Json => json::render(self, style, shared)?,
-            Format::Txt => txt::render(self, style, shared),
+    /// The result as text.
+    pub fn render(&self, format: Format, style: Style, place: Place) -> anyhow::Result<String> {
+        let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
+        Ok(match format {
+            Format::Rttm => diarize::turns::rttm(self.uri, turns)?,
+            Format::Json => json::render(self, turns, place, style)?,
+            Format::Csv => csv::render(self, turns, place),
+            Format::Srt => subtitles::srt(turns),
+            Format::Vtt => subtitles::vtt(turns),
+            Format::Textgrid => textgrid::render(self.duration, turns),
+            Format::Audacity => audacity::render(turns),
+            Format::Txt => txt::render(self, turns, place),
         })
+    }
+}
+
+/// Seconds that each step took.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Timings {
+    /// Reading, decoding and resampling the audio.
+    pub reading: f64,
+    /// The segmentation network.
+    pub segmentation: f64,
+    /// Counting the speakers of every frame.
+    pub speaker_counting: f64,
+    /// The embedding network.
+    pub embeddings: f64,
+    /// Clustering the embeddings.
+    pub clustering: f64,
+    /// All of these and putting the turns together.
+    pub total: f64,
+}
+
+impl Timings {
+    /// Adds time to that of a stage.
+    pub fn add(&mut self, stage: Stage, elapsed: Duration) {
+        *match stage {
+            Stage::Segmentation => &mut self.segmentation,
+            Stage::SpeakerCounting => &mut self.speaker_counting,
+            Stage::Embeddings => &mut self.embeddings,
+            Stage::Clustering => &mut self.clustering,
+        } += elapsed.as_secs_f64();
     }
 }
 

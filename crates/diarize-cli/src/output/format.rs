@@ -1,0 +1,84 @@
+//! The formats of results.
+
+use std::path::Path;
+
+/// The format of results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One line a turn, for scoring tools and pyannote
+    #[default]
+    Rttm,
+    /// Turns, speakers, model, parameters and timings, for programs
+    Json,
+    /// One line a turn, for spreadsheets
+    Csv,
+    /// Subtitles of SubRip that name the speaker
+    Srt,
+    /// WebVTT with voice tags
+    Vtt,
+    /// A tier for each speaker, for Praat and ELAN
+    Textgrid,
+    /// A label track of Audacity
+    Audacity,
+    /// One line a turn, for people
+    Txt,
+}
+
+impl Format {
+    /// Every format; where the extension of one ends with another's, the longer is first.
+    const ALL: [Self; 8] = [
+        Format::Rttm,
+        Format::Json,
+        Format::Csv,
+        Format::Srt,
+        Format::Vtt,
+        Format::Textgrid,
+        Format::Audacity,
+        Format::Txt,
+    ];
+
+    /// The extension of files of this format. Audacity's own, `txt`, is that of text.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Rttm => "rttm",
+            Format::Json => "json",
+            Format::Csv => "csv",
+            Format::Srt => "srt",
+            Format::Vtt => "vtt",
+            Format::Textgrid => "TextGrid",
+            Format::Audacity => "labels.txt",
+            Format::Txt => "txt",
+        }
+    }
+
+    /// The format that the name of a file stands for.
+    pub fn of_file(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        Self::ALL
+            .into_iter()
+            .find(|format| name.ends_with(&format!(".{}", format.extension().to_ascii_lowercase())))
+    }
+
+    /// Whether results of several recordings can follow each other in one stream.
+    pub fn streams(self) -> bool {
+        matches!(self, Format::Rttm | Format::Json | Format::Csv | Format::Txt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Format;
+
+    #[test]
+    fn files_are_known_by_their_extension() {
+        for format in Format::ALL {
+            let name = format!("a.talk.{}", format.extension());
+            assert_eq!(Format::of_file(Path::new(&name)), Some(format), "{name}");
+        }
+        assert_eq!(Format::of_file(Path::new("TALK.TEXTGRID")), Some(Format::Textgrid));
+        assert_eq!(Format::of_file(Path::new("talk.wav")), None);
+        assert_eq!(Format::of_file(Path::new("rttm")), None);
+    }
+}

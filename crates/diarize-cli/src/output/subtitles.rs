@@ -1,0 +1,52 @@
+//! Turns as subtitles that show who speaks.
+//!
+//! Source: WebVTT, W3C; the format of SubRip.
+
+use diarize::Turn;
+
+use super::clock::clock;
+
+/// SubRip: numbered cues that hold the speaker's name.
+pub(super) fn srt(turns: &[Turn]) -> String {
+    let cue = |(index, turn): (usize, &Turn)| {
+        format!(
+            "{}\n{} --> {}\n{}\n\n",
+            index + 1,
+            clock(turn.start, ','),
+            clock(turn.end, ','),
+            turn.speaker
+        )
+    };
+    turns.iter().enumerate().map(cue).collect()
+}
+
+/// WebVTT: cues with a voice tag, which players can style.
+pub(super) fn vtt(turns: &[Turn]) -> String {
+    let cue = |turn: &Turn| {
+        let name = escaped(&turn.speaker);
+        format!("{} --> {}\n<v {name}>{name}</v>\n\n", clock(turn.start, '.'), clock(turn.end, '.'))
+    };
+    "WEBVTT\n\n".to_owned() + &turns.iter().map(cue).collect::<String>()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Turn, srt, vtt};
+
+    #[test]
+    fn cues_have_times_and_names() {
+        let turns = [
+            Turn { start: 0.5, end: 62.25, speaker: "A&B".to_owned() },
+            Turn { start: 70.0, end: 71.0, speaker: "C".to_owned() },
+        ];
+        assert_eq!(
+            srt(&turns),
+            "1\n00:00:00,500 --> 00:01:02,250\nA&B\n\n2\n00:01:10,000 --> 00:01:11,000\nC\n\n"
+        );
+        assert_eq!(vtt(&turns[..1]), "WEBVTT\n\n00:00:00.500 --> 00:01:02.250\n<v A&amp;B>A&amp;B</v>\n\n");
+    }
+}

@@ -1,0 +1,237 @@
+//! Results in every format, as people ask for them.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use common::{diarize, names, stderr, stdout, write_silence};
+use diarize::{Turn, turns::parse_rttm};
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+const SCHEMA: &str = include_str!("../../crates/diarize-cli/schema/diarization.v1.schema.json");
+
+fn conversation() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/conversation.flac")
+}
+
+/// The sample conversation in every format, made once, and its turns.
+fn results() -> &'static (TempDir, Vec<Turn>) {
+    static RESULTS: OnceLock<(TempDir, Vec<Turn>)> = OnceLock::new();
+    RESULTS.get_or_init(|| {
+        let directory = tempdir().unwrap();
+        let formats = "rttm,json,csv,srt,vtt,textgrid,audacity,txt";
+        let output = diarize([
+            "--embeddings".as_ref(),
+            "--format".as_ref(),
+            formats.as_ref(),
+            "--output".as_ref(),
+            directory.path().as_os_str(),
+            conversation().as_os_str(),
+        ]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let rttm = fs::read_to_string(directory.path().join("conversation.rttm")).unwrap();
+        let turns = parse_rttm(&rttm).unwrap().remove(0).1;
+        (directory, turns)
+    })
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(results().0.path().join(name)).unwrap()
+}
+
+fn turns() -> &'static [Turn] {
+    &results().1
+}
+
+fn assert_near(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 0.0011, "{found} is not {expected}");
+}
+
+fn assert_valid(document: &Value) {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let errors: Vec<String> = jsonschema::validator_for(&schema)
+        .unwrap()
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert_eq!(errors, [""; 0]);
+    // What is written is also described.
+    for (object, described) in [
+        (document, &schema["properties"]),
+        (&document["speakers"][0], &schema["properties"]["speakers"]["items"]["properties"]),
+        (&document["turns"][0], &schema["properties"]["turns"]["items"]["properties"]),
+    ] {
+        for key in object.as_object().into_iter().flat_map(|object| object.keys()) {
+            assert!(described.get(key).is_some(), "the schema does not know {key}");
+        }
+    }
+}
+
+#[test]
+fn several_formats_at_once_give_a_file_each() {
+    let endings = ["TextGrid", "csv", "json", "labels.txt", "rttm", "srt", "txt", "vtt"];
+    assert_eq!(names(results().0.path()), endings.map(|ending| format!("conversation.{ending}")));
+    assert!(turns().len() > 5);
+}
+
+#[test]
+fn json_is_what_its_schema_says() {
+    let document: Value = serde_json::from_str(&read("conversation.json")).unwrap();
+    assert_valid(&document);
+    assert_eq!(document["turns"].as_array().unwrap().len(), turns().len());
+    let mut total = 0.0;
+    for speaker in document["speakers"].as_array().unwrap() {
+        assert!(speaker["embedding"].as_array().unwrap().len() > 10);
+        total += speaker["duration"].as_f64().unwrap();
+    }
+    assert_near(total / 100.0, turns().iter().map(|turn| turn.end - turn.start).sum::<f64>() / 100.0);
+    let timings = &document["timings"];
+    let steps = ["reading", "segmentation", "speaker_counting", "embeddings", "clustering"];
+    let sum: f64 = steps.map(|step| timings[step].as_f64().unwrap()).iter().sum();
+    assert!(timings["embeddings"].as_f64() > Some(0.0), "{timings}");
+    assert!(sum <= timings["total"].as_f64().unwrap(), "{timings}");
+}
+
+#[test]
+fn json_of_silence_and_of_a_bad_name_is_what_its_schema_says() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("two words.wav");
+    write_silence(&file);
+    let output = diarize(["--exclusive", "-f", "json", file.to_str().unwrap()]);
+    let document: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_valid(&document);
+    assert_eq!(document["exclusive"], true);
+    let warning = "named `two_words` in the result, because RTTM allows no white space";
+    assert_eq!(document["warnings"], serde_json::json!([warning]));
+}
+
+#[test]
+fn csv_has_a_heading_and_a_line_a_turn() {
+    let csv = read("conversation.csv");
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("file,start,end,duration,speaker"));
+    for turn in turns() {
+        let fields: Vec<&str> = lines.next().unwrap().split(',').collect();
+        assert!(fields[0].ends_with("conversation.flac"));
+        assert_near(fields[1].parse().unwrap(), turn.start);
+        assert_near(fields[2].parse().unwrap(), turn.end);
+        assert_eq!(fields[4], turn.speaker);
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn audacity_reads_labels_between_tabs() {
+    let labels = read("conversation.labels.txt");
+    assert_eq!(labels.lines().count(), turns().len());
+    for (line, turn) in labels.lines().zip(turns()) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        assert_near(fields[0].parse().unwrap(), turn.start);
+        assert_near(fields[1].parse().unwrap(), turn.end);
+        assert_eq!(fields[2..], [&turn.speaker]);
+    }
+}
+
+#[test]
+fn subtitles_name_who_speaks() {
+    let (srt, vtt) = (read("conversation.srt"), read("conversation.vtt"));
+    assert!(vtt.starts_with("WEBVTT\n\n"));
+    let cues: Vec<&str> = vtt.trim_end().split("\n\n").skip(1).collect();
+    let numbered: Vec<&str> = srt.trim_end().split("\n\n").collect();
+    assert_eq!((cues.len(), numbered.len()), (turns().len(), turns().len()));
+    for (index, turn) in turns().iter().enumerate() {
+        let (times, text) = cues[index].split_once('\n').unwrap();
+        assert_eq!(text, format!("<v {0}>{0}</v>", turn.speaker));
+        assert_eq!(numbered[index], format!("{}\n{}\n{}", index + 1, times.replace('.', ","), turn.speaker));
+        let (start, end) = times.split_once(" --> ").unwrap();
+        assert_near(seconds(start), turn.start);
+        assert_near(seconds(end), turn.end);
+    }
+}
+
+fn seconds(clock: &str) -> f64 {
+    clock.split(':').fold(0.0, |sum, part| 60.0 * sum + part.parse::<f64>().unwrap())
+}
+
+#[test]
+fn praat_finds_a_tier_for_each_speaker() {
+    let grid = read("conversation.TextGrid");
+    let value = |line: &str| line.split_once(" = ").map(|(_, value)| value.to_owned());
+    let tiers = grid.matches("class = \"IntervalTier\"").count();
+    assert_eq!(tiers, 3);
+    let mut found = Vec::new();
+    for tier in grid.split("    item [").skip(1) {
+        let name = tier.lines().find(|line| line.contains("name = ")).and_then(value).unwrap();
+        let mut now = 0.0;
+        for interval in tier.split("intervals [").skip(1) {
+            let fields: Vec<String> = interval.lines().filter_map(value).take(3).collect();
+            let [start, end]: [f64; 2] = [0, 1].map(|index: usize| fields[index].parse().unwrap());
+            assert_eq!(start, now, "intervals of a tier touch");
+            now = end;
+            if fields[2] != "\"\"" {
+                assert_eq!(fields[2], name);
+                found.push((start, end, name.trim_matches('"').to_owned()));
+            }
+        }
+        assert!(grid.contains(&format!("xmax = {now}\ntiers? <exists>\n")));
+    }
+    found.sort_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap());
+    assert_eq!(found.len(), turns().len());
+    for ((start, end, speaker), turn) in found.iter().zip(turns()) {
+        assert_near(*start, turn.start);
+        assert_near(*end, turn.end);
+        assert_eq!(*speaker, turn.speaker);
+    }
+}
+
+#[test]
+fn the_extension_of_the_output_is_the_format() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("quiet.wav");
+    write_silence(&file);
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (csv, grid, plain) = (path("turns.csv"), path("turns.TextGrid"), path("turns"));
+    let run = |arguments: &[&str]| {
+        let output = diarize([arguments, &[file.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    run(&["-o", &csv, "-o", &grid]);
+    assert_eq!(fs::read_to_string(&csv).unwrap(), "file,start,end,duration,speaker\n");
+    assert!(fs::read_to_string(&grid).unwrap().starts_with("File type = \"ooTextFile\"\n"));
+    run(&["-o", &plain]);
+    assert_eq!(fs::read_to_string(&plain).unwrap(), "");
+    run(&["-f", "json", "-o", &plain]);
+    assert!(fs::read_to_string(&plain).unwrap().starts_with('{'));
+}
+
+#[test]
+fn csv_of_several_files_has_one_heading() {
+    let directory = tempdir().unwrap();
+    let paths = ["a.wav", "b.wav"].map(|name| directory.path().join(name));
+    paths.iter().for_each(|path| write_silence(path));
+    let output = diarize(["-f".as_ref(), "csv".as_ref(), paths[0].as_os_str(), paths[1].as_os_str()]);
+    assert_eq!(stdout(&output), "file,start,end,duration,speaker\n");
+}
+
+#[test]
+fn formats_and_outputs_that_do_not_fit_are_usage_errors() {
+    for (arguments, reason) in [
+        (&["-f", "rttm,json", "a.wav"][..], "several formats need --output"),
+        (&["-f", "srt", "a.wav", "b.wav"], "results in srt cannot follow each other"),
+        (&["-o", "a.csv", "a.wav", "b.wav"], "--output a.csv is one file, but 2 results need a directory"),
+        (&["-f", "rttm,json", "-o", "a.rttm", "a.wav"], "is one file, but 2 results"),
+        (&["-o", "a.csv", "-o", "a.doc", "a.wav"], "extension of --output a.doc is not that of a format"),
+        (&["-o", "a.csv", "-o", "b.json", "a.wav", "b.wav"], "several --output are for one input"),
+        (&["-f", "csv", "-o", "a.csv", "-o", "b.json", "a.wav"], "not from --format"),
+        (&["-o", "a.csv", "-o", "a.csv", "a.wav"], "two results would both be written to a.csv"),
+    ] {
+        let output = diarize(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(reason), "{arguments:?}: {}", stderr(&output));
+    }
+}
