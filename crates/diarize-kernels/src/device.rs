@@ -1,6 +1,6 @@
 //! Opening a device of the tensor library, with a sentence instead of a panic where it is not there.
 
-use candle_core::Device;
+use candle_core::{Device, Error};
 
 /// Which device to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,29 @@ pub fn open(kind: Kind) -> Result<Device, String> {
         Kind::Cuda(ordinal) => open_cuda(ordinal),
         Kind::Metal(ordinal) => open_metal(ordinal),
     }
+}
+
+/// Whether a GPU is there that this build can use. The CPU always is.
+pub fn is_present(kind: Kind) -> bool {
+    match kind {
+        Kind::Cpu => true,
+        #[cfg(feature = "cuda")]
+        Kind::Cuda(ordinal) => {
+            let count = candle_core::cuda_backend::cudarc::driver::CudaContext::device_count();
+            count.is_ok_and(|count| usize::try_from(count).is_ok_and(|count| ordinal < count))
+        }
+        #[cfg(feature = "metal")]
+        Kind::Metal(ordinal) => ordinal < candle_metal_kernels::metal::Device::all().len(),
+        #[cfg(not(all(feature = "cuda", feature = "metal")))]
+        _ => false,
+    }
+}
+
+/// Whether an operation failed because the device's memory was full.
+pub fn is_out_of_memory(error: &Error) -> bool {
+    // The libraries below have no type for it that they share.
+    let text = error.to_string();
+    ["OUT_OF_MEMORY", "out of memory", "Insufficient Memory"].iter().any(|words| text.contains(words))
 }
 
 #[cfg(feature = "cuda")]

@@ -41,14 +41,25 @@ impl<'a> Chunks<'a> {
         }
     }
 
+    /// Samples from the start of a chunk to that of the next.
+    pub(crate) fn hop(&self) -> usize {
+        self.hop
+    }
+
     /// One chunk.
     pub(crate) fn get(&self, index: usize) -> Cow<'a, [f32]> {
-        let rest = &self.samples[index * self.hop..];
-        if rest.len() >= self.length {
-            return rest[..self.length].into();
+        self.stretch(index, 1)
+    }
+
+    /// All that `count` chunks from `first` on cover, each sample once.
+    pub(crate) fn stretch(&self, first: usize, count: usize) -> Cow<'a, [f32]> {
+        let rest = &self.samples[first * self.hop..];
+        let length = (count - 1) * self.hop + self.length;
+        if rest.len() >= length {
+            return rest[..length].into();
         }
         let mut padded = rest.to_vec();
-        padded.resize(self.length, 0.0);
+        padded.resize(length, 0.0);
         padded.into()
     }
 
@@ -92,5 +103,7 @@ mod tests {
         assert_eq!(chunks.get(4)[..9], samples[16..]);
         assert_eq!(chunks.get(4)[9], 0.0);
         assert!(!chunks.is_silent(4));
+        assert_eq!(chunks.stretch(1, 2)[..], samples[4..18]);
+        assert_eq!(chunks.stretch(3, 2)[4..], chunks.get(4)[..]);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use diarize_kernels::device::Kind;
+
 use crate::{Error, Result};
 
 /// Where the networks run. Clustering and everything after it run on the CPU.
@@ -17,19 +19,22 @@ pub enum Device {
 }
 
 impl Device {
-    /// The best device on which every operation of the pipeline runs. Today that is always the CPU:
-    /// the custom operations have no GPU kernels yet, and a silent fallback is not offered.
+    /// The first GPU that this build can use and the machine has, else the CPU.
     pub fn auto() -> Self {
-        Device::Cpu
+        let gpus = [Device::Cuda(0), Device::Metal(0)];
+        gpus.into_iter().find(|gpu| diarize_kernels::device::is_present(gpu.kind())).unwrap_or(Device::Cpu)
     }
 
     pub(crate) fn open(self) -> Result<candle_core::Device> {
-        diarize_kernels::device::open(match self {
-            Device::Cpu => diarize_kernels::device::Kind::Cpu,
-            Device::Cuda(ordinal) => diarize_kernels::device::Kind::Cuda(ordinal),
-            Device::Metal(ordinal) => diarize_kernels::device::Kind::Metal(ordinal),
-        })
-        .map_err(|reason| Error::Device { device: self, reason })
+        diarize_kernels::device::open(self.kind()).map_err(|reason| Error::Device { device: self, reason })
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Device::Cpu => Kind::Cpu,
+            Device::Cuda(ordinal) => Kind::Cuda(ordinal),
+            Device::Metal(ordinal) => Kind::Metal(ordinal),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::Tensor;
+use candle_core::{Result as TensorResult, Tensor};
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
@@ -84,10 +84,7 @@ impl Networks {
             batch_size,
             Stage::Segmentation,
             hook,
-            |piece| {
-                let waveforms = self.tensor(chunks.gather(piece), &[piece.len(), chunks.length()])?;
-                self.segmentation.forward(&waveforms)?.flatten_all()?.to_vec1::<f32>()
-            },
+            |piece| self.segmentation.forward(&self.waveforms(chunks, piece)?),
         )?;
         for (&chunk, scores) in distinct.iter().zip(rows(&pieces, frames * self.decoder.classes())) {
             check_finite(scores, Stage::Segmentation)?;
@@ -129,7 +126,7 @@ impl Networks {
         let batch_size = parameters.embedding_batch_size;
         let pieces =
             self.in_pieces(&active, CPU_EMBEDDING_PIECE, batch_size, Stage::Embeddings, hook, |piece| {
-                let waveforms = self.tensor(chunks.gather(piece), &[piece.len(), chunks.length()])?;
+                let waveforms = self.waveforms(chunks, piece)?;
                 let mut masks = Vec::with_capacity(piece.len() * speakers * pooled);
                 for &chunk in piece {
                     let chunk = segmentations.index_axis(Axis(0), chunk);
@@ -138,7 +135,7 @@ impl Networks {
                     }
                 }
                 let masks = self.tensor(masks, &[piece.len(), speakers, pooled])?;
-                self.embedding.forward(&waveforms, &masks)?.flatten_all()?.to_vec1::<f32>()
+                self.embedding.forward(&waveforms, &masks)
             })?;
         for (&chunk, values) in active.iter().zip(rows(&pieces, speakers * dimension)) {
             check_finite(values, Stage::Embeddings)?;
@@ -148,8 +145,10 @@ impl Networks {
         Ok(embeddings)
     }
 
-    /// Runs `network` over pieces of `chunks`, in parallel on the CPU and one after the other on a
-    /// GPU, and tells the hook of each piece done.
+    /// Runs `network` over pieces of `chunks` and tells the hook of each piece done: on the CPU in
+    /// parallel, on a GPU one after the other, each enqueued before the one before it is waited for.
+    ///
+    /// Where a GPU has too little memory for a piece, that and all after it are half as long.
     fn in_pieces(
         &self,
         chunks: &[usize],
@@ -157,25 +156,71 @@ impl Networks {
         batch_size: usize,
         stage: Stage,
         hook: &Hook<'_>,
-        network: impl Fn(&[usize]) -> candle_core::Result<Vec<f32>> + Sync,
+        network: impl Fn(&[usize]) -> TensorResult<Tensor> + Sync,
     ) -> Result<Vec<Vec<f32>>> {
         let done = Mutex::new(0);
         tell(hook, stage, 0, chunks.len());
-        let run = |piece: &[usize]| {
-            let values = network(piece).map_err(failed(stage))?;
+        let finish = |length: usize, output: Tensor| {
+            let values = output.flatten_all()?.to_vec1()?;
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            *done += piece.len();
+            *done += length;
             tell(hook, stage, *done, chunks.len());
             Ok(values)
         };
         if self.device.is_cpu() {
-            chunks.par_chunks(cpu_piece).map(run).collect()
-        } else {
-            chunks.chunks(batch_size).map(run).collect()
+            let run = |piece: &[usize]| network(piece).and_then(|output| finish(piece.len(), output));
+            return chunks.par_chunks(cpu_piece).map(|piece| run(piece).map_err(failed(stage))).collect();
         }
+
+        let (mut rest, mut batch_size) = (chunks, batch_size);
+        let mut values = Vec::with_capacity(chunks.len().div_ceil(batch_size));
+        let mut running = None;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(batch_size.min(rest.len()));
+            let next = match network(piece) {
+                Ok(output) => {
+                    rest = after;
+                    Some((piece.len(), output))
+                }
+                Err(error) if piece.len() > 1 && diarize_kernels::device::is_out_of_memory(&error) => {
+                    batch_size = piece.len() / 2;
+                    tracing::warn!(
+                        "the device's memory is too small for {} chunks at once: going on with {batch_size}",
+                        piece.len()
+                    );
+                    None
+                }
+                Err(error) => return Err(failed(stage)(error)),
+            };
+            if let Some((length, output)) = std::mem::replace(&mut running, next) {
+                values.push(finish(length, output).map_err(failed(stage))?);
+            }
+        }
+        if let Some((length, output)) = running {
+            values.push(finish(length, output).map_err(failed(stage))?);
+        }
+        Ok(values)
     }
 
-    fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> candle_core::Result<Tensor> {
+    /// The waveforms `(chunk, sample)` of the given chunks. To a GPU goes each stretch of the recording
+    /// that they cover, and is cut into overlapping chunks there.
+    fn waveforms(&self, chunks: &Chunks<'_>, indices: &[usize]) -> TensorResult<Tensor> {
+        let length = chunks.length();
+        if self.device.is_cpu() {
+            return self.tensor(chunks.gather(indices), &[indices.len(), length]);
+        }
+        let mut waveforms = Vec::with_capacity(indices.len());
+        for run in indices.chunk_by(|a, b| a + 1 == *b) {
+            let samples = chunks.stretch(run[0], run.len());
+            let stretch = Tensor::from_slice(&samples, samples.len(), &self.device)?;
+            for chunk in 0..run.len() {
+                waveforms.push(stretch.narrow(0, chunk * chunks.hop(), length)?);
+            }
+        }
+        Tensor::stack(&waveforms, 0)
+    }
+
+    fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> TensorResult<Tensor> {
         Tensor::from_vec(values, shape, &self.device)
     }
 }
