@@ -1,6 +1,10 @@
 //! The command line.
 
-use std::{fmt, num::NonZeroUsize, path::PathBuf};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use anyhow::bail;
 use clap::{CommandFactory, Parser, builder::PossibleValuesParser, error::ErrorKind};
@@ -12,13 +16,14 @@ use diarize::{
 
 use crate::{
     audio::Channels,
-    output::{Destinations, Format, Style},
+    output::{Destinations, Format, PageAudio, Style},
 };
 
 const EXAMPLES: &str = "\
 Examples:
   diarize meeting.wav                          who spoke when, as RTTM on the standard output
   diarize --format txt meeting.mp3             the same for people to read
+  diarize -o meeting.html meeting.mp3          a page to look at, listen to and correct
   diarize --num-speakers 2 call.m4a            the number of speakers is known
   diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
   diarize -o talk.srt -o talk.csv talk.mp3     the format is that of the extension
@@ -79,6 +84,9 @@ pub struct Args {
     /// At most one speaker at a time, for joining with a transcript
     #[arg(long, help_heading = "Output")]
     exclusive: bool,
+    /// Where a page has its audio from (with --format html)
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t, help_heading = "Output")]
+    page_audio: PageAudio,
     /// Neither progress bar nor warnings
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     quiet: bool,
@@ -276,6 +284,16 @@ impl Input {
     }
 }
 
+impl Input {
+    /// Its path, where it is a file.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Input::File(path) => Some(path),
+            Input::Stdin => None,
+        }
+    }
+}
+
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -305,7 +323,11 @@ impl Args {
             return Err(conflict("--embeddings needs --format json"));
         }
         Ok(Mode::Diarize(Box::new(Job {
-            style: Style { embeddings: self.embeddings, exclusive: self.exclusive },
+            style: Style {
+                embeddings: self.embeddings,
+                exclusive: self.exclusive,
+                page_audio: self.page_audio,
+            },
             inputs,
             destinations,
             channels: self.channel.map_or(Channels::Mean, Channels::Only),

@@ -100,8 +100,10 @@ impl<'a> Session<'a> {
 
         let recording = Recording {
             file: &file,
+            path: input.path(),
             uri: &uri,
             duration: audio.duration,
+            samples: &audio.samples,
             warnings: &warnings,
             model: &self.diarizer.model().name,
             device: self.job.device,
@@ -119,7 +121,7 @@ impl<'a> Session<'a> {
             Destination::Stdout => Place::First,
             Destination::File(_) => Place::Alone,
         };
-        let text = recording.render(output.format, self.job.style, place)?;
+        let text = recording.render(output.format, self.job.style, place, &output.destination)?;
         output.destination.write(&text).with_context(|| match &output.destination {
             Destination::Stdout => "cannot write the result".to_owned(),
             Destination::File(path) => format!("cannot write {}", path.display()),

@@ -20,13 +20,15 @@ pub enum Format {
     Textgrid,
     /// A label track of Audacity
     Audacity,
+    /// A page to look at, listen to and correct
+    Html,
     /// One line a turn, for people
     Txt,
 }
 
 impl Format {
     /// Every format; where the extension of one ends with another's, the longer is first.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Format::Rttm,
         Format::Json,
         Format::Csv,
@@ -34,6 +36,7 @@ impl Format {
         Format::Vtt,
         Format::Textgrid,
         Format::Audacity,
+        Format::Html,
         Format::Txt,
     ];
 
@@ -47,6 +50,7 @@ impl Format {
             Format::Vtt => "vtt",
             Format::Textgrid => "TextGrid",
             Format::Audacity => "labels.txt",
+            Format::Html => "html",
             Format::Txt => "txt",
         }
     }

@@ -59,12 +59,22 @@ pub(super) fn render(
     place: Place,
     style: Style,
 ) -> serde_json::Result<String> {
+    let document = document(recording, turns, style);
+    let text = match place {
+        Place::Alone => serde_json::to_string_pretty(&document),
+        Place::First | Place::Next => serde_json::to_string(&document),
+    };
+    text.map(|text| text + "\n")
+}
+
+/// What is told of a recording.
+pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], style: Style) -> impl Serialize {
     let options = recording.options;
     let mut durations: BTreeMap<&str, f64> = BTreeMap::new();
     for turn in turns {
         *durations.entry(&turn.speaker).or_default() += turn.end - turn.start;
     }
-    let document = Document {
+    Document {
         version: VERSION,
         file: recording.file,
         uri: recording.uri,
@@ -94,10 +104,5 @@ pub(super) fn render(
             .iter()
             .map(|turn| Spoken { start: turn.start, end: turn.end, speaker: &turn.speaker })
             .collect(),
-    };
-    let text = match place {
-        Place::Alone => serde_json::to_string_pretty(&document),
-        Place::First | Place::Next => serde_json::to_string(&document),
-    };
-    text.map(|text| text + "\n")
+    }
 }

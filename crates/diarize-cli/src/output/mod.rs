@@ -5,12 +5,13 @@ mod clock;
 mod csv;
 mod destination;
 mod format;
+mod html;
 mod json;
 mod subtitles;
 mod textgrid;
 mod txt;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use diarize::{Device, Diarization, Options, Stage};
 use serde::Serialize;
@@ -18,6 +19,7 @@ use serde::Serialize;
 pub use self::{
     destination::{Destination, Destinations, Output},
     format::Format,
+    html::PageAudio,
 };
 
 /// How results are written.
@@ -27,6 +29,8 @@ pub struct Style {
     pub embeddings: bool,
     /// Whether only one speaker may speak at a time.
     pub exclusive: bool,
+    /// Where a page has its audio from.
+    pub page_audio: PageAudio,
 }
 
 /// Where a result stands in what it is written to.
@@ -45,10 +49,14 @@ pub enum Place {
 pub struct Recording<'a> {
     /// Its file, for people.
     pub file: &'a str,
+    /// Its path, where it is a file.
+    pub path: Option<&'a Path>,
     /// Its name in RTTM, without white space.
     pub uri: &'a str,
     /// Its length in seconds.
     pub duration: f64,
+    /// Its audio at [`diarize::SAMPLE_RATE`].
+    pub samples: &'a [f32],
     /// What was wrong with it.
     pub warnings: &'a [String],
     /// The name of the model.
@@ -64,8 +72,14 @@ pub struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    /// The result as text.
-    pub fn render(&self, format: Format, style: Style, place: Place) -> anyhow::Result<String> {
+    /// The result as text, for `destination`.
+    pub fn render(
+        &self,
+        format: Format,
+        style: Style,
+        place: Place,
+        destination: &Destination,
+    ) -> anyhow::Result<String> {
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {
             Format::Rttm => diarize::turns::rttm(self.uri, turns)?,
@@ -75,6 +89,7 @@ impl Recording<'_> {
             Format::Vtt => subtitles::vtt(turns),
             Format::Textgrid => textgrid::render(self.duration, turns),
             Format::Audacity => audacity::render(turns),
+            Format::Html => html::render(self, turns, style, destination)?,
             Format::Txt => txt::render(self, turns, place),
         })
     }

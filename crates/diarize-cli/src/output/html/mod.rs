@@ -1,0 +1,87 @@
+//! A page to look at, listen to and correct, in one file that needs no network.
+
+mod audio;
+
+use std::{env, fs, path::Path};
+
+use anyhow::Context;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use diarize::Turn;
+use serde_json::{Value, json};
+
+use super::{Destination, Recording, Style, json};
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// Recordings of more seconds are linked unless the page shall hold them: an hour takes 40 MB.
+const LONGEST_EMBEDDED: f64 = 3600.0;
+
+/// Where a page has its audio from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum PageAudio {
+    /// In the page up to an hour, else linked
+    #[default]
+    Auto,
+    /// In the page, 11 kB a second
+    Embed,
+    /// The file that was read, found from where the page lies
+    Link,
+    /// No audio, only its waveform
+    None,
+}
+
+/// The page for a file at `destination`.
+pub(super) fn render(
+    recording: &Recording<'_>,
+    turns: &[Turn],
+    style: Style,
+    destination: &Destination,
+) -> anyhow::Result<String> {
+    let data = json!({
+        "result": json::document(recording, turns, style),
+        "peaks": BASE64_STANDARD.encode(audio::peaks(recording.samples)),
+        "audio": audio_source(recording, style.page_audio, destination)?,
+    });
+    // In a script `<` could begin its end, or a comment.
+    let data = serde_json::to_string(&data)?.replace('<', "\\u003c");
+    let title = recording.uri.replace('&', "&amp;").replace('<', "&lt;");
+    Ok(PAGE
+        .replace("<!--style-->", &format!("<style>\n{STYLE}</style>"))
+        .replace("<!--script-->", &format!("<script>\n{SCRIPT}</script>"))
+        .replace("<!--title-->", &format!("<title>{title}: who spoke when</title>"))
+        .replace("<!--data-->", &format!("<script id=\"data\" type=\"application/json\">{data}</script>")))
+}
+
+fn audio_source(
+    recording: &Recording<'_>,
+    choice: PageAudio,
+    destination: &Destination,
+) -> anyhow::Result<Value> {
+    let embed = match choice {
+        PageAudio::None => return Ok(Value::Null),
+        PageAudio::Embed => true,
+        PageAudio::Link => false,
+        PageAudio::Auto => recording.duration <= LONGEST_EMBEDDED || recording.path.is_none(),
+    };
+    if embed {
+        return Ok(json!({
+            "data": BASE64_STANDARD.encode(audio::adpcm(recording.samples)),
+            "samples": recording.samples.len(),
+            "rate": diarize::SAMPLE_RATE,
+            "steps": &audio::STEPS[..],
+        }));
+    }
+    let audio = recording.path.context("a page cannot link the standard input: choose --page-audio embed")?;
+    let page = match destination {
+        Destination::Stdout => Path::new("."),
+        Destination::File(page) => page.parent().unwrap_or(Path::new(".")),
+    };
+    let directory = fs::canonicalize(if page.as_os_str().is_empty() { Path::new(".") } else { page })
+        .or_else(|_| env::current_dir())?;
+    let audio = fs::canonicalize(audio)?;
+    let path = pathdiff::diff_paths(&audio, directory).unwrap_or(audio);
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    Ok(json!({ "path": parts.join("/") }))
+}
