@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use diarize::{Device, Diarizer, SAMPLE_RATE};
+use diarize::{Device, Diarizer, EmbeddingTrunk, SAMPLE_RATE};
 
 use crate::recording::read_wav;
 
@@ -19,6 +19,9 @@ pub struct Bench {
     /// auto, cpu, metal or cuda[:N]
     #[arg(long, default_value = "auto")]
     device: Device,
+    /// What the embedding network runs over, chunk or shared [default: the model's own]
+    #[arg(long)]
+    embedding_trunk: Option<EmbeddingTrunk>,
     /// Processor threads; all where absent
     #[arg(long)]
     threads: Option<usize>,
@@ -43,6 +46,9 @@ impl Bench {
         let load = start.elapsed().as_secs_f64();
         let mut options = diarizer.options();
         options.threads = self.threads;
+        if let Some(trunk) = self.embedding_trunk {
+            options.parameters.embedding_trunk = trunk;
+        }
 
         let mut fastest = f64::INFINITY;
         let mut speakers = 0;

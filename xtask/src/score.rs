@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use diarize::{
-    Device, Diarization, Diarizer, Options, SpeakerBounds, Turn,
+    Device, Diarization, Diarizer, EmbeddingTrunk, Options, SpeakerBounds, Turn,
     clustering::{Agglomerative, Compat, Method, Settings, best_assignment, cluster_speakers},
     ndarray::Array2,
     reconstruct::{mark_inactive, reconstruct},
@@ -32,6 +32,9 @@ pub struct Score {
     /// auto, cpu, metal or cuda[:N]
     #[arg(long, default_value = "auto")]
     device: Device,
+    /// What the embedding network runs over, chunk or shared [default: the model's own]
+    #[arg(long)]
+    embedding_trunk: Option<EmbeddingTrunk>,
     /// Processor threads; all where absent
     #[arg(long)]
     threads: Option<usize>,
@@ -55,6 +58,9 @@ impl Score {
         let diarizer = Diarizer::load(&self.model, self.device)?;
         let mut options = diarizer.options();
         options.threads = self.threads;
+        if let Some(trunk) = self.embedding_trunk {
+            options.parameters.embedding_trunk = trunk;
+        }
         let settings = self.settings(&options.parameters.clustering)?;
         let mut sums = vec![Sum::default(); settings.len()];
         println!("threshold  size      DER = missed + false + confused    speakers");

@@ -7,10 +7,14 @@ use std::{
 };
 
 use anyhow::bail;
-use clap::{CommandFactory, Parser, builder::PossibleValuesParser, error::ErrorKind};
+use clap::{
+    CommandFactory, Parser,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
 use clap_complete::Shell;
 use diarize::{
-    Device, Options,
+    Device, EmbeddingTrunk, Options,
     clustering::{Assignment, Compat, Method, Settings},
 };
 
@@ -27,6 +31,7 @@ Examples:
   diarize --num-speakers 2 call.m4a            the number of speakers is known
   diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
   diarize -o talk.srt -o talk.csv talk.mp3     the format is that of the extension
+  diarize --embedding-trunk shared long.mp3    several times faster, embeddings a little different
   diarize --clustering spectral talk.mp3       another way to tell the voices apart
   diarize --clustering agglomerative --set linkage=average --set threshold=0.5 talk.mp3
   ffmpeg -i talk.opus -f wav - | diarize -     any format that ffmpeg reads
@@ -157,6 +162,13 @@ pub struct Overrides {
     /// many as can be.
     #[arg(long, value_name = "VERSION", value_enum)]
     compat: Option<Version>,
+    /// What the embedding network, nearly all of the work, runs over
+    ///
+    /// chunk: each chunk by itself, as pyannote does.
+    ///
+    /// shared: the recording once, for all chunks; several times faster, embeddings differ a little.
+    #[arg(long, value_name = "OVER", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
+    embedding_trunk: Option<EmbeddingTrunk>,
     /// Drop turns shorter than this
     #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
     min_duration_on: Option<f64>,
@@ -187,6 +199,7 @@ impl Overrides {
         }
         let parameters = &mut options.parameters;
         self.cluster_by(&mut parameters.clustering)?;
+        parameters.embedding_trunk = self.embedding_trunk.unwrap_or(parameters.embedding_trunk);
         parameters.min_duration_on = self.min_duration_on.unwrap_or(parameters.min_duration_on);
         parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);
         parameters.segmentation_step = self.step.map_or(parameters.segmentation_step, |step| step / chunk);

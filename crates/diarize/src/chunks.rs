@@ -2,7 +2,7 @@
 //!
 //! Source: `Inference.slide` in `pyannote/audio/core/inference.py`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use crate::{SAMPLE_RATE, frames::SlidingWindow};
 
@@ -46,6 +46,26 @@ impl<'a> Chunks<'a> {
         self.hop
     }
 
+    /// Where a chunk starts, in samples.
+    pub(crate) fn start(&self, index: usize) -> usize {
+        index * self.hop
+    }
+
+    /// Samples of the recording with the zeros that fill up the last chunk.
+    pub(crate) fn padded_samples(&self) -> usize {
+        self.count().checked_sub(1).map_or(0, |last| self.start(last) + self.length)
+    }
+
+    /// Samples of the recording, followed by as many zeros as it takes.
+    pub(crate) fn samples(&self, range: Range<usize>) -> Cow<'a, [f32]> {
+        if let Some(samples) = self.samples.get(range.clone()) {
+            return samples.into();
+        }
+        let mut padded = self.samples.get(range.start..).unwrap_or_default().to_vec();
+        padded.resize(range.len(), 0.0);
+        padded.into()
+    }
+
     /// One chunk.
     pub(crate) fn get(&self, index: usize) -> Cow<'a, [f32]> {
         self.stretch(index, 1)
@@ -53,14 +73,7 @@ impl<'a> Chunks<'a> {
 
     /// All that `count` chunks from `first` on cover, each sample once.
     pub(crate) fn stretch(&self, first: usize, count: usize) -> Cow<'a, [f32]> {
-        let rest = &self.samples[first * self.hop..];
-        let length = (count - 1) * self.hop + self.length;
-        if rest.len() >= length {
-            return rest[..length].into();
-        }
-        let mut padded = rest.to_vec();
-        padded.resize(length, 0.0);
-        padded.into()
+        self.samples(self.start(first)..self.start(first + count - 1) + self.length)
     }
 
     /// The given chunks one after the other.

@@ -1,5 +1,7 @@
 //! The networks over all chunks of a recording.
 
+mod shared;
+
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Result as TensorResult, Tensor};
@@ -7,7 +9,7 @@ use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::{
-    Device, Error, Parameters, Progress, Result, Stage,
+    Device, EmbeddingTrunk, Error, Parameters, Progress, Result, Stage,
     chunks::Chunks,
     embedding::{WeSpeaker, embedding_masks, resize_nearest},
     frames::SlidingWindow,
@@ -121,28 +123,49 @@ impl Networks {
         let active: Vec<usize> = (0..chunks.count())
             .filter(|&chunk| segmentations.index_axis(Axis(0), chunk).iter().any(|&x| x == 1))
             .collect();
-        let pooled = self.embedding.output_frames(chunks.length());
-
-        let batch_size = parameters.embedding_batch_size;
-        let pieces =
-            self.in_pieces(&active, CPU_EMBEDDING_PIECE, batch_size, Stage::Embeddings, hook, |piece| {
-                let waveforms = self.waveforms(chunks, piece)?;
-                let mut masks = Vec::with_capacity(piece.len() * speakers * pooled);
-                for &chunk in piece {
-                    let chunk = segmentations.index_axis(Axis(0), chunk);
-                    for mask in embedding_masks(chunk, parameters.embedding_exclude_overlap, min_frames) {
-                        masks.extend(resize_nearest(&mask, pooled));
-                    }
-                }
-                let masks = self.tensor(masks, &[piece.len(), speakers, pooled])?;
-                self.embedding.forward(&waveforms, &masks)
-            })?;
+        let masks_of = |chunk: usize| {
+            let segmentation = segmentations.index_axis(Axis(0), chunk);
+            embedding_masks(segmentation, parameters.embedding_exclude_overlap, min_frames)
+        };
+        let pieces = match parameters.embedding_trunk {
+            EmbeddingTrunk::Chunk => {
+                let batch_size = parameters.embedding_batch_size;
+                self.embed_chunks(chunks, &active, masks_of, [batch_size, speakers], hook)?
+            }
+            EmbeddingTrunk::Shared => {
+                self.embed_from_shared_trunk(chunks, &active, segmentations, masks_of, hook)?
+            }
+        };
         for (&chunk, values) in active.iter().zip(rows(&pieces, speakers * dimension)) {
             check_finite(values, Stage::Embeddings)?;
             let values = ArrayView2::from_shape((speakers, dimension), values).expect("rows of this length");
             embeddings.index_axis_mut(Axis(0), chunk).assign(&values);
         }
         Ok(embeddings)
+    }
+
+    /// The embeddings of the `active` chunks, `local speakers * dimension` values each, from a run of
+    /// the residual network over each.
+    fn embed_chunks(
+        &self,
+        chunks: &Chunks<'_>,
+        active: &[usize],
+        masks_of: impl Fn(usize) -> Vec<Vec<f32>> + Sync,
+        [batch_size, speakers]: [usize; 2],
+        hook: &Hook<'_>,
+    ) -> Result<Vec<Vec<f32>>> {
+        let pooled = self.embedding.output_frames(chunks.length());
+        self.in_pieces(active, CPU_EMBEDDING_PIECE, batch_size, Stage::Embeddings, hook, |piece| {
+            let waveforms = self.waveforms(chunks, piece)?;
+            let mut masks = Vec::with_capacity(piece.len() * speakers * pooled);
+            for &chunk in piece {
+                for mask in masks_of(chunk) {
+                    masks.extend(resize_nearest(&mask, pooled));
+                }
+            }
+            let masks = self.tensor(masks, &[piece.len(), speakers, pooled])?;
+            self.embedding.forward(&waveforms, &masks)
+        })
     }
 
     /// Runs `network` over pieces of `chunks` and tells the hook of each piece done: on the CPU in

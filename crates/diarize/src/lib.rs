@@ -39,7 +39,7 @@ pub use crate::{
     device::Device,
     diarization::{Diarization, Progress, Speaker, Stage, Stages},
     error::{Error, Result, TensorProblem},
-    options::{Options, Parameters, SpeakerBounds},
+    options::{EmbeddingTrunk, Options, Parameters, SpeakerBounds},
     pipeline::Diarizer,
     turns::Turn,
 };

@@ -1,5 +1,7 @@
 //! What a caller may choose, and the hyper-parameters that come with a model.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, clustering::Settings};
@@ -77,12 +79,43 @@ pub struct Parameters {
     pub embedding_batch_size: usize,
     /// Embed a speaker from the frames where nobody else speaks, where there are enough of them.
     pub embedding_exclude_overlap: bool,
+    /// What the embedding network's residual layers run over.
+    pub embedding_trunk: EmbeddingTrunk,
     /// Turns shorter than this many seconds are dropped.
     pub min_duration_on: f64,
     /// Pauses of one speaker shorter than this many seconds are filled.
     pub min_duration_off: f64,
     /// How embeddings become speakers.
     pub clustering: Settings,
+}
+
+/// What the residual layers of the embedding network, nearly all of the pipeline's work, run over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbeddingTrunk {
+    /// Each chunk by itself, as pyannote does: with overlapping chunks every second of audio many times.
+    #[default]
+    Chunk,
+    /// The recording once, for all chunks: several times faster. Embeddings differ a little, since
+    /// frames see beyond their chunk and a sliding mean is taken off the features.
+    Shared,
+}
+
+impl FromStr for EmbeddingTrunk {
+    type Err = Error;
+
+    /// `chunk` or `shared`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "chunk" => Ok(Self::Chunk),
+            "shared" => Ok(Self::Shared),
+            _ => Err(Error::InvalidOption {
+                option: "embedding_trunk",
+                value: text.to_owned(),
+                requirement: "chunk or shared",
+            }),
+        }
+    }
 }
 
 impl Parameters {
@@ -124,6 +157,7 @@ impl Default for Parameters {
             segmentation_batch_size: 32,
             embedding_batch_size: 32,
             embedding_exclude_overlap: true,
+            embedding_trunk: EmbeddingTrunk::default(),
             min_duration_on: 0.0,
             min_duration_off: 0.0,
             clustering: Settings::default(),

@@ -5,7 +5,7 @@
 //! for would be missing from the result.
 
 use diarize::{
-    Parameters,
+    EmbeddingTrunk, Parameters,
     clustering::{Agglomerative, Method, Settings, Vbx},
 };
 use serde::{Deserialize, de::IgnoredAny};
@@ -165,6 +165,7 @@ impl Config {
             segmentation_batch_size: constructor.segmentation_batch_size.unwrap_or(1),
             embedding_batch_size: constructor.embedding_batch_size.unwrap_or(1),
             embedding_exclude_overlap: constructor.embedding_exclude_overlap.unwrap_or(false),
+            embedding_trunk: EmbeddingTrunk::Chunk,
             min_duration_on: 0.0,
             min_duration_off: segmentation.min_duration_off.unwrap_or(0.0),
             clustering,

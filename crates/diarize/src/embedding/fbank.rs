@@ -2,6 +2,8 @@
 //!
 //! Source: `WeSpeaker` in `pyannote/audio/models/embedding/wespeaker/__init__.py`, `compute_fbank`.
 
+use std::ops::Range;
+
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::{
     mel::{LogMel, MelScale},
@@ -31,6 +33,16 @@ impl Fbank {
     /// Number of frames of `samples` samples.
     pub(crate) fn frames(&self, samples: usize) -> usize {
         self.stft.frames(samples)
+    }
+
+    /// Samples from one frame to the next.
+    pub(crate) fn hop(&self) -> usize {
+        self.stft.hop
+    }
+
+    /// The samples that `frames` see.
+    pub(crate) fn samples(&self, frames: Range<usize>) -> Range<usize> {
+        frames.start * self.stft.hop..(frames.end - 1) * self.stft.hop + self.stft.frame_length
     }
 
     /// Samples of the shortest waveform that has a frame.

@@ -4,6 +4,7 @@ mod fbank;
 mod masks;
 mod pooling;
 mod resnet;
+mod shared;
 
 use candle_core::{Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
@@ -13,6 +14,7 @@ pub(crate) use self::{
     masks::embedding_masks,
     pooling::{resize_nearest, stats_pool},
     resnet::ResNet,
+    shared::{SharedTrunk, pool},
 };
 use crate::{
     Result,
@@ -64,6 +66,11 @@ impl WeSpeaker {
     /// Frames of the residual network's output for `samples` samples.
     pub(crate) fn output_frames(&self, samples: usize) -> usize {
         resnet::output_frames(&self.architecture, self.fbank.frames(samples))
+    }
+
+    /// Values of one frame of the residual network's output.
+    pub(crate) fn features(&self) -> usize {
+        resnet::features(&self.architecture)
     }
 
     /// The embedding of a mask of zeros: what is left is the projection's bias.

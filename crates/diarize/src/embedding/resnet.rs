@@ -46,11 +46,17 @@ impl ResNet {
 
     /// Features `(batch, frames, 80)` to `(batch, 256 * 10, frames / 8)`, channel-major.
     pub(crate) fn forward(&self, features: &Tensor) -> TensorResult<Tensor> {
+        let x = self.trunk(features)?; // (batch, 10, 125, 256)
+        x.permute((0, 3, 1, 2))?.flatten(1, 2)?.contiguous()
+    }
+
+    /// Features `(batch, frames, 80)` to `(batch, 10, frames / 8, 256)`, before they are put in order.
+    pub(crate) fn trunk(&self, features: &Tensor) -> TensorResult<Tensor> {
         let mut x = self.stem(features)?; // (batch, 80, 998, 32)
         for stage in &self.stages {
             x = Self::stage(stage, &x)?; // (batch, 80, 998, 32) to (batch, 10, 125, 256)
         }
-        x.permute((0, 3, 1, 2))?.flatten(1, 2)?.contiguous()
+        Ok(x)
     }
 
     /// Features `(batch, frames, 80)` to `(batch, 80, frames, 32)`.
@@ -69,6 +75,24 @@ pub(crate) fn features(architecture: &EmbeddingArchitecture) -> usize {
     let halvings = architecture.blocks.len() as u32 - 1;
     architecture.outputs(architecture.blocks.len() - 1)
         * (0..halvings).fold(BANDS, |bands, _| bands.div_ceil(2))
+}
+
+/// Frames before the first stage from one frame after the last to the next.
+pub(crate) fn stride(architecture: &EmbeddingArchitecture) -> usize {
+    1 << (architecture.blocks.len() - 1)
+}
+
+/// Frames before the first stage that a frame after the last sees to each side of its own.
+pub(crate) fn reach(architecture: &EmbeddingArchitecture) -> usize {
+    let convolutions = if architecture.bottleneck { 1 } else { 2 }; // of size 3, in each block
+    let mut reach = 1;
+    let mut step = 1;
+    for (stage, &blocks) in architecture.blocks.iter().enumerate() {
+        reach += step;
+        step <<= usize::from(stage > 0);
+        reach += (blocks * convolutions - 1) * step;
+    }
+    reach
 }
 
 /// Number of frames after the last stage, of `frames` before the first.

@@ -1,0 +1,102 @@
+//! Embeddings from one run of the residual network over the whole recording.
+
+use ndarray::{ArrayView3, Axis};
+use rayon::prelude::*;
+
+use super::{Hook, Networks, failed, tell};
+use crate::{
+    Result, Stage,
+    chunks::Chunks,
+    embedding::{SharedTrunk, pool},
+};
+
+/// Frames that are in memory, `(frame, features)`, the first of which is number `start`.
+struct Window {
+    values: Vec<f32>,
+    start: usize,
+    features: usize,
+}
+
+impl Window {
+    fn end(&self) -> usize {
+        self.start + self.values.len() / self.features
+    }
+
+    fn forget_until(&mut self, frame: usize) {
+        self.values.drain(..(frame - self.start) * self.features);
+        self.start = frame;
+    }
+}
+
+/// For each frame of the recording whether somebody speaks there in one of the `active` chunks.
+fn speech(trunk: &SharedTrunk<'_>, active: &[usize], segmentations: ArrayView3<'_, u8>) -> Vec<bool> {
+    let mut speech = vec![false; trunk.frames()];
+    for &chunk in active {
+        let frames = segmentations.index_axis(Axis(0), chunk);
+        let anybody: Vec<f32> =
+            frames.outer_iter().map(|speakers| f32::from(u8::from(speakers.sum() > 0))).collect();
+        for (frame, speaks) in trunk.frames_of_chunk(chunk).zip(trunk.resize(&anybody, chunk)) {
+            speech[frame] |= speaks != 0.0;
+        }
+    }
+    speech
+}
+
+impl Networks {
+    /// The embeddings of the `active` chunks, `local speakers * dimension` values each.
+    ///
+    /// Pieces are computed as many at a time as there are threads, and forgotten when the last chunk
+    /// that they are part of is embedded.
+    pub(super) fn embed_from_shared_trunk(
+        &self,
+        chunks: &Chunks<'_>,
+        active: &[usize],
+        segmentations: ArrayView3<'_, u8>,
+        masks_of: impl Fn(usize) -> Vec<Vec<f32>> + Sync,
+        hook: &Hook<'_>,
+    ) -> Result<Vec<Vec<f32>>> {
+        tell(hook, Stage::Embeddings, 0, active.len());
+        let trunk = SharedTrunk::new(&self.embedding, chunks);
+        let speech = speech(&trunk, active, segmentations);
+        let features = self.embedding.features();
+        let compute = |piece: usize| {
+            let frames = trunk.frames_of_piece(piece);
+            match speech[frames.clone()].contains(&true) {
+                true => trunk.compute(piece, &self.device),
+                false => Ok(vec![0.0; frames.len() * features]),
+            }
+        };
+        let embed = |chunk: usize, window: &Window| {
+            let frames = trunk.frames_of_chunk(chunk);
+            let frames = &window.values[(frames.start - window.start) * features..];
+            let masks = masks_of(chunk);
+            let statistics: Vec<f32> =
+                masks.iter().flat_map(|mask| pool(frames, &trunk.resize(mask, chunk), features)).collect();
+            let statistics = self.tensor(statistics, &[1, masks.len(), 2 * features])?;
+            self.embedding.project(&statistics)?.flatten_all()?.to_vec1::<f32>()
+        };
+
+        let mut embeddings: Vec<Vec<f32>> = Vec::with_capacity(active.len());
+        let mut window = Window { values: Vec::new(), start: 0, features };
+        let pieces: Vec<usize> = (0..trunk.pieces()).collect();
+        let at_once = if self.device.is_cpu() { rayon::current_num_threads() } else { 1 };
+        for pieces in pieces.chunks(at_once) {
+            let computed: Vec<candle_core::Result<Vec<f32>>> = match pieces {
+                [piece] => vec![compute(*piece)],
+                pieces => pieces.par_iter().map(|&piece| compute(piece)).collect(),
+            };
+            for frames in computed {
+                window.values.extend(frames.map_err(failed(Stage::Embeddings))?);
+            }
+            let rest = &active[embeddings.len()..];
+            let whole = rest.partition_point(|&chunk| trunk.frames_of_chunk(chunk).end <= window.end());
+            let ready: candle_core::Result<Vec<Vec<f32>>> =
+                rest[..whole].par_iter().map(|&chunk| embed(chunk, &window)).collect();
+            embeddings.extend(ready.map_err(failed(Stage::Embeddings))?);
+            let needed = rest.get(whole).map_or(window.end(), |&chunk| trunk.frames_of_chunk(chunk).start);
+            window.forget_until(needed.min(window.end()));
+            tell(hook, Stage::Embeddings, embeddings.len(), active.len());
+        }
+        Ok(embeddings)
+    }
+}

@@ -1,0 +1,116 @@
+//! The residual network run once over the recording: what a user who chooses that may rely on.
+
+#[path = "../support/recording.rs"]
+mod recording;
+
+use std::sync::OnceLock;
+
+use diarize::{Device, Diarization, Diarizer, EmbeddingTrunk, Options, Progress, Stage};
+use ndarray::{Array3, ArrayView1, Axis, s};
+use recording::wav;
+
+/// The pipeline with deterministic weights, loaded once.
+fn diarizer() -> &'static Diarizer {
+    static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
+    DIARIZER.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        xtask::deterministic_model::write(dir.path(), 5).unwrap();
+        Diarizer::load(dir.path(), Device::Cpu).unwrap()
+    })
+}
+
+fn options(trunk: EmbeddingTrunk) -> Options {
+    let mut options = diarizer().options();
+    options.parameters.embedding_trunk = trunk;
+    options
+}
+
+fn diarize(samples: &[f32], options: &Options) -> Diarization {
+    diarizer().diarize_with(samples, options, &mut |_| {}).unwrap()
+}
+
+/// Embeddings of chunks in which the first local speaker speaks all the time.
+fn embed(samples: &[f32], chunks: usize, trunk: EmbeddingTrunk) -> Array3<f32> {
+    let mut segmentations = Array3::zeros((chunks, 589, 3));
+    segmentations.slice_mut(s![.., .., 0]).fill(1);
+    diarizer().embed(samples, segmentations.view(), &options(trunk), &mut |_| {}).unwrap()
+}
+
+fn relative_distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
+    let length = |x: ndarray::Array1<f32>| x.mapv(|x| x * x).sum().sqrt();
+    length(&a - &b) / length(b.to_owned())
+}
+
+#[test]
+fn a_recording_of_one_chunk_gives_what_the_chunk_gives() {
+    let samples = wav("tiny8");
+    let [shared, chunk] =
+        [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk].map(|trunk| diarize(&samples, &options(trunk)));
+    assert_eq!(shared.turns, chunk.turns);
+    let (shared, chunk) = (shared.stages.embeddings.unwrap(), chunk.stages.embeddings.unwrap());
+    for (shared, chunk) in shared.rows().into_iter().zip(chunk.rows()) {
+        assert!(relative_distance(shared, chunk) < 1e-5, "{shared} {chunk}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let samples = wav("short30");
+    let [one, three] = [1, 3].map(|threads| {
+        let options = Options { threads: Some(threads), ..options(EmbeddingTrunk::Shared) };
+        diarize(&samples, &options)
+    });
+    assert_eq!(one.turns, three.turns);
+    assert_eq!(one.stages.embeddings, three.stages.embeddings, "to the last bit");
+}
+
+/// A recording that repeats itself every ten seconds: the features' sliding mean repeats
+/// itself too, except at the ends, so chunks ten seconds apart must have the same embeddings wherever
+/// the borders of the pieces fall, which are 20 s apart.
+#[test]
+fn borders_of_pieces_change_nothing() {
+    let period = &wav("short30")[..160_000];
+    let samples = period.repeat(8);
+    let embeddings = embed(&samples, 71, EmbeddingTrunk::Shared);
+    for chunk in 10..50 {
+        let (here, later) = (embeddings.slice(s![chunk, 0, ..]), embeddings.slice(s![chunk + 10, 0, ..]));
+        let distance = relative_distance(later, here);
+        assert!(distance < 1e-5, "chunk {chunk}: {distance:e}");
+    }
+}
+
+/// The point of it. What all chunks share is taken off first.
+#[test]
+fn embeddings_are_more_like_their_own_chunk_s_than_like_another_s() {
+    let samples = wav("short30");
+    let [shared, chunk] = [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk].map(|trunk| {
+        let embeddings = embed(&samples, 22, trunk).index_axis_move(Axis(1), 0);
+        let mean = embeddings.mean_axis(Axis(0)).unwrap();
+        embeddings - mean
+    }); // (chunk, dimension)
+    let cosine = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt();
+    let similarity = |shift: usize| {
+        let pairs = (0..22).map(|index| cosine(shared.row(index), chunk.row((index + shift) % 22)));
+        pairs.sum::<f32>() / 22.0
+    };
+    println!("own {:.2}, five seconds later {:.2}", similarity(0), similarity(5));
+    assert!(similarity(0) > 0.6 && similarity(5) < 0.3);
+}
+
+#[test]
+fn silence_and_short_recordings_are_no_error() {
+    for samples in [vec![], vec![0.25], vec![0.0; 45 * 16_000]] {
+        let found = diarize(&samples, &options(EmbeddingTrunk::Shared));
+        assert_eq!(found.stages.embeddings.is_some(), found.stages.speaker_count.iter().any(|&x| x > 0));
+    }
+}
+
+#[test]
+fn the_hook_is_told_of_every_chunk() {
+    let mut told: Vec<Progress> = Vec::new();
+    let options = options(EmbeddingTrunk::Shared);
+    diarizer().diarize_with(&wav("exact13"), &options, &mut |progress| told.push(progress)).unwrap();
+    let told: Vec<&Progress> = told.iter().filter(|progress| progress.stage == Stage::Embeddings).collect();
+    assert!(told.iter().all(|progress| progress.total == 4) && told.is_sorted_by_key(|p| p.done));
+    assert_eq!((told[0].done, told.last().unwrap().done), (0, 4));
+}
