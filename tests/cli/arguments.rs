@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{diarize, names, stderr, stdout, write_silence};
+use common::{diarize, diarize_in, names, stderr, stdout, write_silence};
 use tempfile::tempdir;
 
 /// Runs the command and checks that it is a usage error that says `reason`.
@@ -68,8 +68,47 @@ fn help_has_examples_and_exit_codes() {
         let text = stdout(&help).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(part), "{part} is not in the help");
     }
-    let version = diarize(["--version"]);
-    assert_eq!(stdout(&version), concat!("diarize ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn version_tells_features_devices_and_model() {
+    for flag in ["--version", "-V"] {
+        let version = diarize([flag]);
+        assert!(version.status.success());
+        let lines: Vec<&str> = stdout(&version).lines().collect();
+        assert_eq!(lines[0], concat!("diarize ", env!("CARGO_PKG_VERSION")));
+        assert!(lines[1].starts_with("features: "), "{lines:?}");
+        assert!(lines[2].starts_with("devices: cpu"), "{lines:?}");
+        assert!(lines[3].starts_with("model: ") && lines[3].len() > "model: ".len(), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_recording_that_is_called_like_a_command_is_diarized() {
+    let directory = tempdir().unwrap();
+    write_silence(&directory.path().join("man"));
+    for arguments in [&["./man"][..], &["--", "man"], &["--quiet", "man"]] {
+        let output = diarize_in(directory.path(), arguments);
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+        assert!(output.status.success() && output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn man_pages_know_commands_and_options() {
+    let page = diarize(["man"]);
+    assert!(page.status.success());
+    for part in [".TH diarize 1", "num\\-speakers", "Exit status"] {
+        assert!(stdout(&page).contains(part), "{part} is not in the page");
+    }
+    let directory = tempdir().unwrap();
+    let pages = directory.path().join("man1");
+    assert!(diarize(["man", "--output", pages.to_str().unwrap()]).status.success());
+    let pages = names(&pages);
+    assert!(
+        ["diarize.1", "diarize-man.1"].iter().all(|page| pages.contains(&(*page).to_owned())),
+        "{pages:?}"
+    );
 }
 
 #[test]

@@ -1,10 +1,13 @@
-//! The parts of the `diarize` command: arguments, audio decoding, output formats, the loop over files.
+//! The parts of the program `diarize`: its commands, audio decoding, output formats, the loop over files.
 //!
 //! Programs that want speaker diarization use the crate `diarize`; this one only dresses it for
 //! the command line.
 
-pub mod args;
 pub mod audio;
+pub mod commands;
+pub mod input;
+pub mod model;
 pub mod output;
+pub mod overrides;
 pub mod progress;
 pub mod run;

@@ -8,23 +8,33 @@ use std::{
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use diarize_cli::{
-    args::{Args, Mode},
+    commands::{Cli, Command, man, version},
     run,
 };
 
 fn main() -> ExitCode {
-    match Args::parse().into_mode().unwrap_or_else(|usage| usage.exit()) {
-        Mode::Completions(shell) => {
-            completions(shell);
-            ExitCode::SUCCESS
+    run_command(Cli::parse().into_command()).unwrap_or_else(|error| match error.downcast::<clap::Error>() {
+        Ok(usage) => usage.exit(),
+        Err(error) => {
+            eprintln!("diarize: {error:#}");
+            ExitCode::FAILURE
         }
-        Mode::Diarize(job) => run::run(&job),
+    })
+}
+
+fn run_command(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Diarize(args) => Ok(run::run(&args.into_job()?)),
+        Command::Completions(shell) => Ok(completions(shell)),
+        Command::Version => version::run(),
+        Command::Man(args) => man::run(&args),
     }
 }
 
-fn completions(shell: Shell) {
+fn completions(shell: Shell) -> ExitCode {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "diarize", &mut script);
+    clap_complete::generate(shell, &mut Cli::command(), "diarize", &mut script);
     // A reader that closed the pipe has seen enough.
     let _ = io::stdout().write_all(&script);
+    ExitCode::SUCCESS
 }

@@ -9,6 +9,30 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
+/// How much is told.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Talk {
+    /// Neither progress bar nor warnings
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
+    quiet: bool,
+    /// Tell what is done and how long it takes
+    #[arg(short, long, help_heading = "Output")]
+    verbose: bool,
+}
+
+impl Talk {
+    /// The standard error, with the log on it.
+    pub fn console(self) -> Console {
+        let console = Console::new(self.quiet);
+        console.install_log(match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (_, true) => LevelFilter::INFO,
+            _ => LevelFilter::WARN,
+        });
+        console
+    }
+}
+
 /// The standard error of the program.
 pub struct Console {
     bars: MultiProgress,

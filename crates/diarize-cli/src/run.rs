@@ -3,25 +3,20 @@
 use std::{cell::Cell, io, process::ExitCode, time::Instant};
 
 use anyhow::Context;
-use diarize::{Diarizer, Options, model::ModelFiles};
-use diarize_convert::hub;
-use tracing::{info, level_filters::LevelFilter, warn};
+use diarize::{Diarizer, Options};
+use tracing::{info, warn};
 
 use crate::{
-    args::{Input, Job},
     audio::{self, Audio},
+    commands::diarize::Job,
+    input::Input,
     output::{self, Destination, Output, Place, Recording, Timings},
     progress::Console,
 };
 
 /// Diarizes the files of a job. A file that fails is told of and does not stop the others.
 pub fn run(job: &Job) -> ExitCode {
-    let console = Console::new(job.quiet);
-    console.install_log(match (job.quiet, job.verbose) {
-        (true, _) => LevelFilter::ERROR,
-        (_, true) => LevelFilter::INFO,
-        _ => LevelFilter::WARN,
-    });
+    let console = job.talk.console();
     let session = match Session::open(job, &console) {
         Ok(session) => session,
         Err(error) => {
@@ -57,17 +52,12 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
         job.destinations.prepare().context("cannot make the output directory")?;
-        let begin = Instant::now();
-        let diarizer = match &job.model {
-            Some(model) => Diarizer::from_files(&load(model, console)?, job.device)?,
-            None => Diarizer::bundled(job.device)?,
-        };
-        info!("loaded {} on {} in {:.2?}", diarizer.model().name, job.device, begin.elapsed());
+        let diarizer = job.model.open(console)?;
         let mut options = diarizer.options();
         options.num_speakers = job.num_speakers;
         options.min_speakers = job.min_speakers;
         options.max_speakers = job.max_speakers;
-        options.threads = job.threads;
+        options.threads = job.model.threads();
         job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
         Ok(Self { job, console, diarizer, options, printed: Cell::new(false) })
     }
@@ -106,7 +96,7 @@ impl<'a> Session<'a> {
             samples: &audio.samples,
             warnings: &warnings,
             model: &self.diarizer.model().name,
-            device: self.job.device,
+            device: self.job.model.device(),
             options: &self.options,
             timings,
             diarization: &diarization,
@@ -138,17 +128,4 @@ impl<'a> Session<'a> {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// Reads or converts a model, with a bar for each file that comes from a hub.
-fn load(model: &str, console: &Console) -> anyhow::Result<ModelFiles> {
-    let mut fetch = |repository: &str, file: &str| {
-        let mut bar = None;
-        let mut progress = |download: hub::Download| {
-            let bar = bar.get_or_insert_with(|| console.download(&format!("{repository}/{file}")));
-            bar.show(download.done, download.total);
-        };
-        Ok(hub::fetch(repository, file, &mut progress)?)
-    };
-    Ok(diarize_convert::load(model, &mut fetch)?)
 }

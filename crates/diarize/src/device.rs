@@ -25,6 +25,14 @@ impl Device {
         gpus.into_iter().find(|gpu| diarize_kernels::device::is_present(gpu.kind())).unwrap_or(Device::Cpu)
     }
 
+    /// Every device that this build can use and the machine has: the CPU first, then the GPUs.
+    pub fn all() -> Vec<Self> {
+        let present = |device: &Device| diarize_kernels::device::is_present(device.kind());
+        let cuda = (0..).map(Device::Cuda).take_while(present);
+        let metal = (0..).map(Device::Metal).take_while(present);
+        [Device::Cpu].into_iter().chain(cuda).chain(metal).collect()
+    }
+
     pub(crate) fn open(self) -> Result<candle_core::Device> {
         diarize_kernels::device::open(self.kind()).map_err(|reason| Error::Device { device: self, reason })
     }

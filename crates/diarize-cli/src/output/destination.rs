@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::Format;
-use crate::args::Input;
+use crate::input::Input;
 
 /// Where one result goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -73,7 +73,7 @@ impl ModelFiles {
 
     /// The model that this library carries.
     #[cfg(feature = "bundled")]
-    pub(crate) fn bundled() -> Result<Self> {
+    pub fn bundled() -> Result<Self> {
         macro_rules! file {
             ($name:literal) => {
                 include_bytes!(concat!("../../../../weights/default/", $name)).as_slice()

@@ -1,0 +1,128 @@
+//! `diarize AUDIO…`: who spoke when.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use crate::{
+    audio::Channels,
+    commands::conflict,
+    input::Input,
+    model::ModelArgs,
+    output::{Destinations, Format, PageAudio, Style},
+    overrides::Overrides,
+    progress::Talk,
+};
+
+/// What the default command takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Audio files; `-` is the standard input
+    ///
+    /// A file is named in RTTM by its name without directory and extension, white space replaced
+    /// by `_`; the standard input is named `stdin`.
+    #[arg(required_unless_present_any = ["completions", "version"])]
+    audio: Vec<PathBuf>,
+
+    /// Exact number of speakers, where it is known
+    #[arg(long, value_name = "N", help_heading = "Speakers", conflicts_with_all = ["min_speakers", "max_speakers"])]
+    num_speakers: Option<NonZeroUsize>,
+    /// At least this many speakers
+    #[arg(long, value_name = "N", help_heading = "Speakers")]
+    min_speakers: Option<NonZeroUsize>,
+    /// At most this many speakers
+    #[arg(long, value_name = "N", help_heading = "Speakers")]
+    max_speakers: Option<NonZeroUsize>,
+
+    /// Formats of the result, separated by commas [default: that of --output's extension, else rttm]
+    #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Output")]
+    format: Vec<Format>,
+    /// File, or directory for several results [default: the standard output]
+    ///
+    /// One result goes to this file, in the format of its extension unless --format says another; the
+    /// option can be given several times. Several inputs or formats, or a path that is a directory or
+    /// ends in `/`, give DIR/NAME.FORMAT each. Files appear when they are whole.
+    ///
+    /// On the standard output several results follow each other: in rttm as they are, in json one
+    /// object a line, in csv below one heading, in txt with a heading each.
+    #[arg(short, long, value_name = "PATH", help_heading = "Output")]
+    output: Vec<PathBuf>,
+    /// Write the mean embedding of each speaker (with --format json)
+    #[arg(long, help_heading = "Output")]
+    embeddings: bool,
+    /// At most one speaker at a time, for joining with a transcript
+    #[arg(long, help_heading = "Output")]
+    exclusive: bool,
+    /// Where a page has its audio from (with --format html)
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t, help_heading = "Output")]
+    page_audio: PageAudio,
+    #[command(flatten)]
+    talk: Talk,
+
+    /// Use this channel, counted from 0, instead of the mean of all
+    #[arg(long, value_name = "N", help_heading = "Audio")]
+    channel: Option<usize>,
+
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Files to diarize, checked as far as that goes without reading them.
+#[derive(Debug)]
+pub struct Job {
+    /// The inputs, in the order given.
+    pub inputs: Vec<Input>,
+    /// Where the result of each goes.
+    pub destinations: Destinations,
+    /// How results are written.
+    pub style: Style,
+    /// Which channels are used.
+    pub channels: Channels,
+    /// The model and where it runs.
+    pub model: ModelArgs,
+    /// Exact number of speakers.
+    pub num_speakers: Option<usize>,
+    /// At least this many.
+    pub min_speakers: Option<usize>,
+    /// At most this many.
+    pub max_speakers: Option<usize>,
+    /// Hyper-parameters.
+    pub overrides: Overrides,
+    /// What is told.
+    pub talk: Talk,
+}
+
+impl Args {
+    /// Checks what arguments say together. Errors are usage errors.
+    pub fn into_job(self) -> Result<Job, clap::Error> {
+        if let (Some(min), Some(max)) = (self.min_speakers, self.max_speakers)
+            && min > max
+        {
+            return Err(conflict(format!("--min-speakers {min} is more than --max-speakers {max}")));
+        }
+        let inputs: Vec<Input> = self.audio.into_iter().map(Input::named).collect();
+        if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
+            return Err(conflict("the standard input (`-`) can be read only once"));
+        }
+        let destinations = Destinations::plan(&inputs, &self.output, &self.format).map_err(conflict)?;
+        if self.embeddings && !destinations.iter().flatten().any(|output| output.format == Format::Json) {
+            return Err(conflict("--embeddings needs --format json"));
+        }
+        Ok(Job {
+            style: Style {
+                embeddings: self.embeddings,
+                exclusive: self.exclusive,
+                page_audio: self.page_audio,
+            },
+            inputs,
+            destinations,
+            channels: self.channel.map_or(Channels::Mean, Channels::Only),
+            model: self.model,
+            num_speakers: self.num_speakers.map(NonZeroUsize::get),
+            min_speakers: self.min_speakers.map(NonZeroUsize::get),
+            max_speakers: self.max_speakers.map(NonZeroUsize::get),
+            overrides: self.overrides,
+            talk: self.talk,
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! `diarize man`: the manual.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_mangen::Man;
+
+use crate::commands::Cli;
+
+const EXAMPLES: &str = "\
+Examples:
+  diarize man | man -l -                               read it
+  diarize man --output /usr/local/share/man/man1       install it";
+
+/// Arguments of `diarize man`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Directory for the pages of the program and of all its commands [default: the program's, on the
+    /// standard output]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+/// Prints or writes the pages.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.output {
+        Some(directory) => {
+            fs::create_dir_all(directory)
+                .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+                .with_context(|| format!("cannot write man pages to {}", directory.display()))?;
+        }
+        None => {
+            let mut page = Vec::new();
+            Man::new(Cli::command()).render(&mut page)?;
+            // A reader that closed the pipe has seen enough.
+            let _ = io::stdout().write_all(&page);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

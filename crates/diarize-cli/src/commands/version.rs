@@ -1,0 +1,27 @@
+//! `diarize --version`: what this program is, for people and for bug reports.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use diarize::{Device, model::ModelFiles};
+
+/// Prints version, features, devices and the model in the box.
+pub fn run() -> anyhow::Result<ExitCode> {
+    let features: Vec<&str> = [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))]
+        .into_iter()
+        .filter_map(|(name, on)| on.then_some(name))
+        .collect();
+    let devices: Vec<String> = Device::all().iter().map(Device::to_string).collect();
+    let text = format!(
+        "diarize {}\nfeatures: {}\ndevices: {}\nmodel: {}\n",
+        env!("CARGO_PKG_VERSION"),
+        if features.is_empty() { "none".to_owned() } else { features.join(", ") },
+        devices.join(", "),
+        ModelFiles::bundled()?.manifest.name,
+    );
+    // A reader that closed the pipe has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}

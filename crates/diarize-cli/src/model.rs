@@ -1,0 +1,63 @@
+//! The model and where it runs, for every command that needs one.
+
+use std::{num::NonZeroUsize, time::Instant};
+
+use diarize::{Device, Diarizer, model::ModelFiles};
+use diarize_convert::hub;
+use tracing::info;
+
+use crate::progress::Console;
+
+/// Which model, and where it runs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ModelArgs {
+    /// A model: converted, of pyannote, or on a hub [default: the model in the box]
+    ///
+    /// Directory of a converted model; config.yaml of a pipeline of pyannote, or the directory with
+    /// it; or a hub repository such as pyannote/speaker-diarization-3.1, for which HF_TOKEN, HF_HOME,
+    /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. What is on the disk under that name wins.
+    #[arg(long, value_name = "MODEL", help_heading = "Model")]
+    model: Option<String>,
+    /// Where the networks run: auto, cpu, metal, cuda or cuda:N
+    #[arg(long, default_value = "auto", help_heading = "Model")]
+    device: Device,
+    /// Processor threads; the result does not depend on them [default: all]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    threads: Option<NonZeroUsize>,
+}
+
+impl ModelArgs {
+    /// Loads the model.
+    pub fn open(&self, console: &Console) -> anyhow::Result<Diarizer> {
+        let begin = Instant::now();
+        let diarizer = match &self.model {
+            Some(model) => Diarizer::from_files(&load(model, console)?, self.device)?,
+            None => Diarizer::bundled(self.device)?,
+        };
+        info!("loaded {} on {} in {:.2?}", diarizer.model().name, self.device, begin.elapsed());
+        Ok(diarizer)
+    }
+
+    /// Where the networks run.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Processor threads.
+    pub fn threads(&self) -> Option<usize> {
+        self.threads.map(NonZeroUsize::get)
+    }
+}
+
+/// Reads or converts a model, with a bar for each file that comes from a hub.
+fn load(model: &str, console: &Console) -> anyhow::Result<ModelFiles> {
+    let mut fetch = |repository: &str, file: &str| {
+        let mut bar = None;
+        let mut progress = |download: hub::Download| {
+            let bar = bar.get_or_insert_with(|| console.download(&format!("{repository}/{file}")));
+            bar.show(download.done, download.total);
+        };
+        Ok(hub::fetch(repository, file, &mut progress)?)
+    };
+    Ok(diarize_convert::load(model, &mut fetch)?)
+}

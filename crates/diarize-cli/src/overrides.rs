@@ -1,0 +1,140 @@
+//! Hyper-parameters on the command line.
+
+use std::num::NonZeroUsize;
+
+use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use diarize::{
+    EmbeddingTrunk, Options,
+    clustering::{Assignment, Compat, Method, Settings},
+};
+
+/// Hyper-parameters given in place of the model's own.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Hyper-parameters [default: the model's own]")]
+pub struct Overrides {
+    /// Speakers whose voices are closer than this are one
+    #[arg(long, value_name = "DISTANCE", value_parser = not_negative)]
+    threshold: Option<f64>,
+    /// Smaller groups of voice samples are given to the nearest larger one
+    #[arg(long, value_name = "N")]
+    min_cluster_size: Option<NonZeroUsize>,
+    /// How voice samples become speakers, with defaults for what the model does not say
+    ///
+    /// agglomerative: merges the nearest groups up to a threshold, as speaker-diarization-3.1 does
+    /// (--set linkage, threshold, min_cluster_size). The linkage is centroid, median, average, weighted,
+    /// complete, single or ward; each needs a threshold of its own.
+    ///
+    /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA (--set
+    /// threshold, fa, fb, lda_dimension, max_iterations, kmeans.seed).
+    ///
+    /// kmeans: for a known number of speakers (--set runs, max_iterations, seed).
+    ///
+    /// spectral: needs no threshold (--set neighbours, max_speakers, max_embeddings, kmeans.seed).
+    ///
+    /// All know min_alone, the share of a chunk that somebody must speak alone to found a speaker, and
+    /// assignment, which is nearest or distinct (no two voices of a chunk are one speaker).
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::NAMES), verbatim_doc_comment)]
+    clustering: Option<String>,
+    /// Set a parameter of the clustering, such as threshold=0.6; can be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Do as this version of pyannote does, also where that surprises or fails
+    ///
+    /// Without it, more people never speak at once than speakers were found, speakers are numbered in
+    /// one order also from the 11th on, and asking for more speakers than can be told apart gives as
+    /// many as can be.
+    #[arg(long, value_name = "VERSION", value_enum)]
+    compat: Option<Version>,
+    /// What the embedding network, nearly all of the work, runs over
+    ///
+    /// chunk: each chunk by itself, as pyannote does.
+    ///
+    /// shared: the recording once, for all chunks; several times faster, embeddings differ a little.
+    #[arg(long, value_name = "OVER", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
+    embedding_trunk: Option<EmbeddingTrunk>,
+    /// Drop turns shorter than this
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    min_duration_on: Option<f64>,
+    /// Fill pauses of one speaker shorter than this
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    min_duration_off: Option<f64>,
+    /// Hop between the chunks that the networks see
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    step: Option<f64>,
+}
+
+/// A version of pyannote.audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Version {
+    /// As 3.3: all who speak found speakers, and each voice goes to the nearest
+    #[value(name = "pyannote-3.3")]
+    Pyannote3_3,
+    /// As 4.0: who speaks alone for a fifth of a chunk founds speakers
+    #[value(name = "pyannote-4.0")]
+    Pyannote4_0,
+}
+
+impl Overrides {
+    /// Puts what was given into the options; `chunk` is the length of the model's chunks in seconds.
+    pub fn apply(&self, options: &mut Options, chunk: f64) -> anyhow::Result<()> {
+        if let Some(step) = self.step.filter(|&step| step > chunk) {
+            bail!("--step {step} is longer than the chunks of the model, {chunk} s");
+        }
+        let parameters = &mut options.parameters;
+        self.cluster_by(&mut parameters.clustering)?;
+        parameters.embedding_trunk = self.embedding_trunk.unwrap_or(parameters.embedding_trunk);
+        parameters.min_duration_on = self.min_duration_on.unwrap_or(parameters.min_duration_on);
+        parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);
+        parameters.segmentation_step = self.step.map_or(parameters.segmentation_step, |step| step / chunk);
+        Ok(())
+    }
+
+    fn cluster_by(&self, settings: &mut Settings) -> anyhow::Result<()> {
+        if let Some(name) = self.clustering.as_deref().filter(|name| *name != settings.method.name()) {
+            *settings = Settings::named(name).expect("the parser takes no other names");
+        }
+        let vbx = matches!(settings.method, Method::Vbx(_));
+        match self.compat {
+            None => {}
+            Some(Version::Pyannote3_3) if vbx => bail!("pyannote-3.3 has no VBx: choose pyannote-4.0"),
+            Some(Version::Pyannote3_3) => {
+                (settings.min_alone, settings.assignment) = (0.0, Assignment::Nearest);
+            }
+            Some(Version::Pyannote4_0) => {
+                settings.min_alone = 0.2;
+                settings.assignment = if vbx { Assignment::Distinct } else { Assignment::Nearest };
+            }
+        }
+        if self.compat.is_some() {
+            settings.compat = Compat::Pyannote;
+        }
+        if let Some(threshold) = self.threshold {
+            settings.set("threshold", &threshold.to_string())?;
+        }
+        if let Some(size) = self.min_cluster_size {
+            settings.set("min_cluster_size", &size.to_string())?;
+        }
+        for (key, value) in &self.set {
+            settings.set(key, value)?;
+        }
+        Ok(())
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE, such as threshold=0.6")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    finite(text, |number| number >= 0.0).ok_or_else(|| "must be a number, 0 or more".to_owned())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    finite(text, |number| number > 0.0).ok_or_else(|| "must be a number above 0".to_owned())
+}
+
+fn finite(text: &str, accept: impl Fn(f64) -> bool) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite() && accept(*number))
+}
