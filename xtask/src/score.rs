@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use diarize::{
-    Device, Diarization, Diarizer, EmbeddingTrunk, Options, SpeakerBounds, Turn,
+    Device, Diarization, Diarizer, EmbeddingTrunk, Options, Parameters, SpeakerBounds, Turn,
     clustering::{Agglomerative, Compat, Method, Settings, best_assignment, cluster_speakers},
     ndarray::Array2,
     reconstruct::{mark_inactive, reconstruct},
@@ -33,8 +33,10 @@ pub struct Score {
     #[arg(long, default_value = "auto")]
     device: Device,
     /// What the embedding network runs over, chunk or shared [default: the model's own]
-    #[arg(long)]
-    embedding_trunk: Option<EmbeddingTrunk>,
+    ///
+    /// With both, the turns are compared with each other as well.
+    #[arg(long, value_delimiter = ',')]
+    embedding_trunk: Vec<EmbeddingTrunk>,
     /// Processor threads; all where absent
     #[arg(long)]
     threads: Option<usize>,
@@ -58,17 +60,22 @@ impl Score {
         let diarizer = Diarizer::load(&self.model, self.device)?;
         let mut options = diarizer.options();
         options.threads = self.threads;
-        if let Some(trunk) = self.embedding_trunk {
-            options.parameters.embedding_trunk = trunk;
-        }
-        let settings = self.settings(&options.parameters.clustering)?;
+        let settings = self.settings(&options.parameters)?;
         let mut sums = vec![Sum::default(); settings.len()];
-        println!("threshold  size      DER = missed + false + confused    speakers");
+        let mut differences = vec![Sum::default(); settings.len()];
+        println!(" trunk  threshold  size      DER = missed + false + confused    speakers");
         for (wav, truth) in self.recordings()? {
             let samples = read_wav(&wav).with_context(|| format!("cannot read {}", wav.display()))?;
-            let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
-            for (setting, sum) in settings.iter().zip(&mut sums) {
-                let score = Errors::count(&truth, &clustered_again(&diarization, &options, *setting)?);
+            let mut found: Vec<Vec<Turn>> = Vec::new();
+            for same_trunk in settings.chunk_by(|a, b| a.trunk == b.trunk) {
+                options.parameters.embedding_trunk = same_trunk[0].trunk;
+                let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
+                for setting in same_trunk {
+                    found.push(clustered_again(&diarization, &options, setting.clustering)?);
+                }
+            }
+            for ((setting, sum), turns) in settings.iter().zip(&mut sums).zip(&found) {
+                let score = Errors::count(&truth, turns);
                 sum.add(score);
                 if self.each {
                     let (found, right) = (score.speakers_found, score.speakers);
@@ -76,16 +83,29 @@ impl Score {
                     print_row(setting, score, &format!("{found} of {right}  {name}"));
                 }
             }
+            for ((setting, difference), turns) in settings.iter().zip(&mut differences).zip(&found) {
+                let other = settings.iter().position(|other| other.clustering == setting.clustering);
+                difference.add(Errors::count(&found[other.expect("at least itself")], turns));
+            }
         }
         for (setting, sum) in settings.iter().zip(&sums) {
             let share = 100.0 * sum.right_counts as f64 / sum.recordings as f64;
             print_row(setting, sum.errors, &format!("right in {share:.1} % of {}", sum.recordings));
         }
+        let others =
+            settings.iter().zip(&differences).filter(|(setting, _)| setting.trunk != settings[0].trunk);
+        for (setting, difference) in others {
+            print_row(setting, difference.errors, &format!("as if {} were the truth", settings[0].trunk));
+        }
         Ok(())
     }
 
-    fn settings(&self, own: &Settings) -> Result<Vec<Agglomerative>> {
-        let Method::Agglomerative(own) = own.method else {
+    fn settings(&self, own: &Parameters) -> Result<Vec<Setting>> {
+        let trunks = match self.embedding_trunk.as_slice() {
+            [] => vec![own.embedding_trunk],
+            trunks => trunks.to_vec(),
+        };
+        let Method::Agglomerative(own) = own.clustering.method else {
             bail!("only models with agglomerative clustering are scored");
         };
         let or = |given: &[f64], own| if given.is_empty() { vec![own] } else { given.to_vec() };
@@ -97,7 +117,9 @@ impl Score {
         let pair = |threshold| {
             sizes.iter().map(move |&min_cluster_size| Agglomerative { threshold, min_cluster_size, ..own })
         };
-        Ok(thresholds.into_iter().flat_map(pair).collect())
+        let clusterings: Vec<Agglomerative> = thresholds.into_iter().flat_map(pair).collect();
+        let of = |trunk| clusterings.iter().map(move |&clustering| Setting { trunk, clustering });
+        Ok(trunks.into_iter().flat_map(of).collect())
     }
 
     /// The recordings of all folders with their turns, by name.
@@ -119,6 +141,13 @@ impl Score {
         recordings.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(recordings)
     }
+}
+
+/// What is scored.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    trunk: EmbeddingTrunk,
+    clustering: Agglomerative,
 }
 
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
@@ -155,12 +184,13 @@ fn clustered_again(
     Ok(turns(discrete.view(), stages.frames, on, off, settings.compat).0)
 }
 
-fn print_row(setting: &Agglomerative, errors: Errors, rest: &str) {
+fn print_row(setting: &Setting, errors: Errors, rest: &str) {
     let share = |seconds| 100.0 * seconds / errors.speech;
     println!(
-        "{:9.4} {:5} {:6.1} % = {:6.1} + {:5.1} + {:8.1}    {rest}",
-        setting.threshold,
-        setting.min_cluster_size,
+        "{:>6}  {:9.4} {:5} {:6.1} % = {:6.1} + {:5.1} + {:8.1}    {rest}",
+        setting.trunk.to_string(),
+        setting.clustering.threshold,
+        setting.clustering.min_cluster_size,
         share(errors.missed + errors.false_alarm + errors.confused),
         share(errors.missed),
         share(errors.false_alarm),

@@ -1,6 +1,6 @@
 //! What a caller may choose, and the hyper-parameters that come with a model.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,15 @@ pub enum EmbeddingTrunk {
     /// The recording once, for all chunks: several times faster. Embeddings differ a little, since
     /// frames see beyond their chunk and a sliding mean is taken off the features.
     Shared,
+}
+
+impl fmt::Display for EmbeddingTrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Chunk => "chunk",
+            Self::Shared => "shared",
+        })
+    }
 }
 
 impl FromStr for EmbeddingTrunk {
