@@ -6,8 +6,11 @@
 pub mod audio;
 pub mod commands;
 pub mod input;
+pub mod inputs;
 pub mod model;
 pub mod output;
 pub mod overrides;
 pub mod progress;
 pub mod run;
+pub mod timeline;
+pub mod transcript;

@@ -12,6 +12,7 @@ use crate::{
     input::Input,
     output::{self, Destination, Output, Place, Recording, Timings},
     progress::Console,
+    transcript::Transcript,
 };
 
 /// Diarizes the files of a job. A file that fails is told of and does not stop the others.
@@ -45,6 +46,7 @@ struct Session<'a> {
     console: &'a Console,
     diarizer: Diarizer,
     options: Options,
+    transcript: Option<Transcript>,
     /// Whether a result went to the standard output.
     printed: Cell<bool>,
 }
@@ -52,6 +54,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
         job.destinations.prepare().context("cannot make the output directory")?;
+        let transcript = job.transcript.as_deref().map(Transcript::read).transpose()?;
         let diarizer = job.model.open(console)?;
         let mut options = diarizer.options();
         options.num_speakers = job.num_speakers;
@@ -59,7 +62,7 @@ impl<'a> Session<'a> {
         options.max_speakers = job.max_speakers;
         options.threads = job.model.threads();
         job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
-        Ok(Self { job, console, diarizer, options, printed: Cell::new(false) })
+        Ok(Self { job, console, diarizer, options, transcript, printed: Cell::new(false) })
     }
 
     fn diarize(&self, input: &Input, outputs: &[Output]) -> anyhow::Result<()> {
@@ -101,17 +104,28 @@ impl<'a> Session<'a> {
             timings,
             diarization: &diarization,
         };
-        outputs.iter().try_for_each(|output| self.write(&recording, output))
+        let transcript =
+            self.transcript.as_ref().map(|transcript| transcript.spoken_by(&diarization.exclusive));
+        outputs.iter().try_for_each(|output| self.write(&recording, transcript.as_ref(), output))
     }
 
-    fn write(&self, recording: &Recording<'_>, output: &Output) -> anyhow::Result<()> {
+    fn write(
+        &self,
+        recording: &Recording<'_>,
+        transcript: Option<&Transcript>,
+        output: &Output,
+    ) -> anyhow::Result<()> {
         let place = match output.destination {
             Destination::Stdout if self.job.inputs.len() == 1 => Place::Alone,
             Destination::Stdout if self.printed.replace(true) => Place::Next,
             Destination::Stdout => Place::First,
             Destination::File(_) => Place::Alone,
         };
-        let text = recording.render(output.format, self.job.style, place, &output.destination)?;
+        let said = transcript.map(|transcript| transcript.render(output.format)).transpose()?.flatten();
+        let text = match said {
+            Some(text) => text,
+            None => recording.render(output.format, self.job.style, place, &output.destination)?,
+        };
         output.destination.write(&text).with_context(|| match &output.destination {
             Destination::Stdout => "cannot write the result".to_owned(),
             Destination::File(path) => format!("cannot write {}", path.display()),

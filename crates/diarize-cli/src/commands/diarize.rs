@@ -10,6 +10,7 @@ use crate::{
     output::{Destinations, Format, PageAudio, Style},
     overrides::Overrides,
     progress::Talk,
+    transcript::Transcript,
 };
 
 /// What the default command takes.
@@ -54,6 +55,13 @@ pub struct Args {
     /// Where a page has its audio from (with --format html)
     #[arg(long, value_name = "WHERE", value_enum, default_value_t, help_heading = "Output")]
     page_audio: PageAudio,
+    /// Write this transcript with its speakers instead of the turns
+    ///
+    /// JSON of openai-whisper, faster-whisper, whisper.cpp or WhisperX, SRT or WebVTT. It is written as it
+    /// was read, with the speaker of every word and line; --format txt gives text by paragraph, srt and vtt
+    /// subtitles. Whisper's word timestamps make it exact (--word_timestamps True, for whisper.cpp -ojf).
+    #[arg(long, value_name = "FILE", conflicts_with = "embeddings", help_heading = "Output")]
+    transcript: Option<PathBuf>,
     #[command(flatten)]
     talk: Talk,
 
@@ -76,6 +84,8 @@ pub struct Job {
     pub destinations: Destinations,
     /// How results are written.
     pub style: Style,
+    /// A transcript that is written with its speakers.
+    pub transcript: Option<PathBuf>,
     /// Which channels are used.
     pub channels: Channels,
     /// The model and where it runs.
@@ -104,7 +114,18 @@ impl Args {
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(conflict("the standard input (`-`) can be read only once"));
         }
-        let destinations = Destinations::plan(&inputs, &self.output, &self.format).map_err(conflict)?;
+        if self.transcript.is_some() && inputs.len() > 1 {
+            return Err(conflict("--transcript is that of one recording, but there are several"));
+        }
+        let transcript = self.transcript.as_deref();
+        let format = transcript.map_or(Format::default(), Transcript::format_of_file);
+        let destinations =
+            Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
+        if let Some(transcript) = transcript
+            && destinations.overwrite(transcript)
+        {
+            return Err(conflict("--output would overwrite the transcript"));
+        }
         if self.embeddings && !destinations.iter().flatten().any(|output| output.format == Format::Json) {
             return Err(conflict("--embeddings needs --format json"));
         }
@@ -114,6 +135,7 @@ impl Args {
                 exclusive: self.exclusive,
                 page_audio: self.page_audio,
             },
+            transcript: self.transcript,
             inputs,
             destinations,
             channels: self.channel.map_or(Channels::Mean, Channels::Only),

@@ -2,6 +2,7 @@
 
 pub mod diarize;
 pub mod man;
+pub mod show;
 pub mod version;
 
 use std::fmt;
@@ -14,6 +15,7 @@ Examples:
   diarize meeting.wav                          who spoke when, as RTTM on the standard output
   diarize --format txt meeting.mp3             the same for people to read
   diarize -o meeting.html meeting.mp3          a page to look at, listen to and correct
+  diarize --transcript talk.json talk.wav      Whisper's words with their speakers
   diarize --num-speakers 2 call.m4a            the number of speakers is known
   diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
   diarize -o talk.srt -o talk.csv talk.mp3     the format is that of the extension
@@ -71,6 +73,8 @@ pub enum Command {
     /// Print what this program is.
     #[command(skip)]
     Version,
+    /// Draw results in the terminal
+    Show(show::Args),
     /// The manual as man pages
     Man(man::Args),
 }

@@ -1,7 +1,7 @@
 //! Times as clocks show them.
 
 /// Hours, minutes, seconds and milliseconds: `01:02:03.456`, with `point` before the milliseconds.
-pub(super) fn clock(seconds: f64, point: char) -> String {
+pub(crate) fn clock(seconds: f64, point: char) -> String {
     let milliseconds = (seconds.max(0.0) * 1000.0).round() as u64;
     let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
     let (minutes, seconds) = (seconds / 60, seconds % 60);

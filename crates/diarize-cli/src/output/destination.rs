@@ -47,18 +47,25 @@ pub struct Destinations {
 
 impl Destinations {
     /// Finds the destinations of each input. The error says what does not fit together.
-    pub fn plan(inputs: &[Input], outputs: &[PathBuf], formats: &[Format]) -> Result<Self, String> {
+    /// `default` is the format where nobody says another.
+    pub fn plan(
+        inputs: &[Input],
+        outputs: &[PathBuf],
+        formats: &[Format],
+        default: Format,
+    ) -> Result<Self, String> {
         let mut formats = formats.to_vec();
         formats.dedup();
+        let only = [default];
         match outputs {
-            [] => Self::on_stdout(inputs, &formats),
+            [] => Self::on_stdout(inputs, &formats, default),
             [output] if needs_directory(inputs, output, &formats) => {
-                Self::in_directory(inputs, output, &formats)
+                Self::in_directory(inputs, output, if formats.is_empty() { &only } else { &formats })
             }
             [output] if formats.len() == 1 => Self::in_files(inputs, vec![(output.clone(), formats[0])]),
             outputs if formats.is_empty() => {
                 let of_file = |path: &PathBuf| {
-                    let format = Format::of_file(path).or((outputs.len() == 1).then_some(Format::Rttm));
+                    let format = Format::of_file(path).or((outputs.len() == 1).then_some(default));
                     let unknown =
                         || format!("the extension of --output {} is not that of a format", path.display());
                     Ok((path.clone(), format.ok_or_else(unknown)?))
@@ -71,9 +78,9 @@ impl Destinations {
         }
     }
 
-    fn on_stdout(inputs: &[Input], formats: &[Format]) -> Result<Self, String> {
+    fn on_stdout(inputs: &[Input], formats: &[Format], default: Format) -> Result<Self, String> {
         let format = match formats {
-            [] => Format::default(),
+            [] => default,
             [format] => *format,
             _ => return Err("several formats need --output: a directory, or one file for each".to_owned()),
         };
@@ -88,7 +95,6 @@ impl Destinations {
     }
 
     fn in_directory(inputs: &[Input], output: &Path, formats: &[Format]) -> Result<Self, String> {
-        let formats = if formats.is_empty() { &[Format::default()] } else { formats };
         let named_like_a_file = !output.is_dir() && Format::of_file(output).is_some();
         if output.is_file() || named_like_a_file && !ends_with_separator(output) {
             let results = inputs.len() * formats.len();
@@ -122,6 +128,15 @@ impl Destinations {
     /// Makes the directory, where results go to one.
     pub fn prepare(&self) -> io::Result<()> {
         self.directory.as_deref().map_or(Ok(()), fs::create_dir_all)
+    }
+
+    /// Whether a file would be written over.
+    pub fn overwrite(&self, file: &Path) -> bool {
+        let Ok(file) = fs::canonicalize(file) else { return false };
+        self.iter().flatten().any(|output| match &output.destination {
+            Destination::Stdout => false,
+            Destination::File(path) => fs::canonicalize(path).is_ok_and(|path| path == file),
+        })
     }
 
     /// The results of each input, in the order of the inputs.

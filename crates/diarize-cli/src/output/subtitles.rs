@@ -29,7 +29,8 @@ pub(super) fn vtt(turns: &[Turn]) -> String {
     "WEBVTT\n\n".to_owned() + &turns.iter().map(cue).collect::<String>()
 }
 
-fn escaped(text: &str) -> String {
+/// Text as it stands in a cue of `WebVTT`.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -1,0 +1,98 @@
+//! `diarize show`: results drawn in the terminal.
+
+use std::{
+    env, fs,
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+
+use crate::timeline::{Drawing, Timeline};
+
+/// Columns where neither terminal nor user says how many.
+const WIDTH: usize = 100;
+
+const EXAMPLES: &str = "\
+Examples:
+  diarize show meeting.rttm                    a lane for each speaker, as wide as the terminal
+  diarize show --from 10:00 --to 12:00 meeting.json
+  diarize meeting.wav | diarize show -         from a pipe
+  diarize show reference.rttm meeting.rttm     one below the other
+
+The height of a lane is the share of the time in which the speaker speaks; `overlap` is where
+several do.";
+
+/// Arguments of `diarize show`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Results in RTTM or in the JSON of this program; `-` is the standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Draw from this time, such as 90, 1:30 or 1:02:03
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Option<f64>,
+    /// Draw until this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    to: Option<f64>,
+    /// Columns [default: those of the terminal]
+    #[arg(long, value_name = "N")]
+    width: Option<usize>,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = clap::ColorChoice::Auto)]
+    color: clap::ColorChoice,
+}
+
+/// Draws the files.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let seconds = args.from.unwrap_or(0.0)..args.to.unwrap_or(f64::INFINITY);
+    if seconds.start >= seconds.end {
+        bail!("--from is not before --to");
+    }
+    let colours = match args.color {
+        clap::ColorChoice::Always => true,
+        clap::ColorChoice::Never => false,
+        clap::ColorChoice::Auto => {
+            io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    };
+    let terminal = || terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
+    let width = args.width.or_else(terminal).unwrap_or(WIDTH);
+    let drawing = Drawing { width, colours, seconds };
+    let mut pictures = Vec::new();
+    for file in &args.files {
+        let named = || file.display().to_string();
+        let timelines = read(file).and_then(|text| Timeline::parse(&text)).with_context(named)?;
+        if timelines.is_empty() {
+            pictures.push(format!("{}: no turns\n", named()));
+        }
+        for timeline in timelines {
+            pictures.push(timeline.draw(&drawing).with_context(named)?);
+        }
+    }
+    // A reader that closed the pipe has seen enough.
+    let _ = io::stdout().write_all(pictures.join("\n").as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    if path.as_os_str() != "-" {
+        return Ok(fs::read_to_string(path)?);
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Seconds, or hours, minutes and seconds between colons.
+fn time(text: &str) -> Result<f64, String> {
+    let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
+    match parts {
+        Some(parts) if parts.len() <= 3 && parts.iter().all(|part| part.is_finite() && *part >= 0.0) => {
+            Ok(parts.iter().fold(0.0, |seconds, part| 60.0 * seconds + part))
+        }
+        _ => Err("must be a time such as 90, 1:30 or 1:02:03".to_owned()),
+    }
+}

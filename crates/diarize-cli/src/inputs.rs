@@ -1,0 +1,139 @@
+//! The inputs that arguments stand for: files, directories, patterns and lists.
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::input::Input;
+
+/// Extensions of audio files, as they are looked for in directories.
+const EXTENSIONS: [&str; 22] = [
+    "wav", "wave", "flac", "mp3", "mp2", "ogg", "oga", "m4a", "m4b", "mp4", "mov", "aac", "alac", "aif",
+    "aiff", "aifc", "caf", "mkv", "mka", "webm", "opus", "w64",
+];
+
+/// One input, and the folder that its results get below the output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The input.
+    pub input: Input,
+    /// Where it lies below the directory that was named; empty for a file that was named.
+    pub folder: PathBuf,
+}
+
+/// The inputs, in the order of the arguments, each once. In a directory, or for a pattern, in the order of
+/// the names.
+///
+/// A directory stands for its audio files, with `recursive` also for those of the directories in it; a name
+/// with `*`, `?` or `[` that is no file for the files it matches (`**` for any directories).
+///
+/// # Errors
+/// A directory or pattern without audio files; a directory that cannot be read.
+pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Vec<Found>, String> {
+    let mut all = Vec::new();
+    for argument in arguments {
+        if argument.as_os_str() == "-" {
+            all.push(Found { input: Input::Stdin, folder: PathBuf::new() });
+        } else if argument.is_dir() {
+            let before = all.len();
+            below(argument, Path::new(""), recursive, &mut all)
+                .map_err(|error| format!("cannot read the directory {}: {error}", argument.display()))?;
+            if all.len() == before {
+                let hint = if recursive { "" } else { ": --recursive looks into the directories below" };
+                return Err(format!("the directory {} holds no audio files{hint}", argument.display()));
+            }
+        } else if let Some(pattern) = pattern(argument) {
+            let paths = glob::glob(pattern).map_err(|error| format!("the pattern {pattern}: {error}"))?;
+            let files: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+            if files.is_empty() {
+                return Err(format!("no file matches {pattern}"));
+            }
+            all.extend(files.into_iter().map(named));
+        } else {
+            all.push(named(argument.clone()));
+        }
+    }
+    let mut seen = HashSet::new();
+    // The standard input named twice is told of elsewhere.
+    all.retain(|found| match &found.input {
+        Input::File(path) => seen.insert(path.clone()),
+        Input::Stdin => true,
+    });
+    Ok(all)
+}
+
+/// The lines of a list of inputs, without blank ones and those that begin with `#`.
+pub fn list(text: &str) -> impl Iterator<Item = PathBuf> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(PathBuf::from)
+}
+
+fn named(path: PathBuf) -> Found {
+    Found { input: Input::File(path), folder: PathBuf::new() }
+}
+
+/// A name that is a pattern and no file.
+fn pattern(argument: &Path) -> Option<&str> {
+    argument.to_str().filter(|name| name.contains(['*', '?', '[']) && !argument.exists())
+}
+
+fn below(root: &Path, folder: &Path, recursive: bool, all: &mut Vec<Found>) -> io::Result<()> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(root.join(folder))?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    entries.sort();
+    for path in entries {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.is_dir() {
+            // A link to a directory could lead in a circle.
+            if recursive && !hidden && !path.is_symlink() {
+                below(root, &folder.join(path.file_name().unwrap_or_default()), recursive, all)?;
+            }
+        } else if !hidden && is_audio(&path) {
+            all.push(Found { input: Input::File(path), folder: folder.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn is_audio(path: &Path) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::{find, list};
+
+    fn names(arguments: &[PathBuf], recursive: bool) -> Vec<String> {
+        let found = find(arguments, recursive).unwrap();
+        found.iter().map(|found| format!("{}:{}", found.folder.display(), found.input.stem())).collect()
+    }
+
+    #[test]
+    fn directories_and_patterns_stand_for_their_audio() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        fs::create_dir_all(path("deep/er")).unwrap();
+        for name in ["b.WAV", "a.mp3", "notes.txt", ".hidden.wav", "deep/er/c.flac", "[1].wav"] {
+            fs::write(path(name), "").unwrap();
+        }
+        let whole = [root.path().to_owned()];
+        assert_eq!(names(&whole, false), [":[1]", ":a", ":b"]);
+        assert_eq!(names(&whole, true), [":[1]", ":a", ":b", "deep/er:c"]);
+        assert_eq!(names(&[path("*.mp3"), path("a.mp3"), path("**/*.flac")], false), [":a", ":c"]);
+        assert_eq!(names(&[path("[1].wav")], false), [":[1]"], "a file with such a name is itself");
+        assert!(find(&[path("*.aac")], false).unwrap_err().starts_with("no file matches"));
+        assert!(find(&[path("deep")], false).unwrap_err().contains("--recursive"));
+        assert!(!find(&[path("missing.wav")], false).unwrap().is_empty(), "opening it tells more");
+    }
+
+    #[test]
+    fn lists_have_comments_and_blank_lines() {
+        let list: Vec<PathBuf> = list("# Monday\n a b.wav \n\nc.wav\r\n").collect();
+        assert_eq!(list, ["a b.wav", "c.wav"].map(PathBuf::from));
+    }
+}

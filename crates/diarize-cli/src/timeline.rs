@@ -1,0 +1,253 @@
+//! Turns drawn in a terminal: a lane for each speaker, fitted to the width.
+
+use std::{collections::BTreeMap, fmt::Write, ops::Range};
+
+use anyhow::{Context, bail};
+use diarize::{Turn, turns::parse_rttm};
+use serde::Deserialize;
+
+/// Height of a cell by the share of its time that somebody speaks.
+const HEIGHTS: [char; 9] = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Okabe and Ito's colours among the 256 of terminals.
+const COLOURS: [u8; 8] = [32, 214, 36, 175, 74, 166, 227, 246];
+
+/// Seconds between the marks of a ruler.
+const STEPS: [f64; 19] = [
+    0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
+    14_400.0, 36_000.0,
+];
+
+/// Who spoke when in one recording, read from a file of results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// What the recording is called.
+    pub name: String,
+    /// Its length in seconds, or the end of its last turn.
+    pub duration: f64,
+    /// Its turns.
+    pub turns: Vec<Turn>,
+}
+
+/// How a timeline is drawn.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Whether speakers have colours.
+    pub colours: bool,
+    /// The seconds that are drawn, as far as there are some.
+    pub seconds: Range<f64>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    uri: String,
+    duration: f64,
+    turns: Vec<Spoken>,
+}
+
+#[derive(Deserialize)]
+struct Spoken {
+    start: f64,
+    end: f64,
+    speaker: String,
+}
+
+impl Timeline {
+    /// The recordings of a file in RTTM, or in the JSON of this program.
+    pub fn parse(text: &str) -> anyhow::Result<Vec<Self>> {
+        if text.trim_start().starts_with('{') {
+            let documents = serde_json::Deserializer::from_str(text).into_iter::<Document>();
+            return documents.map(|document| Ok(document.context("not diarize's JSON")?.into())).collect();
+        }
+        let recordings = parse_rttm(text).context("neither RTTM nor diarize's JSON")?;
+        Ok(recordings
+            .into_iter()
+            .map(|(name, turns)| {
+                let duration = turns.iter().map(|turn| turn.end).fold(0.0, f64::max);
+                Self { name, duration, turns }
+            })
+            .collect())
+    }
+
+    /// The timeline as lines of text.
+    pub fn draw(&self, drawing: &Drawing) -> anyhow::Result<String> {
+        let span = drawing.seconds.start..drawing.seconds.end.min(self.end());
+        if span.start >= span.end && !self.turns.is_empty() {
+            bail!("{} ends at {}", self.name, clock(self.end(), 1.0));
+        }
+        let speakers = self.speakers();
+        let count = |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
+        let mut text = format!(
+            "{}  {}  {}  {}\n",
+            self.name,
+            clock(self.duration, 1.0),
+            count(speakers.len(), "speaker"),
+            count(self.turns.len(), "turn")
+        );
+        if self.turns.is_empty() {
+            return Ok(text);
+        }
+        let names = speakers.keys().map(|name| name.chars().count()).max().unwrap_or(0).clamp(7, 20);
+        let totals = "  00:00:00  100 %".len();
+        let cells = drawing.width.saturating_sub(names + 2 + totals).max(10);
+        let _ = writeln!(text, "{:names$}  {}", "", ruler(&span, cells).trim_end());
+        let length = self.end();
+        for (index, (name, turns)) in speakers.iter().enumerate() {
+            let total: f64 = turns.iter().map(|turn| turn.end - turn.start).sum();
+            let (on, off) = if drawing.colours {
+                (format!("\x1b[38;5;{}m", COLOURS[index % COLOURS.len()]), "\x1b[0m")
+            } else {
+                (String::new(), "")
+            };
+            let lane = lane(turns, &span, cells);
+            let name = shortened(name, names);
+            let share = 100.0 * total / length;
+            let _ = writeln!(text, "{on}{name:names$}  {lane}{off}  {:>8}  {share:3.0} %", clock(total, 1.0));
+        }
+        let overlaps = overlaps(&self.turns);
+        if !overlaps.is_empty() {
+            let total: f64 = overlaps.iter().map(|turn| turn.end - turn.start).sum();
+            let lane = lane(&overlaps.iter().collect::<Vec<_>>(), &span, cells);
+            let share = 100.0 * total / length;
+            let _ = writeln!(text, "{:names$}  {lane}  {:>8}  {share:3.0} %", "overlap", clock(total, 1.0));
+        }
+        Ok(text)
+    }
+
+    /// The turns of each speaker, by name.
+    fn speakers(&self) -> BTreeMap<&str, Vec<&Turn>> {
+        let mut speakers: BTreeMap<&str, Vec<&Turn>> = BTreeMap::new();
+        for turn in &self.turns {
+            speakers.entry(&turn.speaker).or_default().push(turn);
+        }
+        speakers
+    }
+
+    fn end(&self) -> f64 {
+        self.turns.iter().map(|turn| turn.end).fold(self.duration, f64::max)
+    }
+}
+
+impl From<Document> for Timeline {
+    fn from(Document { uri, duration, turns }: Document) -> Self {
+        let turn = |Spoken { start, end, speaker }| Turn { start, end, speaker };
+        Self { name: uri, duration, turns: turns.into_iter().map(turn).collect() }
+    }
+}
+
+/// A character for each cell: how much of its time lies in turns.
+fn lane(turns: &[&Turn], span: &Range<f64>, cells: usize) -> String {
+    let width = (span.end - span.start) / cells as f64;
+    let cell = |cell: usize| {
+        let (start, end) = (span.start + cell as f64 * width, span.start + (cell + 1) as f64 * width);
+        let spoken: f64 = turns.iter().map(|turn| (turn.end.min(end) - turn.start.max(start)).max(0.0)).sum();
+        // A short turn is seen too.
+        HEIGHTS[if spoken > 0.0 { ((8.0 * spoken / width).round() as usize).clamp(1, 8) } else { 0 }]
+    };
+    (0..cells).map(cell).collect()
+}
+
+/// Times above the cells where they are.
+fn ruler(span: &Range<f64>, cells: usize) -> String {
+    let scale = cells as f64 / (span.end - span.start);
+    let step = STEPS.into_iter().find(|step| step * scale >= 9.0).unwrap_or(STEPS[STEPS.len() - 1]);
+    let mut line = String::new();
+    let mut mark = (span.start / step).ceil();
+    while mark * step < span.end {
+        let column = ((mark * step - span.start) * scale).round() as usize;
+        let label = format!("╷{}", clock(mark * step, step));
+        if column >= line.chars().count() && column + label.chars().count() <= cells {
+            line += &" ".repeat(column - line.chars().count());
+            line += &label;
+        }
+        mark += 1.0;
+    }
+    line
+}
+
+/// Spans in which several speak, in order.
+fn overlaps(turns: &[Turn]) -> Vec<Turn> {
+    let mut edges: Vec<(f64, i32)> =
+        turns.iter().flat_map(|turn| [(turn.start, 1), (turn.end, -1)]).collect();
+    edges.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let (mut overlaps, mut speaking, mut last) = (Vec::new(), 0, 0.0);
+    for (at, change) in edges {
+        if speaking > 1 && at > last {
+            overlaps.push(Turn { start: last, end: at, speaker: String::new() });
+        }
+        speaking += change;
+        last = at;
+    }
+    overlaps
+}
+
+fn shortened(name: &str, length: usize) -> String {
+    if name.chars().count() <= length {
+        return name.to_owned();
+    }
+    name.chars().take(length - 1).chain(['…']).collect()
+}
+
+/// Hours where there are some, minutes, seconds, and tenths where the step is below a second.
+fn clock(seconds: f64, step: f64) -> String {
+    let tenths = (10.0 * seconds).round() as u64;
+    let whole = if step < 1.0 { tenths / 10 } else { seconds.round() as u64 };
+    let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60);
+    let mut text =
+        if hours > 0 { format!("{hours}:{minutes:02}:{rest:02}") } else { format!("{minutes}:{rest:02}") };
+    if step < 1.0 {
+        let _ = write!(text, ".{}", tenths % 10);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Drawing, Timeline};
+
+    const RTTM: &str = "SPEAKER talk 1 0.000 10.000 <NA> <NA> Ann <NA> <NA>\n\
+                        SPEAKER talk 1 8.000 4.000 <NA> <NA> Bob <NA> <NA>\n\
+                        SPEAKER talk 1 19.900 0.100 <NA> <NA> Bob <NA> <NA>\n";
+
+    fn draw(width: usize, seconds: std::ops::Range<f64>) -> String {
+        let drawing = Drawing { width, colours: false, seconds };
+        Timeline::parse(RTTM).unwrap()[0].draw(&drawing).unwrap()
+    }
+
+    #[test]
+    fn lanes_fill_the_width() {
+        let expected = "\
+talk  0:20  2 speakers  3 turns
+         ╷0:00     ╷0:10
+Ann      ██████████··········      0:10   50 %
+Bob      ········████·······▁      0:04   21 %
+overlap  ········██··········      0:02   10 %
+";
+        assert_eq!(draw(46, 0.0..f64::INFINITY), expected);
+    }
+
+    #[test]
+    fn a_part_is_drawn_larger() {
+        let text = draw(46, 8.0..13.0);
+        let lanes: Vec<&str> = text
+            .lines()
+            .skip(2)
+            .map(|line| line.split("  ").nth(if line.starts_with("overlap") { 1 } else { 3 }).unwrap())
+            .collect();
+        assert_eq!(lanes, ["████████············", "████████████████····", "████████············"]);
+    }
+
+    #[test]
+    fn json_of_several_recordings_is_read() {
+        let text = r#"{"uri": "a", "duration": 2.0, "turns": [{"start": 0, "end": 1.5, "speaker": "S"}]}
+                      {"uri": "b", "duration": 3.0, "turns": []}"#;
+        let timelines = Timeline::parse(text).unwrap();
+        assert_eq!((timelines.len(), timelines[1].duration, timelines[0].turns.len()), (2, 3.0, 1));
+        let drawing = Drawing { width: 80, colours: true, seconds: 0.0..f64::INFINITY };
+        assert_eq!(timelines[1].draw(&drawing).unwrap(), "b  0:03  0 speakers  0 turns\n");
+        assert!(timelines[0].draw(&drawing).unwrap().contains("\x1b[38;5;32mS "));
+        assert!(Timeline::parse("{\"turns\": []}").is_err() && Timeline::parse("minutes").is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! Which speaker says which word: overlap in time, then boundaries moved to pauses.
+
+use diarize::Turn;
+
+/// How far from the change of speakers, in seconds, a pause is looked for. Diarization is judged with a
+/// collar of a quarter of a second for the same reason: boundaries are not more exact.
+const REACH: f64 = 0.25;
+
+/// A span of time in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// When it starts.
+    pub start: f64,
+    /// When it ends.
+    pub end: f64,
+}
+
+impl Span {
+    fn overlap(self, turn: &Turn) -> f64 {
+        (self.end.min(turn.end) - self.start.max(turn.start)).max(0.0)
+    }
+
+    /// Seconds between the middle and a turn.
+    fn distance(self, turn: &Turn) -> f64 {
+        let middle = 0.5 * (self.start + self.end);
+        (turn.start - middle).max(middle - turn.end).max(0.0)
+    }
+}
+
+/// The speaker of each word: who speaks during most of it; of several, or of none, the one with the
+/// nearest turn, and of those the first. Nobody, where there are no turns.
+///
+/// With `to_pauses`, words are those of a text in order: where the speaker changes between two words,
+/// the change moves to the longest pause between words nearby. `turns` are of one speaker at a time, in
+/// order.
+pub fn attribute<'a>(words: &[Span], turns: &'a [Turn], to_pauses: bool) -> Vec<Option<&'a str>> {
+    let mut speakers: Vec<Option<&str>> = words.iter().map(|&word| speaker_of(word, turns)).collect();
+    if to_pauses {
+        move_to_pauses(words, turns, &mut speakers);
+    }
+    speakers
+}
+
+fn speaker_of(word: Span, turns: &[Turn]) -> Option<&str> {
+    let mut best: Option<(&str, f64, f64)> = None;
+    for turn in turns {
+        let of_speaker = || turns.iter().filter(|other| other.speaker == turn.speaker);
+        let overlap = if word.overlap(turn) > 0.0 {
+            of_speaker().map(|turn| word.overlap(turn)).sum::<f64>()
+        } else {
+            0.0
+        };
+        let distance = word.distance(turn);
+        let better =
+            best.is_none_or(|(_, most, nearest)| overlap > most || overlap == most && distance < nearest);
+        if better {
+            best = Some((&turn.speaker, overlap, distance));
+        }
+    }
+    best.map(|(speaker, ..)| speaker)
+}
+
+/// Moves every change of speakers, without taking all its words from a speaker.
+fn move_to_pauses(words: &[Span], turns: &[Turn], speakers: &mut [Option<&str>]) {
+    let pause = |gap: usize| words[gap + 1].start - words[gap].end;
+    let mut begin = 0; // of the run of words before the change
+    let mut change = 0; // the last word of that run
+    while change + 1 < words.len() {
+        let (before, after) = (speakers[change], speakers[change + 1]);
+        if before == after {
+            change += 1;
+            continue;
+        }
+        let run_end = (change + 1..words.len()).take_while(|&word| speakers[word] == after).last();
+        let last_gap = run_end.unwrap_or(change + 1) - 1;
+        let (from, to) = around(words, turns, change, before, after);
+        let reachable = |gap: &usize| words[*gap].end <= to && words[*gap + 1].start >= from;
+        let mut best = change;
+        for gap in (begin..=last_gap.max(change)).filter(reachable) {
+            if pause(gap) > pause(best) {
+                best = gap;
+            }
+        }
+        for (word, speaker) in
+            speakers.iter_mut().enumerate().take(best.max(change) + 1).skip(best.min(change) + 1)
+        {
+            *speaker = if word <= best { before } else { after };
+        }
+        begin = best + 1;
+        change = best + 1;
+    }
+}
+
+/// Where the pause is looked for: from the end of the one's turn to the start of the other's, and a
+/// little beyond.
+fn around(
+    words: &[Span],
+    turns: &[Turn],
+    change: usize,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> (f64, f64) {
+    let is = |turn: &&Turn, speaker: Option<&str>| Some(turn.speaker.as_str()) == speaker;
+    let begun = turns.iter().filter(|turn| is(turn, before) && turn.start < words[change].end);
+    let end = begun.map(|turn| turn.end).next_back();
+    let start = turns.iter().find(|turn| is(turn, after) && turn.end > words[change + 1].start);
+    let start = start.map(|turn| turn.start);
+    let (end, start) = (end.unwrap_or(words[change].end), start.unwrap_or(words[change + 1].start));
+    (end.min(start) - REACH, end.max(start) + REACH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Span, Turn, attribute};
+
+    fn turn(start: f64, end: f64, speaker: &str) -> Turn {
+        Turn { start, end, speaker: speaker.to_owned() }
+    }
+
+    fn spans(times: &[(f64, f64)]) -> Vec<Span> {
+        times.iter().map(|&(start, end)| Span { start, end }).collect()
+    }
+
+    fn speakers(times: &[(f64, f64)], turns: &[Turn], to_pauses: bool) -> String {
+        attribute(&spans(times), turns, to_pauses).iter().map(|speaker| speaker.unwrap_or("-")).collect()
+    }
+
+    #[test]
+    fn the_longest_overlap_wins() {
+        let turns = [turn(0.0, 1.0, "A"), turn(1.0, 2.0, "B"), turn(2.0, 3.0, "A")];
+        assert_eq!(speakers(&[(0.0, 0.9), (0.7, 1.4), (1.5, 2.2), (0.5, 2.6)], &turns, false), "ABBA");
+    }
+
+    #[test]
+    fn ties_go_to_the_nearer_turn_and_then_to_the_first() {
+        let turns = [turn(0.0, 1.0, "A"), turn(2.0, 3.0, "B")];
+        assert_eq!(speakers(&[(1.1, 1.3), (1.6, 1.9), (1.25, 1.75), (9.0, 9.5)], &turns, false), "ABAB");
+        // As much of the one as of the other, but the middle lies in the second.
+        let turns = [turn(0.0, 1.0, "A"), turn(1.5, 3.0, "B")];
+        assert_eq!(speakers(&[(0.8, 1.7)], &turns, false), "A");
+        assert_eq!(speakers(&[(1.0, 1.5)], &turns, false), "A");
+    }
+
+    #[test]
+    fn nobody_says_what_no_turn_covers_at_all() {
+        assert_eq!(speakers(&[(0.0, 1.0)], &[], true), "-");
+        assert_eq!(speakers(&[], &[turn(0.0, 1.0, "A")], true), "");
+    }
+
+    #[test]
+    fn a_change_moves_to_the_pause_nearby() {
+        // "see you | (pause) bye now": the turn of A ends 0.2 s late, on the word after the pause.
+        let words = [(0.0, 0.4), (0.4, 0.8), (1.2, 1.4), (1.4, 2.0)];
+        let turns = [turn(0.0, 1.35, "A"), turn(1.35, 2.0, "B")];
+        assert_eq!(speakers(&words, &turns, false), "AAAB");
+        assert_eq!(speakers(&words, &turns, true), "AABB");
+        // And early, on the word before it.
+        let words = [(0.0, 0.6), (0.6, 0.8), (1.2, 1.4), (1.4, 2.0)];
+        let turns = [turn(0.0, 0.65, "A"), turn(0.65, 2.0, "B")];
+        assert_eq!(speakers(&words, &turns, false), "ABBB");
+        assert_eq!(speakers(&words, &turns, true), "AABB");
+    }
+
+    #[test]
+    fn a_pause_far_away_moves_nothing() {
+        let words = [(0.0, 0.5), (0.5, 0.8), (1.2, 1.4), (1.4, 2.0)];
+        let turns = [turn(0.0, 0.5, "A"), turn(0.5, 2.0, "B")];
+        assert_eq!(speakers(&words, &turns, true), "ABBB");
+    }
+
+    #[test]
+    fn a_change_without_a_pause_nearby_stays() {
+        let words = [(0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, 2.0), (2.8, 3.0)];
+        let turns = [turn(0.0, 1.0, "A"), turn(1.0, 3.0, "B")];
+        assert_eq!(speakers(&words, &turns, true), "AABBB");
+    }
+
+    #[test]
+    fn a_single_word_between_keeps_its_speaker() {
+        let words = [(0.0, 0.5), (0.5, 0.7), (0.9, 1.5)];
+        let turns = [turn(0.0, 0.5, "A"), turn(0.5, 0.75, "B"), turn(0.75, 1.5, "A")];
+        assert_eq!(speakers(&words, &turns, true), "ABA");
+    }
+}

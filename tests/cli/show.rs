@@ -1,0 +1,54 @@
+//! Results drawn in the terminal.
+
+mod common;
+
+use std::fs;
+
+use common::{diarize, diarize_bytes, stderr, stdout};
+use tempfile::tempdir;
+
+const RTTM: &str = "SPEAKER talk 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
+                    SPEAKER talk 1 20.000 20.000 <NA> <NA> Bob <NA> <NA>\n";
+
+#[test]
+fn someone_looks_at_an_rttm_file() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("talk.rttm");
+    fs::write(&file, RTTM).unwrap();
+    let output = diarize(["show".as_ref(), "--width".as_ref(), "46".as_ref(), file.as_os_str()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let expected = "\
+talk  0:40  2 speakers  2 turns
+         ╷0:00          ╷0:30
+Ann      ███████████████·····      0:30   75 %
+Bob      ··········██████████      0:20   50 %
+overlap  ··········█████·····      0:10   25 %
+";
+    assert_eq!(stdout(&output), expected);
+}
+
+#[test]
+fn a_pipe_is_looked_at_in_part_and_in_colour() {
+    let arguments = ["show", "--from", "0:30", "--to", "0:40", "--width", "46", "--color", "always", "-"];
+    let output = diarize_bytes(&arguments, RTTM.as_bytes());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("\x1b[38;5;32mAnn      ····················\x1b[0m"), "{text}");
+    assert!(text.contains("Bob      ████████████████████\x1b[0m"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_drawn_is_one_sentence() {
+    for (arguments, input, reason) in [
+        (&["show", "-"][..], "minutes of the meeting\n", "-: neither RTTM nor diarize's JSON"),
+        (&["show", "--from", "60", "-"], RTTM, "-: talk ends at 0:40"),
+        (&["show", "--from", "9", "--to", "8", "no.rttm"], "", "--from is not before --to"),
+        (&["show", "no.rttm"], "", "no.rttm: No such file"),
+    ] {
+        let output =
+            if input.is_empty() { diarize(arguments) } else { diarize_bytes(arguments, input.as_bytes()) };
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).starts_with(&format!("diarize: {reason}")), "{}", stderr(&output));
+        assert_eq!(stderr(&output).lines().count(), 1);
+    }
+}
