@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use diarize::{
     Device, Diarization, Diarizer, EmbeddingTrunk, Options, Parameters, SpeakerBounds, Turn,
-    clustering::{Agglomerative, Compat, Method, Settings, best_assignment, cluster_speakers},
-    ndarray::Array2,
+    clustering::{Agglomerative, Compat, Method, Settings, cluster_speakers},
     reconstruct::{mark_inactive, reconstruct},
+    scoring::{self, Rules, compare},
     turns::{parse_rttm, turns},
 };
 
@@ -75,7 +75,7 @@ impl Score {
                 }
             }
             for ((setting, sum), turns) in settings.iter().zip(&mut sums).zip(&found) {
-                let score = Errors::count(&truth, turns);
+                let score = compare(&truth, turns, None, &Rules::default()).score;
                 sum.add(score);
                 if self.each {
                     let (found, right) = (score.speakers_found, score.speakers);
@@ -85,17 +85,18 @@ impl Score {
             }
             for ((setting, difference), turns) in settings.iter().zip(&mut differences).zip(&found) {
                 let other = settings.iter().position(|other| other.clustering == setting.clustering);
-                difference.add(Errors::count(&found[other.expect("at least itself")], turns));
+                let first = &found[other.expect("at least itself")];
+                difference.add(compare(first, turns, None, &Rules::default()).score);
             }
         }
         for (setting, sum) in settings.iter().zip(&sums) {
-            let share = 100.0 * sum.right_counts as f64 / sum.recordings as f64;
-            print_row(setting, sum.errors, &format!("right in {share:.1} % of {}", sum.recordings));
+            let share = 100.0 * sum.right_counts as f64 / sum.score.recordings as f64;
+            print_row(setting, sum.score, &format!("right in {share:.1} % of {}", sum.score.recordings));
         }
         let others =
             settings.iter().zip(&differences).filter(|(setting, _)| setting.trunk != settings[0].trunk);
         for (setting, difference) in others {
-            print_row(setting, difference.errors, &format!("as if {} were the truth", settings[0].trunk));
+            print_row(setting, difference.score, &format!("as if {} were the truth", settings[0].trunk));
         }
         Ok(())
     }
@@ -184,96 +185,30 @@ fn clustered_again(
     Ok(turns(discrete.view(), stages.frames, on, off, settings.compat).0)
 }
 
-fn print_row(setting: &Setting, errors: Errors, rest: &str) {
-    let share = |seconds| 100.0 * seconds / errors.speech;
+fn print_row(setting: &Setting, score: scoring::Score, rest: &str) {
+    let share = |seconds| 100.0 * seconds / score.speech;
     println!(
         "{:>6}  {:9.4} {:5} {:6.1} % = {:6.1} + {:5.1} + {:8.1}    {rest}",
         setting.trunk.to_string(),
         setting.clustering.threshold,
         setting.clustering.min_cluster_size,
-        share(errors.missed + errors.false_alarm + errors.confused),
-        share(errors.missed),
-        share(errors.false_alarm),
-        share(errors.confused),
+        100.0 * score.diarization_error_rate(),
+        share(score.missed),
+        share(score.false_alarm),
+        share(score.confused),
     );
 }
 
-/// The parts of the diarization error, in seconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Errors {
-    /// All that the speakers say.
-    pub speech: f64,
-    /// Said, but nobody found.
-    pub missed: f64,
-    /// Found, but nobody spoke.
-    pub false_alarm: f64,
-    /// Found as somebody else.
-    pub confused: f64,
-    /// How many speak.
-    pub speakers: usize,
-    /// How many were found.
-    pub speakers_found: usize,
-}
-
-impl Errors {
-    /// Compares turns with the truth, under the best assignment of speakers to speakers.
-    pub fn count(truth: &[Turn], found: &[Turn]) -> Self {
-        let (right, other) = (speakers(truth), speakers(found));
-        let mut bounds: Vec<f64> =
-            truth.iter().chain(found).flat_map(|turn| [turn.start, turn.end]).collect();
-        bounds.sort_by(f64::total_cmp);
-        let mut errors = Self { speakers: right.len(), speakers_found: other.len(), ..Self::default() };
-        let mut together = Array2::zeros((right.len(), other.len())); // (speaker, speaker found)
-        let mut paired = 0.0;
-        for span in bounds.windows(2).filter(|span| span[0] < span[1]) {
-            let (seconds, middle) = (span[1] - span[0], (span[0] + span[1]) / 2.0);
-            let (said, heard) = (active(truth, &right, middle), active(found, &other, middle));
-            let (many, few) = (said.len() as f64, heard.len() as f64);
-            errors.speech += many * seconds;
-            errors.missed += (many - few).max(0.0) * seconds;
-            errors.false_alarm += (few - many).max(0.0) * seconds;
-            paired += many.min(few) * seconds;
-            for &speaker in &said {
-                heard.iter().for_each(|&found| together[[speaker, found]] += seconds);
-            }
-        }
-        let assigned = best_assignment(together.view()).into_iter().enumerate();
-        let correct: f64 = assigned.filter_map(|(row, column)| Some(together[[row, column?]])).sum();
-        errors.confused = paired - correct;
-        errors
-    }
-}
-
-fn speakers(turns: &[Turn]) -> Vec<&str> {
-    let mut speakers: Vec<&str> = turns.iter().map(|turn| turn.speaker.as_str()).collect();
-    speakers.sort_unstable();
-    speakers.dedup();
-    speakers
-}
-
-/// Who of the speakers speaks at a time.
-fn active(turns: &[Turn], speakers: &[&str], time: f64) -> Vec<usize> {
-    let speaks = |speaker: &str| {
-        turns.iter().any(|turn| turn.speaker == speaker && (turn.start..turn.end).contains(&time))
-    };
-    (0..speakers.len()).filter(|&index| speaks(speakers[index])).collect()
-}
-
-/// The errors of all recordings together.
+/// The scores of all recordings together.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
-    errors: Errors,
-    recordings: usize,
+    score: scoring::Score,
     right_counts: usize,
 }
 
 impl Sum {
-    fn add(&mut self, errors: Errors) {
-        self.errors.speech += errors.speech;
-        self.errors.missed += errors.missed;
-        self.errors.false_alarm += errors.false_alarm;
-        self.errors.confused += errors.confused;
-        self.recordings += 1;
-        self.right_counts += usize::from(errors.speakers == errors.speakers_found);
+    fn add(&mut self, score: scoring::Score) {
+        self.score += score;
+        self.right_counts += usize::from(score.speaker_count_error == 0);
     }
 }

@@ -102,6 +102,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A line of a UEM file is not one.
+    #[error("line {line} is not UEM: {reason}")]
+    UemLine {
+        /// Line number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The device is not there, or this build cannot use it.
     #[error("cannot use device {device}: {reason}")]
     Device {

@@ -30,6 +30,7 @@ pub mod ops;
 mod options;
 mod pipeline;
 pub mod reconstruct;
+pub mod scoring;
 mod segmentation;
 pub mod turns;
 

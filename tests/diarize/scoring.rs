@@ -1,0 +1,138 @@
+//! Scores against those of pyannote.metrics, and what a score says where there is little to score.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use diarize::{
+    Turn,
+    scoring::{Rules, Score, Span, compare, parse_uem},
+    turns::parse_rttm,
+};
+use serde_json::Value;
+
+fn golden(name: &str) -> Vec<Value> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/scoring"));
+    serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap()
+}
+
+fn rules(case: &Value) -> Rules {
+    Rules { collar: case["collar"].as_f64().unwrap(), skip_overlap: case["skip_overlap"].as_bool().unwrap() }
+}
+
+/// Checks a score against the numbers of pyannote.metrics.
+fn assert_score(score: &Score, expected: &Value, what: &str) {
+    let ours = [
+        score.speech,
+        score.correct,
+        score.missed,
+        score.false_alarm,
+        score.confused,
+        score.jaccard_error,
+        score.speakers as f64,
+        score.diarization_error_rate(),
+    ];
+    let expected: Vec<f64> = expected.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    assert_eq!(expected.len(), ours.len());
+    for (index, (ours, expected)) in ours.iter().zip(&expected).enumerate() {
+        assert!((ours - expected).abs() < 1e-6, "{what}: number {index} is {ours}, not {expected}");
+    }
+}
+
+fn turn(start: f64, end: f64, speaker: &str) -> Turn {
+    Turn { start, end, speaker: speaker.into() }
+}
+
+fn turns(list: &Value) -> Vec<Turn> {
+    let number = |value: &Value| value.as_f64().unwrap();
+    let turns = list.as_array().unwrap().iter();
+    turns.map(|one| turn(number(&one[0]), number(&one[1]), one[2].as_str().unwrap())).collect()
+}
+
+#[test]
+fn random_timelines_score_as_with_pyannote_metrics() {
+    for (index, case) in golden("random.json").iter().enumerate() {
+        let uem: Option<Vec<Span>> = case["uem"].as_array().map(|spans| {
+            let number = |value: &Value| value.as_f64().unwrap();
+            spans.iter().map(|span| Span { start: number(&span[0]), end: number(&span[1]) }).collect()
+        });
+        let (reference, found) = (turns(&case["reference"]), turns(&case["found"]));
+        let comparison = compare(&reference, &found, uem.as_deref(), &rules(case));
+        assert_score(&comparison.score, &case["score"], &format!("case {index}"));
+    }
+}
+
+#[test]
+fn real_systems_score_as_with_pyannote_metrics() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/eval/rttm"));
+    if !folder.exists() {
+        println!("skipped: there is no {}", folder.display());
+        return;
+    }
+    let read = |name: &Value| fs::read_to_string(folder.join(name.as_str().unwrap())).unwrap();
+    for case in golden("systems.json") {
+        let recordings = |name| -> BTreeMap<String, Vec<Turn>> {
+            parse_rttm(&read(&case[name])).unwrap().into_iter().collect()
+        };
+        let (references, found) = (recordings("reference"), recordings("found"));
+        let uem: BTreeMap<String, Vec<Span>> = match &case["uem"] {
+            Value::Null => BTreeMap::new(),
+            name => parse_uem(&read(name)).unwrap().into_iter().collect(),
+        };
+        let scores = case["scores"].as_object().unwrap();
+        assert!(!scores.is_empty());
+        for (uri, expected) in scores {
+            let evaluated = uem.get(uri).map(Vec::as_slice);
+            let comparison = compare(&references[uri], &found[uri], evaluated, &rules(&case));
+            assert_score(&comparison.score, expected, &format!("{uri} of {}", case["found"]));
+        }
+    }
+}
+
+#[test]
+fn each_kind_of_error_is_counted_as_what_it_is() {
+    let reference = [turn(0.0, 4.0, "a"), turn(3.0, 8.0, "b")];
+    let found = [turn(0.5, 3.0, "x"), turn(3.0, 7.0, "y"), turn(7.0, 8.0, "x"), turn(8.0, 8.25, "y")];
+    let comparison = compare(&reference, &found, None, &Rules::default());
+    let score = comparison.score;
+    assert_eq!((score.speech, score.missed, score.false_alarm, score.confused), (9.0, 1.5, 0.25, 1.0));
+    assert_eq!((score.correct, score.speakers, score.speakers_found), (6.5, 2, 2));
+    assert_eq!(comparison.mapping, [("a".into(), "x".into()), ("b".into(), "y".into())]);
+}
+
+#[test]
+fn nobody_found_is_all_missed_and_nobody_there_all_false() {
+    let (somebody, rules) = ([turn(1.0, 3.0, "a")], Rules::default());
+    let missed = compare(&somebody, &[], None, &rules).score;
+    assert_eq!(
+        (missed.missed, missed.diarization_error_rate(), missed.jaccard_error_rate()),
+        (2.0, 1.0, 1.0)
+    );
+    let invented = compare(&[], &somebody, None, &rules).score;
+    let rates = (invented.diarization_error_rate(), invented.jaccard_error_rate());
+    assert_eq!((invented.false_alarm, rates, invented.speaker_count_error), (2.0, (1.0, 1.0), 1));
+    let silence = compare(&[], &[], None, &rules).score;
+    assert_eq!((silence.diarization_error_rate(), silence.jaccard_error_rate()), (0.0, 0.0));
+}
+
+#[test]
+fn recordings_add_up_by_their_seconds() {
+    let reference = [turn(0.0, 10.0, "a")];
+    let mut total = compare(&reference, &reference, None, &Rules::default()).score;
+    total += compare(&[turn(0.0, 30.0, "a")], &[], None, &Rules::default()).score;
+    assert_eq!((total.diarization_error_rate(), total.jaccard_error_rate()), (0.75, 0.5));
+    assert_eq!((total.recordings, total.speaker_count_error), (2, 1));
+}
+
+#[test]
+fn a_broken_line_of_a_uem_is_named() {
+    let spans = parse_uem(";; a comment\n\none 1 0 2.5\ntwo 1 0 1\none 1 4 5\n").unwrap();
+    let span = |start, end| Span { start, end };
+    assert_eq!(spans[0], ("one".to_owned(), vec![span(0.0, 2.5), span(4.0, 5.0)]));
+    assert_eq!(spans[1], ("two".to_owned(), vec![span(0.0, 1.0)]));
+    for (line, reason) in [
+        ("one 1 0", "it has four fields: recording, channel, start and end"),
+        ("one 1 zero 1", "start and end are numbers of seconds"),
+        ("one 1 2 1", "its end is before its start"),
+    ] {
+        assert_eq!(parse_uem(line).unwrap_err().to_string(), format!("line 1 is not UEM: {reason}"));
+    }
+}
