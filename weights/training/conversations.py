@@ -25,11 +25,14 @@ class Plan:
             self.turns()
 
     def say(self, talker, at, wanted):
-        """From the start of a random phrase, to the end of that phrase or a later one; returns when it ends."""
+        """From the start of a random phrase, or now and then from within it as those do who correct themselves, to
+        the end of that phrase or a later one; returns when it ends."""
         at = max(at, self.free[talker] + 10)
         phrases = self.phrases[self.talkers[talker]]
         i = j = self.rng.integers(len(phrases))
         first = phrases[i, 0]
+        if self.rng.random() < 0.25:
+            first += int(self.rng.integers(0, max(1, (phrases[i, 1] - first) // 2)))
         while j + 1 < len(phrases) and phrases[j, 1] - first < wanted and phrases[j + 1, 0] - phrases[j, 1] < 80:
             j += 1
         length = phrases[j, 1] - first

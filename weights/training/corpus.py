@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 FRAME = 160  # samples: 10 ms
-SPEEDS = (1.0, 0.9, 1.1)  # each speed of a speaker is a speaker of its own
+SPEEDS = (1.0, 0.9, 1.1, 0.8, 1.2)  # each speed of a speaker is a speaker of its own
 HELD_OUT = 40
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train the embedding network to tell speakers apart from parts of a chunk, as the pipeline asks it to.
 
-    python3 embedding.py --corpora DATA/corpora --noise DATA/noise --excerpts DATA/eval/ami DATA/eval/pyannote-sample --gpu 1 \\
+    python3 embedding.py --corpora DATA/corpora --noise DATA/noise/esc10 --excerpts DATA/eval/ami DATA/eval/pyannote-sample --gpu 1 \\
         --minutes 19.5 --out embedding.safetensors
 
 Each chunk has two talkers who take turns and sometimes overlap; the network runs once, and its statistics are pooled
@@ -225,7 +225,7 @@ def main():
         start_from_voices(head, network, speakers)
     parameters = [*network.parameters(), *head.parameters()]
     optimiser = torch.optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=3e-4, nesterov=True)
-    average = Average(network, 0.998)
+    average = Average(network, 0.995 if args.init else 0.998)
 
     def save():
         save_file(half_precision(average.state(), "resnet."), args.out)
@@ -239,7 +239,7 @@ def main():
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / (100 if args.init else 400)) * 1e-3**progress
         margin = 0.35 if large else 0.2 if args.init else 0.2 * min(1, progress / 0.3)
-        seconds = float(rng.choice([5.0, 6.0] if large else [2.0, 2.0, 3.0, 4.0] if args.init else [3.0, 4.0, 5.0]))
+        seconds = float(rng.choice([5.0, 6.0] if large else [2.0, 2.0, 2.0, 3.0] if args.init else [3.0, 4.0, 5.0]))
         features, masks, who = speakers.batch(int(args.seconds / seconds), int(100 * seconds), 0.5 if args.init else 0.2)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             embeddings = network(features, masks)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Make whole conversations of speakers whom neither network's figures may know: WAV files and their turns in RTTM.
 
-    python3 meetings.py --corpora DATA/corpora --noise DATA/noise --part test --count 40 --out meetings/test
-    python3 meetings.py --corpora DATA/corpora --noise DATA/noise --part tuning --count 15 --out meetings/tuning
+    python3 meetings.py --corpora DATA/corpora --noise DATA/noise/esc10 --part test --count 40 --out meetings/test
+    python3 meetings.py --corpora DATA/corpora --noise DATA/noise/esc10 --part tuning --count 15 --out meetings/tuning
 
 The forty speakers of `corpus.held_out` are parted by a seeded draw: 26 talk in the test, 14 in the tuning of the
 clustering. Two to six of them talk for three to ten minutes, 15 % of the speech overlaps, with moderate noise, in

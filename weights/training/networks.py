@@ -1,11 +1,13 @@
 """The two networks in PyTorch, with pyannote.audio's parameter names, so that the files load anywhere."""
 
 import math
+import re
 
 import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 RATE = 16_000
 FRAME_STEP, FRAME_CENTRE = 270, 495  # samples: of the segmentation's output frames
@@ -58,24 +60,37 @@ class SincNet(nn.Module):
 
 
 class PyanNet(nn.Module):
-    """Waveforms (batch, samples) to log-probabilities (batch, frames, 7) and the LSTM's output (batch, frames, 256)."""
+    """Waveforms (batch, samples) to log-probabilities (batch, frames, 7) and what each layer says on the way:
+    SincNet (batch, frames, 60) and the four layers of the LSTM (batch, frames, 256)."""
 
     def __init__(self):
         super().__init__()
         self.sincnet = SincNet()
-        self.lstm = nn.LSTM(60, 128, 4, bidirectional=True, batch_first=True)
+        # A module for each layer, so that its output can be had; files have pyannote's names (`read`, `named`).
+        self.lstm = nn.ModuleList([nn.LSTM(n, 128, bidirectional=True, batch_first=True) for n in (60, 256, 256, 256)])
         self.linear = nn.ModuleList([nn.Linear(256, 128), nn.Linear(128, 128)])
         self.classifier = nn.Linear(128, 7)
 
     def forward(self, x, fast=False):
-        x = self.sincnet(x[:, None]).transpose(1, 2)
-        # Only the LSTM goes to bfloat16, where it takes half the time; the filters need the precision.
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=fast and x.is_cuda):
-            hidden, _ = self.lstm(x)
-        y = hidden = hidden.float()
+        hidden = [self.sincnet(x[:, None]).transpose(1, 2)]
+        for layer in self.lstm:
+            # Only the LSTM goes to bfloat16, where it takes half the time; the filters need the precision.
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=fast and x.is_cuda):
+                y, _ = layer(hidden[-1])
+            hidden.append(y.float())
+        y = hidden[-1]
         for layer in self.linear:
             y = F.leaky_relu(layer(y))
         return F.log_softmax(self.classifier(y), -1), hidden
+
+    def read(self, path):
+        names = {k: re.sub(r"^lstm\.(\w+)_l(\d)(_reverse)?$", r"lstm.\2.\1_l0\3", k) for k in load_file(path)}
+        self.load_state_dict({names[k]: v.float() for k, v in load_file(path).items()})
+        return self
+
+    @staticmethod
+    def named(state):
+        return {re.sub(r"^lstm\.(\d)\.(\w+)_l0(_reverse)?$", r"lstm.\2_l\1\3", k): v for k, v in state.items()}
 
 
 class Block(nn.Module):

@@ -1,5 +1,7 @@
 """Rooms, microphones and noise, for whole batches on the GPU."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -76,10 +78,10 @@ class Acoustics:
     def chance(self, p, *shape):
         return torch.rand(*shape, device=self.device) < p
 
-    def equaliser(self, batch, bins, spread):
-        """A smooth random response over the spectrum."""
-        points = torch.randn(batch, 1, 9, device=self.device) * spread
-        return decibels(F.interpolate(points, bins, mode="linear", align_corners=True)[:, 0])
+    def equaliser(self, shape, bins, spread):
+        """Smooth random responses over the spectrum."""
+        points = torch.randn(math.prod(shape), 1, 9, device=self.device) * spread
+        return decibels(F.interpolate(points, bins, mode="linear", align_corners=True)).view(*shape, bins)
 
     def __call__(self, x, gains, dry=0.35):
         """x (batch, talkers, samples) and their gains (batch, talkers) to a recording (batch, samples)."""
@@ -99,7 +101,9 @@ class Acoustics:
         wet = torch.where(self.chance(dry, batch, 1, 1), self.uniform(0, 0.25, batch, 1, 1), self.uniform(0.4, 1, batch, 1, 1))
         response = torch.lerp(direct, response, wet)
         response = response / response.norm(dim=-1, keepdim=True)
-        spectrum = (spectrum * torch.fft.rfft(response, n) * gains[..., None]).sum(1)
+        # A colour and a level for each of them.
+        colour = self.equaliser((batch, talkers), bins, 2) * gains[..., None]
+        spectrum = (spectrum * torch.fft.rfft(response, n) * colour).sum(1)
         level = spectrum.abs().square().mean(1, keepdim=True).sqrt()
         # A silent chunk keeps a noise floor.
         level = level.clamp_min(0.02 * n**0.5)
@@ -117,7 +121,7 @@ class Acoustics:
         top = torch.where(self.chance(0.25, batch, 1), self.uniform(3300, 7500, batch, 1), 9e3)
         bottom = torch.where(self.chance(0.3, batch, 1), self.uniform(80, 300, batch, 1), 20.0)
         band = torch.sigmoid((top - hz) / 60) * torch.sigmoid((hz - bottom) / 15)
-        y = torch.fft.irfft(spectrum * self.equaliser(batch, bins, 3) * band, n)[:, :samples]
+        y = torch.fft.irfft(spectrum * self.equaliser((batch,), bins, 3) * band, n)[:, :samples]
 
         # From very quiet to clipped.
         y = y / y.abs().amax(1, keepdim=True).clamp_min(1e-4)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Train the segmentation network on simulated conversations, with true labels and a teacher.
 
-    python3 segmentation.py --corpora DATA/corpora --noise DATA/noise --teacher DATA/segmentation-3.0.safetensors \\
+    python3 segmentation.py --corpora DATA/corpora --noise DATA/noise/esc10 --teacher DATA/segmentation-3.0.safetensors \\
         --excerpts DATA/eval/ami DATA/eval/pyannote-sample --init previous.safetensors \\
         --minutes 19.5 --out segmentation.safetensors
 
 The student sees only simulated mixtures. Its loss is the divergence from the teacher's (pyannote segmentation-3.0,
-MIT) answer, plus the distance between both LSTMs' outputs through a learned linear map, plus the cross-entropy
-against the true labels under the best order of the talkers. With two GPUs the second one simulates and teaches; with
+MIT) answer, plus the distances between what both say after SincNet and after each layer of the LSTM, through learned
+linear maps, plus the cross-entropy against the true labels under the best order of the talkers. With two GPUs the second one simulates and teaches; with
 one it does so on a stream of its own.
 The excerpts are only measured, never trained on, and choose nothing: what is written is always the final average.
 """
@@ -24,7 +24,7 @@ import soundfile
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import corpus
 from conversations import FRAMES, TALKERS, Plans
@@ -33,7 +33,7 @@ from rooms import Acoustics, room_bank
 
 CHUNK = 10 * RATE
 OUTPUTS = 589
-HINT_WEIGHT, LABEL_WEIGHT = 0.3, 0.25
+HINT_WEIGHTS, LABEL_WEIGHT = (0.1, 0.1, 0.1, 0.1, 0.3), 0.25
 
 
 class Simulator:
@@ -41,7 +41,9 @@ class Simulator:
 
     def __init__(self, args, device):
         self.device = device
-        rows = [r for r in corpus.index(args.corpora) if r["seconds"] > 11]
+        rows = corpus.index(args.corpora)
+        held = corpus.held_out(rows)  # they talk in the conversations that test the whole pipeline
+        rows = [r for r in rows if r["seconds"] > 11 and (r["corpus"], r["speaker"]) not in held]
         self.corpus = corpus.Corpus(args.corpora, rows, device)
         phrases = self.corpus.phrases()
         spoken = [i for i, p in enumerate(phrases) if len(p) > 3]
@@ -53,8 +55,7 @@ class Simulator:
         generator = torch.Generator(device).manual_seed(args.seed)
         self.acoustics = Acoustics(room_bank(args.rooms, TALKERS, device, generator), corpus.noises(args.noise, device))
         self.spoken = corpus.close(self.corpus.speech[None, None], 12)[0, 0]
-        self.teacher = PyanNet().to(device).eval()
-        self.teacher.load_state_dict(load_file(args.teacher))
+        self.teacher = PyanNet().read(args.teacher).to(device).eval()
         self.centres = (torch.arange(OUTPUTS, device=device) * FRAME_STEP + FRAME_CENTRE) // corpus.FRAME
 
     @torch.no_grad()
@@ -64,11 +65,12 @@ class Simulator:
         x = self.corpus.tape[plan.clamp_min(0)].float().flatten(2)
         # Fade over 10 ms, where tape has been cut.
         fade = F.interpolate(on.float(), x.shape[-1], mode="linear")
-        level = torch.randn(plan.shape[:2], device=self.device) * 5
+        level = torch.randn(plan.shape[:2], device=self.device) * 6
         # Voices also rise and fall within a chunk.
-        drift = F.interpolate(torch.randn(*plan.shape[:2], 6, device=self.device) * 2, x.shape[-1], mode="linear")
-        x = self.acoustics(x * fade * 10 ** (drift / 20), 10 ** (level.clamp(-10, 10) / 20))
-        return x, (on & self.spoken[plan.clamp_min(0)])[..., self.centres], *self.teacher(x, fast=True)
+        drift = F.interpolate(torch.randn(*plan.shape[:2], 6, device=self.device) * 3, x.shape[-1], mode="linear")
+        x = self.acoustics(x * fade * 10 ** (drift / 20), 10 ** (level.clamp(-12, 12) / 20))
+        answer, hidden = self.teacher(x, fast=True)
+        return x, (on & self.spoken[plan.clamp_min(0)])[..., self.centres], answer, *hidden
 
 
 class Background:
@@ -114,18 +116,28 @@ def label_loss(log_probs, labels):
     return -(chosen * (codes >= 0)).mean(2).max(1)[0].mean()
 
 
+def ones_beside(hidden):
+    return F.pad(hidden, (0, 1), value=1.0).flatten(0, 1).double()
+
+
 @torch.no_grad()
-def fit_hint(hint, network, source):
-    """The linear map by least squares over a few batches, so that a network with a past is not disturbed by it."""
-    square, product = 0, 0
+def fit_hints(hints, network, source):
+    """The linear maps by least squares over a few batches, so that a network with a past is not disturbed by them."""
+    products = [[0, 0] for _ in hints]
     for _ in range(4):
-        x, _, _, taught = source.batch()
-        hidden = F.pad(network(x, fast=True)[1], (0, 1), value=1.0).flatten(0, 1).double()
-        taught = taught.flatten(0, 1).double()
-        square, product = square + hidden.T @ hidden / len(hidden), product + hidden.T @ taught / len(hidden)
-    solved = torch.linalg.solve(square + 1e-4 * torch.eye(len(square), device=square.device), product)
-    hint.weight.copy_(solved[:-1].T)
-    hint.bias.copy_(solved[-1])
+        x, _, _, *taught = source.batch()
+        for sums, mine, right in zip(products, network(x, fast=True)[1], taught):
+            mine, right = ones_beside(mine), right.flatten(0, 1).double()
+            sums[0], sums[1] = sums[0] + mine.T @ mine / len(mine), sums[1] + mine.T @ right / len(mine)
+    for hint, (square, product) in zip(hints, products):
+        solved = torch.linalg.solve(square + 1e-4 * torch.eye(len(square), device=square.device), product)
+        hint.weight.copy_(solved[:-1].T)
+        hint.bias.copy_(solved[-1])
+
+
+def hint_distance(hint, hidden, taught):
+    """Relative to how much each unit of the teacher varies."""
+    return ((hint(hidden) - taught).square().mean((0, 1)) / (taught.var((0, 1)) + 1e-3)).mean()
 
 
 def excerpts(folders):
@@ -195,37 +207,35 @@ def main():
     source = Background(simulator, device)
 
     recordings = excerpts(args.excerpts)
+    print("teacher's local error", local_error(PyanNet().read(args.teacher).to(device), recordings, device), flush=True)
     network = PyanNet().to(device)
-    network.load_state_dict(load_file(args.teacher))
-    print("teacher's local error", local_error(network, recordings, device), flush=True)
-    network = PyanNet().to(device)
+    hints = nn.ModuleList([nn.Linear(n, n) for n in (60, 256, 256, 256, 256)]).to(device)
     if args.init:
-        network.load_state_dict(load_file(args.init))
+        network.read(args.init)
         print("local error at the start", local_error(network, recordings, device), flush=True)
-    hint = nn.Linear(256, 256).to(device)
-    if args.init:
-        fit_hint(hint, network, source)
-    parameters = [*network.parameters(), *hint.parameters()]
+        fit_hints(hints, network, source)
+    parameters = [*network.parameters(), *hints.parameters()]
     optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=1e-3, fused=device.type == "cuda")
     average = Average(network)
+    averaged = PyanNet().to(device)
 
     def save():
-        save_file(half_precision(average.state()), args.out)
+        save_file(half_precision(PyanNet.named(average.state())), args.out)
 
     network.train()
-    sums, step, report = torch.zeros(5, device=device), 0, time.time()
+    sums, step, report = torch.zeros(9, device=device), 0, time.time()
+    reported, hint_weights = 0, torch.tensor(HINT_WEIGHTS, device=device)
     start, last = time.time(), began + 60 * args.minutes
     while time.time() < last:
         progress = (time.time() - start) / (last - start)
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
-        x, labels, taught, taught_hidden = source.batch()
+        x, labels, taught, *taught_hidden = source.batch()
         log_probs, hidden = network(x, fast=True)
         divergence = F.kl_div(log_probs, taught, log_target=True, reduction="none").sum(-1).mean()
-        # Relative to how much each unit of the teacher varies.
-        distance = ((hint(hidden) - taught_hidden).square().mean((0, 1)) / (taught_hidden.var((0, 1)) + 1e-3)).mean()
+        distances = torch.stack([hint_distance(*three) for three in zip(hints, hidden, taught_hidden)])
         entropy = label_loss(log_probs, labels)
-        loss = divergence + HINT_WEIGHT * distance + LABEL_WEIGHT * entropy
+        loss = divergence + (distances * hint_weights).sum() + LABEL_WEIGHT * entropy
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -234,20 +244,21 @@ def main():
         step += 1
         with torch.no_grad():
             agree = (log_probs.argmax(-1) == taught.argmax(-1)).float().mean()
-            sums += torch.stack([divergence, distance, entropy, agree, (labels.sum(1) > 1).float().mean()])
-        if time.time() - report > 45 or step == 2:
-            steps = step if step == 2 else step - reported
-            reported = step
-            means = [round(v, 4) for v in (sums / steps).tolist()]
-            print(step, "kl, hint, labels, agreement, overlap", means, "local error", local_error(network, recordings, device),
+            overlap = (labels.sum(1) > 1).float().mean()
+            sums += torch.cat([torch.stack([divergence, entropy, agree, overlap]), distances.detach()])
+        if time.time() - report > 60 or step == 2:
+            means = [round(v, 4) for v in (sums / (step - reported)).tolist()]
+            averaged.load_state_dict(average.state(), strict=False)
+            errors = [local_error(n, recordings, device) for n in (network, averaged)]
+            print(step, "kl, labels, agreement, overlap, hints", means, "local error as is and averaged", *errors,
                   "waiting", source.queue.qsize(), f"{time.time() - began:.0f} s", flush=True)  # fmt: skip
+            reported = step
             save()
             sums.zero_()
             report = time.time()
     save()
-    final = PyanNet().to(device)
-    final.load_state_dict(load_file(args.out))
-    print("final average as written, local error", local_error(final, recordings, device), "steps", step, flush=True)
+    error = local_error(PyanNet().read(args.out).to(device), recordings, device)
+    print("final average as written, local error", error, "steps", step, flush=True)
 
 
 if __name__ == "__main__":
