@@ -7,6 +7,7 @@ pub mod audio;
 pub mod commands;
 pub mod input;
 pub mod inputs;
+pub mod labels;
 pub mod model;
 pub mod output;
 pub mod overrides;

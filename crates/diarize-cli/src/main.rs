@@ -8,7 +8,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use diarize_cli::{
-    commands::{Cli, Command, man, show, version},
+    commands::{Cli, Command, man, score, show, version},
     run,
 };
 
@@ -27,6 +27,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Diarize(args) => Ok(run::run(&args.into_job()?)),
         Command::Completions(shell) => Ok(completions(shell)),
         Command::Version => version::run(),
+        Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -127,7 +127,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
     finite(text, |number| number >= 0.0).ok_or_else(|| "must be a number, 0 or more".to_owned())
 }
 

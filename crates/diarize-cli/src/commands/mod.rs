@@ -2,6 +2,7 @@
 
 pub mod diarize;
 pub mod man;
+pub mod score;
 pub mod show;
 pub mod version;
 
@@ -23,7 +24,6 @@ Examples:
   diarize --clustering spectral talk.mp3       another way to tell the voices apart
   diarize --clustering agglomerative --set linkage=average --set threshold=0.5 talk.mp3
   ffmpeg -i talk.opus -f wav - | diarize -     any format that ffmpeg reads
-
   diarize ./man                                a recording that is called like a command
 
 Audio:
@@ -73,6 +73,8 @@ pub enum Command {
     /// Print what this program is.
     #[command(skip)]
     Version,
+    /// How right results are: DER, JER, numbers of speakers
+    Score(score::Args),
     /// Draw results in the terminal
     Show(show::Args),
     /// The manual as man pages

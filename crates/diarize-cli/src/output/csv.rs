@@ -22,7 +22,8 @@ pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], place: Place) ->
     text
 }
 
-fn field(text: &str) -> Cow<'_, str> {
+/// Text as a field, in quotes where it needs them.
+pub(crate) fn field(text: &str) -> Cow<'_, str> {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\"")).into()
     } else {

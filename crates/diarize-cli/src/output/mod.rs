@@ -16,7 +16,7 @@ use std::{path::Path, time::Duration};
 use diarize::{Device, Diarization, Options, Stage};
 use serde::Serialize;
 
-pub(crate) use self::{clock::clock, subtitles::escaped};
+pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 pub use self::{
     destination::{Destination, Destinations, Output},
     format::Format,

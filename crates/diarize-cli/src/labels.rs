@@ -1,0 +1,84 @@
+//! Turns and evaluated spans by recording, read from files.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail, ensure};
+use diarize::{
+    Turn,
+    scoring::{Span, parse_uem},
+};
+
+use crate::timeline::Timeline;
+
+/// The turns of each recording by its name: of a file of results (RTTM or JSON; `-` is the standard input),
+/// or of all such files in a directory.
+///
+/// # Errors
+/// A file that cannot be read or is neither; a recording in two files.
+pub fn turns(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<Turn>>> {
+    if !path.is_dir() {
+        let timelines = timelines(path)?;
+        return Ok(timelines.into_iter().map(|timeline| (timeline.name, timeline.turns)).collect());
+    }
+    let mut found: BTreeMap<String, (PathBuf, Vec<Turn>)> = BTreeMap::new();
+    for file in files(path, &["rttm", "json"])? {
+        let timelines = timelines(&file)?;
+        // A recording without turns has no line in RTTM, but a file that is called like it.
+        if timelines.is_empty() {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            found.entry(name).or_insert_with(|| (file.clone(), Vec::new()));
+        }
+        for timeline in timelines {
+            if let Some((other, turns)) = found.get(&timeline.name)
+                && !turns.is_empty()
+            {
+                let name = &timeline.name;
+                bail!("{name} is in both {} and {}: name one of them", other.display(), file.display());
+            }
+            found.insert(timeline.name, (file.clone(), timeline.turns));
+        }
+    }
+    ensure!(!found.is_empty(), "the directory {} holds no RTTM and no JSON files", path.display());
+    Ok(found.into_iter().map(|(name, (_, turns))| (name, turns)).collect())
+}
+
+/// The files of a directory that have one of the extensions, by name.
+pub fn files(directory: &Path, extensions: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    };
+    let mut files = list().with_context(|| format!("cannot read the directory {}", directory.display()))?;
+    files.retain(|file| {
+        let extension = file.extension().unwrap_or_default();
+        file.is_file() && extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    });
+    files.sort();
+    Ok(files)
+}
+
+/// The spans that are scored of each recording, from a UEM file.
+///
+/// # Errors
+/// A file that cannot be read, or is no UEM.
+pub fn evaluated(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<Span>>> {
+    let text = text(path)?;
+    Ok(parse_uem(&text).with_context(|| path.display().to_string())?.into_iter().collect())
+}
+
+fn timelines(path: &Path) -> anyhow::Result<Vec<Timeline>> {
+    Timeline::parse(&text(path)?).with_context(|| path.display().to_string())
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).context("cannot read the standard input")?;
+        return Ok(text);
+    }
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
