@@ -46,7 +46,12 @@ fn a_file_that_fails_does_not_stop_the_others() {
         fixture("tone.flac").as_os_str(),
     ]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(stderr(&output), format!("diarize: {}: no such file: check the path\n", missing.display()));
+    let told: Vec<&str> = stderr(&output).lines().collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[0], format!("diarize: {}: no such file: check the path", missing.display()));
+    assert!(told[1].starts_with("[2/2] ") && told[1].contains("tone.flac: "), "{told:?}");
+    assert!(told[1].contains("; 1.0 s of audio in "), "{told:?}");
+    assert!(told[2].starts_with("1 file done, 1 failed; 1.0 s of audio in "), "{told:?}");
     assert!(stdout(&output).is_empty());
     assert_eq!(names(&results), ["tone.json"]);
     let result: serde_json::Value =

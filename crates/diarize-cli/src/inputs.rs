@@ -23,7 +23,16 @@ pub struct Found {
     pub folder: PathBuf,
 }
 
-/// The inputs, in the order of the arguments, each once. In a directory, or for a pattern, in the order of
+/// What arguments stand for.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The inputs, in the order of the arguments, each once.
+    pub all: Vec<Found>,
+    /// Whether there could have been several: a directory, a pattern or a list counts as such.
+    pub several: bool,
+}
+
+/// The inputs that arguments stand for. In a directory, or for a pattern, in the order of
 /// the names.
 ///
 /// A directory stands for its audio files, with `recursive` also for those of the directories in it; a name
@@ -31,12 +40,13 @@ pub struct Found {
 ///
 /// # Errors
 /// A directory or pattern without audio files; a directory that cannot be read.
-pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Vec<Found>, String> {
-    let mut all = Vec::new();
+pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
+    let (mut all, mut several) = (Vec::new(), arguments.len() > 1);
     for argument in arguments {
         if argument.as_os_str() == "-" {
             all.push(Found { input: Input::Stdin, folder: PathBuf::new() });
         } else if argument.is_dir() {
+            several = true;
             let before = all.len();
             below(argument, Path::new(""), recursive, &mut all)
                 .map_err(|error| format!("cannot read the directory {}: {error}", argument.display()))?;
@@ -45,6 +55,7 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Vec<Found>, String
                 return Err(format!("the directory {} holds no audio files{hint}", argument.display()));
             }
         } else if let Some(pattern) = pattern(argument) {
+            several = true;
             let paths = glob::glob(pattern).map_err(|error| format!("the pattern {pattern}: {error}"))?;
             let files: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| path.is_file()).collect();
             if files.is_empty() {
@@ -61,7 +72,7 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Vec<Found>, String
         Input::File(path) => seen.insert(path.clone()),
         Input::Stdin => true,
     });
-    Ok(all)
+    Ok(Inputs { all, several })
 }
 
 /// The lines of a list of inputs, without blank ones and those that begin with `#`.
@@ -109,7 +120,7 @@ mod tests {
     use super::{find, list};
 
     fn names(arguments: &[PathBuf], recursive: bool) -> Vec<String> {
-        let found = find(arguments, recursive).unwrap();
+        let found = find(arguments, recursive).unwrap().all;
         found.iter().map(|found| format!("{}:{}", found.folder.display(), found.input.stem())).collect()
     }
 
@@ -128,7 +139,8 @@ mod tests {
         assert_eq!(names(&[path("[1].wav")], false), [":[1]"], "a file with such a name is itself");
         assert!(find(&[path("*.aac")], false).unwrap_err().starts_with("no file matches"));
         assert!(find(&[path("deep")], false).unwrap_err().contains("--recursive"));
-        assert!(!find(&[path("missing.wav")], false).unwrap().is_empty(), "opening it tells more");
+        let missing = find(&[path("missing.wav")], false).unwrap();
+        assert_eq!((missing.all.len(), missing.several), (1, false), "opening it tells more");
     }
 
     #[test]

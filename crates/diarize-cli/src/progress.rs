@@ -34,15 +34,17 @@ impl Talk {
 }
 
 /// The standard error of the program.
+#[derive(Clone)]
 pub struct Console {
     bars: MultiProgress,
+    quiet: bool,
 }
 
 impl Console {
     /// A console with a bar, unless `quiet` or no terminal.
     pub fn new(quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        Self { bars: MultiProgress::with_draw_target(target) }
+        Self { bars: MultiProgress::with_draw_target(target), quiet }
     }
 
     /// Sends the log of these crates, not of their dependencies, to this console.
@@ -64,11 +66,25 @@ impl Console {
         self.bars.suspend(|| eprintln!("diarize: {line}"));
     }
 
+    /// Prints one line, unless quiet.
+    pub fn line(&self, line: &str) {
+        if !self.quiet {
+            self.bars.suspend(|| eprintln!("{line}"));
+        }
+    }
+
+    /// A bar for all files, below those of each; `bytes` are theirs together.
+    pub fn total(&self, bytes: u64) -> TotalProgress {
+        let bar = self.bars.add(ProgressBar::new(bytes)).with_style(style("{msg} [{wide_bar}] {eta} left"));
+        bar.enable_steady_tick(Duration::from_secs(1));
+        TotalProgress { bar }
+    }
+
     /// A bar for one file.
     pub fn file(&self, name: &str) -> FileProgress {
         let bar = self
             .bars
-            .add(ProgressBar::no_length())
+            .insert_from_back(1, ProgressBar::no_length())
             .with_prefix(name.to_owned())
             .with_style(style("{spinner} {prefix}: {msg}"));
         bar.set_message("reading audio");
@@ -82,6 +98,25 @@ impl Console {
             .with_prefix(name.to_owned())
             .with_style(style("{prefix} [{wide_bar}] {bytes}/{total_bytes} {eta}"));
         DownloadProgress { bar: self.bars.add(bar) }
+    }
+}
+
+/// The bar of all files. It disappears when dropped.
+pub struct TotalProgress {
+    bar: ProgressBar,
+}
+
+impl TotalProgress {
+    /// Shows that a file of so many bytes is done, in words too.
+    pub fn advance(&self, bytes: u64, message: String) {
+        self.bar.set_message(message);
+        self.bar.inc(bytes);
+    }
+}
+
+impl Drop for TotalProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

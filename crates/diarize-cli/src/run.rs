@@ -1,145 +1,240 @@
 //! The loop over files.
 
-use std::{cell::Cell, io, process::ExitCode, time::Instant};
-
-use anyhow::Context;
-use diarize::{Diarizer, Options};
-use tracing::{info, warn};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write},
+    process::ExitCode,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    audio::{self, Audio},
     commands::diarize::Job,
     input::Input,
-    output::{self, Destination, Output, Place, Recording, Timings},
+    interrupt,
+    output::{self, Output},
     progress::Console,
-    transcript::Transcript,
+    session::{Done, Session},
 };
 
 /// Diarizes the files of a job. A file that fails is told of and does not stop the others.
 pub fn run(job: &Job) -> ExitCode {
     let console = job.talk.console();
-    let session = match Session::open(job, &console) {
-        Ok(session) => session,
-        Err(error) => {
-            console.error(&format!("{error:#}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let mut code = ExitCode::SUCCESS;
-    for (input, outputs) in job.inputs.iter().zip(job.destinations.iter()) {
-        match session.diarize(input, outputs) {
-            Ok(()) => {}
-            // Whoever read the results has seen enough.
-            Err(error) if is_broken_pipe(&error) && outputs.iter().any(Output::is_stdout) => break,
-            Err(error) => {
-                console.error(&format!("{input}: {error:#}"));
-                code = ExitCode::FAILURE;
-            }
-        }
-    }
-    code
+    let teller = console.clone();
+    interrupt::listen(job.inputs.several, move || {
+        teller.line("finishing the current file; Ctrl-C again abandons it");
+    });
+    let code = work_through(job, &console).unwrap_or_else(|error| {
+        console.error(&format!("{error:#}"));
+        1
+    });
+    ExitCode::from(code)
 }
 
-/// What all files share.
-struct Session<'a> {
+fn work_through(job: &Job, console: &Console) -> anyhow::Result<u8> {
+    let mut tasks: Vec<Task<'_>> = Vec::new();
+    for (found, outputs) in job.inputs.all.iter().zip(job.destinations.iter()) {
+        let bytes = found.input.path().and_then(|path| fs::metadata(path).ok()).map_or(1, |data| data.len());
+        tasks.push(Task { input: &found.input, outputs, bytes });
+    }
+    let all = tasks.len();
+    if job.batch.skip_existing {
+        tasks.retain(|task| !task.outputs.iter().filter_map(Output::file).all(|file| file.exists()));
+    }
+    let mut batch = Batch::new(job, console, all, all - tasks.len());
+    if !tasks.is_empty() {
+        let session = Session::open(job, console)?;
+        let mut failed = batch.work(&session, tasks);
+        for _ in 0..job.batch.retry {
+            if failed.is_empty() || interrupt::asked() {
+                break;
+            }
+            console.line(&format!("trying again: {}", files(failed.len())));
+            failed = batch.work(&session, failed);
+        }
+        batch.failed = failed;
+    }
+    batch.finish()
+}
+
+/// One input and where its results go.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    input: &'a Input,
+    outputs: &'a [Output],
+    /// The size of its file, which says how long it will take.
+    bytes: u64,
+}
+
+/// What is known of all files.
+struct Batch<'a> {
     job: &'a Job,
     console: &'a Console,
-    diarizer: Diarizer,
-    options: Options,
-    transcript: Option<Transcript>,
-    /// Whether a result went to the standard output.
-    printed: Cell<bool>,
+    begin: Instant,
+    all: usize,
+    skipped: usize,
+    done: usize,
+    /// Seconds of audio.
+    duration: f64,
+    failed: Vec<Task<'a>>,
+    printed: bool,
 }
 
-impl<'a> Session<'a> {
-    fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
-        job.destinations.prepare().context("cannot make the output directory")?;
-        let transcript = job.transcript.as_deref().map(Transcript::read).transpose()?;
-        let diarizer = job.model.open(console)?;
-        let mut options = diarizer.options();
-        options.num_speakers = job.num_speakers;
-        options.min_speakers = job.min_speakers;
-        options.max_speakers = job.max_speakers;
-        options.threads = job.model.threads();
-        job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
-        Ok(Self { job, console, diarizer, options, transcript, printed: Cell::new(false) })
-    }
-
-    fn diarize(&self, input: &Input, outputs: &[Output]) -> anyhow::Result<()> {
+impl<'a> Batch<'a> {
+    fn new(job: &'a Job, console: &'a Console, all: usize, skipped: usize) -> Self {
         let begin = Instant::now();
-        let file = input.to_string();
-        let stem = input.stem();
-        let uri = output::uri(&stem);
-        let mut progress = self.console.file(&file);
-        let audio = self.read(input)?;
-        let mut warnings: Vec<String> = audio.warnings.iter().map(ToString::to_string).collect();
-        if uri != stem {
-            warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
-        }
-        for warning in &warnings {
-            warn!("{file}: {warning}");
-        }
-
-        let mut timings = Timings { reading: begin.elapsed().as_secs_f64(), ..Timings::default() };
-        let mut last = Instant::now();
-        let diarization = self.diarizer.diarize_with(&audio.samples, &self.options, &mut |now| {
-            timings.add(now.stage, last.elapsed());
-            last = Instant::now();
-            progress.show(now);
-        })?;
-        drop(progress);
-        timings.total = begin.elapsed().as_secs_f64();
-        info!("{file}: {:.1} s of audio in {:.1} s", audio.duration, timings.total);
-
-        let recording = Recording {
-            file: &file,
-            path: input.path(),
-            uri: &uri,
-            duration: audio.duration,
-            samples: &audio.samples,
-            warnings: &warnings,
-            model: &self.diarizer.model().name,
-            device: self.job.model.device(),
-            options: &self.options,
-            timings,
-            diarization: &diarization,
-        };
-        let transcript =
-            self.transcript.as_ref().map(|transcript| transcript.spoken_by(&diarization.exclusive));
-        outputs.iter().try_for_each(|output| self.write(&recording, transcript.as_ref(), output))
+        Self { job, console, begin, all, skipped, done: 0, duration: 0.0, failed: Vec::new(), printed: false }
     }
 
-    fn write(
-        &self,
-        recording: &Recording<'_>,
-        transcript: Option<&Transcript>,
-        output: &Output,
-    ) -> anyhow::Result<()> {
-        let place = match output.destination {
-            Destination::Stdout if self.job.inputs.len() == 1 => Place::Alone,
-            Destination::Stdout if self.printed.replace(true) => Place::Next,
-            Destination::Stdout => Place::First,
-            Destination::File(_) => Place::Alone,
-        };
-        let said = transcript.map(|transcript| transcript.render(output.format)).transpose()?.flatten();
-        let text = match said {
-            Some(text) => text,
-            None => recording.render(output.format, self.job.style, place, &output.destination)?,
-        };
-        output.destination.write(&text).with_context(|| match &output.destination {
-            Destination::Stdout => "cannot write the result".to_owned(),
-            Destination::File(path) => format!("cannot write {}", path.display()),
+    /// Diarizes files, several at once if asked for, and returns those that failed.
+    fn work(&mut self, session: &Session<'_>, tasks: Vec<Task<'a>>) -> Vec<Task<'a>> {
+        let next = AtomicUsize::new(0);
+        let (sender, results) = channel();
+        thread::scope(|scope| {
+            for _ in 0..self.job.batch.jobs.get().min(tasks.len()) {
+                let (sender, next, tasks) = (sender.clone(), &next, &tasks);
+                scope.spawn(move || {
+                    while !interrupt::asked() {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(task) = tasks.get(index) else { break };
+                        let result = session.diarize(task.input, task.outputs);
+                        if sender.send((index, result)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            self.collect(&tasks, &results)
         })
     }
 
-    fn read(&self, input: &Input) -> anyhow::Result<Audio> {
-        Ok(match input {
-            Input::File(path) => audio::read(path, self.job.channels),
-            Input::Stdin => audio::read_stdin(self.job.channels),
-        }?)
+    /// Tells what comes of each file; prints results in the order of the inputs.
+    fn collect(
+        &mut self,
+        tasks: &[Task<'a>],
+        results: &Receiver<(usize, anyhow::Result<Done>)>,
+    ) -> Vec<Task<'a>> {
+        let total = self.job.inputs.several.then(|| {
+            let total = self.console.total(tasks.iter().map(|task| task.bytes).sum());
+            total.advance(0, format!("0 of {}", files(tasks.len())));
+            total
+        });
+        let mut failed = Vec::new();
+        let mut waiting = BTreeMap::new();
+        let mut turn = 0;
+        for (count, (index, result)) in results.iter().enumerate() {
+            let task = tasks[index];
+            let printed = match result {
+                Ok(done) => self.succeeded(task, done, count + 1, tasks.len()),
+                Err(error) => {
+                    self.console.error(&format!("{}: {error:#}", task.input));
+                    failed.push(task);
+                    String::new()
+                }
+            };
+            if let Some(total) = &total {
+                total.advance(task.bytes, format!("{} of {}", count + 1, files(tasks.len())));
+            }
+            waiting.insert(index, printed);
+            while let Some(text) = waiting.remove(&turn) {
+                self.print(&text);
+                turn += 1;
+            }
+        }
+        // After an interruption some never come.
+        waiting.values().for_each(|text| self.print(text));
+        failed
+    }
+
+    fn succeeded(&mut self, task: Task<'_>, done: Done, count: usize, all: usize) -> String {
+        self.done += 1;
+        self.duration += done.duration;
+        if self.job.inputs.several {
+            let Done { duration, elapsed, speakers, turns, .. } = done;
+            let plural = |count| if count == 1 { "" } else { "s" };
+            self.console.line(&format!(
+                "[{count}/{all}] {}: {speakers} speaker{}, {turns} turn{}; {} of audio in {}",
+                task.input,
+                plural(speakers),
+                plural(turns),
+                clock(duration),
+                clock(elapsed),
+            ));
+        }
+        done.printed
+    }
+
+    fn print(&mut self, text: &str) {
+        let mut printing = self.job.destinations.iter().flatten().filter(|output| output.file().is_none());
+        let heading = match printing.next() {
+            Some(output) if self.job.inputs.several && !self.printed => output.format.heading(),
+            _ => "",
+        };
+        self.printed |= !text.is_empty() || !heading.is_empty();
+        let mut stdout = io::stdout().lock();
+        let written = stdout
+            .write_all(heading.as_bytes())
+            .and_then(|()| stdout.write_all(text.as_bytes()))
+            .and_then(|()| stdout.flush());
+        match written {
+            Ok(()) => {}
+            // Whoever read the results has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => output::leave(0),
+            Err(error) => {
+                self.console.error(&format!("cannot write the result: {error}"));
+                output::leave(1);
+            }
+        }
+    }
+
+    /// The summary, the list of failures and the exit code.
+    fn finish(self) -> anyhow::Result<u8> {
+        let failures = self.failed.len();
+        let left = self.all - self.skipped - self.done - failures;
+        if self.job.inputs.several {
+            let elapsed = self.begin.elapsed().as_secs_f64();
+            let mut summary = format!("{} done", files(self.done));
+            for (count, what) in [(failures, "failed"), (self.skipped, "there already"), (left, "not begun")]
+            {
+                if count > 0 {
+                    summary += &format!(", {count} {what}");
+                }
+            }
+            summary += &format!("; {} of audio in {}", clock(self.duration), clock(elapsed));
+            self.console.line(&summary);
+        }
+        if let Some(list) = &self.job.batch.failures {
+            let names: String = self
+                .failed
+                .iter()
+                .filter_map(|task| task.input.path())
+                .map(|path| format!("{}\n", path.display()))
+                .collect();
+            output::write_whole(list, &names)
+                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", list.display()))?;
+        }
+        Ok(if left > 0 { interrupt::EXIT_CODE } else { u8::from(failures > 0) })
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+fn files(count: usize) -> String {
+    format!("{count} file{}", if count == 1 { "" } else { "s" })
+}
+
+/// Seconds with a tenth below a minute, else hours, minutes and seconds.
+fn clock(seconds: f64) -> String {
+    if seconds < 59.95 {
+        return format!("{seconds:.1} s");
+    }
+    let seconds = Duration::from_secs_f64(seconds.round()).as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
 }

@@ -1,11 +1,12 @@
 //! `diarize AUDIO…`: who spoke when.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{fs, io, num::NonZeroUsize, path::PathBuf};
 
 use crate::{
     audio::Channels,
     commands::conflict,
     input::Input,
+    inputs::{self, Inputs},
     model::ModelArgs,
     output::{Destinations, Format, PageAudio, Style},
     overrides::Overrides,
@@ -16,11 +17,13 @@ use crate::{
 /// What the default command takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Audio files; `-` is the standard input
+    /// Audio files, directories or patterns; `-` is the standard input
+    ///
+    /// A directory stands for the audio files in it, a name with *, ? or [ for the files it matches.
     ///
     /// A file is named in RTTM by its name without directory and extension, white space replaced
     /// by `_`; the standard input is named `stdin`.
-    #[arg(required_unless_present_any = ["completions", "version"])]
+    #[arg(required_unless_present_any = ["completions", "version", "files_from"])]
     audio: Vec<PathBuf>,
 
     /// Exact number of speakers, where it is known
@@ -65,6 +68,9 @@ pub struct Args {
     #[command(flatten)]
     talk: Talk,
 
+    #[command(flatten)]
+    batch: BatchArgs,
+
     /// Use this channel, counted from 0, instead of the mean of all
     #[arg(long, value_name = "N", help_heading = "Audio")]
     channel: Option<usize>,
@@ -75,11 +81,62 @@ pub struct Args {
     overrides: Overrides,
 }
 
+/// How many files are worked through.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Many files")]
+pub struct BatchArgs {
+    /// Look for audio also in the directories below a directory; results get the same folders
+    #[arg(short, long)]
+    recursive: bool,
+    /// Take the names of inputs from this file, one a line; `-` is the standard input
+    #[arg(long, value_name = "FILE")]
+    files_from: Option<PathBuf>,
+    /// Diarize so many files at once, which share the processor's threads
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    pub jobs: NonZeroUsize,
+    /// Leave out inputs whose results are all there, to go on after an interruption
+    #[arg(long, requires = "output")]
+    pub skip_existing: bool,
+    /// Try files that failed up to N times again, after all others
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub retry: usize,
+    /// Write the names of the files that failed to this file, for --files-from
+    #[arg(long, value_name = "FILE")]
+    pub failures: Option<PathBuf>,
+}
+
+impl BatchArgs {
+    /// The inputs that arguments and a list stand for.
+    fn inputs(&self, mut audio: Vec<PathBuf>) -> Result<Inputs, String> {
+        if let Some(list) = &self.files_from {
+            let text = match list.to_str() {
+                Some("-") if audio.iter().any(|path| path.as_os_str() == "-") => {
+                    return Err(
+                        "the standard input (`-`) is either the list of inputs or one of them".to_owned()
+                    );
+                }
+                Some("-") => io::read_to_string(io::stdin()),
+                _ => fs::read_to_string(list),
+            };
+            let text =
+                text.map_err(|error| format!("cannot read --files-from {}: {error}", list.display()))?;
+            audio.extend(inputs::list(&text));
+        }
+        let found = inputs::find(&audio, self.recursive)?;
+        if found.all.iter().filter(|found| found.input == Input::Stdin).count() > 1 {
+            return Err("the standard input (`-`) can be read only once".to_owned());
+        }
+        Ok(Inputs { several: found.several || self.files_from.is_some(), ..found })
+    }
+}
+
 /// Files to diarize, checked as far as that goes without reading them.
 #[derive(Debug)]
 pub struct Job {
     /// The inputs, in the order given.
-    pub inputs: Vec<Input>,
+    pub inputs: Inputs,
+    /// How they are worked through.
+    pub batch: BatchArgs,
     /// Where the result of each goes.
     pub destinations: Destinations,
     /// How results are written.
@@ -110,11 +167,8 @@ impl Args {
         {
             return Err(conflict(format!("--min-speakers {min} is more than --max-speakers {max}")));
         }
-        let inputs: Vec<Input> = self.audio.into_iter().map(Input::named).collect();
-        if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
-            return Err(conflict("the standard input (`-`) can be read only once"));
-        }
-        if self.transcript.is_some() && inputs.len() > 1 {
+        let inputs = self.batch.inputs(self.audio).map_err(conflict)?;
+        if self.transcript.is_some() && inputs.several {
             return Err(conflict("--transcript is that of one recording, but there are several"));
         }
         let transcript = self.transcript.as_deref();
@@ -137,6 +191,7 @@ impl Args {
             },
             transcript: self.transcript,
             inputs,
+            batch: self.batch,
             destinations,
             channels: self.channel.map_or(Channels::Mean, Channels::Only),
             model: self.model,

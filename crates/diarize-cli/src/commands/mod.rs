@@ -19,6 +19,7 @@ Examples:
   diarize --transcript talk.json talk.wav      Whisper's words with their speakers
   diarize --num-speakers 2 call.m4a            the number of speakers is known
   diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
+  diarize -r --skip-existing -o results/ day/  every file below day/ that has no result yet
   diarize -o talk.srt -o talk.csv talk.mp3     the format is that of the extension
   diarize --embedding-trunk shared long.mp3    several times faster, embeddings a little different
   diarize --clustering spectral talk.mp3       another way to tell the voices apart

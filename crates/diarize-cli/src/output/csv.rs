@@ -6,14 +6,12 @@ use std::borrow::Cow;
 
 use diarize::Turn;
 
-use super::{Place, Recording};
+use super::{Format, Recording};
 
-/// A heading, then one line a turn, times in seconds. Results that share a stream share the heading.
-pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], place: Place) -> String {
-    let mut text = String::new();
-    if place != Place::Next {
-        text.push_str("file,start,end,duration,speaker\n");
-    }
+/// A heading, unless it is shared, then one line a turn, times in seconds.
+pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], shared: bool) -> String {
+    let heading = if shared { "" } else { Format::Csv.heading() };
+    let mut text = heading.to_owned();
     let file = field(recording.file);
     for Turn { start, end, speaker } in turns {
         let (duration, speaker) = (end - start, field(speaker));

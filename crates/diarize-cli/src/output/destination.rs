@@ -1,16 +1,20 @@
 //! Where results go: planned for all inputs before any work, written so that only whole files appear.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsString,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     process,
+    sync::Mutex,
 };
 
 use super::Format;
-use crate::input::Input;
+use crate::{
+    input::Input,
+    inputs::{Found, Inputs},
+};
 
 /// Where one result goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,9 +35,12 @@ pub struct Output {
 }
 
 impl Output {
-    /// Whether it goes to the standard output.
-    pub fn is_stdout(&self) -> bool {
-        self.destination == Destination::Stdout
+    /// Its file, unless it goes to the standard output.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.destination {
+            Destination::Stdout => None,
+            Destination::File(path) => Some(path),
+        }
     }
 }
 
@@ -49,7 +56,7 @@ impl Destinations {
     /// Finds the destinations of each input. The error says what does not fit together.
     /// `default` is the format where nobody says another.
     pub fn plan(
-        inputs: &[Input],
+        inputs: &Inputs,
         outputs: &[PathBuf],
         formats: &[Format],
         default: Format,
@@ -78,45 +85,46 @@ impl Destinations {
         }
     }
 
-    fn on_stdout(inputs: &[Input], formats: &[Format], default: Format) -> Result<Self, String> {
+    fn on_stdout(inputs: &Inputs, formats: &[Format], default: Format) -> Result<Self, String> {
         let format = match formats {
             [] => default,
             [format] => *format,
             _ => return Err("several formats need --output: a directory, or one file for each".to_owned()),
         };
-        if inputs.len() > 1 && !format.streams() {
+        if inputs.several && !format.streams() {
             return Err(format!(
                 "results in {} cannot follow each other: give --output a directory",
                 format.extension()
             ));
         }
         let output = Output { format, destination: Destination::Stdout };
-        Ok(Self { all: vec![vec![output]; inputs.len()], directory: None })
+        Ok(Self { all: vec![vec![output]; inputs.all.len()], directory: None })
     }
 
-    fn in_directory(inputs: &[Input], output: &Path, formats: &[Format]) -> Result<Self, String> {
+    fn in_directory(inputs: &Inputs, output: &Path, formats: &[Format]) -> Result<Self, String> {
         let named_like_a_file = !output.is_dir() && Format::of_file(output).is_some();
         if output.is_file() || named_like_a_file && !ends_with_separator(output) {
-            let results = inputs.len() * formats.len();
+            let results = inputs.all.len() * formats.len();
             return Err(format!(
                 "--output {} is one file, but {results} results need a directory",
                 output.display()
             ));
         }
-        let in_directory = |input: &Input| {
+        let in_directory = |found: &Found| {
             let file = |&format| {
-                let destination = Destination::File(output.join(file_name(input, format)));
+                let folder = output.join(&found.folder);
+                let destination = Destination::File(folder.join(file_name(&found.input, format)));
                 Output { format, destination }
             };
             formats.iter().map(file).collect()
         };
-        let all: Vec<Vec<Output>> = inputs.iter().map(in_directory).collect();
+        let all: Vec<Vec<Output>> = inputs.all.iter().map(in_directory).collect();
         refuse_clashes(inputs, &all)?;
         Ok(Self { all, directory: Some(output.to_owned()) })
     }
 
-    fn in_files(inputs: &[Input], files: Vec<(PathBuf, Format)>) -> Result<Self, String> {
-        if inputs.len() > 1 {
+    fn in_files(inputs: &Inputs, files: Vec<(PathBuf, Format)>) -> Result<Self, String> {
+        if inputs.several {
             return Err("several --output are for one input: give a directory".to_owned());
         }
         let output = |(path, format)| Output { format, destination: Destination::File(path) };
@@ -125,18 +133,20 @@ impl Destinations {
         Ok(Self { all, directory: None })
     }
 
-    /// Makes the directory, where results go to one.
+    /// Makes the directory, where results go to one, and the folders in it.
     pub fn prepare(&self) -> io::Result<()> {
-        self.directory.as_deref().map_or(Ok(()), fs::create_dir_all)
+        let Some(directory) = &self.directory else { return Ok(()) };
+        fs::create_dir_all(directory)?;
+        let files = self.iter().flatten().filter_map(Output::file);
+        let folders: HashSet<&Path> = files.filter_map(Path::parent).collect();
+        folders.into_iter().try_for_each(fs::create_dir_all)
     }
 
     /// Whether a file would be written over.
     pub fn overwrite(&self, file: &Path) -> bool {
         let Ok(file) = fs::canonicalize(file) else { return false };
-        self.iter().flatten().any(|output| match &output.destination {
-            Destination::Stdout => false,
-            Destination::File(path) => fs::canonicalize(path).is_ok_and(|path| path == file),
-        })
+        let mut files = self.iter().flatten().filter_map(Output::file);
+        files.any(|path| fs::canonicalize(path).is_ok_and(|path| path == file))
     }
 
     /// The results of each input, in the order of the inputs.
@@ -145,31 +155,27 @@ impl Destinations {
     }
 }
 
-fn needs_directory(inputs: &[Input], output: &Path, formats: &[Format]) -> bool {
-    inputs.len() > 1 || formats.len() > 1 || output.is_dir() || ends_with_separator(output)
+fn needs_directory(inputs: &Inputs, output: &Path, formats: &[Format]) -> bool {
+    inputs.several || formats.len() > 1 || output.is_dir() || ends_with_separator(output)
 }
 
-impl Destination {
-    /// Writes a result.
-    pub fn write(&self, text: &str) -> io::Result<()> {
-        match self {
-            Destination::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(text.as_bytes())?;
-                stdout.flush()
-            }
-            Destination::File(path) => write_whole(path, text),
-        }
-    }
+/// Held while a file is written, so that nobody leaves a part of one behind.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Ends the program, between files.
+pub fn leave(code: i32) -> ! {
+    let _writing = WRITING.lock();
+    process::exit(code)
 }
 
 /// Writes to a temporary name beside the file and renames it: a reader never sees half a file, and
 /// a failure leaves the old one. Links are followed; devices and pipes are written directly.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, text);
     }
+    let _writing = WRITING.lock();
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.partial", process::id()));
@@ -183,9 +189,9 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-fn refuse_clashes(inputs: &[Input], all: &[Vec<Output>]) -> Result<(), String> {
+fn refuse_clashes(inputs: &Inputs, all: &[Vec<Output>]) -> Result<(), String> {
     let mut taken = HashMap::new();
-    for (input, outputs) in inputs.iter().zip(all) {
+    for (Found { input, .. }, outputs) in inputs.all.iter().zip(all) {
         for Output { destination, .. } in outputs {
             let Destination::File(file) = destination else { continue };
             if let Some(other) = taken.insert(file, input) {
@@ -197,8 +203,8 @@ fn refuse_clashes(inputs: &[Input], all: &[Vec<Output>]) -> Result<(), String> {
             }
         }
     }
-    for input in inputs {
-        let Input::File(input) = input else { continue };
+    for found in &inputs.all {
+        let Input::File(input) = &found.input else { continue };
         let Ok(input) = fs::canonicalize(input) else {
             continue;
         };

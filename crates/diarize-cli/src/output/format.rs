@@ -63,6 +63,14 @@ impl Format {
             .find(|format| name.ends_with(&format!(".{}", format.extension().to_ascii_lowercase())))
     }
 
+    /// What stands once above all results of a stream.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Format::Csv => "file,start,end,duration,speaker\n",
+            _ => "",
+        }
+    }
+
     /// Whether results of several recordings can follow each other in one stream.
     pub fn streams(self) -> bool {
         matches!(self, Format::Rttm | Format::Json | Format::Csv | Format::Txt)

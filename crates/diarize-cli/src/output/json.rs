@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diarize::{Parameters, Turn};
 use serde::Serialize;
 
-use super::{Place, Recording, Style, Timings};
+use super::{Recording, Style, Timings};
 
 /// Grows by one when a field disappears or changes its meaning; new fields leave it as it is.
 const VERSION: u32 = 1;
@@ -56,14 +56,12 @@ struct Spoken<'a> {
 pub(super) fn render(
     recording: &Recording<'_>,
     turns: &[Turn],
-    place: Place,
+    shared: bool,
     style: Style,
 ) -> serde_json::Result<String> {
     let document = document(recording, turns, style);
-    let text = match place {
-        Place::Alone => serde_json::to_string_pretty(&document),
-        Place::First | Place::Next => serde_json::to_string(&document),
-    };
+    let text =
+        if shared { serde_json::to_string(&document) } else { serde_json::to_string_pretty(&document) };
     text.map(|text| text + "\n")
 }
 

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 pub use self::{
-    destination::{Destination, Destinations, Output},
+    destination::{Destination, Destinations, Output, leave, write_whole},
     format::Format,
     html::PageAudio,
 };
@@ -32,17 +32,6 @@ pub struct Style {
     pub exclusive: bool,
     /// Where a page has its audio from.
     pub page_audio: PageAudio,
-}
-
-/// Where a result stands in what it is written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In a file or stream of its own.
-    Alone,
-    /// First of several in a stream.
-    First,
-    /// After others in a stream.
-    Next,
 }
 
 /// One diarized recording with what is told of it.
@@ -73,25 +62,26 @@ pub struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    /// The result as text, for `destination`.
+    /// The result as text, for `destination`. `shared` says that results of other recordings stand in the
+    /// same stream, below one [`Format::heading`].
     pub fn render(
         &self,
         format: Format,
         style: Style,
-        place: Place,
+        shared: bool,
         destination: &Destination,
     ) -> anyhow::Result<String> {
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {
             Format::Rttm => diarize::turns::rttm(self.uri, turns)?,
-            Format::Json => json::render(self, turns, place, style)?,
-            Format::Csv => csv::render(self, turns, place),
+            Format::Json => json::render(self, turns, shared, style)?,
+            Format::Csv => csv::render(self, turns, shared),
             Format::Srt => subtitles::srt(turns),
             Format::Vtt => subtitles::vtt(turns),
             Format::Textgrid => textgrid::render(self.duration, turns),
             Format::Audacity => audacity::render(turns),
             Format::Html => html::render(self, turns, style, destination)?,
-            Format::Txt => txt::render(self, turns, place),
+            Format::Txt => txt::render(self, turns, shared),
         })
     }
 }

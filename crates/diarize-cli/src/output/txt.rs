@@ -4,12 +4,11 @@ use std::fmt::Write;
 
 use diarize::Turn;
 
-use super::{Place, Recording, clock::clock};
+use super::{Recording, clock::clock};
 
 /// One line a turn, below a heading where several results share a stream.
-pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], place: Place) -> String {
+pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], shared: bool) -> String {
     let mut text = String::new();
-    let shared = place != Place::Alone;
     if shared {
         let _ = writeln!(text, "{}:", recording.file);
     }

@@ -1,0 +1,137 @@
+//! One recording after another with one model: read, diarized, written.
+
+use std::{num::NonZeroUsize, thread, time::Instant};
+
+use anyhow::Context;
+use diarize::{Diarizer, Options};
+use tracing::{info, warn};
+
+use crate::{
+    audio::{self, Audio},
+    commands::diarize::Job,
+    input::Input,
+    output::{self, Output, Recording, Timings},
+    progress::Console,
+    transcript::Transcript,
+};
+
+/// What all files share.
+pub struct Session<'a> {
+    job: &'a Job,
+    console: &'a Console,
+    diarizer: Diarizer,
+    options: Options,
+    transcript: Option<Transcript>,
+}
+
+/// What came of a recording.
+pub struct Done {
+    /// Its length in seconds.
+    pub duration: f64,
+    /// Seconds that it took.
+    pub elapsed: f64,
+    /// How many speak.
+    pub speakers: usize,
+    /// How many turns they have.
+    pub turns: usize,
+    /// The result for the standard output.
+    pub printed: String,
+}
+
+impl<'a> Session<'a> {
+    /// Reads what all files need.
+    pub fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
+        job.destinations.prepare().context("cannot make the output directory")?;
+        let transcript = job.transcript.as_deref().map(Transcript::read).transpose()?;
+        let diarizer = job.model.open(console)?;
+        let mut options = diarizer.options();
+        options.num_speakers = job.num_speakers;
+        options.min_speakers = job.min_speakers;
+        options.max_speakers = job.max_speakers;
+        options.threads = job.model.threads().or_else(|| share_of_threads(job.batch.jobs));
+        job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
+        Ok(Self { job, console, diarizer, options, transcript })
+    }
+
+    /// Diarizes one input and writes its files.
+    pub fn diarize(&self, input: &Input, outputs: &[Output]) -> anyhow::Result<Done> {
+        let begin = Instant::now();
+        let file = input.to_string();
+        let stem = input.stem();
+        let uri = output::uri(&stem);
+        let mut progress = self.console.file(&file);
+        let audio = self.read(input)?;
+        let mut warnings: Vec<String> = audio.warnings.iter().map(ToString::to_string).collect();
+        if uri != stem {
+            warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
+        }
+        for warning in &warnings {
+            warn!("{file}: {warning}");
+        }
+
+        let mut timings = Timings { reading: begin.elapsed().as_secs_f64(), ..Timings::default() };
+        let mut last = Instant::now();
+        let diarization = self.diarizer.diarize_with(&audio.samples, &self.options, &mut |now| {
+            timings.add(now.stage, last.elapsed());
+            last = Instant::now();
+            progress.show(now);
+        })?;
+        drop(progress);
+        timings.total = begin.elapsed().as_secs_f64();
+        info!("{file}: {:.1} s of audio in {:.1} s", audio.duration, timings.total);
+
+        let recording = Recording {
+            file: &file,
+            path: input.path(),
+            uri: &uri,
+            duration: audio.duration,
+            samples: &audio.samples,
+            warnings: &warnings,
+            model: &self.diarizer.model().name,
+            device: self.job.model.device(),
+            options: &self.options,
+            timings,
+            diarization: &diarization,
+        };
+        let transcript =
+            self.transcript.as_ref().map(|transcript| transcript.spoken_by(&diarization.exclusive));
+        let mut printed = String::new();
+        for output in outputs {
+            let text = self.render(&recording, transcript.as_ref(), output)?;
+            match output.file() {
+                None => printed += &text,
+                Some(path) => output::write_whole(path, &text)
+                    .with_context(|| format!("cannot write {}", path.display()))?,
+            }
+        }
+        let (speakers, turns) = (diarization.speakers.len(), diarization.turns.len());
+        Ok(Done { duration: audio.duration, elapsed: timings.total, speakers, turns, printed })
+    }
+
+    fn render(
+        &self,
+        recording: &Recording<'_>,
+        transcript: Option<&Transcript>,
+        output: &Output,
+    ) -> anyhow::Result<String> {
+        let said = transcript.map(|transcript| transcript.render(output.format)).transpose()?.flatten();
+        let shared = output.file().is_none() && self.job.inputs.several;
+        match said {
+            Some(text) => Ok(text),
+            None => recording.render(output.format, self.job.style, shared, &output.destination),
+        }
+    }
+
+    fn read(&self, input: &Input) -> anyhow::Result<Audio> {
+        Ok(match input {
+            Input::File(path) => audio::read(path, self.job.channels),
+            Input::Stdin => audio::read_stdin(self.job.channels),
+        }?)
+    }
+}
+
+/// Processor threads for each of several files at once.
+fn share_of_threads(jobs: NonZeroUsize) -> Option<usize> {
+    let all = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (jobs.get() > 1).then(|| (all / jobs).max(1))
+}

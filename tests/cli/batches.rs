@@ -1,0 +1,189 @@
+//! Many files: directories, patterns and lists; failures, interruptions, and going on afterwards.
+
+mod common;
+
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{diarize, diarize_bytes, names, stderr, stdout, write_i16, write_silence};
+use tempfile::{TempDir, tempdir};
+
+/// A directory with silent recordings of these names.
+fn recordings(names: &[&str]) -> TempDir {
+    let directory = tempdir().unwrap();
+    for name in names {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write_silence(&path);
+    }
+    directory
+}
+
+fn path(directory: &TempDir, name: &str) -> String {
+    directory.path().join(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_directory_is_worked_through_with_its_folders() {
+    let directory = recordings(&["in/b.wav", "in/a.WAV", "in/day 2/a.wav"]);
+    fs::write(directory.path().join("in/notes.txt"), "no audio").unwrap();
+    let (input, output) = (path(&directory, "in"), path(&directory, "out"));
+    let flat = diarize(["-o", &output, &input]);
+    assert!(flat.status.success(), "{}", stderr(&flat));
+    assert_eq!(names(Path::new(&output)), ["a.rttm", "b.rttm"]);
+    let told: Vec<&str> = stderr(&flat).lines().collect();
+    assert!(told[0].starts_with("[1/2] ") && told[0].contains("a.WAV: 0 speakers"), "{told:?}");
+    assert!(told[2].starts_with("2 files done; 2.0 s of audio in "), "{told:?}");
+
+    let deep = diarize(["--recursive", "--jobs", "2", "-f", "rttm,csv", "-o", &output, &input]);
+    assert!(deep.status.success(), "{}", stderr(&deep));
+    assert_eq!(names(Path::new(&output)), ["a.csv", "a.rttm", "b.csv", "b.rttm", "day 2"]);
+    assert_eq!(names(&Path::new(&output).join("day 2")), ["a.csv", "a.rttm"]);
+    assert!(stderr(&deep).contains("[3/3] "), "{}", stderr(&deep));
+
+    let quiet = diarize(["-q", "-o", &output, &input]);
+    assert_eq!(stderr(&quiet), "");
+}
+
+#[test]
+fn results_of_several_jobs_are_printed_in_the_order_of_the_inputs() {
+    let directory = recordings(&["2.wav", "3.wav"]);
+    // The first takes longest.
+    write_i16(&directory.path().join("1.wav"), 16_000, 1, &[0; 16_000 * 40]);
+    let pattern = path(&directory, "[1-3].wav");
+    let output = diarize(["--jobs", "3", "--format", "json", &pattern]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let uris: Vec<String> = stdout(&output)
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["uri"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(uris, ["1", "2", "3"]);
+}
+
+#[test]
+fn a_list_names_the_inputs() {
+    let directory = recordings(&["a.wav", "b.wav"]);
+    let list = format!("# today\n{}\n\n{}\n", path(&directory, "a.wav"), path(&directory, "b.wav"));
+    let output = path(&directory, "out");
+    let run = diarize_bytes(&["-q", "--files-from", "-", "-o", &output], list.as_bytes());
+    assert!(run.status.success(), "{}", stderr(&run));
+    assert_eq!(names(Path::new(&output)), ["a.rttm", "b.rttm"]);
+    for (arguments, reason) in [
+        (&["--files-from", "/no/list"][..], "cannot read --files-from /no/list"),
+        (&["--files-from", "-", "-"], "either the list of inputs or one of them"),
+        (&["--skip-existing", "a.wav"], "--output"),
+        (&["/no/*.wav"], "no file matches /no/*.wav"),
+    ] {
+        let run = diarize_bytes(arguments, b"");
+        assert_eq!(run.status.code(), Some(2), "{arguments:?}: {}", stderr(&run));
+        assert!(stderr(&run).contains(reason), "{arguments:?}: {}", stderr(&run));
+    }
+}
+
+#[test]
+fn failures_are_listed_and_only_they_are_tried_again() {
+    let directory = recordings(&["in/good.wav"]);
+    fs::write(directory.path().join("in/bad.wav"), "no audio at all").unwrap();
+    let (input, output, list) =
+        (path(&directory, "in"), path(&directory, "out"), path(&directory, "failed.txt"));
+    let first = diarize(["--retry", "2", "--failures", &list, "-o", &output, &input]);
+    assert_eq!(first.status.code(), Some(1));
+    assert_eq!(stderr(&first).matches("bad.wav: ").count(), 3, "{}", stderr(&first));
+    assert_eq!(stderr(&first).matches("trying again: 1 file\n").count(), 2);
+    assert!(stderr(&first).contains("\n1 file done, 1 failed; "), "{}", stderr(&first));
+    assert_eq!(fs::read_to_string(&list).unwrap(), format!("{}\n", path(&directory, "in/bad.wav")));
+
+    write_silence(&directory.path().join("in/bad.wav"));
+    let second = diarize(["--files-from", &list, "--failures", &list, "-o", &output]);
+    assert!(second.status.success(), "{}", stderr(&second));
+    assert!(stderr(&second).contains("1 file done; "), "{}", stderr(&second));
+    assert_eq!(fs::read_to_string(&list).unwrap(), "");
+    assert_eq!(names(Path::new(&output)), ["bad.rttm", "good.rttm"]);
+}
+
+#[test]
+fn what_is_there_already_is_left_alone() {
+    let directory = recordings(&["in/a.wav", "in/b.wav"]);
+    let (input, output) = (path(&directory, "in"), path(&directory, "out"));
+    fs::create_dir(&output).unwrap();
+    fs::write(Path::new(&output).join("a.rttm"), "mine").unwrap();
+    let run = diarize(["--skip-existing", "-o", &output, &input]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    assert!(stderr(&run).contains("1 file done, 1 there already; "), "{}", stderr(&run));
+    assert_eq!(fs::read_to_string(Path::new(&output).join("a.rttm")).unwrap(), "mine");
+    assert!(Path::new(&output).join("b.rttm").exists());
+    // One of two formats is not all.
+    let run = diarize(["-q", "--skip-existing", "-f", "rttm,csv", "-o", &output, &input]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    assert_eq!(names(Path::new(&output)), ["a.csv", "a.rttm", "b.csv", "b.rttm"]);
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_finishes_the_current_file_and_the_next_run_goes_on() {
+    let all: Vec<String> = (0..60).map(|number| format!("in/{number:02}.wav")).collect();
+    let directory = recordings(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let (input, output) = (path(&directory, "in"), path(&directory, "out"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .args(["-f", "csv", "-o", &output, &input])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    while !Path::new(&output).join("00.csv").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no result appeared");
+        thread::sleep(Duration::from_millis(1));
+    }
+    interrupt(&child);
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
+    assert!(told.contains("finishing the current file; Ctrl-C again abandons it\n"), "{told}");
+    assert!(told.contains(" not begun; "), "{told}");
+    let done = names(Path::new(&output));
+    assert!((1..60).contains(&done.len()), "{done:?}");
+    for name in &done {
+        let text = fs::read_to_string(Path::new(&output).join(name)).unwrap();
+        assert_eq!(text, "file,start,end,duration,speaker\n", "{name} is whole");
+    }
+
+    let rest = diarize(["--skip-existing", "-f", "csv", "-o", &output, &input]);
+    assert!(rest.status.success(), "{}", stderr(&rest));
+    assert_eq!(stdout(&rest), "");
+    let expected = format!("{} files done, {} there already; ", 60 - done.len(), done.len());
+    assert!(stderr(&rest).contains(&expected), "{}", stderr(&rest));
+    assert_eq!(names(Path::new(&output)).len(), 60);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_abandons_a_single_file() {
+    let audio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/conversation.flac");
+    let directory = tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .args(["--verbose", "-o", &path(&directory, "talk.rttm")])
+        .arg(audio)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = [0; 1];
+    child.stderr.as_mut().unwrap().read_exact(&mut told).unwrap(); // "loaded …"
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(names(directory.path()), [""; 0]);
+}
