@@ -206,6 +206,39 @@ fn renamed_speakers_are_saved() {
     assert_eq!(browser.eval("document.querySelector('#turns i')"), Value::Null);
 }
 
+#[test]
+fn a_transcript_is_read_in_the_page() {
+    let Some(mut browser) = browser() else { return };
+    let result = json_of(&results().join("conversation.json"));
+    let turns = result["turns"].as_array().unwrap();
+    let other = turns.iter().find(|turn| turn["speaker"] != turns[0]["speaker"]).unwrap();
+    let segment =
+        |turn: &Value, text: &str| json!({ "start": turn["start"], "end": turn["end"], "text": text });
+    let segments =
+        json!({ "segments": [segment(&turns[0], " Good <b>morning</b>."), segment(other, " Hello.")] });
+    let directory = tempdir().unwrap();
+    let (transcript, page) = (directory.path().join("said.json"), directory.path().join("talk.html"));
+    fs::write(&transcript, segments.to_string()).unwrap();
+    let audio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/conversation.flac");
+    let output = diarize([
+        "--transcript".as_ref(),
+        transcript.as_os_str(),
+        "-o".as_ref(),
+        page.as_os_str(),
+        audio.as_os_str(),
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    browser.show(&page, 390, 844, "dark");
+    assert_eq!(browser.eval("document.querySelector('#list').textContent"), "Transcript");
+    assert_eq!(browser.eval("document.querySelectorAll('#turns li').length"), 2);
+    let first = browser.eval("document.querySelector('#turns li .what').textContent");
+    assert_eq!(first, format!("{} Good <b>morning</b>.", turns[0]["speaker"].as_str().unwrap()));
+    browser.click("#turns li:nth-child(2) button");
+    browser.wait(&format!("Math.abs({TIME} - {}) < 0.16", other["start"]));
+    let saying = browser.eval("document.querySelector('#turns li:nth-child(2)').ariaCurrent");
+    assert_eq!(saying, "true");
+}
+
 /// Also writes the pictures to the directory of `DIARIZE_SCREENSHOTS`, if there is one.
 #[test]
 fn the_page_fits_screens_and_themes() {

@@ -80,6 +80,8 @@ impl<'a> Session<'a> {
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", audio.duration, timings.total);
 
+        let transcript =
+            self.transcript.as_ref().map(|transcript| transcript.spoken_by(&diarization.exclusive));
         let recording = Recording {
             file: &file,
             path: input.path(),
@@ -92,12 +94,12 @@ impl<'a> Session<'a> {
             options: &self.options,
             timings,
             diarization: &diarization,
+            transcript: transcript.as_ref(),
         };
-        let transcript =
-            self.transcript.as_ref().map(|transcript| transcript.spoken_by(&diarization.exclusive));
         let mut printed = String::new();
         for output in outputs {
-            let text = self.render(&recording, transcript.as_ref(), output)?;
+            let shared = output.file().is_none() && self.job.inputs.several;
+            let text = recording.render(output.format, self.job.style, shared, &output.destination)?;
             match output.file() {
                 None => printed += &text,
                 Some(path) => output::write_whole(path, &text)
@@ -106,20 +108,6 @@ impl<'a> Session<'a> {
         }
         let (speakers, turns) = (diarization.speakers.len(), diarization.turns.len());
         Ok(Done { duration: audio.duration, elapsed: timings.total, speakers, turns, printed })
-    }
-
-    fn render(
-        &self,
-        recording: &Recording<'_>,
-        transcript: Option<&Transcript>,
-        output: &Output,
-    ) -> anyhow::Result<String> {
-        let said = transcript.map(|transcript| transcript.render(output.format)).transpose()?.flatten();
-        let shared = output.file().is_none() && self.job.inputs.several;
-        match said {
-            Some(text) => Ok(text),
-            None => recording.render(output.format, self.job.style, shared, &output.destination),
-        }
     }
 
     fn read(&self, input: &Input) -> anyhow::Result<Audio> {

@@ -62,7 +62,7 @@ pub struct Args {
     ///
     /// JSON of openai-whisper, faster-whisper, whisper.cpp or WhisperX, SRT or WebVTT. It is written as it
     /// was read, with the speaker of every word and line; --format txt gives text by paragraph, srt and vtt
-    /// subtitles. Whisper's word timestamps make it exact (--word_timestamps True, for whisper.cpp -ojf).
+    /// subtitles, html a page with the text. Whisper's word timestamps make it exact (--word_timestamps True, for whisper.cpp -ojf).
     #[arg(long, value_name = "FILE", conflicts_with = "embeddings", help_heading = "Output")]
     transcript: Option<PathBuf>,
     #[command(flatten)]

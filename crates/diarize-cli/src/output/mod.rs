@@ -16,6 +16,8 @@ use std::{path::Path, time::Duration};
 use diarize::{Device, Diarization, Options, Stage};
 use serde::Serialize;
 
+use crate::transcript::Transcript;
+
 pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 pub use self::{
     destination::{Destination, Destinations, Output, leave, write_whole},
@@ -59,6 +61,8 @@ pub struct Recording<'a> {
     pub timings: Timings,
     /// The answer.
     pub diarization: &'a Diarization,
+    /// What is said in it, with the speakers of the answer.
+    pub transcript: Option<&'a Transcript>,
 }
 
 impl Recording<'_> {
@@ -71,6 +75,10 @@ impl Recording<'_> {
         shared: bool,
         destination: &Destination,
     ) -> anyhow::Result<String> {
+        if let Some(text) = self.transcript.map(|transcript| transcript.render(format)).transpose()?.flatten()
+        {
+            return Ok(text);
+        }
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {
             Format::Rttm => diarize::turns::rttm(self.uri, turns)?,

@@ -1,13 +1,14 @@
 //! Which speaker says which word: overlap in time, then boundaries moved to pauses.
 
 use diarize::Turn;
+use serde::Serialize;
 
 /// How far from the change of speakers, in seconds, a pause is looked for. Diarization is judged with a
 /// collar of a quarter of a second for the same reason: boundaries are not more exact.
 const REACH: f64 = 0.25;
 
 /// A span of time in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Span {
     /// When it starts.
     pub start: f64,

@@ -8,6 +8,7 @@ use std::{iter, path::Path};
 
 use anyhow::{Context, bail};
 use diarize::Turn;
+use serde::Serialize;
 use serde_json::json;
 
 pub use self::attribution::{Span, attribute};
@@ -52,7 +53,9 @@ struct Word {
 }
 
 /// What one speaker says without another's word between.
-struct Passage<'a> {
+#[derive(Clone, Debug, Serialize)]
+pub struct Passage<'a> {
+    #[serde(flatten)]
     span: Span,
     text: String,
     speaker: Option<&'a str>,
@@ -124,7 +127,7 @@ impl Transcript {
             }
             (Format::Srt, _) => cues::srt(&self.passages(false)),
             (Format::Vtt, _) => cues::vtt(&self.passages(false)),
-            (Format::Txt, _) => self.paragraphs(),
+            (Format::Txt, _) => self.as_text(),
             _ => return Ok(None),
         }))
     }
@@ -155,10 +158,15 @@ impl Transcript {
         passages
     }
 
-    /// For reading: a paragraph whenever another speaks, with the time when it begins.
-    fn paragraphs(&self) -> String {
+    /// A paragraph whenever another speaks.
+    pub fn paragraphs(&self) -> Vec<Passage<'_>> {
+        self.passages(true)
+    }
+
+    /// For reading: paragraphs with the time when they begin.
+    fn as_text(&self) -> String {
         let paragraphs: Vec<String> = self
-            .passages(true)
+            .paragraphs()
             .iter()
             .map(|passage| {
                 let time = clock(passage.span.start, '.');

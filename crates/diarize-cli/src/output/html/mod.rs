@@ -10,6 +10,7 @@ use diarize::Turn;
 use serde_json::{Value, json};
 
 use super::{Destination, Recording, Style, json};
+use crate::transcript::Transcript;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -41,6 +42,7 @@ pub(super) fn render(
 ) -> anyhow::Result<String> {
     let data = json!({
         "result": json::document(recording, turns, style),
+        "said": recording.transcript.map(Transcript::paragraphs),
         "peaks": BASE64_STANDARD.encode(audio::peaks(recording.samples)),
         "audio": audio_source(recording, style.page_audio, destination)?,
     });

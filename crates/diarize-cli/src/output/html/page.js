@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const { result, peaks: packedPeaks, audio: source } = JSON.parse(document.getElementById("data").textContent);
+  const { result, said, peaks: packedPeaks, audio: source } = JSON.parse(document.getElementById("data").textContent);
   const $ = id => document.getElementById(id);
 
   // Okabe and Ito's colours; patterns tell speakers apart without them.
@@ -18,6 +18,7 @@
   }
   const peaks = bytes(packedPeaks);
   const turns = result.turns;
+  const entries = said ?? turns; // what is listed: a transcript's paragraphs, where there is one
   const labels = result.speakers.map(speaker => speaker.label);
   const names = new Map(labels.map(label => [label, label]));
   const length = Math.max(result.duration, ...turns.map(turn => turn.end), 0.01);
@@ -199,7 +200,8 @@
 
   function paintBlock(context, x, y, width, height, index, confidence) {
     context.globalAlpha = confidence === undefined ? 1 : 0.3 + 0.7 * confidence;
-    context.fillStyle = fills[index].pattern;
+    // A pattern would hide what is narrower than it.
+    context.fillStyle = width < 8 ? COLOURS[index % COLOURS.length] : fills[index].pattern;
     context.beginPath();
     context.roundRect(x, y, Math.max(width, 1.5), height, Math.min(3, width / 2));
     context.fill();
@@ -311,8 +313,9 @@
     $("now").textContent = clock(at);
     $("overview").setAttribute("aria-valuenow", at.toFixed(1));
     $("overview").setAttribute("aria-valuetext", clock(at));
-    const active = turns.map(turn => turn.start <= at + 0.001 && at < turn.end);
-    const speaking = [...new Set(turns.filter((_, index) => active[index]).map(nameOf))];
+    const is = ({ start, end }) => start <= at + 0.001 && at < end;
+    const active = entries.map(is);
+    const speaking = [...new Set(turns.filter(is).map(nameOf))];
     const bold = speaking.map(name => Object.assign(document.createElement("b"), { textContent: name }));
     $("speaking").replaceChildren(...bold.flatMap((name, index) => index ? [" and ", name] : [name]));
     active.forEach((is, index) => {
@@ -444,16 +447,23 @@
   }
 
   function fillTurns() {
-    $("turns").replaceChildren(...turns.map(turn => {
-      const item = document.createElement("li"), button = document.createElement("button");
-      const time = Object.assign(document.createElement("time"), { textContent: clock(turn.start) });
-      const name = Object.assign(document.createElement("b"), { textContent: nameOf(turn) });
-      const length = Object.assign(document.createElement("span"), { className: "quiet" });
-      length.textContent = `${(turn.end - turn.start).toFixed(1)} s`
-        + (turn.confidence === undefined ? "" : `, ${Math.round(100 * turn.confidence)} % sure`);
+    const element = (kind, text, className = "") => Object.assign(document.createElement(kind), { textContent: text, className });
+    $("turns").replaceChildren(...entries.map(entry => {
+      const item = document.createElement("li"), button = document.createElement("button"), what = element("span", "", "what");
+      const name = nameOf(entry);
       button.type = "button";
-      button.append(time, swatch(indexOf(nameOf(turn))), name, length);
-      button.addEventListener("click", () => seek(turn.start));
+      button.append(element("time", clock(entry.start)));
+      if (name !== undefined) {
+        button.append(swatch(indexOf(name)));
+        what.append(element("b", name));
+      }
+      if (entry.text) what.append(" ", element("span", entry.text));
+      button.append(what);
+      if (!said) {
+        const sure = entry.confidence === undefined ? "" : `, ${Math.round(100 * entry.confidence)} % sure`;
+        button.append(element("span", `${(entry.end - entry.start).toFixed(1)} s${sure}`, "quiet"));
+      }
+      button.addEventListener("click", () => seek(entry.start));
       item.append(button);
       return item;
     }));
@@ -523,6 +533,7 @@
   // Start
 
   $("title").textContent = result.uri;
+  if (said) $("list").textContent = "Transcript";
   const count = labels.length;
   $("summary").textContent = `${clock(result.duration, 0)} · ${count} speaker${count === 1 ? "" : "s"} · ${turns.length} `
     + `turn${turns.length === 1 ? "" : "s"}${result.exclusive ? " · one at a time" : ""} · ${result.model}`;

@@ -1,0 +1,85 @@
+//! The README's commands, run as they stand there.
+#![cfg(unix)]
+
+mod common;
+
+use std::{env, fs, path::Path, process::Command};
+
+use common::{diarize, fixture, stderr, stdout, write_silence};
+use tempfile::{TempDir, tempdir};
+
+const README: &str = include_str!("../../README.md");
+
+const RTTM: &str = "SPEAKER meeting 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
+                    SPEAKER meeting 1 20.000 20.000 <NA> <NA> Bob <NA> <NA>\n";
+
+/// Each command with the files that it must leave.
+const COMMANDS: [(&str, &[&str]); 12] = [
+    ("diarize meeting.mp3", &[]),
+    ("diarize meeting.mp3 --num-speakers 4", &[]),
+    ("diarize --format json --output turns.json call.wav", &["turns.json"]),
+    ("diarize --output rttm/ recordings/*.flac", &["rttm/a.rttm", "rttm/b.rttm"]),
+    ("diarize -o talk.srt -o talk.csv talk.wav", &["talk.srt", "talk.csv"]),
+    ("diarize -o meeting.html meeting.mp3", &["meeting.html"]),
+    ("diarize --recursive --jobs 2 --output rttm/ recordings/", &["rttm/a.rttm", "rttm/monday/c.rttm"]),
+    (
+        "diarize --recursive --skip-existing --output rttm/ recordings/",
+        &["rttm/a.rttm", "rttm/monday/c.rttm"],
+    ),
+    (
+        "diarize --files-from list.txt --retry 1 --failures failed.txt --output rttm/",
+        &["rttm/a.rttm", "failed.txt"],
+    ),
+    (
+        "diarize --transcript meeting.json -o named.json -o named.srt -o named.html meeting.wav",
+        &["named.json", "named.srt", "named.html"],
+    ),
+    ("diarize --completions bash", &[]),
+    ("diarize show meeting.rttm", &[]),
+];
+
+/// A directory with the files that the README talks of.
+fn desk() -> TempDir {
+    let directory = tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::create_dir_all(path("recordings/monday")).unwrap();
+    for name in ["recordings/a.flac", "recordings/b.flac", "recordings/monday/c.flac"] {
+        fs::copy(fixture("tone.flac"), path(name)).unwrap();
+    }
+    fs::copy(fixture("tone.mp3"), path("meeting.mp3")).unwrap();
+    ["call.wav", "talk.wav", "meeting.wav"].iter().for_each(|name| write_silence(&path(name)));
+    fs::write(path("list.txt"), "recordings/a.flac\n").unwrap();
+    fs::write(path("meeting.rttm"), RTTM).unwrap();
+    fs::write(path("meeting.json"), r#"{"segments": [{"start": 0.1, "end": 0.9, "text": " Hello"}]}"#)
+        .unwrap();
+    directory
+}
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_says() {
+    let program = Path::new(env!("CARGO_BIN_EXE_diarize")).parent().unwrap();
+    let search = format!("{}:{}", program.display(), env::var("PATH").unwrap());
+    for (command, files) in COMMANDS {
+        assert!(README.contains(command), "the README lacks: {command}");
+        let desk = desk();
+        let output = Command::new("sh")
+            .args(["-c", command])
+            .env("PATH", &search)
+            .current_dir(desk.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+        for file in files {
+            assert!(desk.path().join(file).exists(), "{command} did not write {file}");
+        }
+    }
+}
+
+#[test]
+fn the_drawing_of_the_readme_is_what_a_narrow_terminal_shows() {
+    let desk = desk();
+    let rttm = desk.path().join("meeting.rttm");
+    let output = diarize(["show".as_ref(), "--width".as_ref(), "46".as_ref(), rttm.as_os_str()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(README.contains(stdout(&output)), "{}", stdout(&output));
+}
