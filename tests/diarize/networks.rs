@@ -7,7 +7,7 @@
 #[path = "../support/recording.rs"]
 mod recording;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use candle_nn::Module;
 use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
@@ -21,6 +21,15 @@ use crate::{
     segmentation::{self, Decoder, Powerset, PyanNet, SincNet, sinc_filters},
 };
 
+/// The device of the tests: see `tests/support/device.rs`.
+fn device() -> &'static candle_core::Device {
+    static OPEN: std::sync::OnceLock<candle_core::Device> = std::sync::OnceLock::new();
+    OPEN.get_or_init(|| {
+        let name = std::env::var("DIARIZE_TEST_DEVICE");
+        name.map_or(crate::Device::Cpu, |name| name.parse().unwrap()).open().unwrap()
+    })
+}
+
 /// Directory of the deterministic model, written once.
 fn model() -> ModelFiles {
     static WRITTEN: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
@@ -33,19 +42,19 @@ fn model() -> ModelFiles {
 }
 
 fn pyannet(files: &ModelFiles) -> PyanNet {
-    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    let weights = Weights::open(&files.segmentation, device()).unwrap();
     PyanNet::load(&weights, &files.manifest.segmentation).unwrap()
 }
 
 fn wespeaker(files: &ModelFiles) -> WeSpeaker {
-    let weights = Weights::open(&files.embedding, &Device::Cpu).unwrap();
+    let weights = Weights::open(&files.embedding, device()).unwrap();
     WeSpeaker::load(&weights, &files.manifest.embedding).unwrap()
 }
 
 /// A golden tensor with a batch dimension in front.
 fn batched(golden: &ArrayD<f32>) -> Tensor {
     let shape: Vec<usize> = [1].iter().chain(golden.shape()).copied().collect();
-    Tensor::from_iter(golden.iter().copied(), &Device::Cpu).unwrap().reshape(shape).unwrap()
+    Tensor::from_iter(golden.iter().copied(), device()).unwrap().reshape(shape).unwrap()
 }
 
 /// How far a tensor is from its golden, as a share of the golden's largest value.
@@ -87,10 +96,10 @@ fn assert_all(comparisons: impl IntoIterator<Item = Comparison>) {
 #[test]
 fn deterministic_weights_are_the_reference_s() {
     let files = model();
-    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    let weights = Weights::open(&files.segmentation, device()).unwrap();
     let linear = weights.values("linear.0.weight", &[128, 256]).unwrap();
     assert_eq!(linear[..4], [0.108_999_37, 0.026_778_31, 0.080_471_404, -0.157_580_09]);
-    let weights = Weights::open(&files.embedding, &Device::Cpu).unwrap();
+    let weights = Weights::open(&files.embedding, device()).unwrap();
     let variance = weights.values("resnet.bn1.running_var", &[32]).unwrap();
     assert_eq!(variance[..3], [1.272_524_6, 0.602_407_8, 1.029_048_2]);
 }
@@ -130,11 +139,11 @@ fn compare_sincnet(files: &ModelFiles) -> Vec<Comparison> {
 #[test]
 fn sinc_filters_are_pyannote_s() {
     let files = model();
-    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    let weights = Weights::open(&files.segmentation, device()).unwrap();
     let parameter =
         |name: &str| weights.values(&format!("sincnet.conv1d.0.filterbank.{name}"), &[40, 1]).unwrap();
     let filters = sinc_filters(&parameter("low_hz_"), &parameter("band_hz_"));
-    let filters = Tensor::from_vec(filters, (1, 80, 251), &Device::Cpu).unwrap();
+    let filters = Tensor::from_vec(filters, (1, 80, 251), device()).unwrap();
     let expected: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sinc_filters");
     assert_all([Comparison::new("sinc filters", &filters, &expected, 1e-5)]);
 }
@@ -150,7 +159,7 @@ fn compare_lstm_and_classifier(files: &ModelFiles) -> Vec<Comparison> {
     let sincnet: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sincnet_layer2");
     let network = pyannet(files);
     let mut comparisons = Vec::new();
-    let every8th = Tensor::arange_step(0u32, 589, 8, &Device::Cpu).unwrap();
+    let every8th = Tensor::arange_step(0u32, 589, 8, device()).unwrap();
     let mut x = batched(&sincnet).transpose(1, 2).unwrap().contiguous().unwrap();
     for (index, layer) in network.lstm.layers.iter().enumerate() {
         x = layer.forward(&x).unwrap();
@@ -212,12 +221,12 @@ fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
     let mut with_their_filters = pyannet(&model());
     let filters: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sinc_filters");
     let files = model();
-    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    let weights = Weights::open(&files.segmentation, device()).unwrap();
     with_their_filters.sincnet.blocks[0] =
         SincNet::sinc_block(&weights, filters.as_slice().unwrap(), 10).unwrap();
 
     for (chunk, expected) in expected.outer_iter().enumerate() {
-        let waveform = Tensor::from_slice(&chunks.get(chunk), (1, 160_000), &Device::Cpu).unwrap();
+        let waveform = Tensor::from_slice(&chunks.get(chunk), (1, 160_000), device()).unwrap();
         for (network, tolerance) in [(&with_their_filters, 4e-5), (&ours, 2e-4)] {
             let found = network.forward(&waveform).unwrap();
             assert_all([Comparison::new(
@@ -275,7 +284,7 @@ fn fbank_equals_pyannote() {
             assert!(worst < 2e-3 && mean < 1e-5, "{name}: worst {worst:e}, mean {mean:e}");
         }
     }
-    let silence = Tensor::zeros((1, 16000), DType::F32, &Device::Cpu).unwrap();
+    let silence = Tensor::zeros((1, 16000), DType::F32, device()).unwrap();
     let silence = wespeaker(&model()).fbank.log_energies(&silence).unwrap().narrow(1, 0, 1).unwrap();
     let expected: ArrayD<f32> = Golden::open("det5/emb_10s").get("fbank_digital_silence_raw_value");
     assert_all([Comparison::new("digital silence", &silence, &expected, 1e-7)]);
@@ -303,7 +312,7 @@ fn compare_resnet(files: &ModelFiles) -> Vec<Comparison> {
         let name = format!("layer{}", index + 1);
         comparisons.push(Comparison::new(&name, &channels_first(&x), &golden.get(&name), 5e-6));
     }
-    let ones = Tensor::ones((1, 1, 13), DType::F32, &Device::Cpu).unwrap();
+    let ones = Tensor::ones((1, 1, 13), DType::F32, device()).unwrap();
     let statistics = stats_pool(&channels_first(&x).flatten(1, 2).unwrap(), &ones).unwrap();
     let embedding = network.project(&statistics).unwrap().squeeze(1).unwrap();
     let statistics = statistics.squeeze(1).unwrap();
@@ -324,7 +333,7 @@ fn masks_weigh_the_pooled_frames_as_pyannote_weighs_them() {
     let waveform: ArrayD<f32> = golden.get("waveform");
     let features = network.fbank.forward(&batched(&waveform)).unwrap();
     let frames = network.resnet.forward(&features).unwrap();
-    let every5th = Tensor::arange_step(0u32, 125, 5, &Device::Cpu).unwrap();
+    let every5th = Tensor::arange_step(0u32, 125, 5, device()).unwrap();
     let layer4 = frames.index_select(&every5th, 2).unwrap().reshape((1, 256, 10, 25)).unwrap();
     assert_all([Comparison::new("layer4", &layer4, &golden.get("layer4_every5th_frame"), 2e-5)]);
 
@@ -335,7 +344,7 @@ fn masks_weigh_the_pooled_frames_as_pyannote_weighs_them() {
     for mask in golden.names().iter().filter_map(|name| name.strip_prefix("mask_")) {
         let weights: ndarray::Array1<f32> = golden.get(&format!("mask_{mask}"));
         let weights: Vec<f32> = resize_nearest(&weights.to_vec(), 125).collect();
-        let weights = Tensor::from_vec(weights, (1, 1, 125), &Device::Cpu).unwrap();
+        let weights = Tensor::from_vec(weights, (1, 1, 125), device()).unwrap();
         let statistics = stats_pool(&frames, &weights).unwrap();
         let embedding = network.project(&statistics).unwrap().squeeze(1).unwrap();
         let statistics = statistics.squeeze(1).unwrap();

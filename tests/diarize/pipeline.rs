@@ -1,6 +1,8 @@
 //! The whole pipeline, from samples to RTTM, against pyannote.audio 3.3.2 with deterministic weights
 //! (`det5`), and what a caller may rely on beside that.
 
+#[path = "../support/device.rs"]
+mod device;
 #[path = "../support/golden.rs"]
 mod golden;
 #[path = "../support/recording.rs"]
@@ -10,8 +12,9 @@ mod same_turns;
 
 use std::sync::OnceLock;
 
+use device::device;
 use diarize::{
-    Device, Diarization, Diarizer, Error, Options, Progress, Stage,
+    Diarization, Diarizer, Error, Options, Progress, Stage,
     clustering::{Agglomerative, Compat, Method},
 };
 use golden::Golden;
@@ -25,7 +28,7 @@ fn diarizer() -> &'static Diarizer {
     DIARIZER.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         xtask::deterministic_model::write(dir.path(), 5).unwrap();
-        Diarizer::load(dir.path(), Device::Cpu).unwrap()
+        Diarizer::load(dir.path(), device()).unwrap()
     })
 }
 

@@ -1,6 +1,8 @@
 //! The pipeline with models that are not part of this repository. They are looked for in the folder
 //! `shared` next to the checkout; a test says that it skipped where they are not there.
 
+#[path = "../support/device.rs"]
+mod device;
 #[path = "../support/recording.rs"]
 mod recording;
 
@@ -9,7 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use diarize::{Device, Diarizer, Options};
+use device::device;
+use diarize::{Diarizer, Options};
 use ndarray::{Array3, Axis};
 
 /// A path in the folder `shared`, if it is there.
@@ -32,7 +35,7 @@ fn the_real_segmentation_agrees_with_pyannote_s_on_99_percent_of_frames() {
     xtask::deterministic_model::write(dir.path(), 5).unwrap();
     fs::copy(segmentation, dir.path().join("segmentation.safetensors")).unwrap();
 
-    let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
+    let diarizer = Diarizer::load(dir.path(), device()).unwrap();
     let samples = recording::read(&dump.join("clip_16k.wav"));
     let options = Options { num_speakers: Some(1), ..diarizer.options() };
     let found = diarizer.diarize_with(&samples, &options, &mut |_| {}).unwrap().stages.segmentations;

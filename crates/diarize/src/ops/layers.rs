@@ -27,9 +27,7 @@ pub(super) fn ops() -> Vec<Op> {
             Linear::new(x[1].clone(), Some(x[2].clone())).forward(&x[0])
         }),
         op("relu, leaky relu, gelu, silu, sigmoid, tanh, softmax", 1e-5, &[&[256, 256]], activations),
-        op("layer norm 256", 1e-5, &[&[1000, 256], &[256], &[256]], |x| {
-            LayerNorm::new(x[1].clone(), x[2].clone(), 1e-5).forward(&x[0])
-        }),
+        op("layer norm 256", 1e-5, &[&[1000, 256], &[256], &[256]], |x| layer_norm(&x[0], &x[1], &x[2])),
         op("batch norm 64 channels", 1e-5, &[&[8, 64, 500], &[64], &[64], &[64], &[64]], |x| {
             let variance = x[2].sqr()?.affine(1.0, 0.5)?;
             BatchNorm::new(64, x[1].clone(), variance, x[3].clone(), x[4].clone(), 1e-5)?
@@ -88,6 +86,14 @@ fn op(
     }
 }
 
+/// Candle's own layer norm has no f64: there it is put together from simpler operations.
+fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F64 => ops::layer_norm_slow(x, weight, bias, 1e-5),
+        _ => LayerNorm::new(weight.clone(), bias.clone(), 1e-5).forward(x),
+    }
+}
+
 fn basics(x: &[Tensor]) -> Result<Tensor> {
     let sum = ((&x[0] + &x[1])? * &x[0])?; // (512, 512)
     let part = sum.t()?.narrow(0, 100, 50)?.contiguous()?; // (50, 512)
@@ -130,7 +136,7 @@ fn attention(queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor>
 /// Attention with four heads, then two linear layers, each around itself and normalised.
 fn transformer(x: &[Tensor]) -> Result<Tensor> {
     let linear = |weight: &Tensor, x: &Tensor| Linear::new(weight.affine(0.2, 0.0)?, None).forward(x);
-    let normalise = |values: Tensor| LayerNorm::new(x[5].clone(), x[6].clone(), 1e-5).forward(&values);
+    let normalise = |values: Tensor| layer_norm(&values, &x[5], &x[6]);
     let projected = linear(&x[1], &x[0])?.reshape((BATCH, STEPS, 3, 4, 16))?.permute((2, 0, 3, 1, 4))?; // (3, batch, head, step, width)
     let part = |index| projected.get(index)?.contiguous();
     let attended = attention(&part(0)?, &part(1)?, &part(2)?)?; // (batch, head, step, width)

@@ -73,7 +73,11 @@ pub fn check(device: Device) -> Result<Vec<OpCheck>> {
         let (time, outcome) = match op.run(&opened) {
             Ok((time, error)) if error <= op.tolerance => (time, Outcome::Passed { error }),
             Ok((time, error)) => (time, Outcome::Inexact { error, tolerance: op.tolerance }),
-            Err(error) => (Duration::ZERO, Outcome::Failed { reason: error.to_string() }),
+            Err(error) => {
+                // What follows the first line is a backtrace.
+                let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+                (Duration::ZERO, Outcome::Failed { reason })
+            }
         };
         OpCheck { name: op.name, kernel: op.kernel, ran_on, time, outcome }
     };
