@@ -207,6 +207,31 @@ fn renamed_speakers_are_saved() {
 }
 
 #[test]
+fn confidence_is_a_shade_and_a_number() {
+    let Some(mut browser) = browser() else { return };
+    let directory = tempdir().unwrap();
+    let unsure = directory.path().join("unsure.html");
+    let page_text = fs::read_to_string(page()).unwrap();
+    let with_confidence = page_text.replace("{\"end\":", "{\"confidence\":0.25,\"end\":");
+    assert_ne!(page_text, with_confidence);
+    fs::write(&unsure, with_confidence).unwrap();
+    // The colours in the middle of the lanes.
+    let lanes = "JSON.stringify([...document.querySelector('#timeline').getContext('2d')\
+                 .getImageData(0, 123, 1200, 1).data])";
+    let mut pictures = Vec::new();
+    for (path, sure) in [(page(), false), (unsure, true)] {
+        browser.show(&path, 1280, 900, "light");
+        browser.wait("document.querySelector('#play').disabled === false");
+        browser.eval("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))");
+        let listed =
+            browser.eval("document.querySelector('#turns li .quiet').textContent.includes('25 % sure')");
+        assert_eq!(listed, sure);
+        pictures.push(browser.eval(lanes));
+    }
+    assert_ne!(pictures[0], pictures[1]);
+}
+
+#[test]
 fn a_transcript_is_read_in_the_page() {
     let Some(mut browser) = browser() else { return };
     let result = json_of(&results().join("conversation.json"));

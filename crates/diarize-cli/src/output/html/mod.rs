@@ -14,7 +14,9 @@ use crate::transcript::Transcript;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+/// Parts of one script.
+const SCRIPTS: [&str; 4] =
+    [include_str!("model.js"), include_str!("audio.js"), include_str!("paint.js"), include_str!("page.js")];
 
 /// Recordings of more seconds are linked unless the page shall hold them: an hour takes 40 MB.
 const LONGEST_EMBEDDED: f64 = 3600.0;
@@ -51,7 +53,10 @@ pub(super) fn render(
     let title = recording.uri.replace('&', "&amp;").replace('<', "&lt;");
     Ok(PAGE
         .replace("<!--style-->", &format!("<style>\n{STYLE}</style>"))
-        .replace("<!--script-->", &format!("<script>\n{SCRIPT}</script>"))
+        .replace(
+            "<!--script-->",
+            &format!("<script>\n\"use strict\";\n{{\n{}}}\n</script>", SCRIPTS.join("\n")),
+        )
         .replace("<!--title-->", &format!("<title>{title}: who spoke when</title>"))
         .replace("<!--data-->", &format!("<script id=\"data\" type=\"application/json\">{data}</script>")))
 }
