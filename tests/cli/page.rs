@@ -254,6 +254,8 @@ fn a_transcript_is_read_in_the_page() {
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
     browser.show(&page, 390, 844, "dark");
+    let behaviour = json!({ "behavior": "allow", "downloadPath": directory.path() });
+    browser.call("Browser.setDownloadBehavior", behaviour);
     assert_eq!(browser.eval("document.querySelector('#list').textContent"), "Transcript");
     assert_eq!(browser.eval("document.querySelectorAll('#turns li').length"), 2);
     let first = browser.eval("document.querySelector('#turns li .what').textContent");
@@ -262,6 +264,20 @@ fn a_transcript_is_read_in_the_page() {
     browser.wait(&format!("Math.abs({TIME} - {}) < 0.16", other["start"]));
     let saying = browser.eval("document.querySelector('#turns li:nth-child(2)').ariaCurrent");
     assert_eq!(saying, "true");
+
+    let number = other["speaker"].as_str().unwrap().trim_start_matches("SPEAKER_0").parse::<usize>().unwrap();
+    browser.fill(&format!("#speakers tr:nth-child({}) input", number + 1), "Ann Lee");
+    browser.click("#save-text");
+    let first = turns[0]["speaker"].as_str().unwrap();
+    let clock = |turn: &Value| format!("00:00:{:02}", turn["start"].as_f64().unwrap() as u64);
+    assert_eq!(
+        saved(&directory.path().join("conversation.txt")),
+        format!(
+            "[{}] {first}: Good <b>morning</b>.\n\n[{}] Ann Lee: Hello.\n",
+            clock(&turns[0]),
+            clock(other)
+        )
+    );
 }
 
 /// Also writes the pictures to the directory of `DIARIZE_SCREENSHOTS`, if there is one.
@@ -280,7 +296,7 @@ fn the_page_fits_screens_and_themes() {
             assert_eq!(wide, width, "nothing sticks out of {width} pixels");
             let small = browser.eval(
                 "[...document.querySelectorAll('button, input, select')].filter(item => \
-                 item.getBoundingClientRect().height < (innerWidth < 600 ? 44 : 26)).map(item => item.outerHTML)",
+                 item.offsetParent && item.getBoundingClientRect().height < (innerWidth < 600 ? 44 : 26)).map(item => item.outerHTML)",
             );
             assert_eq!(small, json!([]), "too small for a finger");
             let picture = browser.screenshot(width, height);

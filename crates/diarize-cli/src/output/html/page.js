@@ -69,6 +69,13 @@ function json() {
   return JSON.stringify({ ...result, speakers, turns: renamed }, null, 2) + "\n";
 }
 
+/** As `--format txt` writes it. */
+function text() {
+  const time = seconds => new Date(1000 * seconds).toISOString().slice(11, 19);
+  const line = entry => `[${time(entry.start)}] ${entry.speaker === null ? "" : nameOf(entry) + ": "}${entry.text}\n`;
+  return said.map(line).join("\n");
+}
+
 // Tables
 
 const cell = text => Object.assign(document.createElement("td"), { textContent: text });
@@ -191,6 +198,7 @@ $("zoom-in").addEventListener("click", () => zoomBy(2));
 $("zoom-out").addEventListener("click", () => zoomBy(0.5));
 $("zoom-fit").addEventListener("click", zoomAll);
 $("save-rttm").addEventListener("click", () => save(`${result.uri}.rttm`, "text/plain", rttm()));
+$("save-text").addEventListener("click", () => save(`${result.uri}.txt`, "text/plain", text()));
 $("save-json").addEventListener("click", () => save(`${result.uri}.json`, "application/json", json()));
 window.addEventListener("resize", () => fitted ? zoomAll() : zoom(1));
 window.addEventListener("beforeunload", event => { if (!saved) event.preventDefault(); });
@@ -199,7 +207,11 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 // Start
 
 $("title").textContent = result.uri;
-if (said) $("list").textContent = "Transcript";
+if (said) {
+  $("list").textContent = "Transcript";
+  $("turns").className = "said";
+  $("save-text").hidden = false;
+}
 const count = labels.length;
 $("summary").textContent = `${clock(result.duration, 0)} · ${count} speaker${count === 1 ? "" : "s"} · ${turns.length} `
   + `turn${turns.length === 1 ? "" : "s"}${result.exclusive ? " · one at a time" : ""} · ${result.model}`;
