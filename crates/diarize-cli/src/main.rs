@@ -8,7 +8,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use diarize_cli::{
-    commands::{Cli, Command, man, score, show, version},
+    commands::{Cli, Command, man, ops, score, show, version},
     run,
 };
 
@@ -29,6 +29,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Version => version::run(),
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Ops(args) => ops::run(&args),
         Command::Man(args) => man::run(&args),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod diarize;
 pub mod man;
+pub mod ops;
 pub mod score;
 pub mod show;
 pub mod version;
@@ -78,6 +79,8 @@ pub enum Command {
     Score(score::Args),
     /// Draw results in the terminal
     Show(show::Args),
+    /// Which operations a device can do, how exactly and how fast
+    Ops(ops::Args),
     /// The manual as man pages
     Man(man::Args),
 }

@@ -1,0 +1,89 @@
+//! `diarize ops`: which operations a device can do, how exactly and how fast.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use diarize::{
+    Device,
+    ops::{self, KernelOf, OpCheck, Outcome},
+};
+use serde_json::{Value, json};
+
+const EXAMPLES: &str = "\
+Examples:
+  diarize ops                        on the best device there is
+  diarize ops --device metal         on an Apple GPU
+  diarize ops --device cuda --json   for a script or a bug report
+
+Exit status:
+  0  every operation is right
+  1  one is not, or the device cannot be used";
+
+/// Arguments of `diarize ops`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// auto, cpu, metal, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: Device,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Tries every operation on a device, against the CPU in f64, and prints how each fared.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let checks = ops::check(args.device)?;
+    let passed = checks.iter().filter(|check| matches!(check.outcome, Outcome::Passed { .. })).count();
+    let text = if args.json {
+        let ops: Vec<Value> = checks.iter().map(object).collect();
+        format!("{:#}\n", json!({ "device": args.device.to_string(), "passed": passed, "operations": ops }))
+    } else {
+        let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+        let lines: String = checks.iter().map(|check| line(check, width)).collect();
+        format!("{lines}\n{passed} of {} operations are right on {}\n", checks.len(), args.device)
+    };
+    // A reader that closed the pipe has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+    Ok(if passed == checks.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn kernel(check: &OpCheck) -> &'static str {
+    match check.kernel {
+        KernelOf::Candle => "candle",
+        KernelOf::Diarize => "diarize",
+        KernelOf::Faer => "faer",
+    }
+}
+
+fn line(check: &OpCheck, width: usize) -> String {
+    let outcome = match &check.outcome {
+        Outcome::Passed { error } => format!("pass  {error:7.1e}"),
+        Outcome::Inexact { error, tolerance } => format!("FAIL  {error:7.1e}, {tolerance:.0e} allowed"),
+        Outcome::Failed { reason } => format!("FAIL  {reason}"),
+    };
+    let time = check.time.as_secs_f64() * 1e3;
+    let (kernel, ran_on) = (kernel(check), check.ran_on.to_string());
+    format!("{:width$}  {kernel:7}  {ran_on:7}  {time:9.3} ms  {outcome}\n", check.name)
+}
+
+fn object(check: &OpCheck) -> Value {
+    let mut object = json!({
+        "operation": check.name,
+        "kernel": kernel(check),
+        "ran_on": check.ran_on.to_string(),
+        "milliseconds": check.time.as_secs_f64() * 1e3,
+        "passed": matches!(check.outcome, Outcome::Passed { .. }),
+    });
+    match &check.outcome {
+        Outcome::Passed { error } => object["error"] = json!(error),
+        Outcome::Inexact { error, tolerance } => {
+            object["error"] = json!(error);
+            object["tolerance"] = json!(tolerance);
+        }
+        Outcome::Failed { reason } => object["reason"] = json!(reason),
+    }
+    object
+}

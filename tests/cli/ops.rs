@@ -1,0 +1,25 @@
+//! `diarize ops` tries what a device can do.
+
+mod common;
+
+use common::{diarize, stderr, stdout};
+
+#[test]
+fn every_operation_is_right_on_the_cpu() {
+    let found = diarize(["ops", "--device", "cpu", "--json"]);
+    assert!(found.status.success(), "{}", stderr(&found));
+    let found: serde_json::Value = serde_json::from_str(stdout(&found)).unwrap();
+    let operations = found["operations"].as_array().unwrap();
+    assert_eq!(found["passed"], operations.len());
+    for name in ["STFT", "mel", "cdist", "LSTM", "k-means", "centroid linkage", "eigh", "unfold", "sparse"] {
+        let has = |operation: &serde_json::Value| operation["operation"].as_str().unwrap().contains(name);
+        assert!(operations.iter().any(has), "{name}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named() {
+    let found = diarize(["ops", "--device", "cuda:99"]);
+    assert_eq!(found.status.code(), Some(1));
+    assert!(stderr(&found).contains("cannot use device cuda:99"), "{}", stderr(&found));
+}
