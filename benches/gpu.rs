@@ -1,0 +1,128 @@
+//! Times of the operations on a GPU at the sizes of the networks, with the share of arithmetic or memory
+//! that they reach: `cargo bench -p diarize-kernels --features cuda --bench gpu`. `gpu_peers.py` prints the
+//! same rows for PyTorch.
+
+use std::time::Instant;
+
+use candle_core::{Device, Result, Tensor};
+use diarize_kernels::{
+    cdist::{self, Metric},
+    conv2d::{Activation, Conv2d},
+    device::{Kind, is_present, open},
+    linkage, lstm,
+    mel::{LogMel, MelScale},
+    pool_norm::PoolNorm,
+    stft::Stft,
+};
+use ndarray::Array2;
+
+fn main() -> Result<()> {
+    let Some(kind) = [Kind::Cuda(0), Kind::Metal(0)].into_iter().find(|&kind| is_present(kind)) else {
+        println!("no GPU that this build can use: nothing is timed");
+        return Ok(());
+    };
+    let device = open(kind).map_err(candle_core::Error::Msg)?;
+    println!("| operation | ms | GFLOP/s | GB/s |\n|---|---|---|---|");
+    for batch in [32, 256] {
+        features(batch, &device)?;
+        sinc_block(batch, &device)?;
+        for (rows, columns, channels) in [(80, 998, 32), (40, 499, 64), (20, 250, 128), (10, 125, 256)] {
+            convolution([batch, rows, columns, channels], &device)?;
+        }
+    }
+    for batch in [32, 512] {
+        recurrence(batch, &device)?;
+    }
+    distances(20_000, &device)?;
+    dendrogram(10_000, &device)
+}
+
+/// Prints the best of several runs, with the operations and bytes that one needs at least.
+fn row(name: &str, device: &Device, operations: f64, bytes: f64, run: impl Fn() -> Result<()>) -> Result<()> {
+    run()?;
+    device.synchronize()?;
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let start = Instant::now();
+        run()?;
+        device.synchronize()?;
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    println!("| {name} | {:.3} | {:.0} | {:.0} |", best * 1e3, operations / best / 1e9, bytes / best / 1e9);
+    Ok(())
+}
+
+fn noise(shape: impl Into<candle_core::Shape>, device: &Device) -> Result<Tensor> {
+    Tensor::randn(0f32, 1.0, shape.into(), device)
+}
+
+fn features(batch: usize, device: &Device) -> Result<()> {
+    let (samples, frames) = (160_000, 998);
+    let (stft, mel) = (Stft::kaldi_16khz(), LogMel::new(&MelScale::kaldi_16khz(), f32::EPSILON));
+    let x = noise((batch, samples), device)?;
+    let bytes = (4 * batch * (samples + 2 * frames * 257 + frames * 80)) as f64;
+    let operations = (batch * frames * 5 * 512 * 9 / 2) as f64;
+    row(&format!("stft + mel, {batch} chunks"), device, operations, bytes, || {
+        mel.log_energies(&stft.power_spectrum(&x)?).map(drop)
+    })
+}
+
+fn sinc_block(batch: usize, device: &Device) -> Result<()> {
+    let convolution = Conv2d::new(&noise((80, 10, 1, 26), device)?, &noise(80, device)?, 1, [0, 0])?;
+    let x = noise((batch, 1, 16_000, 10), device)?;
+    let outputs = batch * 15_975 * 80;
+    let bytes = (4 * (x.elem_count() + outputs)) as f64;
+    row(&format!("sinc filters, {batch} chunks"), device, (2 * outputs * 260) as f64, bytes, || {
+        convolution.forward(&x, None, Activation::Absolute).map(drop)
+    })?;
+    let y = convolution.forward(&x, None, Activation::Absolute)?.squeeze(1)?;
+    let norm = PoolNorm { window: 3, slope: 0.01, weight: vec![1.0; 80], bias: vec![0.0; 80] };
+    let bytes = (4 * outputs * 4 / 3) as f64;
+    row(&format!("pool + norm + leaky relu, {batch} chunks"), device, outputs as f64, bytes, || {
+        norm.forward(&y).map(drop)
+    })
+}
+
+fn convolution([batch, rows, columns, channels]: [usize; 4], device: &Device) -> Result<()> {
+    let kernel = noise((channels, channels, 3, 3), device)?;
+    let x = noise((batch, rows, columns, channels), device)?;
+    let operations = (2 * x.elem_count() * channels * 9) as f64;
+    let bytes = (8 * x.elem_count()) as f64;
+    let name = format!("3 x 3 convolution + relu, {batch} x {rows} x {columns} x {channels}");
+    let convolution = Conv2d::new(&kernel, &noise(channels, device)?, 1, [1, 1])?;
+    row(&name, device, operations, bytes, || convolution.forward(&x, None, Activation::Relu).map(drop))?;
+    let x = x.permute((0, 3, 1, 2))?.contiguous()?;
+    row(&format!("the same by Candle, without relu, {batch}"), device, operations, bytes, || {
+        x.conv2d(&kernel, 1, 1, 1, 1).map(drop)
+    })
+}
+
+fn recurrence(batch: usize, device: &Device) -> Result<()> {
+    let (steps, hidden) = (589, 128);
+    let x = noise((batch, steps, 8 * hidden), device)?;
+    let recurrent = (noise((2, 4 * hidden, hidden), device)? * 0.1)?;
+    let operations = (2 * batch * steps * 8 * hidden * hidden) as f64;
+    let bytes = (4 * batch * steps * 10 * hidden) as f64;
+    row(&format!("LSTM recurrence, both directions, {batch} x {steps}"), device, operations, bytes, || {
+        lstm::lstm(&x, &recurrent).map(drop)
+    })
+}
+
+fn distances(count: usize, device: &Device) -> Result<()> {
+    let x = noise((count, 256), device)?;
+    let (operations, bytes) = ((2 * count * count * 256) as f64, (4 * count * count) as f64);
+    row(&format!("cosine distances {count} x {count} x 256"), device, operations, bytes, || {
+        cdist::pairwise(&x, &x, Metric::Cosine).map(drop)
+    })?;
+    row(&format!("Euclidean distances {count} x {count} x 256"), device, operations, bytes, || {
+        cdist::pairwise(&x, &x, Metric::Euclidean).map(drop)
+    })
+}
+
+fn dendrogram(count: usize, device: &Device) -> Result<()> {
+    let x = noise((count, 256), &Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
+    let x = Array2::from_shape_vec((count, 256), x.into_iter().map(f64::from).collect()).expect("as many");
+    row(&format!("centroid linkage of {count} x 256"), device, 0.0, 0.0, || {
+        linkage::device::centroid_on(device, x.view()).map(drop)
+    })
+}
