@@ -308,7 +308,7 @@ fn compare_resnet(files: &ModelFiles) -> Vec<Comparison> {
         5e-6,
     )];
     for (index, stage) in network.resnet.stages.iter().enumerate() {
-        x = ResNet::stage(stage, &x).unwrap();
+        x = ResNet::stage(stage, x).unwrap();
         let name = format!("layer{}", index + 1);
         comparisons.push(Comparison::new(&name, &channels_first(&x), &golden.get(&name), 5e-6));
     }

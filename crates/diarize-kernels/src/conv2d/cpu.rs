@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use super::{Activation, Dims};
 
 /// Pixels of a tile.
-const PIXELS: usize = 6;
+pub(super) const PIXELS: usize = 6;
 /// Vectors of output channels of a tile; with `PIXELS`, what 16 registers hold.
-const VECTORS: usize = 2;
+pub(super) const VECTORS: usize = 2;
 
 /// The weights in the order in which a tile reads them: for each tile of output channels the taps
 /// row by row, for each tap the input channels, for each the output channels side by side.
@@ -26,14 +26,7 @@ pub(super) struct Packed {
 
 impl Packed {
     pub(super) fn new(dims: Dims, kernel: &[f32], bias: &[f32]) -> Self {
-        struct Width;
-        impl WithSimd for Width {
-            type Output = usize;
-            fn with_simd<S: Simd>(self, _: S) -> usize {
-                VECTORS * S::F32_LANES
-            }
-        }
-        let width = Arch::new().dispatch(Width);
+        let width = width();
         let Dims { inputs, outputs, size, .. } = dims;
         let taps = size[0] * size[1];
         let mut weights = Vec::with_capacity(outputs.next_multiple_of(width) * taps * inputs);
@@ -46,6 +39,51 @@ impl Packed {
         let mut bias = bias.to_vec();
         bias.resize(outputs.next_multiple_of(width), 0.0);
         Self { dims, weights, bias, width }
+    }
+}
+
+/// Output channels of a tile on this processor.
+pub(super) fn width() -> usize {
+    struct Width;
+    impl WithSimd for Width {
+        type Output = usize;
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            VECTORS * S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Width)
+}
+
+/// Adds to the sums of each pixel its channels times the weights, which are a group of [`VECTORS`] for
+/// each channel.
+#[inline(always)]
+pub(super) fn accumulate<S: Simd>(
+    simd: S,
+    pixels: [&[f32]; PIXELS],
+    weights: &[S::f32s],
+    sums: &mut [[S::f32s; VECTORS]; PIXELS],
+) {
+    let weights = weights.as_chunks::<VECTORS>().0;
+    assert!(pixels.iter().all(|pixel| pixel.len() >= weights.len()));
+    for (c, weights) in weights.iter().enumerate() {
+        for (sums, pixel) in sums.iter_mut().zip(pixels) {
+            // SAFETY: every pixel has as many channels as there are groups of weights.
+            let x = simd.splat_f32s(unsafe { *pixel.get_unchecked(c) });
+            for (sum, &weight) in sums.iter_mut().zip(weights) {
+                *sum = simd.mul_add_e_f32s(x, weight, *sum);
+            }
+        }
+    }
+}
+
+/// What becomes of an output.
+#[inline(always)]
+pub(super) fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> S::f32s {
+    match activation {
+        Activation::Identity => x,
+        // In this order a NaN stays one.
+        Activation::Relu => simd.max_f32s(simd.splat_f32s(0.0), x),
+        Activation::Absolute => simd.abs_f32s(x),
     }
 }
 
@@ -110,13 +148,7 @@ impl WithSimd for Row<'_> {
                         if let Some(residual) = self.residual {
                             sum = simd.add_f32s(sum, simd.partial_load_f32s(&residual[at.clone()]));
                         }
-                        let sum = match self.activation {
-                            Activation::Identity => sum,
-                            // In this order a NaN stays one.
-                            Activation::Relu => simd.max_f32s(simd.splat_f32s(0.0), sum),
-                            Activation::Absolute => simd.abs_f32s(sum),
-                        };
-                        simd.partial_store_f32s(&mut self.y[at], sum);
+                        simd.partial_store_f32s(&mut self.y[at], activate(simd, self.activation, sum));
                     }
                 }
             }
@@ -154,16 +186,7 @@ impl Row<'_> {
                     }
                 });
                 let weights = &weights[(i * size[1] + j) * inputs * VECTORS..][..inputs * VECTORS];
-                for (c, weights) in weights.as_chunks::<VECTORS>().0.iter().enumerate() {
-                    for (sums, pixel) in sums.iter_mut().zip(pixels) {
-                        // SAFETY: every pixel has `inputs` channels, and `c < inputs` since there are
-                        // `inputs` groups of `VECTORS` weights.
-                        let x = simd.splat_f32s(unsafe { *pixel.get_unchecked(c) });
-                        for (sum, &weight) in sums.iter_mut().zip(weights) {
-                            *sum = simd.mul_add_e_f32s(x, weight, *sum);
-                        }
-                    }
-                }
+                accumulate(simd, pixels, weights, &mut sums);
             }
         }
         sums

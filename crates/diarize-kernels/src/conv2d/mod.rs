@@ -4,10 +4,13 @@
 //!
 //! With one row it is a convolution over time, and with a kernel of 1 x 1 a linear layer.
 //!
+//! On the CPU kernels of 3 x 3 go through Winograd's transform, all others directly.
+//!
 //! Source: `torch.nn.Conv2d`; batch norm is folded into kernel and bias by the caller.
 
 mod cpu;
 pub mod reference;
+mod winograd;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -29,6 +32,8 @@ pub struct Conv2d {
 #[derive(Debug)]
 enum Weights {
     Cpu(cpu::Packed),
+    /// At the points of the transform.
+    Winograd(winograd::Packed),
     /// `(rows * columns * inputs, outputs)`.
     #[cfg_attr(
         not(any(feature = "cuda", feature = "metal")),
@@ -150,7 +155,12 @@ impl Conv2d {
         let dims = Dims { inputs, outputs, size: [rows, columns], stride, padding };
         let weights = if kernel.device().is_cpu() {
             let kernel = kernel.flatten_all()?.to_vec1()?;
-            Weights::Cpu(cpu::Packed::new(dims, &kernel, &bias.to_vec1()?))
+            let bias = bias.to_vec1()?;
+            if winograd::Packed::fits(dims) {
+                Weights::Winograd(winograd::Packed::new(dims, &kernel, &bias))
+            } else {
+                Weights::Cpu(cpu::Packed::new(dims, &kernel, &bias))
+            }
         } else {
             Weights::Gpu(kernel.permute((2, 3, 1, 0))?.contiguous()?.flatten(0, 2)?)
         };
@@ -206,18 +216,21 @@ impl CustomOp1 for Pass<'_> {
         let (_, rows, columns, _) = layout.shape().dims4()?;
         let shape = self.output_shape(layout.shape())?;
         let x = crate::contiguous_f32(storage, layout, "conv2d")?;
-        let Weights::Cpu(packed) = &self.conv.weights else {
-            bail!("conv2d: the weights are on another device than the input");
-        };
         let mut y = vec![0f32; shape.elem_count()];
         let pass = |residual: Option<&[f32]>, y: &mut [f32]| {
-            cpu::conv2d(packed, x, [rows, columns], residual, self.activation, y);
+            let (image, activation) = ([rows, columns], self.activation);
+            match &self.conv.weights {
+                Weights::Cpu(packed) => cpu::conv2d(packed, x, image, residual, activation, y),
+                Weights::Winograd(packed) => winograd::conv2d(packed, x, image, residual, activation, y),
+                Weights::Gpu(_) => bail!("conv2d: the weights are on another device than the input"),
+            }
+            Ok(())
         };
         match self.residual {
-            None => pass(None, &mut y),
+            None => pass(None, &mut y)?,
             Some(residual) => match &*residual.storage_and_layout().0 {
                 Storage::Cpu(storage) => {
-                    pass(Some(crate::contiguous_f32(storage, residual.layout(), "conv2d")?), &mut y);
+                    pass(Some(crate::contiguous_f32(storage, residual.layout(), "conv2d")?), &mut y)?;
                 }
                 _ => bail!("conv2d: the residual is on another device than the input"),
             },

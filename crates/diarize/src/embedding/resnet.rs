@@ -54,7 +54,7 @@ impl ResNet {
     pub(crate) fn trunk(&self, features: &Tensor) -> TensorResult<Tensor> {
         let mut x = self.stem(features)?; // (batch, 80, 998, 32)
         for stage in &self.stages {
-            x = Self::stage(stage, &x)?; // (batch, 80, 998, 32) to (batch, 10, 125, 256)
+            x = Self::stage(stage, x)?; // (batch, 80, 998, 32) to (batch, 10, 125, 256)
         }
         Ok(x)
     }
@@ -65,8 +65,8 @@ impl ResNet {
     }
 
     /// One stage of residual blocks.
-    pub(crate) fn stage(blocks: &[Block], x: &Tensor) -> TensorResult<Tensor> {
-        blocks.iter().try_fold(x.clone(), |x, block| block.forward(&x))
+    pub(crate) fn stage(blocks: &[Block], x: Tensor) -> TensorResult<Tensor> {
+        blocks.iter().try_fold(x, |x, block| block.forward(&x))
     }
 }
 
