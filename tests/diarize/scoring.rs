@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use diarize::{
-    Turn,
-    scoring::{Rules, Score, Span, compare, parse_uem},
+    Span, Turn,
+    scoring::{Rules, Score, compare, parse_uem},
     turns::parse_rttm,
 };
 use serde_json::Value;

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::audio::{self, Audio, Channels};
+
 /// One input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -25,6 +27,14 @@ impl Input {
         match self {
             Input::File(path) => Some(path),
             Input::Stdin => None,
+        }
+    }
+
+    /// Its audio.
+    pub fn read(&self, channels: Channels) -> Result<Audio, audio::Error> {
+        match self {
+            Input::File(path) => audio::read(path, channels),
+            Input::Stdin => audio::read_stdin(channels),
         }
     }
 

@@ -8,10 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use diarize::{
-    Turn,
-    scoring::{Span, parse_uem},
-};
+use diarize::{Span, Turn, scoring::parse_uem};
 
 use crate::timeline::Timeline;
 

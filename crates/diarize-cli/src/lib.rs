@@ -5,6 +5,7 @@
 
 pub mod audio;
 pub mod commands;
+pub mod config;
 pub mod input;
 pub mod inputs;
 pub mod interrupt;

@@ -5,15 +5,20 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use clap_complete::Shell;
 use diarize_cli::{
-    commands::{Cli, Command, man, ops, score, show, version},
-    run,
+    commands::{
+        Cli, Command, man, model, ops,
+        regions::{self, Kind},
+        score, show, version,
+    },
+    config, run,
 };
 
 fn main() -> ExitCode {
-    run_command(Cli::parse().into_command()).unwrap_or_else(|error| match error.downcast::<clap::Error>() {
+    let command = config::parse::<Cli>().map(Cli::into_command);
+    command.and_then(run_command).unwrap_or_else(|error| match error.downcast::<clap::Error>() {
         Ok(usage) => usage.exit(),
         Err(error) => {
             eprintln!("diarize: {error:#}");
@@ -28,6 +33,9 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions(shell) => Ok(completions(shell)),
         Command::Version => version::run(),
         Command::Score(args) => score::run(&args),
+        Command::Vad(args) => regions::run(Kind::Speech, &args),
+        Command::Overlap(args) => regions::run(Kind::Overlap, &args),
+        Command::Model(args) => model::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Ops(args) => ops::run(&args),
         Command::Man(args) => man::run(&args),

@@ -50,7 +50,7 @@ impl ModelArgs {
 }
 
 /// Reads or converts a model, with a bar for each file that comes from a hub.
-fn load(model: &str, console: &Console) -> anyhow::Result<ModelFiles> {
+pub(crate) fn load(model: &str, console: &Console) -> anyhow::Result<ModelFiles> {
     let mut fetch = |repository: &str, file: &str| {
         let mut bar = None;
         let mut progress = |download: hub::Download| {

@@ -42,7 +42,7 @@ pub use crate::{
     error::{Error, Result, TensorProblem},
     options::{EmbeddingTrunk, Options, Parameters, SpeakerBounds},
     pipeline::Diarizer,
-    turns::Turn,
+    turns::{Span, Turn},
 };
 
 /// Samples per second of the audio that the pipeline takes.

@@ -7,12 +7,14 @@ use std::{path::Path, sync::Mutex};
 use ndarray::{Array1, Array2, Array3, ArrayView3};
 
 use crate::{
-    Device, Diarization, Error, Options, Progress, Result, Speaker, Stage, Stages, Turn,
+    Device, Diarization, Error, Options, Parameters, Progress, Result, SAMPLE_RATE, Span, Speaker, Stage,
+    Stages, Turn,
     chunks::Chunks,
     clustering::{ClusteringError, Compat, Method, Mismatch, Plda, cluster_speakers},
     inference::{Hook, Networks, tell},
     model::{Manifest, ModelFiles, read_plda},
-    reconstruct, turns,
+    reconstruct,
+    turns::{self, Binarize, Region},
 };
 
 /// The diarization pipeline with a model loaded on a device.
@@ -97,6 +99,34 @@ impl Diarizer {
         self.run(samples, options, hook, |chunks, hook| {
             self.networks.segment(chunks, &options.parameters, hook)
         })
+    }
+
+    /// The spans of time in which at least `speakers` people speak: speech for 1, overlap for 2. Only the
+    /// segmentation network runs.
+    ///
+    /// Shorter spans and gaps than the options' `min_duration_on` and `min_duration_off` are dropped and filled.
+    ///
+    /// # Errors
+    /// As [`Self::diarize_with`].
+    pub fn activity(
+        &self,
+        speakers: usize,
+        samples: &[f32],
+        options: &Options,
+        hook: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Vec<Span>> {
+        let (scores, frames) = self.run(samples, options, hook, |chunks, hook| {
+            let segmentations = self.networks.segment(chunks, &options.parameters, hook)?; // (chunk, frame, local speaker)
+            let frames = self.networks.frames();
+            Ok((reconstruct::at_least(speakers, segmentations.view(), chunks.window, frames), frames)) // (frame, 1)
+        })?;
+        let Parameters { min_duration_on, min_duration_off, .. } = options.parameters;
+        let binarize = Binarize { min_duration_on, min_duration_off, ..Binarize::default() };
+        let duration = samples.len() as f64 / f64::from(SAMPLE_RATE);
+        // The last chunk is padded with silence.
+        let inside = |region: Region| Span { start: region.start, end: region.end.min(duration) };
+        let regions = binarize.regions(scores.view(), frames).into_iter().map(inside);
+        Ok(regions.filter(|span| span.start < span.end).collect())
     }
 
     /// The embedding stage alone: one embedding for each local speaker of each chunk, `(chunk, local

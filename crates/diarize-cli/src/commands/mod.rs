@@ -2,7 +2,9 @@
 
 pub mod diarize;
 pub mod man;
+pub mod model;
 pub mod ops;
+pub mod regions;
 pub mod score;
 pub mod show;
 pub mod version;
@@ -55,6 +57,12 @@ pub struct Cli {
     #[command(flatten)]
     diarize: diarize::Args,
 
+    /// Take settings from this file [default: ./diarize.toml, else that of the user]
+    ///
+    /// Long names of options with their values, such as `model = "my-model"`; a table such as [score] has
+    /// those of a command. Variables such as DIARIZE_MODEL come before the file, arguments before both.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<std::path::PathBuf>,
     /// Print the completions of a shell, to be sourced or put where the shell looks for them
     #[arg(long, value_name = "SHELL", exclusive = true)]
     completions: Option<Shell>,
@@ -77,6 +85,14 @@ pub enum Command {
     Version,
     /// How right results are: DER, JER, numbers of speakers
     Score(score::Args),
+    /// When somebody speaks
+    #[command(after_help = regions::VAD_EXAMPLES)]
+    Vad(regions::Args),
+    /// When several people speak at once
+    #[command(after_help = regions::OVERLAP_EXAMPLES)]
+    Overlap(regions::Args),
+    /// Which models there are, and what they are
+    Model(model::Args),
     /// Draw results in the terminal
     Show(show::Args),
     /// Which operations a device can do, how exactly and how fast

@@ -39,6 +39,26 @@ pub fn speaker_count(
     means.iter().map(|mean| mean.round_ties_even() as u8).collect()
 }
 
+/// The share of the chunks that hold a frame in which at least `speakers` people speak there.
+///
+/// `segmentations` are `(chunk, frame, local speaker)`, the result is `(frame of the recording, 1)`.
+///
+/// Source: `VoiceActivityDetection` (one speaker) and `OverlappedSpeechDetection` (two) in
+/// `pyannote/audio/pipelines`.
+pub fn at_least(
+    speakers: usize,
+    segmentations: ArrayView3<'_, u8>,
+    chunks: SlidingWindow,
+    frames: SlidingWindow,
+) -> Array2<f32> {
+    let enough = segmentations.outer_iter().map(|chunk| {
+        let speak = |frame: ArrayView1<'_, u8>| frame.iter().filter(|&&active| active != 0).count();
+        chunk.map_axis(Axis(1), |frame| f32::from(u8::from(speak(frame) >= speakers))).insert_axis(Axis(1))
+    }); // (frame, 1) for each chunk
+    let aggregation = Aggregation { missing: 0.0, ..Aggregation::default() };
+    aggregate(enough, chunks, frames, aggregation)
+}
+
 /// Takes local speakers who never speak in their chunk out of their cluster: [`INACTIVE`].
 ///
 /// `hard` is `(chunk, local speaker)`, `segmentations` `(chunk, frame, local speaker)`.

@@ -13,16 +13,7 @@ use std::ops::AddAssign;
 
 use self::sweep::Sweep;
 pub use self::uem::parse_uem;
-use crate::{Turn, clustering::best_assignment};
-
-/// A span of time, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Span {
-    /// In seconds from the start of the recording.
-    pub start: f64,
-    /// In seconds from the start of the recording.
-    pub end: f64,
-}
+use crate::{Span, Turn, clustering::best_assignment};
 
 /// What is left out of a score.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -2,8 +2,8 @@
 
 use ndarray::Array2;
 
-use super::{Rules, Span, is_empty};
-use crate::Turn;
+use super::{Rules, is_empty};
+use crate::{Span, Turn};
 
 /// What begins or ends.
 #[derive(Clone, Copy)]

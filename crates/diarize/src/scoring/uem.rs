@@ -2,8 +2,7 @@
 //!
 //! Source: NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix B.
 
-use super::Span;
-use crate::{Error, Result};
+use crate::{Error, Result, Span};
 
 /// The spans of each recording in UEM text (`recording channel start end`, times in seconds), recordings
 /// in the order of their first line.

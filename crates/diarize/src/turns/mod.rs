@@ -24,6 +24,15 @@ pub struct Turn {
     pub speaker: String,
 }
 
+/// A span of time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// In seconds from the start of the recording.
+    pub start: f64,
+    /// In seconds from the start of the recording.
+    pub end: f64,
+}
+
 /// The turns of a discrete diarization `(frame, cluster)` of 0 and 1, by start, then by end; and the
 /// cluster of each speaker: that of `SPEAKER_00` first.
 ///

@@ -1,0 +1,145 @@
+//! `diarize model`: which models there are, and what they are.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use diarize::model::{MANIFEST, ModelFiles};
+use diarize_convert::{Converted, Precision, hub};
+
+use crate::{
+    model::load,
+    progress::{Console, Talk},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  diarize model info                                           the model in the box
+  diarize model info my-model
+  diarize model download pyannote/speaker-diarization-3.1      into the cache, for later without a network
+  diarize model download pyannote/speaker-diarization-3.1 --output my-model
+  diarize model list                                           what is there without a network";
+
+/// Arguments of `diarize model`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    talk: Talk,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// What a model is: name, licence, source, networks, parameters
+    Info {
+        /// As for --model [default: the model in the box]
+        model: Option<String>,
+    },
+    /// The model in the box, and the repositories in the cache of the hub
+    List,
+    /// Where a model lies
+    Path {
+        /// As for --model
+        model: String,
+    },
+    /// Get a model from the hub
+    Download {
+        /// A repository such as pyannote/speaker-diarization-3.1
+        model: String,
+        /// Write it converted to this directory, which needs neither cache nor network
+        #[arg(short, long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let console = args.talk.console();
+    let text = match &args.what {
+        What::Info { model } => info(model.as_deref(), &console)?,
+        What::List => list()?,
+        What::Path { model } => format!("{}\n", path(model)?.display()),
+        What::Download { model, output } => download(model, output.as_deref(), &console)?,
+    };
+    // A reader that closed the pipe has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
+    let files = match model {
+        Some(model) => load(model, console)?,
+        None => ModelFiles::bundled()?,
+    };
+    let manifest = &files.manifest;
+    let frames = manifest.segmentation.receptive_field();
+    let mut text = String::new();
+    for (file, what) in [(&files.segmentation, "segmentation"), (&files.embedding, "embedding")] {
+        writeln!(text, "# {what}: {:.1} MB", file.bytes.len() as f64 / 1e6)?;
+    }
+    writeln!(text, "# frames: {} s each, one every {} s\n", frames.duration, frames.step)?;
+    Ok(text + &manifest.to_toml())
+}
+
+fn list() -> anyhow::Result<String> {
+    let mut text = format!("{}  (in the box)\n", ModelFiles::bundled()?.manifest.name);
+    for (name, directory) in cached()? {
+        writeln!(text, "{name}  {}", directory.display())?;
+    }
+    Ok(text)
+}
+
+/// The repositories in the cache, by name.
+fn cached() -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let cache = hub::Settings::from_env().cache;
+    let entries = match fs::read_dir(&cache) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", cache.display())),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let directory = entry?.path();
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(repository) = name.strip_prefix("models--") {
+            found.push((repository.replacen("--", "/", 1), directory));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Where a model lies: what is on the disk under that name wins.
+fn path(model: &str) -> anyhow::Result<PathBuf> {
+    let local = Path::new(model);
+    if local.exists() {
+        return local.canonicalize().with_context(|| format!("cannot find {model}"));
+    }
+    let name = model.split('@').next().unwrap_or(model);
+    match cached()?.into_iter().find(|(known, _)| known == name) {
+        Some((_, directory)) => Ok(directory),
+        None => {
+            bail!("{model} is neither on the disk nor in the cache: `diarize model download {model}` gets it")
+        }
+    }
+}
+
+fn download(model: &str, output: Option<&Path>, console: &Console) -> anyhow::Result<String> {
+    let files = load(model, console)?;
+    let Some(output) = output else {
+        return Ok(format!("{}\n", path(model)?.display()));
+    };
+    if output.join(MANIFEST).exists() {
+        bail!("{} holds a model already: name another directory", output.display());
+    }
+    Converted::Pipeline(Box::new(files)).write(output, Precision::F32)?;
+    Ok(format!("{}\n", output.display()))
+}

@@ -1,0 +1,192 @@
+//! `diarize vad` and `diarize overlap`: when somebody, or several, speak.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use diarize::{Span, Turn, turns::rttm};
+use serde_json::json;
+use tracing::warn;
+
+use crate::{
+    audio::Channels,
+    input::Input,
+    inputs,
+    model::ModelArgs,
+    output::{self, csv_field, write_whole},
+    overrides::not_negative,
+    progress::{Console, Talk},
+};
+
+/// Shown below the help of `diarize vad`.
+pub const VAD_EXAMPLES: &str = "\
+Examples:
+  diarize vad meeting.mp3                      speech as RTTM, its speaker called SPEECH
+  diarize vad -f csv recordings/ > speech.csv  of all recordings of a directory
+  diarize vad --min-duration-off 0.5 -f audacity -o labels.txt talk.wav";
+
+/// Shown below the help of `diarize overlap`.
+pub const OVERLAP_EXAMPLES: &str = "\
+Examples:
+  diarize overlap meeting.mp3                  overlap as RTTM, its speaker called OVERLAP
+  diarize overlap -f json meeting.mp3";
+
+/// Arguments of `diarize vad` and `diarize overlap`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Audio files or directories; `-` is the standard input
+    #[arg(required = true)]
+    audio: Vec<PathBuf>,
+    /// How regions are written
+    #[arg(short, long, value_enum, default_value_t)]
+    format: Format,
+    /// File for the regions of all recordings [default: the standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Also look into the directories of a directory
+    #[arg(long)]
+    recursive: bool,
+    /// Drop regions shorter than this
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
+    min_duration_on: f64,
+    /// Fill gaps shorter than this
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
+    min_duration_off: f64,
+    /// Use this channel, counted from 0, instead of the mean of all
+    #[arg(long, value_name = "N")]
+    channel: Option<usize>,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    talk: Talk,
+}
+
+/// How regions are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line a region
+    #[default]
+    Rttm,
+    /// One object a recording, a line each
+    Json,
+    /// File, start, end and duration
+    Csv,
+    /// Label track of Audacity, of one recording
+    Audacity,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Time in which somebody speaks.
+    Speech,
+    /// Time in which several speak.
+    Overlap,
+}
+
+impl Kind {
+    fn speakers(self) -> usize {
+        match self {
+            Kind::Speech => 1,
+            Kind::Overlap => 2,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Kind::Speech => "SPEECH",
+            Kind::Overlap => "OVERLAP",
+        }
+    }
+}
+
+/// Finds and writes the regions. A file that fails is told of and does not stop the others.
+pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
+    let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
+    if args.format == Format::Audacity && inputs.all.len() > 1 {
+        return Err(super::conflict("a label track is that of one recording, but there are several").into());
+    }
+    let console = args.talk.console();
+    let diarizer = args.model.open(&console)?;
+    let mut options = diarizer.options();
+    options.threads = args.model.threads();
+    options.parameters.min_duration_on = args.min_duration_on;
+    options.parameters.min_duration_off = args.min_duration_off;
+
+    let mut code = ExitCode::SUCCESS;
+    let mut text =
+        if args.format == Format::Csv { "file,start,end,duration\n".to_owned() } else { String::new() };
+    for found in &inputs.all {
+        let regions = read(&found.input, args.channel, &console).and_then(|(samples, mut progress)| {
+            let hook = &mut |now| progress.show(now);
+            let spans = diarizer.activity(kind.speakers(), &samples, &options, hook)?;
+            let duration = samples.len() as f64 / f64::from(diarize::SAMPLE_RATE);
+            render(kind, args.format, &found.input, duration, &spans)
+        });
+        match regions {
+            Ok(regions) => text += &regions,
+            Err(error) => {
+                console.error(&format!("{}: {error:#}", found.input));
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    match &args.output {
+        Some(path) => write_whole(path, &text).with_context(|| format!("cannot write {}", path.display()))?,
+        // A reader that closed the pipe has seen enough.
+        None => drop(io::stdout().write_all(text.as_bytes())),
+    }
+    Ok(code)
+}
+
+/// The samples of an input, and a bar for what follows.
+fn read(
+    input: &Input,
+    channel: Option<usize>,
+    console: &Console,
+) -> anyhow::Result<(Vec<f32>, crate::progress::FileProgress)> {
+    let progress = console.file(&input.to_string());
+    let audio = input.read(channel.map_or(Channels::Mean, Channels::Only))?;
+    for warning in &audio.warnings {
+        warn!("{input}: {warning}");
+    }
+    Ok((audio.samples, progress))
+}
+
+fn render(
+    kind: Kind,
+    format: Format,
+    input: &Input,
+    duration: f64,
+    spans: &[Span],
+) -> anyhow::Result<String> {
+    let label = kind.label();
+    let lines = |line: &dyn Fn(&Span) -> String| spans.iter().map(line).collect::<String>();
+    Ok(match format {
+        Format::Rttm => {
+            let turn = |span: &Span| Turn { start: span.start, end: span.end, speaker: label.to_owned() };
+            rttm(&output::uri(&input.stem()), &spans.iter().map(turn).collect::<Vec<_>>())?
+        }
+        Format::Json => {
+            let regions = spans.iter().map(|span| json!({ "start": span.start, "end": span.end }));
+            let total: f64 = spans.iter().map(|span| span.end - span.start).sum();
+            let object = json!({
+                "file": input.to_string(),
+                "kind": label.to_lowercase(),
+                "duration": duration,
+                "total": total,
+                "regions": regions.collect::<Vec<_>>(),
+            });
+            format!("{object}\n")
+        }
+        Format::Csv => {
+            let file = csv_field(&input.to_string()).into_owned();
+            lines(&|Span { start, end }| format!("{file},{start:.3},{end:.3},{:.3}\n", end - start))
+        }
+        Format::Audacity => lines(&|Span { start, end }| format!("{start:.6}\t{end:.6}\t{label}\n")),
+    })
+}

@@ -1,0 +1,163 @@
+//! What the configuration file and the environment say, as defaults of the command line.
+
+use std::{env, ffi::OsString, fs, path::PathBuf, process};
+
+use anyhow::{Context, bail};
+use clap::{Arg, ArgAction, Command};
+use toml::{Table, Value};
+
+/// Name of a configuration file.
+const FILE: &str = "diarize.toml";
+
+/// Options that every command takes from the top of the file.
+const SHARED: [&str; 5] = ["model", "device", "threads", "quiet", "verbose"];
+
+/// The command line with defaults from the environment (`DIARIZE_MODEL`) and, below it, the configuration
+/// file; and where these are from.
+///
+/// The top of the file has the options of the default command by their long names, a table the options of
+/// the command that is called like it.
+///
+/// # Errors
+/// A file that cannot be read, is no TOML or names what no option is.
+pub fn configured(command: Command, arguments: &[OsString]) -> anyhow::Result<(Command, Vec<String>)> {
+    let mut sources = Vec::new();
+    let Some(path) = file(arguments) else {
+        let command = with_defaults(command, &Table::new(), arguments, &mut sources);
+        return Ok((below(command, &Table::new(), arguments, &mut sources), sources));
+    };
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+    check(&command, &table).with_context(|| path.display().to_string())?;
+    sources.push(path.display().to_string());
+    let command = with_defaults(command, &table, arguments, &mut sources);
+    Ok((below(command, &table, arguments, &mut sources), sources))
+}
+
+/// The file that is named, else the one here, else that of the user.
+fn file(arguments: &[OsString]) -> Option<PathBuf> {
+    let mut words = arguments.iter().take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        if word == "--config" {
+            return words.next().map(PathBuf::from);
+        }
+        if let Some(path) = word.to_str().and_then(|word| word.strip_prefix("--config=")) {
+            return Some(path.into());
+        }
+    }
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(path) = set("DIARIZE_CONFIG") {
+        return Some(path.into());
+    }
+    let home = set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".config")));
+    let users = home.map(|home| home.join("diarize").join(FILE));
+    [Some(FILE.into()), users].into_iter().flatten().find(|path: &PathBuf| path.is_file())
+}
+
+/// Every key is an option, or a command with its options.
+fn check(command: &Command, table: &Table) -> anyhow::Result<()> {
+    for (key, value) in table {
+        match (value, command.find_subcommand(key)) {
+            (Value::Table(own), Some(command)) => check(command, own).with_context(|| format!("[{key}]"))?,
+            _ if !options(command).any(|option| option.get_long() == Some(key)) => {
+                bail!("there is no option --{key}");
+            }
+            (Value::Table(_) | Value::Datetime(_), _) => bail!("{key} is not a value of an option"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The options that can be set.
+fn options(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|argument| argument.get_long().is_some() && !argument.is_exclusive_set())
+}
+
+/// The commands beside the default one, each with the defaults of its own table.
+fn below(mut command: Command, table: &Table, arguments: &[OsString], sources: &mut Vec<String>) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
+        let shared = table.iter().filter(|(key, _)| SHARED.contains(&key.as_str()));
+        let own = table.get(&name).and_then(Value::as_table).into_iter().flatten();
+        let table: Table = shared.chain(own).map(|(key, value)| (key.clone(), value.clone())).collect();
+        command = command.mut_subcommand(name, |command| with_defaults(command, &table, arguments, sources));
+    }
+    command
+}
+
+/// Gives the options of one command the values of the environment or of the table, except where the
+/// command line has an option that they conflict with.
+fn with_defaults(
+    mut command: Command,
+    table: &Table,
+    arguments: &[OsString],
+    sources: &mut Vec<String>,
+) -> Command {
+    let given = |option: &Arg| {
+        let long = format!("--{}", option.get_long().unwrap_or_default());
+        let short = option.get_short().map(|short| format!("-{short}"));
+        arguments
+            .iter()
+            .filter_map(|word| word.to_str())
+            .any(|word| word.split('=').next() == Some(&long) || short.as_deref() == Some(word))
+    };
+    let mut defaults = Vec::new();
+    for option in options(&command) {
+        let long = option.get_long().unwrap_or_default();
+        let variable = format!("DIARIZE_{}", long.replace('-', "_").to_uppercase());
+        let from_environment = env::var(&variable).ok().filter(|value| !value.is_empty());
+        if command.get_arg_conflicts_with(option).into_iter().any(given) {
+            continue;
+        }
+        let values = match (from_environment, table.get(long)) {
+            (Some(value), _) => {
+                sources.push(variable);
+                vec![value]
+            }
+            (None, Some(value)) => words(value),
+            (None, None) => continue,
+        };
+        defaults.push((option.get_id().clone(), values));
+    }
+    for (id, values) in defaults {
+        command = command.mut_arg(id, |option| {
+            let flag = matches!(option.get_action(), ArgAction::SetTrue);
+            let values = values.into_iter().map(|value| match value.as_str() {
+                "1" | "yes" | "on" if flag => "true".to_owned(),
+                "0" | "no" | "off" if flag => "false".to_owned(),
+                _ => value,
+            });
+            // They live as long as the command line, which is read once.
+            option.default_values(values.map(|value| &*value.leak()))
+        });
+    }
+    command
+}
+
+/// A value of the file as words of the command line.
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(words).collect(),
+        Value::String(text) => vec![text.clone()],
+        other => vec![other.to_string()],
+    }
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// As [`configured`]; a usage error ends the program.
+pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>() -> anyhow::Result<T> {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let (mut command, sources) = configured(T::command(), arguments.get(1..).unwrap_or_default())?;
+    let parsed = command.try_get_matches_from_mut(&arguments);
+    let parsed = parsed.and_then(|matches| T::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
+    parsed.map_err(|error| {
+        let _ = error.print();
+        if error.use_stderr() && !sources.is_empty() {
+            eprintln!("\nSettings were also taken from: {}", sources.join(", "));
+        }
+        process::exit(error.exit_code())
+    })
+}

@@ -1,0 +1,99 @@
+//! Settings from a configuration file and from the environment, below those of the command line.
+
+mod common;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use common::{stderr, stdout, write_silence};
+use tempfile::{TempDir, tempdir};
+
+const RTTM: &str = "SPEAKER a 1 0 10 <NA> <NA> A <NA> <NA>\n";
+
+/// A directory with a recording and a result.
+fn directory() -> TempDir {
+    let directory = tempdir().unwrap();
+    write_silence(&directory.path().join("a.wav"));
+    fs::write(directory.path().join("a.rttm"), RTTM).unwrap();
+    directory
+}
+
+/// Runs the program in a directory, which is also the user's home, with variables set.
+fn run(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .args(arguments)
+        .current_dir(directory)
+        .env("XDG_CONFIG_HOME", directory.join("config"))
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_file_here_or_of_the_user_or_named_has_settings() {
+    let directory = directory();
+    let settings = "format = [\"json\"]\n[score]\nformat = \"csv\"\ncollar = 0.5\n";
+    fs::create_dir_all(directory.path().join("config/diarize")).unwrap();
+    for (file, arguments) in [
+        ("config/diarize/diarize.toml", &[][..]),
+        ("diarize.toml", &[]),
+        ("other.toml", &["--config", "other.toml"]),
+    ] {
+        fs::write(directory.path().join(file), settings).unwrap();
+        let output = run(directory.path(), &[], &[&["a.wav"], arguments].concat());
+        assert!(stdout(&output).starts_with('{'), "{file}: {}{}", stdout(&output), stderr(&output));
+        let output = run(directory.path(), &[], &[&["score", "a.rttm", "a.rttm"], arguments].concat());
+        // Of ten seconds the collars take a quarter at each end.
+        assert!(stdout(&output).contains(",9.500,"), "{file}: {}{}", stdout(&output), stderr(&output));
+        fs::remove_file(directory.path().join(file)).unwrap();
+    }
+}
+
+#[test]
+fn arguments_come_before_variables_and_variables_before_the_file() {
+    let directory = directory();
+    fs::write(directory.path().join("diarize.toml"), "[score]\nformat = \"csv\"\n").unwrap();
+    let score = |variables: &[(&str, &str)], more: &[&str]| {
+        let output = run(directory.path(), variables, &[&["score", "a.rttm", "a.rttm"], more].concat());
+        stdout(&output).to_owned()
+    };
+    assert!(score(&[], &[]).starts_with("recording,der,"));
+    assert!(score(&[("DIARIZE_FORMAT", "json")], &[]).starts_with('{'));
+    assert!(score(&[("DIARIZE_FORMAT", "json")], &["--format", "table"]).starts_with("recording  DER"));
+}
+
+#[test]
+fn the_model_of_a_variable_is_used() {
+    let directory = directory();
+    let output = run(directory.path(), &[("DIARIZE_MODEL", "/no/such/model")], &["a.wav"]);
+    assert!(!output.status.success() && stderr(&output).contains("/no/such/model"), "{}", stderr(&output));
+}
+
+#[test]
+fn settings_give_way_to_arguments_that_they_conflict_with() {
+    let directory = directory();
+    fs::write(directory.path().join("diarize.toml"), "num-speakers = 3\nquiet = true\n").unwrap();
+    let output = run(directory.path(), &[], &["--min-speakers", "2", "--verbose", "a.wav"]);
+    assert!(output.status.success() && stderr(&output).contains("loaded"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_no_option_is_and_values_that_are_wrong_are_named_with_their_file() {
+    let directory = directory();
+    let says = |settings: &str, parts: &[&str]| {
+        fs::write(directory.path().join("diarize.toml"), settings).unwrap();
+        let output = run(directory.path(), &[], &["a.wav"]);
+        assert!(!output.status.success() && output.stdout.is_empty());
+        for part in parts {
+            assert!(stderr(&output).contains(part), "{settings}: {}", stderr(&output));
+        }
+    };
+    says("tresh = 1", &["diarize.toml", "there is no option --tresh"]);
+    says("[score]\nthreshold = 1", &["diarize.toml", "[score]", "there is no option --threshold"]);
+    says("threshold = -1", &["--threshold", "must be a number, 0 or more", "diarize.toml"]);
+    says("a b", &["diarize.toml is not TOML"]);
+}
