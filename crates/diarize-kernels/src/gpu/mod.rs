@@ -1,8 +1,8 @@
 //! Kernels on a GPU: what to launch, as plain data, and the two ways to do it.
 //!
 //! Every kernel has one text. Behind a small prelude it is Metal (`metal.h`), CUDA (`cuda.h`) or C++ for
-//! the emulator of the tests (`host.h`). A [`Plan`] says which kernels run on what; [`metal`] and
-//! [`cuda`] bind it to a device and the tests to the emulator, so what is tested is what is bound.
+//! the emulator of the tests (`host.h`). A [`Plan`] says which kernels run on what; `metal` and
+//! `cuda` bind it to a device and the tests to the emulator, so what is tested is what is bound.
 //!
 //! The kernels' dialect: arguments are buffers, first the ones read (`IN`), then the ones written
 //! (`OUT`), last the parameters `p` (`PARAMS`), a struct of `uint`s and `float`s. `group` is the
