@@ -2,7 +2,7 @@
 typedef unsigned int uint;
 typedef unsigned long long ulong;
 
-#define KERNEL(name) extern "C" __global__ void name
+#define KERNEL(name) extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS) name
 #define IN(type, name, index) const type* __restrict__ name
 #define OUT(type, name, index) type* __restrict__ name
 #define PARAMS(type, index) const type p

@@ -18,7 +18,7 @@ use candle_core::{
     },
 };
 
-use super::{Buffer, Kernel, Launch, Plan};
+use super::{Buffer, Launch, Plan};
 
 const PRELUDE: &str = include_str!("cuda.h");
 
@@ -71,8 +71,7 @@ fn dispatch(
     scratch: &mut [CudaSlice<f32>],
     output: &mut CudaSlice<f32>,
 ) -> Result<()> {
-    let function =
-        device.get_or_load_custom_func(launch.kernel.name, &launch.kernel.key(), ptx(&launch.kernel)?)?;
+    let function = device.get_or_load_custom_func(launch.kernel.name, &launch.key(), ptx(launch)?)?;
     // Several writes may borrow from one vector, so each is taken as a view of its own.
     let scratch: Vec<CudaView<'_, f32>> = scratch.iter().map(|buffer| buffer.slice(..)).collect();
     let output = output.slice(..);
@@ -120,10 +119,10 @@ impl Params {
 unsafe impl candle_core::cuda_backend::cudarc::driver::DeviceRepr for Params {}
 
 /// The compiled text of a kernel. Texts that have been compiled are kept for the life of the process.
-fn ptx(kernel: &Kernel) -> Result<&'static str> {
+fn ptx(launch: &Launch) -> Result<&'static str> {
     static COMPILED: OnceLock<Mutex<HashMap<String, &'static str>>> = OnceLock::new();
     let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
-    let key = kernel.key();
+    let key = launch.key();
     if let Some(ptx) = compiled.get(&key) {
         return Ok(ptx);
     }
@@ -132,8 +131,8 @@ fn ptx(kernel: &Kernel) -> Result<&'static str> {
         options: vec!["--std=c++17".into(), "--gpu-architecture=compute_80".into()],
         ..Default::default()
     };
-    let ptx = compile_ptx_with_opts(PRELUDE.to_owned() + &kernel.source(), options)
-        .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", kernel.name)))?;
+    let ptx = compile_ptx_with_opts(PRELUDE.to_owned() + &launch.source(), options)
+        .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", launch.kernel.name)))?;
     let ptx: &'static str = Box::leak(ptx.to_src().into_boxed_str());
     compiled.insert(key, ptx);
     Ok(ptx)

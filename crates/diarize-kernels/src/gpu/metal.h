@@ -2,7 +2,7 @@
 #include <metal_stdlib>
 using namespace metal;
 
-#define KERNEL(name) kernel void name
+#define KERNEL(name) [[kernel, max_total_threads_per_threadgroup(LAUNCH_THREADS)]] void name
 #define IN(type, name, index) device const type* name [[buffer(index)]]
 #define OUT(type, name, index) device type* name [[buffer(index)]]
 #define PARAMS(type, index)                                                                            \

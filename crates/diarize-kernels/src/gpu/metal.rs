@@ -11,7 +11,7 @@ use candle_core::{
 use candle_metal_kernels::metal::{Buffer as MetalBuffer, ComputeCommandEncoder, ComputePipeline};
 use objc2_metal::{MTLCompileOptions, MTLSize};
 
-use super::{Buffer, Kernel, Launch, Plan};
+use super::{Buffer, Launch, Plan};
 
 const PRELUDE: &str = include_str!("metal.h");
 
@@ -86,11 +86,11 @@ pub fn storage(storage: &Storage) -> Result<&MetalStorage> {
 fn pipeline(device: &MetalDevice, launch: &Launch) -> Result<ComputePipeline> {
     static COMPILED: OnceLock<Mutex<HashMap<(u64, String), ComputePipeline>>> = OnceLock::new();
     let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (device.registry_id(), launch.kernel.key());
+    let key = (device.registry_id(), launch.key());
     if let Some(pipeline) = compiled.get(&key) {
         return Ok(pipeline.clone());
     }
-    let pipeline = compile(device, &launch.kernel)?;
+    let pipeline = compile(device, launch)?;
     let most = pipeline.max_total_threads_per_threadgroup();
     if most < launch.threads {
         bail!(
@@ -103,13 +103,13 @@ fn pipeline(device: &MetalDevice, launch: &Launch) -> Result<ComputePipeline> {
     Ok(pipeline)
 }
 
-fn compile(device: &MetalDevice, kernel: &Kernel) -> Result<ComputePipeline> {
+fn compile(device: &MetalDevice, launch: &Launch) -> Result<ComputePipeline> {
     let options = MTLCompileOptions::new();
     // Its successor needs macOS 15; this one exists everywhere.
     #[allow(deprecated)]
     options.setFastMathEnabled(false);
-    let source = PRELUDE.to_owned() + &kernel.source();
+    let source = PRELUDE.to_owned() + &launch.source();
     let library = device.new_library_with_source(&source, Some(&options)).map_err(MetalError::from)?;
-    let function = library.get_function(kernel.name, None).map_err(MetalError::from)?;
+    let function = library.get_function(launch.kernel.name, None).map_err(MetalError::from)?;
     Ok(device.new_compute_pipeline_state_with_function(&function).map_err(MetalError::from)?)
 }

@@ -95,6 +95,17 @@ impl Kernel {
 }
 
 impl Launch {
+    /// The kernel's text with its constants and the number of threads, without a prelude. A compiler that
+    /// knows the threads leaves each as many registers as there are.
+    pub fn source(&self) -> String {
+        format!("#define LAUNCH_THREADS {}\n{}", self.threads, self.kernel.source())
+    }
+
+    /// A name that differs wherever [`Self::source`] does.
+    pub fn key(&self) -> String {
+        format!("{} {}", self.kernel.key(), self.threads)
+    }
+
     /// Whether there is anything to run: an empty grid is not launched.
     pub fn is_empty(&self) -> bool {
         self.groups.contains(&0)
