@@ -6,6 +6,7 @@
 pub mod audio;
 pub mod commands;
 pub mod config;
+pub mod failure;
 pub mod input;
 pub mod inputs;
 pub mod interrupt;

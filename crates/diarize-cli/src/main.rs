@@ -13,7 +13,7 @@ use diarize_cli::{
         regions::{self, Kind},
         score, show, version,
     },
-    config, run,
+    config, failure, run,
 };
 
 fn main() -> ExitCode {
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     command.and_then(run_command).unwrap_or_else(|error| match error.downcast::<clap::Error>() {
         Ok(usage) => usage.exit(),
         Err(error) => {
-            eprintln!("diarize: {error:#}");
+            eprintln!("diarize: {}", failure::sentence(&error));
             ExitCode::FAILURE
         }
     })

@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     commands::diarize::Job,
+    failure,
     input::Input,
     interrupt,
     output::{self, Output},
@@ -30,7 +31,7 @@ pub fn run(job: &Job) -> ExitCode {
         teller.line("finishing the current file; Ctrl-C again abandons it");
     });
     let code = work_through(job, &console).unwrap_or_else(|error| {
-        console.error(&format!("{error:#}"));
+        console.error(&failure::sentence(&error));
         1
     });
     ExitCode::from(code)
@@ -133,7 +134,7 @@ impl<'a> Batch<'a> {
             let printed = match result {
                 Ok(done) => self.succeeded(task, done, count + 1, tasks.len()),
                 Err(error) => {
-                    self.console.error(&format!("{}: {error:#}", task.input));
+                    self.console.error(&format!("{}: {}", task.input, failure::sentence(&error)));
                     failed.push(task);
                     String::new()
                 }

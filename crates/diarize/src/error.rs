@@ -131,7 +131,16 @@ pub enum Error {
 impl Error {
     /// The tensor library failed to take the weights.
     pub(crate) fn loading(source: candle_core::Error) -> Self {
-        Error::Compute { stage: "loading the weights", source: source.into() }
+        Self::compute("loading the weights", source)
+    }
+
+    /// The tensor library failed; its backtrace, many lines, is left out.
+    pub(crate) fn compute(stage: &'static str, source: candle_core::Error) -> Self {
+        let source = match source {
+            candle_core::Error::WithBacktrace { inner, .. } => *inner,
+            source => source,
+        };
+        Error::Compute { stage, source: source.into() }
     }
 }
 

@@ -254,7 +254,7 @@ fn rows(pieces: &[Vec<f32>], length: usize) -> impl Iterator<Item = &[f32]> {
 }
 
 fn failed(stage: Stage) -> impl Fn(candle_core::Error) -> Error {
-    move |source| Error::Compute { stage: stage.name(), source: source.into() }
+    move |source| Error::compute(stage.name(), source)
 }
 
 fn check_finite(values: &[f32], stage: Stage) -> Result<()> {

@@ -14,6 +14,7 @@ use tracing::warn;
 
 use crate::{
     audio::Channels,
+    failure,
     input::Input,
     inputs,
     model::ModelArgs,
@@ -130,7 +131,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         match regions {
             Ok(regions) => text += &regions,
             Err(error) => {
-                console.error(&format!("{}: {error:#}", found.input));
+                console.error(&format!("{}: {}", found.input, failure::sentence(&error)));
                 code = ExitCode::FAILURE;
             }
         }
