@@ -10,6 +10,7 @@
 //! Source: D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007;
 //! S. Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28(2), 1982.
 
+mod cpu;
 pub mod reference;
 
 #[cfg(feature = "cuda")]
@@ -17,7 +18,7 @@ use candle_core::CudaStorage;
 #[cfg(feature = "metal")]
 use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word, words};
 
@@ -68,6 +69,15 @@ impl KMeans {
             Fit { labels: row.into_iter().map(|label| label as usize).collect(), inertia }
         };
         Ok(values.to_vec2()?.into_iter().map(fit).collect())
+    }
+
+    /// The fit of each run on `points` `(point, dimension)`, on the CPU.
+    ///
+    /// # Panics
+    /// No points, no clusters, or another number of [`draws`].
+    pub fn fit_rows(&self, points: ArrayView2<'_, f64>) -> Vec<Fit> {
+        self.check(&points.dim().into()).expect("points, clusters and numbers for them");
+        cpu::kmeans(self, points)
     }
 
     /// What a GPU does for `points` `(point, dimension)`, and the shape of its output: `(run, point +
@@ -135,7 +145,7 @@ impl CustomOp1 for KMeans {
         let points =
             crate::contiguous_f32(storage, layout, "kmeans")?.iter().map(|&x| f64::from(x)).collect();
         let points = Array2::from_shape_vec((count, dimension), points).map_err(candle_core::Error::wrap)?;
-        let fits = reference::kmeans(self, points.view());
+        let fits = cpu::kmeans(self, points.view());
         let rows = fits.into_iter().flat_map(|Fit { labels, inertia }| {
             labels.into_iter().map(|label| label as f32).chain([inertia as f32])
         });

@@ -8,7 +8,7 @@ use super::{Fit, KMeans, candidates};
 pub fn kmeans(kmeans: &KMeans, points: ArrayView2<'_, f64>) -> Vec<Fit> {
     let run = |draws: &Vec<f64>| {
         let means = spread_means(points, kmeans.clusters, draws);
-        lloyd(points, means, kmeans.max_iterations)
+        lloyd(points, means, kmeans.max_iterations, nearest_means)
     };
     kmeans.draws.iter().map(run).collect()
 }
@@ -16,7 +16,7 @@ pub fn kmeans(kmeans: &KMeans, points: ArrayView2<'_, f64>) -> Vec<Fit> {
 /// Greedy k-means++: each further mean is one of a few points drawn with the squares of their
 /// distances from the means so far, the one that leaves the smallest sum of squares.
 /// `(cluster, dimension)`.
-fn spread_means(points: ArrayView2<'_, f64>, clusters: usize, draws: &[f64]) -> Array2<f64> {
+pub(super) fn spread_means(points: ArrayView2<'_, f64>, clusters: usize, draws: &[f64]) -> Array2<f64> {
     let first = super::first(draws[0], points.nrows());
     let mut chosen = vec![first];
     let mut nearest = squared_distances(points, points.row(first)); // (point,)
@@ -61,12 +61,18 @@ fn squared_distance(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// Moves `means` `(cluster, dimension)` until no point changes its cluster.
-pub fn lloyd(points: ArrayView2<'_, f64>, mut means: Array2<f64>, max_iterations: usize) -> Fit {
+/// Moves `means` `(cluster, dimension)` until no point changes its cluster. `nearest` gives the nearest
+/// mean of each point.
+pub(super) fn lloyd(
+    points: ArrayView2<'_, f64>,
+    mut means: Array2<f64>,
+    max_iterations: usize,
+    nearest: impl Fn(ArrayView2<'_, f64>, ArrayView2<'_, f64>) -> Vec<usize>,
+) -> Fit {
     let clusters = means.nrows();
     let mut labels = Vec::new();
     for _ in 0..max_iterations.max(1) {
-        let mut next = nearest_means(points, means.view());
+        let mut next = nearest(points, means.view());
         fill_empty(points, means.view(), &mut next);
         if next == labels {
             break;
@@ -89,7 +95,7 @@ fn nearest_means(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>) -> Vec
 }
 
 /// Gives each empty cluster the point farthest from its mean, of those in clusters with others.
-pub fn fill_empty(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>, labels: &mut [usize]) {
+fn fill_empty(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>, labels: &mut [usize]) {
     let mut sizes = sizes(labels, means.nrows());
     for empty in 0..means.nrows() {
         if sizes[empty] > 0 {
@@ -126,7 +132,7 @@ fn sizes(labels: &[usize], clusters: usize) -> Vec<usize> {
 }
 
 /// The index of the first of the largest values.
-fn first_largest(values: impl Iterator<Item = f64>) -> usize {
+pub(super) fn first_largest(values: impl Iterator<Item = f64>) -> usize {
     let mut best = (0, f64::NEG_INFINITY);
     for (index, value) in values.enumerate() {
         if value > best.1 {
@@ -134,4 +140,29 @@ fn first_largest(values: impl Iterator<Item = f64>) -> usize {
         }
     }
     best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::{fill_empty, lloyd, nearest_means};
+
+    #[test]
+    fn an_empty_cluster_takes_the_farthest_point() {
+        let points = array![[0.0], [1.0], [5.0], [9.0]];
+        let mut labels = vec![0, 0, 0, 1];
+        fill_empty(points.view(), array![[0.0], [9.0], [100.0]].view(), &mut labels);
+        assert_eq!(labels, [0, 0, 2, 1]);
+    }
+
+    #[test]
+    fn means_that_are_all_wrong_still_give_every_cluster() {
+        let points = array![[0.0], [0.1], [5.0], [5.1], [9.0]];
+        let fit = lloyd(points.view(), array![[100.0], [101.0], [102.0]], 300, nearest_means);
+        let mut seen = fit.labels;
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, [0, 1, 2]);
+    }
 }
