@@ -1,17 +1,26 @@
-//! Each method of clustering on 1,000 and 5,000 embeddings of 256 dimensions:
-//! `cargo bench -p diarize --bench clustering`.
+//! Time and memory of each way to cluster, on embeddings of 256 dimensions and all cores:
+//! `cargo bench -p diarize --bench clustering -- [NUMBERS OF EMBEDDINGS] [METHODS] [--write FOLDER]`.
+//!
+//! The best of three runs, of one where that takes more than two seconds; memory beyond the embeddings'.
+//! `benches/clustering_peers.py FOLDER` has the rows of SciPy and scikit-learn for the same embeddings.
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use std::time::Instant;
+
 use diarize::{
     SpeakerBounds,
-    clustering::{Agglomerative, KMeans, Linkage, Method, Plda, Spectral, Vbx, partition},
+    clustering::{Agglomerative, KMeans, Linkage, Method, Online, Plda, Spectral, Vbx, partition},
     ndarray::{Array1, Array2},
 };
+use ndarray_npy::write_npy;
+use peak_alloc::PeakAlloc;
 
 #[path = "../tests/support/random.rs"]
 mod random;
 
 use random::Random;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
 
 const DIMENSION: usize = 256;
 const DISCRIMINANTS: usize = 128;
@@ -42,35 +51,68 @@ fn plda() -> Plda {
     }
 }
 
-fn methods(criterion: &mut Criterion) {
+fn methods() -> [(&'static str, Method); 11] {
     let linkage = |linkage| Method::Agglomerative(Agglomerative { linkage, ..Agglomerative::default() });
-    let methods = [
+    [
         ("centroid", linkage(Linkage::Centroid)),
         ("median", linkage(Linkage::Median)),
         ("average", linkage(Linkage::Average)),
+        ("weighted", linkage(Linkage::Weighted)),
         ("complete", linkage(Linkage::Complete)),
         ("ward", linkage(Linkage::Ward)),
         ("single", linkage(Linkage::Single)),
         ("vbx", Method::Vbx(Vbx::default())),
         ("kmeans", Method::KMeans(KMeans::default())),
         ("spectral", Method::Spectral(Spectral::default())),
-    ];
+        ("online", Method::Online(Online::default())),
+    ]
+}
+
+fn main() {
+    let (mut numbers, mut names, mut folder) = (Vec::new(), Vec::new(), None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match (argument.as_str(), argument.parse::<usize>()) {
+            ("--write", _) => folder = arguments.next(),
+            // What cargo adds.
+            ("--bench", _) => {}
+            (_, Ok(number)) => numbers.push(number),
+            _ => names.push(argument),
+        }
+    }
+    if numbers.is_empty() {
+        numbers = vec![1000, 5000];
+    }
     let plda = plda();
-    let mut group = criterion.benchmark_group("clustering");
-    group.sample_size(10);
-    for count in [1000, 5000] {
+    println!("| method | embeddings | seconds | MB | speakers of {SPEAKERS} |\n|---|---|---|---|---|");
+    for count in numbers {
         let embeddings = embeddings(count);
-        for (name, method) in &methods {
+        if let Some(folder) = &folder {
+            write_npy(format!("{folder}/embeddings-{count}.npy"), &embeddings).unwrap();
+        }
+        for (name, method) in methods() {
+            if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
+                continue;
+            }
             let bounds = match method {
                 Method::KMeans(_) => SpeakerBounds { min: SPEAKERS, max: Some(SPEAKERS) },
                 _ => SpeakerBounds { min: 1, max: None },
             };
-            group.bench_function(BenchmarkId::new(*name, count), |b| {
-                b.iter(|| partition(embeddings.view(), bounds, method, Some(&plda)).unwrap());
-            });
+            let before = MEMORY.current_usage_as_mb();
+            MEMORY.reset_peak_usage();
+            let mut best = f64::INFINITY;
+            let mut speakers = 0;
+            for _ in 0..3 {
+                let start = Instant::now();
+                let (labels, _) = partition(embeddings.view(), bounds, &method, Some(&plda)).unwrap();
+                best = best.min(start.elapsed().as_secs_f64());
+                speakers = labels.iter().max().map_or(0, |last| last + 1);
+                if best > 2.0 {
+                    break;
+                }
+            }
+            let memory = MEMORY.peak_usage_as_mb() - before;
+            println!("| {name} | {count} | {best:.3} | {memory:.0} | {speakers} |");
         }
     }
 }
-
-criterion_group!(benches, methods);
-criterion_main!(benches);

@@ -26,7 +26,7 @@ fn at_least(speakers: i32, turns: &[Turn]) -> Vec<Turn> {
     for edge in edges.windows(2) {
         now += edge[0].1;
         if now >= speakers {
-            regions.push(Turn { start: edge[0].0, end: edge[1].0, speaker: "any".into() });
+            regions.push(Turn::new(edge[0].0, edge[1].0, "any"));
         }
     }
     regions

@@ -112,7 +112,7 @@ fn subtitles_come_back_with_names_on_the_standard_output() {
 }
 
 fn turns() -> Vec<Turn> {
-    let turn = |start, end, speaker: &str| Turn { start, end, speaker: speaker.to_owned() };
+    let turn = |start, end, speaker: &str| Turn::new(start, end, speaker);
     vec![turn(0.0, 2.0, "Ann"), turn(2.1, 4.0, "Bob")]
 }
 

@@ -50,6 +50,7 @@ fn parameters(config: &Value) -> Agglomerative {
         linkage: config.get("method").map_or(Linkage::Centroid, |name| method(name.as_str().unwrap())),
         threshold: config["threshold"].as_f64().unwrap(),
         min_cluster_size: number(config, "min_cluster_size").unwrap(),
+        ..Agglomerative::default()
     }
 }
 

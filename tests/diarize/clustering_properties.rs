@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use diarize::{
     SpeakerBounds,
     clustering::{
-        Agglomerative, ClusteringError, KMeans, Linkage, Method, Neighbours, Plda, Spectral, Vbx, partition,
+        Agglomerative, ClusteringError, KMeans, Linkage, Method, Neighbours, Online, Plda, Spectral, Vbx,
+        partition,
     },
     ndarray::{Array1, Array2, Axis},
 };
 use random::Random;
 
 const DIMENSION: usize = 24;
+/// Groups that agglomerative clustering makes of more embeddings.
+const GROUPS: usize = 35;
 const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
 
 fn methods() -> Vec<Method> {
@@ -22,11 +25,18 @@ fn methods() -> Vec<Method> {
         Method::Agglomerative(Agglomerative { linkage, min_cluster_size: 1, ..Agglomerative::default() })
     };
     let mut methods: Vec<Method> = Linkage::ALL.into_iter().map(agglomerative).collect();
+    let grouped = |linkage| {
+        let parameters = Agglomerative { linkage, min_cluster_size: 1, ..Agglomerative::default() };
+        Method::Agglomerative(Agglomerative { max_embeddings: GROUPS, ..parameters })
+    };
+    methods.extend(Linkage::ALL.into_iter().map(grouped));
     methods.push(Method::Vbx(Vbx::default()));
     methods.push(Method::KMeans(KMeans::default()));
     methods.push(Method::Spectral(Spectral::default()));
     methods.push(Method::Spectral(Spectral { neighbours: Neighbours::Share(0.2), ..Spectral::default() }));
+    methods.push(Method::Spectral(Spectral { neighbours: Neighbours::Count(8), ..Spectral::default() }));
     methods.push(Method::Spectral(Spectral { max_embeddings: 40, ..Spectral::default() }));
+    methods.push(Method::Online(Online::default()));
     methods
 }
 
@@ -175,6 +185,46 @@ fn embeddings_without_a_direction_are_refused() {
         for method in methods() {
             let result = partition(embeddings.view(), ANY, &method, Some(&plda()));
             assert_eq!(result.unwrap_err(), ClusteringError::NoDirection { row: 3 }, "{method:?}");
+        }
+    }
+}
+
+/// Enough embeddings for sparse graphs and the Lanczos method, and for several stretches of groups.
+#[test]
+fn many_embeddings() {
+    let (embeddings, truth) = speakers(&[1500, 900, 600, 40], &mut Random(23));
+    let agglomerative = Agglomerative { max_embeddings: 300, ..Agglomerative::default() };
+    for method in [
+        Method::Agglomerative(agglomerative),
+        Method::Agglomerative(Agglomerative { linkage: Linkage::Average, threshold: 0.5, ..agglomerative }),
+        Method::Spectral(Spectral::default()),
+        Method::Spectral(Spectral { neighbours: Neighbours::Count(50), ..Spectral::default() }),
+        // The last speaker is heard too rarely for more support within the delay.
+        Method::Online(Online { support: 1, ..Online::default() }),
+    ] {
+        let found = labels(&embeddings, ANY, &method);
+        assert!(same(&found, &truth), "{method:?}: {} clusters", found.iter().max().unwrap() + 1);
+        // A dendrogram need not have every number of large clusters.
+        let agglomerative = matches!(method, Method::Agglomerative(_));
+        for wanted in [2, 7].into_iter().take(if agglomerative { 1 } else { 2 }) {
+            let exact = SpeakerBounds { min: wanted, max: Some(wanted) };
+            assert_eq!(labels(&embeddings, exact, &method).iter().max().unwrap() + 1, wanted, "{method:?}");
+        }
+    }
+}
+
+/// What online clustering says of an embedding does not change once `delay` more were heard.
+#[test]
+fn online_clustering_keeps_its_word() {
+    let (embeddings, _) = speakers(&[40, 30, 20, 10], &mut Random(24));
+    for parameters in [Online::default(), Online { delay: 3, threshold: 0.2, support: 2 }] {
+        let method = Method::Online(parameters);
+        let all = labels(&embeddings, ANY, &method);
+        for count in parameters.delay..=embeddings.nrows() {
+            let heard = embeddings.select(Axis(0), &(0..count).collect::<Vec<_>>());
+            let decided = count - parameters.delay;
+            let found = labels(&heard, ANY, &method);
+            assert!(same(&found[..decided], &all[..decided]), "{parameters:?}: after {count}");
         }
     }
 }

@@ -38,7 +38,7 @@ fn assert_score(score: &Score, expected: &Value, what: &str) {
 }
 
 fn turn(start: f64, end: f64, speaker: &str) -> Turn {
-    Turn { start, end, speaker: speaker.into() }
+    Turn::new(start, end, speaker)
 }
 
 fn turns(list: &Value) -> Vec<Turn> {

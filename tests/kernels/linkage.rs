@@ -5,7 +5,7 @@ mod random;
 
 use diarize_kernels::{
     cdist::{self, cosine_condensed, euclidean_condensed},
-    linkage::{Linkage, centroid, linkage, reference},
+    linkage::{Linkage, centroid, linkage, linkage_of_groups, reference},
 };
 use ndarray::{Array1, Array2};
 use random::Random;
@@ -126,4 +126,31 @@ fn distances_are_those_of_centroids() {
 #[should_panic(expected = "not within")]
 fn a_distance_that_is_no_number_is_refused() {
     centroid(vec![1.0, f64::NAN, 1.0], 3);
+}
+
+/// Equal vectors are merged first, at a distance of 0; what follows is the linkage of the groups.
+#[test]
+fn groups_go_on_as_the_vectors_in_them() {
+    let mut random = Random(12);
+    let rows = vectors(40, 12, &mut random);
+    let sizes: Vec<usize> = (0..40).map(|group| 1 + group * 7 % 5).collect();
+    let members: Vec<usize> = sizes.iter().enumerate().flat_map(|(group, &size)| vec![group; size]).collect();
+    let repeated = rows.select(ndarray::Axis(0), &members);
+    for method in Linkage::ALL {
+        let all = linkage(method, euclidean_condensed(repeated.view()), repeated.nrows());
+        let mut distances = euclidean_condensed(rows.view());
+        if method == Linkage::Ward {
+            let pairs = (0..40).flat_map(|a| (a + 1..40).map(move |b| (a, b)));
+            for (distance, (a, b)) in distances.iter_mut().zip(pairs) {
+                let (a, b) = (sizes[a] as f64, sizes[b] as f64);
+                *distance *= (2.0 * a * b / (a + b)).sqrt();
+            }
+        }
+        let merges = linkage_of_groups(method, distances, &sizes);
+        let rest = &all[all.len() - merges.len()..];
+        for (step, (merge, expected)) in merges.iter().zip(rest).enumerate() {
+            assert!((merge.distance - expected.distance).abs() < 1e-6, "{method:?}, merge {step}");
+            assert_eq!(merge.size, expected.size, "{method:?}, merge {step}");
+        }
+    }
 }

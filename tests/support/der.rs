@@ -53,7 +53,7 @@ fn best(together: &[Vec<usize>], taken: &mut Vec<bool>, speaker: usize) -> usize
 
 #[test]
 fn known_errors_are_counted() {
-    let turn = |start, end, speaker: &str| Turn { start, end, speaker: speaker.into() };
+    let turn = |start, end, speaker: &str| Turn::new(start, end, speaker);
     let reference = [turn(0.0, 4.0, "a"), turn(4.0, 8.0, "b")];
     let rate = |found: &[Turn]| diarization_error_rate(&reference, found);
     assert_eq!(rate(&[turn(0.0, 4.0, "x"), turn(4.0, 8.0, "y")]), 0.0, "other names");

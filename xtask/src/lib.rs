@@ -1,6 +1,7 @@
 //! The project's own commands, one file per command.
 
 pub mod bench;
+pub mod calibrate;
 pub mod convert_weights;
 pub mod deterministic_model;
 mod recording;

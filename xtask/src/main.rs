@@ -3,7 +3,8 @@
 use anyhow::Result;
 use clap::Parser;
 use xtask::{
-    bench::Bench, convert_weights::ConvertWeights, deterministic_model::DeterministicModel, score::Score,
+    bench::Bench, calibrate::Calibrate, convert_weights::ConvertWeights,
+    deterministic_model::DeterministicModel, score::Score,
 };
 
 /// The project's own commands
@@ -11,6 +12,7 @@ use xtask::{
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
     Bench(Bench),
+    Calibrate(Calibrate),
     ConvertWeights(ConvertWeights),
     DeterministicModel(DeterministicModel),
     Score(Score),
@@ -19,6 +21,7 @@ enum Command {
 fn main() -> Result<()> {
     match Command::parse() {
         Command::Bench(command) => command.run(),
+        Command::Calibrate(command) => command.run(),
         Command::ConvertWeights(command) => command.run(),
         Command::DeterministicModel(command) => command.run(),
         Command::Score(command) => command.run(),

@@ -1,26 +1,26 @@
 //! `cargo xtask score`: how right the pipeline is, on recordings whose turns are known.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{path::PathBuf, time::Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use anyhow::{Context, Result, bail};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use diarize::{
-    Device, Diarization, Diarizer, EmbeddingTrunk, Options, Parameters, SpeakerBounds, Turn,
-    clustering::{Agglomerative, Compat, Method, Settings, cluster_speakers},
+    Device, Diarization, Diarizer, EmbeddingTrunk, Options, SpeakerBounds, Turn,
+    clustering::{Compat, Method, Settings, cluster_speakers},
     reconstruct::{mark_inactive, reconstruct},
     scoring::{self, Rules, compare},
-    turns::{parse_rttm, turns},
+    turns::turns,
 };
 
-use crate::recording::read_wav;
+use crate::recording::{read_wav, with_truth};
 
 /// Diarizes recordings and prints the diarization error rate: no collar, overlap scored
 ///
 /// Every WAV file (16 kHz, one channel) in the folders is taken of which an RTTM file beside it
-/// knows. With several thresholds or cluster sizes the networks run once for all of them.
+/// knows. With several ways to cluster or parameters the networks run once for all of them.
 #[derive(Args, Debug)]
 pub struct Score {
     /// Folders of WAV and RTTM files
@@ -40,12 +40,21 @@ pub struct Score {
     /// Processor threads; all where absent
     #[arg(long)]
     threads: Option<usize>,
-    /// Clustering thresholds to compare [default: the model's own]
+    /// Ways to cluster to compare, each with its defaults [default: the model's own]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(Method::NAMES).map(|name| Settings::named(&name).expect("the parser takes no other names")))]
+    clustering: Vec<Settings>,
+    /// Values of a parameter to compare, of one of the ways to cluster, such as online.threshold=0.3,0.4
+    #[arg(long, value_name = "METHOD.KEY=VALUES", value_parser = Values::parse)]
+    set: Vec<Values>,
+    /// As --set agglomerative.threshold=VALUES
     #[arg(long, value_delimiter = ',')]
     threshold: Vec<f64>,
-    /// Smallest cluster sizes to compare [default: the model's own]
+    /// As --set agglomerative.min_cluster_size=VALUES
     #[arg(long, value_delimiter = ',')]
     min_cluster_size: Vec<usize>,
+    /// Tell the true number of speakers
+    #[arg(long)]
+    known_number: bool,
     /// Print each recording as well
     #[arg(long)]
     each: bool,
@@ -60,18 +69,32 @@ impl Score {
         let diarizer = Diarizer::load(&self.model, self.device)?;
         let mut options = diarizer.options();
         options.threads = self.threads;
-        let settings = self.settings(&options.parameters)?;
+        let settings = self.settings(&options)?;
         let mut sums = vec![Sum::default(); settings.len()];
         let mut differences = vec![Sum::default(); settings.len()];
-        println!(" trunk  threshold  size      DER = missed + false + confused    speakers");
-        for (wav, truth) in self.recordings()? {
+        let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+        println!(
+            " trunk  {:width$}     DER = missed + false + confused  seconds  speakers: right, off by",
+            "clustering"
+        );
+        for (wav, truth) in with_truth(&self.folders)? {
             let samples = read_wav(&wav).with_context(|| format!("cannot read {}", wav.display()))?;
+            let mut bounds = SpeakerBounds { min: 1, max: None };
+            if self.known_number {
+                let mut names: Vec<&str> = truth.iter().map(|turn| turn.speaker.as_str()).collect();
+                names.sort_unstable();
+                names.dedup();
+                bounds = SpeakerBounds { min: names.len().max(1), max: Some(names.len().max(1)) };
+            }
             let mut found: Vec<Vec<Turn>> = Vec::new();
             for same_trunk in settings.chunk_by(|a, b| a.trunk == b.trunk) {
                 options.parameters.embedding_trunk = same_trunk[0].trunk;
                 let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
                 for setting in same_trunk {
-                    found.push(clustered_again(&diarization, &options, setting.clustering)?);
+                    let sum = &mut sums[found.len()];
+                    let start = Instant::now();
+                    found.push(clustered_again(&diarization, &options, &setting.clustering, bounds)?);
+                    sum.seconds += start.elapsed().as_secs_f64();
                 }
             }
             for ((setting, sum), turns) in settings.iter().zip(&mut sums).zip(&found) {
@@ -80,7 +103,7 @@ impl Score {
                 if self.each {
                     let (found, right) = (score.speakers_found, score.speakers);
                     let name = wav.file_stem().unwrap_or_default().to_string_lossy();
-                    print_row(setting, score, &format!("{found} of {right}  {name}"));
+                    print_row(setting, width, score, &format!("{found} of {right}  {name}"));
                 }
             }
             for ((setting, difference), turns) in settings.iter().zip(&mut differences).zip(&found) {
@@ -90,91 +113,123 @@ impl Score {
             }
         }
         for (setting, sum) in settings.iter().zip(&sums) {
-            let share = 100.0 * sum.right_counts as f64 / sum.score.recordings as f64;
-            print_row(setting, sum.score, &format!("right in {share:.1} % of {}", sum.score.recordings));
+            let recordings = sum.score.recordings as f64;
+            let share = 100.0 * sum.right_counts as f64 / recordings;
+            let off = sum.score.speaker_count_error as f64 / recordings;
+            let rest = format!("{:7.2}  {share:.1} % of {recordings}, {off:.2}", sum.seconds);
+            print_row(setting, width, sum.score, &rest);
         }
         let others =
             settings.iter().zip(&differences).filter(|(setting, _)| setting.trunk != settings[0].trunk);
         for (setting, difference) in others {
-            print_row(setting, difference.score, &format!("as if {} were the truth", settings[0].trunk));
+            let rest = format!("as if {} were the truth", settings[0].trunk);
+            print_row(setting, width, difference.score, &rest);
         }
         Ok(())
     }
 
-    fn settings(&self, own: &Parameters) -> Result<Vec<Setting>> {
+    /// Every way to cluster with every combination of the values given for it.
+    fn settings(&self, own: &Options) -> Result<Vec<Setting>> {
+        let own = &own.parameters;
         let trunks = match self.embedding_trunk.as_slice() {
             [] => vec![own.embedding_trunk],
             trunks => trunks.to_vec(),
         };
-        let Method::Agglomerative(own) = own.clustering.method else {
-            bail!("only models with agglomerative clustering are scored");
+        let mut clusterings: Vec<(String, Settings)> = match self.clustering.as_slice() {
+            [] => vec![own.clustering.clone()],
+            // The model's own parameters are better than defaults.
+            named => named
+                .iter()
+                .map(|named| {
+                    if named.method.name() == own.clustering.method.name() { &own.clustering } else { named }
+                })
+                .cloned()
+                .collect(),
+        }
+        .into_iter()
+        .map(|settings| (settings.method.name().to_owned(), settings))
+        .collect();
+        let of = |key: &str, values: Vec<String>| Values {
+            method: "agglomerative".into(),
+            key: key.into(),
+            values,
         };
-        let or = |given: &[f64], own| if given.is_empty() { vec![own] } else { given.to_vec() };
-        let sizes = match self.min_cluster_size.as_slice() {
-            [] => vec![own.min_cluster_size],
-            sizes => sizes.to_vec(),
+        let thresholds = of("threshold", self.threshold.iter().map(f64::to_string).collect());
+        let sizes = of("min_cluster_size", self.min_cluster_size.iter().map(usize::to_string).collect());
+        for values in self.set.iter().chain([&thresholds, &sizes]).filter(|values| !values.values.is_empty())
+        {
+            clusterings = values.given_to(clusterings)?;
+        }
+        let of = |trunk| {
+            let with = move |(name, clustering): &(String, Settings)| Setting {
+                trunk,
+                name: name.clone(),
+                clustering: clustering.clone(),
+            };
+            clusterings.iter().map(with)
         };
-        let thresholds = or(&self.threshold, own.threshold);
-        let pair = |threshold| {
-            sizes.iter().map(move |&min_cluster_size| Agglomerative { threshold, min_cluster_size, ..own })
-        };
-        let clusterings: Vec<Agglomerative> = thresholds.into_iter().flat_map(pair).collect();
-        let of = |trunk| clusterings.iter().map(move |&clustering| Setting { trunk, clustering });
         Ok(trunks.into_iter().flat_map(of).collect())
     }
+}
 
-    /// The recordings of all folders with their turns, by name.
-    fn recordings(&self) -> Result<Vec<(PathBuf, Vec<Turn>)>> {
-        let mut recordings = Vec::new();
-        for folder in &self.folders {
-            let read = || format!("cannot read {}", folder.display());
-            for rttm in files(folder, "rttm").with_context(read)? {
-                let text = fs::read_to_string(&rttm).with_context(read)?;
-                for (name, turns) in parse_rttm(&text).with_context(|| format!("in {}", rttm.display()))? {
-                    let wav = folder.join(name + ".wav");
-                    if wav.exists() {
-                        recordings.push((wav, turns));
-                    }
-                }
+/// Values of a parameter.
+#[derive(Clone, Debug)]
+struct Values {
+    method: String,
+    key: String,
+    values: Vec<String>,
+}
+
+impl Values {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (name, values) = text.split_once('=').ok_or("must be METHOD.KEY=VALUES")?;
+        let (method, key) = name.split_once('.').ok_or("must be METHOD.KEY=VALUES")?;
+        let values = values.split(',').map(str::to_owned).collect();
+        Ok(Self { method: method.to_owned(), key: key.to_owned(), values })
+    }
+
+    /// The same ways to cluster, those of the method once with each value.
+    fn given_to(&self, clusterings: Vec<(String, Settings)>) -> Result<Vec<(String, Settings)>> {
+        let mut all = Vec::new();
+        let mut known = false;
+        for (name, settings) in clusterings {
+            if settings.method.name() != self.method {
+                all.push((name, settings));
+                continue;
+            }
+            known = true;
+            for value in &self.values {
+                let mut settings = settings.clone();
+                settings.set(&self.key, value)?;
+                all.push((format!("{name} {}={value}", self.key), settings));
             }
         }
-        ensure!(!recordings.is_empty(), "no WAV file with an RTTM file that knows it");
-        recordings.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(recordings)
+        if !known {
+            bail!("{} is not among the ways to cluster that are scored", self.method);
+        }
+        Ok(all)
     }
 }
 
 /// What is scored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Setting {
     trunk: EmbeddingTrunk,
-    clustering: Agglomerative,
+    name: String,
+    clustering: Settings,
 }
 
-fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|found| found == extension) {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
-/// The turns with other parameters of the clustering, from the same answers of the networks.
+/// The turns with another clustering, from the same answers of the networks.
 fn clustered_again(
     diarization: &Diarization,
     options: &Options,
-    clustering: Agglomerative,
+    settings: &Settings,
+    bounds: SpeakerBounds,
 ) -> Result<Vec<Turn>> {
     let stages = &diarization.stages;
     let Some(embeddings) = &stages.embeddings else { return Ok(diarization.turns.clone()) };
     let segmentations = stages.segmentations.view(); // (chunk, frame, local speaker)
-    let bounds = SpeakerBounds { min: 1, max: None };
-    let settings =
-        Settings { method: Method::Agglomerative(clustering), ..options.parameters.clustering.clone() };
-    let clusters = cluster_speakers(embeddings.view(), segmentations, bounds, &settings, None)?;
+    let clusters = cluster_speakers(embeddings.view(), segmentations, bounds, settings, None)?;
     let most = (settings.compat == Compat::Off).then_some(clusters.centroids.nrows());
     let mut hard = clusters.hard; // (chunk, local speaker)
     mark_inactive(&mut hard, segmentations);
@@ -185,13 +240,12 @@ fn clustered_again(
     Ok(turns(discrete.view(), stages.frames, on, off, settings.compat).0)
 }
 
-fn print_row(setting: &Setting, score: scoring::Score, rest: &str) {
+fn print_row(setting: &Setting, width: usize, score: scoring::Score, rest: &str) {
     let share = |seconds| 100.0 * seconds / score.speech;
     println!(
-        "{:>6}  {:9.4} {:5} {:6.1} % = {:6.1} + {:5.1} + {:8.1}    {rest}",
+        "{:>6}  {:width$} {:6.1} % = {:6.1} + {:5.1} + {:8.1}  {rest}",
         setting.trunk.to_string(),
-        setting.clustering.threshold,
-        setting.clustering.min_cluster_size,
+        setting.name,
         100.0 * score.diarization_error_rate(),
         share(score.missed),
         share(score.false_alarm),
@@ -204,6 +258,8 @@ fn print_row(setting: &Setting, score: scoring::Score, rest: &str) {
 struct Sum {
     score: scoring::Score,
     right_counts: usize,
+    /// That clustering and all after it took.
+    seconds: f64,
 }
 
 impl Sum {

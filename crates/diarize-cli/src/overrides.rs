@@ -22,15 +22,18 @@ pub struct Overrides {
     /// How voice samples become speakers, with defaults for what the model does not say
     ///
     /// agglomerative: merges the nearest groups up to a threshold, as speaker-diarization-3.1 does
-    /// (--set linkage, threshold, min_cluster_size). The linkage is centroid, median, average, weighted,
-    /// complete, single or ward; each needs a threshold of its own.
+    /// (--set linkage, threshold, min_cluster_size, max_embeddings). The linkage is centroid, median,
+    /// average, weighted, complete, single or ward; each needs a threshold of its own.
     ///
     /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA (--set
     /// threshold, fa, fb, lda_dimension, max_iterations, kmeans.seed).
     ///
     /// kmeans: for a known number of speakers (--set runs, max_iterations, seed).
     ///
-    /// spectral: needs no threshold (--set neighbours, max_speakers, max_embeddings, kmeans.seed).
+    /// spectral: needs no threshold (--set neighbours, which is auto, "{ share = 0.1 }" or "{ count = 50 }",
+    /// max_speakers, max_embeddings, kmeans.seed).
+    ///
+    /// online: decides in the order of time, after a fixed delay (--set threshold, delay, support).
     ///
     /// All know min_alone, the share of a chunk that somebody must speak alone to found a speaker, and
     /// assignment, which is nearest or distinct (no two voices of a chunk are one speaker).

@@ -132,7 +132,7 @@ impl Timeline {
 
 impl From<Document> for Timeline {
     fn from(Document { uri, duration, turns }: Document) -> Self {
-        let turn = |Spoken { start, end, speaker }| Turn { start, end, speaker };
+        let turn = |Spoken { start, end, speaker }| Turn::new(start, end, speaker);
         Self { name: uri, duration, turns: turns.into_iter().map(turn).collect() }
     }
 }
@@ -175,7 +175,7 @@ fn overlaps(turns: &[Turn]) -> Vec<Turn> {
     let (mut overlaps, mut speaking, mut last) = (Vec::new(), 0, 0.0);
     for (at, change) in edges {
         if speaking > 1 && at > last {
-            overlaps.push(Turn { start: last, end: at, speaker: String::new() });
+            overlaps.push(Turn::new(last, at, ""));
         }
         speaking += change;
         last = at;

@@ -28,6 +28,9 @@ pub struct Speaker {
     pub label: String,
     /// Seconds of all turns together.
     pub duration: f64,
+    /// The share of that time in which the speaker is expected to speak really, from 0 to 1: the mean
+    /// of the turns' by their time (see [`crate::confidence`]).
+    pub confidence: Option<f64>,
     /// Mean of the embeddings of the speaker's cluster, not normalised. `None` where embeddings were
     /// not needed (one speaker was asked for, and the method is not VBx), or where more people spoke at once than clusters exist.
     pub embedding: Option<Vec<f32>>,
@@ -51,6 +54,9 @@ pub struct Stages {
     pub hard_clusters: Array2<i32>,
     /// `(cluster, dimension)`: mean embedding of each cluster.
     pub centroids: Option<Array2<f32>>,
+    /// `(chunk, local speaker)`: how far the voice is from those of other speakers, from -1 to 1 (see
+    /// [`crate::confidence`]); 1 where embeddings were not needed.
+    pub separation: Array2<f32>,
     /// `(frame, cluster)`: 1 where the cluster's speaker speaks.
     pub discrete_diarization: Array2<u8>,
 }

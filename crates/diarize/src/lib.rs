@@ -19,6 +19,7 @@
 
 mod chunks;
 pub mod clustering;
+pub mod confidence;
 mod device;
 mod diarization;
 mod embedding;

@@ -11,6 +11,7 @@ use crate::{
     Stages, Turn,
     chunks::Chunks,
     clustering::{ClusteringError, Compat, Method, Mismatch, Plda, cluster_speakers},
+    confidence::{self, Votes},
     inference::{Hook, Networks, tell},
     model::{Manifest, ModelFiles, read_plda},
     reconstruct,
@@ -207,9 +208,12 @@ impl Diarizer {
             }
             (Some(embeddings), Some(clusters))
         };
-        let (mut hard_clusters, centroids) = match clusters {
-            Some(clusters) => (clusters.hard, Some(clusters.centroids)), // (chunk, local speaker), (cluster, dimension)
-            None => (Array2::zeros((segmentations.dim().0, segmentations.dim().2)), None),
+        let (mut hard_clusters, separation, centroids) = match clusters {
+            Some(clusters) => (clusters.hard, clusters.separation, Some(clusters.centroids)), // (chunk, local speaker) twice, (cluster, dimension)
+            None => {
+                let shape = (segmentations.dim().0, segmentations.dim().2);
+                (Array2::zeros(shape), Array2::ones(shape), None)
+            }
         };
         reconstruct::mark_inactive(&mut hard_clusters, segmentations.view());
         let compat = parameters.clustering.compat;
@@ -225,9 +229,18 @@ impl Diarizer {
         let exclusive = reconstruct(&speaker_count.mapv(|count| count.min(1))); // (frame, cluster)
 
         let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
-        let (turns, labelled) = turns::turns(discrete_diarization.view(), frames, on, off, compat);
+        let (mut turns, labelled) = turns::turns(discrete_diarization.view(), frames, on, off, compat);
         let off = if compat == Compat::Pyannote { off } else { 0.0 };
-        let exclusive = turns::turns_of(&labelled, exclusive.view(), frames, on, off);
+        let mut exclusive = turns::turns_of(&labelled, exclusive.view(), frames, on, off);
+        let votes = Votes {
+            segmentations: segmentations.view(),
+            hard_clusters: hard_clusters.view(),
+            separation: separation.view(),
+            chunks: chunks.window,
+            frames,
+        };
+        votes.rate(&mut turns, &labelled);
+        votes.rate(&mut exclusive, &labelled);
         tell(hook, Stage::Clustering, 1, 1);
 
         Ok(Diarization {
@@ -241,6 +254,7 @@ impl Diarizer {
                 speaker_count,
                 embeddings,
                 hard_clusters,
+                separation,
                 centroids,
                 discrete_diarization,
             },
@@ -260,7 +274,7 @@ fn speakers(turns: &[Turn], labelled: &[usize], centroids: Option<&Array2<f32>>)
             let embedding = centroids
                 .filter(|centroids| cluster < centroids.nrows())
                 .map(|centroids| centroids.row(cluster).to_vec());
-            Speaker { label, duration, embedding }
+            Speaker { confidence: confidence::of_speaker(&label, turns), label, duration, embedding }
         })
         .collect()
 }

@@ -169,7 +169,7 @@ fn render(
     let lines = |line: &dyn Fn(&Span) -> String| spans.iter().map(line).collect::<String>();
     Ok(match format {
         Format::Rttm => {
-            let turn = |span: &Span| Turn { start: span.start, end: span.end, speaker: label.to_owned() };
+            let turn = |span: &Span| Turn::new(span.start, span.end, label);
             rttm(&output::uri(&input.stem()), &spans.iter().map(turn).collect::<Vec<_>>())?
         }
         Format::Json => {

@@ -6,6 +6,8 @@ use diarize::Turn;
 pub(super) fn render(turns: &[Turn]) -> String {
     turns
         .iter()
-        .map(|Turn { start, end, speaker }| format!("{start:.6}\t{end:.6}\t{}\n", speaker.replace('\t', " ")))
+        .map(|Turn { start, end, speaker, .. }| {
+            format!("{start:.6}\t{end:.6}\t{}\n", speaker.replace('\t', " "))
+        })
         .collect()
 }

@@ -40,6 +40,8 @@ struct Speaker<'a> {
     label: &'a str,
     /// Seconds of the turns below.
     duration: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f64>,
     /// Not there unless asked for; then `null` where none was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     embedding: Option<Option<&'a [f32]>>,
@@ -50,6 +52,8 @@ struct Spoken<'a> {
     start: f64,
     end: f64,
     speaker: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f64>,
 }
 
 /// One object: on a line of its own where several share a stream, else indented.
@@ -95,12 +99,23 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
             .map(|speaker| Speaker {
                 label: &speaker.label,
                 duration: durations.get(speaker.label.as_str()).copied().unwrap_or(0.0),
+                confidence: speaker.confidence.map(thousandths),
                 embedding: style.embeddings.then_some(speaker.embedding.as_deref()),
             })
             .collect(),
         turns: turns
             .iter()
-            .map(|turn| Spoken { start: turn.start, end: turn.end, speaker: &turn.speaker })
+            .map(|turn| Spoken {
+                start: turn.start,
+                end: turn.end,
+                speaker: &turn.speaker,
+                confidence: turn.confidence.map(thousandths),
+            })
             .collect(),
     }
+}
+
+/// More digits would be a pretence.
+fn thousandths(confidence: f64) -> f64 {
+    (1000.0 * confidence).round() / 1000.0
 }

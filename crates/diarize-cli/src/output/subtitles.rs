@@ -40,10 +40,7 @@ mod tests {
 
     #[test]
     fn cues_have_times_and_names() {
-        let turns = [
-            Turn { start: 0.5, end: 62.25, speaker: "A&B".to_owned() },
-            Turn { start: 70.0, end: 71.0, speaker: "C".to_owned() },
-        ];
+        let turns = [Turn::new(0.5, 62.25, "A&B"), Turn::new(70.0, 71.0, "C")];
         assert_eq!(
             srt(&turns),
             "1\n00:00:00,500 --> 00:01:02,250\nA&B\n\n2\n00:01:10,000 --> 00:01:11,000\nC\n\n"

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn pauses_are_intervals_too() {
-        let turn = |start, end| Turn { start, end, speaker: "A".to_owned() };
+        let turn = |start, end| Turn::new(start, end, "A");
         assert_eq!(
             intervals(&[&turn(1.0, 2.0), &turn(2.0, 3.5)], 5.0),
             [(0.0, 1.0, false), (1.0, 2.0, true), (2.0, 3.5, true), (3.5, 5.0, false)]
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn turns_that_end_after_the_audio_stretch_the_grid() {
-        let turns = [Turn { start: 0.0, end: 2.25, speaker: "the \"boss\"".to_owned() }];
+        let turns = [Turn::new(0.0, 2.25, "the \"boss\"")];
         let grid = render(2.0, &turns);
         assert!(grid.contains("xmax = 2.25\ntiers? <exists>\nsize = 1\n"), "{grid}");
         assert!(grid.contains("name = \"the \"\"boss\"\"\"\n"), "{grid}");

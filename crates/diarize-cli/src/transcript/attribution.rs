@@ -115,7 +115,7 @@ mod tests {
     use super::{Span, Turn, attribute};
 
     fn turn(start: f64, end: f64, speaker: &str) -> Turn {
-        Turn { start, end, speaker: speaker.to_owned() }
+        Turn::new(start, end, speaker)
     }
 
     fn spans(times: &[(f64, f64)]) -> Vec<Span> {

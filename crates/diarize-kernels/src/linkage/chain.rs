@@ -3,9 +3,9 @@
 
 use super::{Condensed, Halves, Linkage, Merge, merged_distance, unsorted};
 
-pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed) -> Vec<Merge> {
+pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[usize]) -> Vec<Merge> {
     let count = matrix.count;
-    let mut sizes = vec![1; count];
+    let mut sizes = first_sizes.to_vec();
     let mut places: Vec<usize> = (0..count).collect(); // those in use, in order
     let mut chain: Vec<usize> = Vec::with_capacity(count);
     let mut merges = Vec::with_capacity(count - 1);
@@ -38,7 +38,7 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed) -> Vec<Merge> {
             matrix.distances[zy] = merged;
         }
     }
-    unsorted::dendrogram(merges, count)
+    unsorted::dendrogram(merges, first_sizes)
 }
 
 /// The first of the places nearest to `x` that is nearer than `best`, else `best`.

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::{Condensed, Halves, Linkage, Merge, heap::Heap, merge, merged_distance};
 
-pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed) -> Vec<Merge> {
+pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) -> Vec<Merge> {
     let count = matrix.count;
-    let mut sizes = vec![1; count];
+    let mut sizes = sizes.to_vec();
     let mut clusters: Vec<usize> = (0..count).collect(); // the cluster in each place
     let mut places = clusters.clone(); // those in use, in order
     let (mut neighbours, bounds): (Vec<usize>, Vec<f64>) =

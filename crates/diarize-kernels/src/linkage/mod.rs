@@ -94,17 +94,27 @@ pub struct Merge {
 /// # Panics
 /// If there are not `count (count - 1) / 2` distances, or one is not a number from 0 to 1e100.
 pub fn linkage(linkage: Linkage, distances: Vec<f64>, count: usize) -> Vec<Merge> {
+    linkage_of_groups(linkage, distances, &vec![1; count])
+}
+
+/// [`linkage`] of groups of vectors, of the given sizes, in place of single ones: the rest of a
+/// dendrogram whose first merges made the groups.
+///
+/// # Panics
+/// As [`linkage`].
+pub fn linkage_of_groups(linkage: Linkage, distances: Vec<f64>, sizes: &[usize]) -> Vec<Merge> {
+    let count = sizes.len();
     check(&distances, count);
     if count < 2 {
         return Vec::new();
     }
     let distances = Condensed::new(distances, count);
     match linkage {
-        Linkage::Centroid | Linkage::Median => cpu::linkage(linkage, distances),
+        Linkage::Centroid | Linkage::Median => cpu::linkage(linkage, distances, sizes),
         Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Ward => {
-            chain::linkage(linkage, distances)
+            chain::linkage(linkage, distances, sizes)
         }
-        Linkage::Single => tree::linkage(&distances),
+        Linkage::Single => tree::linkage(&distances, sizes),
     }
 }
 

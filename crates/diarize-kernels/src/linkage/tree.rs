@@ -2,7 +2,7 @@
 
 use super::{Condensed, Merge, unsorted};
 
-pub(super) fn linkage(matrix: &Condensed) -> Vec<Merge> {
+pub(super) fn linkage(matrix: &Condensed, sizes: &[usize]) -> Vec<Merge> {
     let mut outside: Vec<usize> = (1..matrix.count).collect();
     let mut distances = vec![f64::INFINITY; matrix.count]; // from the tree
     let mut edges = Vec::with_capacity(matrix.count - 1);
@@ -21,5 +21,5 @@ pub(super) fn linkage(matrix: &Condensed) -> Vec<Merge> {
         last = nearest.0;
         outside.retain(|&place| place != last);
     }
-    unsorted::dendrogram(edges, matrix.count)
+    unsorted::dendrogram(edges, sizes)
 }

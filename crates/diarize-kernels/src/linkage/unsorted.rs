@@ -2,11 +2,13 @@
 
 use super::{Merge, merge};
 
-/// The dendrogram of `count` vectors from merges `(vector, vector, distance)`, each of the two clusters
-/// that hold the vectors. Those of equal distance stay in their order.
-pub(super) fn dendrogram(mut merges: Vec<(usize, usize, f64)>, count: usize) -> Vec<Merge> {
+/// The dendrogram of vectors, or groups of the given sizes, from merges `(vector, vector, distance)`, each
+/// of the two clusters that hold the vectors. Those of equal distance stay in their order.
+pub(super) fn dendrogram(mut merges: Vec<(usize, usize, f64)>, sizes: &[usize]) -> Vec<Merge> {
+    let count = sizes.len();
     merges.sort_by(|a, b| a.2.total_cmp(&b.2));
-    let mut clusters = Clusters { parents: (0..2 * count - 1).collect(), sizes: vec![1; 2 * count - 1] };
+    let mut clusters = Clusters { parents: (0..2 * count - 1).collect(), sizes: sizes.to_vec() };
+    clusters.sizes.resize(2 * count - 1, 0);
     let mut dendrogram = Vec::with_capacity(merges.len());
     for (step, (x, y, distance)) in merges.into_iter().enumerate() {
         let (x, y) = (clusters.of(x), clusters.of(y));

@@ -1,19 +1,18 @@
 //! Agglomerative clustering: from embeddings to clusters of at least a minimum size.
 
-use diarize_kernels::{
-    cdist,
-    linkage::{Linkage, Merge, linkage},
-};
+use diarize_kernels::{cdist, linkage::Linkage};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Mismatch,
-    dendrogram::flat_clusters,
-    labels,
+    Mismatch, labels,
     sums::{cluster_means, norm},
+    tree::Tree,
 };
 use crate::options::SpeakerBounds;
+
+/// How many embeddings make an exact dendrogram.
+pub(super) const MAX_EMBEDDINGS: usize = 20_000;
 
 /// Parameters of agglomerative clustering. The defaults are those of speaker-diarization-3.1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +26,14 @@ pub struct Agglomerative {
     pub threshold: f64,
     /// Smaller clusters are given to the nearest larger one.
     pub min_cluster_size: usize,
+    /// Of more embeddings than this, groups are merged, about as many, so that memory and time stay
+    /// bounded: 8 bytes for every pair of groups. (20,000 are about three hours of three speakers.)
+    ///
+    /// Stretches of 2,000 consecutive embeddings are first clustered by themselves, with the same linkage
+    /// but no threshold, each down to its share of the groups. From there centroid, average and Ward's
+    /// linkage go on exactly as if these merges had been the first of all; for the others the distance of
+    /// two groups is that of their means (median) or the mean over all pairs.
+    pub max_embeddings: usize,
 }
 
 /// The linkages as they are called in manifests.
@@ -44,7 +51,12 @@ enum LinkageName {
 
 impl Default for Agglomerative {
     fn default() -> Self {
-        Self { linkage: Linkage::Centroid, threshold: 0.7045654963945799, min_cluster_size: 12 }
+        Self {
+            linkage: Linkage::Centroid,
+            threshold: 0.7045654963945799,
+            min_cluster_size: 12,
+            max_embeddings: MAX_EMBEDDINGS,
+        }
     }
 }
 
@@ -67,17 +79,9 @@ pub fn agglomerate(
     let count = embeddings.nrows();
     let min_size = min_large_size(count, parameters.min_cluster_size);
 
-    let euclidean = matches!(parameters.linkage, Linkage::Centroid | Linkage::Median | Linkage::Ward);
-    let (embeddings, distances) = if euclidean {
-        let embeddings = normalised(embeddings);
-        let distances = cdist::euclidean_condensed(embeddings.view());
-        (embeddings, distances)
-    } else {
-        (embeddings.to_owned(), cdist::cosine_condensed(embeddings))
-    }; // (embedding, dimension), one for each pair
-    let merges = linkage(parameters.linkage, distances, count); // (embedding - 1,)
-    let heights: Vec<f64> = merges.iter().map(|merge| merge.distance).collect();
-    let labels = flat_clusters(&merges, &heights, parameters.threshold); // (embedding,)
+    let tree = Tree::of(embeddings, parameters.linkage, parameters.max_embeddings);
+    let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
+    let labels = tree.cut(&heights, parameters.threshold); // (embedding,)
     let large =
         labels::sizes(&labels, labels::count(&labels)).into_iter().filter(|&size| size >= min_size).count();
 
@@ -85,12 +89,17 @@ pub fn agglomerate(
     let (labels, found) = if large == wanted {
         (labels, large)
     } else {
-        let (cut, found) = nearest_cut(&merges, parameters.threshold, min_size, wanted);
-        let order: Vec<f64> = (0..merges.len()).map(|index| index as f64).collect();
-        (flat_clusters(&merges, &order, cut as f64), found)
+        let (cut, found) = nearest_cut(&tree, parameters.threshold, min_size, wanted);
+        (tree.cut_after(cut), found)
     };
     let mismatch = (found != wanted).then_some(Mismatch { wanted, found });
-    (give_small_to_large(embeddings.view(), labels, min_size), mismatch)
+    let labels = match parameters.linkage {
+        Linkage::Centroid | Linkage::Median | Linkage::Ward => {
+            give_small_to_large(normalised(embeddings).view(), labels, min_size)
+        }
+        _ => give_small_to_large(embeddings, labels, min_size),
+    };
+    (labels, mismatch)
 }
 
 /// The size from which a cluster of `count` embeddings is large: a tenth of them, at most `limit`.
@@ -110,8 +119,9 @@ pub fn normalised(embeddings: ArrayView2<'_, f32>) -> Array2<f32> {
 
 /// The merge after which to stop so that the number of large clusters is nearest to `wanted`, and
 /// that number. Merges near the threshold are tried first; the last resort is one cluster of all.
-fn nearest_cut(merges: &[Merge], threshold: f64, min_size: usize, wanted: usize) -> (usize, usize) {
-    let large_after = large_clusters_after_each(merges, min_size);
+fn nearest_cut(tree: &Tree, threshold: f64, min_size: usize, wanted: usize) -> (usize, usize) {
+    let merges = &tree.merges;
+    let large_after = large_clusters_after_each(tree, min_size);
     let from_threshold = |&index: &usize| (merges[index].distance - threshold).abs();
     let mut order: Vec<usize> = (0..merges.len()).collect();
     order.sort_by(|a, b| from_threshold(a).total_cmp(&from_threshold(b)));
@@ -133,18 +143,18 @@ fn nearest_cut(merges: &[Merge], threshold: f64, min_size: usize, wanted: usize)
     best
 }
 
-/// The number of clusters of at least `min_size` vectors once the first merges were made, up to and
+/// The number of clusters of at least `min_size` embeddings once the first merges were made, up to and
 /// with each.
-fn large_clusters_after_each(merges: &[Merge], min_size: usize) -> Vec<usize> {
-    let vectors = merges.len() + 1;
+fn large_clusters_after_each(Tree { merges, sizes, .. }: &Tree, min_size: usize) -> Vec<usize> {
+    let leaves = sizes.len();
     let is_large = |cluster: usize| {
-        let size = cluster.checked_sub(vectors).map_or(1, |merge| merges[merge].size);
+        let size = cluster.checked_sub(leaves).map_or_else(|| sizes[cluster], |merge| merges[merge].size);
         usize::from(size >= min_size)
     };
-    let mut large = vectors * is_large(0);
+    let mut large: usize = (0..leaves).map(is_large).sum();
     let mut after = Vec::with_capacity(merges.len());
     for (index, merge) in merges.iter().enumerate() {
-        large = large + is_large(vectors + index) - is_large(merge.left) - is_large(merge.right);
+        large = large + is_large(leaves + index) - is_large(merge.left) - is_large(merge.right);
         after.push(large);
     }
     after

@@ -1,17 +1,17 @@
 //! From embeddings to speakers by VBx, as in speaker-diarization-community-1.
 
-use diarize_kernels::{cdist, linkage};
+use diarize_kernels::linkage::Linkage;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
     ClusteringError, Compat, Mismatch,
-    agglomerative::normalised,
+    agglomerative::{MAX_EMBEDDINGS, normalised},
     argmax,
-    dendrogram::flat_clusters,
     kmeans::{KMeans, kmeans},
     labels,
     plda::Plda,
     sums::cluster_means,
+    tree::Tree,
     vbx::{Vbx, vbx},
 };
 use crate::options::SpeakerBounds;
@@ -29,15 +29,15 @@ pub(super) struct VbxSpeakers {
 
 /// The first labels for VBx: clusters of the dendrogram of centroid linkage, cut at `threshold`.
 ///
-/// `embeddings` `(embedding, dimension)` must be finite and not zero.
+/// `embeddings` `(embedding, dimension)` must be finite and not zero. Of more than 20,000, groups are merged
+/// as for [`super::Agglomerative::max_embeddings`].
 pub fn vbx_first_labels(embeddings: ArrayView2<'_, f32>, threshold: f64) -> Vec<usize> {
     if embeddings.nrows() == 0 {
         return Vec::new();
     }
-    let embeddings = normalised(embeddings); // (embedding, dimension)
-    let merges = linkage::centroid(cdist::euclidean_condensed(embeddings.view()), embeddings.nrows());
-    let heights: Vec<f64> = merges.iter().map(|merge| merge.distance).collect();
-    flat_clusters(&merges, &heights, threshold)
+    let tree = Tree::of(embeddings, Linkage::Centroid, MAX_EMBEDDINGS);
+    let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
+    tree.cut(&heights, threshold)
 }
 
 /// The speakers of `embeddings` `(embedding, dimension)`, of which there are at least two.

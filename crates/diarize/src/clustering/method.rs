@@ -4,11 +4,12 @@ use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Agglomerative, ClusteringError, Compat, KMeans, Mismatch, Spectral, Vbx,
+    Agglomerative, ClusteringError, Compat, KMeans, Mismatch, Online, Spectral, Vbx,
     agglomerative::{agglomerate, normalised},
     community::vbx_speakers,
     kmeans::kmeans,
     labels,
+    online::online,
     plda::Plda,
     spectral::spectral,
     sums::norm,
@@ -39,6 +40,11 @@ pub enum Method {
     /// distances is assumed; good at counting a few speakers who all say enough, blind to one who says
     /// little.
     Spectral(Spectral),
+    /// Each embedding to the nearest speaker known so far, or to a new one, after a fixed delay at most.
+    /// For streams, whose end cannot be waited for, and for recordings of any length: time and memory grow
+    /// with the number of embeddings alone. Depends on their order, and counts less well than the methods
+    /// that see all of them.
+    Online(Online),
 }
 
 /// Clusters `embeddings` `(embedding, dimension)`: a cluster for each, from 0 without gaps, and what
@@ -86,6 +92,7 @@ pub fn partition(
             let bounds = SpeakerBounds { max: asked.max.and(bounds.max), ..bounds };
             spectral(embeddings, bounds, parameters)
         }
+        Method::Online(parameters) => online(embeddings, bounds, parameters),
     };
     let found = labels::count(&labels);
     let wanted = found.max(asked.min).min(asked.max.unwrap_or(usize::MAX));

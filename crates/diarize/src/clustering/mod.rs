@@ -16,6 +16,7 @@ mod error;
 mod kmeans;
 mod labels;
 mod method;
+mod online;
 mod plda;
 mod random;
 mod settings;
@@ -23,10 +24,11 @@ mod speakers;
 mod spectral;
 mod sums;
 mod training;
+mod tree;
 mod vbx;
 
 pub use diarize_kernels::linkage::Linkage;
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, Axis};
 
 pub use self::{
     agglomerative::{Agglomerative, agglomerate, normalised},
@@ -36,6 +38,7 @@ pub use self::{
     error::ClusteringError,
     kmeans::{KMeans, KMeansFit, kmeans},
     method::{Method, partition},
+    online::Online,
     plda::{Features, Plda},
     settings::{Assignment, Compat, Settings},
     speakers::cluster_speakers,
@@ -52,6 +55,9 @@ pub struct Clusters {
     /// `(chunk, local speaker, cluster)`: 2 minus the cosine distance of embedding and centroid; less
     /// than all others for those who never speak, where they must take no cluster from others.
     pub soft: Array3<f64>,
+    /// `(chunk, local speaker)`: how much nearer the embedding is to the mean of its own cluster than to
+    /// any other's, from -1 to 1 (see [`crate::confidence`]); 1 where there was nothing to decide.
+    pub separation: Array2<f32>,
     /// `(cluster, dimension)`: mean of the embeddings, not normalised, that were clustered together.
     pub centroids: Array2<f32>,
     /// Set where the bounds could not be kept.
@@ -66,6 +72,25 @@ pub struct Mismatch {
     /// The nearest number that was found. For agglomerative clustering, a smaller `min_cluster_size`
     /// might help.
     pub found: usize,
+}
+
+/// How much nearer each local speaker is to its own cluster than to any other: `(r - d) / max(r, d)`
+/// of the cosine distances `d` from the own mean and `r` from the nearest other, but at most 1. 0 for who
+/// belongs to no cluster or has no direction. `similarities` are 2 minus the distances.
+fn separation(similarities: &Array3<f64>, hard: &Array2<i32>) -> Array2<f32> {
+    let mut separation = Array2::zeros(hard.dim());
+    let rows = similarities.lanes(Axis(2)).into_iter().zip(hard);
+    for (separation, (similarities, &cluster)) in separation.iter_mut().zip(rows) {
+        let Ok(cluster) = usize::try_from(cluster) else { continue };
+        let others = similarities.iter().enumerate().filter(|&(other, _)| other != cluster);
+        let own = 2.0 - similarities[cluster];
+        let rival = others.map(|(_, similarity)| 2.0 - similarity).fold(1.0, f64::min);
+        let larger = own.max(rival);
+        if larger > 0.0 && own.is_finite() {
+            *separation = ((rival - own) / larger) as f32;
+        }
+    }
+    separation
 }
 
 /// Position of the first NaN, else of the first maximum, as `np.argmax`; 0 if there is no value.

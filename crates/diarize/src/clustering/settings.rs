@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{Agglomerative, KMeans, Method, Neighbours, Spectral, Vbx};
+use super::{Agglomerative, KMeans, Method, Neighbours, Online, Spectral, Vbx};
 use crate::{Error, Result};
 
 /// How local speakers become speakers of the recording.
@@ -89,6 +89,7 @@ impl Settings {
             "vbx" => Self::community_1(),
             "kmeans" => Self { method: Method::KMeans(KMeans::default()), ..defaults },
             "spectral" => Self { method: Method::Spectral(Spectral::default()), ..defaults },
+            "online" => Self { method: Method::Online(Online::default()), ..defaults },
             _ => return None,
         })
     }
@@ -130,9 +131,15 @@ impl Settings {
     pub(crate) fn check(&self) -> Result<()> {
         share("min_alone", self.min_alone)?;
         match &self.method {
-            Method::Agglomerative(Agglomerative { linkage: _, threshold, min_cluster_size }) => {
+            Method::Agglomerative(Agglomerative {
+                linkage: _,
+                threshold,
+                min_cluster_size,
+                max_embeddings,
+            }) => {
                 not_negative("threshold", *threshold)?;
-                at_least_one("min_cluster_size", *min_cluster_size)
+                at_least_one("min_cluster_size", *min_cluster_size)?;
+                at_least_one("max_embeddings", *max_embeddings)
             }
             Method::Vbx(Vbx { threshold, fa, fb, lda_dimension, max_iterations, kmeans }) => {
                 not_negative("threshold", *threshold)?;
@@ -144,13 +151,21 @@ impl Settings {
             }
             Method::KMeans(kmeans) => check_kmeans(kmeans),
             Method::Spectral(Spectral { neighbours, max_speakers, max_embeddings, kmeans }) => {
-                if let Neighbours::Share(neighbours) = *neighbours {
-                    positive("neighbours", neighbours)?;
-                    share("neighbours", neighbours)?;
+                match *neighbours {
+                    Neighbours::Share(neighbours) => {
+                        positive("neighbours", neighbours)?;
+                        share("neighbours", neighbours)?;
+                    }
+                    Neighbours::Count(neighbours) => at_least_one("neighbours", neighbours)?,
+                    Neighbours::Auto => {}
                 }
                 at_least_one("max_speakers", *max_speakers)?;
                 at_least_one("max_embeddings", *max_embeddings)?;
                 check_kmeans(kmeans)
+            }
+            Method::Online(Online { threshold, delay: _, support }) => {
+                not_negative("threshold", *threshold)?;
+                at_least_one("support", *support)
             }
         }
     }
@@ -164,7 +179,7 @@ impl Default for Settings {
 
 impl Method {
     /// What the methods are called in manifests.
-    pub const NAMES: [&str; 4] = ["agglomerative", "vbx", "kmeans", "spectral"];
+    pub const NAMES: [&str; 5] = ["agglomerative", "vbx", "kmeans", "spectral", "online"];
 
     /// What the method is called in manifests.
     pub fn name(&self) -> &'static str {
@@ -173,6 +188,7 @@ impl Method {
             Method::Vbx(_) => "vbx",
             Method::KMeans(_) => "kmeans",
             Method::Spectral(_) => "spectral",
+            Method::Online(_) => "online",
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     labels,
     method::{Method, partition},
     plda::Plda,
+    separation,
     sums::{cluster_means, norm},
     training::Activity,
 };
@@ -55,6 +56,7 @@ pub fn cluster_speakers(
             return Ok(Clusters {
                 hard: Array2::zeros((chunks, speakers)),
                 soft: Array3::ones((chunks, speakers, 1)),
+                separation: Array2::ones((chunks, speakers)),
                 centroids: cluster_means(train.view(), &vec![0; train.nrows()], 1),
                 mismatch: (bounds.min > 1).then_some(Mismatch { wanted: bounds.min, found: 1 }),
             });
@@ -76,7 +78,13 @@ pub fn cluster_speakers(
         }
         _ => soft.map_axis(Axis(2), |similarities| argmax(similarities.iter().copied()) as i32),
     };
-    Ok(Clusters { hard, soft, centroids: means.mapv(|value| value as f32), mismatch })
+    Ok(Clusters {
+        separation: separation(&soft, &hard),
+        hard,
+        soft,
+        centroids: means.mapv(|value| value as f32),
+        mismatch,
+    })
 }
 
 /// The rows of `embeddings` to cluster.

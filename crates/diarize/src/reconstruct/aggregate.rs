@@ -100,7 +100,7 @@ pub(super) fn total_frames(chunks: SlidingWindow, frames: SlidingWindow, count: 
 }
 
 /// Frame of the recording at which a chunk begins.
-pub(super) fn first_frame(chunks: SlidingWindow, frames: SlidingWindow, chunk: usize) -> usize {
+pub(crate) fn first_frame(chunks: SlidingWindow, frames: SlidingWindow, chunk: usize) -> usize {
     frames.starting_at(chunks.start).closest_frame(chunks.start_of(chunk) + 0.5 * frames.duration)
 }
 

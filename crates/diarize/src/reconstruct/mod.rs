@@ -10,8 +10,9 @@ use std::cmp::Reverse;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
+pub(crate) use self::aggregate::first_frame;
+use self::aggregate::total_frames;
 pub use self::aggregate::{Aggregation, aggregate, trim};
-use self::aggregate::{first_frame, total_frames};
 use crate::frames::SlidingWindow;
 
 /// Cluster of a local speaker who never speaks in the chunk.

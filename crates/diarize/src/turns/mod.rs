@@ -22,6 +22,16 @@ pub struct Turn {
     pub end: f64,
     /// Name of the speaker.
     pub speaker: String,
+    /// The share of the turn in which the speaker is expected to speak really, from 0 to 1 (see
+    /// [`crate::confidence`]). `None` for turns from elsewhere, such as those read from RTTM.
+    pub confidence: Option<f64>,
+}
+
+impl Turn {
+    /// A turn that nobody said how sure to be of.
+    pub fn new(start: f64, end: f64, speaker: impl Into<String>) -> Self {
+        Self { start, end, speaker: speaker.into(), confidence: None }
+    }
 }
 
 /// A span of time.
@@ -85,7 +95,7 @@ fn named(regions: Vec<Region>, clusters: &[usize]) -> Vec<Turn> {
     let number = |class| clusters.iter().position(|&cluster| cluster == class);
     let turn = |region: Region| {
         let speaker = label(number(region.class)?);
-        Some(Turn { start: region.start, end: region.end, speaker })
+        Some(Turn::new(region.start, region.end, speaker))
     };
     regions.into_iter().filter_map(turn).collect()
 }

@@ -32,7 +32,7 @@ pub fn rttm(uri: &str, turns: &[Turn]) -> Result<String> {
         return Err(Error::RttmUri { uri: uri.to_owned() });
     }
     let mut text = String::new();
-    for Turn { start, end, speaker } in turns {
+    for Turn { start, end, speaker, .. } in turns {
         if !is_word(speaker) {
             return Err(Error::InvalidOption {
                 option: "speaker",
@@ -84,7 +84,7 @@ fn parse_line(line: &str) -> std::result::Result<Option<(&str, Turn)>, &'static 
             let duration = seconds(duration)
                 .filter(|&duration| duration >= 0.0)
                 .ok_or("the duration is not a number of seconds from 0")?;
-            Ok(Some((uri, Turn { start, end: start + duration, speaker: speaker.to_owned() })))
+            Ok(Some((uri, Turn::new(start, start + duration, speaker))))
         }
         ["SPEAKER", ..] => Err("a SPEAKER line has at least eight fields"),
         _ => Err("its type is unknown"),
@@ -100,14 +100,10 @@ mod tests {
     use super::{Turn, parse_rttm, rttm};
     use crate::Error;
 
-    fn turn(start: f64, end: f64, speaker: &str) -> Turn {
-        Turn { start, end, speaker: speaker.to_owned() }
-    }
-
     #[test]
     fn times_are_rounded_as_python_rounds_them() {
         // 0.0625 is a tie in binary too: to even. 0.0005 lies a little above, 0.0015 a little above.
-        let text = rttm("x", &[turn(0.0625, 0.125, "A"), turn(0.0005, 0.002, "B")]).unwrap();
+        let text = rttm("x", &[Turn::new(0.0625, 0.125, "A"), Turn::new(0.0005, 0.002, "B")]).unwrap();
         let expected =
             "SPEAKER x 1 0.062 0.062 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 0.001 0.002 <NA> <NA> B <NA> <NA>\n";
         assert_eq!(text, expected);
@@ -119,7 +115,7 @@ mod tests {
         for uri in ["", "a b", "a\tb", "a\u{a0}b"] {
             assert!(matches!(rttm(uri, &[]), Err(Error::RttmUri { .. })), "{uri:?}");
         }
-        let error = rttm("x", &[turn(0.0, 1.0, "A B")]).unwrap_err();
+        let error = rttm("x", &[Turn::new(0.0, 1.0, "A B")]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "speaker is `A B`, but must be a name without white space to stand in RTTM"
@@ -128,7 +124,8 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        let (a, b) = (vec![turn(0.5, 1.75, "A"), turn(1.0, 3.0, "B")], vec![turn(2.0, 2.25, "A")]);
+        let (a, b) =
+            (vec![Turn::new(0.5, 1.75, "A"), Turn::new(1.0, 3.0, "B")], vec![Turn::new(2.0, 2.25, "A")]);
         let mut text =
             rttm("one", &a[..1]).unwrap() + &rttm("two", &b).unwrap() + &rttm("one", &a[1..]).unwrap();
         text = format!(";; a comment\n\nSPKR-INFO one 1 <NA> <NA> <NA> unknown A <NA> <NA>\r\n{text}");

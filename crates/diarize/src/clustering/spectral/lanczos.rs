@@ -1,0 +1,165 @@
+//! The largest eigenvalues of a large symmetric matrix, of which only products are known.
+
+use faer::{Mat, Side};
+use ndarray::{Array2, ArrayView2, Axis, Slice, concatenate};
+
+use super::super::random::Random;
+
+/// Columns that are multiplied at once. More than the eigenvalues that can be equal: those of a graph's
+/// parts that hang together nowhere are.
+const BLOCK: usize = 16;
+/// At most this many products.
+const STEPS: usize = 24;
+/// Eigenpairs are found when `|A v - λ v|` is smaller; the error of `λ` is about its square.
+const RESIDUAL: f64 = 1e-4;
+/// What is left of a column once the others are taken out is nothing below this.
+const DEPENDENT: f64 = 1e-10;
+
+/// Some eigenvalues of a symmetric matrix and their vectors.
+pub(super) struct Leading {
+    /// The largest eigenvalues, falling.
+    pub(super) values: Vec<f64>,
+    /// `(row, eigenvalue)`: their vectors, of length 1.
+    pub(super) vectors: Array2<f64>,
+    /// The smallest eigenvalue of all, or one a little larger: it ends nothing.
+    pub(super) smallest: f64,
+}
+
+/// The `wanted` largest eigenvalues of a symmetric matrix of `count` rows, fewer where it has fewer;
+/// `product` multiplies the matrix by `(row, column)`.
+///
+/// The Lanczos method with blocks and full reorthogonalisation: the space spanned by a block of random
+/// columns, its product, the product of that and so on has vectors near the eigenvectors at both ends,
+/// and the best of them are those of the matrix projected on it. Eigenvalues that stand apart are exact
+/// after a few products; after 24 products, the others are what they are then, a little too small.
+///
+/// Source: G. Golub, R. Underwood, "The block Lanczos method for computing eigenvalues", Mathematical
+/// Software III, 1977.
+pub(super) fn leading(
+    count: usize,
+    wanted: usize,
+    product: impl Fn(ArrayView2<'_, f64>) -> Array2<f64>,
+) -> Leading {
+    let mut random = Random::new(0);
+    let start = Array2::from_shape_simple_fn((count, BLOCK.max(wanted + 1)), || random.unit() - 0.5);
+    let mut basis = orthonormal(start, ArrayView2::from_shape((count, 0), &[]).expect("an empty matrix")); // (row, basis vector)
+    let mut block = basis.clone(); // (row, column)
+    let mut products = Array2::zeros((count, 0)); // (row, basis vector)
+    for step in 1.. {
+        products = concatenate![Axis(1), products, product(block.view())];
+        let projected = basis.t().dot(&products); // (basis vector, basis vector)
+        let (values, inner) = eigen(&projected);
+        let found = wanted.min(values.len());
+        let leading: Vec<usize> = (0..found).map(|index| values.len() - 1 - index).collect();
+        let inner = inner.select(Axis(1), &leading); // (basis vector, eigenvalue)
+        let vectors = basis.dot(&inner); // (row, eigenvalue)
+        let leading: Vec<f64> = leading.iter().map(|&index| values[index]).collect();
+
+        let mut residuals = products.dot(&inner);
+        for ((mut residual, vector), &value) in
+            residuals.columns_mut().into_iter().zip(vectors.columns()).zip(&leading)
+        {
+            residual.scaled_add(-value, &vector);
+        }
+        let largest = residuals.columns().into_iter().map(|r| r.dot(&r)).fold(0.0, f64::max).sqrt();
+        let last = products.slice_axis(Axis(1), Slice::from(products.ncols() - block.ncols()..)).to_owned();
+        block = orthonormal(last, basis.view());
+        if largest < RESIDUAL || block.ncols() == 0 || step == STEPS {
+            return Leading { values: leading, vectors, smallest: values[0] };
+        }
+        basis = concatenate![Axis(1), basis, block];
+    }
+    unreachable!("the last step returns")
+}
+
+/// Columns of length 1 at right angles to each other and to those of `basis` that span, with it, what
+/// `columns` span; those that would be nothing are left out.
+fn orthonormal(columns: Array2<f64>, basis: ArrayView2<'_, f64>) -> Array2<f64> {
+    let before: Vec<f64> = columns.columns().into_iter().map(|c| c.dot(&c).sqrt()).collect();
+    let mut columns = columns;
+    // Twice: once leaves what rounding left.
+    for _ in 0..2 {
+        columns = &columns - &basis.dot(&basis.t().dot(&columns));
+    }
+    let mut kept: Array2<f64> = Array2::zeros((columns.ncols(), columns.nrows())); // (column, row)
+    let mut count = 0;
+    for (column, before) in columns.columns().into_iter().zip(before) {
+        let mut column = column.to_owned();
+        for _ in 0..2 {
+            for other in kept.rows().into_iter().take(count) {
+                let along = other.dot(&column);
+                column.scaled_add(-along, &other);
+            }
+        }
+        let norm = column.dot(&column).sqrt();
+        if norm > DEPENDENT * before {
+            column /= norm;
+            kept.row_mut(count).assign(&column);
+            count += 1;
+        }
+    }
+    kept.slice_axis(Axis(0), Slice::from(..count)).t().to_owned()
+}
+
+/// Eigenvalues of a symmetric matrix, rising, and the eigenvectors as columns.
+pub(super) fn eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
+    let eigen = in_faer(matrix).self_adjoint_eigen(Side::Lower);
+    let eigen = eigen.expect("a finite symmetric matrix has eigenvectors");
+    let values = eigen.S().column_vector().iter().copied().collect();
+    (values, Array2::from_shape_fn(matrix.dim(), |(i, j)| eigen.U()[(i, j)]))
+}
+
+/// Eigenvalues of a symmetric matrix, rising.
+pub(super) fn eigenvalues(matrix: &Array2<f64>) -> Vec<f64> {
+    let values = in_faer(matrix).self_adjoint_eigenvalues(Side::Lower);
+    values.expect("a finite symmetric matrix has eigenvalues")
+}
+
+fn in_faer(matrix: &Array2<f64>) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[[i, j]])
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Axis};
+
+    use super::{Random, eigen, leading};
+
+    fn symmetric(count: usize) -> Array2<f64> {
+        let mut random = Random::new(3);
+        let half = Array2::from_shape_simple_fn((count, count), || random.unit() - 0.5);
+        &half + &half.t()
+    }
+
+    #[test]
+    fn eigenvalues_that_stand_apart_are_those_of_the_whole_matrix() {
+        let count = 300;
+        let mut matrix = symmetric(count) * 0.1;
+        for (index, height) in [40.0, 30.0, 29.0, 20.0, 20.0, 12.0].into_iter().enumerate() {
+            matrix[[index * 7, index * 7]] += height;
+        }
+        let (values, vectors) = eigen(&matrix);
+        let found = leading(count, 6, |x| matrix.dot(&x));
+        for (index, value) in found.values.iter().enumerate() {
+            assert!((value - values[count - 1 - index]).abs() < 1e-8, "{index}: {value}");
+            // Also where two are nearly equal, the vector lies in the space of both.
+            let along = vectors.t().dot(&found.vectors.column(index));
+            let near = along.iter().zip(&values).filter(|(_, other)| (*other - value).abs() < 1.0);
+            assert!((near.map(|(part, _)| part * part).sum::<f64>() - 1.0).abs() < 1e-8);
+        }
+        assert!((found.smallest - values[0]).abs() < 0.05, "{} {}", found.smallest, values[0]);
+    }
+
+    /// The first block alone spans everything, or all there is to find.
+    #[test]
+    fn small_and_equal_matrices() {
+        let small = symmetric(5);
+        let found = leading(5, 3, |x| small.dot(&x));
+        let (values, _) = eigen(&small);
+        assert!((0..3).all(|index| (found.values[index] - values[4 - index]).abs() < 1e-12));
+        let found = leading(100, 10, |x| x.to_owned());
+        assert!(found.values.iter().all(|value| (value - 1.0).abs() < 1e-12));
+        let gram = found.vectors.t().dot(&found.vectors) - Array2::<f64>::eye(10);
+        assert!(gram.sum_axis(Axis(0)).iter().all(|x| x.abs() < 1e-12));
+    }
+}

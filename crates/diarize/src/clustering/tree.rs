@@ -1,0 +1,127 @@
+//! Dendrograms of embeddings; of too many, by way of groups.
+
+use diarize_kernels::{
+    cdist,
+    linkage::{Linkage, Merge, linkage, linkage_of_groups},
+};
+use ndarray::{ArrayView2, Axis};
+use rayon::prelude::*;
+
+use super::{agglomerative::normalised, dendrogram::flat_clusters, labels, sums::cluster_means};
+
+/// Embeddings that are grouped together where there are too many for one dendrogram.
+const STRETCH: usize = 2000;
+
+/// A dendrogram whose leaves are embeddings or groups of them.
+pub(super) struct Tree {
+    pub(super) merges: Vec<Merge>,
+    /// Embeddings in each leaf.
+    pub(super) sizes: Vec<usize>,
+    /// The leaf of each embedding; `None` where each is its own.
+    leaf_of: Option<Vec<usize>>,
+}
+
+impl Tree {
+    /// The dendrogram of `embeddings` `(embedding, dimension)`, which must be finite and not zero: exact
+    /// up to `limit` of them, otherwise of about that many groups ([`super::Agglomerative::max_embeddings`]).
+    pub(super) fn of(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Self {
+        let count = embeddings.nrows();
+        if count <= limit {
+            return Self {
+                merges: linkage(method, distances(embeddings, method), count),
+                sizes: vec![1; count],
+                leaf_of: None,
+            };
+        }
+        let leaf_of = groups(embeddings, method, limit); // (embedding,)
+        let sizes = labels::sizes(&leaf_of, labels::count(&leaf_of)); // (group,)
+        let means = cluster_means(normalised(embeddings).view(), &leaf_of, sizes.len()); // (group, dimension)
+        let distances = distances_of_groups(means.view(), &sizes, method); // one for each pair
+        let merges = linkage_of_groups(method, distances, &sizes);
+        Self { merges, sizes, leaf_of: Some(leaf_of) }
+    }
+
+    /// The clusters that are left if every merge higher than `threshold` is undone: one for each
+    /// embedding. `heights` has the height of each merge.
+    pub(super) fn cut(&self, heights: &[f64], threshold: f64) -> Vec<usize> {
+        let clusters = flat_clusters(&self.merges, heights, threshold);
+        match &self.leaf_of {
+            None => clusters,
+            Some(leaf_of) => leaf_of.iter().map(|&leaf| clusters[leaf]).collect(),
+        }
+    }
+
+    /// The clusters that are left after the first merges, up to and with `last`.
+    pub(super) fn cut_after(&self, last: usize) -> Vec<usize> {
+        self.cut(&order(self.merges.len()), last as f64)
+    }
+}
+
+/// The numbers of merges as their heights.
+fn order(merges: usize) -> Vec<f64> {
+    (0..merges).map(|merge| merge as f64).collect()
+}
+
+/// Whether a linkage works on the Euclidean distance of normalised embeddings, not on the cosine distance.
+fn is_euclidean(method: Linkage) -> bool {
+    matches!(method, Linkage::Centroid | Linkage::Median | Linkage::Ward)
+}
+
+/// What a linkage works on, for every pair of embeddings.
+fn distances(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<f64> {
+    match is_euclidean(method) {
+        true => cdist::euclidean_condensed(normalised(embeddings).view()),
+        false => cdist::cosine_condensed(embeddings),
+    }
+}
+
+/// A group for each embedding, about `limit` of them: stretches of consecutive embeddings are clustered by
+/// themselves, each down to its share of the groups.
+fn groups(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Vec<usize> {
+    let count = embeddings.nrows();
+    let stretches: Vec<ArrayView2<'_, f32>> = embeddings.axis_chunks_iter(Axis(0), STRETCH).collect();
+    let grouped: Vec<Vec<usize>> = stretches
+        .into_par_iter()
+        .enumerate()
+        .map(|(index, stretch)| {
+            let until = |embedding: usize| embedding * limit / count;
+            let (start, length) = (index * STRETCH, stretch.nrows());
+            let wanted = (until(start + length) - until(start)).max(1);
+            let merges = linkage(method, distances(stretch, method), length);
+            flat_clusters(&merges, &order(merges.len()), (length - wanted) as f64 - 1.0)
+        })
+        .collect();
+    let mut first = 0;
+    let mut all = Vec::with_capacity(count);
+    for groups in grouped {
+        all.extend(groups.iter().map(|group| first + group));
+        first += labels::count(&groups);
+    }
+    all
+}
+
+/// What a linkage works on, for every pair of groups of normalised embeddings with these means.
+fn distances_of_groups(means: ArrayView2<'_, f32>, sizes: &[usize], method: Linkage) -> Vec<f64> {
+    let mut distances = cdist::euclidean_condensed(means);
+    let squares: Vec<f64> = means
+        .rows()
+        .into_iter()
+        .map(|mean| mean.iter().map(|&x| f64::from(x) * f64::from(x)).sum())
+        .collect();
+    let change = |a: usize, b: usize, distance: f64| match method {
+        Linkage::Centroid | Linkage::Median => distance,
+        Linkage::Ward => {
+            let (a, b) = (sizes[a] as f64, sizes[b] as f64);
+            (2.0 * a * b / (a + b)).sqrt() * distance
+        }
+        // The mean of the cosine distances of all pairs is 1 less the product of the means.
+        Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Single => {
+            (1.0 - 0.5 * (squares[a] + squares[b] - distance * distance)).max(0.0)
+        }
+    };
+    let pairs = (0..sizes.len()).flat_map(|a| (a + 1..sizes.len()).map(move |b| (a, b)));
+    for (distance, (a, b)) in distances.iter_mut().zip(pairs) {
+        *distance = change(a, b, *distance);
+    }
+    distances
+}

@@ -1,0 +1,119 @@
+//! Ways to cluster real x-vectors of a meeting, scored against its reference beside the published recipe.
+//!
+//! The x-vectors (of 1.44 s, every 0.24 s, where somebody speaks) and the recipe's own turns are those of
+//! the example of BUTSpeechFIT/VBx: agglomerative clustering and VBx with its PLDA, which is not here.
+
+use std::{fs, path::Path};
+
+use diarize::{
+    Span, SpeakerBounds, Turn,
+    clustering::{Agglomerative, KMeans, Linkage, Method, Online, Spectral, partition},
+    ndarray::Array2,
+    scoring::{Rules, Score, compare},
+    turns::parse_rttm,
+};
+
+const REFERENCE: &str = include_str!("../goldens/ami/ES2005a.rttm");
+const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
+const FOUR: SpeakerBounds = SpeakerBounds { min: 4, max: Some(4) };
+
+/// Vectors of f32 in Kaldi's binary format: a name, `\0B`, the type, the size and the values of each.
+fn read_ark(bytes: &[u8]) -> (Vec<String>, Array2<f32>) {
+    let (mut rest, mut names, mut values, mut dimension) = (bytes, Vec::new(), Vec::new(), 0);
+    while !rest.is_empty() {
+        let space = rest.iter().position(|&byte| byte == b' ').unwrap();
+        names.push(String::from_utf8(rest[..space].to_vec()).unwrap());
+        rest = rest[space + 1..].strip_prefix(b"\0BFV \x04").expect("a vector of f32");
+        dimension = u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
+        let (vector, after) = rest[4..].split_at(4 * dimension);
+        values.extend(vector.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+        rest = after;
+    }
+    let vectors = Array2::from_shape_vec((names.len(), dimension), values).unwrap();
+    (names, vectors)
+}
+
+/// Windows of one speaker that overlap become a turn; turns of two that overlap meet in the middle.
+fn turns(windows: &[Span], labels: &[usize]) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = Vec::new();
+    for (window, label) in windows.iter().zip(labels) {
+        let speaker = label.to_string();
+        match turns.last_mut() {
+            Some(last) if window.start < last.end + 1e-9 && last.speaker == speaker => last.end = window.end,
+            _ => turns.push(Turn::new(window.start, window.end, speaker)),
+        }
+    }
+    for next in 1..turns.len() {
+        if turns[next].start < turns[next - 1].end {
+            let middle = 0.5 * (turns[next].start + turns[next - 1].end);
+            (turns[next - 1].end, turns[next].start) = (middle, middle);
+        }
+    }
+    turns
+}
+
+fn print(name: &str, score: &Score) {
+    let share = |seconds| 100.0 * seconds / score.speech;
+    println!(
+        "{name:34} {:5.1} % = {:.1} missed + {:.1} false + {:4.1} confused, {} of {} speakers",
+        100.0 * score.diarization_error_rate(),
+        share(score.missed),
+        share(score.false_alarm),
+        share(score.confused),
+        score.speakers_found,
+        score.speakers,
+    );
+}
+
+#[test]
+fn average_linkage_of_a_real_meeting_is_as_good_as_the_published_recipe() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/real/dumps/ami-xvectors");
+    let Ok(ark) = fs::read(folder.join("ES2005a.ark")) else {
+        println!("skipped: there is no {}", folder.display());
+        return;
+    };
+    let (names, vectors) = read_ark(&ark);
+    let windows: Vec<Span> = fs::read_to_string(folder.join("ES2005a.seg"))
+        .unwrap()
+        .lines()
+        .zip(&names)
+        .map(|(line, name)| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(fields[0], name);
+            Span { start: fields[2].parse().unwrap(), end: fields[3].parse().unwrap() }
+        })
+        .collect();
+    let reference = &parse_rttm(REFERENCE).unwrap()[0].1;
+    let all = [Span { start: 0.0, end: windows.last().unwrap().end }];
+    let scored = |found: &[Turn]| compare(reference, found, Some(&all), &Rules::default()).score;
+    let recipe = fs::read_to_string(folder.join("ES2005a.rttm")).unwrap();
+    let recipe = scored(&parse_rttm(&recipe).unwrap()[0].1);
+    print("published recipe", &recipe);
+
+    let average = Agglomerative { linkage: Linkage::Average, threshold: 0.8, ..Agglomerative::default() };
+    let linkage = |linkage| Method::Agglomerative(Agglomerative { linkage, ..average });
+    let spectral = Method::Spectral(Spectral::default());
+    for (name, method, bounds, as_good) in [
+        ("average linkage, 0.8", Method::Agglomerative(average), ANY, true),
+        ("spectral", spectral, ANY, false),
+        ("online", Method::Online(Online { threshold: 0.6, ..Online::default() }), ANY, false),
+        ("average linkage, 4 speakers", Method::Agglomerative(average), FOUR, false),
+        ("complete linkage, 4 speakers", linkage(Linkage::Complete), FOUR, false),
+        ("Ward's linkage, 4 speakers", linkage(Linkage::Ward), FOUR, false),
+        ("k-means, 4 speakers", Method::KMeans(KMeans::default()), FOUR, false),
+        ("spectral, 4 speakers", spectral, FOUR, false),
+    ] {
+        let (labels, _) = partition(vectors.view(), bounds, &method, None).unwrap();
+        let score = scored(&turns(&windows, &labels));
+        print(name, &score);
+        // Who speaks when is given, so that only confusion can differ.
+        assert!(
+            (score.missed - recipe.missed).abs() < 0.1
+                && (score.false_alarm - recipe.false_alarm).abs() < 0.1
+        );
+        if as_good {
+            let (own, theirs) = (score.diarization_error_rate(), recipe.diarization_error_rate());
+            assert!(own < theirs + 0.01, "{name}: {own}, the recipe {theirs}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! How sure the pipeline is of its turns, and from what.
+
+use diarize::{
+    SpeakerBounds,
+    clustering::{Settings, cluster_speakers},
+    confidence::{Evidence, Votes},
+    frames::SlidingWindow,
+    ndarray::{Array2, Array3, array},
+    reconstruct::INACTIVE,
+};
+
+/// Chunks of ten frames, a second each, every five frames.
+const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 5.0 };
+const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 1.0, step: 1.0 };
+
+#[test]
+fn agreement_is_the_share_of_chunks_that_hear_the_speaker() {
+    let mut segmentations = Array3::zeros((3, 10, 2));
+    // Cluster 1 from 5 s on: for 5 s after the first chunk, as its second speaker for 3 s after the other.
+    (5..10).for_each(|frame| segmentations[[0, frame, 1]] = 1);
+    (0..3).for_each(|frame| segmentations[[1, frame, 0]] = 1);
+    // Both local speakers of the last chunk are cluster 0.
+    (0..6).for_each(|frame| segmentations[[2, frame, 0]] = 1);
+    (4..10).for_each(|frame| segmentations[[2, frame, 1]] = 1);
+    let hard = array![[INACTIVE, 1], [1, INACTIVE], [0, 0]];
+    let separation = array![[0.0, 0.75], [0.25, 0.0], [1.0, 0.5]];
+    let votes = Votes {
+        segmentations: segmentations.view(),
+        hard_clusters: hard.view(),
+        separation: separation.view(),
+        chunks: CHUNKS,
+        frames: FRAMES,
+    };
+    // From the middle of frame 5 to that of frame 10: both chunks hold five frames, and hear 5 and 3.
+    let evidence = votes.evidence(5.5, 10.5, 1);
+    assert_eq!(evidence.agreement, 0.8);
+    assert!((evidence.separation - (5.0 * 0.75 + 3.0 * 0.25) / 8.0).abs() < 1e-12);
+    // Two local speakers of a cluster at once are one voice, but each has its say about the separation.
+    let evidence = votes.evidence(15.5, 20.5, 0);
+    assert_eq!(evidence.agreement, 1.0);
+    assert!((evidence.separation - (1.0 + 5.0 * 0.5) / 6.0).abs() < 1e-12);
+    // Nobody hears the first cluster before.
+    let nothing = Evidence { agreement: 0.0, separation: 0.0 };
+    assert_eq!(votes.evidence(0.5, 5.5, 0), nothing);
+    assert_eq!(votes.evidence(3.5, 3.5, 1), nothing);
+}
+
+#[test]
+fn more_evidence_is_more_confidence() {
+    let confidence = |agreement, separation| Evidence { agreement, separation }.confidence();
+    for step in 0..10 {
+        let (low, high) = (f64::from(step) / 10.0, f64::from(step + 1) / 10.0);
+        assert!(confidence(low, 0.5) < confidence(high, 0.5));
+        assert!(confidence(0.8, low) < confidence(0.8, high));
+    }
+    assert!(confidence(0.0, -1.0) > 0.0 && confidence(1.0, 1.0) < 1.0);
+}
+
+/// Two voices at right angles, and one between them.
+#[test]
+fn separation_is_the_silhouette_of_the_centroids() {
+    let directions = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]];
+    let embeddings = Array3::from_shape_fn((9, 3, 2), |(chunk, speaker, axis)| {
+        // Most chunks have the first two only, so that these make the centroids.
+        directions[if speaker == 2 && chunk > 0 { chunk % 2 } else { speaker }][axis]
+    });
+    let segmentations = Array3::<u8>::ones((9, 10, 3));
+    let bounds = SpeakerBounds { min: 2, max: Some(2) };
+    let settings = Settings::speaker_diarization_3_1();
+    let found = cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, None).unwrap();
+    assert_eq!(found.separation.dim(), (9, 3));
+    for ((place, &separation), &cluster) in found.separation.indexed_iter().zip(&found.hard) {
+        let cluster = cluster as usize;
+        let distance = |cluster: usize| 2.0 - found.soft[[place.0, place.1, cluster]];
+        let (own, other) = (distance(cluster), distance(1 - cluster).min(1.0));
+        assert!((f64::from(separation) - (other - own) / other.max(own)).abs() < 1e-6, "{place:?}");
+    }
+    assert!(found.separation[[0, 2]] < 0.3, "between both");
+    assert!(found.separation[[1, 0]] > 0.9, "at the centroid");
+}
+
+#[test]
+fn a_single_speaker_can_be_far_from_itself() {
+    let mut embeddings = Array3::ones((6, 1, 2));
+    embeddings[[5, 0, 1]] = -1.0;
+    let segmentations = Array3::<u8>::ones((6, 10, 1));
+    let found = |bounds| {
+        let settings = Settings::named("kmeans").unwrap();
+        cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, None).unwrap().separation
+    };
+    let one = found(SpeakerBounds { min: 1, max: Some(2) });
+    assert!(one[[0, 0]] > 0.9 && one[[5, 0]] < 0.5, "{one}");
+    // Where one speaker is all that was asked for, nobody else can be meant.
+    assert_eq!(found(SpeakerBounds { min: 1, max: Some(1) }), Array2::<f32>::ones((6, 1)));
+}
