@@ -9,6 +9,7 @@ use diarize_kernels::{
     cdist::{self, Metric},
     conv2d::{Activation, Conv2d},
     device::{Kind, is_present, open},
+    fbank::Fbank,
     linkage, lstm,
     mel::{LogMel, MelScale},
     pool_norm::PoolNorm,
@@ -23,8 +24,10 @@ fn main() -> Result<()> {
     };
     let device = open(kind).map_err(candle_core::Error::Msg)?;
     println!("| operation | ms | GFLOP/s | GB/s |\n|---|---|---|---|");
+    features("an hour", 1, 3600 * 16_000, &device)?;
+    features("six hours", 1, 6 * 3600 * 16_000, &device)?;
     for batch in [32, 256] {
-        features(batch, &device)?;
+        features(&format!("{batch} chunks"), batch, 160_000, &device)?;
         sinc_block(batch, &device)?;
         for (rows, columns, channels) in [(80, 998, 32), (40, 499, 64), (20, 250, 128), (10, 125, 256)] {
             convolution([batch, rows, columns, channels], &device)?;
@@ -56,15 +59,18 @@ fn noise(shape: impl Into<candle_core::Shape>, device: &Device) -> Result<Tensor
     Tensor::randn(0f32, 1.0, shape.into(), device)
 }
 
-fn features(batch: usize, device: &Device) -> Result<()> {
-    let (samples, frames) = (160_000, 998);
+/// Operations are those of the complex transforms, `5 n log2(n)` each; bytes those of inputs and outputs.
+fn features(name: &str, batch: usize, samples: usize, device: &Device) -> Result<()> {
     let (stft, mel) = (Stft::kaldi_16khz(), LogMel::new(&MelScale::kaldi_16khz(), f32::EPSILON));
+    let frames = batch * stft.frames(samples);
     let x = noise((batch, samples), device)?;
-    let bytes = (4 * batch * (samples + 2 * frames * 257 + frames * 80)) as f64;
-    let operations = (batch * frames * 5 * 512 * 9 / 2) as f64;
-    row(&format!("stft + mel, {batch} chunks"), device, operations, bytes, || {
-        mel.log_energies(&stft.power_spectrum(&x)?).map(drop)
-    })
+    let operations = (frames * 5 * 256 * 8) as f64;
+    let bytes = |width: usize| (4 * (batch * samples + frames * width)) as f64;
+    row(&format!("stft alone, {name}"), device, operations, bytes(257), || {
+        stft.power_spectrum(&x).map(drop)
+    })?;
+    let fbank = Fbank { stft, mel };
+    row(&format!("stft + mel, {name}"), device, operations, bytes(80), || fbank.log_energies(&x).map(drop))
 }
 
 fn sinc_block(batch: usize, device: &Device) -> Result<()> {
@@ -108,15 +114,21 @@ fn recurrence(batch: usize, device: &Device) -> Result<()> {
     })
 }
 
+/// A product is two operations, the square of a difference three.
 fn distances(count: usize, device: &Device) -> Result<()> {
-    let x = noise((count, 256), device)?;
-    let (operations, bytes) = ((2 * count * count * 256) as f64, (4 * count * count) as f64);
-    row(&format!("cosine distances {count} x {count} x 256"), device, operations, bytes, || {
-        cdist::pairwise(&x, &x, Metric::Cosine).map(drop)
-    })?;
-    row(&format!("Euclidean distances {count} x {count} x 256"), device, operations, bytes, || {
-        cdist::pairwise(&x, &x, Metric::Euclidean).map(drop)
-    })
+    let (x, y) = (noise((count, 256), device)?, noise((count, 256), device)?);
+    for (name, metric, operations) in [("cosine", Metric::Cosine, 2), ("Euclidean", Metric::Euclidean, 3)] {
+        let sizes = |pairs: usize| ((operations * pairs * 256) as f64, (4 * pairs) as f64);
+        let (operations, bytes) = sizes(count * count);
+        row(&format!("{name} distances {count} x {count} x 256"), device, operations, bytes, || {
+            cdist::pairwise(&x, &y, metric).map(drop)
+        })?;
+        let (operations, bytes) = sizes(count * (count - 1) / 2);
+        row(&format!("{name} distances of all pairs of {count} x 256"), device, operations, bytes, || {
+            cdist::condensed(&x, metric).map(drop)
+        })?;
+    }
+    Ok(())
 }
 
 fn dendrogram(count: usize, device: &Device) -> Result<()> {

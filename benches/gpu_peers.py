@@ -22,8 +22,8 @@ def row(name, run):
     print(f"| {name} | {best * 1e3:.3f} |", flush=True)
 
 
-def features(batch):
-    x = torch.randn(batch, 160_000, device="cuda")
+def features(name, batch, samples):
+    x = torch.randn(batch, samples, device="cuda")
     window, banks = torch.ones(400, device="cuda"), torch.randn(257, 80, device="cuda")
 
     def run():
@@ -32,15 +32,16 @@ def features(batch):
         power = torch.fft.rfft(frames, 512).abs().square()
         return (power @ banks).clamp(min=1e-7).log()
 
-    row(f"stft + mel, {batch} chunks", run)
+    row(f"stft + mel, {name}", run)
 
 
 @torch.no_grad()
 def main():
     print(f"PyTorch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}, {torch.cuda.get_device_name()}")
     print("| operation | ms |\n|---|---|")
+    features("an hour", 1, 3600 * 16_000)
     for batch in (32, 256):
-        features(batch)
+        features(f"{batch} chunks", batch, 160_000)
         x, kernel = torch.randn(batch, 1, 160_000, device="cuda"), torch.randn(80, 1, 251, device="cuda")
         row(f"sinc filters, {batch} chunks", lambda: torch.nn.functional.conv1d(x, kernel, stride=10).abs())
         y = torch.randn(batch, 80, 15_975, device="cuda")
@@ -63,8 +64,14 @@ def main():
         x = torch.randn(batch, 589, 256, device="cuda")
         row(f"LSTM with its input projection, both directions, {batch} x 589", lambda: lstm(x))
     x = torch.randn(20_000, 256, device="cuda")
-    row("Euclidean distances 20000 x 20000 x 256", lambda: torch.cdist(x, x))
-    del x
+    y = torch.randn(20_000, 256, device="cuda")
+    row("Euclidean distances 20000 x 20000 x 256, by products", lambda: torch.cdist(x, y))
+    exact = "donot_use_mm_for_euclid_dist"
+    row("Euclidean distances 20000 x 20000 x 256, by differences", lambda: torch.cdist(x, y, compute_mode=exact))
+    row("Euclidean distances of all pairs of 20000 x 256", lambda: functional.pdist(x))
+    unit = functional.normalize
+    row("cosine distances 20000 x 20000 x 256", lambda: 1 - unit(x) @ unit(y).T)
+    del x, y
     try:
         import numpy
         from scipy.cluster.hierarchy import linkage

@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diarize_kernels::{
     conv2d::{Activation, Conv2d, Dims},
+    fbank::Fbank,
     lstm::lstm,
     mel::{LogMel, MelScale},
     pool_norm::PoolNorm,
@@ -68,6 +69,8 @@ fn features(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(160_000));
     group.bench_function("stft", |b| b.iter(|| stft.power_spectrum(&waveform).unwrap()));
     group.bench_function("mel", |b| b.iter(|| mel.log_energies(&power).unwrap()));
+    let fbank = Fbank { stft, mel };
+    group.bench_function("fbank", |b| b.iter(|| fbank.log_energies(&waveform).unwrap()));
 }
 
 criterion_group!(benches, conv2d, recurrence, pool_norm, features);

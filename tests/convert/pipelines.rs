@@ -132,7 +132,7 @@ fn every_parameter_of_a_configuration_is_found() {
     let parameters = &manifest.parameters;
     let Method::Agglomerative(clustering) = parameters.clustering.method else { panic!() };
     assert_eq!((clustering.threshold, clustering.min_cluster_size), (0.625, 7));
-    assert_eq!((parameters.segmentation_batch_size, parameters.embedding_batch_size), (8, 16));
+    assert_eq!((parameters.segmentation_batch_size, parameters.embedding_batch_size), (Some(8), Some(16)));
     assert_eq!((parameters.segmentation_step, parameters.min_duration_off), (0.25, 0.5));
     assert!(parameters.embedding_exclude_overlap);
     let hysteresis = manifest.segmentation.multilabel.unwrap();

@@ -5,6 +5,7 @@ use candle_core::{Device, Result, Shape, Tensor};
 use diarize_kernels::{
     cdist::{self, Metric},
     conv2d::{self, Activation, Conv2d},
+    fbank::Fbank,
     gpu::Plan,
     kmeans::{self, KMeans},
     lstm::{self, Dims},
@@ -57,13 +58,28 @@ pub fn small() -> Vec<Case> {
         (400, 160, 512, 1, 399),
         (400, 160, 512, 1, 400),
         (1600, 800, 2048, 1, 4000),
+        (400, 160, 512, 2, 1203),
+        (512, 130, 512, 1, 2000),
+        (999, 500, 1024, 1, 2600),
+        (256, 64, 256, 1, 900),
+        (100, 10, 128, 1, 400),
         (50, 25, 64, 3, 333),
+        (32, 8, 32, 1, 100),
+        (11, 5, 16, 2, 77),
         (5, 3, 8, 1, 40),
-        (4, 4, 4, 1, 23),
     ] {
-        let window = (0..frame_length).map(|n| 0.5 + n as f32 / frame_length as f32).collect();
-        let stft = Stft { frame_length, hop, fft_length, preemphasis: 0.97, window };
-        cases.push(stft_case(stft, batch, samples, &mut random));
+        cases.push(stft_case(frames_of(frame_length, hop, fft_length), batch, samples, &mut random));
+    }
+    for (frame_length, hop, fft_length, filters, batch, samples) in [
+        (400, 160, 512, 80, 2, 2000),
+        (400, 160, 512, 80, 1, 400),
+        (400, 160, 512, 80, 1, 399),
+        (400, 160, 512, 23, 3, 803),
+        (1600, 800, 2048, 80, 1, 4000),
+        (50, 25, 64, 5, 1, 333),
+    ] {
+        let stft = frames_of(frame_length, hop, fft_length);
+        cases.push(fbank_case(stft, filters, batch, samples, &mut random));
     }
     for (filters, fft_length, batch, frames) in
         [(80, 512, 2, 9), (1, 512, 1, 1), (7, 64, 1, 17), (80, 512, 1, 0)]
@@ -106,9 +122,13 @@ pub fn small() -> Vec<Case> {
         }
     }
     for metric in [Metric::Euclidean, Metric::Cosine] {
-        for (n, m, dimension) in [(1, 1, 1), (64, 64, 16), (65, 130, 33), (3, 70, 256), (0, 5, 4), (5, 3, 0)]
+        for (n, m, dimension) in
+            [(1, 1, 1), (128, 128, 16), (65, 130, 33), (3, 72, 256), (130, 260, 12), (0, 5, 4), (5, 3, 0)]
         {
             cases.push(cdist_case(metric, n, m, dimension, &mut random));
+        }
+        for (n, dimension) in [(1, 4), (2, 1), (64, 12), (129, 33), (300, 8), (0, 5), (5, 0)] {
+            cases.push(condensed_case(metric, n, dimension, &mut random));
         }
     }
     for (count, dimension, clusters, runs) in
@@ -133,6 +153,34 @@ pub fn stft_case(stft: Stft, batch: usize, samples: usize, random: &mut Random) 
         inputs: vec![input.clone()],
         forward: Box::new(move |device| stft.power_spectrum(&tensor(&input, (batch, samples), device)?)),
         tolerance: 1e-6,
+    }
+}
+
+fn frames_of(frame_length: usize, hop: usize, fft_length: usize) -> Stft {
+    let window = (0..frame_length).map(|n| 0.5 + n as f32 / frame_length as f32).collect();
+    Stft { frame_length, hop, fft_length, preemphasis: 0.97, window }
+}
+
+pub fn fbank_case(stft: Stft, filters: usize, batch: usize, samples: usize, random: &mut Random) -> Case {
+    const FLOOR: f32 = 1e-3;
+    let input = random.vector(batch * samples, 1000.0);
+    let Stft { frame_length, hop, fft_length, .. } = stft;
+    let scale = MelScale { filters, fft_length, ..MelScale::kaldi_16khz() };
+    let energies = |x| {
+        let power = stft::reference::power_spectrum(&stft, x);
+        mel::reference::log_energies(&scale, f64::from(FLOOR), &power)
+    };
+    let expected = input.chunks(samples).flat_map(energies).collect();
+    let fbank = Fbank { mel: LogMel::new(&scale, FLOOR), stft };
+    Case {
+        name: format!(
+            "fbank {batch} x {samples}, frames of {frame_length} every {hop}, {fft_length} points, {filters} bands"
+        ),
+        plan: fbank.plan(&(batch, samples).into()).unwrap().0,
+        expected,
+        inputs: vec![input.clone()],
+        forward: Box::new(move |device| fbank.log_energies(&tensor(&input, (batch, samples), device)?)),
+        tolerance: 1e-5,
     }
 }
 
@@ -269,6 +317,23 @@ pub fn cdist_case(metric: Metric, n: usize, m: usize, dimension: usize, random: 
                 metric,
             )
         }),
+        tolerance: 1e-5,
+    }
+}
+
+pub fn condensed_case(metric: Metric, n: usize, dimension: usize, random: &mut Random) -> Case {
+    let rows = random.vector(n * dimension, 1.0);
+    let view = ArrayView2::from_shape((n, dimension), &rows).unwrap();
+    let expected = match metric {
+        Metric::Euclidean => cdist::reference::euclidean_condensed(view),
+        Metric::Cosine => cdist::reference::cosine_condensed(view),
+    };
+    Case {
+        name: format!("condensed cdist {metric:?} of {n}, {dimension} dimensions"),
+        plan: cdist::condensed_plan(metric, &(n, dimension).into()).unwrap().0,
+        expected,
+        inputs: vec![rows.clone()],
+        forward: Box::new(move |device| cdist::condensed(&tensor(&rows, (n, dimension), device)?, metric)),
         tolerance: 1e-5,
     }
 }

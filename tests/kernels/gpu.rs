@@ -4,6 +4,7 @@
 
 mod cases;
 mod emulator;
+mod metal;
 #[path = "../support/random.rs"]
 mod random;
 
@@ -41,7 +42,7 @@ fn smallest() -> Vec<Case> {
     const THREADS: usize = 1500;
     let threads = |plan: &Plan| {
         let launches = plan.launches.iter();
-        launches.map(|launch| launch.groups.iter().product::<usize>() * launch.threads).sum::<usize>()
+        launches.map(|launch| launch.groups.iter().product::<usize>() * launch.kernel.threads).sum::<usize>()
     };
     let mut cases = small();
     cases.retain(|case| threads(&case.plan) <= THREADS);
@@ -175,7 +176,7 @@ fn a_missing_barrier_is_seen() {
 #[test]
 fn an_overrun_is_seen() {
     let case = cases::cdist_case(Metric::Euclidean, 3, 5, 4, &mut random::Random(3));
-    let (right, wrong) = ("row < p.n && column < p.m)", "row <= p.n && column < p.m)");
+    let (right, wrong) = ("column + j < p.m)", "column + j <= p.m)");
     let seen = planted(&case, Build::AddressSanitizer, right, wrong).unwrap_err();
     assert!(seen.contains("heap-buffer-overflow"), "{seen}");
     let seen = planted(&case, Build::Fibers, right, wrong).unwrap_err();

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod calibrate;
+pub mod check_metal;
 pub mod convert_weights;
 pub mod deterministic_model;
 mod recording;

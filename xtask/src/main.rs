@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 use xtask::{
-    bench::Bench, calibrate::Calibrate, convert_weights::ConvertWeights,
+    bench::Bench, calibrate::Calibrate, check_metal::CheckMetal, convert_weights::ConvertWeights,
     deterministic_model::DeterministicModel, score::Score,
 };
 
@@ -13,6 +13,7 @@ use xtask::{
 enum Command {
     Bench(Bench),
     Calibrate(Calibrate),
+    CheckMetal(CheckMetal),
     ConvertWeights(ConvertWeights),
     DeterministicModel(DeterministicModel),
     Score(Score),
@@ -22,6 +23,7 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Bench(command) => command.run(),
         Command::Calibrate(command) => command.run(),
+        Command::CheckMetal(command) => command.run(),
         Command::ConvertWeights(command) => command.run(),
         Command::DeterministicModel(command) => command.run(),
         Command::Score(command) => command.run(),

@@ -21,6 +21,9 @@ pub struct ModelArgs {
     /// Where the networks run: auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Model")]
     device: Device,
+    /// Let the CPU do what the device lacks an operation or memory for, and say so
+    #[arg(long, help_heading = "Model")]
+    allow_cpu_fallback: bool,
     /// Processor threads; the result does not depend on them [default: all]
     #[arg(long, value_name = "N", help_heading = "Model")]
     threads: Option<NonZeroUsize>,
@@ -41,6 +44,11 @@ impl ModelArgs {
     /// Where the networks run.
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// Whether the CPU may do what the device cannot.
+    pub fn allow_cpu_fallback(&self) -> bool {
+        self.allow_cpu_fallback
     }
 
     /// Processor threads.

@@ -49,6 +49,7 @@ impl<'a> Session<'a> {
         options.min_speakers = job.min_speakers;
         options.max_speakers = job.max_speakers;
         options.threads = job.model.threads().or_else(|| share_of_threads(job.batch.jobs));
+        options.allow_cpu_fallback = job.model.allow_cpu_fallback();
         job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
         Ok(Self { job, console, diarizer, options, transcript })
     }

@@ -51,6 +51,11 @@ pub fn is_out_of_memory(error: &Error) -> bool {
 
 #[cfg(feature = "cuda")]
 fn open_cuda(ordinal: usize) -> Result<Device, String> {
+    let found = candle_core::cuda_backend::cudarc::driver::CudaContext::device_count()
+        .map_err(|error| format!("NVIDIA's driver does not answer ({error:?}): does `nvidia-smi` run?"))?;
+    if usize::try_from(found).is_ok_and(|found| ordinal >= found) {
+        return Err(format!("NVIDIA's driver knows {found} GPUs, counted from 0: `nvidia-smi` lists them"));
+    }
     Device::new_cuda(ordinal).map_err(|error| error.to_string())
 }
 
@@ -64,7 +69,7 @@ fn open_metal(ordinal: usize) -> Result<Device, String> {
     // `Device::new_metal` panics where there is no such GPU, so it is looked for first.
     let found = candle_metal_kernels::metal::Device::all().len();
     if ordinal >= found {
-        return Err(format!("this machine has {found} Metal GPUs"));
+        return Err(format!("this machine has {found} Metal GPUs, counted from 0"));
     }
     Device::new_metal(ordinal).map_err(|error| error.to_string())
 }

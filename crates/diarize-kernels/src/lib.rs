@@ -7,6 +7,7 @@
 pub mod cdist;
 pub mod conv2d;
 pub mod device;
+pub mod fbank;
 pub mod gpu;
 pub mod kmeans;
 pub mod linkage;

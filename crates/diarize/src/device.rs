@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use candle_core::DeviceLocation;
 use diarize_kernels::device::Kind;
 
 use crate::{Error, Result};
@@ -35,6 +36,15 @@ impl Device {
 
     pub(crate) fn open(self) -> Result<candle_core::Device> {
         diarize_kernels::device::open(self.kind()).map_err(|reason| Error::Device { device: self, reason })
+    }
+
+    /// The device that the tensor library has opened.
+    pub(crate) fn of(device: &candle_core::Device) -> Self {
+        match device.location() {
+            DeviceLocation::Cpu => Device::Cpu,
+            DeviceLocation::Cuda { gpu_id } => Device::Cuda(gpu_id),
+            DeviceLocation::Metal { gpu_id } => Device::Metal(gpu_id),
+        }
     }
 
     fn kind(self) -> Kind {

@@ -118,12 +118,32 @@ pub enum Error {
         /// Why not, and what to do.
         reason: String,
     },
-    /// An operation failed on the device.
-    #[error("{stage} failed: {source}")]
-    Compute {
+    /// An operation of a stage failed on the device, or the device lacks it.
+    #[error("{stage} failed on {device}: {source}")]
+    Operation {
         /// The stage of the pipeline.
         stage: &'static str,
+        /// The device.
+        device: Device,
         /// What the tensor library said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The device's memory is too small for the least that a stage can do at once.
+    #[error(
+        "{stage} needs more memory than {device} has free, even for one chunk of audio: use another device, such as cpu"
+    )]
+    OutOfMemory {
+        /// The stage of the pipeline.
+        stage: &'static str,
+        /// The device.
+        device: Device,
+    },
+    /// Something beside the stages failed.
+    #[error("{stage} failed: {source}")]
+    Compute {
+        /// What was being done.
+        stage: &'static str,
+        /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -131,16 +151,23 @@ pub enum Error {
 impl Error {
     /// The tensor library failed to take the weights.
     pub(crate) fn loading(source: candle_core::Error) -> Self {
-        Self::compute("loading the weights", source)
+        Error::Compute { stage: "loading the weights", source: without_backtrace(source).into() }
     }
 
-    /// The tensor library failed; its backtrace, many lines, is left out.
-    pub(crate) fn compute(stage: &'static str, source: candle_core::Error) -> Self {
-        let source = match source {
-            candle_core::Error::WithBacktrace { inner, .. } => *inner,
-            source => source,
-        };
-        Error::Compute { stage, source: source.into() }
+    /// The tensor library failed in a stage on a device.
+    pub(crate) fn operation(stage: &'static str, device: Device, source: candle_core::Error) -> Self {
+        match diarize_kernels::device::is_out_of_memory(&source) {
+            true => Error::OutOfMemory { stage, device },
+            false => Error::Operation { stage, device, source: without_backtrace(source).into() },
+        }
+    }
+}
+
+/// The tensor library's backtraces are many lines.
+fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => *inner,
+        error => error,
     }
 }
 

@@ -2,14 +2,14 @@
 
 mod shared;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::{Result as TensorResult, Tensor};
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::{
-    Device, EmbeddingTrunk, Error, Parameters, Progress, Result, Stage,
+    Device, EmbeddingTrunk, Error, Options, Parameters, Progress, Result, Stage,
     chunks::Chunks,
     embedding::{WeSpeaker, embedding_masks, resize_nearest},
     frames::SlidingWindow,
@@ -21,6 +21,10 @@ use crate::{
 /// so that results depend on neither the number of threads nor the batch sizes meant for GPUs.
 const CPU_SEGMENTATION_PIECE: usize = 4;
 const CPU_EMBEDDING_PIECE: usize = 1;
+/// Chunks that go through a network together on a GPU, unless the parameters say otherwise: the recurrent
+/// layers only fill one with many sequences, convolutions do with few.
+const GPU_SEGMENTATION_PIECE: usize = 256;
+const GPU_EMBEDDING_PIECE: usize = 64;
 
 /// The hook that is told how far the pipeline has come.
 pub(crate) type Hook<'a> = Mutex<&'a mut (dyn FnMut(Progress) + Send)>;
@@ -36,6 +40,10 @@ pub(crate) fn tell(hook: &Hook<'_>, stage: Stage, done: usize, total: usize) {
 pub(crate) struct Networks {
     pub(crate) manifest: Manifest,
     device: candle_core::Device,
+    /// The networks on the CPU, loaded from `files` when they are first needed.
+    on_cpu: OnceLock<Box<Networks>>,
+    /// What they are loaded from; `None` on the CPU itself.
+    files: Option<ModelFiles>,
     decoder: Decoder,
     segmentation: PyanNet,
     embedding: WeSpeaker,
@@ -46,6 +54,8 @@ impl Networks {
         let manifest = files.manifest.clone();
         let device = device.open()?;
         Ok(Self {
+            on_cpu: OnceLock::new(),
+            files: (!device.is_cpu()).then(|| files.clone()),
             segmentation: PyanNet::load(
                 &Weights::open(&files.segmentation, &device)?,
                 &manifest.segmentation,
@@ -57,6 +67,26 @@ impl Networks {
         })
     }
 
+    /// What `stage` makes on the device or, where that cannot and the options allow it, on the CPU.
+    fn or_on_cpu<T>(&self, options: &Options, stage: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        match (stage(self), &self.files) {
+            (Err(error @ (Error::Operation { .. } | Error::OutOfMemory { .. })), Some(files))
+                if options.allow_cpu_fallback =>
+            {
+                tracing::warn!("moved to the CPU: {error}");
+                let on_cpu = match self.on_cpu.get() {
+                    Some(on_cpu) => on_cpu,
+                    None => {
+                        let networks = Self::load(files, Device::Cpu)?;
+                        self.on_cpu.get_or_init(|| Box::new(networks))
+                    }
+                };
+                stage(on_cpu)
+            }
+            (result, _) => result,
+        }
+    }
+
     /// When the frames of the segmentation start, in seconds.
     pub(crate) fn frames(&self) -> SlidingWindow {
         self.manifest.segmentation.receptive_field()
@@ -64,6 +94,31 @@ impl Networks {
 
     /// Which local speaker speaks in which frame of each chunk: `(chunk, frame, local speaker)`.
     pub(crate) fn segment(
+        &self,
+        chunks: &Chunks<'_>,
+        options: &Options,
+        hook: &Hook<'_>,
+    ) -> Result<Array3<u8>> {
+        self.or_on_cpu(options, |networks| networks.segment_here(chunks, &options.parameters, hook))
+    }
+
+    /// One embedding for each local speaker of each chunk: `(chunk, local speaker, dimension)`.
+    ///
+    /// The residual network runs once a chunk, and not at all where nobody speaks. Who never speaks
+    /// in a chunk gets what a mask of zeros gives.
+    pub(crate) fn embed(
+        &self,
+        chunks: &Chunks<'_>,
+        segmentations: ArrayView3<'_, u8>,
+        options: &Options,
+        hook: &Hook<'_>,
+    ) -> Result<Array3<f32>> {
+        self.or_on_cpu(options, |networks| {
+            networks.embed_here(chunks, segmentations, &options.parameters, hook)
+        })
+    }
+
+    fn segment_here(
         &self,
         chunks: &Chunks<'_>,
         parameters: &Parameters,
@@ -79,7 +134,7 @@ impl Networks {
         let distinct: Vec<usize> =
             (0..chunks.count()).filter(|chunk| repeated.binary_search(chunk).is_err()).collect();
 
-        let batch_size = parameters.segmentation_batch_size;
+        let batch_size = parameters.segmentation_batch_size.unwrap_or(GPU_SEGMENTATION_PIECE);
         let pieces = self.in_pieces(
             &distinct,
             CPU_SEGMENTATION_PIECE,
@@ -101,11 +156,7 @@ impl Networks {
         Ok(segmentations)
     }
 
-    /// One embedding for each local speaker of each chunk: `(chunk, local speaker, dimension)`.
-    ///
-    /// The residual network runs once a chunk, and not at all where nobody speaks. Who never speaks
-    /// in a chunk gets what a mask of zeros gives.
-    pub(crate) fn embed(
+    fn embed_here(
         &self,
         chunks: &Chunks<'_>,
         segmentations: ArrayView3<'_, u8>,
@@ -115,7 +166,7 @@ impl Networks {
         let (count, frames, speakers) = segmentations.dim();
         assert_eq!(count, chunks.count(), "segmentations of other samples");
         let dimension = self.manifest.embedding.dimension;
-        let nothing = self.embedding.embedding_of_nothing().map_err(failed(Stage::Embeddings))?;
+        let nothing = self.embedding.embedding_of_nothing().map_err(self.failed(Stage::Embeddings))?;
         let mut embeddings =
             Array3::from_shape_fn((chunks.count(), speakers, dimension), |(_, _, i)| nothing[i]);
 
@@ -129,7 +180,7 @@ impl Networks {
         };
         let pieces = match parameters.embedding_trunk {
             EmbeddingTrunk::Chunk => {
-                let batch_size = parameters.embedding_batch_size;
+                let batch_size = parameters.embedding_batch_size.unwrap_or(GPU_EMBEDDING_PIECE);
                 self.embed_chunks(chunks, &active, masks_of, [batch_size, speakers], hook)?
             }
             EmbeddingTrunk::Shared => {
@@ -192,7 +243,10 @@ impl Networks {
         };
         if self.device.is_cpu() {
             let run = |piece: &[usize]| network(piece).and_then(|output| finish(piece.len(), output));
-            return chunks.par_chunks(cpu_piece).map(|piece| run(piece).map_err(failed(stage))).collect();
+            return chunks
+                .par_chunks(cpu_piece)
+                .map(|piece| run(piece).map_err(self.failed(stage)))
+                .collect();
         }
 
         let (mut rest, mut batch_size) = (chunks, batch_size);
@@ -213,14 +267,14 @@ impl Networks {
                     );
                     None
                 }
-                Err(error) => return Err(failed(stage)(error)),
+                Err(error) => return Err(self.failed(stage)(error)),
             };
             if let Some((length, output)) = std::mem::replace(&mut running, next) {
-                values.push(finish(length, output).map_err(failed(stage))?);
+                values.push(finish(length, output).map_err(self.failed(stage))?);
             }
         }
         if let Some((length, output)) = running {
-            values.push(finish(length, output).map_err(failed(stage))?);
+            values.push(finish(length, output).map_err(self.failed(stage))?);
         }
         Ok(values)
     }
@@ -243,6 +297,11 @@ impl Networks {
         Tensor::stack(&waveforms, 0)
     }
 
+    fn failed(&self, stage: Stage) -> impl Fn(candle_core::Error) -> Error {
+        let device = Device::of(&self.device);
+        move |source| Error::operation(stage.name(), device, source)
+    }
+
     fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> TensorResult<Tensor> {
         Tensor::from_vec(values, shape, &self.device)
     }
@@ -251,10 +310,6 @@ impl Networks {
 /// The rows of `length` values, across pieces of one or more.
 fn rows(pieces: &[Vec<f32>], length: usize) -> impl Iterator<Item = &[f32]> {
     pieces.iter().flat_map(move |piece| piece.chunks_exact(length))
-}
-
-fn failed(stage: Stage) -> impl Fn(candle_core::Error) -> Error {
-    move |source| Error::compute(stage.name(), source)
 }
 
 fn check_finite(values: &[f32], stage: Stage) -> Result<()> {

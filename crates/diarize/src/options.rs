@@ -17,6 +17,9 @@ pub struct Options {
     pub max_speakers: Option<usize>,
     /// Processor threads; `None` for all. The result does not depend on it.
     pub threads: Option<usize>,
+    /// Whether a stage of which the device lacks an operation, or for which it lacks memory, may run on the
+    /// CPU. What does is logged as a warning; without this it is an error.
+    pub allow_cpu_fallback: bool,
     /// Hyper-parameters of the pipeline.
     pub parameters: Parameters,
 }
@@ -24,7 +27,14 @@ pub struct Options {
 impl Options {
     /// Nothing known of the speakers, all processor threads.
     pub fn new(parameters: Parameters) -> Self {
-        Self { num_speakers: None, min_speakers: None, max_speakers: None, threads: None, parameters }
+        Self {
+            num_speakers: None,
+            min_speakers: None,
+            max_speakers: None,
+            threads: None,
+            allow_cpu_fallback: false,
+            parameters,
+        }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -73,10 +83,11 @@ pub struct SpeakerBounds {
 pub struct Parameters {
     /// Hop between chunks, as a share of the chunk's duration (0.1: one second of ten).
     pub segmentation_step: f64,
-    /// Chunks given to the segmentation network at once.
-    pub segmentation_batch_size: usize,
-    /// Chunks given to the embedding network at once.
-    pub embedding_batch_size: usize,
+    /// Chunks given to the segmentation network at once on a GPU; `None` for what suits one. Half as many
+    /// are tried where its memory is too small. The result does not depend on it.
+    pub segmentation_batch_size: Option<usize>,
+    /// The same for the embedding network.
+    pub embedding_batch_size: Option<usize>,
     /// Embed a speaker from the frames where nobody else speaks, where there are enough of them.
     pub embedding_exclude_overlap: bool,
     /// What the embedding network's residual layers run over.
@@ -143,8 +154,8 @@ impl Parameters {
             ("segmentation_batch_size", self.segmentation_batch_size),
             ("embedding_batch_size", self.embedding_batch_size),
         ] {
-            if size == 0 {
-                return wrong(option, &size, "at least 1");
+            if size == Some(0) {
+                return wrong(option, &0, "at least 1");
             }
         }
         if !(self.segmentation_step > 0.0 && self.segmentation_step <= 1.0) {
@@ -163,8 +174,8 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             segmentation_step: 0.1,
-            segmentation_batch_size: 32,
-            embedding_batch_size: 32,
+            segmentation_batch_size: None,
+            embedding_batch_size: None,
             embedding_exclude_overlap: true,
             embedding_trunk: EmbeddingTrunk::default(),
             min_duration_on: 0.0,

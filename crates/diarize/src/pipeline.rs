@@ -97,9 +97,7 @@ impl Diarizer {
         options: &Options,
         hook: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Array3<u8>> {
-        self.run(samples, options, hook, |chunks, hook| {
-            self.networks.segment(chunks, &options.parameters, hook)
-        })
+        self.run(samples, options, hook, |chunks, hook| self.networks.segment(chunks, options, hook))
     }
 
     /// The spans of time in which at least `speakers` people speak: speech for 1, overlap for 2. Only the
@@ -117,7 +115,7 @@ impl Diarizer {
         hook: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Vec<Span>> {
         let (scores, frames) = self.run(samples, options, hook, |chunks, hook| {
-            let segmentations = self.networks.segment(chunks, &options.parameters, hook)?; // (chunk, frame, local speaker)
+            let segmentations = self.networks.segment(chunks, options, hook)?; // (chunk, frame, local speaker)
             let frames = self.networks.frames();
             Ok((reconstruct::at_least(speakers, segmentations.view(), chunks.window, frames), frames)) // (frame, 1)
         })?;
@@ -146,7 +144,7 @@ impl Diarizer {
         hook: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Array3<f32>> {
         self.run(samples, options, hook, |chunks, hook| {
-            self.networks.embed(chunks, segmentations, &options.parameters, hook)
+            self.networks.embed(chunks, segmentations, options, hook)
         })
     }
 
@@ -184,7 +182,7 @@ impl Diarizer {
             return Err(ClusteringError::NoPlda.into());
         }
 
-        let segmentations = self.networks.segment(chunks, parameters, hook)?; // (chunk, frame, local speaker)
+        let segmentations = self.networks.segment(chunks, options, hook)?; // (chunk, frame, local speaker)
 
         tell(hook, Stage::SpeakerCounting, 0, 1);
         let speaker_count = reconstruct::speaker_count(segmentations.view(), chunks.window, frames); // (frame,)
@@ -195,7 +193,7 @@ impl Diarizer {
         let (embeddings, clusters) = if silence || (bounds.max == Some(1) && !vbx) {
             (None, None)
         } else {
-            let embeddings = self.networks.embed(chunks, segmentations.view(), parameters, hook)?; // (chunk, local speaker, dimension)
+            let embeddings = self.networks.embed(chunks, segmentations.view(), options, hook)?; // (chunk, local speaker, dimension)
             tell(hook, Stage::Clustering, 0, 1);
             let (settings, plda) = (&parameters.clustering, self.plda.as_ref());
             let clusters = cluster_speakers(embeddings.view(), segmentations.view(), bounds, settings, plda)?;

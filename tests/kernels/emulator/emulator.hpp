@@ -113,6 +113,16 @@ inline void run_group(uint32_t threads, const Body& body, std::mt19937& random) 
 }
 #endif
 
+// What another thread of the same SIMD group has. It orders memory more than a GPU does.
+inline float shuffled[MAX_THREADS];
+inline float shuffle(float value, uint32_t lane) {
+    shuffled[item()] = value;
+    barrier();
+    const float other = shuffled[item() / 32 * 32 + lane];
+    barrier();
+    return other;
+}
+
 using Arguments = std::vector<void*>;
 
 struct Kernel {

@@ -108,7 +108,7 @@ impl Emulator {
         for launch in launches {
             words.push(self.kernels[&launch.kernel]);
             words.extend(launch.groups);
-            words.extend([launch.threads, launch.reads.len() + launch.writes.len()]);
+            words.extend([launch.kernel.threads, launch.reads.len() + launch.writes.len()]);
             words.extend(launch.reads.iter().chain(&launch.writes).map(|&buffer| number(buffer)));
             words.push(launch.params.len());
             words.extend(launch.params.iter().map(|&word| word as usize));

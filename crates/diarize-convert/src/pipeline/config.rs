@@ -162,8 +162,8 @@ impl Config {
         let default = if constructor.plda.is_some() { "VBxClustering" } else { "AgglomerativeClustering" };
         let parameters = |clustering: Settings| Parameters {
             segmentation_step: constructor.segmentation_step.unwrap_or(0.1),
-            segmentation_batch_size: constructor.segmentation_batch_size.unwrap_or(1),
-            embedding_batch_size: constructor.embedding_batch_size.unwrap_or(1),
+            segmentation_batch_size: constructor.segmentation_batch_size,
+            embedding_batch_size: constructor.embedding_batch_size,
             embedding_exclude_overlap: constructor.embedding_exclude_overlap.unwrap_or(false),
             embedding_trunk: EmbeddingTrunk::Chunk,
             min_duration_on: 0.0,

@@ -7,8 +7,8 @@
 //! split over more lanes is allowed; the fast path computes many pairs at once instead, and gives the
 //! bits of the plain one whatever the number of threads.
 //!
-//! [`pairwise`] computes on tensors, wherever they are, in f32 and with sums in any order: for what does
-//! not hang on the last bit.
+//! [`pairwise`] and [`condensed`] compute on tensors, wherever they are, in f32 and with sums in any order:
+//! for what does not hang on the last bit.
 //!
 //! Source: `scipy.spatial.distance`, as compiled for x86-64.
 
@@ -18,7 +18,7 @@ pub mod reference;
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
-pub use self::pairwise::{Metric, pairwise, plan};
+pub use self::pairwise::{Metric, condensed, condensed_plan, pairwise, plan};
 
 /// What rows can hold.
 pub trait Real: Copy + Into<f64> + Send + Sync {}

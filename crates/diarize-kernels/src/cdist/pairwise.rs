@@ -4,11 +4,11 @@
 use candle_core::CudaStorage;
 #[cfg(feature = "metal")]
 use candle_core::MetalStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use ndarray::ArrayView2;
 
 use super::reference;
-use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
+use crate::gpu::{Buffer, Kernel, Launch, Plan, aligned, word};
 
 /// What is measured between two vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,39 +25,88 @@ pub enum Metric {
 /// # Errors
 /// Tensors of different dimensions, types or devices.
 pub fn pairwise(a: &Tensor, b: &Tensor, metric: Metric) -> Result<Tensor> {
-    a.contiguous()?.apply_op2_no_bwd(&b.contiguous()?, &Pairwise(metric))
+    aligned(a)?.apply_op2_no_bwd(&aligned(b)?, &Pairwise(metric))
 }
 
-/// What a GPU does for inputs `(n, dimension)` and `(m, dimension)`, and the shape `(n, m)`.
+/// The distance of every pair of the `n` rows `(n, dimension)`, f32: `n (n - 1) / 2` values in the order of
+/// [`super::euclidean_condensed`], as exact as [`pairwise`].
+///
+/// # Errors
+/// A tensor of another type; a failure of the device.
+pub fn condensed(rows: &Tensor, metric: Metric) -> Result<Tensor> {
+    aligned(rows)?.apply_op1_no_bwd(&Condensed(metric))
+}
+
+/// What a GPU does for [`pairwise`] inputs `(n, dimension)` and `(m, dimension)`, and the shape `(n, m)`.
 ///
 /// # Errors
 /// Inputs of different dimensions.
 pub fn plan(metric: Metric, a: &Shape, b: &Shape) -> Result<(Plan, Shape)> {
-    const TILE: usize = 64;
-    const THREADS: usize = (TILE / 4) * (TILE / 4);
+    let (n, m) = (a.dims2()?.0, b.dims2()?.0);
+    Ok((plan_of(metric, a, b, false)?, (n, m).into()))
+}
+
+/// What a GPU does for a [`condensed`] input `(n, dimension)`, and the shape of its output.
+///
+/// # Errors
+/// An input of another number of axes.
+pub fn condensed_plan(metric: Metric, rows: &Shape) -> Result<(Plan, Shape)> {
+    let plan = plan_of(metric, rows, rows, true)?;
+    let pairs = plan.output;
+    Ok((plan, pairs.into()))
+}
+
+fn plan_of(metric: Metric, a: &Shape, b: &Shape, condensed: bool) -> Result<Plan> {
+    const TILE: usize = 128;
+    const DEPTH: usize = 8;
+    const SCALE_THREADS: usize = 256;
     let ((n, dimension), (m, other)) = (a.dims2()?, b.dims2()?);
     if dimension != other {
         bail!("cdist: vectors of dimensions {dimension} and {other}");
     }
-    let launch = Launch {
-        kernel: Kernel {
-            name: "cdist",
-            text: include_str!("cdist.kernel"),
-            constants: vec![
-                ("COSINE", usize::from(metric == Metric::Cosine)),
-                ("TILE", TILE),
-                ("DEPTH", 16),
-                ("THREADS", THREADS),
-            ],
-        },
+    let flag = |name, set| (name, usize::from(set));
+    let kernel = |name, threads| Kernel {
+        name,
+        text: include_str!("cdist.kernel"),
+        threads,
+        constants: vec![
+            ("TILE", TILE),
+            ("DEPTH", DEPTH),
+            flag("COSINE", metric == Metric::Cosine),
+            flag("CONDENSED", condensed),
+            flag("ALIGNED", dimension % 4 == 0),
+            flag("WIDE", m % 4 == 0),
+        ],
+    };
+    let second = usize::from(!condensed);
+    let mut launches = Vec::new();
+    let mut scales = [Buffer::Input(0); 2];
+    if metric == Metric::Cosine {
+        scales = [Buffer::Scratch(0), Buffer::Scratch(second)];
+        for (index, count) in [n, m].into_iter().enumerate().take(1 + second) {
+            launches.push(Launch {
+                kernel: kernel("scales", SCALE_THREADS),
+                groups: [count.div_ceil(SCALE_THREADS / 32), 1, 1],
+                reads: vec![Buffer::Input(index)],
+                writes: vec![Buffer::Scratch(index)],
+                params: vec![word(count)?, word(dimension)?],
+            });
+        }
+    }
+    launches.push(Launch {
+        kernel: kernel("cdist", (TILE / 8) * (TILE / 8)),
         groups: [m.div_ceil(TILE), n.div_ceil(TILE), 1],
-        threads: THREADS,
-        reads: vec![Buffer::Input(0), Buffer::Input(1)],
+        reads: vec![Buffer::Input(0), Buffer::Input(second), scales[0], scales[1]],
         writes: vec![Buffer::Output],
         params: vec![word(n)?, word(m)?, word(dimension)?],
-    };
-    let plan = Plan { operation: "cdist", output: n * m, launches: vec![launch], ..Plan::default() };
-    Ok((plan, (n, m).into()))
+    });
+    Ok(Plan {
+        operation: "cdist",
+        tables: vec![],
+        scratch: if metric == Metric::Cosine { vec![n, m] } else { vec![] },
+        output: if condensed { n * n.saturating_sub(1) / 2 } else { n * m },
+        launches,
+    })
 }
 
 struct Pairwise(Metric);
@@ -109,5 +158,38 @@ impl CustomOp2 for Pairwise {
     ) -> Result<(MetalStorage, Shape)> {
         let (plan, shape) = plan(self.0, la.shape(), lb.shape())?;
         Ok((crate::gpu::metal::run(&plan, &[(a, la), (b, lb)])?, shape))
+    }
+}
+
+struct Condensed(Metric);
+
+impl CustomOp1 for Condensed {
+    fn name(&self) -> &'static str {
+        "cdist"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let values = crate::contiguous_f32(storage, layout, "cdist")?;
+        let rows =
+            ArrayView2::from_shape(layout.shape().dims2()?, values).map_err(candle_core::Error::wrap)?;
+        let distances = match self.0 {
+            Metric::Euclidean => super::euclidean_condensed(rows),
+            Metric::Cosine => super::cosine_condensed(rows),
+        };
+        let distances: Vec<f32> = distances.into_iter().map(|distance| distance as f32).collect();
+        let shape = distances.len().into();
+        Ok((CpuStorage::F32(distances), shape))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (plan, shape) = condensed_plan(self.0, layout.shape())?;
+        Ok((crate::gpu::cuda::run(&plan, &[(storage, layout)])?, shape))
+    }
+
+    #[cfg(feature = "metal")]
+    fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
+        let (plan, shape) = condensed_plan(self.0, layout.shape())?;
+        Ok((crate::gpu::metal::run(&plan, &[(storage, layout)])?, shape))
     }
 }

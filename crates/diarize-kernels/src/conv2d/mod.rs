@@ -106,6 +106,7 @@ impl Dims {
             kernel: Kernel {
                 name: "conv2d",
                 text: include_str!("conv2d.kernel"),
+                threads: THREADS,
                 constants: vec![
                     ("INPUTS", inputs),
                     ("OUTPUTS", outputs),
@@ -119,11 +120,9 @@ impl Dims {
                     ("ROWS", tile_rows),
                     ("COLUMNS", tile_columns),
                     ("DEPTH", 16),
-                    ("THREADS", THREADS),
                 ],
             },
             groups: [positions.div_ceil(tile_rows), outputs.div_ceil(tile_columns), 1],
-            threads: THREADS,
             reads: vec![
                 Buffer::Input(0),
                 Buffer::Input(1),
@@ -174,7 +173,11 @@ impl Conv2d {
             bail!("conv2d: the input is on another device than the weights");
         }
         let residual = residual.map(Tensor::contiguous).transpose()?;
-        x.contiguous()?.apply_op1_no_bwd(&Pass { conv: self, residual: residual.as_ref(), activation })
+        crate::gpu::aligned(x)?.apply_op1_no_bwd(&Pass {
+            conv: self,
+            residual: residual.as_ref(),
+            activation,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 typedef unsigned int uint;
 typedef unsigned long long ulong;
 
-#define KERNEL(name) extern "C" __global__ void __launch_bounds__(LAUNCH_THREADS) name
+#define KERNEL(name) extern "C" __global__ void __launch_bounds__(THREADS) name
 #define IN(type, name, index) const type* __restrict__ name
 #define OUT(type, name, index) type* __restrict__ name
 #define PARAMS(type, index) const type p
@@ -16,9 +16,12 @@ typedef unsigned long long ulong;
 #define GROUP_POINTER(type) type*
 #define IN_POINTER(type) const type*
 #define OUT_POINTER(type) type*
+#define THREAD_POINTER(type) type*
 #define BARRIER() __syncthreads()
 #define BARRIER_WITH_MEMORY() __syncthreads()
 #define LOAD4(pointer) (*(const float4*)(pointer))
+#define STORE4(pointer, value) (*(float4*)(pointer) = (value))
 #define GROUP_LOAD4(pointer) (*(const float4*)(pointer))
+#define SHUFFLE(value, lane) __shfl_sync(0xffffffffu, value, lane)
 #define UNROLL _Pragma("unroll")
 #define INFINITY __int_as_float(0x7f800000)

@@ -18,7 +18,7 @@ use candle_core::{
     },
 };
 
-use super::{Buffer, Launch, Plan};
+use super::{Buffer, Kernel, Launch, Plan};
 
 const PRELUDE: &str = include_str!("cuda.h");
 
@@ -71,7 +71,8 @@ fn dispatch(
     scratch: &mut [CudaSlice<f32>],
     output: &mut CudaSlice<f32>,
 ) -> Result<()> {
-    let function = device.get_or_load_custom_func(launch.kernel.name, &launch.key(), ptx(launch)?)?;
+    let function =
+        device.get_or_load_custom_func(launch.kernel.name, &launch.kernel.key(), ptx(&launch.kernel)?)?;
     // Several writes may borrow from one vector, so each is taken as a view of its own.
     let scratch: Vec<CudaView<'_, f32>> = scratch.iter().map(|buffer| buffer.slice(..)).collect();
     let output = output.slice(..);
@@ -89,7 +90,7 @@ fn dispatch(
     let size = |axis: usize| launch.groups[axis] as u32;
     let config = LaunchConfig {
         grid_dim: (size(0), size(1), size(2)),
-        block_dim: (launch.threads as u32, 1, 1),
+        block_dim: (launch.kernel.threads as u32, 1, 1),
         shared_mem_bytes: 0,
     };
     // SAFETY: arguments are those of the kernel's text, bound as the emulator binds them in the tests,
@@ -119,10 +120,10 @@ impl Params {
 unsafe impl candle_core::cuda_backend::cudarc::driver::DeviceRepr for Params {}
 
 /// The compiled text of a kernel. Texts that have been compiled are kept for the life of the process.
-fn ptx(launch: &Launch) -> Result<&'static str> {
+fn ptx(kernel: &Kernel) -> Result<&'static str> {
     static COMPILED: OnceLock<Mutex<HashMap<String, &'static str>>> = OnceLock::new();
     let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
-    let key = launch.key();
+    let key = kernel.key();
     if let Some(ptx) = compiled.get(&key) {
         return Ok(ptx);
     }
@@ -131,8 +132,8 @@ fn ptx(launch: &Launch) -> Result<&'static str> {
         options: vec!["--std=c++17".into(), "--gpu-architecture=compute_80".into()],
         ..Default::default()
     };
-    let ptx = compile_ptx_with_opts(PRELUDE.to_owned() + &launch.source(), options)
-        .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", launch.kernel.name)))?;
+    let ptx = compile_ptx_with_opts(PRELUDE.to_owned() + &kernel.source(), options)
+        .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", kernel.name)))?;
     let ptx: &'static str = Box::leak(ptx.to_src().into_boxed_str());
     compiled.insert(key, ptx);
     Ok(ptx)

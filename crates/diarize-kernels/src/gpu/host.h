@@ -3,6 +3,7 @@
 using std::abs, std::cos, std::exp, std::fma, std::log, std::max, std::min, std::sin, std::sqrt, std::tanh;
 typedef unsigned int uint;
 #define ulong unsigned long long
+struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
 struct uint3 { uint x, y, z; };
 
@@ -20,8 +21,11 @@ struct uint3 { uint x, y, z; };
 #define GROUP_POINTER(type) type*
 #define IN_POINTER(type) const type*
 #define OUT_POINTER(type) type*
+#define THREAD_POINTER(type) type*
 #define BARRIER() emulator::barrier()
 #define BARRIER_WITH_MEMORY() emulator::barrier()
 #define LOAD4(pointer) (*(const float4*)(pointer))
+#define STORE4(pointer, value) (*(float4*)(pointer) = (value))
 #define GROUP_LOAD4(pointer) (*(const float4*)(pointer))
+#define SHUFFLE(value, lane) emulator::shuffle(value, lane)
 #define UNROLL

@@ -2,7 +2,7 @@
 #include <metal_stdlib>
 using namespace metal;
 
-#define KERNEL(name) [[kernel, max_total_threads_per_threadgroup(LAUNCH_THREADS)]] void name
+#define KERNEL(name) [[max_total_threads_per_threadgroup(THREADS)]] kernel void name
 #define IN(type, name, index) device const type* name [[buffer(index)]]
 #define OUT(type, name, index) device type* name [[buffer(index)]]
 #define PARAMS(type, index)                                                                            \
@@ -14,8 +14,11 @@ using namespace metal;
 #define GROUP_POINTER(type) threadgroup type*
 #define IN_POINTER(type) device const type*
 #define OUT_POINTER(type) device type*
+#define THREAD_POINTER(type) thread type*
 #define BARRIER() threadgroup_barrier(mem_flags::mem_threadgroup)
 #define BARRIER_WITH_MEMORY() threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device)
 #define LOAD4(pointer) (*(device const float4*)(pointer))
+#define STORE4(pointer, value) (*(device float4*)(pointer) = (value))
 #define GROUP_LOAD4(pointer) (*(threadgroup const float4*)(pointer))
+#define SHUFFLE(value, lane) simd_shuffle(value, (ushort)(lane))
 #define UNROLL _Pragma("unroll")

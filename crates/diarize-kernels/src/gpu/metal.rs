@@ -11,7 +11,7 @@ use candle_core::{
 use candle_metal_kernels::metal::{Buffer as MetalBuffer, ComputeCommandEncoder, ComputePipeline};
 use objc2_metal::{MTLCompileOptions, MTLSize};
 
-use super::{Buffer, Launch, Plan};
+use super::{Buffer, Kernel, Plan};
 
 const PRELUDE: &str = include_str!("metal.h");
 
@@ -44,7 +44,7 @@ pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStor
         Buffer::Output => (&*output, 0),
     };
     for launch in plan.launches.iter().filter(|launch| !launch.is_empty()) {
-        let pipeline = pipeline(&device, launch)?;
+        let pipeline = pipeline(&device, &launch.kernel)?;
         // Holds the mutex of the encoder, so nothing else of the device is called meanwhile.
         let guard = device.command_encoder()?;
         let encoder: &ComputeCommandEncoder = guard.as_ref();
@@ -65,7 +65,7 @@ pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStor
         let [width, height, depth] = launch.groups;
         encoder.dispatch_thread_groups(
             MTLSize { width, height, depth },
-            MTLSize { width: launch.threads, height: 1, depth: 1 },
+            MTLSize { width: launch.kernel.threads, height: 1, depth: 1 },
         );
     }
     Ok(MetalStorage::new(output, device, plan.output, DType::F32))
@@ -83,33 +83,29 @@ pub fn storage(storage: &Storage) -> Result<&MetalStorage> {
 }
 
 /// The compiled kernel of a launch. Kernels that have been compiled are kept for the life of the process.
-fn pipeline(device: &MetalDevice, launch: &Launch) -> Result<ComputePipeline> {
+fn pipeline(device: &MetalDevice, kernel: &Kernel) -> Result<ComputePipeline> {
     static COMPILED: OnceLock<Mutex<HashMap<(u64, String), ComputePipeline>>> = OnceLock::new();
     let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (device.registry_id(), launch.key());
+    let key = (device.registry_id(), kernel.key());
     if let Some(pipeline) = compiled.get(&key) {
         return Ok(pipeline.clone());
     }
-    let pipeline = compile(device, launch)?;
+    let pipeline = compile(device, kernel)?;
     let most = pipeline.max_total_threads_per_threadgroup();
-    if most < launch.threads {
-        bail!(
-            "{}: this GPU takes {most} threads in a threadgroup, not {}",
-            launch.kernel.name,
-            launch.threads
-        );
+    if most < kernel.threads {
+        bail!("{}: this GPU takes {most} threads in a threadgroup, not {}", kernel.name, kernel.threads);
     }
     compiled.insert(key, pipeline.clone());
     Ok(pipeline)
 }
 
-fn compile(device: &MetalDevice, launch: &Launch) -> Result<ComputePipeline> {
+fn compile(device: &MetalDevice, kernel: &Kernel) -> Result<ComputePipeline> {
     let options = MTLCompileOptions::new();
     // Its successor needs macOS 15; this one exists everywhere.
     #[allow(deprecated)]
     options.setFastMathEnabled(false);
-    let source = PRELUDE.to_owned() + &launch.source();
+    let source = PRELUDE.to_owned() + &kernel.source();
     let library = device.new_library_with_source(&source, Some(&options)).map_err(MetalError::from)?;
-    let function = library.get_function(launch.kernel.name, None).map_err(MetalError::from)?;
+    let function = library.get_function(kernel.name, None).map_err(MetalError::from)?;
     Ok(device.new_compute_pipeline_state_with_function(&function).map_err(MetalError::from)?)
 }

@@ -7,8 +7,9 @@
 //! The kernels' dialect: arguments are buffers, first the ones read (`IN`), then the ones written
 //! (`OUT`), last the parameters `p` (`PARAMS`), a struct of `uint`s and `float`s. `group` is the
 //! threadgroup's position in the grid and `item` the thread's in its threadgroup, which has one
-//! dimension. `GROUP` is threadgroup memory, at most 32 KiB. A product and a sum are only fused where
-//! the text says `fma`.
+//! dimension. `GROUP` is threadgroup memory, at most 32 KiB. `SHUFFLE` gives the value that another
+//! thread of the same SIMD group, 32 threads in a row, has; all threads have to reach it. A product and a
+//! sum are only fused where the text says `fma`.
 
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -16,6 +17,8 @@ pub mod cuda;
 pub mod metal;
 
 use std::fmt::Write as _;
+
+use candle_core::{Result, Tensor};
 
 /// What one operation does on a GPU: its buffers, and the kernels that run on them in turn.
 ///
@@ -41,8 +44,6 @@ pub struct Launch {
     pub kernel: Kernel,
     /// Threadgroups along each axis.
     pub groups: [usize; 3],
-    /// Threads of a threadgroup.
-    pub threads: usize,
     /// Buffers that are read.
     pub reads: Vec<Buffer>,
     /// Buffers that are written, and may be read.
@@ -58,6 +59,9 @@ pub struct Kernel {
     pub name: &'static str,
     /// The text that it is in.
     pub text: &'static str,
+    /// Threads of a threadgroup: `THREADS` to the text. A compiler that knows them leaves each as many
+    /// registers as there are.
+    pub threads: usize,
     /// What the text takes as defined: sizes that are known when it is compiled.
     pub constants: Vec<(&'static str, usize)>,
 }
@@ -81,31 +85,21 @@ pub const MAX_THREADS: usize = 1024;
 impl Kernel {
     /// The text with its constants, without a prelude.
     pub fn source(&self) -> String {
-        let mut source = String::new();
+        let mut source = format!("#define THREADS {}u\n", self.threads);
         for (name, value) in &self.constants {
             writeln!(source, "#define {name} {value}u").expect("a string takes everything");
         }
         source + self.text
     }
 
-    /// A name that differs wherever the text or a constant does.
+    /// A name that differs wherever [`Self::source`] does.
     pub fn key(&self) -> String {
-        self.constants.iter().fold(self.name.to_owned(), |key, (name, value)| format!("{key} {name}={value}"))
+        let start = format!("{} {}", self.name, self.threads);
+        self.constants.iter().fold(start, |key, (name, value)| format!("{key} {name}={value}"))
     }
 }
 
 impl Launch {
-    /// The kernel's text with its constants and the number of threads, without a prelude. A compiler that
-    /// knows the threads leaves each as many registers as there are.
-    pub fn source(&self) -> String {
-        format!("#define LAUNCH_THREADS {}\n{}", self.threads, self.kernel.source())
-    }
-
-    /// A name that differs wherever [`Self::source`] does.
-    pub fn key(&self) -> String {
-        format!("{} {}", self.kernel.key(), self.threads)
-    }
-
     /// Whether there is anything to run: an empty grid is not launched.
     pub fn is_empty(&self) -> bool {
         self.groups.contains(&0)
@@ -117,11 +111,20 @@ pub fn words(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
+/// A tensor laid out row by row, from a multiple of four values on, so that kernels may read four at once.
+///
+/// # Errors
+/// A failure of the device.
+pub fn aligned(tensor: &Tensor) -> Result<Tensor> {
+    let tensor = tensor.contiguous()?;
+    if tensor.layout().start_offset().is_multiple_of(4) { Ok(tensor) } else { tensor.force_contiguous() }
+}
+
 /// A size as a word of parameters.
 ///
 /// # Errors
 /// A size that needs more than 32 bits, which no kernel takes.
-pub fn word(size: usize) -> candle_core::Result<u32> {
+pub fn word(size: usize) -> Result<u32> {
     u32::try_from(size)
         .map_err(|_| candle_core::Error::Msg(format!("a size of {size} is too large for a GPU")))
 }

@@ -100,10 +100,10 @@ impl KMeans {
             kernel: Kernel {
                 name: "kmeans",
                 text: include_str!("kmeans.kernel"),
-                constants: vec![("CLUSTERS", self.clusters), ("THREADS", THREADS)],
+                threads: THREADS,
+                constants: vec![("CLUSTERS", self.clusters)],
             },
             groups: [runs, 1, 1],
-            threads: THREADS,
             reads: vec![Buffer::Input(0), Buffer::Table(0), Buffer::Table(1)],
             writes: vec![Buffer::Scratch(0), Buffer::Scratch(1), Buffer::Scratch(2), Buffer::Output],
             params: [count, dimension, candidates(self.clusters), self.max_iterations.max(1)]

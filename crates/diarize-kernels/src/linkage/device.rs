@@ -75,14 +75,14 @@ pub fn plan(count: usize, dimension: usize) -> Result<Plan> {
     let kernel = |name, threads| Kernel {
         name,
         text: include_str!("linkage.kernel"),
-        constants: vec![("TILE", TILE), ("DEPTH", 8), ("THREADS", threads)],
+        threads,
+        constants: vec![("TILE", TILE), ("DEPTH", 8)],
     };
     let [squares, bounds, neighbours, sizes] = [0, 1, 2, 3].map(Buffer::Scratch);
     let tiles = count.div_ceil(TILE);
     let square = Launch {
         kernel: kernel("square_distances", SQUARE_THREADS),
         groups: [tiles, tiles, 1],
-        threads: SQUARE_THREADS,
         reads: vec![Buffer::Input(0), Buffer::Input(1)],
         writes: vec![squares],
         params: vec![word(count)?, word(dimension)?],
@@ -90,7 +90,6 @@ pub fn plan(count: usize, dimension: usize) -> Result<Plan> {
     let neighbour = Launch {
         kernel: kernel("find_neighbours", NEIGHBOUR_THREADS),
         groups: [count, 1, 1],
-        threads: NEIGHBOUR_THREADS,
         reads: vec![squares],
         writes: vec![bounds, neighbours, sizes],
         params: vec![word(count)?],
@@ -101,7 +100,6 @@ pub fn plan(count: usize, dimension: usize) -> Result<Plan> {
         Ok(Launch {
             kernel: kernel("merge", threads),
             groups: [1, 1, 1],
-            threads,
             reads: vec![],
             writes: vec![squares, bounds, neighbours, sizes, Buffer::Output],
             params: vec![word(count)?, word(first)?, word(steps.min(first + MERGES_EACH))?],

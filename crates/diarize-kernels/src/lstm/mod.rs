@@ -82,26 +82,20 @@ impl Dims {
             more.extend([("HIDDEN", hidden), ("GATES", gates), ("COLUMNS", columns)]);
             more
         };
-        let kernel = |name, constants| Kernel { name, text: include_str!("lstm.kernel"), constants };
-        let sizes = |threads| {
-            vec![
-                ("THREADS", threads),
-                ("SEQUENCES", sequences),
-                ("UNITS_EACH", (sequences * hidden).div_ceil(threads)),
-            ]
-        };
+        let kernel =
+            |name, threads, constants| Kernel { name, text: include_str!("lstm.kernel"), threads, constants };
+        let sizes =
+            |threads| vec![("SEQUENCES", sequences), ("UNITS_EACH", (sequences * hidden).div_ceil(threads))];
         let pack = Launch {
-            kernel: kernel("pack", constants(sizes(PACK_THREADS))),
+            kernel: kernel("pack", PACK_THREADS, constants(sizes(PACK_THREADS))),
             groups: [words.div_ceil(PACK_THREADS), 1, 1],
-            threads: PACK_THREADS,
             reads: vec![Buffer::Input(1)],
             writes: vec![Buffer::Scratch(0)],
             params: vec![word(words)?],
         };
         let run = Launch {
-            kernel: kernel("lstm", constants(sizes(threads))),
+            kernel: kernel("lstm", threads, constants(sizes(threads))),
             groups: [batch.div_ceil(sequences), directions, usize::from(hidden > 0)],
-            threads,
             reads: vec![Buffer::Input(0), Buffer::Scratch(0)],
             writes: vec![Buffer::Output],
             params: vec![word(batch)?, word(steps)?, word(directions)?],

@@ -95,38 +95,59 @@ impl LogMel {
             );
         }
         let rows = (GROUP_WORDS / bins).min(8);
-        let weights: Vec<f32> = self.filters.iter().flat_map(|filter| filter.weights.clone()).collect();
-        let ends = self.filters.iter().scan(0, |end, filter| {
-            *end += filter.weights.len();
-            Some(word(*end))
-        });
-        let first_bins = self.filters.iter().map(|filter| word(filter.first_bin));
         let count = batch * frames;
         let launch = Launch {
             kernel: Kernel {
                 name: "mel",
                 text: include_str!("mel.kernel"),
-                constants: vec![
-                    ("BINS", bins),
-                    ("FILTERS", self.filters.len()),
-                    ("ROWS", rows),
-                    ("THREADS", THREADS),
-                ],
+                threads: THREADS,
+                constants: vec![("BINS", bins), ("FILTERS", self.filters.len()), ("ROWS", rows)],
             },
             groups: [count.div_ceil(rows), 1, 1],
-            threads: THREADS,
             reads: vec![Buffer::Input(0), Buffer::Table(0), Buffer::Table(1), Buffer::Table(2)],
             writes: vec![Buffer::Output],
             params: vec![word(count)?, self.floor.to_bits()],
         };
         let plan = Plan {
             operation: "mel",
-            tables: vec![first_bins.collect::<Result<_>>()?, ends.collect::<Result<_>>()?, words(&weights)],
+            tables: self.tables()?.to_vec(),
             scratch: vec![],
             output: count * self.filters.len(),
             launches: vec![launch],
         };
         Ok((plan, (batch, frames, self.filters.len()).into()))
+    }
+
+    /// What a GPU reads: of each filter the first bin and how many there are; and the weights, `(bin of the
+    /// filter, filter)`, so that neighbouring threads read neighbouring words.
+    pub(crate) fn tables(&self) -> Result<[Vec<u32>; 3]> {
+        let most = self.filters.iter().map(|filter| filter.weights.len()).max().unwrap_or_default();
+        let weight = |k: usize| self.filters.iter().map(move |filter| filter.weights.get(k).copied());
+        let weights: Vec<f32> = (0..most).flat_map(weight).map(Option::unwrap_or_default).collect();
+        let each = |of: fn(&Filter) -> usize| -> Result<Vec<u32>> {
+            self.filters.iter().map(|filter| word(of(filter))).collect()
+        };
+        Ok([each(|filter| filter.first_bin)?, each(|filter| filter.weights.len())?, words(&weights)])
+    }
+
+    /// How many filters there are.
+    pub fn filters(&self) -> usize {
+        self.filters.len()
+    }
+
+    /// How many Fourier bins they take.
+    pub fn bins(&self) -> usize {
+        self.bins
+    }
+
+    /// The smallest energy.
+    pub(crate) fn floor(&self) -> f32 {
+        self.floor
+    }
+
+    /// Fills `energies`, one of each filter, from the power of each bin.
+    pub(crate) fn frame(&self, power: impl Fn(usize) -> f32, energies: &mut [f32]) {
+        cpu::frame(self, power, energies);
     }
 
     /// Power `(batch, frames, bins)` f32 to log energies `(batch, frames, filters)` f32.

@@ -53,10 +53,10 @@ impl PoolNorm {
             kernel: Kernel {
                 name: "pool_norm",
                 text: include_str!("pool_norm.kernel"),
+                threads: CHANNELS_EACH * LANES,
                 constants: vec![("WINDOW", self.window), ("CHANNELS_EACH", CHANNELS_EACH), ("LANES", LANES)],
             },
             groups: [channels.div_ceil(CHANNELS_EACH), batch, usize::from(pooled > 0)],
-            threads: CHANNELS_EACH * LANES,
             reads: vec![Buffer::Input(0), Buffer::Table(0), Buffer::Table(1)],
             writes: vec![Buffer::Output],
             params: vec![word(time)?, word(pooled)?, word(channels)?, self.slope.to_bits()],

@@ -1,25 +1,43 @@
 //! The transform by a real FFT, frames in parallel.
 
 use rayon::prelude::*;
-use realfft::RealFftPlanner;
+use realfft::{RealFftPlanner, num_complex::Complex};
 
 use super::Stft;
 
-/// Fills `power` `(batch, frames, bins)` from `waveforms` `(batch, samples)`.
-pub(super) fn power_spectrum(stft: &Stft, waveforms: &[f32], samples: usize, power: &mut [f32]) {
+/// Fills `output` `(batch, frames, width)` from `waveforms` `(batch, samples)`: `finish` makes the values of
+/// a frame of its spectrum.
+pub(crate) fn each_frame(
+    stft: &Stft,
+    waveforms: &[f32],
+    samples: usize,
+    output: &mut [f32],
+    width: usize,
+    finish: impl Fn(&[Complex<f32>], &mut [f32]) + Sync,
+) {
+    if output.is_empty() {
+        return;
+    }
     let fft = RealFftPlanner::<f32>::new().plan_fft_forward(stft.fft_length);
-    let (frames, bins) = (stft.frames(samples), stft.bins());
-    power.par_chunks_mut(bins).enumerate().for_each_init(
+    let frames = stft.frames(samples);
+    output.par_chunks_mut(width).enumerate().for_each_init(
         || (fft.make_input_vec(), fft.make_output_vec(), fft.make_scratch_vec()),
-        |(frame, spectrum, scratch), (index, power)| {
+        |(frame, spectrum, scratch), (index, output)| {
             let (row, t) = (index / frames, index % frames);
             window(stft, &waveforms[row * samples + t * stft.hop..][..stft.frame_length], frame);
             fft.process_with_scratch(frame, spectrum, scratch).expect("buffers made by this plan");
-            for (power, bin) in power.iter_mut().zip(spectrum.iter()) {
-                *power = bin.norm_sqr();
-            }
+            finish(spectrum, output);
         },
     );
+}
+
+/// Fills `power` `(batch, frames, bins)` from `waveforms` `(batch, samples)`.
+pub(super) fn power_spectrum(stft: &Stft, waveforms: &[f32], samples: usize, power: &mut [f32]) {
+    each_frame(stft, waveforms, samples, power, stft.bins(), |spectrum, power| {
+        for (power, bin) in power.iter_mut().zip(spectrum) {
+            *power = bin.norm_sqr();
+        }
+    });
 }
 
 /// One frame without its mean, pre-emphasised, windowed and padded with zeros.

@@ -8,7 +8,7 @@
 //! Source: `torchaudio.compliance.kaldi._get_window` and `spectrogram`, with
 //! `window_type="hamming"`, `dither=0`.
 
-mod cpu;
+pub(crate) mod cpu;
 pub mod reference;
 
 use std::f64::consts::PI;
@@ -19,7 +19,10 @@ use candle_core::CudaStorage;
 use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use crate::gpu::{Buffer, Kernel, Launch, Plan, word, words};
+use crate::{
+    gpu::{Buffer, Kernel, Launch, Plan, aligned, word, words},
+    mel::LogMel,
+};
 
 /// Framing and window of the transform. Lengths are in samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,55 +65,88 @@ impl Stft {
     /// A transform whose number of points is not a power of two, which only the CPU can do, or is too
     /// large for threadgroup memory; an input or frames of the wrong shape.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
-        const LARGEST: usize = 2048;
+        self.plan_with("stft", input, None)
+    }
+
+    /// [`Self::plan`], of the power spectra or, given a filterbank, of its log energies.
+    pub(crate) fn plan_with(
+        &self,
+        operation: &'static str,
+        input: &Shape,
+        mel: Option<&LogMel>,
+    ) -> Result<(Plan, Shape)> {
+        const THREADS: usize = 64;
         let (batch, samples) = input.dims2()?;
         self.check()?;
         let points = self.fft_length;
-        if !points.is_power_of_two() || !(4..=LARGEST).contains(&points) {
+        if !points.is_power_of_two() || !(8..=2048).contains(&points) {
             bail!(
-                "stft: a GPU transforms 4, 8, 16, … {LARGEST} points, not {points}; the CPU takes any number"
+                "{operation}: a GPU transforms 8, 16, 32, … 2048 points, not {points}; the CPU takes any number"
             );
         }
-        let frames = batch * self.frames(samples);
-        let lanes = (points / 8).clamp(1, 64);
-        let frames_per_group = (LARGEST / points).min(4);
-        let turn = |k: usize| (-2.0 * PI * k as f64 / points as f64).sin_cos();
-        let roots: Vec<f32> = (0..points).map(turn).flat_map(|(sin, cos)| [cos as f32, sin as f32]).collect();
+        let each = self.frames(samples);
+        let frames = batch * each;
+        let half = points / 2;
+        let [first, middle, last] = passes(half);
+        let (rows, bins) = (half / last, self.bins());
+        let group_frames = THREADS / (rows / 2);
+        let between_passes = group_frames * (rows * (last + 2) + 1);
+        let power = match mel {
+            Some(_) => bins * (group_frames + 4),
+            None => group_frames * ((bins + 23) / 32 * 32 + 8),
+        };
+        let rows_apart = if batch > 1 { samples } else { 0 };
+        let aligned = [self.frame_length, self.hop, rows_apart].iter().all(|size| size.is_multiple_of(4));
+        let width = mel.map_or(bins, LogMel::filters);
+        // The kernel's arithmetic is that of halves; behind the window's end there are zeros.
+        let window: Vec<f32> = self.window.iter().map(|weight| 0.5 * weight).collect();
+        let window = [window, vec![0.0; points - self.frame_length]].concat();
+        let mut tables = vec![words(&window), words(&turns(half))];
+        let filters = match mel {
+            Some(mel) => {
+                tables.extend(mel.tables()?);
+                [2, 3, 4]
+            }
+            None => [0; 3],
+        };
+        let reads = [0, 1].into_iter().chain(filters).map(Buffer::Table);
         let launch = Launch {
             kernel: Kernel {
                 name: "stft",
                 text: include_str!("stft.kernel"),
+                threads: THREADS,
                 constants: vec![
                     ("FFT", points),
                     ("LENGTH", self.frame_length),
                     ("HOP", self.hop),
-                    ("LANES", lanes),
-                    ("FRAMES", frames_per_group),
+                    ("FIRST", first),
+                    ("MIDDLE", middle),
+                    ("LAST", last),
+                    ("ALIGNED", usize::from(aligned)),
+                    ("GROUP_PAIRS", between_passes.max(power.div_ceil(2))),
+                    ("MEL", usize::from(mel.is_some())),
+                    ("FILTERS", width),
+                    ("EACH", group_frames.min(4)),
                 ],
             },
-            groups: [frames.div_ceil(frames_per_group), 1, 1],
-            threads: lanes * frames_per_group,
-            reads: vec![Buffer::Input(0), Buffer::Table(0), Buffer::Table(1)],
+            groups: [frames.div_ceil(group_frames), 1, 1],
+            reads: [Buffer::Input(0)].into_iter().chain(reads).collect(),
             writes: vec![Buffer::Output],
             params: vec![
                 word(frames)?,
-                word(self.frames(samples))?,
+                word(each)?,
                 word(samples)?,
                 self.preemphasis.to_bits(),
+                mel.map_or(0.0, LogMel::floor).to_bits(),
             ],
         };
-        let plan = Plan {
-            operation: "stft",
-            tables: vec![words(&self.window), words(&roots)],
-            scratch: vec![],
-            output: frames * self.bins(),
-            launches: vec![launch],
-        };
-        Ok((plan, (batch, self.frames(samples), self.bins()).into()))
+        let output = frames * width;
+        let plan = Plan { operation, tables, scratch: vec![], output, launches: vec![launch] };
+        Ok((plan, (batch, each, width).into()))
     }
 
     /// Whether window and transform fit the frames.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let Self { frame_length, fft_length, .. } = *self;
         if self.window.len() != frame_length || fft_length < frame_length || self.hop == 0 {
             let window = self.window.len();
@@ -124,8 +160,35 @@ impl Stft {
 
     /// `(batch, samples)` f32 to power `(batch, frames, bins)` f32.
     pub fn power_spectrum(&self, waveforms: &Tensor) -> Result<Tensor> {
-        waveforms.contiguous()?.apply_op1_no_bwd(self)
+        aligned(waveforms)?.apply_op1_no_bwd(self)
     }
+}
+
+/// The factors of a complex transform's number of points, at least 4 of them: a thread has two rows of the
+/// last.
+fn passes(points: usize) -> [usize; 3] {
+    let last = (points / 2).min(16);
+    match points / last {
+        64 => [8, 8, last],
+        32 => [4, 8, last],
+        rows => [rows, 1, last],
+    }
+}
+
+/// What numbers are multiplied by, real and imaginary parts in turn: after the first pass, after the middle
+/// one, and where even and odd samples of a real transform come together.
+fn turns(half: usize) -> Vec<f32> {
+    let [first, middle, last] = passes(half);
+    let turn = |k: usize, points: usize| {
+        let (sin, cos) = (-2.0 * PI * k as f64 / points as f64).sin_cos();
+        [cos as f32, sin as f32]
+    };
+    let after = |radix: usize, rest: usize| {
+        (1..radix).flat_map(move |m| (0..rest).map(move |k| (m * k, radix * rest)))
+    };
+    let pairs = (0..half).map(|k| (k, 2 * half));
+    let all = after(first, half / first).chain(after(middle, last)).chain(pairs);
+    all.flat_map(|(k, points)| turn(k, points)).collect()
 }
 
 impl CustomOp1 for Stft {
@@ -139,9 +202,7 @@ impl CustomOp1 for Stft {
         self.check()?;
         let frames = self.frames(samples);
         let mut power = vec![0f32; batch * frames * self.bins()];
-        if !power.is_empty() {
-            cpu::power_spectrum(self, waveforms, samples, &mut power);
-        }
+        cpu::power_spectrum(self, waveforms, samples, &mut power);
         Ok((CpuStorage::F32(power), (batch, frames, self.bins()).into()))
     }
 

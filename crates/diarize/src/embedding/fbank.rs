@@ -6,53 +6,54 @@ use std::ops::Range;
 
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::{
+    fbank,
     mel::{LogMel, MelScale},
     stft::Stft,
 };
 
 /// The features are computed as if samples were 16-bit integers.
-const FULL_SCALE: f64 = 32768.0;
+const FULL_SCALE: f32 = 32768.0;
 /// Least energy that has a logarithm of its own.
 const FLOOR: f32 = f32::EPSILON;
 
 /// Waveform to centred log-mel energies.
 #[derive(Debug)]
-pub(crate) struct Fbank {
-    stft: Stft,
-    mel: LogMel,
-}
+pub(crate) struct Fbank(fbank::Fbank);
 
 /// Number of mel bands.
 pub(crate) const BANDS: usize = 80;
 
 impl Fbank {
     pub(crate) fn new() -> Self {
-        Self { stft: Stft::kaldi_16khz(), mel: LogMel::new(&MelScale::kaldi_16khz(), FLOOR) }
+        let mut stft = Stft::kaldi_16khz();
+        // What a frame goes through is linear, and a power of two exact wherever it is multiplied.
+        stft.window.iter_mut().for_each(|weight| *weight *= FULL_SCALE);
+        Self(fbank::Fbank { stft, mel: LogMel::new(&MelScale::kaldi_16khz(), FLOOR) })
     }
 
     /// Number of frames of `samples` samples.
     pub(crate) fn frames(&self, samples: usize) -> usize {
-        self.stft.frames(samples)
+        self.0.stft.frames(samples)
     }
 
     /// Samples from one frame to the next.
     pub(crate) fn hop(&self) -> usize {
-        self.stft.hop
+        self.0.stft.hop
     }
 
     /// The samples that `frames` see.
     pub(crate) fn samples(&self, frames: Range<usize>) -> Range<usize> {
-        frames.start * self.stft.hop..(frames.end - 1) * self.stft.hop + self.stft.frame_length
+        frames.start * self.0.stft.hop..(frames.end - 1) * self.0.stft.hop + self.0.stft.frame_length
     }
 
     /// Samples of the shortest waveform that has a frame.
     pub(crate) fn min_samples(&self) -> usize {
-        self.stft.frame_length
+        self.0.stft.frame_length
     }
 
     /// Waveforms `(batch, samples)` to log energies `(batch, frames, 80)`.
     pub(crate) fn log_energies(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
-        self.mel.log_energies(&self.stft.power_spectrum(&(waveforms * FULL_SCALE)?)?)
+        self.0.log_energies(waveforms)
     }
 
     /// Waveforms `(batch, samples)` to features `(batch, frames, 80)`: each band's mean over the

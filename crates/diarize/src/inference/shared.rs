@@ -3,7 +3,7 @@
 use ndarray::{ArrayView3, Axis};
 use rayon::prelude::*;
 
-use super::{Hook, Networks, failed, tell};
+use super::{Hook, Networks, tell};
 use crate::{
     Result, Stage,
     chunks::Chunks,
@@ -86,13 +86,13 @@ impl Networks {
                 pieces => pieces.par_iter().map(|&piece| compute(piece)).collect(),
             };
             for frames in computed {
-                window.values.extend(frames.map_err(failed(Stage::Embeddings))?);
+                window.values.extend(frames.map_err(self.failed(Stage::Embeddings))?);
             }
             let rest = &active[embeddings.len()..];
             let whole = rest.partition_point(|&chunk| trunk.frames_of_chunk(chunk).end <= window.end());
             let ready: candle_core::Result<Vec<Vec<f32>>> =
                 rest[..whole].par_iter().map(|&chunk| embed(chunk, &window)).collect();
-            embeddings.extend(ready.map_err(failed(Stage::Embeddings))?);
+            embeddings.extend(ready.map_err(self.failed(Stage::Embeddings))?);
             let needed = rest.get(whole).map_or(window.end(), |&chunk| trunk.frames_of_chunk(chunk).start);
             window.forget_until(needed.min(window.end()));
             tell(hook, Stage::Embeddings, embeddings.len(), active.len());

@@ -4,6 +4,7 @@ use candle_core::{Device, Result, Tensor};
 use diarize_kernels::{
     cdist::{self, Metric},
     conv2d::{self, Activation, Conv2d},
+    fbank::Fbank,
     kmeans::{self, KMeans},
     linkage, lstm,
     mel::{self, LogMel, MelScale},
@@ -30,6 +31,7 @@ pub(super) fn ops() -> Vec<Op> {
         spectrum("STFT 10 s: windows of 400 every 160", Stft::kaldi_16khz()),
         spectrum("STFT 10 s: windows of 1600 every 800", frames(1600, 800, 2048)),
         log_mel(),
+        filterbank(),
         convolution(
             "conv2d + relu 32 to 32 channels, 3 x 3, 80 x 200, channels last",
             [80, 200, 32, 32],
@@ -103,6 +105,25 @@ fn log_mel() -> Op {
         },
         move || {
             let power: Vec<f64> = noise(frames * bins, 1).iter().map(|x| f64::from(x * x)).collect();
+            Ok(mel::reference::log_energies(&MelScale::kaldi_16khz(), f64::from(FLOOR), &power))
+        },
+    )
+}
+
+fn filterbank() -> Op {
+    const FLOOR: f32 = 1e-3;
+    let stft = frames(400, 160, 512);
+    let reference = stft.clone();
+    own(
+        "STFT + mel in one, 10 s: 80 bands of windows of 400 every 160",
+        1e-5,
+        move |device| {
+            let mel = LogMel::new(&MelScale::kaldi_16khz(), FLOOR);
+            let (fbank, x) = (Fbank { stft: stft.clone(), mel }, tensor((1, SAMPLES), 1, device)?);
+            Ok(Box::new(move || fbank.log_energies(&x)))
+        },
+        move || {
+            let power = stft::reference::power_spectrum(&reference, &noise(SAMPLES, 1));
             Ok(mel::reference::log_energies(&MelScale::kaldi_16khz(), f64::from(FLOOR), &power))
         },
     )

@@ -1,0 +1,160 @@
+//! `cargo xtask check-metal`: what can be known of the Metal backend without a Mac.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+const APPLE: &str = "aarch64-apple-darwin";
+/// What of the workspace is compiled with the feature.
+const COMPILED: [&str; 9] =
+    ["-p", "diarize-kernels", "-p", "diarize", "--lib", "--test", "gpu", "--bench", "gpu"];
+
+/// Checks the Metal backend on any system: clippy of its Rust code, and clang's opinion of the kernels' text
+///
+/// Rust code is compiled for aarch64-apple-darwin where `rustup target add aarch64-apple-darwin` was run or
+/// this is a Mac, else for this system, with a copy of one package that refuses other systems changed.
+#[derive(Args, Debug)]
+pub struct CheckMetal {}
+
+impl CheckMetal {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where a check fails, or clang or cargo is not there.
+    pub fn run(&self) -> Result<()> {
+        let found =
+            Command::new("clang").arg("--version").output().is_ok_and(|output| output.status.success());
+        ensure!(found, "clang is not installed, which type-checks the kernels' text");
+        succeed(cargo(Path::new("."), "test").args(["--workspace", "--test", "gpu", "metal::"]))?;
+
+        let targets = Command::new("rustup").args(["target", "list", "--installed"]).output();
+        let installed = targets.is_ok_and(|targets| String::from_utf8_lossy(&targets.stdout).contains(APPLE));
+        if cfg!(target_os = "macos") {
+            clippy(Path::new("."), &[])
+        } else if installed {
+            clippy(Path::new("."), &["--target", APPLE])
+        } else {
+            clippy(&shim()?, &[])
+        }
+    }
+}
+
+fn clippy(folder: &Path, how: &[&str]) -> Result<()> {
+    let mut clippy = cargo(folder, "clippy");
+    clippy.args(COMPILED).args(["--features", "metal"]).args(how);
+    // Linked with nothing, so other systems' libraries need not be there.
+    succeed(clippy.args(["--target-dir", "target/check-metal", "--", "-D", "warnings"]))
+}
+
+fn cargo(folder: &Path, command: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(folder).arg(command).arg("--locked");
+    cargo
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    ensure!(status.success(), "{command:?} failed");
+    Ok(())
+}
+
+/// A workspace with the members of this one, in which `objc2-metal` compiles on systems that are not
+/// Apple's: it asks its relatives for `GNUstep` and links with no framework.
+fn shim() -> Result<PathBuf> {
+    let root = std::env::current_dir()?;
+    let folder = root.join("target/metal-shim");
+    let package = folder.join("objc2-metal");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let source = source_of("objc2-metal")?;
+    copy(&source, &package)?;
+    replace(&package.join("src/generated/mod.rs"), r#"#[link(name = "Metal", kind = "framework")]"#, "")?;
+    for relative in ["objc2", "block2"] {
+        let section = format!("[dependencies.{relative}]\n");
+        let manifest = package.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest)?;
+        let start = text.find(&section).with_context(|| format!("objc2-metal without {relative}"))?;
+        let (before, after) = text.split_at(start);
+        let changed = after.replacen("features = [", "features = [\"gnustep-2-1\", ", 1);
+        fs::write(&manifest, before.to_owned() + &changed)?;
+    }
+    for member in ["crates", "xtask", "tests", "benches", "weights"] {
+        link(&root.join(member), &folder.join(member))?;
+    }
+    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
+    let patch = "\n[patch.crates-io]\nobjc2-metal = { path = \"objc2-metal\" }\n";
+    fs::write(folder.join("Cargo.toml"), manifest + patch)?;
+    let lock = fs::read_to_string(root.join("Cargo.lock"))?;
+    fs::write(folder.join("Cargo.lock"), without_source(&lock, "objc2-metal"))?;
+    Ok(folder)
+}
+
+/// A lock file in which a package has a path instead of a source.
+fn without_source(lock: &str, package: &str) -> String {
+    let name = format!("name = \"{package}\"");
+    let entries = lock.split("\n\n").map(|entry| {
+        let own = entry.lines().any(|line| line == name);
+        let kept = entry
+            .lines()
+            .filter(|line| !own || !(line.starts_with("source = ") || line.starts_with("checksum = ")));
+        kept.collect::<Vec<_>>().join("\n")
+    });
+    entries.collect::<Vec<_>>().join("\n\n") + "\n"
+}
+
+/// Where cargo has unpacked a package.
+fn source_of(package: &str) -> Result<PathBuf> {
+    let metadata =
+        cargo(Path::new("."), "metadata").args(["--format-version", "1", "--all-features"]).output()?;
+    ensure!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata = String::from_utf8(metadata.stdout)?;
+    let manifests = metadata.split("\"manifest_path\":\"").skip(1);
+    let paths = manifests.filter_map(|rest| rest.split('"').next()).map(PathBuf::from);
+    let is_it = |folder: &Path| {
+        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.strip_prefix(package).is_some_and(|rest| {
+            rest.strip_prefix('-').is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+        })
+    };
+    let mut folders = paths.filter_map(|path| path.parent().map(Path::to_owned));
+    folders.find(|folder| is_it(folder)).with_context(|| format!("cargo knows no {package}"))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), &to)?;
+        }
+    }
+    Ok(())
+}
+
+fn replace(file: &Path, old: &str, new: &str) -> Result<()> {
+    let text = fs::read_to_string(file)?;
+    if !text.contains(old) {
+        bail!("{} has no {old}", file.display());
+    }
+    Ok(fs::write(file, text.replacen(old, new, 1))?)
+}
+
+#[cfg(unix)]
+fn link(from: &Path, to: &Path) -> Result<()> {
+    Ok(std::os::unix::fs::symlink(from, to)?)
+}
+
+#[cfg(not(unix))]
+fn link(_from: &Path, _to: &Path) -> Result<()> {
+    bail!("links to folders are made on Unix only: run `rustup target add {APPLE}`")
+}
