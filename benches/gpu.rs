@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     let device = open(kind).map_err(candle_core::Error::Msg)?;
     println!("| operation | ms | GFLOP/s | GB/s |\n|---|---|---|---|");
     features("an hour", 1, 3600 * 16_000, &device)?;
-    features("six hours", 1, 6 * 3600 * 16_000, &device)?;
+    features("a day", 1, 24 * 3600 * 16_000, &device)?;
     for batch in [32, 256] {
         features(&format!("{batch} chunks"), batch, 160_000, &device)?;
         sinc_block(batch, &device)?;

@@ -4,6 +4,8 @@
 //! Tolerances are relative to the largest value of each tensor, since that is how f32 errors of sums
 //! scale. The reference's own f32 noise against f64 is stated beside each.
 
+#[path = "../support/random.rs"]
+mod random;
 #[path = "../support/recording.rs"]
 mod recording;
 
@@ -13,11 +15,13 @@ use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-use self::recording::wav;
+use self::{random::Random, recording::wav};
 use crate::{
+    clustering::{self, Settings, partition},
     embedding::{ResNet, WeSpeaker, embedding_masks, resize_nearest, stats_pool},
     golden::Golden,
     model::{Hysteresis, ModelFiles, Weights, WeightsFile},
+    options::SpeakerBounds,
     segmentation::{self, Decoder, Powerset, PyanNet, SincNet, sinc_filters},
 };
 
@@ -425,4 +429,18 @@ fn with_wrong_tensor(file: &WeightsFile, name: &str) -> WeightsFile {
         value.copy_from_slice(&wrong.to_le_bytes());
     }
     WeightsFile { path: file.path.clone(), bytes: bytes.into() }
+}
+
+/// So many embeddings that a GPU makes their dendrogram. Its tie-breaking is not the CPU's, so no two are equal.
+#[test]
+fn large_dendrograms_are_the_cpu_s() {
+    let mut random = Random(6);
+    let centres = random.vector(5 * 64, 1.0);
+    let embeddings =
+        Array2::from_shape_fn((2100, 64), |(row, k)| centres[row % 5 * 64 + k] + 0.5 * random.signed());
+    let bounds = SpeakerBounds { min: 1, max: None };
+    let labels = || partition(embeddings.view(), bounds, &Settings::default().method, None).unwrap().0;
+    let on_device = clustering::with_device(device(), labels);
+    assert_eq!(on_device, labels());
+    assert!(on_device.iter().max() > Some(&1));
 }

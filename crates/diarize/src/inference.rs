@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::{
     Device, EmbeddingTrunk, Error, Options, Parameters, Progress, Result, Stage,
     chunks::Chunks,
+    clustering,
     embedding::{WeSpeaker, embedding_masks, resize_nearest},
     frames::SlidingWindow,
     model::{Manifest, ModelFiles, Weights},
@@ -85,6 +86,11 @@ impl Networks {
             }
             (result, _) => result,
         }
+    }
+
+    /// Runs the clustering, large dendrograms of which are made on the device.
+    pub(crate) fn with_device<T>(&self, clustering: impl FnOnce() -> T) -> T {
+        clustering::with_device(&self.device, clustering)
     }
 
     /// When the frames of the segmentation start, in seconds.
@@ -316,5 +322,42 @@ fn check_finite(values: &[f32], stage: Stage) -> Result<()> {
     match values.iter().all(|value| value.is_finite()) {
         true => Ok(()),
         false => Err(Error::NonFiniteOutput { stage: stage.name() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Device, Error, ModelFiles, Networks, Options, Parameters};
+
+    /// Networks whose device lacks an operation, as far as this can be had without one.
+    #[test]
+    fn what_a_device_lacks_is_an_error_or_moves_to_the_cpu() {
+        let directory = tempfile::tempdir().unwrap();
+        xtask::deterministic_model::write(directory.path(), 5).unwrap();
+        let files = ModelFiles::read(directory.path()).unwrap();
+        let networks =
+            Networks { files: Some(files.clone()), ..Networks::load(&files, Device::Cpu).unwrap() };
+        let stage = |networks: &Networks| match networks.files {
+            Some(_) => {
+                let lacks = candle_core::Error::Msg("no metal implementation for lstm".into());
+                Err(Error::operation("segmentation", Device::Metal(0), lacks))
+            }
+            None => Ok("here"),
+        };
+        let mut options = Options::new(Parameters::default());
+        let error = networks.or_on_cpu(&options, stage).unwrap_err().to_string();
+        assert_eq!(error, "segmentation failed on metal:0: no metal implementation for lstm");
+        options.allow_cpu_fallback = true;
+        assert_eq!(networks.or_on_cpu(&options, stage).unwrap(), "here");
+        let broken =
+            |_: &Networks| -> Result<(), _> { Err(Error::NonFiniteOutput { stage: "segmentation" }) };
+        assert!(networks.or_on_cpu(&options, broken).is_err(), "a broken device is not hidden");
+    }
+
+    #[test]
+    fn too_little_memory_is_said_to_be() {
+        let full = candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into());
+        let error = Error::operation("embeddings", Device::Cuda(0), full).to_string();
+        assert!(error.starts_with("embeddings needs more memory than cuda:0 has free"), "{error}");
     }
 }

@@ -196,7 +196,9 @@ impl Diarizer {
             let embeddings = self.networks.embed(chunks, segmentations.view(), options, hook)?; // (chunk, local speaker, dimension)
             tell(hook, Stage::Clustering, 0, 1);
             let (settings, plda) = (&parameters.clustering, self.plda.as_ref());
-            let clusters = cluster_speakers(embeddings.view(), segmentations.view(), bounds, settings, plda)?;
+            let clusters = self.networks.with_device(|| {
+                cluster_speakers(embeddings.view(), segmentations.view(), bounds, settings, plda)
+            })?;
             if let Some(Mismatch { wanted, found }) = clusters.mismatch {
                 let hint = match parameters.clustering.method {
                     Method::Agglomerative(_) => ": a smaller min_cluster_size might help",

@@ -24,4 +24,7 @@ typedef unsigned long long ulong;
 #define GROUP_LOAD4(pointer) (*(const float4*)(pointer))
 #define SHUFFLE(value, lane) __shfl_sync(0xffffffffu, value, lane)
 #define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("unroll 1")
+// By the unit for special functions, within 3e-7 of the logarithm of a number that is not subnormal.
+#define LOG(x) (0.693147181f * __log2f(x))
 #define INFINITY __int_as_float(0x7f800000)

@@ -29,3 +29,5 @@ struct uint3 { uint x, y, z; };
 #define GROUP_LOAD4(pointer) (*(const float4*)(pointer))
 #define SHUFFLE(value, lane) emulator::shuffle(value, lane)
 #define UNROLL
+#define ROLLED
+#define LOG(x) log(x)

@@ -22,3 +22,5 @@ using namespace metal;
 #define GROUP_LOAD4(pointer) (*(threadgroup const float4*)(pointer))
 #define SHUFFLE(value, lane) simd_shuffle(value, (ushort)(lane))
 #define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("nounroll")
+#define LOG(x) log(x)

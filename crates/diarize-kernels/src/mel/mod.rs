@@ -118,16 +118,27 @@ impl LogMel {
         Ok((plan, (batch, frames, self.filters.len()).into()))
     }
 
-    /// What a GPU reads: of each filter the first bin and how many there are; and the weights, `(bin of the
-    /// filter, filter)`, so that neighbouring threads read neighbouring words.
+    /// What a GPU reads: of each filter the first bin and how many times four there are, and the weights,
+    /// `(four bins of the filter, filter, 4)`, filled up with zeros.
     pub(crate) fn tables(&self) -> Result<[Vec<u32>; 3]> {
-        let most = self.filters.iter().map(|filter| filter.weights.len()).max().unwrap_or_default();
-        let weight = |k: usize| self.filters.iter().map(move |filter| filter.weights.get(k).copied());
-        let weights: Vec<f32> = (0..most).flat_map(weight).map(Option::unwrap_or_default).collect();
-        let each = |of: fn(&Filter) -> usize| -> Result<Vec<u32>> {
-            self.filters.iter().map(|filter| word(of(filter))).collect()
+        let padded = |filter: &Filter| {
+            let length = filter.weights.len().next_multiple_of(4);
+            let first_bin = filter.first_bin.min(self.bins.saturating_sub(length));
+            let before = vec![0.0; filter.first_bin - first_bin];
+            let mut weights = [before, filter.weights.clone()].concat();
+            weights.resize(length.max(weights.len()).next_multiple_of(4), 0.0);
+            Filter { first_bin, weights }
         };
-        Ok([each(|filter| filter.first_bin)?, each(|filter| filter.weights.len())?, words(&weights)])
+        let filters: Vec<Filter> = self.filters.iter().map(padded).collect();
+        let quads = filters.iter().map(|filter| filter.weights.len() / 4).max().unwrap_or_default();
+        let weights: Vec<f32> = (0..quads)
+            .flat_map(|quad| filters.iter().map(move |filter| filter.weights.get(4 * quad..4 * quad + 4)))
+            .flat_map(|four| four.map_or([0.0; 4], |four| four.try_into().expect("four of them")))
+            .collect();
+        let each = |of: fn(&Filter) -> usize| -> Result<Vec<u32>> {
+            filters.iter().map(|filter| word(of(filter))).collect()
+        };
+        Ok([each(|filter| filter.first_bin)?, each(|filter| filter.weights.len() / 4)?, words(&weights)])
     }
 
     /// How many filters there are.

@@ -13,6 +13,7 @@ mod assignment;
 mod community;
 mod dendrogram;
 mod error;
+mod gpu;
 mod kmeans;
 mod labels;
 mod method;
@@ -30,6 +31,7 @@ mod vbx;
 pub use diarize_kernels::linkage::Linkage;
 use ndarray::{Array2, Array3, Axis};
 
+pub(crate) use self::gpu::with_device;
 pub use self::{
     agglomerative::{Agglomerative, agglomerate, normalised},
     assignment::{assign_distinct, best_assignment},

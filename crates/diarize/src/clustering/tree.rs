@@ -7,7 +7,7 @@ use diarize_kernels::{
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::{agglomerative::normalised, dendrogram::flat_clusters, labels, sums::cluster_means};
+use super::{agglomerative::normalised, dendrogram::flat_clusters, gpu, labels, sums::cluster_means};
 
 /// Embeddings that are grouped together where there are too many for one dendrogram.
 const STRETCH: usize = 2000;
@@ -27,11 +27,7 @@ impl Tree {
     pub(super) fn of(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Self {
         let count = embeddings.nrows();
         if count <= limit {
-            return Self {
-                merges: linkage(method, distances(embeddings, method), count),
-                sizes: vec![1; count],
-                leaf_of: None,
-            };
+            return Self { merges: dendrogram(embeddings, method), sizes: vec![1; count], leaf_of: None };
         }
         let leaf_of = groups(embeddings, method, limit); // (embedding,)
         let sizes = labels::sizes(&leaf_of, labels::count(&leaf_of)); // (group,)
@@ -55,6 +51,14 @@ impl Tree {
     pub(super) fn cut_after(&self, last: usize) -> Vec<usize> {
         self.cut(&order(self.merges.len()), last as f64)
     }
+}
+
+fn dendrogram(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<Merge> {
+    let on_gpu = match method {
+        Linkage::Centroid => gpu::centroid(normalised(embeddings).view()),
+        _ => None,
+    };
+    on_gpu.unwrap_or_else(|| linkage(method, distances(embeddings, method), embeddings.nrows()))
 }
 
 /// The numbers of merges as their heights.
