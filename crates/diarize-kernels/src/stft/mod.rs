@@ -126,7 +126,7 @@ impl Stft {
                     ("GROUP_PAIRS", between_passes.max(power.div_ceil(2))),
                     ("MEL", usize::from(mel.is_some())),
                     ("FILTERS", width),
-                    ("EACH", group_frames.min(4)),
+                    ("EACH", group_frames.min(8)),
                 ],
             },
             groups: [frames.div_ceil(group_frames), 1, 1],
