@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use device::device;
 use diarize::{
-    Diarization, Diarizer, Error, Options, Progress, Stage,
+    Diarization, Diarizer, Error, Options, Progress, Span, Stage,
     clustering::{Agglomerative, Compat, Method},
 };
 use golden::Golden;
@@ -189,5 +189,73 @@ fn options_that_make_no_sense_are_refused_by_name() {
         ("min_duration_off", with(&|options| options.parameters.min_duration_off = -1.0)),
     ] {
         assert!(error.starts_with(name), "{error}");
+    }
+}
+
+/// The relative distance of two vectors.
+fn relative_distance(found: &[f32], expected: &[f32]) -> f32 {
+    let length = |values: &[f32]| values.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let difference: Vec<f32> = found.iter().zip(expected).map(|(a, b)| a - b).collect();
+    length(&difference) / length(expected)
+}
+
+/// Reference noise: 3e-6 relative.
+#[test]
+fn excerpts_are_embedded_as_pyannote_embeds_them() {
+    let samples = wav("short30");
+    let spans = [Span { start: 5.0, end: 15.0 }, Span { start: 9.0, end: 10.0 }];
+    let found = diarizer().embed_spans(&samples, &spans, &diarizer().options(), &mut |_| {}).unwrap();
+    for (row, golden, name) in [(0, "det5/emb_10s", "embedding_none"), (1, "det5/emb_1s", "embedding")] {
+        let expected: Array1<f32> = Golden::open(golden).get(name);
+        let distance = relative_distance(&found.row(row).to_vec(), &expected.to_vec());
+        assert!(distance < 1e-5, "{golden}: {distance:e}");
+    }
+}
+
+#[test]
+fn an_excerpt_of_more_than_a_minute_is_the_mean_of_its_parts() {
+    let samples = wav("short30").repeat(4);
+    let embed =
+        |spans: &[Span]| diarizer().embed_spans(&samples, spans, &diarizer().options(), &mut |_| {}).unwrap();
+    let whole = embed(&[Span { start: 0.0, end: 80.0 }]);
+    let halves = embed(&[Span { start: 0.0, end: 40.0 }, Span { start: 40.0, end: 80.0 }]);
+    let mean = halves.mean_axis(ndarray::Axis(0)).unwrap();
+    let distance = relative_distance(&whole.row(0).to_vec(), &mean.to_vec());
+    assert!(distance < 1e-6, "{distance:e}");
+}
+
+#[test]
+fn what_cannot_be_embedded_is_told_with_its_time() {
+    let samples = wav("tiny8");
+    for (start, end) in [(1.0, 1.02), (9.0, 9.5), (2.0, 1.0)] {
+        let span = Span { start, end };
+        let error = diarizer().embed_spans(&samples, &[span], &diarizer().options(), &mut |_| {});
+        let error = error.unwrap_err();
+        assert!(matches!(error, Error::ShortSpan { .. }), "{error}");
+        assert!(error.to_string().starts_with(&format!("{start:.3} s to {end:.3} s cannot be")), "{error}");
+    }
+}
+
+/// `tests/goldens/make_regions.py` made them with pyannote.audio's own pipelines.
+#[test]
+fn speech_and_overlap_are_pyannote_s() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/det5/regions.json");
+    let golden: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(folder).unwrap()).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let number = |key: &str| case[key].as_f64().unwrap();
+        let samples = wav(case["recording"].as_str().unwrap());
+        let mut options = diarizer().options();
+        options.parameters.min_duration_on = number("min_duration_on");
+        options.parameters.min_duration_off = number("min_duration_off");
+        let speakers = if case["kind"] == "speech" { 1 } else { 2 };
+        let found = diarizer().activity(speakers, &samples, &options, &mut |_| {}).unwrap();
+        // Ours end with the audio, pyannote's with its last frame.
+        let duration = samples.len() as f64 / 16_000.0;
+        let regions: Vec<[f64; 2]> = serde_json::from_value(case["regions"].clone()).unwrap();
+        assert_eq!(found.len(), regions.len(), "{case}");
+        for (found, [start, end]) in found.iter().zip(regions) {
+            let far = (found.start - start).abs().max((found.end - end.min(duration)).abs());
+            assert!(far < 1e-9, "{found:?} is {start} to {end}: {case}");
+        }
     }
 }

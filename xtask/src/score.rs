@@ -8,11 +8,9 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use diarize::{
-    Device, Diarization, Diarizer, EmbeddingTrunk, Options, SpeakerBounds, Turn,
-    clustering::{Compat, Method, Settings, cluster_speakers},
-    reconstruct::{mark_inactive, reconstruct},
+    Device, Diarizer, EmbeddingTrunk, Options, Turn,
+    clustering::{Method, Settings},
     scoring::{self, Rules, compare},
-    turns::turns,
 };
 
 use crate::recording::{read_wav, with_truth};
@@ -79,12 +77,11 @@ impl Score {
         );
         for (wav, truth) in with_truth(&self.folders)? {
             let samples = read_wav(&wav).with_context(|| format!("cannot read {}", wav.display()))?;
-            let mut bounds = SpeakerBounds { min: 1, max: None };
             if self.known_number {
                 let mut names: Vec<&str> = truth.iter().map(|turn| turn.speaker.as_str()).collect();
                 names.sort_unstable();
                 names.dedup();
-                bounds = SpeakerBounds { min: names.len().max(1), max: Some(names.len().max(1)) };
+                options.num_speakers = Some(names.len().max(1));
             }
             let mut found: Vec<Vec<Turn>> = Vec::new();
             for same_trunk in settings.chunk_by(|a, b| a.trunk == b.trunk) {
@@ -93,7 +90,9 @@ impl Score {
                 for setting in same_trunk {
                     let sum = &mut sums[found.len()];
                     let start = Instant::now();
-                    found.push(clustered_again(&diarization, &options, &setting.clustering, bounds)?);
+                    let mut options = options.clone();
+                    options.parameters.clustering = setting.clustering.clone();
+                    found.push(diarizer.cluster_again(&diarization.stages, &options)?.turns);
                     sum.seconds += start.elapsed().as_secs_f64();
                 }
             }
@@ -217,27 +216,6 @@ struct Setting {
     trunk: EmbeddingTrunk,
     name: String,
     clustering: Settings,
-}
-
-/// The turns with another clustering, from the same answers of the networks.
-fn clustered_again(
-    diarization: &Diarization,
-    options: &Options,
-    settings: &Settings,
-    bounds: SpeakerBounds,
-) -> Result<Vec<Turn>> {
-    let stages = &diarization.stages;
-    let Some(embeddings) = &stages.embeddings else { return Ok(diarization.turns.clone()) };
-    let segmentations = stages.segmentations.view(); // (chunk, frame, local speaker)
-    let clusters = cluster_speakers(embeddings.view(), segmentations, bounds, settings, None)?;
-    let most = (settings.compat == Compat::Off).then_some(clusters.centroids.nrows());
-    let mut hard = clusters.hard; // (chunk, local speaker)
-    mark_inactive(&mut hard, segmentations);
-    let count = stages.speaker_count.view(); // (frame,)
-    let discrete = reconstruct(segmentations, hard.view(), count, most, stages.chunks, stages.frames); // (frame, cluster)
-    let parameters = &options.parameters;
-    let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
-    Ok(turns(discrete.view(), stages.frames, on, off, settings.compat).0)
 }
 
 fn print_row(setting: &Setting, width: usize, score: scoring::Score, rest: &str) {

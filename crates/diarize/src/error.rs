@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Device, clustering::ClusteringError};
+use crate::{Device, Span, clustering::ClusteringError};
 
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -58,6 +58,19 @@ pub enum Error {
     NonFiniteOutput {
         /// The stage of the pipeline.
         stage: &'static str,
+    },
+    /// A span of a recording is too short to be embedded, or lies outside.
+    #[error(
+        "{:.3} s to {:.3} s cannot be embedded: it takes at least {least} s of the recording's {duration:.3} s",
+        span.start, span.end
+    )]
+    ShortSpan {
+        /// The span.
+        span: Span,
+        /// Length of the recording in seconds.
+        duration: f64,
+        /// The shortest span that has an embedding, in seconds.
+        least: f64,
     },
     /// An option has a value that makes no sense.
     #[error("{option} is {value}, but must be {requirement}")]

@@ -1,6 +1,7 @@
 //! The networks over all chunks of a recording.
 
 mod shared;
+mod spans;
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 

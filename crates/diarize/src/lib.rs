@@ -34,6 +34,7 @@ pub mod reconstruct;
 pub mod scoring;
 mod segmentation;
 pub mod turns;
+pub mod voices;
 
 pub use ndarray;
 

@@ -37,7 +37,11 @@ impl Options {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Whether every option makes sense, which the pipeline asks before any work.
+    ///
+    /// # Errors
+    /// The first one that does not.
+    pub fn check(&self) -> Result<()> {
         for (option, value) in [
             ("num_speakers", self.num_speakers),
             ("min_speakers", self.min_speakers),

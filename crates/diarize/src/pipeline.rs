@@ -12,6 +12,7 @@ use crate::{
     chunks::Chunks,
     clustering::{ClusteringError, Compat, Method, Mismatch, Plda, cluster_speakers},
     confidence::{self, Votes},
+    frames::SlidingWindow,
     inference::{Hook, Networks, tell},
     model::{Manifest, ModelFiles, read_plda},
     reconstruct,
@@ -148,6 +149,23 @@ impl Diarizer {
         })
     }
 
+    /// One embedding for each span of the samples, `(span, dimension)`, from all that sounds in it, as
+    /// pyannote's `Inference(…, window="whole").crop` gives. Not normalised.
+    ///
+    /// A span of more than a minute is embedded in parts of equal length, and the mean taken.
+    ///
+    /// # Errors
+    /// A span that is outside or shorter than 25 ms; otherwise as [`Self::diarize_with`].
+    pub fn embed_spans(
+        &self,
+        samples: &[f32],
+        spans: &[Span],
+        options: &Options,
+        hook: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Array2<f32>> {
+        self.run(samples, options, hook, |_, hook| self.networks.embed_spans(samples, spans, hook))
+    }
+
     /// Checks samples and options, and runs a stage over the chunks on the caller's number of threads.
     fn run<T: Send>(
         &self,
@@ -190,23 +208,64 @@ impl Diarizer {
 
         // One speaker needs no embeddings (VBx gives that speaker's all the same), nobody needs no clustering.
         let silence = speaker_count.iter().all(|&count| count == 0);
-        let (embeddings, clusters) = if silence || (bounds.max == Some(1) && !vbx) {
-            (None, None)
+        let embeddings = if silence || (bounds.max == Some(1) && !vbx) {
+            None
         } else {
-            let embeddings = self.networks.embed(chunks, segmentations.view(), options, hook)?; // (chunk, local speaker, dimension)
-            tell(hook, Stage::Clustering, 0, 1);
-            let (settings, plda) = (&parameters.clustering, self.plda.as_ref());
-            let clusters = self.networks.with_device(|| {
-                cluster_speakers(embeddings.view(), segmentations.view(), bounds, settings, plda)
-            })?;
-            if let Some(Mismatch { wanted, found }) = clusters.mismatch {
-                let hint = match parameters.clustering.method {
-                    Method::Agglomerative(_) => ": a smaller min_cluster_size might help",
-                    _ => "",
-                };
-                tracing::warn!("asked for {wanted} speakers, found {found}{hint}");
+            Some(self.networks.embed(chunks, segmentations.view(), options, hook)?) // (chunk, local speaker, dimension)
+        };
+        tell(hook, Stage::Clustering, 0, 1);
+        let heard = Heard { chunks: chunks.window, segmentations, speaker_count, embeddings };
+        let diarization = self.cluster(heard, options)?;
+        tell(hook, Stage::Clustering, 1, 1);
+        Ok(diarization)
+    }
+
+    /// The same recording with other parameters of clustering and turns, and other bounds on the number of
+    /// speakers: the networks do not run again. Parameters of the networks and their chunks are as they were.
+    ///
+    /// # Errors
+    /// As [`Self::diarize_with`]; several speakers, where embeddings were not needed.
+    pub fn cluster_again(&self, stages: &Stages, options: &Options) -> Result<Diarization> {
+        options.check()?;
+        let heard = Heard {
+            chunks: stages.chunks,
+            segmentations: stages.segmentations.clone(),
+            speaker_count: stages.speaker_count.clone(),
+            embeddings: stages.embeddings.clone(),
+        };
+        let silence = heard.speaker_count.iter().all(|&count| count == 0);
+        if heard.embeddings.is_none() && !silence && options.speaker_bounds().max != Some(1) {
+            return Err(Error::InvalidOption {
+                option: "max_speakers",
+                value: "more than 1".into(),
+                requirement: "1 without embeddings: run the networks with this option",
+            });
+        }
+        self.cluster(heard, options)
+    }
+
+    /// Everything after the networks.
+    fn cluster(&self, heard: Heard, options: &Options) -> Result<Diarization> {
+        let Heard { chunks, segmentations, speaker_count, embeddings } = heard;
+        let (parameters, bounds, frames) =
+            (&options.parameters, options.speaker_bounds(), self.networks.frames());
+        let clusters = match &embeddings {
+            None => None,
+            Some(embeddings) => {
+                let (settings, plda) = (&parameters.clustering, self.plda.as_ref());
+                let (embeddings, segmentations) = (embeddings.view(), segmentations.view());
+                let clusters = self
+                    .networks
+                    .with_device(|| cluster_speakers(embeddings, segmentations, bounds, settings, plda))?;
+                if let Some(Mismatch { wanted, found }) = clusters.mismatch {
+                    let hint = match parameters.clustering.method {
+                        Method::Agglomerative(_) => ": a smaller min_cluster_size might help",
+                        _ => "",
+                    };
+                    tracing::warn!("asked for {wanted} speakers, found {found}{hint}");
+                }
+                Some(clusters)
             }
-            (Some(embeddings), Some(clusters))
         };
         let (mut hard_clusters, separation, centroids) = match clusters {
             Some(clusters) => (clusters.hard, clusters.separation, Some(clusters.centroids)), // (chunk, local speaker) twice, (cluster, dimension)
@@ -223,7 +282,7 @@ impl Diarizer {
         };
         let reconstruct = |count: &Array1<u8>| {
             let (segmentations, hard_clusters) = (segmentations.view(), hard_clusters.view());
-            reconstruct::reconstruct(segmentations, hard_clusters, count.view(), most, chunks.window, frames)
+            reconstruct::reconstruct(segmentations, hard_clusters, count.view(), most, chunks, frames)
         };
         let discrete_diarization = reconstruct(&speaker_count); // (frame, cluster)
         let exclusive = reconstruct(&speaker_count.mapv(|count| count.min(1))); // (frame, cluster)
@@ -236,19 +295,18 @@ impl Diarizer {
             segmentations: segmentations.view(),
             hard_clusters: hard_clusters.view(),
             separation: separation.view(),
-            chunks: chunks.window,
+            chunks,
             frames,
         };
         votes.rate(&mut turns, &labelled);
         votes.rate(&mut exclusive, &labelled);
-        tell(hook, Stage::Clustering, 1, 1);
 
         Ok(Diarization {
             speakers: speakers(&turns, &labelled, centroids.as_ref()),
             turns,
             exclusive,
             stages: Stages {
-                chunks: chunks.window,
+                chunks,
                 frames,
                 segmentations,
                 speaker_count,
@@ -260,6 +318,18 @@ impl Diarizer {
             },
         })
     }
+}
+
+/// What the networks heard in a recording.
+struct Heard {
+    /// When the chunks start, in seconds.
+    chunks: SlidingWindow,
+    /// `(chunk, frame, local speaker)`.
+    segmentations: Array3<u8>,
+    /// `(frame,)`.
+    speaker_count: Array1<u8>,
+    /// `(chunk, local speaker, dimension)`, where they are needed.
+    embeddings: Option<Array3<f32>>,
 }
 
 /// The speakers of `turns`, `labelled` giving the cluster of each label in order.

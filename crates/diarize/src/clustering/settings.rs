@@ -107,10 +107,7 @@ impl Settings {
         let parsed = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
 
         let mut settings = Table::try_from(&*self).map_err(|error| wrong(error.to_string()))?;
-        let mut path: Vec<&str> = key.split('.').collect();
-        if !matches!(key, "min_alone" | "assignment") {
-            path.splice(..0, ["method", self.method.name()]);
-        }
+        let path = self.path(key);
         let (last, tables) = path.split_last().expect("a split has at least one part");
         let mut table = &mut settings;
         for name in tables {
@@ -125,6 +122,28 @@ impl Settings {
         settings.check()?;
         *self = settings;
         Ok(())
+    }
+
+    /// One parameter by its name, as [`Self::set`] takes it; `None` where there is none of that name.
+    ///
+    /// # Panics
+    /// Never: settings can be written as TOML.
+    pub fn get(&self, key: &str) -> Option<String> {
+        let settings = Value::try_from(self).expect("settings hold nothing that TOML lacks");
+        let value = self.path(key).into_iter().try_fold(&settings, |table, name| table.get(name))?;
+        Some(match value {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        })
+    }
+
+    /// Where a parameter stands in a manifest.
+    fn path<'a>(&self, key: &'a str) -> Vec<&'a str> {
+        let mut path: Vec<&str> = key.split('.').collect();
+        if !matches!(key, "min_alone" | "assignment") {
+            path.splice(..0, ["method", self.method.name()]);
+        }
+        path
     }
 
     /// Whether all numbers are in their ranges.
@@ -249,6 +268,9 @@ mod tests {
         let found = set("spectral", &[("neighbours", "{ share = 0.25 }"), ("kmeans.seed", "7")]).unwrap();
         let Method::Spectral(parameters) = found.method else { panic!() };
         assert_eq!((parameters.neighbours, parameters.kmeans.seed), (Neighbours::Share(0.25), 7));
+        assert_eq!(found.get("kmeans.seed").as_deref(), Some("7"));
+        assert_eq!(found.get("assignment").as_deref(), Some("nearest"));
+        assert_eq!((found.get("threshold"), found.get("kmeans.threshold")), (None, None));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A model directory, read and checked: a manifest and the safetensors files that it names.
 
+mod fingerprint;
 mod manifest;
 mod plda;
 mod weights;
@@ -10,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use fingerprint::Fingerprint;
 pub use manifest::{
     EmbeddingArchitecture, Hysteresis, LinearArchitecture, LstmArchitecture, Manifest,
     SegmentationArchitecture,

@@ -23,6 +23,14 @@ impl<'a> Weights<'a> {
         Ok(Self { path: &file.path, tensors, device })
     }
 
+    /// Names and shapes of all tensors, by name.
+    pub(crate) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let mut shapes: Vec<_> =
+            self.tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+        shapes.sort();
+        shapes
+    }
+
     /// A tensor on the device.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         self.to_device(self.values(name, shape)?, shape)

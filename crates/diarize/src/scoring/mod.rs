@@ -11,6 +11,8 @@ mod uem;
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 use self::sweep::Sweep;
 pub use self::uem::parse_uem;
 use crate::{Span, Turn, clustering::best_assignment};
@@ -26,7 +28,7 @@ pub struct Rules {
 }
 
 /// The score of one recording or, added up, of several.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Seconds that the reference's speakers speak, all together.
     pub speech: f64,

@@ -1,0 +1,332 @@
+//! Speakers known by name: their voices, kept in a file, and who of them speaks in a recording.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ndarray::Array2;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::{clustering::best_assignment, model::Fingerprint};
+
+/// The version of the file's format that this library reads and writes.
+const VERSION: u32 = 1;
+/// The key of the file's metadata, JSON.
+const METADATA: &str = "diarize";
+
+/// Voices by name, all embedded by one model.
+///
+/// In a file each is a tensor of its name, `(dimension,)` f32.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Voices {
+    /// The name of the model.
+    pub model: String,
+    /// Its embedding network: voices of another one are not comparable.
+    pub fingerprint: Fingerprint,
+    /// The voices.
+    pub people: BTreeMap<String, Voice>,
+}
+
+/// A voice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Voice {
+    /// Mean of the embeddings of what was heard, each of length 1, weighted by its duration.
+    pub embedding: Vec<f32>,
+    /// Seconds of speech that were heard.
+    pub seconds: f64,
+    /// In how many recordings.
+    pub recordings: usize,
+}
+
+/// When a voice is taken for a known one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recognition {
+    /// Cosine similarity that it takes at least.
+    pub threshold: f64,
+    /// By how much more it must be like the known one than like any other.
+    pub margin: f64,
+}
+
+/// A known voice that was recognised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recognised {
+    /// Whose voice it is.
+    pub name: String,
+    /// Cosine similarity to it.
+    pub similarity: f64,
+}
+
+/// What is wrong with a file of voices.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VoicesError {
+    /// It is not safetensors.
+    #[error("not a whole safetensors file: {0}")]
+    NotSafetensors(#[from] safetensors::SafeTensorError),
+    /// It is safetensors, but not of voices.
+    #[error("no file of voices: {reason}")]
+    NoVoices {
+        /// What it lacks.
+        reason: String,
+    },
+    /// It is of a later version of this library.
+    #[error("written by a later version of diarize (format {found}; this one reads {VERSION})")]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    version: u32,
+    model: String,
+    embedding_network: Fingerprint,
+    speakers: BTreeMap<String, Heard>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Heard {
+    seconds: f64,
+    recordings: usize,
+}
+
+impl Voices {
+    /// Nobody yet.
+    pub fn new(model: impl Into<String>, fingerprint: Fingerprint) -> Self {
+        Self { model: model.into(), fingerprint, people: BTreeMap::new() }
+    }
+
+    /// Reads the content of a file.
+    ///
+    /// # Errors
+    /// What is no such file, or one of a later version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, VoicesError> {
+        let no_voices = |reason: String| VoicesError::NoVoices { reason };
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let text = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
+        let text = text.ok_or_else(|| no_voices(format!("its metadata has no `{METADATA}`")))?;
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let wrong = |error: serde_json::Error| no_voices(error.to_string());
+        let Version { version } = serde_json::from_str(text).map_err(wrong)?;
+        if version != VERSION {
+            return Err(VoicesError::Version { found: version });
+        }
+        let metadata: Metadata = serde_json::from_str(text).map_err(wrong)?;
+        let tensors = SafeTensors::deserialize(bytes)?;
+        let mut people = BTreeMap::new();
+        for (name, Heard { seconds, recordings }) in metadata.speakers {
+            let view = tensors.tensor(&name)?;
+            let embedding: Vec<f32> =
+                view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            let finite = embedding.iter().all(|value| value.is_finite()) && seconds.is_finite();
+            if view.dtype() != Dtype::F32 || view.shape().len() != 1 || !finite {
+                return Err(no_voices(format!("`{name}` is not a vector of finite f32")));
+            }
+            people.insert(name, Voice { embedding, seconds, recordings });
+        }
+        let mut sizes = people.values().map(|voice: &Voice| voice.embedding.len());
+        let first = sizes.next();
+        if sizes.any(|size| Some(size) != first) {
+            return Err(no_voices("its voices have different sizes".into()));
+        }
+        Ok(Self { model: metadata.model, fingerprint: metadata.embedding_network, people })
+    }
+
+    /// The content of a file.
+    ///
+    /// # Panics
+    /// Never: every name and vector can stand in safetensors.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let heard = |voice: &Voice| Heard { seconds: voice.seconds, recordings: voice.recordings };
+        let metadata = Metadata {
+            version: VERSION,
+            model: self.model.clone(),
+            embedding_network: self.fingerprint.clone(),
+            speakers: self.people.iter().map(|(name, voice)| (name.clone(), heard(voice))).collect(),
+        };
+        let metadata = serde_json::to_string(&metadata).expect("finite numbers and text");
+        let values = |voice: &Voice| -> Vec<u8> {
+            voice.embedding.iter().flat_map(|value| value.to_le_bytes()).collect()
+        };
+        let bytes: Vec<(&String, Vec<u8>)> =
+            self.people.iter().map(|(name, voice)| (name, values(voice))).collect();
+        let tensors = bytes.iter().map(|(name, bytes)| {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
+            (name, view.expect("as many bytes as the shape says"))
+        });
+        let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
+        safetensors::serialize(tensors, Some(metadata)).expect("tensors of one vector each")
+    }
+
+    /// Hears somebody speak for so many seconds: a new voice, or more of a known one.
+    ///
+    /// # Panics
+    /// If the embedding is zero, not finite, or of another size than those of the known voices.
+    pub fn hear(&mut self, name: &str, embedding: &[f32], seconds: f64) {
+        let length = norm(embedding);
+        assert!(length > 0.0 && length.is_finite(), "an embedding of length {length}");
+        let unit = embedding.iter().map(|&value| f64::from(value) / length);
+        let Some(voice) = self.people.get_mut(name) else {
+            let embedding = unit.map(|value| value as f32).collect();
+            self.people.insert(name.to_owned(), Voice { embedding, seconds, recordings: 1 });
+            return;
+        };
+        assert_eq!(voice.embedding.len(), embedding.len(), "the size of an embedding");
+        let all = voice.seconds + seconds;
+        let new = if all > 0.0 { seconds / all } else { 0.5 };
+        for (mean, value) in voice.embedding.iter_mut().zip(unit) {
+            *mean = ((1.0 - new) * f64::from(*mean) + new * value) as f32;
+        }
+        voice.seconds = all;
+        voice.recordings += 1;
+    }
+
+    /// Cosine similarity of a voice to each known one, by name. None for an embedding that is zero.
+    ///
+    /// # Panics
+    /// If the embedding has another size than those of the known voices.
+    pub fn similarities(&self, embedding: &[f32]) -> BTreeMap<&str, f64> {
+        let length = norm(embedding);
+        let mut similarities = BTreeMap::new();
+        for (name, voice) in &self.people {
+            assert_eq!(voice.embedding.len(), embedding.len(), "the size of an embedding");
+            let products = voice.embedding.iter().zip(embedding).map(|(&a, &b)| f64::from(a) * f64::from(b));
+            let similarity = products.sum::<f64>() / (length * norm(&voice.embedding));
+            if similarity.is_finite() {
+                similarities.insert(name.as_str(), similarity);
+            }
+        }
+        similarities
+    }
+
+    /// Who speaks in a recording, given the embedding of each of its speakers, if there is one. No two of
+    /// them are the same person; of all ways to name them, that is taken which makes the sum of similarities
+    /// above the threshold highest.
+    ///
+    /// # Panics
+    /// If an embedding has another size than those of the known voices.
+    pub fn recognise(
+        &self,
+        embeddings: &[Option<&[f32]>],
+        recognition: Recognition,
+    ) -> Vec<Option<Recognised>> {
+        let Recognition { threshold, margin } = recognition;
+        let names: Vec<&str> = self.people.keys().map(String::as_str).collect();
+        let mut similarities = Array2::from_elem((embeddings.len(), names.len()), f64::NEG_INFINITY); // (speaker, person)
+        for (mut row, embedding) in similarities.outer_iter_mut().zip(embeddings) {
+            let similar = embedding.map(|embedding| self.similarities(embedding)).unwrap_or_default();
+            for (value, name) in row.iter_mut().zip(&names) {
+                *value = similar.get(name).copied().unwrap_or(f64::NEG_INFINITY);
+            }
+        }
+        let scores = similarities.mapv(|similarity| (similarity - threshold).max(0.0));
+        let recognised = |(speaker, person): (usize, Option<usize>)| {
+            let person = person?;
+            let row = similarities.row(speaker);
+            let others = row.iter().enumerate().filter(|&(other, _)| other != person);
+            let nearest_other = others.map(|(_, &similarity)| similarity).fold(f64::NEG_INFINITY, f64::max);
+            let similarity = row[person];
+            let sure = similarity >= threshold && similarity - nearest_other >= margin;
+            sure.then(|| Recognised { name: names[person].to_owned(), similarity })
+        };
+        best_assignment(scores.view()).into_iter().enumerate().map(recognised).collect()
+    }
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Recognition, Voices, VoicesError};
+    use crate::model::Fingerprint;
+
+    const SURE: Recognition = Recognition { threshold: 0.6, margin: 0.05 };
+
+    fn voices(people: &[(&str, [f32; 3])]) -> Voices {
+        let mut voices = Voices::new("toy", Fingerprint::of_bytes(b"toy"));
+        people.iter().for_each(|(name, embedding)| voices.hear(name, embedding, 10.0));
+        voices
+    }
+
+    fn names(voices: &Voices, embeddings: &[[f32; 3]], recognition: Recognition) -> Vec<Option<String>> {
+        let embeddings: Vec<Option<&[f32]>> =
+            embeddings.iter().map(|embedding| Some(embedding.as_slice())).collect();
+        let found = voices.recognise(&embeddings, recognition).into_iter();
+        found.map(|recognised| Some(recognised?.name)).collect()
+    }
+
+    #[test]
+    fn a_known_voice_gets_its_name_and_a_strange_one_none() {
+        let voices = voices(&[("Ann", [1.0, 0.0, 0.0]), ("Bob", [0.0, 2.0, 0.0])]);
+        let found = names(&voices, &[[0.0, 0.0, 1.0], [0.1, 3.0, 0.0], [5.0, 0.2, 0.1]], SURE);
+        assert_eq!(found, [None, Some("Bob".to_owned()), Some("Ann".to_owned())]);
+        assert_eq!(voices.recognise(&[None], SURE), [None]);
+    }
+
+    #[test]
+    fn a_person_is_found_once_and_where_the_whole_fits_best() {
+        let known = voices(&[("Ann", [1.0, 0.0, 0.0])]);
+        assert_eq!(
+            names(&known, &[[1.0, 0.5, 0.0], [1.0, 0.1, 0.0]], SURE),
+            [None, Some("Ann".to_owned())],
+            "the nearer of two"
+        );
+        // Both are nearest to Ann; only one of them is like Bob at all.
+        let known = voices(&[("Ann", [1.0, 0.0, 0.0]), ("Bob", [0.8, 0.6, 0.0])]);
+        let loose = Recognition { margin: -1.0, ..SURE };
+        let found = names(&known, &[[1.0, 0.0, 0.3], [0.95, 0.3, 0.0]], loose);
+        assert_eq!(found, [Some("Ann".to_owned()), Some("Bob".to_owned())]);
+    }
+
+    #[test]
+    fn a_voice_between_two_known_ones_gets_no_name() {
+        let known = voices(&[("Ann", [1.0, 0.0, 0.0]), ("Eve", [0.9, 0.1, 0.0])]);
+        assert_eq!(names(&known, &[[1.0, 0.05, 0.0]], SURE), [None]);
+        assert_eq!(
+            names(&known, &[[1.0, 0.0, 0.0]], Recognition { margin: 0.0, ..SURE }),
+            [Some("Ann".to_owned())]
+        );
+    }
+
+    #[test]
+    fn what_is_heard_counts_by_its_duration() {
+        let mut voices = voices(&[("Ann", [2.0, 0.0, 0.0])]);
+        voices.hear("Ann", &[0.0, 7.0, 0.0], 30.0);
+        let ann = &voices.people["Ann"];
+        assert_eq!(
+            (ann.embedding.as_slice(), ann.seconds, ann.recordings),
+            (&[0.25, 0.75, 0.0][..], 40.0, 2)
+        );
+    }
+
+    #[test]
+    fn a_file_gives_back_what_was_written() {
+        let mut voices = voices(&[("Ann", [1.0, 2.0, 3.0]), ("Bob the \"builder\" ü", [0.5, -1.0, 0.0])]);
+        voices.hear("Ann", &[1.0, 1.0, 1.0], 2.5);
+        assert_eq!(Voices::from_bytes(&voices.to_bytes()).unwrap(), voices);
+        assert_eq!(voices.to_bytes(), voices.to_bytes(), "the same bytes");
+        let nobody = Voices::new("toy", Fingerprint::of_bytes(b"toy"));
+        assert_eq!(Voices::from_bytes(&nobody.to_bytes()).unwrap(), nobody);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let whole = voices(&[("Ann", [1.0, 2.0, 3.0])]).to_bytes();
+        for length in 0..whole.len() {
+            assert!(Voices::from_bytes(&whole[..length]).is_err(), "{length} bytes");
+        }
+        let other = safetensors::serialize(Vec::<(String, safetensors::tensor::TensorView<'_>)>::new(), None);
+        let error = Voices::from_bytes(&other.unwrap()).unwrap_err();
+        assert!(matches!(error, VoicesError::NoVoices { .. }), "{error}");
+        let version = br#"\"version\":"#;
+        let at = whole.windows(version.len()).position(|bytes| bytes == version).unwrap() + version.len();
+        let later = [&whole[..at], b"2", &whole[at + 1..]].concat();
+        let error = Voices::from_bytes(&later).unwrap_err();
+        assert!(matches!(error, VoicesError::Version { found: 2 }), "{error}");
+    }
+}
