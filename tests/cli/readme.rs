@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{env, fs, path::Path, process::Command};
+use std::{env, fs, path::Path, process};
 
 use common::{diarize, fixture, stderr, stdout, write_silence};
 use tempfile::{TempDir, tempdir};
@@ -13,29 +13,43 @@ const README: &str = include_str!("../../README.md");
 const RTTM: &str = "SPEAKER meeting 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
                     SPEAKER meeting 1 20.000 20.000 <NA> <NA> Bob <NA> <NA>\n";
 
-/// Each command with the files that it must leave.
-const COMMANDS: [(&str, &[&str]); 12] = [
-    ("diarize meeting.mp3", &[]),
-    ("diarize meeting.mp3 --num-speakers 4", &[]),
-    ("diarize --format json --output turns.json call.wav", &["turns.json"]),
-    ("diarize --output rttm/ recordings/*.flac", &["rttm/a.rttm", "rttm/b.rttm"]),
-    ("diarize -o talk.srt -o talk.csv talk.wav", &["talk.srt", "talk.csv"]),
-    ("diarize -o meeting.html meeting.mp3", &["meeting.html"]),
-    ("diarize --recursive --jobs 2 --output rttm/ recordings/", &["rttm/a.rttm", "rttm/monday/c.rttm"]),
-    (
-        "diarize --recursive --skip-existing --output rttm/ recordings/",
-        &["rttm/a.rttm", "rttm/monday/c.rttm"],
-    ),
-    (
+/// A command with the files that it must leave.
+type Command = (&'static str, &'static [&'static str]);
+
+/// Commands that go together, each such group at a desk of its own.
+const COMMANDS: [&[Command]; 11] = [
+    &[("diarize meeting.mp3", &[]), ("diarize meeting.mp3 --num-speakers 4", &[])],
+    &[("diarize --format json --output turns.json call.wav", &["turns.json"])],
+    &[("diarize --output rttm/ recordings/*.flac", &["rttm/a.rttm", "rttm/b.rttm"])],
+    &[("diarize -o talk.srt -o talk.csv talk.wav", &["talk.srt", "talk.csv"])],
+    &[("diarize -o meeting.html meeting.mp3", &["meeting.html"])],
+    &[
+        ("diarize --recursive --jobs 2 --output rttm/ recordings/", &["rttm/a.rttm", "rttm/monday/c.rttm"]),
+        (
+            "diarize --recursive --skip-existing --output rttm/ recordings/",
+            &["rttm/a.rttm", "rttm/monday/c.rttm"],
+        ),
+    ],
+    &[(
         "diarize --files-from list.txt --retry 1 --failures failed.txt --output rttm/",
         &["rttm/a.rttm", "failed.txt"],
-    ),
-    (
-        "diarize --transcript meeting.json -o named.json -o named.srt -o named.html meeting.wav",
-        &["named.json", "named.srt", "named.html"],
-    ),
-    ("diarize --completions bash", &[]),
-    ("diarize show meeting.rttm", &[]),
+    )],
+    &[
+        (
+            "diarize --transcript meeting.json -o named.json -o named.srt -o named.html meeting.wav",
+            &["named.json", "named.srt", "named.html"],
+        ),
+        ("diarize --transcript whisper/ -f txt,srt -o named/ recordings/", &["named/a.srt", "named/b.txt"]),
+    ],
+    &[
+        ("diarize enroll Ann ann.flac", &["speakers.safetensors"]),
+        ("diarize enroll Bob --start 0:04 --end 0:09 talk.flac", &[]),
+        ("diarize --identify speakers.safetensors talk.flac", &[]),
+        ("diarize --link-speakers -o linked/ monday/", &["linked/a.rttm", "linked/b.rttm"]),
+        ("diarize embed --segments talk.rttm -o voices.npy talk.flac", &["voices.npy"]),
+    ],
+    &[("diarize tune --state tune.jsonl labelled/", &["tune.jsonl"])],
+    &[("diarize --completions bash", &[]), ("diarize show meeting.rttm", &[])],
 ];
 
 /// A directory with the files that the README talks of.
@@ -48,10 +62,23 @@ fn desk() -> TempDir {
     }
     fs::copy(fixture("tone.mp3"), path("meeting.mp3")).unwrap();
     ["call.wav", "talk.wav", "meeting.wav"].iter().for_each(|name| write_silence(&path(name)));
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    for folder in ["monday", "labelled"] {
+        fs::create_dir(path(folder)).unwrap();
+    }
+    for name in ["ann.flac", "talk.flac", "labelled/conversation.flac"] {
+        fs::copy(data.join("conversation.flac"), path(name)).unwrap();
+    }
+    for name in ["talk.rttm", "labelled/conversation.rttm"] {
+        fs::copy(data.join("conversation.rttm"), path(name)).unwrap();
+    }
+    ["monday/a.wav", "monday/b.wav"].iter().for_each(|name| write_silence(&path(name)));
     fs::write(path("list.txt"), "recordings/a.flac\n").unwrap();
     fs::write(path("meeting.rttm"), RTTM).unwrap();
-    fs::write(path("meeting.json"), r#"{"segments": [{"start": 0.1, "end": 0.9, "text": " Hello"}]}"#)
-        .unwrap();
+    fs::create_dir(path("whisper")).unwrap();
+    for name in ["meeting.json", "whisper/a.json", "whisper/b.json"] {
+        fs::write(path(name), r#"{"segments": [{"start": 0.1, "end": 0.9, "text": " Hello"}]}"#).unwrap();
+    }
     directory
 }
 
@@ -59,18 +86,20 @@ fn desk() -> TempDir {
 fn the_commands_of_the_readme_do_what_it_says() {
     let program = Path::new(env!("CARGO_BIN_EXE_diarize")).parent().unwrap();
     let search = format!("{}:{}", program.display(), env::var("PATH").unwrap());
-    for (command, files) in COMMANDS {
-        assert!(README.contains(command), "the README lacks: {command}");
+    for commands in COMMANDS {
         let desk = desk();
-        let output = Command::new("sh")
-            .args(["-c", command])
-            .env("PATH", &search)
-            .current_dir(desk.path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{command}: {}", stderr(&output));
-        for file in files {
-            assert!(desk.path().join(file).exists(), "{command} did not write {file}");
+        for (command, files) in commands {
+            assert!(README.contains(command), "the README lacks: {command}");
+            let output = process::Command::new("sh")
+                .args(["-c", command])
+                .env("PATH", &search)
+                .current_dir(desk.path())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{command}: {}", stderr(&output));
+            for file in *files {
+                assert!(desk.path().join(file).exists(), "{command} did not write {file}");
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ mod common;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use common::{diarize, stderr, stdout};
+use common::{diarize, stderr, stdout, write_silence};
 use diarize::{Turn, turns::parse_rttm};
 use diarize_cli::{output::Format, transcript::Transcript};
 use serde_json::{Value, json};
@@ -168,6 +168,34 @@ fn faster_whisper_s_bare_list_and_lines_without_words() {
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     assert_eq!((&named[0]["speaker"], &named[1]["speaker"]), (&json!("Ann"), &json!("Bob")));
     assert_eq!(named[0]["words"], Value::Null);
+}
+
+#[test]
+fn a_directory_has_the_transcript_of_each_recording() {
+    let directory = tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("said")).unwrap();
+    let segment = |text: &str| format!(r#"{{"segments": [{{"start": 0.1, "end": 0.9, "text": "{text}"}}]}}"#);
+    for (recording, transcript, text) in
+        [("a.wav", "a.json", "one"), ("b.wav", "b.wav.json", "two"), ("c.wav", "", "")]
+    {
+        write_silence(Path::new(&path(recording)));
+        if !transcript.is_empty() {
+            fs::write(Path::new(&path("said")).join(transcript), segment(text)).unwrap();
+        }
+    }
+    fs::write(Path::new(&path("said")).join("a.srt"), "less than JSON").unwrap();
+    let output =
+        diarize(["-q", "--transcript", &path("said"), "-f", "json,txt", "-o", &path("out"), &path("")]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("c.wav: ") && stderr(&output).contains("has no transcript c.json"));
+    let read = |name: &str| fs::read_to_string(Path::new(&path("out")).join(name)).unwrap();
+    assert!(read("a.json").contains("one") && read("b.json").contains("two"));
+    assert!(read("a.txt").contains("one") && read("b.txt").contains("two"));
+
+    let output = diarize(["--transcript", &path("said"), "-f", "json", "-o", &path("said"), &path("")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("would overwrite the transcript"), "{}", stderr(&output));
 }
 
 #[test]

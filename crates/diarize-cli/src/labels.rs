@@ -12,12 +12,15 @@ use diarize::{Span, Turn, scoring::parse_uem};
 
 use crate::timeline::Timeline;
 
+/// The turns of recordings, by their names.
+pub type Turns = BTreeMap<String, Vec<Turn>>;
+
 /// The turns of each recording by its name: of a file of results (RTTM or JSON; `-` is the standard input),
 /// or of all such files in a directory.
 ///
 /// # Errors
 /// A file that cannot be read or is neither; a recording in two files.
-pub fn turns(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<Turn>>> {
+pub fn turns(path: &Path) -> anyhow::Result<Turns> {
     if !path.is_dir() {
         let timelines = timelines(path)?;
         return Ok(timelines.into_iter().map(|timeline| (timeline.name, timeline.turns)).collect());

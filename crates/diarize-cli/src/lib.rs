@@ -6,12 +6,17 @@
 pub mod audio;
 pub mod commands;
 pub mod config;
+pub mod database;
+pub mod excerpts;
 pub mod failure;
 pub mod input;
 pub mod inputs;
 pub mod interrupt;
 pub mod labels;
+pub mod listener;
 pub mod model;
+pub mod names;
+pub mod order;
 pub mod output;
 pub mod overrides;
 pub mod progress;

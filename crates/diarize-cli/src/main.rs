@@ -9,9 +9,9 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use diarize_cli::{
     commands::{
-        Cli, Command, man, model, ops,
+        Cli, Command, embed, enroll, man, model, ops,
         regions::{self, Kind},
-        score, show, version,
+        score, show, speakers, tune, version,
     },
     config, failure, run,
 };
@@ -33,8 +33,12 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions(shell) => Ok(completions(shell)),
         Command::Version => version::run(),
         Command::Score(args) => score::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Vad(args) => regions::run(Kind::Speech, &args),
         Command::Overlap(args) => regions::run(Kind::Overlap, &args),
+        Command::Enroll(args) => enroll::run(&args),
+        Command::Speakers(args) => speakers::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Ops(args) => ops::run(&args),

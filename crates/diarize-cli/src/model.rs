@@ -32,13 +32,19 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// Loads the model.
     pub fn open(&self, console: &Console) -> anyhow::Result<Diarizer> {
+        Ok(self.open_with_files(console)?.0)
+    }
+
+    /// The same, with the files.
+    pub fn open_with_files(&self, console: &Console) -> anyhow::Result<(Diarizer, ModelFiles)> {
         let begin = Instant::now();
-        let diarizer = match &self.model {
-            Some(model) => Diarizer::from_files(&load(model, console)?, self.device)?,
-            None => Diarizer::bundled(self.device)?,
+        let files = match &self.model {
+            Some(model) => load(model, console)?,
+            None => ModelFiles::bundled()?,
         };
+        let diarizer = Diarizer::from_files(&files, self.device)?;
         info!("loaded {} on {} in {:.2?}", diarizer.model().name, self.device, begin.elapsed());
-        Ok(diarizer)
+        Ok((diarizer, files))
     }
 
     /// Where the networks run.

@@ -134,6 +134,11 @@ pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
     finite(text, |number| number >= 0.0).ok_or_else(|| "must be a number, 0 or more".to_owned())
 }
 
+pub(crate) fn similarity(text: &str) -> Result<f64, String> {
+    finite(text, |number| (-1.0..=1.0).contains(&number))
+        .ok_or_else(|| "must be a number from -1 to 1".to_owned())
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     finite(text, |number| number > 0.0).ok_or_else(|| "must be a number above 0".to_owned())
 }

@@ -18,6 +18,7 @@ use crate::{
     failure,
     input::Input,
     interrupt,
+    order::Order,
     output::{self, Output},
     progress::Console,
     session::{Done, Session},
@@ -94,16 +95,16 @@ impl<'a> Batch<'a> {
 
     /// Diarizes files, several at once if asked for, and returns those that failed.
     fn work(&mut self, session: &Session<'_>, tasks: Vec<Task<'a>>) -> Vec<Task<'a>> {
-        let next = AtomicUsize::new(0);
+        let (next, order) = (AtomicUsize::new(0), Order::default());
         let (sender, results) = channel();
         thread::scope(|scope| {
             for _ in 0..self.job.batch.jobs.get().min(tasks.len()) {
-                let (sender, next, tasks) = (sender.clone(), &next, &tasks);
+                let (sender, next, order, tasks) = (sender.clone(), &next, &order, &tasks);
                 scope.spawn(move || {
                     while !interrupt::asked() {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(task) = tasks.get(index) else { break };
-                        let result = session.diarize(task.input, task.outputs);
+                        let result = session.diarize(task.input, task.outputs, order.ticket(index));
                         if sender.send((index, result)).is_err() {
                             break;
                         }

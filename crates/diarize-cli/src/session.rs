@@ -1,18 +1,20 @@
 //! One recording after another with one model: read, diarized, written.
 
-use std::{num::NonZeroUsize, thread, time::Instant};
+use std::{collections::BTreeMap, num::NonZeroUsize, thread, time::Instant};
 
 use anyhow::Context;
 use diarize::{Diarizer, Options};
 use tracing::{info, warn};
 
 use crate::{
-    audio::{self, Audio},
     commands::diarize::Job,
     input::Input,
+    listener::Listener,
+    names::Names,
+    order::Ticket,
     output::{self, Output, Recording, Timings},
     progress::Console,
-    transcript::Transcript,
+    transcript::Transcripts,
 };
 
 /// What all files share.
@@ -21,7 +23,8 @@ pub struct Session<'a> {
     console: &'a Console,
     diarizer: Diarizer,
     options: Options,
-    transcript: Option<Transcript>,
+    transcripts: Option<Transcripts>,
+    names: Option<Names>,
 }
 
 /// What came of a recording.
@@ -42,8 +45,9 @@ impl<'a> Session<'a> {
     /// Reads what all files need.
     pub fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
         job.destinations.prepare().context("cannot make the output directory")?;
-        let transcript = job.transcript.as_deref().map(Transcript::read).transpose()?;
-        let diarizer = job.model.open(console)?;
+        let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
+        let (diarizer, files) = job.model.open_with_files(console)?;
+        let names = job.names.open(&files)?;
         let mut options = diarizer.options();
         options.num_speakers = job.num_speakers;
         options.min_speakers = job.min_speakers;
@@ -51,17 +55,18 @@ impl<'a> Session<'a> {
         options.threads = job.model.threads().or_else(|| share_of_threads(job.batch.jobs));
         options.allow_cpu_fallback = job.model.allow_cpu_fallback();
         job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
-        Ok(Self { job, console, diarizer, options, transcript })
+        Ok(Self { job, console, diarizer, options, transcripts, names })
     }
 
-    /// Diarizes one input and writes its files.
-    pub fn diarize(&self, input: &Input, outputs: &[Output]) -> anyhow::Result<Done> {
+    /// Diarizes one input and writes its files. `place` is its place among the inputs.
+    pub fn diarize(&self, input: &Input, outputs: &[Output], place: Ticket<'_>) -> anyhow::Result<Done> {
         let begin = Instant::now();
         let file = input.to_string();
         let stem = input.stem();
         let uri = output::uri(&stem);
         let mut progress = self.console.file(&file);
-        let audio = self.read(input)?;
+        let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
+        let audio = input.read(self.job.channels)?;
         let mut warnings: Vec<String> = audio.warnings.iter().map(ToString::to_string).collect();
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
@@ -72,17 +77,25 @@ impl<'a> Session<'a> {
 
         let mut timings = Timings { reading: begin.elapsed().as_secs_f64(), ..Timings::default() };
         let mut last = Instant::now();
-        let diarization = self.diarizer.diarize_with(&audio.samples, &self.options, &mut |now| {
+        let mut diarization = self.diarizer.diarize_with(&audio.samples, &self.options, &mut |now| {
             timings.add(now.stage, last.elapsed());
             last = Instant::now();
             progress.show(now);
         })?;
         drop(progress);
+        let similarities = match &self.names {
+            None => BTreeMap::new(),
+            Some(names) => {
+                place.wait();
+                let listener = Listener { diarizer: &self.diarizer, options: &self.options };
+                names.give(&mut diarization, &listener, &audio.samples)?
+            }
+        };
+        drop(place);
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", audio.duration, timings.total);
 
-        let transcript =
-            self.transcript.as_ref().map(|transcript| transcript.spoken_by(&diarization.exclusive));
+        let transcript = transcript.map(|transcript| transcript.spoken_by(&diarization.exclusive));
         let recording = Recording {
             file: &file,
             path: input.path(),
@@ -95,6 +108,7 @@ impl<'a> Session<'a> {
             options: &self.options,
             timings,
             diarization: &diarization,
+            similarities: &similarities,
             transcript: transcript.as_ref(),
         };
         let mut printed = String::new();
@@ -109,13 +123,6 @@ impl<'a> Session<'a> {
         }
         let (speakers, turns) = (diarization.speakers.len(), diarization.turns.len());
         Ok(Done { duration: audio.duration, elapsed: timings.total, speakers, turns, printed })
-    }
-
-    fn read(&self, input: &Input) -> anyhow::Result<Audio> {
-        Ok(match input {
-            Input::File(path) => audio::read(path, self.job.channels),
-            Input::Stdin => audio::read_stdin(self.job.channels),
-        }?)
     }
 }
 

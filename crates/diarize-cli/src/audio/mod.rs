@@ -45,6 +45,13 @@ pub struct Audio {
     pub warnings: Vec<Warning>,
 }
 
+impl Audio {
+    /// Length of the samples in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(diarize::SAMPLE_RATE)
+    }
+}
+
 /// Reads an audio file.
 pub fn read(path: &Path, channels: Channels) -> Result<Audio, Error> {
     decode::decode(&Source::open(path)?, channels)

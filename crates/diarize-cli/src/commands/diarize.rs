@@ -8,10 +8,11 @@ use crate::{
     input::Input,
     inputs::{self, Inputs},
     model::ModelArgs,
+    names::NamesArgs,
     output::{Destinations, Format, PageAudio, Style},
     overrides::Overrides,
     progress::Talk,
-    transcript::Transcript,
+    transcript::{Transcript, in_directory},
 };
 
 /// What the default command takes.
@@ -60,13 +61,17 @@ pub struct Args {
     page_audio: PageAudio,
     /// Write this transcript with its speakers instead of the turns
     ///
-    /// JSON of openai-whisper, faster-whisper, whisper.cpp or WhisperX, SRT or WebVTT. It is written as it
+    /// JSON of openai-whisper, faster-whisper, whisper.cpp or WhisperX, SRT or WebVTT; for several recordings
+    /// a directory in which each is called like its recording (talk.json for talk.wav). It is written as it
     /// was read, with the speaker of every word and line; --format txt gives text by paragraph, srt and vtt
     /// subtitles, html a page with the text. Whisper's word timestamps make it exact (--word_timestamps True, for whisper.cpp -ojf).
-    #[arg(long, value_name = "FILE", conflicts_with = "embeddings", help_heading = "Output")]
+    #[arg(long, value_name = "PATH", conflicts_with = "embeddings", help_heading = "Output")]
     transcript: Option<PathBuf>,
     #[command(flatten)]
     talk: Talk,
+
+    #[command(flatten)]
+    names: NamesArgs,
 
     #[command(flatten)]
     batch: BatchArgs,
@@ -143,6 +148,8 @@ pub struct Job {
     pub style: Style,
     /// A transcript that is written with its speakers.
     pub transcript: Option<PathBuf>,
+    /// Whom speakers may be.
+    pub names: NamesArgs,
     /// Which channels are used.
     pub channels: Channels,
     /// The model and where it runs.
@@ -168,17 +175,30 @@ impl Args {
             return Err(conflict(format!("--min-speakers {min} is more than --max-speakers {max}")));
         }
         let inputs = self.batch.inputs(self.audio).map_err(conflict)?;
-        if self.transcript.is_some() && inputs.several {
-            return Err(conflict("--transcript is that of one recording, but there are several"));
+        if self.batch.skip_existing && self.names.link_within_run() {
+            return Err(conflict(
+                "--link-speakers does not know the speakers of results that are skipped: give it a file, \
+                 --link-speakers=FILE",
+            ));
+        }
+        if self.transcript.as_ref().is_some_and(|path| !path.is_dir()) && inputs.several {
+            return Err(conflict(
+                "--transcript is that of one recording, but there are several: name a directory of them",
+            ));
         }
         let transcript = self.transcript.as_deref();
         let format = transcript.map_or(Format::default(), Transcript::format_of_file);
         let destinations =
             Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
-        if let Some(transcript) = transcript
-            && destinations.overwrite(transcript)
-        {
-            return Err(conflict("--output would overwrite the transcript"));
+        let transcripts = transcript.into_iter().flat_map(|path| {
+            let inputs = inputs.all.iter().map(|found| &found.input);
+            let file = |input| if path.is_dir() { in_directory(path, input) } else { Some(path.to_owned()) };
+            inputs.filter_map(file).collect::<Vec<_>>()
+        });
+        for file in transcripts {
+            if destinations.overwrite(&file) {
+                return Err(conflict(format!("--output would overwrite the transcript {}", file.display())));
+            }
         }
         if self.embeddings && !destinations.iter().flatten().any(|output| output.format == Format::Json) {
             return Err(conflict("--embeddings needs --format json"));
@@ -190,6 +210,7 @@ impl Args {
                 page_audio: self.page_audio,
             },
             transcript: self.transcript,
+            names: self.names,
             inputs,
             batch: self.batch,
             destinations,

@@ -1,12 +1,16 @@
 //! The commands of the program, one file each.
 
 pub mod diarize;
+pub mod embed;
+pub mod enroll;
 pub mod man;
 pub mod model;
 pub mod ops;
 pub mod regions;
 pub mod score;
 pub mod show;
+pub mod speakers;
+pub mod tune;
 pub mod version;
 
 use std::fmt;
@@ -85,12 +89,20 @@ pub enum Command {
     Version,
     /// How right results are: DER, JER, numbers of speakers
     Score(score::Args),
+    /// Which parameters are best for recordings whose turns are known
+    Tune(tune::Args),
     /// When somebody speaks
     #[command(after_help = regions::VAD_EXAMPLES)]
     Vad(regions::Args),
     /// When several people speak at once
     #[command(after_help = regions::OVERLAP_EXAMPLES)]
     Overlap(regions::Args),
+    /// Give a voice a name, by which --identify finds it
+    Enroll(enroll::Args),
+    /// Whose voices are known; rename or remove some
+    Speakers(speakers::Args),
+    /// What a voice sounds like, as a vector
+    Embed(embed::Args),
     /// Which models there are, and what they are
     Model(model::Args),
     /// Draw results in the terminal

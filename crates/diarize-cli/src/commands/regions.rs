@@ -10,17 +10,15 @@ use anyhow::Context;
 use clap::ValueEnum;
 use diarize::{Span, Turn, turns::rttm};
 use serde_json::json;
-use tracing::warn;
 
 use crate::{
-    audio::Channels,
     failure,
     input::Input,
     inputs,
     model::ModelArgs,
     output::{self, csv_field, write_whole},
     overrides::not_negative,
-    progress::{Console, Talk},
+    progress::Talk,
 };
 
 /// Shown below the help of `diarize vad`.
@@ -123,13 +121,13 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let mut text =
         if args.format == Format::Csv { "file,start,end,duration\n".to_owned() } else { String::new() };
     for found in &inputs.all {
-        let regions = read(&found.input, args.channel, &console).and_then(|(samples, mut progress)| {
+        let regions = || {
+            let (audio, mut progress) = found.input.read_with_bar(args.channel, &console)?;
             let hook = &mut |now| progress.show(now);
-            let spans = diarizer.activity(kind.speakers(), &samples, &options, hook)?;
-            let duration = samples.len() as f64 / f64::from(diarize::SAMPLE_RATE);
-            render(kind, args.format, &found.input, duration, &spans)
-        });
-        match regions {
+            let spans = diarizer.activity(kind.speakers(), &audio.samples, &options, hook)?;
+            render(kind, args.format, &found.input, audio.seconds(), &spans)
+        };
+        match regions() {
             Ok(regions) => text += &regions,
             Err(error) => {
                 console.error(&format!("{}: {}", found.input, failure::sentence(&error)));
@@ -143,20 +141,6 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         None => drop(io::stdout().write_all(text.as_bytes())),
     }
     Ok(code)
-}
-
-/// The samples of an input, and a bar for what follows.
-fn read(
-    input: &Input,
-    channel: Option<usize>,
-    console: &Console,
-) -> anyhow::Result<(Vec<f32>, crate::progress::FileProgress)> {
-    let progress = console.file(&input.to_string());
-    let audio = input.read(channel.map_or(Channels::Mean, Channels::Only))?;
-    for warning in &audio.warnings {
-        warn!("{input}: {warning}");
-    }
-    Ok((audio.samples, progress))
 }
 
 fn render(

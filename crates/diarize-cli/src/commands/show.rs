@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::timeline::{Drawing, Timeline};
+use crate::{
+    excerpts::time,
+    timeline::{Drawing, Timeline},
+};
 
 /// Columns where neither terminal nor user says how many.
 const WIDTH: usize = 100;
@@ -84,15 +87,4 @@ fn read(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// Seconds, or hours, minutes and seconds between colons.
-fn time(text: &str) -> Result<f64, String> {
-    let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
-    match parts {
-        Some(parts) if parts.len() <= 3 && parts.iter().all(|part| part.is_finite() && *part >= 0.0) => {
-            Ok(parts.iter().fold(0.0, |seconds, part| 60.0 * seconds + part))
-        }
-        _ => Err("must be a time such as 90, 1:30 or 1:02:03".to_owned()),
-    }
 }

@@ -170,10 +170,10 @@ pub fn leave(code: i32) -> ! {
 
 /// Writes to a temporary name beside the file and renames it: a reader never sees half a file, and
 /// a failure leaves the old one. Links are followed; devices and pipes are written directly.
-pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+pub fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return fs::write(path, text);
+        return fs::write(path, content);
     }
     let _writing = WRITING.lock();
     let mut name = OsString::from(".");
@@ -181,7 +181,7 @@ pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     name.push(format!(".{}.partial", process::id()));
     let temporary = path.with_file_name(name);
     let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|mut file| file.write_all(content.as_ref()))
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);

@@ -42,6 +42,9 @@ struct Speaker<'a> {
     duration: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
+    /// Of those whose voices were recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similarity: Option<f64>,
     /// Not there unless asked for; then `null` where none was computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     embedding: Option<Option<&'a [f32]>>,
@@ -100,6 +103,7 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
                 label: &speaker.label,
                 duration: durations.get(speaker.label.as_str()).copied().unwrap_or(0.0),
                 confidence: speaker.confidence.map(thousandths),
+                similarity: recording.similarities.get(&speaker.label).copied(),
                 embedding: style.embeddings.then_some(speaker.embedding.as_deref()),
             })
             .collect(),

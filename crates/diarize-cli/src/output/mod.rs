@@ -11,9 +11,9 @@ mod subtitles;
 mod textgrid;
 mod txt;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use diarize::{Device, Diarization, Options, Stage};
+use diarize::{Device, Diarization, Options, Stage, Turn};
 use serde::Serialize;
 
 use crate::transcript::Transcript;
@@ -61,6 +61,8 @@ pub struct Recording<'a> {
     pub timings: Timings,
     /// The answer.
     pub diarization: &'a Diarization,
+    /// How alike those are whose voices were recognised, by their names.
+    pub similarities: &'a BTreeMap<String, f64>,
     /// What is said in it, with the speakers of the answer.
     pub transcript: Option<&'a Transcript>,
 }
@@ -81,7 +83,7 @@ impl Recording<'_> {
         }
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {
-            Format::Rttm => diarize::turns::rttm(self.uri, turns)?,
+            Format::Rttm => diarize::turns::rttm(self.uri, &named_by_words(turns))?,
             Format::Json => json::render(self, turns, shared, style)?,
             Format::Csv => csv::render(self, turns, shared),
             Format::Srt => subtitles::srt(turns),
@@ -123,7 +125,12 @@ impl Timings {
     }
 }
 
-/// The name that a recording gets in RTTM, whose fields are separated by blanks.
+/// The name that a recording or speaker gets in RTTM, whose fields are separated by blanks.
 pub fn uri(stem: &str) -> String {
     stem.replace(char::is_whitespace, "_")
+}
+
+/// Turns whose speakers have names without white space, as RTTM needs them.
+fn named_by_words(turns: &[Turn]) -> Vec<Turn> {
+    turns.iter().map(|turn| Turn { speaker: uri(&turn.speaker), ..turn.clone() }).collect()
 }

@@ -2,6 +2,7 @@
 
 mod attribution;
 mod cues;
+mod files;
 mod whisper;
 
 use std::{iter, path::Path};
@@ -11,7 +12,10 @@ use diarize::Turn;
 use serde::Serialize;
 use serde_json::json;
 
-pub use self::attribution::{Span, attribute};
+pub use self::{
+    attribution::{Span, attribute},
+    files::{Transcripts, in_directory},
+};
 use self::{cues::Cues, whisper::Whisper};
 use crate::output::{Format, clock};
 

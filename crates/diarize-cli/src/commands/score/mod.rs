@@ -73,7 +73,7 @@ pub enum Convention {
 
 impl Convention {
     /// The total width of a collar that is stated this way.
-    fn width(self, collar: f64) -> f64 {
+    pub(super) fn width(self, collar: f64) -> f64 {
         match self {
             Convention::Pyannote => collar,
             Convention::MdEval => 2.0 * collar,

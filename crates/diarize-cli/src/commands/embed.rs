@@ -1,0 +1,184 @@
+//! `diarize embed`: what a voice sounds like, as a vector.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use diarize::{Diarizer, Options, Span, ndarray::Array2};
+use ndarray_npy::WriteNpyExt;
+use serde::Serialize;
+
+use crate::{
+    excerpts::{ExcerptArgs, Excerpts},
+    failure,
+    input::Input,
+    inputs,
+    model::ModelArgs,
+    output::write_whole,
+    progress::{Console, Talk},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  diarize embed ann.wav                                  one line of JSON
+  diarize embed -o voices.npy ann.wav bob.wav            an array of two rows
+  diarize embed --start 1:30 --end 1:42.5 meeting.mp3    a part of it
+  diarize embed --segments meeting.rttm meeting.mp3      each turn, with its speaker
+  diarize embed --segments results/ -o all.npy recordings/
+
+An embedding is a vector of the model's embedding network; the cosine of two says how alike they sound. It is
+of all that sounds in the part, whoever speaks, and is not normalised: what pyannote.audio's
+Inference(model, window=\"whole\") gives. The mean embedding of each speaker of a conversation is in
+`diarize --format json --embeddings`; voices by name are kept by `diarize enroll`.";
+
+/// Arguments of `diarize embed`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Audio files or directories; `-` is the standard input
+    #[arg(required = true)]
+    audio: Vec<PathBuf>,
+    #[command(flatten)]
+    excerpts: ExcerptArgs,
+    /// How embeddings are written [default: that of --output's extension, else json]
+    #[arg(short, long, value_enum, help_heading = "Output")]
+    format: Option<Format>,
+    /// File for all embeddings [default: the standard output]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
+    /// Also look into the directories of a directory
+    #[arg(short, long, help_heading = "Audio")]
+    recursive: bool,
+    /// Use this channel, counted from 0, instead of the mean of all
+    #[arg(long, value_name = "N", help_heading = "Audio")]
+    channel: Option<usize>,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    talk: Talk,
+}
+
+/// How embeddings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One object a recording, a line each
+    Json,
+    /// An array of NumPy, f32, one row a part, in the order of recordings and turns
+    Npy,
+}
+
+/// What is told of a recording.
+#[derive(Serialize)]
+struct Document<'a> {
+    file: String,
+    model: &'a str,
+    embeddings: Vec<Embedded<'a>>,
+}
+
+#[derive(Serialize)]
+struct Embedded<'a> {
+    start: f64,
+    end: f64,
+    /// Not there where nobody said who speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker: Option<&'a str>,
+    embedding: &'a [f32],
+}
+
+/// The embeddings of a recording.
+struct Voices {
+    /// With the speaker, where known.
+    parts: Vec<(Span, Option<String>)>,
+    /// `(part, dimension)`.
+    embeddings: Array2<f32>,
+}
+
+/// Embeds and writes. A file that fails is told of and does not stop the others.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
+    let format = args.format.unwrap_or_else(|| match &args.output {
+        Some(path) if path.extension().is_some_and(|extension| extension == "npy") => Format::Npy,
+        _ => Format::Json,
+    });
+    if format == Format::Npy && args.output.is_none() && io::stdout().is_terminal() {
+        return Err(super::conflict("an array is not for a terminal: give --output").into());
+    }
+    if args.excerpts.take_stdin() && inputs.all.iter().any(|found| found.input == Input::Stdin) {
+        return Err(super::conflict("the standard input (`-`) is either audio or --segments").into());
+    }
+    let console = args.talk.console();
+    let excerpts = args.excerpts.read()?;
+    let diarizer = args.model.open(&console)?;
+    let mut options = diarizer.options();
+    options.threads = args.model.threads();
+
+    let mut failed = 0;
+    let mut bytes = Vec::new();
+    let mut rows = Array2::zeros((0, diarizer.model().embedding.dimension));
+    for found in &inputs.all {
+        let (input, only) = (&found.input, inputs.all.len() == 1);
+        match embed(&diarizer, &options, input, args.channel, &excerpts, only, &console) {
+            Ok(voices) if format == Format::Json => {
+                serde_json::to_writer(&mut bytes, &voices.document(input, &diarizer.model().name))?;
+                bytes.push(b'\n');
+            }
+            Ok(voices) => rows.append(diarize::ndarray::Axis(0), voices.embeddings.view())?,
+            Err(error) => {
+                console.error(&format!("{input}: {}", failure::sentence(&error)));
+                failed += 1;
+            }
+        }
+    }
+    if format == Format::Npy {
+        // Nobody could tell whose rows are missing.
+        if failed > 0 {
+            bail!("no array is written, because {failed} of {} recordings failed", inputs.all.len());
+        }
+        rows.write_npy(&mut bytes)?;
+    }
+    match &args.output {
+        Some(path) => {
+            write_whole(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
+        }
+        // A reader that closed the pipe has seen enough.
+        None => drop(io::stdout().write_all(&bytes)),
+    }
+    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn embed(
+    diarizer: &Diarizer,
+    options: &Options,
+    input: &Input,
+    channel: Option<usize>,
+    excerpts: &Excerpts,
+    only: bool,
+    console: &Console,
+) -> anyhow::Result<Voices> {
+    let (audio, mut progress) = input.read_with_bar(channel, console)?;
+    let parts = excerpts.of(input, audio.seconds(), only)?;
+    let spans: Vec<Span> = parts.iter().map(|(span, _)| *span).collect();
+    let embeddings = diarizer.embed_spans(&audio.samples, &spans, options, &mut |now| progress.show(now))?;
+    Ok(Voices { parts, embeddings })
+}
+
+impl Voices {
+    fn document<'a>(&'a self, input: &Input, model: &'a str) -> Document<'a> {
+        let rows = self.embeddings.as_slice().expect("it is in order").chunks_exact(self.embeddings.ncols());
+        let embedded = |((span, speaker), embedding): (&'a (Span, Option<String>), &'a [f32])| Embedded {
+            start: span.start,
+            end: span.end,
+            speaker: speaker.as_deref(),
+            embedding,
+        };
+        Document {
+            file: input.to_string(),
+            model,
+            embeddings: self.parts.iter().zip(rows).map(embedded).collect(),
+        }
+    }
+}

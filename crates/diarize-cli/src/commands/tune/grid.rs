@@ -1,0 +1,218 @@
+//! What is tried: every combination of the values of some parameters.
+
+use diarize::{
+    Options, Parameters,
+    clustering::{Agglomerative, Method, Vbx},
+};
+
+/// One parameter and the values that are tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// Name of the parameter.
+    pub key: String,
+    /// Its values, as they are written.
+    pub values: Vec<String>,
+}
+
+/// A value for each parameter, in the order of the axes.
+pub type Point = Vec<(String, String)>;
+
+/// Parameters of the networks: with another value they run again.
+const OF_NETWORKS: [&str; 2] = ["step", "embedding_trunk"];
+/// Parameters that are not the clustering's.
+const OF_TURNS: [&str; 2] = ["min_duration_on", "min_duration_off"];
+
+impl Axis {
+    /// Reads `KEY=VALUE,VALUE,…` or `KEY=FROM:TO:BY`, or a mixture.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (key, list) = text.split_once('=').ok_or("must be KEY=VALUES, such as threshold=0.5,0.6")?;
+        let mut values: Vec<String> = Vec::new();
+        for part in list.split(',').map(str::trim) {
+            match part.split(':').collect::<Vec<_>>()[..] {
+                [""] => return Err("a value is missing".to_owned()),
+                [value] => values.push(value.to_owned()),
+                [from, to, by] => values.extend(range(from, to, by)?),
+                _ => return Err(format!("{part} is neither a value nor FROM:TO:BY")),
+            }
+        }
+        values.dedup();
+        Ok(Self { key: key.trim().replace('-', "_"), values })
+    }
+
+    /// A parameter's own value among others, in order.
+    fn around(key: &str, own: f64, others: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = others.into_iter().chain([own]).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        Self { key: key.to_owned(), values: values.iter().map(f64::to_string).collect() }
+    }
+
+    /// What is worth trying where nobody says what.
+    pub fn defaults(parameters: &Parameters) -> Vec<Self> {
+        let hundredths = |value: f64| (100.0 * value).round() / 100.0;
+        let near = |own: f64, step: f64| {
+            let others = (-10..=10).map(move |count| hundredths(own + step * f64::from(count)));
+            others.filter(|&value| value > 0.0)
+        };
+        let mut axes = match parameters.clustering.method {
+            Method::Agglomerative(Agglomerative { threshold, min_cluster_size, .. }) => {
+                let own = min_cluster_size as f64;
+                let sizes = [0.25, 0.5, 0.75, 1.5, 2.0].map(|times| (times * own).round().max(1.0));
+                vec![
+                    Self::around("threshold", threshold, near(threshold, 0.02)),
+                    Self::around("min_cluster_size", own, sizes),
+                ]
+            }
+            Method::Vbx(Vbx { threshold, fa, fb, .. }) => vec![
+                Self::around("threshold", threshold, near(threshold, 0.04)),
+                Self::around("fa", fa, [0.5 * fa, 2.0 * fa]),
+                Self::around("fb", fb, [0.5 * fb, 2.0 * fb]),
+            ],
+            Method::KMeans(_) | Method::Spectral(_) => Vec::new(),
+        };
+        axes.push(Self::around("min_duration_off", parameters.min_duration_off, [0.0, 0.25, 0.5]));
+        axes
+    }
+}
+
+/// The numbers from one to another, both included.
+fn range(from: &str, to: &str, by: &str) -> Result<Vec<String>, String> {
+    let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
+    let (Some(from), Some(to), Some(by)) = (number(from), number(to), number(by)) else {
+        return Err(format!("{from}:{to}:{by} are not three numbers"));
+    };
+    if by <= 0.0 || to < from {
+        return Err(format!("{from}:{to}:{by} is no range: FROM is at most TO, BY is above 0"));
+    }
+    let count = ((to - from) / by + 1e-9).floor() as usize;
+    Ok((0..=count).map(|step| written(from + step as f64 * by)).collect())
+}
+
+/// A number with at most six digits after the point.
+fn written(number: f64) -> String {
+    let number = (number * 1e6).round() / 1e6;
+    number.to_string()
+}
+
+/// Every combination, the last axis fastest.
+pub fn points(axes: &[Axis]) -> Vec<Point> {
+    let extend = |points: Vec<Point>, axis: &Axis| {
+        let with = |point: &Point| -> Vec<Point> {
+            let value = |value: &String| [point.clone(), vec![(axis.key.clone(), value.clone())]].concat();
+            axis.values.iter().map(value).collect()
+        };
+        points.iter().flat_map(with).collect()
+    };
+    axes.iter().fold(vec![Point::new()], extend)
+}
+
+/// Puts a point into options; `chunk` is the length of the model's chunks in seconds.
+///
+/// # Errors
+/// A parameter that does not exist, and a value that it cannot have.
+pub fn apply(point: &[(String, String)], options: &mut Options, chunk: f64) -> anyhow::Result<()> {
+    let parameters = &mut options.parameters;
+    for (key, value) in point {
+        let number = || value.parse::<f64>().map_err(|_| anyhow::anyhow!("{key}={value}: not a number"));
+        match key.as_str() {
+            "min_duration_on" => parameters.min_duration_on = number()?,
+            "min_duration_off" => parameters.min_duration_off = number()?,
+            "step" => parameters.segmentation_step = number()? / chunk,
+            "embedding_trunk" => parameters.embedding_trunk = value.parse()?,
+            _ => parameters.clustering.set(key, value)?,
+        }
+    }
+    options.check()?;
+    Ok(())
+}
+
+/// The value that a parameter has; `None` where it does not exist.
+pub fn value_of(key: &str, parameters: &Parameters, chunk: f64) -> Option<String> {
+    Some(match key {
+        "min_duration_on" => parameters.min_duration_on.to_string(),
+        "min_duration_off" => parameters.min_duration_off.to_string(),
+        "step" => written(parameters.segmentation_step * chunk),
+        "embedding_trunk" => parameters.embedding_trunk.to_string(),
+        _ => parameters.clustering.get(key)?,
+    })
+}
+
+/// The part of a point that the networks run with.
+pub fn of_networks(point: &Point) -> Point {
+    point.iter().filter(|(key, _)| OF_NETWORKS.contains(&key.as_str())).cloned().collect()
+}
+
+/// A point as arguments of the program.
+pub fn arguments(point: &Point) -> String {
+    let argument = |(key, value): &(String, String)| match is_option(key) {
+        true => format!("--{} {value}", key.replace('_', "-")),
+        false => format!("--set {key}={value}"),
+    };
+    point.iter().map(argument).collect::<Vec<_>>().join(" ")
+}
+
+/// A point as lines of a configuration file.
+pub fn settings(point: &Point) -> String {
+    let (options, set): (Vec<_>, Vec<_>) = point.iter().partition(|(key, _)| is_option(key));
+    let set: Vec<String> =
+        set.into_iter().map(|(key, value)| format!("{:?}", format!("{key}={value}"))).collect();
+    let mut text = String::new();
+    if !set.is_empty() {
+        text += &format!("set = [{}]\n", set.join(", "));
+    }
+    for (key, value) in options {
+        let quote = if value.parse::<f64>().is_ok() { "" } else { "\"" };
+        text += &format!("{} = {quote}{value}{quote}\n", key.replace('_', "-"));
+    }
+    text
+}
+
+fn is_option(key: &str) -> bool {
+    OF_NETWORKS.contains(&key) || OF_TURNS.contains(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use diarize::{Options, Parameters};
+
+    use super::{Axis, apply, arguments, points, settings, value_of};
+
+    #[test]
+    fn values_are_lists_and_ranges() {
+        let values = |text| Axis::parse(text).unwrap().values;
+        assert_eq!(values("threshold=0.5,0.6:0.7:0.05"), ["0.5", "0.6", "0.65", "0.7"]);
+        assert_eq!(values("min-cluster-size=5:20:5"), ["5", "10", "15", "20"]);
+        assert_eq!(Axis::parse("min-cluster-size=5").unwrap().key, "min_cluster_size");
+        for wrong in
+            ["threshold", "threshold=", "threshold=1:0:0.1", "threshold=0:1:0", "threshold=0:1", "a=0:x:1"]
+        {
+            assert!(Axis::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_combination_is_a_point_and_can_be_pasted() {
+        let axes = ["step=1,2", "threshold=0.5,0.6", "min_duration_off=0,0.5"]
+            .map(|text| Axis::parse(text).unwrap());
+        let points = points(&axes);
+        assert_eq!(points.len(), 8);
+        assert_eq!(arguments(&points[1]), "--step 1 --set threshold=0.5 --min-duration-off 0.5");
+        assert_eq!(settings(&points[1]), "set = [\"threshold=0.5\"]\nstep = 1\nmin-duration-off = 0.5\n");
+        let mut options = Options::new(Parameters::default());
+        apply(&points[7], &mut options, 10.0).unwrap();
+        for (key, value) in &points[7] {
+            assert_eq!(value_of(key, &options.parameters, 10.0).as_ref(), Some(value), "{key}");
+        }
+        let wrong = [("step".to_owned(), "20".to_owned())];
+        assert!(apply(&wrong, &mut options, 10.0).is_err(), "longer than a chunk");
+    }
+
+    #[test]
+    fn the_model_s_own_values_are_among_the_defaults() {
+        let parameters = Parameters::default();
+        for axis in Axis::defaults(&parameters) {
+            let own = value_of(&axis.key, &parameters, 10.0).unwrap();
+            assert!(axis.values.contains(&own), "{axis:?} lacks {own}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What was scored so far, kept in a file so that a search can go on after an interruption.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::Path,
+};
+
+use anyhow::{Context, bail};
+use diarize::{Parameters, model::Fingerprint, scoring::Score};
+use serde::{Deserialize, Serialize};
+
+use super::grid::Point;
+
+/// What the scores depend on beside recording and point: the first line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heading {
+    /// Version of the file.
+    pub tune: u32,
+    /// The name of the model.
+    pub model: String,
+    /// Both of its networks.
+    pub networks: Fingerprint,
+    /// Those that no axis changes.
+    pub parameters: Parameters,
+    /// Total width in seconds.
+    pub collar: f64,
+    /// Whether overlap is left out.
+    pub skip_overlap: bool,
+}
+
+/// A line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    recording: String,
+    point: Point,
+    score: Score,
+}
+
+/// Scores by recording and point.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    scores: HashMap<(String, Point), Score>,
+    file: Option<File>,
+}
+
+impl Ledger {
+    /// Opens the file, or begins it; without a path nothing is kept.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is of another search.
+    pub fn open(path: Option<&Path>, heading: &Heading) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let named = || format!("cannot use --state {}", path.display());
+        let text = if path.exists() { fs::read_to_string(path).with_context(named)? } else { String::new() };
+        // What an interruption cut off is scored again.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut lines = text[..whole].lines();
+        let mut scores = HashMap::new();
+        if let Some(line) = lines.next() {
+            let found: Heading =
+                serde_json::from_str(line).context("it is no file of diarize tune").with_context(named)?;
+            if found != *heading {
+                bail!(
+                    "{}: it is of another model, other rules or other parameters; name another file",
+                    named()
+                );
+            }
+        }
+        for line in lines {
+            let Entry { recording, point, score } = serde_json::from_str(line).with_context(named)?;
+            scores.insert((recording, point), score);
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(named)?;
+        file.set_len(whole as u64).with_context(named)?;
+        if whole == 0 {
+            writeln!(file, "{}", serde_json::to_string(heading)?).with_context(named)?;
+        }
+        Ok(Self { scores, file: Some(file) })
+    }
+
+    /// The score of a recording with the parameters of a point.
+    pub fn get(&self, recording: &str, point: &Point) -> Option<&Score> {
+        self.scores.get(&(recording.to_owned(), point.clone()))
+    }
+
+    /// Adds scores of a recording.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn add(&mut self, recording: &str, scores: Vec<(Point, Score)>) -> anyhow::Result<()> {
+        let mut lines = String::new();
+        for (point, score) in scores {
+            let entry = Entry { recording: recording.to_owned(), point, score };
+            lines += &(serde_json::to_string(&entry)? + "\n");
+            self.scores.insert((entry.recording, entry.point), score);
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(lines.as_bytes()).context("cannot write --state")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,275 @@
+//! `diarize tune`: which parameters are best for one's own recordings.
+
+mod grid;
+mod ledger;
+mod report;
+
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use diarize::{
+    Diarizer, Options, Turn,
+    model::{Fingerprint, ModelFiles},
+    scoring::{Rules, Score, compare},
+    turns,
+};
+
+use self::{
+    grid::{Axis, Point},
+    ledger::{Heading, Ledger},
+    report::Report,
+};
+use crate::{
+    commands::score::Convention,
+    input::Input,
+    inputs, labels,
+    model::ModelArgs,
+    output,
+    overrides::{Overrides, not_negative},
+    progress::{Console, Talk},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  diarize tune recordings/                               audio with its turns in RTTM beside it
+  diarize tune --state tune.jsonl recordings/            can be interrupted and goes on where it was
+  diarize tune --try threshold=0.5:0.9:0.05 --try min_cluster_size=5,10,20 recordings/
+  diarize tune --try step=1,2.5 --try threshold=0.6:0.8:0.02 recordings/
+  diarize tune --clustering spectral --try min_duration_off=0,0.5 --reference truth/ recordings/
+
+For a recording and a step the networks run once, however many thresholds are tried. Parameters are those of
+`diarize --set`, and min_duration_on, min_duration_off, step (seconds) and embedding_trunk. Every combination is
+tried. Without --try: threshold and min_cluster_size (of VBx threshold, fa and fb) around their own values, and
+min_duration_off.
+
+What is best is printed as arguments and for diarize.toml. With few recordings it is partly chance: the line
+\"to expect of other recordings\" tells how much.";
+
+/// Arguments of `diarize tune`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Audio files, directories or patterns
+    #[arg(required = true)]
+    audio: Vec<PathBuf>,
+    /// What is right, RTTM or JSON: a file or directory [default: the RTTM files beside the audio]
+    #[arg(long, value_name = "REF")]
+    reference: Option<PathBuf>,
+    /// Also look into the directories of a directory
+    #[arg(short, long)]
+    recursive: bool,
+    /// Try these values, separated by commas, or FROM:TO:BY; can be given several times
+    #[arg(long = "try", value_name = "KEY=VALUES", value_parser = Axis::parse)]
+    axes: Vec<Axis>,
+    /// Keep scores in this file, and go on from there
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Leave out this much time around the boundaries of the reference's turns
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative, help_heading = "Scores")]
+    collar: f64,
+    /// What a collar's length is: pyannote states its total width, md-eval each side
+    #[arg(long, value_enum, default_value_t, help_heading = "Scores")]
+    convention: Convention,
+    /// Leave out the time in which several people speak in the reference
+    #[arg(long, help_heading = "Scores")]
+    skip_overlap: bool,
+    /// How the table is written
+    #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
+    format: Format,
+    /// Show all that was tried, not only the best
+    #[arg(long, help_heading = "Output")]
+    all: bool,
+    #[command(flatten)]
+    talk: Talk,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// How the table is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: percent, the best, and what to paste
+    #[default]
+    Table,
+    /// For programs: seconds and rates, all that was tried
+    Json,
+    /// For spreadsheets: rates, all that was tried
+    Csv,
+}
+
+/// A recording whose turns are known.
+struct Recording {
+    name: String,
+    input: Input,
+    truth: Vec<Turn>,
+}
+
+/// Tries all and prints the table.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let console = args.talk.console();
+    let recordings = recordings(args, &console)?;
+    let (diarizer, files) = args.model.open_with_files(&console)?;
+    let mut options = diarizer.options();
+    options.threads = args.model.threads();
+    let chunk = diarizer.model().segmentation.duration;
+    args.overrides.apply(&mut options, chunk)?;
+    let axes = if args.axes.is_empty() { Axis::defaults(&options.parameters) } else { args.axes.clone() };
+    let (points, own) = points(&axes, &options, chunk)?;
+    let rules = Rules { collar: args.convention.width(args.collar), skip_overlap: args.skip_overlap };
+    let heading = Heading {
+        tune: 1,
+        model: files.manifest.name.clone(),
+        networks: networks(&files),
+        parameters: options.parameters.clone(),
+        collar: rules.collar,
+        skip_overlap: rules.skip_overlap,
+    };
+    let mut ledger = Ledger::open(args.state.as_deref(), &heading)?;
+
+    let search = Search { diarizer: &diarizer, options: &options, points: &points, rules, console: &console };
+    for (index, recording) in recordings.iter().enumerate() {
+        let count = format!("[{}/{}] {}", index + 1, recordings.len(), recording.input);
+        match search.score(recording, &mut ledger).with_context(|| recording.input.to_string())? {
+            0 => console.line(&format!("{count}: scored already")),
+            tried => console.line(&format!("{count}: {tried} tried")),
+        }
+    }
+
+    let scores = |point: &Point| -> Vec<Score> {
+        let scores = recordings.iter().filter_map(|recording| ledger.get(&recording.name, point));
+        scores.copied().collect()
+    };
+    let tried: Vec<(Point, Vec<Score>)> = points.iter().map(|point| (point.clone(), scores(point))).collect();
+    let report = Report { tried: &tried, own: &own, all: args.all };
+    // A reader that closed the pipe has seen enough.
+    let _ = io::stdout().write_all(report.render(args.format)?.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All combinations, that of the own values among them; and that one.
+fn points(axes: &[Axis], options: &Options, chunk: f64) -> anyhow::Result<(Vec<Point>, Point)> {
+    let mut keys = HashSet::new();
+    let mut own = Point::new();
+    for Axis { key, .. } in axes {
+        if !keys.insert(key) {
+            bail!("--try {key} is given twice: write its values behind one");
+        }
+        let value = grid::value_of(key, &options.parameters, chunk);
+        let method = options.parameters.clustering.method.name();
+        own.push((
+            key.clone(),
+            value.with_context(|| format!("--try {key}: {method} has no such parameter"))?,
+        ));
+    }
+    let mut points = grid::points(axes);
+    if !points.contains(&own) {
+        points.insert(0, own.clone());
+    }
+    for point in &points {
+        grid::apply(point, &mut options.clone(), chunk).context("--try")?;
+    }
+    // Those for which the networks run once are neighbours.
+    points.sort_by_key(grid::of_networks);
+    Ok((points, own))
+}
+
+fn networks(files: &ModelFiles) -> Fingerprint {
+    Fingerprint::of_bytes(&[&*files.segmentation.bytes, &*files.embedding.bytes].concat())
+}
+
+/// The recordings that a reference knows.
+fn recordings(args: &Args, console: &Console) -> anyhow::Result<Vec<Recording>> {
+    let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
+    let mut truth = labels::Turns::new();
+    match &args.reference {
+        Some(reference) => truth = labels::turns(reference)?,
+        None => {
+            let folders: HashSet<PathBuf> =
+                inputs.all.iter().filter_map(|found| Some(folder(found.input.path()?))).collect();
+            for file in folders.iter().map(|folder| labels::files(folder, &["rttm"])) {
+                for rttm in file? {
+                    truth.extend(labels::turns(&rttm)?);
+                }
+            }
+        }
+    }
+    let mut recordings: Vec<Recording> = Vec::new();
+    for found in inputs.all {
+        let name = output::uri(&found.input.stem());
+        if recordings.iter().any(|other| other.name == name) {
+            bail!("two recordings are called {name}: rename one");
+        }
+        match truth.remove(&name) {
+            Some(truth) => recordings.push(Recording { name, input: found.input, truth }),
+            None => console.line(&format!("{} is left out: no reference names {name}", found.input)),
+        }
+    }
+    if recordings.is_empty() {
+        bail!("no recording has a reference: put RTTM files beside the audio, or name them with --reference");
+    }
+    Ok(recordings)
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// What all recordings share.
+struct Search<'a> {
+    diarizer: &'a Diarizer,
+    options: &'a Options,
+    points: &'a [Point],
+    rules: Rules,
+    console: &'a Console,
+}
+
+impl Search<'_> {
+    /// Scores what the ledger lacks of a recording; returns how many points that were.
+    fn score(&self, recording: &Recording, ledger: &mut Ledger) -> anyhow::Result<usize> {
+        let lacks = |point: &&Point| ledger.get(&recording.name, point).is_none();
+        let missing: Vec<&Point> = self.points.iter().filter(lacks).collect();
+        if missing.is_empty() {
+            return Ok(0);
+        }
+        let (audio, mut progress) = recording.input.read_with_bar(None, self.console)?;
+        for points in missing.chunk_by(|a, b| grid::of_networks(a) == grid::of_networks(b)) {
+            let options = self.options_of(points[0])?;
+            let mut last = options.clone();
+            let mut diarization =
+                self.diarizer.diarize_with(&audio.samples, &options, &mut |now| progress.show(now))?;
+            let mut scores = Vec::new();
+            for &point in points {
+                let options = self.options_of(point)?;
+                if options.parameters.clustering != last.parameters.clustering {
+                    diarization = self.diarizer.cluster_again(&diarization.stages, &options)?;
+                    last = options.clone();
+                }
+                let parameters = &options.parameters;
+                let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
+                let stages = &diarization.stages;
+                let (discrete, compat) = (stages.discrete_diarization.view(), parameters.clustering.compat);
+                let (found, _) = turns::turns(discrete, stages.frames, on, off, compat);
+                scores.push((point.clone(), compare(&recording.truth, &found, None, &self.rules).score));
+            }
+            ledger.add(&recording.name, scores)?;
+        }
+        Ok(missing.len())
+    }
+
+    fn options_of(&self, point: &Point) -> anyhow::Result<Options> {
+        let mut options = self.options.clone();
+        grid::apply(point, &mut options, self.diarizer.model().segmentation.duration)?;
+        Ok(options)
+    }
+}

@@ -1,0 +1,111 @@
+//! Which parts of a recording are meant.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use diarize::{Span, Turn};
+
+use crate::{input::Input, labels, output};
+
+/// Which parts of a recording are meant.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Parts")]
+pub struct ExcerptArgs {
+    /// From this time on, such as 90, 1:30 or 1:02:03.5
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "segments")]
+    start: Option<f64>,
+    /// Until this time
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "segments")]
+    end: Option<f64>,
+    /// The turns of a result, RTTM or JSON: a file, a directory of them, or `-` for the standard input
+    ///
+    /// Recordings are found in it by their names; that of a single recording may be called as it likes.
+    #[arg(long, value_name = "RESULT")]
+    segments: Option<PathBuf>,
+    /// Of the turns those of this speaker
+    #[arg(long, value_name = "NAME", requires = "segments")]
+    speaker: Option<String>,
+}
+
+/// The parts of recordings, read and checked.
+#[derive(Debug)]
+pub enum Excerpts {
+    /// One span of each recording, as far as it reaches.
+    Span(Span),
+    /// The turns of each recording, by its name.
+    Turns(labels::Turns),
+}
+
+impl ExcerptArgs {
+    /// Reads what the arguments name.
+    pub fn read(&self) -> anyhow::Result<Excerpts> {
+        let (start, end) = (self.start.unwrap_or(0.0), self.end.unwrap_or(f64::INFINITY));
+        if start >= end {
+            bail!("--start is not before --end");
+        }
+        let Some(segments) = &self.segments else {
+            return Ok(Excerpts::Span(Span { start, end }));
+        };
+        let mut turns = labels::turns(segments)?;
+        if let Some(speaker) = &self.speaker {
+            turns.values_mut().for_each(|turns| turns.retain(|turn| turn.speaker == *speaker));
+            if turns.values().all(Vec::is_empty) {
+                bail!("{} has no turn of a speaker {speaker}", segments.display());
+            }
+        }
+        Ok(Excerpts::Turns(turns))
+    }
+
+    /// Whether the standard input is where turns come from.
+    pub fn take_stdin(&self) -> bool {
+        self.segments.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
+    /// Whether all of a recording is meant.
+    pub fn are_all(&self) -> bool {
+        self.start.is_none() && self.end.is_none() && self.segments.is_none()
+    }
+}
+
+impl Excerpts {
+    /// The parts of a recording of `duration` seconds, each with its speaker where that is known; `only` says
+    /// that there is no other recording.
+    pub fn of(
+        &self,
+        input: &Input,
+        duration: f64,
+        only: bool,
+    ) -> anyhow::Result<Vec<(Span, Option<String>)>> {
+        match self {
+            Excerpts::Span(Span { start, end }) => {
+                if *start >= duration {
+                    bail!("it ends at {duration:.1} s, before --start");
+                }
+                Ok(vec![(Span { start: *start, end: end.min(duration) }, None)])
+            }
+            Excerpts::Turns(all) => {
+                let name = output::uri(&input.stem());
+                let turns = match all.get(&name) {
+                    None if only && all.len() == 1 => all.values().next(),
+                    turns => turns,
+                };
+                let turns = turns.with_context(|| format!("--segments has no turns of {name}"))?;
+                let part = |turn: &Turn| {
+                    (Span { start: turn.start, end: turn.end.min(duration) }, Some(turn.speaker.clone()))
+                };
+                Ok(turns.iter().map(part).collect())
+            }
+        }
+    }
+}
+
+/// Seconds, or hours, minutes and seconds between colons.
+pub fn time(text: &str) -> Result<f64, String> {
+    let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
+    match parts {
+        Some(parts) if parts.len() <= 3 && parts.iter().all(|part| part.is_finite() && *part >= 0.0) => {
+            Ok(parts.iter().fold(0.0, |seconds, part| 60.0 * seconds + part))
+        }
+        _ => Err("must be a time such as 90, 1:30 or 1:02:03".to_owned()),
+    }
+}

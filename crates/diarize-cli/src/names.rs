@@ -1,0 +1,215 @@
+//! Names for the speakers of a recording: those of known voices, and labels that stay the same across
+//! recordings.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use diarize::{
+    Diarization,
+    model::ModelFiles,
+    turns::label,
+    voices::{Recognised, Recognition, Voices},
+};
+
+use crate::{database::Database, listener::Listener, overrides::similarity};
+
+/// A voice is known from this cosine similarity on.
+pub const THRESHOLD: f64 = 0.5;
+/// By how much more it must be like the known one than like any other.
+pub const MARGIN: f64 = 0.05;
+
+/// Whom speakers may be.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Known speakers")]
+pub struct NamesArgs {
+    /// Name the speakers whose voices are in this file, as `diarize enroll` keeps them
+    ///
+    /// Each voice is given to at most one speaker of a recording. Those who are not in it stay SPEAKER_00,
+    /// SPEAKER_01 and so on.
+    #[arg(long, value_name = "FILE")]
+    identify: Option<PathBuf>,
+    /// The same unknown speaker has the same label in all recordings
+    ///
+    /// Recordings are compared in the order in which they are named. With a FILE the voices are kept for
+    /// later runs, which go on from there; `diarize speakers rename SPEAKER_00 Ann --db FILE` names one.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    link_speakers: Option<Link>,
+    /// Cosine similarity from which on a voice is taken for a known one
+    #[arg(long, value_name = "COSINE", default_value_t = THRESHOLD, value_parser = similarity, allow_negative_numbers = true)]
+    identify_threshold: f64,
+    /// By how much it must be more like that one than like any other
+    #[arg(long, value_name = "COSINE", default_value_t = MARGIN, value_parser = similarity, allow_negative_numbers = true)]
+    identify_margin: f64,
+}
+
+/// Which recordings share their unknown speakers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Link {
+    /// None, which takes back what a configuration file says.
+    No,
+    /// Those of this run.
+    Run,
+    /// Those of all runs with this file.
+    File(PathBuf),
+}
+
+impl From<&str> for Link {
+    fn from(text: &str) -> Self {
+        match text {
+            "false" => Link::No,
+            "true" => Link::Run,
+            path => Link::File(path.into()),
+        }
+    }
+}
+
+impl NamesArgs {
+    /// Whether labels depend on what other recordings were heard in this run.
+    pub fn link_within_run(&self) -> bool {
+        self.link_speakers == Some(Link::Run)
+    }
+
+    /// Reads the voices; `None` where nobody asks for names.
+    pub fn open(&self, model: &ModelFiles) -> anyhow::Result<Option<Names>> {
+        let link = self.link_speakers.as_ref().unwrap_or(&Link::No);
+        if self.identify.is_none() && *link == Link::No {
+            return Ok(None);
+        }
+        let known = self.identify.as_deref().map(|path| Database::of_model(path, model)).transpose()?;
+        let linked = match link {
+            Link::No => None,
+            Link::Run => {
+                let voices = Voices::new(&model.manifest.name, model.embedding_fingerprint()?);
+                Some(Linked { voices, file: None })
+            }
+            Link::File(path) => {
+                let database = Database::of_model_or_new(path, model)?;
+                Some(Linked { voices: database.voices.clone(), file: Some(database) })
+            }
+        };
+        Ok(Some(Names {
+            known: known.map(|database| database.voices),
+            linked: linked.map(Mutex::new),
+            recognition: Recognition { threshold: self.identify_threshold, margin: self.identify_margin },
+        }))
+    }
+}
+
+/// The voices that speakers are compared with.
+#[derive(Debug)]
+pub struct Names {
+    known: Option<Voices>,
+    linked: Option<Mutex<Linked>>,
+    recognition: Recognition,
+}
+
+/// Voices of the recordings so far.
+#[derive(Debug)]
+struct Linked {
+    voices: Voices,
+    /// Where they are kept.
+    file: Option<Database>,
+}
+
+impl Names {
+    /// Renames the speakers of a recording. Returns, for those who were recognised, how alike they are.
+    ///
+    /// With links, recordings must come one after the other.
+    pub fn give(
+        &self,
+        diarization: &mut Diarization,
+        listener: &Listener<'_>,
+        samples: &[f32],
+    ) -> anyhow::Result<BTreeMap<String, f64>> {
+        let voices = listener.voices_of(diarization, samples)?;
+        let mut naming = Naming { names: vec![None; voices.len()], similarities: BTreeMap::new() };
+        if let Some(known) = &self.known {
+            naming.recognise(known, &voices, self.recognition);
+        }
+        let strangers: Vec<usize> =
+            (0..voices.len()).filter(|&index| naming.names[index].is_none()).collect();
+        match &self.linked {
+            None => {
+                for index in strangers {
+                    let own = diarization.speakers[index].label.clone();
+                    let label =
+                        if naming.taken(&own) { next_label(|label| naming.taken(label)) } else { own };
+                    naming.names[index] = Some(label);
+                }
+            }
+            Some(linked) => {
+                let mut linked = linked.lock().unwrap_or_else(PoisonError::into_inner);
+                naming.recognise(&linked.voices, &voices, self.recognition);
+                for index in strangers {
+                    let people = &linked.voices.people;
+                    let name = naming.names[index].clone().unwrap_or_else(|| {
+                        next_label(|label| people.contains_key(label) || naming.taken(label))
+                    });
+                    if let Some(embedding) = &voices[index] {
+                        linked.voices.hear(&name, embedding, diarization.speakers[index].duration);
+                    }
+                    naming.names[index] = Some(name);
+                }
+                linked.save()?;
+            }
+        }
+        rename(diarization, naming.names);
+        Ok(naming.similarities)
+    }
+}
+
+/// What the speakers of a recording are called so far.
+struct Naming {
+    names: Vec<Option<String>>,
+    /// How alike those are who were recognised.
+    similarities: BTreeMap<String, f64>,
+}
+
+impl Naming {
+    /// Names those who have none yet and are among `known`.
+    fn recognise(&mut self, known: &Voices, voices: &[Option<Vec<f32>>], recognition: Recognition) {
+        let strangers = voices.iter().zip(&self.names);
+        let embeddings: Vec<Option<&[f32]>> =
+            strangers.map(|(voice, name)| voice.as_deref().filter(|_| name.is_none())).collect();
+        for (index, found) in known.recognise(&embeddings, recognition).into_iter().enumerate() {
+            let Some(Recognised { name, similarity }) = found else { continue };
+            if !self.taken(&name) {
+                self.similarities.insert(name.clone(), similarity);
+                self.names[index] = Some(name);
+            }
+        }
+    }
+
+    fn taken(&self, name: &str) -> bool {
+        self.names.iter().flatten().any(|taken| taken == name)
+    }
+}
+
+fn rename(diarization: &mut Diarization, names: Vec<Option<String>>) {
+    let labels = diarization.speakers.iter().map(|speaker| speaker.label.clone());
+    let names: BTreeMap<String, String> =
+        labels.zip(names).filter_map(|(label, name)| Some((label, name?))).collect();
+    let turns = diarization.turns.iter_mut().chain(&mut diarization.exclusive).map(|turn| &mut turn.speaker);
+    let speakers = diarization.speakers.iter_mut().map(|speaker| &mut speaker.label);
+    for label in turns.chain(speakers) {
+        if let Some(name) = names.get(label) {
+            label.clone_from(name);
+        }
+    }
+}
+
+impl Linked {
+    fn save(&mut self) -> anyhow::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.voices.clone_from(&self.voices);
+        file.save()
+    }
+}
+
+/// The first label that is not taken.
+fn next_label(taken: impl Fn(&str) -> bool) -> String {
+    (0..).map(label).find(|label| !taken(label)).expect("there is no end of numbers")
+}

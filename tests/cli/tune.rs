@@ -1,0 +1,133 @@
+//! `diarize tune`: parameters are searched on a folder whose turns are known.
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{diarize_in, stderr, stdout, write_silence};
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+/// A folder with the sample conversation and its turns.
+fn labelled() -> TempDir {
+    let directory = tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    fs::create_dir(directory.path().join("talks")).unwrap();
+    for name in ["conversation.flac", "conversation.rttm"] {
+        fs::copy(data.join(name), directory.path().join("talks").join(name)).unwrap();
+    }
+    directory
+}
+
+fn run(directory: &TempDir, arguments: &[&str]) -> String {
+    let output = diarize_in(directory.path(), &[&["tune"], arguments].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    stdout(&output).to_owned()
+}
+
+fn json(directory: &TempDir, arguments: &[&str]) -> Value {
+    serde_json::from_str(&run(directory, &[arguments, &["--format", "json", "talks"]].concat())).unwrap()
+}
+
+#[test]
+fn every_combination_is_scored_as_the_program_would_be() {
+    let directory = labelled();
+    let report = json(
+        &directory,
+        &["--try", "threshold=0.3,0.6", "--try", "min_duration_off=0,1", "--try", "step=2,5"],
+    );
+    let tried = report["tried"].as_array().unwrap();
+    assert_eq!(tried.len(), 9, "and the parameters as they are");
+    let rate = |row: &Value| row["diarization_error_rate"].as_f64().unwrap();
+    assert!(tried.windows(2).all(|pair| rate(&pair[0]) <= rate(&pair[1])), "best first");
+    assert_eq!(report["best"], tried[0]["parameters"]);
+    for row in tried {
+        let parameter = |key: &str| row["parameters"][key].as_str().unwrap().to_owned();
+        let found = diarize_in(
+            directory.path(),
+            &[
+                "--threshold",
+                &parameter("threshold"),
+                "--min-duration-off",
+                &parameter("min_duration_off"),
+                "--step",
+                &parameter("step"),
+                "talks/conversation.flac",
+            ],
+        );
+        fs::write(directory.path().join("found.rttm"), stdout(&found)).unwrap();
+        let score =
+            diarize_in(directory.path(), &["score", "-f", "json", "talks/conversation.rttm", "found.rttm"]);
+        let score: Value = serde_json::from_str(stdout(&score)).unwrap();
+        let scored = score["total"]["diarization_error_rate"].as_f64().unwrap();
+        // RTTM has milliseconds.
+        assert!((rate(row) - scored).abs() < 2e-3, "{row} {scored}");
+    }
+}
+
+#[test]
+fn what_is_best_can_be_pasted() {
+    let directory = labelled();
+    // Nobody is another person from a distance of 2 on, so that the best is known.
+    let table = run(&directory, &["--threshold", "2", "--try", "threshold=2,0.6", "talks"]);
+    assert!(table.contains("\nBest: diarize --set threshold=0.6 …\n"), "{table}");
+    assert!(table.lines().nth(2).unwrap().ends_with("as it is"), "{table}");
+    let settings = table.split("diarize.toml:\n").nth(1).unwrap();
+    fs::write(directory.path().join("diarize.toml"), settings).unwrap();
+    let found = diarize_in(directory.path(), &["--format", "json", "talks/conversation.flac"]);
+    let found: Value = serde_json::from_str(stdout(&found)).unwrap();
+    assert_eq!(found["parameters"]["clustering"]["method"]["agglomerative"]["threshold"], 0.6);
+    let csv =
+        run(&directory, &["--try", "threshold=0.5", "--try", "min_cluster_size=1,2", "-f", "csv", "talks"]);
+    assert!(csv.starts_with("threshold,min_cluster_size,der,"), "{csv}");
+    assert_eq!(csv.lines().count(), 4, "{csv}");
+}
+
+#[test]
+fn a_search_goes_on_where_it_was_interrupted() {
+    let directory = labelled();
+    let state = directory.path().join("tune.jsonl");
+    let arguments = ["--state", "tune.jsonl", "--try", "threshold=0.5,0.7", "--try", "min_duration_off=0"];
+    let first = json(&directory, &arguments);
+    let whole = fs::read_to_string(&state).unwrap();
+    // An interruption in the middle of the last line.
+    fs::write(&state, &whole[..whole.len() - 20]).unwrap();
+    let output = diarize_in(directory.path(), &[&["tune"], &arguments[..], &["talks"]].concat());
+    assert!(stderr(&output).contains("conversation.flac: 1 tried"), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(&state).unwrap(), whole);
+    // Now the audio is not read at all.
+    fs::write(directory.path().join("talks/conversation.flac"), "").unwrap();
+    assert_eq!(json(&directory, &arguments), first);
+
+    for more in [&["--collar", "0.5"][..], &["--min-duration-on", "0.1"]] {
+        let output = diarize_in(directory.path(), &[&["tune"], &arguments[..], more, &["talks"]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("other rules or other parameters"), "{}", stderr(&output));
+    }
+    assert_eq!(fs::read_to_string(&state).unwrap(), whole);
+}
+
+#[test]
+fn what_cannot_be_searched_is_told_before_any_work() {
+    let directory = labelled();
+    write_silence(&directory.path().join("talks/unknown.wav"));
+    write_silence(&directory.path().join("alone.wav"));
+    for (arguments, code, reason) in [
+        (&["--try", "fa=0.1", "talks"][..], 1, "--try fa: agglomerative has no such parameter"),
+        (&["--try", "threshold=-1", "talks"], 1, "threshold"),
+        (&["--try", "threshold=1", "--try", "threshold=2", "talks"], 1, "is given twice"),
+        (&["--try", "threshold", "talks"], 2, "must be KEY=VALUES"),
+        (&["alone.wav"], 1, "no recording has a reference"),
+        (&["--state", "talks/conversation.rttm", "talks"], 1, "cannot use --state talks/conversation.rttm"),
+    ] {
+        let output = diarize_in(directory.path(), &[&["tune"], arguments].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(reason), "{arguments:?}: {}", stderr(&output));
+    }
+    let output = diarize_in(directory.path(), &["tune", "--try", "threshold=0.7", "talks"]);
+    assert!(
+        stderr(&output).contains("unknown.wav is left out: no reference names unknown"),
+        "{}",
+        stderr(&output)
+    );
+}
