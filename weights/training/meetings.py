@@ -7,6 +7,9 @@
 The forty speakers of `corpus.held_out` are parted by a seeded draw: 26 talk in the test, 14 in the tuning of the
 clustering. Two to six of them talk for three to ten minutes, 15 % of the speech overlaps, with moderate noise, in
 rooms and at microphones of their own. A seed and a number make a conversation, whatever the others are.
+
+With `--enroll SECONDS` the first seconds of each speaker are kept out of the conversations and written to OUT/enroll,
+and only those who have twice as much to say take part: what knowing speakers by their voices is measured on.
 """
 
 import argparse
@@ -29,13 +32,24 @@ SEEDS = {"test": 2026, "tuning": 1906}
 TEST_SPEAKERS = 26
 
 
-def voices(root, part):
-    """The rows of the index of a part's speakers."""
+def voices(root, part, least=0):
+    """The rows of the index of a part's speakers who have at least so many seconds."""
     rows = corpus.index(root)
     held = sorted(corpus.held_out(rows))
     order = np.random.default_rng(40).permutation(len(held))
     chosen = {held[i] for i in (order[:TEST_SPEAKERS] if part == "test" else order[TEST_SPEAKERS:])}
-    return [r for r in rows if (r["corpus"], r["speaker"]) in chosen]
+    return [r for r in rows if (r["corpus"], r["speaker"]) in chosen and r["seconds"] >= least]
+
+
+class Rest(corpus.Corpus):
+    """Speakers without the first seconds of each, which are in `first`."""
+
+    def __init__(self, root, rows, seconds):
+        super().__init__(root, rows, torch.device("cpu"), speeds=(1.0,))
+        frames = int(seconds * 100)
+        self.first = [self.tape[a : a + frames] for a, _ in self.speakers]
+        for a, _ in self.speakers:
+            self.speech[a : a + frames] = False
 
 
 def turn_taking(rng, phrases, frames):
@@ -88,9 +102,9 @@ def make(args, number):
     rng = np.random.default_rng([seed, number])
     generator = torch.Generator().manual_seed(1000 * seed + number)
     count, minutes = 2 + number % 5, rng.uniform(3, 10)
-    rows = voices(args.corpora, args.part)
+    rows = voices(args.corpora, args.part, 2 * args.enroll)
     rows = [rows[i] for i in rng.choice(len(rows), count, replace=False)]
-    source = corpus.Corpus(args.corpora, rows, torch.device("cpu"), speeds=(1.0,))
+    source = Rest(args.corpora, rows, args.enroll)
     frames = int(minutes * 6000)
     tape = torch.from_numpy(turn_taking(rng, [p[p[:, 1] - p[:, 0] > 25] for p in source.phrases()], frames)).long()
 
@@ -129,8 +143,12 @@ def make(args, number):
     for talker, row in enumerate(on):
         edges = np.flatnonzero(np.diff(np.pad(row, 1)))
         turns += [(a / 100, (b - a) / 100, talker) for a, b in zip(edges[::2], edges[1::2])]
-    lines = [f"SPEAKER {name} 1 {a:.2f} {d:.2f} <NA> <NA> talker{t} <NA> <NA>\n" for a, d, t in sorted(turns)]
+    names = [r["speaker"] if args.enroll else f"talker{t}" for t, r in enumerate(rows)]
+    lines = [f"SPEAKER {name} 1 {a:.2f} {d:.2f} <NA> <NA> {names[t]} <NA> <NA>\n" for a, d, t in sorted(turns)]
     (Path(args.out) / f"{name}.rttm").write_text("".join(lines))
+    for speaker, first in zip(names, source.first):
+        if args.enroll:
+            soundfile.write(Path(args.out) / "enroll" / f"{speaker}.wav", first.float().flatten().numpy(), RATE, subtype="PCM_16")
     together = on.sum(0)
     return f"{name}: {count} talkers, {minutes:.1f} min, {100 * (together > 1).sum() / (together > 0).sum():.1f} % overlap"
 
@@ -141,10 +159,11 @@ def main():
     parser.add_argument("--noise", required=True)
     parser.add_argument("--part", choices=SEEDS, required=True)
     parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--enroll", type=float, default=0, help="seconds of each speaker that are kept out and written apart")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    Path(args.out).mkdir(parents=True, exist_ok=True)
+    (Path(args.out) / ("enroll" if args.enroll else "")).mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(args.workers) as pool:
         for line in pool.map(partial(make, args), range(args.count)):
             print(line, flush=True)
