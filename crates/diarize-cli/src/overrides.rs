@@ -37,7 +37,7 @@ pub struct Overrides {
     ///
     /// All know min_alone, the share of a chunk that somebody must speak alone to found a speaker, and
     /// assignment, which is nearest or distinct (no two voices of a chunk are one speaker).
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::NAMES), verbatim_doc_comment)]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::NAMES))]
     clustering: Option<String>,
     /// Set a parameter of the clustering, such as threshold=0.6; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]

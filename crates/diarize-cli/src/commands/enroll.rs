@@ -18,15 +18,15 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize enroll Ann ann.wav                             keeps her voice in speakers.safetensors
-  diarize enroll Ann phone.m4a interview.mp3             and more of it: other rooms, other microphones
+  diarize enroll Ann ann.wav                 keeps the voice in speakers.safetensors
+  diarize enroll Ann phone.m4a talk.mp3      and more of it: other rooms and microphones
   diarize enroll Bob --start 1:30 --end 1:55 meeting.mp3
   diarize enroll Bob --segments meeting.rttm --speaker SPEAKER_01 meeting.mp3
-  diarize --identify speakers.safetensors meeting.mp3    names those whom it knows
-  diarize speakers                                       who is known; `diarize speakers --help` changes it
+  diarize --identify speakers.safetensors meeting.mp3
+  diarize speakers                           who is known, to be renamed or removed
 
-Ten seconds or more of one voice alone are best. What is heard of a name that is known already is added to it.
-Voices belong to the model that heard them; those of another model are refused.";
+Ten seconds or more of one voice alone are best. What is heard of a name that is known already is added \
+to it. Voices belong to the model that heard them; those of another model are refused.";
 
 /// Below this many seconds a voice is known badly.
 const LITTLE: f64 = 5.0;

@@ -25,6 +25,8 @@ Examples:
   diarize -o meeting.html meeting.mp3          a page to look at, listen to and correct
   diarize --transcript talk.json talk.wav      Whisper's words with their speakers
   diarize --num-speakers 2 call.m4a            the number of speakers is known
+  diarize --identify speakers.safetensors talk.mp3
+                                               names those whom `diarize enroll` knows
   diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
   diarize -r --skip-existing -o results/ day/  every file below day/ that has no result yet
   diarize -o talk.srt -o talk.csv talk.mp3     the format is that of the extension
@@ -65,7 +67,7 @@ pub struct Cli {
     ///
     /// Long names of options with their values, such as `model = "my-model"`; a table such as [score] has
     /// those of a command. Variables such as DIARIZE_MODEL come before the file, arguments before both.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
     config: Option<std::path::PathBuf>,
     /// Print the completions of a shell, to be sourced or put where the shell looks for them
     #[arg(long, value_name = "SHELL", exclusive = true)]
@@ -87,26 +89,26 @@ pub enum Command {
     /// Print what this program is.
     #[command(skip)]
     Version,
+    /// Draw results in the terminal
+    Show(show::Args),
     /// How right results are: DER, JER, numbers of speakers
     Score(score::Args),
     /// Which parameters are best for recordings whose turns are known
     Tune(tune::Args),
+    /// Give a voice a name, by which --identify finds it
+    Enroll(enroll::Args),
+    /// Whose voices are known; rename or remove some
+    Speakers(speakers::Args),
     /// When somebody speaks
     #[command(after_help = regions::VAD_EXAMPLES)]
     Vad(regions::Args),
     /// When several people speak at once
     #[command(after_help = regions::OVERLAP_EXAMPLES)]
     Overlap(regions::Args),
-    /// Give a voice a name, by which --identify finds it
-    Enroll(enroll::Args),
-    /// Whose voices are known; rename or remove some
-    Speakers(speakers::Args),
     /// What a voice sounds like, as a vector
     Embed(embed::Args),
     /// Which models there are, and what they are
     Model(model::Args),
-    /// Draw results in the terminal
-    Show(show::Args),
     /// Which operations a device can do, how exactly and how fast
     Ops(ops::Args),
     /// The manual as man pages

@@ -24,8 +24,7 @@ Examples:
   diarize meeting.wav | diarize show -         from a pipe
   diarize show reference.rttm meeting.rttm     one below the other
 
-The height of a lane is the share of the time in which the speaker speaks; `overlap` is where
-several do.";
+The height of a lane is the share of the time in which the speaker speaks; `overlap` is where several do.";
 
 /// Arguments of `diarize show`.
 #[derive(Debug, clap::Args)]

@@ -15,7 +15,7 @@ use crate::database::{self, Database};
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize speakers                                       who is known in speakers.safetensors
+  diarize speakers                           who is known in speakers.safetensors
   diarize speakers rename SPEAKER_03 Ann --db day.safetensors
   diarize speakers remove Bob
 

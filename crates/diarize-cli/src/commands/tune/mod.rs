@@ -37,19 +37,19 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize tune recordings/                               audio with its turns in RTTM beside it
-  diarize tune --state tune.jsonl recordings/            can be interrupted and goes on where it was
+  diarize tune recordings/                        audio with its turns in RTTM beside it
+  diarize tune --state tune.jsonl recordings/     goes on where it was interrupted
   diarize tune --try threshold=0.5:0.9:0.05 --try min_cluster_size=5,10,20 recordings/
   diarize tune --try step=1,2.5 --try threshold=0.6:0.8:0.02 recordings/
-  diarize tune --clustering spectral --try min_duration_off=0,0.5 --reference truth/ recordings/
+  diarize tune --clustering spectral --try min_duration_off=0,0.5 --reference truth/ day/
 
-For a recording and a step the networks run once, however many thresholds are tried. Parameters are those of
-`diarize --set`, and min_duration_on, min_duration_off, step (seconds) and embedding_trunk. Every combination is
-tried. Without --try: threshold and min_cluster_size (of VBx threshold, fa and fb) around their own values, and
-min_duration_off.
+For a recording and a step the networks run once, however many thresholds are tried. Parameters are those \
+of `diarize --set`, and min_duration_on, min_duration_off, step (seconds) and embedding_trunk. Every \
+combination is tried. Without --try: threshold and min_cluster_size (of VBx threshold, fa and fb) around \
+their own values, and min_duration_off.
 
-What is best is printed as arguments and for diarize.toml. With few recordings it is partly chance: the line
-\"to expect of other recordings\" tells how much.";
+What is best is printed as arguments and for diarize.toml. With few recordings it is partly chance: the \
+line \"to expect of other recordings\" tells how much.";
 
 /// Arguments of `diarize tune`.
 #[derive(Debug, clap::Args)]
