@@ -158,7 +158,7 @@ fn ctrl_c_finishes_the_current_file_and_the_next_run_goes_on() {
     assert!((1..60).contains(&done.len()), "{done:?}");
     for name in &done {
         let text = fs::read_to_string(Path::new(&output).join(name)).unwrap();
-        assert_eq!(text, "file,start,end,duration,speaker\n", "{name} is whole");
+        assert_eq!(text, "file,start,end,duration,speaker,confidence\n", "{name} is whole");
     }
 
     let rest = diarize(["--skip-existing", "-f", "csv", "-o", &output, &input]);

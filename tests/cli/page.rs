@@ -154,6 +154,26 @@ fn clicks_and_keys_move_through_the_recording() {
 }
 
 #[test]
+fn two_fingers_zoom_on_a_phone() {
+    let Some(mut browser) = browser() else { return };
+    browser.show(&page(), 390, 844, "light");
+    browser.wait("document.querySelector('#play').disabled === false");
+    let width = "document.querySelector('#world').offsetWidth";
+    let middle = "(() => { const view = document.querySelector('#view'); \
+                  return (view.scrollLeft + view.clientWidth / 2) / document.querySelector('#world').offsetWidth; })()";
+    let fitted = browser.eval(width).as_f64().unwrap();
+    browser.pinch("#view", &[60.0, 90.0, 120.0, 180.0]);
+    let zoomed = browser.eval(width).as_f64().unwrap();
+    assert!((zoomed / fitted - 3.0).abs() < 0.05, "{fitted} became {zoomed}");
+    let place = browser.eval(middle).as_f64().unwrap();
+    assert!((place - 0.5).abs() < 0.01, "what is between the fingers stays there: {place}");
+    browser.pinch("#view", &[180.0, 120.0, 90.0]);
+    let smaller = browser.eval(width).as_f64().unwrap();
+    assert!((smaller / zoomed - 0.5).abs() < 0.02, "{zoomed} became {smaller}");
+    assert_eq!(browser.eval("visualViewport.scale"), 1, "the page itself is not zoomed");
+}
+
+#[test]
 fn the_audio_plays_in_step_with_the_timeline() {
     let Some(mut browser) = browser() else { return };
     browser.show(&page(), 1280, 900, "dark");

@@ -114,13 +114,15 @@ fn json_of_silence_and_of_a_bad_name_is_what_its_schema_says() {
 fn csv_has_a_heading_and_a_line_a_turn() {
     let csv = read("conversation.csv");
     let mut lines = csv.lines();
-    assert_eq!(lines.next(), Some("file,start,end,duration,speaker"));
+    assert_eq!(lines.next(), Some("file,start,end,duration,speaker,confidence"));
     for turn in turns() {
         let fields: Vec<&str> = lines.next().unwrap().split(',').collect();
         assert!(fields[0].ends_with("conversation.flac"));
         assert_near(fields[1].parse().unwrap(), turn.start);
         assert_near(fields[2].parse().unwrap(), turn.end);
         assert_eq!(fields[4], turn.speaker);
+        let confidence: f64 = fields[5].parse().unwrap();
+        assert!((0.0..=1.0).contains(&confidence), "{confidence}");
     }
     assert_eq!(lines.next(), None);
 }
@@ -201,7 +203,7 @@ fn the_extension_of_the_output_is_the_format() {
         assert!(output.status.success(), "{}", stderr(&output));
     };
     run(&["-o", &csv, "-o", &grid]);
-    assert_eq!(fs::read_to_string(&csv).unwrap(), "file,start,end,duration,speaker\n");
+    assert_eq!(fs::read_to_string(&csv).unwrap(), "file,start,end,duration,speaker,confidence\n");
     assert!(fs::read_to_string(&grid).unwrap().starts_with("File type = \"ooTextFile\"\n"));
     run(&["-o", &plain]);
     assert_eq!(fs::read_to_string(&plain).unwrap(), "");
@@ -215,7 +217,7 @@ fn csv_of_several_files_has_one_heading() {
     let paths = ["a.wav", "b.wav"].map(|name| directory.path().join(name));
     paths.iter().for_each(|path| write_silence(path));
     let output = diarize(["-f".as_ref(), "csv".as_ref(), paths[0].as_os_str(), paths[1].as_os_str()]);
-    assert_eq!(stdout(&output), "file,start,end,duration,speaker\n");
+    assert_eq!(stdout(&output), "file,start,end,duration,speaker,confidence\n");
 }
 
 #[test]

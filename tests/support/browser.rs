@@ -158,6 +158,22 @@ impl Browser {
         self.click_at(selector, 0.5);
     }
 
+    /// Two fingers on an element, so many pixels apart in the end as in the list of distances.
+    pub(crate) fn pinch(&mut self, selector: &str, distances: &[f64]) {
+        let middle = self.eval(&format!(
+            "(() => {{ const item = document.querySelector({selector:?}); item.scrollIntoView({{ block: 'center' }}); \
+             const box = item.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; }})()"
+        ));
+        let [x, y] = [0, 1].map(|axis| middle[axis].as_f64().unwrap());
+        for (index, distance) in distances.iter().enumerate() {
+            let kind = if index == 0 { "touchStart" } else { "touchMove" };
+            let finger = |id: u32, offset: f64| json!({ "id": id, "x": x + offset, "y": y });
+            let points = [finger(0, -distance / 2.0), finger(1, distance / 2.0)];
+            self.call("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points }));
+        }
+        self.call("Input.dispatchTouchEvent", json!({ "type": "touchEnd", "touchPoints": [] }));
+    }
+
     /// Presses a key.
     pub(crate) fn key(&mut self, key: &str) {
         let text = if key.len() == 1 { key } else { "" };

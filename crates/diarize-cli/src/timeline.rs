@@ -52,6 +52,8 @@ struct Spoken {
     start: f64,
     end: f64,
     speaker: String,
+    #[serde(default)]
+    confidence: Option<f64>,
 }
 
 impl Timeline {
@@ -90,7 +92,8 @@ impl Timeline {
             return Ok(text);
         }
         let names = speakers.keys().map(|name| name.chars().count()).max().unwrap_or(0).clamp(7, 20);
-        let totals = "  00:00:00  100 %".len();
+        let sure = self.turns.iter().all(|turn| turn.confidence.is_some());
+        let totals = if sure { "  00:00:00  100 %  100 % sure" } else { "  00:00:00  100 %" }.len();
         let cells = drawing.width.saturating_sub(names + 2 + totals).max(10);
         let _ = writeln!(text, "{:names$}  {}", "", ruler(&span, cells).trim_end());
         let length = self.end();
@@ -104,7 +107,14 @@ impl Timeline {
             let lane = lane(turns, &span, cells);
             let name = shortened(name, names);
             let share = 100.0 * total / length;
-            let _ = writeln!(text, "{on}{name:names$}  {lane}{off}  {:>8}  {share:3.0} %", clock(total, 1.0));
+            let confidence = confidence(turns).filter(|_| sure);
+            let confidence = confidence.map(|confidence| format!("  {:3.0} % sure", 100.0 * confidence));
+            let _ = writeln!(
+                text,
+                "{on}{name:names$}  {lane}{off}  {:>8}  {share:3.0} %{}",
+                clock(total, 1.0),
+                confidence.unwrap_or_default()
+            );
         }
         let overlaps = overlaps(&self.turns);
         if !overlaps.is_empty() {
@@ -132,9 +142,19 @@ impl Timeline {
 
 impl From<Document> for Timeline {
     fn from(Document { uri, duration, turns }: Document) -> Self {
-        let turn = |Spoken { start, end, speaker }| Turn::new(start, end, speaker);
+        let turn = |Spoken { start, end, speaker, confidence }| Turn { start, end, speaker, confidence };
         Self { name: uri, duration, turns: turns.into_iter().map(turn).collect() }
     }
+}
+
+/// How sure turns are, by their time; `None` where that is not known of all.
+fn confidence(turns: &[&Turn]) -> Option<f64> {
+    let (mut sum, mut time) = (0.0, 0.0);
+    for turn in turns {
+        let seconds = turn.end - turn.start;
+        (sum, time) = (sum + seconds * turn.confidence?, time + seconds);
+    }
+    (time > 0.0).then(|| sum / time)
 }
 
 /// A character for each cell: how much of its time lies in turns.
@@ -237,6 +257,20 @@ overlap  ········██··········      0:02   10 %
             .map(|line| line.split("  ").nth(if line.starts_with("overlap") { 1 } else { 3 }).unwrap())
             .collect();
         assert_eq!(lanes, ["████████············", "████████████████····", "████████············"]);
+    }
+
+    #[test]
+    fn what_json_says_of_its_confidence_is_told() {
+        let text = r#"{"uri": "a", "duration": 4.0, "turns": [
+            {"start": 0, "end": 1, "speaker": "S", "confidence": 0.5},
+            {"start": 1, "end": 4, "speaker": "S", "confidence": 0.9}]}"#;
+        let drawing = Drawing { width: 60, colours: false, seconds: 0.0..f64::INFINITY };
+        let picture = Timeline::parse(text).unwrap()[0].draw(&drawing).unwrap();
+        let last = picture.lines().last().unwrap();
+        assert!(last.ends_with("0:04  100 %   80 % sure"), "{picture}");
+        assert_eq!(last.chars().count(), 60, "as wide as asked");
+        let unsure = text.replace(r#", "confidence": 0.5"#, "");
+        assert!(!Timeline::parse(&unsure).unwrap()[0].draw(&drawing).unwrap().contains("sure"));
     }
 
     #[test]

@@ -13,9 +13,10 @@ pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], shared: bool) ->
     let heading = if shared { "" } else { Format::Csv.heading() };
     let mut text = heading.to_owned();
     let file = field(recording.file);
-    for Turn { start, end, speaker, .. } in turns {
+    for Turn { start, end, speaker, confidence } in turns {
         let (duration, speaker) = (end - start, field(speaker));
-        text += &format!("{file},{start:.3},{end:.3},{duration:.3},{speaker}\n");
+        let confidence = confidence.map(|confidence| format!("{confidence:.3}")).unwrap_or_default();
+        text += &format!("{file},{start:.3},{end:.3},{duration:.3},{speaker},{confidence}\n");
     }
     text
 }

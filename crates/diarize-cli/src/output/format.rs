@@ -66,7 +66,7 @@ impl Format {
     /// What stands once above all results of a stream.
     pub fn heading(self) -> &'static str {
         match self {
-            Format::Csv => "file,start,end,duration,speaker\n",
+            Format::Csv => "file,start,end,duration,speaker,confidence\n",
             _ => "",
         }
     }

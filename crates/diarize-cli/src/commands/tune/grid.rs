@@ -2,7 +2,7 @@
 
 use diarize::{
     Options, Parameters,
-    clustering::{Agglomerative, Method, Vbx},
+    clustering::{Agglomerative, Method, Online, Vbx},
 };
 
 /// One parameter and the values that are tried.
@@ -68,6 +68,9 @@ impl Axis {
                 Self::around("fa", fa, [0.5 * fa, 2.0 * fa]),
                 Self::around("fb", fb, [0.5 * fb, 2.0 * fb]),
             ],
+            Method::Online(Online { threshold, .. }) => {
+                vec![Self::around("threshold", threshold, near(threshold, 0.02))]
+            }
             Method::KMeans(_) | Method::Spectral(_) => Vec::new(),
         };
         axes.push(Self::around("min_duration_off", parameters.min_duration_off, [0.0, 0.25, 0.5]));

@@ -184,11 +184,14 @@ $("view").addEventListener("wheel", event => {
   event.preventDefault();
   zoomBy(Math.exp(-event.deltaY / 200), event.clientX - $("view").getBoundingClientRect().left);
 }, { passive: false });
+$("view").addEventListener("touchstart", event => {
+  pinch = event.touches.length === 2 ? spread(event.touches) : null;
+}, { passive: true });
 $("view").addEventListener("touchmove", event => {
-  if (event.touches.length !== 2) return;
+  if (!pinch || event.touches.length !== 2) return;
   event.preventDefault();
   const distance = spread(event.touches), middle = (event.touches[0].clientX + event.touches[1].clientX) / 2;
-  if (pinch) zoomBy(distance / pinch, middle - $("view").getBoundingClientRect().left);
+  zoomBy(distance / pinch, middle - $("view").getBoundingClientRect().left);
   pinch = distance;
 }, { passive: false });
 $("view").addEventListener("touchend", () => { pinch = null; });
