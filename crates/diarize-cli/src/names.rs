@@ -17,7 +17,7 @@ use diarize::{
 use crate::{database::Database, listener::Listener, overrides::similarity};
 
 /// A voice is known from this cosine similarity on.
-pub const THRESHOLD: f64 = 0.5;
+pub const THRESHOLD: f64 = 0.6;
 /// By how much more it must be like the known one than like any other.
 pub const MARGIN: f64 = 0.05;
 

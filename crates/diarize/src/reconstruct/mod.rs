@@ -40,7 +40,8 @@ pub fn speaker_count(
     means.iter().map(|mean| mean.round_ties_even() as u8).collect()
 }
 
-/// The share of the chunks that hold a frame in which at least `speakers` people speak there.
+/// The share of the chunks that hold a frame in which at least `speakers` people speak there, a frame in the
+/// middle of a chunk weighing more than one at its ends (a Hamming window).
 ///
 /// `segmentations` are `(chunk, frame, local speaker)`, the result is `(frame of the recording, 1)`.
 ///
@@ -56,7 +57,7 @@ pub fn at_least(
         let speak = |frame: ArrayView1<'_, u8>| frame.iter().filter(|&&active| active != 0).count();
         chunk.map_axis(Axis(1), |frame| f32::from(u8::from(speak(frame) >= speakers))).insert_axis(Axis(1))
     }); // (frame, 1) for each chunk
-    let aggregation = Aggregation { missing: 0.0, ..Aggregation::default() };
+    let aggregation = Aggregation { hamming: true, missing: 0.0, ..Aggregation::default() };
     aggregate(enough, chunks, frames, aggregation)
 }
 
