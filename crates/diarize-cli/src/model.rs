@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Instant};
 
-use diarize::{Device, Diarizer, model::ModelFiles};
+use diarize::{Device, Diarizer, Options, model::ModelFiles};
 use diarize_convert::hub;
 use tracing::info;
 
@@ -52,14 +52,12 @@ impl ModelArgs {
         self.device
     }
 
-    /// Whether the CPU may do what the device cannot.
-    pub fn allow_cpu_fallback(&self) -> bool {
-        self.allow_cpu_fallback
-    }
-
-    /// Processor threads.
-    pub fn threads(&self) -> Option<usize> {
-        self.threads.map(NonZeroUsize::get)
+    /// The model's own options, run as the arguments say.
+    pub fn options(&self, diarizer: &Diarizer) -> Options {
+        let mut options = diarizer.options();
+        options.threads = self.threads.map(NonZeroUsize::get);
+        options.allow_cpu_fallback = self.allow_cpu_fallback;
+        options
     }
 }
 

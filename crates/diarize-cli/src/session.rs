@@ -48,12 +48,11 @@ impl<'a> Session<'a> {
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
         let (diarizer, files) = job.model.open_with_files(console)?;
         let names = job.names.open(&files)?;
-        let mut options = diarizer.options();
+        let mut options = job.model.options(&diarizer);
         options.num_speakers = job.num_speakers;
         options.min_speakers = job.min_speakers;
         options.max_speakers = job.max_speakers;
-        options.threads = job.model.threads().or_else(|| share_of_threads(job.batch.jobs));
-        options.allow_cpu_fallback = job.model.allow_cpu_fallback();
+        options.threads = options.threads.or_else(|| share_of_threads(job.batch.jobs));
         job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
         Ok(Self { job, console, diarizer, options, transcripts, names })
     }

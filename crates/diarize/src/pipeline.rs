@@ -163,7 +163,7 @@ impl Diarizer {
         options: &Options,
         hook: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Array2<f32>> {
-        self.run(samples, options, hook, |_, hook| self.networks.embed_spans(samples, spans, hook))
+        self.run(samples, options, hook, |_, hook| self.networks.embed_spans(samples, spans, options, hook))
     }
 
     /// Checks samples and options, and runs a stage over the chunks on the caller's number of threads.

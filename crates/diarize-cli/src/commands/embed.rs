@@ -113,8 +113,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let console = args.talk.console();
     let excerpts = args.excerpts.read()?;
     let diarizer = args.model.open(&console)?;
-    let mut options = diarizer.options();
-    options.threads = args.model.threads();
+    let options = args.model.options(&diarizer);
 
     let mut failed = 0;
     let mut bytes = Vec::new();

@@ -68,8 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let excerpts = args.excerpts.read()?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
     let mut database = Database::of_model_or_new(&args.db, &files)?;
-    let mut options = diarizer.options();
-    options.threads = args.model.threads();
+    let options = args.model.options(&diarizer);
     let listener = Listener { diarizer: &diarizer, options: &options };
 
     if args.replace {

@@ -111,9 +111,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     }
     let console = args.talk.console();
     let diarizer = args.model.open(&console)?;
-    let mut options = diarizer.options();
-    options.threads = args.model.threads();
-    options.allow_cpu_fallback = args.model.allow_cpu_fallback();
+    let mut options = args.model.options(&diarizer);
     options.parameters.min_duration_on = args.min_duration_on;
     options.parameters.min_duration_off = args.min_duration_off;
 

@@ -6,8 +6,8 @@ use candle_core::Result as TensorResult;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{Hook, Networks, check_finite, failed, tell};
-use crate::{Error, Result, SAMPLE_RATE, Span, Stage};
+use super::{Hook, Networks, check_finite, tell};
+use crate::{Error, Options, Result, SAMPLE_RATE, Span, Stage};
 
 /// Samples that go through the network together: a minute takes some 400 MB.
 const LONGEST: usize = 60 * SAMPLE_RATE as usize;
@@ -23,14 +23,19 @@ impl Networks {
         &self,
         samples: &[f32],
         spans: &[Span],
+        options: &Options,
         hook: &Hook<'_>,
     ) -> Result<Array2<f32>> {
+        self.or_on_cpu(options, |networks| networks.embed_spans_here(samples, spans, hook))
+    }
+
+    fn embed_spans_here(&self, samples: &[f32], spans: &[Span], hook: &Hook<'_>) -> Result<Array2<f32>> {
         tell(hook, Stage::Embeddings, 0, spans.len());
         let excerpts: Vec<&[f32]> =
             spans.iter().map(|span| self.excerpt(samples, span)).collect::<Result<_>>()?;
         let done = Mutex::new(0);
         let embed = |excerpt: &&[f32]| {
-            let embedding = self.embed_excerpt(excerpt).map_err(failed(Stage::Embeddings))?;
+            let embedding = self.embed_excerpt(excerpt).map_err(self.failed(Stage::Embeddings))?;
             check_finite(&embedding, Stage::Embeddings)?;
             let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             *done += 1;

@@ -117,8 +117,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let console = args.talk.console();
     let recordings = recordings(args, &console)?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
-    let mut options = diarizer.options();
-    options.threads = args.model.threads();
+    let mut options = args.model.options(&diarizer);
     let chunk = diarizer.model().segmentation.duration;
     args.overrides.apply(&mut options, chunk)?;
     let axes = if args.axes.is_empty() { Axis::defaults(&options.parameters) } else { args.axes.clone() };
