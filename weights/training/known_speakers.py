@@ -45,6 +45,38 @@ def outcomes(similarities, truths, names, threshold, margin):
     return counts
 
 
+def linked(recordings, threshold, margin):
+    """Pairs of speakers of different recordings: same person and same label, same person and different labels,
+    different people and same label, different people and labels; as `--link-speakers` labels them."""
+    gallery, seconds, heard = [], [], []
+    for embeddings, durations, truths in recordings:
+        units = embeddings / np.linalg.norm(embeddings, axis=1)[:, None]
+        similarities = cosine(units, np.array(gallery)) if gallery else np.zeros((len(units), 0))
+        labels = [None] * len(units)
+        for row, person in zip(*linear_sum_assignment(np.maximum(similarities - threshold, 0), maximize=True)):
+            own, others = similarities[row, person], np.delete(similarities[row], person)
+            if own >= threshold and own - others.max(initial=-1) >= margin:
+                labels[row] = person
+        for row, (unit, duration) in enumerate(zip(units, durations)):
+            if labels[row] is None:
+                labels[row] = len(gallery)
+                gallery.append(unit)
+                seconds.append(duration)
+            else:
+                label = labels[row]
+                share = duration / (seconds[label] + duration)
+                gallery[label] = (1 - share) * gallery[label] + share * unit
+                seconds[label] += duration
+        heard.append([(label, truth) for label, truth in zip(labels, truths) if truth is not None])
+    counts = np.zeros(4, int)
+    for index, here in enumerate(heard):
+        for before in heard[:index]:
+            for label, truth in here:
+                for other_label, other in before:
+                    counts[2 * (truth != other) + (label != other_label)] += 1
+    return counts
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--diarize", required=True)
@@ -61,7 +93,7 @@ def main():
 
     found = args.folder / "found"
     run(args.diarize, "-q", "-f", "json,rttm", "--embeddings", "--embedding-trunk", "shared", "--skip-existing", "-o", found, *sorted(args.folder.glob("*.wav")))
-    recordings, same, different = [], [], []
+    recordings, same, different, whole = [], [], [], []
     for rttm in sorted(args.folder.glob("*.rttm")):
         result = json.loads((found / f"{rttm.stem}.json").read_text())
         score = json.loads(run(args.diarize, "score", "-f", "json", rttm, found / rttm.name))
@@ -70,6 +102,7 @@ def main():
         similarities = cosine(np.array([s["embedding"] for s in speakers]), known)
         truths = [truth_of.get(s["label"]) for s in speakers]
         recordings.append((similarities, truths))
+        whole.append((np.array([s["embedding"] for s in speakers]), [s["duration"] for s in speakers], truths))
         for row, truth in zip(similarities, truths):
             same += [x for x, name in zip(row, names) if truth == name]
             different += [x for x, name in zip(row, names) if truth is not None and truth != name]
@@ -81,6 +114,9 @@ def main():
         for threshold in np.arange(0.3, 0.81, 0.05):
             total = sum(outcomes(s, t, names, threshold, margin) for s, t in recordings)
             print(f"{threshold:9.2f} {margin:7.2f} {total[0]:8} {total[1]:11} {total[2]:10} {total[3]:16} {total[4]:11}")
+    print("linked, margin 0.05: same person, same label; other label; other person, same label; other label")
+    for threshold in np.arange(0.4, 0.81, 0.05):
+        print(f"{threshold:9.2f}", *linked(whole, threshold, 0.05))
 
 
 if __name__ == "__main__":
