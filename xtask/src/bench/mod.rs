@@ -1,0 +1,205 @@
+//! `cargo xtask bench`: the program on a recording, beside others.
+
+mod contender;
+mod machine;
+mod measure;
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use diarize::{
+    Device, EmbeddingTrunk, Turn,
+    scoring::{Rules, compare},
+    turns::parse_rttm,
+};
+
+use self::{
+    contender::{Contender, Peer},
+    measure::{Run, measure},
+};
+
+/// Runs whole programs on a recording, in turn, and writes a table of their speed and memory
+///
+/// Start-up, decoding and writing are in the times. Every round runs each program once, so what else the
+/// machine does strikes all alike; the table has medians. Linux only.
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Recording; other programs may want it at 16 kHz with one channel
+    audio: PathBuf,
+    /// Model of diarize [default: the one in the box]
+    #[arg(long)]
+    model: Option<String>,
+    /// auto, cpu, metal or cuda[:N]
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// What the embedding network runs over
+    #[arg(long, value_delimiter = ',', default_value = "chunk,shared")]
+    embedding_trunk: Vec<EmbeddingTrunk>,
+    /// Processor threads; other programs get the most of them [default: all]
+    #[arg(long, value_delimiter = ',')]
+    threads: Vec<usize>,
+    /// Another program: its words are separated by spaces, and in them {audio}, {threads} and {rttm} stand
+    /// for the recording, the number of threads and a file for its turns, which else come from its output
+    ///
+    /// Its version is a line `version: …` of its output. benches/peers/pyannote.py runs pyannote.audio.
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    peers: Vec<Peer>,
+    /// Rounds
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// The program to run [default: the one that `cargo build --release` built]
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// File for the table [default: one of the processor's name in benches/results]
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+impl Bench {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A program that cannot be run or fails; a table that cannot be written.
+    pub fn run(&self) -> Result<()> {
+        ensure!(self.runs > 0, "--runs must be at least 1");
+        ensure!(self.audio.is_file(), "there is no file {}", self.audio.display());
+        let mut contenders = self.contenders()?;
+        for round in 1..=self.runs {
+            for contender in &mut contenders {
+                let run = measure(&contender.command)
+                    .with_context(|| format!("cannot measure {}", contender.name))?;
+                eprintln!("{round}/{} {}: {:.2} s", self.runs, contender.name, run.wall);
+                contender.runs.push(run);
+            }
+        }
+        let table = self.table(&contenders)?;
+        print!("{table}");
+        let output = match &self.output {
+            Some(output) => output.clone(),
+            None => Path::new("benches/results").join(machine::name() + ".md"),
+        };
+        fs::write(&output, table).with_context(|| format!("cannot write {}", output.display()))
+    }
+
+    /// diarize in all ways asked for, then the others.
+    fn contenders(&self) -> Result<Vec<Contender>> {
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()?.with_file_name("diarize"),
+        };
+        let built = "build it with `cargo build --release -p diarize-cli`, or name it with --program";
+        ensure!(program.is_file(), "there is no {}: {built}", program.display());
+        let version = Command::new(&program).arg("--version").output()?.stdout;
+        let version = String::from_utf8_lossy(&version).lines().next().unwrap_or_default().to_owned();
+        let threads = match self.threads.as_slice() {
+            [] => vec![machine::cores()],
+            threads => threads.to_vec(),
+        };
+        let mut contenders = Vec::new();
+        for &threads in &threads {
+            for trunk in &self.embedding_trunk {
+                let mut words = vec![program.display().to_string(), "--quiet".into()];
+                for (name, value) in [
+                    ("--device", self.device.to_string()),
+                    ("--embedding-trunk", trunk.to_string()),
+                    ("--threads", threads.to_string()),
+                ] {
+                    words.extend([name.into(), value]);
+                }
+                words.extend(self.model.iter().flat_map(|model| ["--model".into(), model.clone()]));
+                words.push("{audio}".into());
+                let name = format!("diarize, {trunk}");
+                contenders.push(Contender::new(name, words, threads, &self.audio, version.clone())?);
+            }
+        }
+        let most = threads.into_iter().max().unwrap_or(1);
+        for Peer { name, words } in &self.peers {
+            contenders.push(Contender::new(name.clone(), words.clone(), most, &self.audio, String::new())?);
+        }
+        Ok(contenders)
+    }
+
+    fn table(&self, contenders: &[Contender]) -> Result<String> {
+        let Some(first) = contenders.first() else { bail!("there is nothing to run") };
+        let reference = turns(first)?;
+        let duration = self.duration(&reference);
+        let mut text = format!("# {}\n\n{}\n\n", machine::name(), machine::description()?);
+        writeln!(
+            text,
+            "Whole processes on {duration:.1} s of audio, medians of {} interleaved runs (fastest to slowest):\n",
+            self.runs
+        )?;
+        writeln!(
+            text,
+            "| program | threads | s | times real time | CPU s | peak MB | other load | speakers | other turns than the first |"
+        )?;
+        writeln!(text, "|---|---|---|---|---|---|---|---|---|")?;
+        for contender in contenders {
+            let found = turns(contender)?;
+            let score = compare(&reference, &found, None, &Rules::default()).score;
+            let median = |of: fn(&Run) -> f64| middle(contender.runs.iter().map(of).collect());
+            let walls: Vec<f64> = contender.runs.iter().map(|run| run.wall).collect();
+            let fastest = walls.iter().copied().fold(f64::INFINITY, f64::min);
+            let slowest = walls.iter().copied().fold(0.0, f64::max);
+            let wall = median(|run| run.wall);
+            writeln!(
+                text,
+                "| {} | {} | {wall:.2} ({fastest:.2} to {slowest:.2}) | {:.1} | {:.1} | {:.0} | {:.2} | {} | {:.1} % |",
+                contender.name,
+                contender.threads,
+                duration / wall,
+                median(|run| run.cpu),
+                median(|run| run.peak / 1e6),
+                median(|run| run.others),
+                score.speakers_found,
+                100.0 * score.diarization_error_rate(),
+            )?;
+        }
+        writeln!(
+            text,
+            "\nCPU s: of all threads. Other load: processors that other processes kept busy meanwhile."
+        )?;
+        writeln!(text, "\nCommands and versions:\n")?;
+        for contender in contenders {
+            let words: Vec<String> = contender.command.iter().map(|word| without_folders(word)).collect();
+            writeln!(text, "- `{}`: {}", words.join(" "), contender.version())?;
+        }
+        Ok(text)
+    }
+
+    /// Seconds of the recording, or of its turns where it is no WAV file.
+    fn duration(&self, turns: &[Turn]) -> f64 {
+        let header = hound::WavReader::open(&self.audio).ok();
+        let duration = header.map(|wav| f64::from(wav.duration()) / f64::from(wav.spec().sample_rate));
+        duration.unwrap_or_else(|| turns.iter().map(|turn| turn.end).fold(0.0, f64::max))
+    }
+}
+
+/// The turns of a program's last run.
+fn turns(contender: &Contender) -> Result<Vec<Turn>> {
+    let Some(run) = contender.runs.last() else { bail!("{} never ran", contender.name) };
+    let text = match &contender.rttm {
+        Some(file) => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+        None => run.output.clone(),
+    };
+    let recordings =
+        parse_rttm(&text).with_context(|| format!("what {} prints is no RTTM", contender.name))?;
+    Ok(recordings.into_iter().flat_map(|(_, turns)| turns).collect())
+}
+
+/// A word of a command without the folders of this machine.
+fn without_folders(word: &str) -> String {
+    let name = Path::new(word).file_name().filter(|_| Path::new(word).is_absolute());
+    name.map_or(word.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
+}
