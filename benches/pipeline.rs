@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diarize::{
-    Device, Diarizer, Options,
+    Device, Diarizer, EmbeddingTrunk, Options,
     clustering::{Compat, cluster_speakers},
     reconstruct, turns,
 };
@@ -36,6 +36,11 @@ fn networks(criterion: &mut Criterion) {
     });
     group.bench_function("embeddings", |b| {
         b.iter(|| diarizer.embed(&samples, segmentations.view(), &options, &mut |_| {}).unwrap());
+    });
+    let mut shared = options.clone();
+    shared.parameters.embedding_trunk = EmbeddingTrunk::Shared;
+    group.bench_function("embeddings_from_shared_trunk", |b| {
+        b.iter(|| diarizer.embed(&samples, segmentations.view(), &shared, &mut |_| {}).unwrap());
     });
     group.bench_function("whole_pipeline", |b| b.iter(|| diarizer.diarize(&samples).unwrap()));
     group.bench_function("load_model", |b| b.iter(|| Diarizer::load(dir.path(), Device::Cpu).unwrap()));
