@@ -4,6 +4,10 @@
 //! Tolerances are relative to the largest value of each tensor, since that is how f32 errors of sums
 //! scale. The reference's own f32 noise against f64 is stated beside each.
 
+#[path = "../support/device.rs"]
+mod device_name;
+#[path = "../support/instructions.rs"]
+mod instructions;
 #[path = "../support/random.rs"]
 mod random;
 #[path = "../support/recording.rs"]
@@ -28,10 +32,7 @@ use crate::{
 /// The device of the tests: see `tests/support/device.rs`.
 fn device() -> &'static candle_core::Device {
     static OPEN: std::sync::OnceLock<candle_core::Device> = std::sync::OnceLock::new();
-    OPEN.get_or_init(|| {
-        let name = std::env::var("DIARIZE_TEST_DEVICE");
-        name.map_or(crate::Device::Cpu, |name| name.parse().unwrap()).open().unwrap()
-    })
+    OPEN.get_or_init(|| device_name::device().open().unwrap())
 }
 
 /// Directory of the deterministic model, written once.
@@ -250,6 +251,56 @@ fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
             }
         }
     }
+}
+
+/// The sinc filters run once over what chunks share: the tolerances are those of the chunks one by one.
+#[test]
+fn chunks_that_share_the_sinc_filters_are_decided_as_pyannote_decides_them() {
+    if !device().is_cpu() {
+        return;
+    }
+    let expected: ndarray::Array3<f32> = Golden::open("det5/seg_all_chunks").get("log_probs");
+    let samples = wav("short30");
+    let chunks = crate::chunks::Chunks::new(&samples, 10.0, 1.0);
+    let network = pyannet(&model());
+    // A constant that the filters must not see.
+    for level in [0.0, 0.25] {
+        let shifted: Vec<f32> = samples.iter().map(|sample| sample + level).collect();
+        let shifted = crate::chunks::Chunks::new(&shifted, 10.0, 1.0);
+        for first in (0..20).step_by(4) {
+            let stretch = shifted.stretch(first, 4);
+            let found = network.forward_overlapping(&stretch, [160_000, 16_000], shifted.level()).unwrap();
+            for chunk in first..first + 4 {
+                let found = found.narrow(0, chunk - first, 1).unwrap();
+                let expected = expected.index_axis(ndarray::Axis(0), chunk).to_owned();
+                assert_all([Comparison::new(
+                    &format!("chunk {chunk}"),
+                    &found,
+                    &expected.clone().into_dyn(),
+                    2e-4,
+                )]);
+                let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
+                let powerset = Powerset::new(3, 2);
+                for (found, expected) in found.chunks(7).zip(expected.outer_iter()) {
+                    assert_eq!(powerset.decide(found), powerset.decide(&expected.to_vec()), "chunk {chunk}");
+                }
+                let alone = network.forward_overlapping(
+                    &shifted.stretch(chunk, 1),
+                    [160_000, 16_000],
+                    shifted.level(),
+                );
+                let alone: Vec<f32> = alone.unwrap().flatten_all().unwrap().to_vec1().unwrap();
+                assert_eq!(alone, found, "chunk {chunk} depends on its neighbours");
+            }
+        }
+    }
+    assert_eq!(chunks.count(), expected.dim().0);
+}
+
+/// The layers once more with each set of vector instructions.
+#[test]
+fn layers_equal_pyannote_with_every_set_of_instructions() {
+    instructions::run_with_each(&["sincnet_equals", "lstm_and_classifier", "resnet_equals"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The fast convolution against its definition.
 
+#[path = "../support/instructions.rs"]
+mod instructions;
 #[path = "../support/random.rs"]
 mod random;
 
@@ -165,4 +167,9 @@ fn misfitting_shapes_are_an_error_that_names_the_operation() {
     ] {
         assert!(error.to_string().contains("conv2d"), "{error}");
     }
+}
+
+#[test]
+fn every_set_of_instructions_is_right() {
+    instructions::run_with_each(&["equals_the_definition", "large_images"]);
 }

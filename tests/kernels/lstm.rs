@@ -1,5 +1,7 @@
 //! The fast LSTM layer against its definition.
 
+#[path = "../support/instructions.rs"]
+mod instructions;
 #[path = "../support/random.rs"]
 mod random;
 
@@ -81,4 +83,9 @@ fn misfitting_shapes_are_an_error_that_names_the_operation() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let error = lstm(&zeros(&[1, 2, 12]), &zeros(&[1, 8, 2])).unwrap_err();
     assert!(error.to_string().contains("lstm"), "{error}");
+}
+
+#[test]
+fn every_set_of_instructions_is_right() {
+    instructions::run_with_each(&["equals_the_definition", "saturated_gates"]);
 }

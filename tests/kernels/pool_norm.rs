@@ -1,10 +1,12 @@
 //! Pooling and norm, fast against their definition.
 
+#[path = "../support/instructions.rs"]
+mod instructions;
 #[path = "../support/random.rs"]
 mod random;
 
 use candle_core::{Device, Tensor};
-use diarize_kernels::pool_norm::{PoolNorm, reference};
+use diarize_kernels::pool_norm::{PoolNorm, Window, reference};
 use random::Random;
 
 fn op(random: &mut Random, window: usize, channels: usize) -> PoolNorm {
@@ -38,6 +40,32 @@ fn equals_the_definition_at_the_network_s_and_at_odd_sizes() {
             assert!((f64::from(*fast) - slow).abs() < 1e-4, "{batch}x{time}x{channels}: {fast} {slow}");
         }
     }
+}
+
+/// Windows that overlap, each scaled and shifted before the rest.
+#[test]
+fn windows_are_what_their_values_give_alone() {
+    let mut random = Random(5);
+    let (time, channels, length) = (400, 24, 151);
+    let op = op(&mut random, 3, channels);
+    let x = random.vector(time * channels, 1.0);
+    let window =
+        |start| Window { start, scale: 0.5 + start as f32 / 50.0, shift: Random(6).vector(channels, 0.5) };
+    let windows: Vec<Window> = [0, 50, 51, 249].map(window).to_vec();
+    let tensor = Tensor::from_slice(&x, (1, time, channels), &Device::Cpu).unwrap();
+    let y = op.forward_windows(&tensor, &windows, length).unwrap();
+    assert_eq!(y.dims(), [4, 50, channels]);
+    let fast: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
+    for (fast, Window { start, scale, shift }) in fast.chunks(50 * channels).zip(&windows) {
+        let values = &x[start * channels..][..length * channels];
+        let shifted = values.iter().enumerate().map(|(i, x)| (scale * x + shift[i % channels]).abs());
+        let slow = reference::pool_norm(&op, &shifted.collect::<Vec<_>>());
+        for (fast, slow) in fast.iter().zip(slow) {
+            assert!((f64::from(*fast) - slow).abs() < 1e-5, "window at {start}: {fast} {slow}");
+        }
+    }
+    let error = op.forward_windows(&tensor, &[window(250)], length).unwrap_err();
+    assert!(error.to_string().contains("pool_norm"), "{error}");
 }
 
 /// An offset much larger than the deviation is what a naive variance fails on. Bound: the mean is
@@ -80,4 +108,9 @@ fn misfitting_channels_are_an_error_that_names_the_operation() {
     let error =
         op.forward(&Tensor::zeros((1, 9, 5), candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap_err();
     assert!(error.to_string().contains("pool_norm"), "{error}");
+}
+
+#[test]
+fn every_set_of_instructions_is_right() {
+    instructions::run_with_each(&["equals_the_definition"]);
 }

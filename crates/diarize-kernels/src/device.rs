@@ -20,7 +20,7 @@ pub enum Kind {
 /// the machine lacks the hardware or its driver.
 pub fn open(kind: Kind) -> Result<Device, String> {
     match kind {
-        Kind::Cpu => Ok(Device::Cpu),
+        Kind::Cpu => crate::simd::chosen().map(|_| Device::Cpu).map_err(str::to_owned),
         Kind::Cuda(ordinal) => open_cuda(ordinal),
         Kind::Metal(ordinal) => open_metal(ordinal),
     }

@@ -14,6 +14,7 @@ pub mod linkage;
 pub mod lstm;
 pub mod mel;
 pub mod pool_norm;
+pub mod simd;
 pub mod stft;
 
 use candle_core::{CpuStorage, Layout, Result, bail};
@@ -27,4 +28,17 @@ fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Res
         Some((start, end)) => Ok(&values[start..end]),
         None => bail!("{op}: the input is not contiguous"),
     }
+}
+
+/// Memory for values that are then all written. To fill it with zeros first would take as long as some of
+/// the operations do.
+///
+/// # Safety
+/// No value may be read before it is written.
+#[expect(clippy::uninit_vec, reason = "what the caller promises")]
+unsafe fn unwritten(length: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(length);
+    // SAFETY: there is room for so many, and any bits are a number.
+    unsafe { values.set_len(length) };
+    values
 }

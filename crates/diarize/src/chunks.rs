@@ -85,6 +85,12 @@ impl<'a> Chunks<'a> {
         waveforms
     }
 
+    /// The mean of the recording.
+    pub(crate) fn level(&self) -> f32 {
+        let sum: f64 = self.samples.iter().map(|&sample| f64::from(sample)).sum();
+        (sum / self.samples.len().max(1) as f64) as f32
+    }
+
     /// Whether a chunk is digital silence.
     pub(crate) fn is_silent(&self, index: usize) -> bool {
         let start = index * self.hop;

@@ -21,7 +21,7 @@ use crate::{
 
 /// Chunks that go through a network together on the CPU, where such pieces run in parallel. Fixed,
 /// so that results depend on neither the number of threads nor the batch sizes meant for GPUs.
-const CPU_SEGMENTATION_PIECE: usize = 4;
+const CPU_SEGMENTATION_PIECE: usize = 8;
 const CPU_EMBEDDING_PIECE: usize = 1;
 /// Chunks that go through a network together on a GPU, unless the parameters say otherwise: the recurrent
 /// layers only fill one with many sequences, convolutions do with few.
@@ -142,18 +142,31 @@ impl Networks {
             (0..chunks.count()).filter(|chunk| repeated.binary_search(chunk).is_err()).collect();
 
         let batch_size = parameters.segmentation_batch_size.unwrap_or(GPU_SEGMENTATION_PIECE);
-        let pieces = self.in_pieces(
+        let shape = [chunks.length(), chunks.hop()];
+        let shares = self.device.is_cpu() && self.segmentation.sincnet.shares(shape);
+        let level = if shares { chunks.level() } else { 0.0 };
+        let network = |piece: &[usize]| {
+            if !shares {
+                return self.segmentation.forward(&self.waveforms(chunks, piece)?);
+            }
+            let run = |run: &[usize]| {
+                self.segmentation.forward_overlapping(&chunks.stretch(run[0], run.len()), shape, level)
+            };
+            let runs = piece.chunk_by(|a, b| a + 1 == *b).map(run);
+            Tensor::cat(&runs.collect::<TensorResult<Vec<_>>>()?, 0)
+        };
+        let decide = |chunk: usize, scores: &[f32]| {
+            self.decoder.decide(scores, segmentations.index_axis_mut(Axis(0), chunk));
+        };
+        self.in_pieces(
             &distinct,
             CPU_SEGMENTATION_PIECE,
             batch_size,
             Stage::Segmentation,
             hook,
-            |piece| self.segmentation.forward(&self.waveforms(chunks, piece)?),
+            network,
+            decide,
         )?;
-        for (&chunk, scores) in distinct.iter().zip(rows(&pieces, frames * self.decoder.classes())) {
-            check_finite(scores, Stage::Segmentation)?;
-            self.decoder.decide(scores, segmentations.index_axis_mut(Axis(0), chunk));
-        }
         if let Some(&first) = silent.first() {
             let first = segmentations.index_axis(Axis(0), first).to_owned();
             for &chunk in repeated {
@@ -185,25 +198,24 @@ impl Networks {
             let segmentation = segmentations.index_axis(Axis(0), chunk);
             embedding_masks(segmentation, parameters.embedding_exclude_overlap, min_frames)
         };
-        let pieces = match parameters.embedding_trunk {
+        let keep = |chunk: usize, values: &[f32]| {
+            let values = ArrayView2::from_shape((speakers, dimension), values).expect("one for each speaker");
+            embeddings.index_axis_mut(Axis(0), chunk).assign(&values);
+        };
+        match parameters.embedding_trunk {
             EmbeddingTrunk::Chunk => {
                 let batch_size = parameters.embedding_batch_size.unwrap_or(GPU_EMBEDDING_PIECE);
-                self.embed_chunks(chunks, &active, masks_of, [batch_size, speakers], hook)?
+                self.embed_chunks(chunks, &active, masks_of, [batch_size, speakers], hook, keep)?;
             }
             EmbeddingTrunk::Shared => {
-                self.embed_from_shared_trunk(chunks, &active, segmentations, masks_of, hook)?
+                self.embed_from_shared_trunk(chunks, &active, segmentations, masks_of, hook, keep)?;
             }
-        };
-        for (&chunk, values) in active.iter().zip(rows(&pieces, speakers * dimension)) {
-            check_finite(values, Stage::Embeddings)?;
-            let values = ArrayView2::from_shape((speakers, dimension), values).expect("rows of this length");
-            embeddings.index_axis_mut(Axis(0), chunk).assign(&values);
         }
         Ok(embeddings)
     }
 
-    /// The embeddings of the `active` chunks, `local speakers * dimension` values each, from a run of
-    /// the residual network over each.
+    /// Embeds the `active` chunks from a run of the residual network over each, and hands the `local
+    /// speakers * dimension` values of each to `keep`.
     fn embed_chunks(
         &self,
         chunks: &Chunks<'_>,
@@ -211,9 +223,13 @@ impl Networks {
         masks_of: impl Fn(usize) -> Vec<Vec<f32>> + Sync,
         [batch_size, speakers]: [usize; 2],
         hook: &Hook<'_>,
-    ) -> Result<Vec<Vec<f32>>> {
+        keep: impl FnMut(usize, &[f32]) + Send,
+    ) -> Result<()> {
         let pooled = self.embedding.output_frames(chunks.length());
-        self.in_pieces(active, CPU_EMBEDDING_PIECE, batch_size, Stage::Embeddings, hook, |piece| {
+        let network = |piece: &[usize]| {
+            if let (&[chunk], true) = (piece, self.device.is_cpu()) {
+                return self.embedding.forward_one(&chunks.get(chunk), &masks_of(chunk));
+            }
             let waveforms = self.waveforms(chunks, piece)?;
             let mut masks = Vec::with_capacity(piece.len() * speakers * pooled);
             for &chunk in piece {
@@ -223,13 +239,16 @@ impl Networks {
             }
             let masks = self.tensor(masks, &[piece.len(), speakers, pooled])?;
             self.embedding.forward(&waveforms, &masks)
-        })
+        };
+        self.in_pieces(active, CPU_EMBEDDING_PIECE, batch_size, Stage::Embeddings, hook, network, keep)
     }
 
-    /// Runs `network` over pieces of `chunks` and tells the hook of each piece done: on the CPU in
-    /// parallel, on a GPU one after the other, each enqueued before the one before it is waited for.
+    /// Runs `network` over pieces of `chunks`, hands what it gives for each chunk to `keep`, and tells the
+    /// hook of each piece done: on the CPU in parallel, on a GPU one after the other, each enqueued before
+    /// the one before it is waited for.
     ///
     /// Where a GPU has too little memory for a piece, that and all after it are half as long.
+    #[expect(clippy::too_many_arguments, reason = "two stages, each of which calls it once")]
     fn in_pieces(
         &self,
         chunks: &[usize],
@@ -238,33 +257,36 @@ impl Networks {
         stage: Stage,
         hook: &Hook<'_>,
         network: impl Fn(&[usize]) -> TensorResult<Tensor> + Sync,
-    ) -> Result<Vec<Vec<f32>>> {
-        let done = Mutex::new(0);
+        keep: impl FnMut(usize, &[f32]) + Send,
+    ) -> Result<()> {
         tell(hook, stage, 0, chunks.len());
-        let finish = |length: usize, output: Tensor| {
-            let values = output.flatten_all()?.to_vec1()?;
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            *done += length;
+        let kept = Mutex::new((0, keep));
+        let finish = |piece: &[usize], output: Tensor| {
+            let values: Vec<f32> =
+                output.flatten_all().and_then(|output| output.to_vec1()).map_err(self.failed(stage))?;
+            check_finite(&values, stage)?;
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let (done, keep) = &mut *kept;
+            for (&chunk, values) in piece.iter().zip(values.chunks_exact(values.len() / piece.len())) {
+                keep(chunk, values);
+            }
+            *done += piece.len();
             tell(hook, stage, *done, chunks.len());
-            Ok(values)
+            Ok(())
         };
         if self.device.is_cpu() {
-            let run = |piece: &[usize]| network(piece).and_then(|output| finish(piece.len(), output));
-            return chunks
-                .par_chunks(cpu_piece)
-                .map(|piece| run(piece).map_err(self.failed(stage)))
-                .collect();
+            let run = |piece: &[usize]| finish(piece, network(piece).map_err(self.failed(stage))?);
+            return chunks.par_chunks(cpu_piece).try_for_each(run);
         }
 
         let (mut rest, mut batch_size) = (chunks, batch_size);
-        let mut values = Vec::with_capacity(chunks.len().div_ceil(batch_size));
         let mut running = None;
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(batch_size.min(rest.len()));
             let next = match network(piece) {
                 Ok(output) => {
                     rest = after;
-                    Some((piece.len(), output))
+                    Some((piece, output))
                 }
                 Err(error) if piece.len() > 1 && diarize_kernels::device::is_out_of_memory(&error) => {
                     batch_size = piece.len() / 2;
@@ -276,14 +298,11 @@ impl Networks {
                 }
                 Err(error) => return Err(self.failed(stage)(error)),
             };
-            if let Some((length, output)) = std::mem::replace(&mut running, next) {
-                values.push(finish(length, output).map_err(self.failed(stage))?);
+            if let Some((piece, output)) = std::mem::replace(&mut running, next) {
+                finish(piece, output)?;
             }
         }
-        if let Some((length, output)) = running {
-            values.push(finish(length, output).map_err(self.failed(stage))?);
-        }
-        Ok(values)
+        running.map_or(Ok(()), |(piece, output)| finish(piece, output))
     }
 
     /// The waveforms `(chunk, sample)` of the given chunks. To a GPU goes each stretch of the recording
@@ -312,11 +331,6 @@ impl Networks {
     fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> TensorResult<Tensor> {
         Tensor::from_vec(values, shape, &self.device)
     }
-}
-
-/// The rows of `length` values, across pieces of one or more.
-fn rows(pieces: &[Vec<f32>], length: usize) -> impl Iterator<Item = &[f32]> {
-    pieces.iter().flat_map(move |piece| piece.chunks_exact(length))
 }
 
 fn check_finite(values: &[f32], stage: Stage) -> Result<()> {

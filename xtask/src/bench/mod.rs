@@ -56,7 +56,7 @@ pub struct Bench {
     /// The program to run [default: the one that `cargo build --release` built]
     #[arg(long)]
     program: Option<PathBuf>,
-    /// File for the table [default: one of the processor's name in benches/results]
+    /// File for the table [default: one in benches/results, named by processor and recording]
     #[arg(long)]
     output: Option<PathBuf>,
 }
@@ -82,7 +82,10 @@ impl Bench {
         print!("{table}");
         let output = match &self.output {
             Some(output) => output.clone(),
-            None => Path::new("benches/results").join(machine::name() + ".md"),
+            None => {
+                let stem = self.audio.file_stem().unwrap_or_default().to_string_lossy();
+                Path::new("benches/results").join(format!("{}-{stem}.md", machine::name()))
+            }
         };
         fs::write(&output, table).with_context(|| format!("cannot write {}", output.display()))
     }
@@ -129,7 +132,7 @@ impl Bench {
         let Some(first) = contenders.first() else { bail!("there is nothing to run") };
         let reference = turns(first)?;
         let duration = self.duration(&reference);
-        let mut text = format!("# {}\n\n{}\n\n", machine::name(), machine::description()?);
+        let mut text = format!("{}\n\n", machine::description()?);
         writeln!(
             text,
             "Whole processes on {duration:.1} s of audio, medians of {} interleaved runs (fastest to slowest):\n",

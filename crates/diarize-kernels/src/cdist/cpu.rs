@@ -1,10 +1,10 @@
 //! The fast path: each lane of a vector register sums one pair, in the order of the dimensions.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::{Real, cosine_distance, dot};
+use crate::simd;
 
 /// Rows that are held transposed, so that one load gives one dimension of all of them.
 const LANES: usize = 8;
@@ -25,12 +25,12 @@ fn tile<T: Real>(rows: ArrayView2<'_, T>) -> Tile {
 }
 
 pub(super) fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
-    let arch = Arch::new();
+    let arch = simd::arch();
     condensed(rows, |block, tile| arch.dispatch(|| squared_distances(block, tile)), |sum, _, _| sum.sqrt())
 }
 
 pub(super) fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
-    let arch = Arch::new();
+    let arch = simd::arch();
     let norms: Vec<f64> = rows.rows().into_iter().map(|row| dot(row, row).sqrt()).collect();
     condensed(
         rows,
@@ -114,7 +114,7 @@ pub(super) fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B
     let norms: Vec<f64> =
         b.iter().map(|row| dot(ArrayView1::from(row), ArrayView1::from(row)).sqrt()).collect();
     let mut distances = Array2::zeros((a.nrows(), b.len())); // (n, m)
-    let arch = Arch::new();
+    let arch = simd::arch();
     let outputs = distances.axis_chunks_iter_mut(Axis(0), LANES);
     let pieces: Vec<_> = outputs.zip(a.axis_chunks_iter(Axis(0), LANES)).collect();
     pieces.into_par_iter().for_each(|(mut output, rows)| {

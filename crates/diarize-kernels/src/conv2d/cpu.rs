@@ -3,10 +3,13 @@
 //!
 //! An output depends on neither the batch nor the number of threads.
 
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
-use super::{Activation, Dims};
+use super::{
+    Activation, Dims,
+    strips::{Images, Strip},
+};
+use crate::simd::{self, accumulate};
 
 /// Pixels of a tile.
 pub(super) const PIXELS: usize = 6;
@@ -51,29 +54,7 @@ pub(super) fn width() -> usize {
             VECTORS * S::F32_LANES
         }
     }
-    Arch::new().dispatch(Width)
-}
-
-/// Adds to the sums of each pixel its channels times the weights, which are a group of [`VECTORS`] for
-/// each channel.
-#[inline(always)]
-pub(super) fn accumulate<S: Simd>(
-    simd: S,
-    pixels: [&[f32]; PIXELS],
-    weights: &[S::f32s],
-    sums: &mut [[S::f32s; VECTORS]; PIXELS],
-) {
-    let weights = weights.as_chunks::<VECTORS>().0;
-    assert!(pixels.iter().all(|pixel| pixel.len() >= weights.len()));
-    for (c, weights) in weights.iter().enumerate() {
-        for (sums, pixel) in sums.iter_mut().zip(pixels) {
-            // SAFETY: every pixel has as many channels as there are groups of weights.
-            let x = simd.splat_f32s(unsafe { *pixel.get_unchecked(c) });
-            for (sum, &weight) in sums.iter_mut().zip(weights) {
-                *sum = simd.mul_add_e_f32s(x, weight, *sum);
-            }
-        }
-    }
+    simd::arch().dispatch(Width)
 }
 
 /// What becomes of an output.
@@ -87,44 +68,16 @@ pub(super) fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> 
     }
 }
 
-/// Fills `y` `(batch, rows', columns', outputs)` from `x` `(batch, rows, columns, inputs)`.
-pub(super) fn conv2d(
-    packed: &Packed,
-    x: &[f32],
-    [rows, columns]: [usize; 2],
-    residual: Option<&[f32]>,
-    activation: Activation,
-    y: &mut [f32],
-) {
-    if y.is_empty() {
-        return;
-    }
-    let dims = packed.dims;
-    let [output_rows, output_columns] = dims.output([rows, columns]);
-    let row_length = output_columns * dims.outputs;
-    let arch = Arch::new();
-    let zeros = vec![0f32; dims.inputs];
-    y.par_chunks_mut(row_length).enumerate().for_each(|(index, y)| {
-        let (image, row) = (index / output_rows, index % output_rows);
-        let x = &x[image * rows * columns * dims.inputs..][..rows * columns * dims.inputs];
-        let residual = residual.map(|residual| &residual[index * row_length..][..row_length]);
-        arch.dispatch(Row { packed, x, rows, columns, row, zeros: &zeros, residual, activation, y });
-    });
+/// Fills `y` `(batch, rows', columns', outputs)`.
+pub(super) fn conv2d(packed: &Packed, images: Images<'_>, y: &mut [f32]) {
+    let arch = simd::arch();
+    images.in_strips(packed.dims, 1, y, |row| arch.dispatch(Row { packed, row }));
 }
 
 /// One row of the output.
 struct Row<'a> {
     packed: &'a Packed,
-    /// The whole input image.
-    x: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row: usize,
-    /// One pixel of padding.
-    zeros: &'a [f32],
-    residual: Option<&'a [f32]>,
-    activation: Activation,
-    y: &'a mut [f32],
+    row: Strip<'a>,
 }
 
 impl WithSimd for Row<'_> {
@@ -134,7 +87,8 @@ impl WithSimd for Row<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Dims { inputs, outputs, size, .. } = self.packed.dims;
         let tile_weights = size[0] * size[1] * inputs * self.packed.width;
-        let pixels = self.y.len() / outputs;
+        let Images { residual, activation, .. } = self.row.images;
+        let pixels = self.row.y.len() / outputs;
         for (tile, weights) in self.packed.weights.chunks_exact(tile_weights).enumerate() {
             let first = tile * self.packed.width;
             let bias = &self.packed.bias[first..][..self.packed.width];
@@ -145,10 +99,10 @@ impl WithSimd for Row<'_> {
                         let start = (first + vector * S::F32_LANES).min(outputs);
                         let end = (start + S::F32_LANES).min(outputs);
                         let at = pixel * outputs + start..pixel * outputs + end;
-                        if let Some(residual) = self.residual {
+                        if let Some(residual) = residual {
                             sum = simd.add_f32s(sum, simd.partial_load_f32s(&residual[at.clone()]));
                         }
-                        simd.partial_store_f32s(&mut self.y[at], activate(simd, self.activation, sum));
+                        simd.partial_store_f32s(&mut self.row.y[at], activate(simd, activation, sum));
                     }
                 }
             }
@@ -167,11 +121,13 @@ impl Row<'_> {
         first: usize,
     ) -> [[S::f32s; VECTORS]; PIXELS] {
         let Dims { inputs, size, stride, padding, .. } = self.packed.dims;
+        let Images { x, shape: [rows, columns], .. } = self.row.images;
         let (weights, _) = S::as_simd_f32s(weights);
         let (bias, _) = S::as_simd_f32s(bias);
         let mut sums = [[bias[0], bias[1]]; PIXELS];
         for i in 0..size[0] {
-            let Some(row) = (self.row * stride + i).checked_sub(padding[0]).filter(|&row| row < self.rows)
+            let Some(row) =
+                (self.row.first_row * stride + i).checked_sub(padding[0]).filter(|&row| row < rows)
             else {
                 continue;
             };
@@ -179,10 +135,10 @@ impl Row<'_> {
                 let pixels: [&[f32]; PIXELS] = std::array::from_fn(|pixel| {
                     match ((first + pixel) * stride + j)
                         .checked_sub(padding[1])
-                        .filter(|&column| column < self.columns)
+                        .filter(|&column| column < columns)
                     {
-                        Some(column) => &self.x[(row * self.columns + column) * inputs..][..inputs],
-                        None => self.zeros,
+                        Some(column) => &x[(row * columns + column) * inputs..][..inputs],
+                        None => self.row.zeros,
                     }
                 });
                 let weights = &weights[(i * size[1] + j) * inputs * VECTORS..][..inputs * VECTORS];

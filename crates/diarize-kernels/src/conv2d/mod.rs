@@ -10,6 +10,7 @@
 
 mod cpu;
 pub mod reference;
+mod strips;
 mod winograd;
 
 #[cfg(feature = "cuda")]
@@ -18,6 +19,7 @@ use candle_core::CudaStorage;
 use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
+use self::strips::Images;
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
 
 /// A convolution with its weights, packed for the device that they are on.
@@ -219,12 +221,13 @@ impl CustomOp1 for Pass<'_> {
         let (_, rows, columns, _) = layout.shape().dims4()?;
         let shape = self.output_shape(layout.shape())?;
         let x = crate::contiguous_f32(storage, layout, "conv2d")?;
-        let mut y = vec![0f32; shape.elem_count()];
+        // SAFETY: a strip writes all of its rows, and strips make up the output.
+        let mut y = unsafe { crate::unwritten(shape.elem_count()) };
         let pass = |residual: Option<&[f32]>, y: &mut [f32]| {
-            let (image, activation) = ([rows, columns], self.activation);
+            let images = Images { x, shape: [rows, columns], residual, activation: self.activation };
             match &self.conv.weights {
-                Weights::Cpu(packed) => cpu::conv2d(packed, x, image, residual, activation, y),
-                Weights::Winograd(packed) => winograd::conv2d(packed, x, image, residual, activation, y),
+                Weights::Cpu(packed) => cpu::conv2d(packed, images, y),
+                Weights::Winograd(packed) => winograd::conv2d(packed, images, y),
                 Weights::Gpu(_) => bail!("conv2d: the weights are on another device than the input"),
             }
             Ok(())

@@ -9,15 +9,17 @@
 //! ±¾, ±1½ and infinity lie closer together than the usual whole numbers, which keeps the error of f32
 //! small, and all factors of both transforms are exact.
 
-use std::cell::RefCell;
+use std::{array, cell::RefCell};
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    Activation, Dims,
-    cpu::{PIXELS, VECTORS, accumulate, activate, width},
+    Dims,
+    cpu::{PIXELS, VECTORS, activate, width},
+    strips::{Images, Strip},
 };
+use crate::simd::{self, accumulate};
 
 /// Outputs of a tile along an axis.
 const TILE: usize = 4;
@@ -26,6 +28,13 @@ const POINTS: usize = 6;
 const POINTS_2D: usize = POINTS * POINTS;
 /// Tiles of a block, a multiple of [`PIXELS`].
 const BLOCK: usize = 48;
+/// Values from a block's channels at one point to those at the next. The padding puts the points of a
+/// tile into different sets of the caches; without, they would push each other out.
+const fn point_stride(channels: usize) -> usize {
+    const CACHE_LINE: usize = 16;
+    BLOCK * channels + CACHE_LINE
+}
+
 /// The points are 0, `±A`, `±B` and infinity.
 const A: f64 = 0.75;
 const B: f64 = 1.5;
@@ -35,7 +44,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The kernel's values at the points: for each point, each tile of output channels and each input
+/// The kernel's values at the points: for each tile of output channels, each point and each input
 /// channel the output channels side by side.
 #[derive(Debug)]
 pub(super) struct Packed {
@@ -57,18 +66,19 @@ impl Packed {
         let Dims { inputs, outputs, .. } = dims;
         let width = width();
         let mut weights = vec![0f32; POINTS_2D * inputs * outputs];
-        for (pair, kernel) in kernel.as_chunks::<9>().0.iter().enumerate() {
-            let (o, c) = (pair / inputs, pair % inputs);
-            let at = (o / width * inputs + c) * width + o % width;
-            let rows: [_; 3] = std::array::from_fn(|i| {
-                kernel_at_points(std::array::from_fn(|j| f64::from(kernel[3 * i + j])))
-            });
-            for q in 0..POINTS {
-                for (p, value) in kernel_at_points(rows.map(|row| row[q])).into_iter().enumerate() {
-                    weights[(p * POINTS + q) * inputs * outputs + at] = value as f32;
+        let tiles = weights.par_chunks_mut(POINTS_2D * inputs * width);
+        tiles.zip(kernel.par_chunks(width * inputs * 9)).for_each(|(weights, kernel)| {
+            for (pair, kernel) in kernel.as_chunks::<9>().0.iter().enumerate() {
+                let at = pair % inputs * width + pair / inputs;
+                let rows: [_; 3] =
+                    array::from_fn(|i| kernel_at_points(array::from_fn(|j| f64::from(kernel[3 * i + j]))));
+                for q in 0..POINTS {
+                    for (p, value) in kernel_at_points(rows.map(|row| row[q])).into_iter().enumerate() {
+                        weights[(p * POINTS + q) * inputs * width + at] = value as f32;
+                    }
                 }
             }
-        }
+        });
         Self { dims, weights, bias: bias.to_vec(), width }
     }
 }
@@ -78,6 +88,45 @@ fn kernel_at_points(g: [f64; 3]) -> [f64; POINTS] {
     let at = |x: f64| g[0] + x * (g[1] + x * g[2]);
     let (a, b) = (2.0 * A * A * (A * A - B * B), 2.0 * B * B * (B * B - A * A));
     [g[0] / (A * A * B * B), at(A) / a, at(-A) / a, at(B) / b, at(-B) / b, g[2]]
+}
+
+/// An array of six values. (A function that is handed a closure would not be compiled for the vector
+/// instructions that are in use.)
+macro_rules! unrolled {
+    ($index:ident => $value:expr) => {{
+        [
+            {
+                let $index = 0;
+                $value
+            },
+            {
+                let $index = 1;
+                $value
+            },
+            {
+                let $index = 2;
+                $value
+            },
+            {
+                let $index = 3;
+                $value
+            },
+            {
+                let $index = 4;
+                $value
+            },
+            {
+                let $index = 5;
+                $value
+            },
+        ]
+    }};
+}
+
+/// The vector that begins at `at`.
+#[inline(always)]
+fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
+    S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0]
 }
 
 /// Values of six inputs at the points.
@@ -115,80 +164,47 @@ fn outputs_of_points<S: Simd>(simd: S, m: [S::f32s; POINTS]) -> [S::f32s; TILE] 
     ]
 }
 
-/// Fills `y` `(batch, rows', columns', outputs)` from `x` `(batch, rows, columns, inputs)`.
-pub(super) fn conv2d(
-    packed: &Packed,
-    x: &[f32],
-    [rows, columns]: [usize; 2],
-    residual: Option<&[f32]>,
-    activation: Activation,
-    y: &mut [f32],
-) {
-    if y.is_empty() {
-        return;
-    }
+/// Fills `y` `(batch, rows', columns', outputs)`.
+pub(super) fn conv2d(packed: &Packed, images: Images<'_>, y: &mut [f32]) {
     let dims = packed.dims;
-    let [output_rows, output_columns] = dims.output([rows, columns]);
-    let arch = Arch::new();
-    let zeros = vec![0f32; dims.inputs];
-    let image = rows * columns * dims.inputs;
-    let row_length = output_columns * dims.outputs;
+    let [output_rows, output_columns] = dims.output(images.shape);
+    let arch = simd::arch();
     // Rows that fill about a block: where columns are few, weights are fetched less often.
-    let tile_rows = BLOCK.div_ceil(output_columns.div_ceil(TILE)).min(output_rows.div_ceil(TILE));
-    let strip = tile_rows * TILE * row_length;
-    for (index, y) in y.chunks_exact_mut(output_rows * row_length).enumerate() {
-        let x = &x[index * image..][..image];
-        let residual = residual.map(|residual| &residual[index * y.len()..][..y.len()]);
-        y.par_chunks_mut(strip).enumerate().for_each(|(index, y)| {
-            let residual = residual.map(|residual| &residual[index * strip..][..y.len()]);
-            let first_row = index * tile_rows * TILE;
-            let zeros = &zeros;
-            SCRATCH.with_borrow_mut(|scratch| {
-                let length = BLOCK * POINTS_2D * (dims.inputs + dims.outputs);
-                if scratch.len() < length {
-                    scratch.resize(length, 0.0);
-                }
-                let scratch = &mut scratch[..length];
-                let shape = [rows, columns];
-                arch.dispatch(Strip { packed, x, shape, first_row, zeros, residual, activation, y, scratch });
-            });
+    let tile_rows = BLOCK.div_ceil(output_columns.div_ceil(TILE).max(1)).min(output_rows.div_ceil(TILE));
+    images.in_strips(dims, tile_rows * TILE, y, |strip| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let length = POINTS_2D * (point_stride(dims.inputs) + point_stride(dims.outputs));
+            if scratch.len() < length {
+                scratch.resize(length, 0.0);
+            }
+            arch.dispatch(Tiles { packed, strip, scratch: &mut scratch[..length] });
         });
-    }
+    });
 }
 
-/// Some rows of the output.
-struct Strip<'a> {
+/// The tiles of some rows of the output.
+struct Tiles<'a> {
     packed: &'a Packed,
-    /// The whole input image.
-    x: &'a [f32],
-    /// Its rows and columns.
-    shape: [usize; 2],
-    /// The first row of the output.
-    first_row: usize,
-    /// One pixel of padding.
-    zeros: &'a [f32],
-    residual: Option<&'a [f32]>,
-    activation: Activation,
-    y: &'a mut [f32],
+    strip: Strip<'a>,
     scratch: &'a mut [f32],
 }
 
-impl WithSimd for Strip<'_> {
+impl WithSimd for Tiles<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let Dims { inputs, outputs, .. } = self.packed.dims;
-        let columns = self.packed.dims.output(self.shape)[1];
+        let columns = self.packed.dims.output(self.strip.images.shape)[1];
         let tile_columns = columns.div_ceil(TILE);
-        let tiles = (self.y.len() / (columns * outputs)).div_ceil(TILE) * tile_columns;
+        let tiles = (self.strip.y.len() / (columns * outputs)).div_ceil(TILE) * tile_columns;
         let scratch = std::mem::take(&mut self.scratch);
-        let (v, m) = scratch.split_at_mut(BLOCK * POINTS_2D * inputs);
+        let (v, m) = scratch.split_at_mut(POINTS_2D * point_stride(inputs));
         for first in (0..tiles).step_by(BLOCK) {
             let count = BLOCK.min(tiles - first);
             for tile in 0..count {
                 let (row, column) = ((first + tile) / tile_columns, (first + tile) % tile_columns);
-                self.transform_inputs(simd, [self.first_row + row * TILE, column * TILE], tile, v);
+                self.transform_inputs(simd, [self.strip.first_row + row * TILE, column * TILE], tile, v);
             }
             self.multiply(simd, count.next_multiple_of(PIXELS), v, m);
             for tile in 0..count {
@@ -200,38 +216,28 @@ impl WithSimd for Strip<'_> {
 }
 
 #[expect(clippy::needless_range_loop, reason = "rows of one array are columns of another")]
-impl Strip<'_> {
+impl Tiles<'_> {
     /// The inputs of the tile at `[row, column]` of the output, at the points: `v[point][tile][channel]`.
     #[inline(always)]
     fn transform_inputs<S: Simd>(&self, simd: S, [row, column]: [usize; 2], tile: usize, v: &mut [f32]) {
         let Dims { inputs, padding, .. } = self.packed.dims;
-        let [rows, columns] = self.shape;
-        let mut pixels: [&[f32]; POINTS_2D] = [self.zeros; POINTS_2D];
+        let Images { x, shape: [rows, columns], .. } = self.strip.images;
+        let mut pixels: [&[f32]; POINTS_2D] = [self.strip.zeros; POINTS_2D];
         for (index, pixel) in pixels.iter_mut().enumerate() {
             let row = (row + index / POINTS).wrapping_sub(padding[0]);
             let column = (column + index % POINTS).wrapping_sub(padding[1]);
             if row < rows && column < columns {
-                *pixel = &self.x[(row * columns + column) * inputs..][..inputs];
+                *pixel = &x[(row * columns + column) * inputs..][..inputs];
             }
         }
-        for c in (0..inputs).step_by(S::F32_LANES) {
-            let mut values = [[simd.splat_f32s(0.0); POINTS]; POINTS]; // [column][point]
-            for j in 0..POINTS {
-                let mut x = [simd.splat_f32s(0.0); POINTS];
-                for i in 0..POINTS {
-                    x[i] = S::as_simd_f32s(&pixels[i * POINTS + j][c..][..S::F32_LANES]).0[0];
-                }
-                values[j] = inputs_at_points(simd, x);
-            }
+        for at in (0..inputs).step_by(S::F32_LANES) {
+            let values: [_; POINTS] =
+                unrolled!(j => inputs_at_points(simd, unrolled!(i => load::<S>(pixels[i * POINTS + j], at)))); // [column][point]
             for p in 0..POINTS {
-                let mut x = [simd.splat_f32s(0.0); POINTS];
-                for j in 0..POINTS {
-                    x[j] = values[j][p];
-                }
-                let x = inputs_at_points(simd, x);
-                for q in 0..POINTS {
-                    let at = ((p * POINTS + q) * BLOCK + tile) * inputs + c;
-                    S::as_mut_simd_f32s(&mut v[at..][..S::F32_LANES]).0[0] = x[q];
+                let x = inputs_at_points(simd, unrolled!(j => values[j][p]));
+                for (q, x) in x.into_iter().enumerate() {
+                    let place = (p * POINTS + q) * point_stride(inputs) + tile * inputs + at;
+                    S::as_mut_simd_f32s(&mut v[place..][..S::F32_LANES]).0[0] = x;
                 }
             }
         }
@@ -243,11 +249,11 @@ impl Strip<'_> {
         let Dims { inputs, outputs, .. } = self.packed.dims;
         let width = self.packed.width;
         for point in 0..POINTS_2D {
-            let v = &v[point * BLOCK * inputs..][..BLOCK * inputs];
-            let m = &mut m[point * BLOCK * outputs..][..BLOCK * outputs];
-            let weights = &self.packed.weights[point * inputs * outputs..][..inputs * outputs];
-            for (group, weights) in weights.chunks_exact(inputs * width).enumerate() {
-                let (weights, _) = S::as_simd_f32s(weights);
+            let v = &v[point * point_stride(inputs)..][..BLOCK * inputs];
+            let m = &mut m[point * point_stride(outputs)..][..BLOCK * outputs];
+            for group in 0..outputs / width {
+                let weights = &self.packed.weights[(group * POINTS_2D + point) * inputs * width..];
+                let (weights, _) = S::as_simd_f32s(&weights[..inputs * width]);
                 for tile in (0..tiles).step_by(PIXELS) {
                     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; PIXELS];
                     let mut rows: [&[f32]; PIXELS] = [&[]; PIXELS];
@@ -275,32 +281,24 @@ impl Strip<'_> {
         m: &[f32],
     ) {
         let outputs = self.packed.dims.outputs;
-        let rows = self.y.len() / (columns * outputs);
+        let Images { residual, activation, .. } = self.strip.images;
+        let rows = self.strip.y.len() / (columns * outputs);
         for o in (0..outputs).step_by(S::F32_LANES) {
-            let mut values = [[simd.splat_f32s(0.0); TILE]; POINTS]; // [point of the columns][row]
-            for q in 0..POINTS {
-                let mut x = [simd.splat_f32s(0.0); POINTS];
-                for p in 0..POINTS {
-                    let at = ((p * POINTS + q) * BLOCK + tile) * outputs + o;
-                    x[p] = S::as_simd_f32s(&m[at..][..S::F32_LANES]).0[0];
-                }
-                values[q] = outputs_of_points(simd, x);
-            }
+            let values: [_; POINTS] = unrolled!(q => outputs_of_points(simd, unrolled!(p => load::<S>(m, (p * POINTS + q) * point_stride(outputs) + tile * outputs + o)))); // [point of the columns][row]
             let bias = S::as_simd_f32s(&self.packed.bias[o..][..S::F32_LANES]).0[0];
             for i in 0..TILE.min(rows - row) {
-                let mut x = [simd.splat_f32s(0.0); POINTS];
-                for q in 0..POINTS {
-                    x[q] = values[q][i];
-                }
-                let x = outputs_of_points(simd, x);
-                for (j, &sum) in x.iter().enumerate().take(columns - column) {
+                let sums = outputs_of_points(simd, unrolled!(q => values[q][i]));
+                for (j, sum) in sums.into_iter().enumerate() {
+                    if column + j >= columns {
+                        break;
+                    }
                     let at = ((row + i) * columns + column + j) * outputs + o;
                     let mut sum = simd.add_f32s(sum, bias);
-                    if let Some(residual) = self.residual {
+                    if let Some(residual) = residual {
                         sum = simd.add_f32s(sum, S::as_simd_f32s(&residual[at..][..S::F32_LANES]).0[0]);
                     }
-                    S::as_mut_simd_f32s(&mut self.y[at..][..S::F32_LANES]).0[0] =
-                        activate(simd, self.activation, sum);
+                    S::as_mut_simd_f32s(&mut self.strip.y[at..][..S::F32_LANES]).0[0] =
+                        activate(simd, activation, sum);
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 use pulp::Arch;
 
+use crate::simd;
+
 /// Distances between places, the upper triangle row by row.
 pub(super) struct Condensed {
     pub(super) distances: Vec<f64>,
@@ -11,7 +13,7 @@ pub(super) struct Condensed {
 
 impl Condensed {
     pub(super) fn new(distances: Vec<f64>, count: usize) -> Self {
-        Self { distances, count, arch: Arch::new() }
+        Self { distances, count, arch: simd::arch() }
     }
 
     /// Where the distance of `a` and `b` is, for `a < b`.

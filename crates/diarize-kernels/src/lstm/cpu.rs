@@ -3,36 +3,55 @@
 //!
 //! A sequence's result depends neither on its neighbours in the batch nor on the number of threads.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Dims;
+use crate::simd::{self, accumulate};
 
-/// Sequences that advance together.
-const ROWS: usize = 4;
-/// Vectors of gates that one pass over the state accumulates; with `ROWS`, what 16 registers hold.
+/// Vectors of gates that one pass over the state accumulates.
 const VECTORS: usize = 2;
+
+/// Sequences that advance together: as many as the registers hold [`VECTORS`] of sums for, with as much
+/// again for what is multiplied.
+const fn rows<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { MANY_ROWS } else { FEW_ROWS }
+}
+const MANY_ROWS: usize = 8;
+const FEW_ROWS: usize = 4;
 
 /// The output `(batch, steps, directions * hidden)`; arguments are laid out as in [`super::lstm`].
 pub(super) fn lstm(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f32> {
     let Dims { batch, steps, directions, hidden } = dims;
-    let mut output = vec![0f32; batch * steps * directions * hidden];
+    // SAFETY: every direction of every sequence writes all of its steps.
+    let mut output = unsafe { crate::unwritten(batch * steps * directions * hidden) };
     if output.is_empty() {
         return output;
     }
-    let arch = Arch::new();
+    let arch = simd::arch();
     let packed: Vec<Packed> = recurrent
         .chunks_exact(4 * hidden * hidden)
         .map(|weights| arch.dispatch(Pack { weights, hidden }))
         .collect();
     let row = steps * directions * hidden;
-    output.par_chunks_mut(ROWS * row).zip(input.par_chunks(4 * ROWS * row)).for_each(|(output, input)| {
+    let rows = arch.dispatch(Rows);
+    output.par_chunks_mut(rows * row).zip(input.par_chunks(4 * rows * row)).for_each(|(output, input)| {
         for (direction, weights) in packed.iter().enumerate() {
             let dims = Dims { batch: output.len() / row, ..dims };
             arch.dispatch(Sequences { dims, direction, weights, input, output });
         }
     });
     output
+}
+
+struct Rows;
+
+impl WithSimd for Rows {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        rows::<S>()
+    }
 }
 
 /// `W_hh` in the order in which [`Sequences::project`] reads it: tiles of gates, and within a tile
@@ -67,7 +86,7 @@ impl WithSimd for Pack<'_> {
     }
 }
 
-/// One direction of up to [`ROWS`] sequences, over all steps.
+/// One direction of up to [`rows`] sequences, over all steps.
 struct Sequences<'a> {
     dims: Dims,
     direction: usize,
@@ -81,18 +100,27 @@ impl WithSimd for Sequences<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match rows::<S>() {
+            MANY_ROWS => self.run::<S, MANY_ROWS>(simd),
+            _ => self.run::<S, FEW_ROWS>(simd),
+        }
+    }
+}
+
+impl Sequences<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         let Dims { batch, steps, directions, hidden } = self.dims;
-        let mut gates = vec![0f32; ROWS * (4 * hidden).next_multiple_of(self.weights.tile)];
-        let width = gates.len() / ROWS;
+        let width = (4 * hidden).next_multiple_of(self.weights.tile);
+        let mut gates = vec![0f32; ROWS * width];
         let (mut h, mut c) = (vec![0f32; ROWS * hidden], vec![0f32; ROWS * hidden]);
         for step in 0..steps {
             let t = if self.direction == 0 { step } else { steps - 1 - step };
             let at = |row: usize| (row * steps + t) * directions + self.direction;
-            for row in 0..batch {
-                gates[row * width..][..4 * hidden]
-                    .copy_from_slice(&self.input[at(row) * 4 * hidden..][..4 * hidden]);
-            }
-            project(simd, self.weights, &h, &mut gates, hidden);
+            // Rows that are not there do again what the last one does.
+            let inputs: [&[f32]; ROWS] =
+                std::array::from_fn(|row| &self.input[at(row.min(batch - 1)) * 4 * hidden..][..4 * hidden]);
+            project(simd, self.weights, inputs, &h, &mut gates);
             for row in 0..batch {
                 let gates = &gates[row * width..][..4 * hidden];
                 let h = &mut h[row * hidden..][..hidden];
@@ -103,28 +131,29 @@ impl WithSimd for Sequences<'_> {
     }
 }
 
-/// `gates[row] += W_hh h[row]` for every row.
+/// `gates[row] = inputs[row] + W_hh h[row]` for every row.
 #[inline(always)]
-fn project<S: Simd>(simd: S, packed: &Packed, h: &[f32], gates: &mut [f32], hidden: usize) {
-    let width = gates.len() / ROWS;
+fn project<S: Simd, const ROWS: usize>(
+    simd: S,
+    packed: &Packed,
+    inputs: [&[f32]; ROWS],
+    h: &[f32],
+    gates: &mut [f32],
+) {
+    let (hidden, width) = (h.len() / ROWS, gates.len() / ROWS);
     let h: [&[f32]; ROWS] = std::array::from_fn(|row| &h[row * hidden..][..hidden]);
     for (tile, weights) in packed.weights.chunks_exact(packed.tile * hidden).enumerate() {
         let first = tile * packed.tile;
-        let (weights, _) = S::as_simd_f32s(weights);
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        for (state, weights) in weights.chunks_exact(VECTORS).enumerate() {
-            for row in 0..ROWS {
-                let h = simd.splat_f32s(h[row][state]);
-                for vector in 0..VECTORS {
-                    sums[row][vector] = simd.mul_add_e_f32s(h, weights[vector], sums[row][vector]);
-                }
+        for (sums, input) in sums.iter_mut().zip(inputs) {
+            for (vector, sum) in sums.iter_mut().enumerate() {
+                let rest = input.get(first + vector * S::F32_LANES..).unwrap_or_default();
+                *sum = simd.partial_load_f32s(&rest[..rest.len().min(S::F32_LANES)]);
             }
         }
+        accumulate(simd, h, S::as_simd_f32s(weights).0, &mut sums);
         for (row, sums) in sums.iter().enumerate() {
-            let (gates, _) = S::as_mut_simd_f32s(&mut gates[row * width + first..][..packed.tile]);
-            for (gate, &sum) in gates.iter_mut().zip(sums) {
-                *gate = simd.add_f32s(*gate, sum);
-            }
+            S::as_mut_simd_f32s(&mut gates[row * width + first..][..packed.tile]).0.copy_from_slice(sums);
         }
     }
 }

@@ -1,38 +1,59 @@
 //! Pooling and norm in vectors of channels, inputs of the batch in parallel. Sums are taken over
 //! blocks of steps in f32 and over the blocks in f64.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{EPSILON, PoolNorm};
+use super::{EPSILON, PoolNorm, Window};
+use crate::simd;
 
 /// Steps that are summed up in f32.
 const BLOCK: usize = 32;
 
-/// Fills `y` `(batch, time / window, channels)` from `x` `(batch, time, channels)`.
+/// Fills `y` `(batch, time / op.window, channels)` from `x` `(batch, time, channels)`.
 pub(super) fn pool_norm(op: &PoolNorm, x: &[f32], time: usize, y: &mut [f32]) {
     let channels = op.weight.len();
     let pooled = time / op.window * channels;
     if y.is_empty() {
         return;
     }
-    let arch = Arch::new();
+    let arch = simd::arch();
     y.par_chunks_mut(pooled).zip(x.par_chunks(time * channels)).for_each(|(y, x)| {
         arch.dispatch(
             #[inline(always)]
-            || one(op, x, y),
+            || one(op, x, y, |x, _| x),
         );
     });
 }
 
-/// One input of the batch.
+/// Fills `y` `(window, length / op.window, channels)` from the windows of `x` `(time, channels)`.
+pub(super) fn windows(op: &PoolNorm, x: &[f32], windows: &[Window], length: usize, y: &mut [f32]) {
+    let channels = op.weight.len();
+    let pooled = length / op.window * channels;
+    if y.is_empty() {
+        return;
+    }
+    let arch = simd::arch();
+    y.par_chunks_mut(pooled).zip(windows).for_each(|(y, Window { start, scale, shift })| {
+        let shift = &shift[..channels];
+        let x = &x[start * channels..][..length * channels];
+        arch.dispatch(
+            #[inline(always)]
+            || one(op, x, y, |x, channel| (scale * x + shift[channel]).abs()),
+        );
+    });
+}
+
+/// One input of the batch; `of` says what becomes of a value of a channel before anything else.
 #[inline(always)]
-fn one(op: &PoolNorm, x: &[f32], y: &mut [f32]) {
+fn one(op: &PoolNorm, x: &[f32], y: &mut [f32], of: impl Fn(f32, usize) -> f32) {
     let channels = op.weight.len();
     for (y, window) in y.chunks_exact_mut(channels).zip(x.chunks_exact(op.window * channels)) {
-        y.copy_from_slice(&window[..channels]);
+        for (channel, (y, &x)) in y.iter_mut().zip(window).enumerate() {
+            *y = of(x, channel);
+        }
         for step in window[channels..].chunks_exact(channels) {
-            for (y, &x) in y.iter_mut().zip(step) {
+            for (channel, (y, &x)) in y.iter_mut().zip(step).enumerate() {
+                let x = of(x, channel);
                 // In this order a NaN of either stays one.
                 *y = if x > *y || x.is_nan() { x } else { *y };
             }

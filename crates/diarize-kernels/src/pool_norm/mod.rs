@@ -33,10 +33,27 @@ pub struct PoolNorm {
     pub bias: Vec<f32>,
 }
 
+/// A part of an input, and what is done to it before it is pooled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// Its first step.
+    pub start: usize,
+    /// What it is multiplied by.
+    pub scale: f32,
+    /// What is then added to each channel.
+    pub shift: Vec<f32>,
+}
+
 impl PoolNorm {
     /// `x` `(batch, time, channels)` to `(batch, time / window, channels)`, f32.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.contiguous()?.apply_op1_no_bwd(self)
+    }
+
+    /// Windows of `length` steps, which may overlap, of one `x` `(1, time, channels)` to `(window, length /
+    /// self.window, channels)`, f32: each is first made `|scale x + shift|`. On the CPU alone.
+    pub fn forward_windows(&self, x: &Tensor, windows: &[Window], length: usize) -> Result<Tensor> {
+        x.contiguous()?.apply_op1_no_bwd(&Windows { op: self, windows, length })
     }
 
     /// What a GPU does for an input `(batch, time, channels)`, and the shape of its output.
@@ -91,7 +108,8 @@ impl CustomOp1 for PoolNorm {
         let (batch, time, channels) = layout.shape().dims3()?;
         self.check(channels)?;
         let x = crate::contiguous_f32(storage, layout, "pool_norm")?;
-        let mut y = vec![0f32; batch * (time / self.window) * channels];
+        // SAFETY: every step of every input is written.
+        let mut y = unsafe { crate::unwritten(batch * (time / self.window) * channels) };
         cpu::pool_norm(self, x, time, &mut y);
         Ok((CpuStorage::F32(y), (batch, time / self.window, channels).into()))
     }
@@ -106,5 +124,34 @@ impl CustomOp1 for PoolNorm {
     fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
         let (plan, shape) = self.plan(layout.shape())?;
         Ok((crate::gpu::metal::run(&plan, &[(storage, layout)])?, shape))
+    }
+}
+
+/// One application to windows.
+struct Windows<'a> {
+    op: &'a PoolNorm,
+    windows: &'a [Window],
+    length: usize,
+}
+
+impl CustomOp1 for Windows<'_> {
+    fn name(&self) -> &'static str {
+        "pool_norm of windows"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Self { op, windows, length } = *self;
+        let (batch, time, channels) = layout.shape().dims3()?;
+        op.check(channels)?;
+        let fits = |window: &Window| window.start + length <= time && window.shift.len() == channels;
+        if batch != 1 || !windows.iter().all(fits) {
+            bail!("pool_norm: windows of {length} steps do not fit an input {:?}", layout.shape());
+        }
+        let x = crate::contiguous_f32(storage, layout, "pool_norm")?;
+        let shape = (windows.len(), length / op.window, channels);
+        // SAFETY: every step of every window is written.
+        let mut y = unsafe { crate::unwritten(shape.0 * shape.1 * shape.2) };
+        cpu::windows(op, x, windows, length, &mut y);
+        Ok((CpuStorage::F32(y), shape.into()))
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use candle_core::{Result as TensorResult, Tensor};
+use candle_core::{Device, Result as TensorResult, Tensor};
 use diarize_kernels::{
     fbank,
     mel::{LogMel, MelScale},
@@ -60,6 +60,25 @@ impl Fbank {
     /// whole chunk is subtracted, whoever speaks in it.
     pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let energies = self.log_energies(waveforms)?; // (batch, 998, 80)
-        energies.broadcast_sub(&energies.mean_keepdim(1)?)
+        if !energies.device().is_cpu() {
+            return energies.broadcast_sub(&energies.mean_keepdim(1)?);
+        }
+        let (shape, (_, frames, _)) = (energies.shape().clone(), energies.dims3()?);
+        let mut energies: Vec<f32> = energies.flatten_all()?.to_vec1()?;
+        energies.chunks_exact_mut((frames * BANDS).max(1)).for_each(centre);
+        Tensor::from_vec(energies, shape, &Device::Cpu)
+    }
+}
+
+/// Subtracts from each band of `(frame, 80)` its mean.
+fn centre(energies: &mut [f32]) {
+    let frames = energies.as_chunks_mut::<BANDS>().0;
+    let mut sums = [0f64; BANDS];
+    for frame in frames.iter() {
+        sums.iter_mut().zip(frame).for_each(|(sum, &x)| *sum += f64::from(x));
+    }
+    let count = frames.len() as f64;
+    for frame in frames {
+        frame.iter_mut().zip(&sums).for_each(|(x, sum)| *x -= (sum / count) as f32);
     }
 }

@@ -6,7 +6,7 @@ mod pooling;
 mod resnet;
 mod shared;
 
-use candle_core::{Result as TensorResult, Tensor};
+use candle_core::{Device, Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
 
 pub(crate) use self::{
@@ -20,6 +20,11 @@ use crate::{
     Result,
     model::{EmbeddingArchitecture, Weights},
 };
+
+/// Outputs of the residual network `(1, 10, frames, 256)` as `(frame, 2560)`.
+fn by_frame(x: &Tensor) -> TensorResult<Vec<f32>> {
+    x.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()
+}
 
 /// The embedding network: waveform and masks to one vector for each mask.
 ///
@@ -51,6 +56,19 @@ impl WeSpeaker {
         let features = self.fbank.forward(waveforms)?; // (batch, 998, 80)
         let frames = self.resnet.forward(&features)?; // (batch, 2560, 125)
         self.project(&stats_pool(&frames, masks)?) // (batch, masks, 5120) to (batch, masks, 256)
+    }
+
+    /// The same for one waveform `(samples,)` on the CPU, with masks of zeros and ones.
+    pub(crate) fn forward_one(&self, waveform: &[f32], masks: &[Vec<f32>]) -> TensorResult<Tensor> {
+        let waveform = Tensor::from_slice(waveform, (1, waveform.len()), &Device::Cpu)?;
+        let features = self.fbank.forward(&waveform)?; // (1, 998, 80)
+        let frames = by_frame(&self.resnet.trunk(&features)?)?; // (125, 2560)
+        let pooled = masks.iter().flat_map(|mask| {
+            let mask: Vec<f32> = resize_nearest(mask, frames.len() / self.features()).collect();
+            pool(&frames, &mask, self.features())
+        });
+        let pooled = Tensor::from_iter(pooled, &Device::Cpu)?.reshape((masks.len(), 2 * self.features()))?;
+        self.project(&pooled) // (masks, 5120) to (masks, 256)
     }
 
     /// Pooled statistics `(batch, masks, 5120)` to embeddings `(batch, masks, 256)`, not normalised.

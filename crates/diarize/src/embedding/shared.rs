@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use candle_core::{Result as TensorResult, Tensor};
 
-use super::{WeSpeaker, fbank::BANDS, resnet};
+use super::{WeSpeaker, by_frame, fbank::BANDS, resnet};
 use crate::chunks::Chunks;
 
 /// Frames of a piece: twenty seconds, of which the next piece repeats 2.24.
@@ -73,8 +73,7 @@ impl<'a> SharedTrunk<'a> {
         let shape = (1, seen.len(), BANDS);
         let features = Tensor::from_vec(self.centred_features(seen.clone(), device)?, shape, device)?;
         let frames_seen = self.network.resnet.trunk(&features)?; // (1, 10, frames, 256)
-        let frames_seen = frames_seen.narrow(2, frames.start - seen.start / stride, frames.len())?;
-        frames_seen.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()
+        by_frame(&frames_seen.narrow(2, frames.start - seen.start / stride, frames.len())?)
     }
 
     /// Features `(frame, 80)`, each band without its mean over the window around each frame, which at

@@ -3,7 +3,7 @@
 use ndarray::{ArrayView3, Axis};
 use rayon::prelude::*;
 
-use super::{Hook, Networks, tell};
+use super::{Hook, Networks, check_finite, tell};
 use crate::{
     Result, Stage,
     chunks::Chunks,
@@ -43,7 +43,7 @@ fn speech(trunk: &SharedTrunk<'_>, active: &[usize], segmentations: ArrayView3<'
 }
 
 impl Networks {
-    /// The embeddings of the `active` chunks, `local speakers * dimension` values each.
+    /// Embeds the `active` chunks, and hands the `local speakers * dimension` values of each to `keep`.
     ///
     /// Pieces are computed as many at a time as there are threads, and forgotten when the last chunk
     /// that they are part of is embedded.
@@ -54,7 +54,8 @@ impl Networks {
         segmentations: ArrayView3<'_, u8>,
         masks_of: impl Fn(usize) -> Vec<Vec<f32>> + Sync,
         hook: &Hook<'_>,
-    ) -> Result<Vec<Vec<f32>>> {
+        mut keep: impl FnMut(usize, &[f32]),
+    ) -> Result<()> {
         tell(hook, Stage::Embeddings, 0, active.len());
         let trunk = SharedTrunk::new(&self.embedding, chunks);
         let speech = speech(&trunk, active, segmentations);
@@ -76,7 +77,7 @@ impl Networks {
             self.embedding.project(&statistics)?.flatten_all()?.to_vec1::<f32>()
         };
 
-        let mut embeddings: Vec<Vec<f32>> = Vec::with_capacity(active.len());
+        let mut rest = active;
         let mut window = Window { values: Vec::new(), start: 0, features };
         let pieces: Vec<usize> = (0..trunk.pieces()).collect();
         let at_once = if self.device.is_cpu() { rayon::current_num_threads() } else { 1 };
@@ -88,15 +89,19 @@ impl Networks {
             for frames in computed {
                 window.values.extend(frames.map_err(self.failed(Stage::Embeddings))?);
             }
-            let rest = &active[embeddings.len()..];
             let whole = rest.partition_point(|&chunk| trunk.frames_of_chunk(chunk).end <= window.end());
-            let ready: candle_core::Result<Vec<Vec<f32>>> =
-                rest[..whole].par_iter().map(|&chunk| embed(chunk, &window)).collect();
-            embeddings.extend(ready.map_err(self.failed(Stage::Embeddings))?);
-            let needed = rest.get(whole).map_or(window.end(), |&chunk| trunk.frames_of_chunk(chunk).start);
+            let (ready, later) = rest.split_at(whole);
+            let embeddings: candle_core::Result<Vec<Vec<f32>>> =
+                ready.par_iter().map(|&chunk| embed(chunk, &window)).collect();
+            for (&chunk, values) in ready.iter().zip(embeddings.map_err(self.failed(Stage::Embeddings))?) {
+                check_finite(&values, Stage::Embeddings)?;
+                keep(chunk, &values);
+            }
+            rest = later;
+            let needed = rest.first().map_or(window.end(), |&chunk| trunk.frames_of_chunk(chunk).start);
             window.forget_until(needed.min(window.end()));
-            tell(hook, Stage::Embeddings, embeddings.len(), active.len());
+            tell(hook, Stage::Embeddings, active.len() - rest.len(), active.len());
         }
-        Ok(embeddings)
+        Ok(())
     }
 }

@@ -59,15 +59,39 @@ impl PyanNet {
         self.classify(&x)
     }
 
+    /// The same for the chunks of a stretch of a recording, on the CPU; see [`SincNet::forward_overlapping`].
+    pub(crate) fn forward_overlapping(
+        &self,
+        stretch: &[f32],
+        length_and_hop: [usize; 2],
+        level: f32,
+    ) -> TensorResult<Tensor> {
+        let x = self.sincnet.forward_overlapping(stretch, length_and_hop, level)?; // (batch, 589, 60)
+        let x = self.lstm.forward(&x)?; // (batch, 589, 256)
+        self.classify(&x)
+    }
+
     /// Recurrent features `(batch, frames, features)` to scores `(batch, frames, classes)`.
     pub(crate) fn classify(&self, x: &Tensor) -> TensorResult<Tensor> {
         let mut x = x.clone();
         for layer in &self.linear {
-            x = candle_nn::ops::leaky_relu(&layer.forward(&x)?, 0.01)?; // (batch, 589, 128)
+            x = leaky_relu(layer.forward(&x)?)?; // (batch, 589, 128)
         }
         let x = self.classifier.forward(&x)?; // (batch, 589, 7)
         if self.multilabel { candle_nn::ops::sigmoid(&x) } else { candle_nn::ops::log_softmax(&x, D::Minus1) }
     }
+}
+
+/// `max(x, 0.01 x)`. Candle's own for large tensors on the CPU lets all our threads wait for each other.
+fn leaky_relu(x: Tensor) -> TensorResult<Tensor> {
+    const SLOPE: f32 = 0.01;
+    if !x.device().is_cpu() {
+        return candle_nn::ops::leaky_relu(&x, f64::from(SLOPE));
+    }
+    let shape = x.shape().clone();
+    let mut values: Vec<f32> = x.flatten_all()?.to_vec1()?;
+    values.iter_mut().for_each(|value| *value = value.max(SLOPE * *value));
+    Tensor::from_vec(values, shape, &candle_core::Device::Cpu)
 }
 
 /// Number of frames that the network makes of `samples` samples.

@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 use candle_core::{D, Result as TensorResult, Tensor};
 use diarize_kernels::{
     conv2d::{Activation, Conv2d},
-    pool_norm::PoolNorm,
+    pool_norm::{PoolNorm, Window},
 };
 
 use crate::{Error, Result, SAMPLE_RATE, model::Weights};
@@ -34,6 +34,8 @@ pub(crate) struct SincNet {
     waveform_norm: [Tensor; 2],
     /// Samples from one output of the sinc filters to the next.
     stride: usize,
+    /// What each sinc filter makes of a waveform of ones.
+    sums: Vec<f64>,
     pub(crate) blocks: [Block; 3],
 }
 
@@ -54,17 +56,16 @@ impl SincNet {
                 Activation::Identity,
             )
         };
+        let filters = sinc_filters(&low, &band);
+        let sum = |filter: &[f32]| filter.iter().map(|&x| f64::from(x)).sum();
         Ok(Self {
+            sums: filters.chunks_exact(FILTER_LENGTH).map(sum).collect(),
             waveform_norm: [
                 weights.tensor("sincnet.wav_norm1d.weight", &[1])?,
                 weights.tensor("sincnet.wav_norm1d.bias", &[1])?,
             ],
             stride,
-            blocks: [
-                Self::sinc_block(weights, &sinc_filters(&low, &band), stride)?,
-                block(1, FILTERS)?,
-                block(2, CHANNELS)?,
-            ],
+            blocks: [Self::sinc_block(weights, &filters, stride)?, block(1, FILTERS)?, block(2, CHANNELS)?],
         })
     }
 
@@ -88,11 +89,52 @@ impl SincNet {
 
     /// Waveforms `(batch, samples)` to `(batch, frames, 60)`.
     pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
-        let mut x = self.steps(&self.normalise(waveforms)?)?; // (batch, 1, 16000, 10)
-        for block in &self.blocks {
-            x = block.forward(&x)?; // (batch, 1, 5325, 80), (batch, 1, 1773, 60), (batch, 1, 589, 60)
-        }
-        x.squeeze(1)
+        let x = self.steps(&self.normalise(waveforms)?)?; // (batch, 1, 16000, 10)
+        self.after_sinc(&self.blocks[0].forward(&x)?)
+    }
+
+    /// Sinc features `(batch, 1, 5325, 80)` to `(batch, 589, 60)`.
+    fn after_sinc(&self, x: &Tensor) -> TensorResult<Tensor> {
+        let [_, second, third] = &self.blocks;
+        third.forward(&second.forward(x)?)?.squeeze(1) // (batch, 1, 1773, 60), (batch, 589, 60)
+    }
+
+    /// The same for chunks of `length` samples, one every `hop` of `stretch`, on the CPU: the sinc filters
+    /// run once over what chunks share.
+    ///
+    /// A chunk's norm takes off its mean and scales it, and a filter of that is the filter of the stretch,
+    /// scaled and shifted. `level`, the same for all chunks of a recording, is taken off before, so that
+    /// no large constant hides small samples.
+    pub(crate) fn forward_overlapping(
+        &self,
+        stretch: &[f32],
+        [length, hop]: [usize; 2],
+        level: f32,
+    ) -> TensorResult<Tensor> {
+        let [weight, bias] = &self.waveform_norm;
+        let scalar = |tensor: &Tensor| Ok::<_, candle_core::Error>(f64::from(tensor.to_vec1::<f32>()?[0]));
+        let (weight, bias) = (scalar(weight)?, scalar(bias)?);
+        let centred: Vec<f32> = stretch.iter().map(|sample| sample - level).collect();
+        let windows: Vec<Window> = (0..=(stretch.len() - length) / hop)
+            .map(|chunk| {
+                let (mean, variance) = moments(&centred[chunk * hop..][..length]);
+                let scale = weight / (variance + EPSILON).sqrt();
+                let shift = self.sums.iter().map(|sum| ((bias - scale * mean) * sum) as f32).collect();
+                Window { start: chunk * hop / self.stride, scale: scale as f32, shift }
+            })
+            .collect();
+        let length_of = |samples: usize| 1 + (samples - FILTER_LENGTH) / self.stride;
+        let stretch = Tensor::from_vec(centred, (1, stretch.len()), &candle_core::Device::Cpu)?;
+        let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
+        let x = convolution.forward(&self.steps(&stretch)?, None, Activation::Identity)?; // (1, 1, steps, 80)
+        self.after_sinc(
+            &pool_norm.forward_windows(&x.squeeze(1)?, &windows, length_of(length))?.unsqueeze(1)?,
+        )
+    }
+
+    /// Whether [`Self::forward_overlapping`] can take chunks of this length and hop.
+    pub(crate) fn shares(&self, [length, hop]: [usize; 2]) -> bool {
+        length >= FILTER_LENGTH && hop < length && hop.is_multiple_of(self.stride)
     }
 
     /// Waveforms `(batch, samples)`, each to zero mean and unit variance, scaled and shifted.
@@ -122,6 +164,20 @@ impl SincNet {
     pub(crate) fn layers(stride: usize) -> [(usize, usize); 6] {
         [(FILTER_LENGTH, stride), (POOL, POOL), (KERNEL, 1), (POOL, POOL), (KERNEL, 1), (POOL, POOL)]
     }
+}
+
+/// Mean and variance of a waveform.
+fn moments(waveform: &[f32]) -> (f64, f64) {
+    const LANES: usize = 16;
+    let (mut sums, mut squares) = ([0f64; LANES], [0f64; LANES]);
+    for samples in waveform.chunks(LANES) {
+        for ((sum, square), &sample) in sums.iter_mut().zip(&mut squares).zip(samples) {
+            *sum += f64::from(sample);
+            *square += f64::from(sample) * f64::from(sample);
+        }
+    }
+    let mean = |sums: [f64; LANES]| sums.iter().sum::<f64>() / waveform.len() as f64;
+    (mean(sums), (mean(squares) - mean(sums) * mean(sums)).max(0.0))
 }
 
 /// A convolution over time, pooled, normalised and rectified.
