@@ -30,7 +30,7 @@ impl CheckMetal {
         let found =
             Command::new("clang").arg("--version").output().is_ok_and(|output| output.status.success());
         ensure!(found, "clang is not installed, which type-checks the kernels' text");
-        succeed(cargo(Path::new("."), "test").args(["--workspace", "--test", "gpu", "metal::"]))?;
+        succeed(cargo("test").args(["--workspace", "--test", "gpu", "metal::"]))?;
 
         let targets = Command::new("rustup").args(["target", "list", "--installed"]).output();
         let installed = targets.is_ok_and(|targets| String::from_utf8_lossy(&targets.stdout).contains(APPLE));
@@ -45,15 +45,16 @@ impl CheckMetal {
 }
 
 fn clippy(folder: &Path, how: &[&str]) -> Result<()> {
-    let mut clippy = cargo(folder, "clippy");
-    clippy.args(COMPILED).args(["--features", "metal"]).args(how);
-    // Linked with nothing, so other systems' libraries need not be there.
-    succeed(clippy.args(["--target-dir", "target/check-metal", "--", "-D", "warnings"]))
+    let mut clippy = Command::new("cargo");
+    clippy.current_dir(folder).arg("clippy").args(COMPILED).args(["--features", "metal"]).args(how);
+    // Nothing is linked, so other systems' libraries need not be there.
+    clippy.arg("--target-dir").arg(std::env::current_dir()?.join("target/check-metal"));
+    succeed(clippy.args(["--", "-D", "warnings"]))
 }
 
-fn cargo(folder: &Path, command: &str) -> Command {
+fn cargo(command: &str) -> Command {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(folder).arg(command).arg("--locked");
+    cargo.arg(command).arg("--locked");
     cargo
 }
 
@@ -111,8 +112,7 @@ fn without_source(lock: &str, package: &str) -> String {
 
 /// Where cargo has unpacked a package.
 fn source_of(package: &str) -> Result<PathBuf> {
-    let metadata =
-        cargo(Path::new("."), "metadata").args(["--format-version", "1", "--all-features"]).output()?;
+    let metadata = cargo("metadata").args(["--format-version", "1", "--all-features"]).output()?;
     ensure!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
     let metadata = String::from_utf8(metadata.stdout)?;
     let manifests = metadata.split("\"manifest_path\":\"").skip(1);
