@@ -189,7 +189,12 @@ fn turns(contender: &Contender) -> Result<Vec<Turn>> {
     let Some(run) = contender.runs.last() else { bail!("{} never ran", contender.name) };
     let text = match &contender.rttm {
         Some(file) => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
-        None => run.output.clone(),
+        // Programs say other things too.
+        None => run
+            .output
+            .lines()
+            .filter(|line| line.starts_with("SPEAKER "))
+            .fold(String::new(), |text, line| text + line + "\n"),
     };
     let recordings =
         parse_rttm(&text).with_context(|| format!("what {} prints is no RTTM", contender.name))?;
