@@ -19,7 +19,7 @@ class Plan:
         style = rng.random()
         if style < 0.03:
             pass  # nobody says anything
-        elif style < 0.13:
+        elif style < 0.23:
             self.crosstalk()
         else:
             self.turns()

@@ -50,7 +50,9 @@ class Speakers:
         self.weights = self.frames.clamp(max=12_000).sqrt() * torch.where(words, 0.5, 1.0)
         self.device = device
         generator = torch.Generator(device).manual_seed(args.seed)
-        self.acoustics = Acoustics(room_bank(args.rooms, 2, device, generator), corpus.noises(args.noise, device))
+        bank, noise = room_bank(args.rooms, 2, device, generator), corpus.noises(args.noise, device)
+        self.acoustics = Acoustics(bank, noise, harsh=True)
+        self.milder = Acoustics(bank, noise)
         self.fbank = Fbank(device)
 
     def batch(self, chunks, frames, alone):
@@ -83,7 +85,6 @@ class Speakers:
             cut = (time_ > gap.amin(2, keepdim=True)) & (time_ < gap.amax(2, keepdim=True)) & (torch.rand(chunks, 1, 1, device=device) < 0.3)
             masks = masks * ~cut[..., : masks.shape[-1]]
             return features, masks, torch.where(masks.sum(2) >= 60, who, -100)
-
 
     def clean(self, who, frames):
         """Features (voices, T, 80) of a clean stretch of each of the voices."""
@@ -209,7 +210,7 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     device = torch.device(f"cuda:{args.gpu}" if torch.cuda.is_available() else "cpu")
     speakers = Speakers(args, device)
-    trials = Trials(args, device, speakers.acoustics)
+    trials = Trials(args, device, speakers.milder)
     print("speakers x speeds", len(speakers.frames), f"{len(speakers.tape) / 360_000:.1f} h", f"{time.time() - began:.0f} s", flush=True)
 
     network = ResNet34().to(device).to(memory_format=torch.channels_last)

@@ -63,11 +63,12 @@ def decibels(x):
 class Acoustics:
     """Puts dry talkers into a room, adds noise, and records them with a poor microphone.
 
-    All the filters work on one spectrum, so that a talker costs one FFT, and the mixture one more back.
+    All the filters work on one spectrum, so that a talker costs one FFT, and the mixture one more back. `harsh`: also
+    more hiss, other people's talk from far away, and levels evened out by the recorder.
     """
 
-    def __init__(self, bank, noise):
-        self.noise = noise
+    def __init__(self, bank, noise, harsh=False):
+        self.noise, self.harsh = noise, harsh
         self.device = noise.device
         rooms, self.seats, _ = bank.shape
         self.bank = bank
@@ -107,11 +108,14 @@ class Acoustics:
         level = spectrum.abs().square().mean(1, keepdim=True).sqrt()
         # A silent chunk keeps a noise floor.
         level = level.clamp_min(0.02 * n**0.5)
+        if self.harsh:
+            far = decibels(-self.uniform(18, 40, batch, 1)) * self.chance(0.15, batch, 1)
+            spectrum = spectrum + (spectrum / level).roll(1, 0) * level * far
 
         # Hiss of any colour in all of them, recorded noise in some.
         colour = (hz / 500).clamp_min(0.1) ** -self.uniform(0, 1.2, batch, 1)
         hiss = torch.randn(batch, bins, dtype=torch.cfloat, device=self.device) * colour
-        hiss *= level * decibels(-self.uniform(8, 45, batch, 1)) / hiss.abs().square().mean(1, keepdim=True).sqrt()
+        hiss *= level * decibels(-self.uniform(5 if self.harsh else 8, 45, batch, 1)) / hiss.abs().square().mean(1, keepdim=True).sqrt()
         start = torch.randint(len(self.noise) - samples, (batch, 1), device=self.device)
         clip = torch.fft.rfft(self.noise[start + torch.arange(samples, device=self.device)].float(), n)
         clip *= level * decibels(-self.uniform(0, 30, batch, 1)) / clip.abs().square().mean(1, keepdim=True).sqrt().clamp_min(1e-3)
@@ -125,5 +129,7 @@ class Acoustics:
 
         # From very quiet to clipped.
         y = y / y.abs().amax(1, keepdim=True).clamp_min(1e-4)
+        if self.harsh:
+            y = y.sign() * y.abs() ** torch.where(self.chance(0.15, batch, 1), self.uniform(0.6, 1, batch, 1), 1.0)
         y = (y * torch.where(self.chance(0.06, batch, 1), self.uniform(1, 6, batch, 1), 1.0)).clamp(-1, 1)
         return y * decibels(-self.uniform(0, 30, batch, 1))

@@ -3,21 +3,23 @@
 
     python3 segmentation.py --corpora DATA/corpora --noise DATA/noise/esc10 --teacher DATA/segmentation-3.0.safetensors \\
         --excerpts DATA/eval/ami DATA/eval/pyannote-sample --init previous.safetensors \\
-        --minutes 19.5 --out segmentation.safetensors
+        --minutes 17 --out segmentation.safetensors
 
 The student sees only simulated mixtures. Its loss is the divergence from the teacher's (pyannote segmentation-3.0,
 MIT) answer, plus the distances between what both say after SincNet and after each layer of the LSTM, through learned
-linear maps, plus the cross-entropy against the true labels under the best order of the talkers. With two GPUs the second one simulates and teaches; with
-one it does so on a stream of its own.
+linear maps, plus the cross-entropy against the true labels under the best order of the talkers. With two GPUs the
+second one simulates and teaches; with one it does so on a stream of its own. The student never waits: while no new
+batch is ready it learns from an earlier one again.
 The excerpts are only measured, never trained on, and choose nothing: what is written is always the final average.
 """
 
 import argparse
 import itertools
-import math
 import queue
+import random
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import soundfile
@@ -53,7 +55,8 @@ class Simulator:
         self.plans = iter(torch.utils.data.DataLoader(plans, batch_size=None, num_workers=args.workers, prefetch_factor=4))
         next(self.plans)  # the workers start before the other threads do
         generator = torch.Generator(device).manual_seed(args.seed)
-        self.acoustics = Acoustics(room_bank(args.rooms, TALKERS, device, generator), corpus.noises(args.noise, device))
+        bank = room_bank(args.rooms, TALKERS, device, generator)
+        self.acoustics = Acoustics(bank, corpus.noises(args.noise, device), harsh=True)
         self.spoken = corpus.close(self.corpus.speech[None, None], 12)[0, 0]
         self.teacher = PyanNet().read(args.teacher).to(device).eval()
         self.centres = (torch.arange(OUTPUTS, device=device) * FRAME_STEP + FRAME_CENTRE) // corpus.FRAME
@@ -65,37 +68,56 @@ class Simulator:
         x = self.corpus.tape[plan.clamp_min(0)].float().flatten(2)
         # Fade over 10 ms, where tape has been cut.
         fade = F.interpolate(on.float(), x.shape[-1], mode="linear")
-        level = torch.randn(plan.shape[:2], device=self.device) * 6
+        level = torch.randn(plan.shape[:2], device=self.device) * 7
         # Voices also rise and fall within a chunk.
         drift = F.interpolate(torch.randn(*plan.shape[:2], 6, device=self.device) * 3, x.shape[-1], mode="linear")
-        x = self.acoustics(x * fade * 10 ** (drift / 20), 10 ** (level.clamp(-12, 12) / 20))
+        x = self.acoustics(x * fade * 10 ** (drift / 20), 10 ** (level.clamp(-14, 14) / 20))
         answer, hidden = self.teacher(x, fast=True)
-        return x, (on & self.spoken[plan.clamp_min(0)])[..., self.centres], answer, *hidden
+        labels = (on & self.spoken[plan.clamp_min(0)])[..., self.centres]
+        return x.half(), labels, answer, *(h.bfloat16() for h in hidden)
 
 
 class Background:
-    """Runs the simulator in a thread, on a stream of its own, a few batches ahead, and brings them to the training's GPU."""
+    """Runs the simulator in a thread, on streams of its own, a few batches ahead, and brings them to the training's GPU."""
 
-    def __init__(self, simulator, device, ahead=3):
+    def __init__(self, simulator, device, ahead=3, kept=32, uses=3):
         self.simulator, self.device, self.queue = simulator, device, queue.Queue(ahead)
+        self.kept, self.uses, self.fresh = deque(maxlen=kept), uses, 0
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
         if self.device.type == "cpu":
             while True:
                 self.queue.put(self.simulator.batch())
-        stream = torch.cuda.Stream(self.simulator.device)
+        # A copy waits for the current streams of both GPUs: neither may be the one that trains.
+        here, there = torch.cuda.Stream(self.simulator.device), torch.cuda.Stream(self.device)
         while True:
-            with torch.cuda.stream(stream):
+            with torch.cuda.stream(there), torch.cuda.stream(here):
                 batch = [t.to(self.device) for t in self.simulator.batch()]
-            stream.synchronize()
+            here.synchronize()
+            there.synchronize()
             self.queue.put(batch)
 
-    def batch(self):
+    def new(self):
         batch = self.queue.get(timeout=300)
+        self.fresh += 1
+        self.kept.append([batch, 1])
+        return self.used(batch)
+
+    def used(self, batch):
         for t in batch if self.device.type == "cuda" else []:
             t.record_stream(torch.cuda.current_stream(self.device))
-        return batch
+        x, labels, answer, *hidden = batch
+        return x.float(), labels, answer, *(h.float() for h in hidden)
+
+    def batch(self):
+        """A new one, or else one of those kept."""
+        again = [entry for entry in self.kept if entry[1] < self.uses]
+        if not self.queue.empty() or not again:
+            return self.new()
+        entry = random.choice(again)
+        entry[1] += 1
+        return self.used(entry[0])
 
 
 def powerset_codes(labels):
@@ -116,6 +138,10 @@ def label_loss(log_probs, labels):
     return -(chosen * (codes >= 0)).mean(2).max(1)[0].mean()
 
 
+def divergence_from(log_probs, taught):
+    return F.kl_div(log_probs, taught, log_target=True, reduction="none").sum(-1).mean()
+
+
 def ones_beside(hidden):
     return F.pad(hidden, (0, 1), value=1.0).flatten(0, 1).double()
 
@@ -125,7 +151,7 @@ def fit_hints(hints, network, source):
     """The linear maps by least squares over a few batches, so that a network with a past is not disturbed by them."""
     products = [[0, 0] for _ in hints]
     for _ in range(4):
-        x, _, _, *taught = source.batch()
+        x, _, _, *taught = source.new()
         for sums, mine, right in zip(products, network(x, fast=True)[1], taught):
             mine, right = ones_beside(mine), right.flatten(0, 1).double()
             sums[0], sums[1] = sums[0] + mine.T @ mine / len(mine), sums[1] + mine.T @ right / len(mine)
@@ -158,9 +184,10 @@ def local_error(network, recordings, device):
     network.eval()
     total = missed = false = confused = 0.0
     for wav, turns in recordings:
-        for start in range(0, max(1, len(wav) - CHUNK + 1), CHUNK // 2):
-            x = torch.from_numpy(wav[start : start + CHUNK]).to(device)[None]
-            answer = POWERSET.to(device)[network(x)[0][0].argmax(-1)].cpu().float()
+        starts = range(0, max(1, len(wav) - CHUNK + 1), CHUNK // 2)
+        chunks = torch.stack([F.pad(torch.from_numpy(wav[a : a + CHUNK]), (0, max(0, CHUNK - len(wav)))) for a in starts])
+        answers = POWERSET.float()[network(chunks.to(device))[0].argmax(-1).cpu()]
+        for start, answer in zip(starts, answers):
             time_ = (torch.arange(OUTPUTS) * FRAME_STEP + FRAME_CENTRE + start) / RATE
             names = sorted({name for *_, name in turns})
             truth = torch.stack(
@@ -180,6 +207,44 @@ def local_error(network, recordings, device):
     return [round(v, 2) for v in (sum(parts), *parts)]
 
 
+class Muon(torch.optim.Optimizer):
+    """Steps along the momentum made orthogonal (K. Jordan et al., 2024), as long as AdamW's are (J. Liu et al., 2025);
+    the four gates of an LSTM are four matrices."""
+
+    def __init__(self, parameters, rate, momentum=0.95):
+        super().__init__(parameters, {"lr": rate, "momentum": momentum})
+
+    @staticmethod
+    def matrices(p):
+        return p.view(4, 128, -1) if p.shape[0] == 512 else p.flatten(1)[None]
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            alike = {}
+            for p in group["params"]:
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                momentum.lerp_(p.grad, 1 - group["momentum"])
+                ahead = self.matrices(torch.lerp(p.grad, momentum, group["momentum"]))
+                alike.setdefault(ahead.shape[1:], []).append((p, ahead))
+            for shape, pairs in alike.items():
+                step = orthogonal(torch.cat([ahead for _, ahead in pairs]))
+                sizes = [len(ahead) for _, ahead in pairs]
+                for (p, _), update in zip(pairs, step.split(sizes)):
+                    p.add_(update.reshape(p.shape), alpha=-0.2 * max(shape) ** 0.5 * group["lr"])
+
+
+def orthogonal(x):
+    """Newton and Schulz's iteration: matrices (n, rows, columns) to nearly orthogonal ones."""
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-12)
+    for a, b, c in [(3.4445, -4.7750, 2.0315)] * 5:
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if tall else x
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", required=True)
@@ -187,9 +252,12 @@ def main():
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--excerpts", required=True, nargs="+", help="folders of WAV and RTTM files")
     parser.add_argument("--init", help="weights to start from")
-    parser.add_argument("--minutes", type=float, default=19.5)
+    parser.add_argument("--resume", help="state of an earlier run to go on from")
+    parser.add_argument("--state", help="file for the state, every minute and at the end")
+    parser.add_argument("--minutes", type=float, default=17)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
+    parser.add_argument("--cool", type=float, default=0.5, help="share of the time in which the rate falls to zero")
     parser.add_argument("--rooms", type=int, default=2048)
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
@@ -208,55 +276,83 @@ def main():
 
     recordings = excerpts(args.excerpts)
     print("teacher's local error", local_error(PyanNet().read(args.teacher).to(device), recordings, device), flush=True)
-    network = PyanNet().to(device)
+    network, averaged = PyanNet().to(device), PyanNet().to(device)
     hints = nn.ModuleList([nn.Linear(n, n) for n in (60, 256, 256, 256, 256)]).to(device)
     if args.init:
         network.read(args.init)
         print("local error at the start", local_error(network, recordings, device), flush=True)
         fit_hints(hints, network, source)
-    parameters = [*network.parameters(), *hints.parameters()]
-    optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=1e-3, fused=device.type == "cuda")
-    average = Average(network)
-    averaged = PyanNet().to(device)
+    probe = [source.new() for _ in range(4)]  # only measured
+    source.kept.clear()
 
-    def save():
+    everything = nn.ModuleList([network, hints])
+    matrices = [p for n, p in network.named_parameters() if p.dim() > 1 and "filterbank" not in n and "classifier" not in n]
+    known = {id(p) for p in matrices}
+    others = [p for p in everything.parameters() if id(p) not in known]
+    adamw = torch.optim.AdamW(others, args.rate, (0.9, 0.99), weight_decay=1e-3, fused=device.type == "cuda")
+    optimisers = [adamw, Muon(matrices, args.rate)]
+    average = Average(network)
+    step = 0
+    if args.resume:
+        state = torch.load(args.resume, map_location=device)
+        everything.load_state_dict(state["networks"])
+        for optimiser, past in zip(optimisers, state["optimisers"]):
+            optimiser.load_state_dict(past)
+        torch._foreach_copy_(average.values, [state["average"][n] for n in average.names])
+        step = average.steps = state["step"]
+
+    @torch.no_grad()
+    def measure():
+        """Writes the average; its divergence on the probe and its local error."""
+        averaged.load_state_dict(average.state(), strict=False)
         save_file(half_precision(PyanNet.named(average.state())), args.out)
+        averaged.eval()
+        results = [(averaged(x, fast=True)[0], taught) for x, _, taught, *_ in probe]
+        kl = sum(divergence_from(*pair) for pair in results).item() / len(probe)
+        if args.state:
+            state = {"networks": everything.state_dict(), "optimisers": [o.state_dict() for o in optimisers]}
+            torch.save(state | {"average": average.state(), "step": step, "probe": kl}, args.state)
+        return round(kl, 4), local_error(averaged, recordings, device)
 
     network.train()
-    sums, step, report = torch.zeros(9, device=device), 0, time.time()
-    reported, hint_weights = 0, torch.tensor(HINT_WEIGHTS, device=device)
+    sums, reported, report = torch.zeros(9, device=device), step, time.time()
+    hint_weights, running = torch.tensor(HINT_WEIGHTS, device=device), deque()
     start, last = time.time(), began + 60 * args.minutes
     while time.time() < last:
-        progress = (time.time() - start) / (last - start)
-        for group in optimiser.param_groups:
-            group["lr"] = args.rate * min(1, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
+        left = (last - time.time()) / (last - start)
+        for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+            group["lr"] = args.rate * min(1, (step + 1) / 300) * min(1, left / max(1e-9, args.cool))
         x, labels, taught, *taught_hidden = source.batch()
         log_probs, hidden = network(x, fast=True)
-        divergence = F.kl_div(log_probs, taught, log_target=True, reduction="none").sum(-1).mean()
+        divergence = divergence_from(log_probs, taught)
         distances = torch.stack([hint_distance(*three) for three in zip(hints, hidden, taught_hidden)])
         entropy = label_loss(log_probs, labels)
         loss = divergence + (distances * hint_weights).sum() + LABEL_WEIGHT * entropy
-        optimiser.zero_grad(set_to_none=True)
+        for p in everything.parameters():
+            p.grad = None
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        nn.utils.clip_grad_norm_(others, 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
         average.update()
         step += 1
         with torch.no_grad():
             agree = (log_probs.argmax(-1) == taught.argmax(-1)).float().mean()
             overlap = (labels.sum(1) > 1).float().mean()
             sums += torch.cat([torch.stack([divergence, entropy, agree, overlap]), distances.detach()])
-        if time.time() - report > 60 or step == 2:
+        if gpus:  # two steps ahead of the GPU, no more, so that what comes next is decided late
+            running.append(torch.cuda.Event())
+            running[-1].record()
+            if len(running) > 2:
+                running.popleft().synchronize()
+        if time.time() - report > 60 or step == reported + 2 == 2:
             means = [round(v, 4) for v in (sums / (step - reported)).tolist()]
-            averaged.load_state_dict(average.state(), strict=False)
-            errors = [local_error(n, recordings, device) for n in (network, averaged)]
-            print(step, "kl, labels, agreement, overlap, hints", means, "local error as is and averaged", *errors,
-                  "waiting", source.queue.qsize(), f"{time.time() - began:.0f} s", flush=True)  # fmt: skip
+            print(step, "kl, labels, agreement, overlap, hints", means, "averaged: kl on the probe, local error", *measure(),
+                  "new batches", source.fresh, f"{time.time() - began:.0f} s", flush=True)  # fmt: skip
             reported = step
-            save()
             sums.zero_()
             report = time.time()
-    save()
+    print(step, "at the end: kl on the probe, local error", *measure(), flush=True)
     error = local_error(PyanNet().read(args.out).to(device), recordings, device)
     print("final average as written, local error", error, "steps", step, flush=True)
 

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Print what the README says of the networks by themselves, from a model directory.
+
+    python3 measure.py --corpora DATA/corpora --noise DATA/noise/esc10 --excerpts DATA/eval/ami DATA/eval/pyannote-sample \\
+        --teacher DATA/segmentation-3.0.safetensors --model ../default
+
+Local error of both segmentation networks on the excerpts, and the embedding's equal error rates on the forty speakers
+that it never heard (`corpus.held_out`), those in noisy rooms for each of several draws of rooms and noise.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+import corpus
+from embedding import Trials
+from networks import PyanNet, ResNet34
+from rooms import Acoustics, room_bank
+from segmentation import excerpts, local_error
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpora", required=True)
+    parser.add_argument("--noise", required=True)
+    parser.add_argument("--excerpts", required=True, nargs="+", help="folders of WAV and RTTM files")
+    parser.add_argument("--teacher", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--rooms", type=int, default=256)
+    parser.add_argument("--draws", type=int, default=3)
+    args = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = Path(args.model)
+
+    recordings = excerpts(args.excerpts)
+    for name, path in (("teacher", args.teacher), ("segmentation", model / "segmentation.safetensors")):
+        error, *parts = local_error(PyanNet().read(path).to(device).eval(), recordings, device)
+        print(f"{name}: local error {error} %, missed, false, confused {parts}", flush=True)
+
+    network = ResNet34().to(device)
+    state = load_file(model / "embedding.safetensors").items()
+    network.load_state_dict({k.removeprefix("resnet."): v.float() for k, v in state}, strict=False)
+    for args.seed in range(1, args.draws + 1):
+        bank = room_bank(args.rooms, 2, device, torch.Generator(device).manual_seed(args.seed))
+        trials = Trials(args, device, Acoustics(bank, corpus.noises(args.noise, device)))
+        if args.seed > 1:
+            trials.sets = {name: trial for name, trial in trials.sets.items() if "noisy" in name}
+        print(f"embedding, draw {args.seed}: EER %, threshold, pairs", trials(network), flush=True)
+
+
+if __name__ == "__main__":
+    main()
