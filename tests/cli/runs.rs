@@ -65,10 +65,11 @@ fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
     let (first, second) = (directory.path().join("the first.wav"), directory.path().join("second.wav"));
     write_silence(&first);
     write_silence(&second);
-    let options = ["-f", "json", "--max-speakers", "3", "--threshold", "0.5", "--min-cluster-size", "4"];
+    let options = ["-f", "json", "--max-speakers", "3", "--clustering", "agglomerative"];
+    let clustering = ["--threshold", "0.5", "--min-cluster-size", "4"];
     let more = ["--min-duration-on", "0.2", "--min-duration-off", "0.3", "--step", "2.5", "--threads", "1"];
     let files = [first.to_str().unwrap(), second.to_str().unwrap()];
-    let output = diarize([&options[..], &more, &files].concat());
+    let output = diarize([&options[..], &clustering, &more, &files].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("named `the_first` in the result"), "{}", stderr(&output));
     let results: Vec<serde_json::Value> =
@@ -80,7 +81,9 @@ fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
     assert_eq!(parameters["max_speakers"], 3);
     assert_eq!(
         parameters["clustering"]["method"],
-        serde_json::json!({ "agglomerative": { "linkage": "centroid", "threshold": 0.5, "min_cluster_size": 4 } })
+        serde_json::json!({ "agglomerative": {
+            "linkage": "centroid", "threshold": 0.5, "min_cluster_size": 4, "max_embeddings": 20_000
+        } })
     );
     assert_eq!((&parameters["min_duration_on"], &parameters["min_duration_off"]), (&0.2.into(), &0.3.into()));
     assert_eq!(parameters["segmentation_step"], 0.25);

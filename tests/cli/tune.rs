@@ -8,8 +8,9 @@ use common::{diarize_in, stderr, stdout, write_silence};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-/// Runs the embedding network once over a recording, which is fast.
-const FAST: &str = "embedding-trunk = \"shared\"\n[tune]\nembedding-trunk = \"shared\"\n";
+/// Runs the embedding network once over a recording, which is fast; a threshold decides alone.
+const FAST: &str = "embedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n\
+                    [tune]\nembedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n";
 
 /// A folder with the sample conversation and its turns.
 fn labelled() -> TempDir {

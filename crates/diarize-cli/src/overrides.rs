@@ -16,7 +16,7 @@ pub struct Overrides {
     /// Speakers whose voices are closer than this are one
     #[arg(long, value_name = "DISTANCE", value_parser = not_negative)]
     threshold: Option<f64>,
-    /// Smaller groups of voice samples are given to the nearest larger one
+    /// Smaller groups of voice samples are given to the nearest larger one (--clustering agglomerative)
     #[arg(long, value_name = "N")]
     min_cluster_size: Option<NonZeroUsize>,
     /// How voice samples become speakers, with defaults for what the model does not say

@@ -90,7 +90,7 @@ impl ModelFiles {
             manifest: Manifest::parse(&manifest.path, &manifest.bytes)?,
             segmentation: file("segmentation.safetensors", file!("segmentation.safetensors")),
             embedding: file("embedding.safetensors", file!("embedding.safetensors")),
-            plda: None,
+            plda: Some(file("plda.safetensors", file!("plda.safetensors"))),
         })
     }
 }
