@@ -8,12 +8,13 @@ use std::{fs::File, path::PathBuf};
 use diarize::{
     SpeakerBounds,
     clustering::{
-        ClusteringError, Clusters, Compat, KMeans, Method, Plda, Settings, Vbx, cluster_speakers, kmeans,
-        normalised, vbx, vbx_first_labels,
+        Agglomerative, ClusteringError, Clusters, Compat, KMeans, Linkage, Method, Plda, Settings, Vbx,
+        cluster_speakers, kmeans, normalised, vbx, vbx_first_labels,
     },
     frames::SlidingWindow,
     ndarray::{Array, Array1, Array2, Array3, ArrayView2, Axis, Dimension, Ix1, Ix2, Ix3, array},
     reconstruct::{mark_inactive, reconstruct, speaker_count},
+    scoring::{Rules, compare},
     turns::{rttm, turns},
 };
 use golden::Golden;
@@ -21,6 +22,9 @@ use ndarray_npy::{NpzReader, ReadNpyExt, ReadableElement};
 
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
 const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };
+/// Recordings of 30 s to 24 minutes of which there is every stage.
+const RECORDINGS: [&str; 4] =
+    ["01_dialogue", "02_pyannote_sample", "06_long_recording", "08_luyu_jinjing_freedom"];
 const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
 
 /// The largest difference, which is infinite where exactly one of two numbers is NaN.
@@ -326,8 +330,41 @@ fn every_stage_of_real_recordings_is_pyannotes() {
         return;
     };
     let plda = real_plda(plda);
-    for name in ["01_dialogue", "02_pyannote_sample", "06_long_recording", "08_luyu_jinjing_freedom"] {
+    for name in RECORDINGS {
         check_recording(name, &dumps.join(name), &plda);
+    }
+}
+
+/// A quarter as many groups as embeddings make the turns that the exact dendrogram makes.
+#[test]
+fn groups_of_real_recordings_make_the_same_turns() {
+    let Some(dumps) = shared("dumps/community-1") else {
+        return;
+    };
+    for name in RECORDINGS {
+        let open = |file: &str| Npz::open(dumps.join(name).join(file));
+        let embeddings: Array3<f32> = open("raw_embeddings.npz").get("embeddings");
+        let segmentations: Array<f32, Ix3> = open("segmentations.npz").get("segmentations");
+        let segmentations = segmentations.mapv(|active| active as u8);
+        let count = speaker_count(segmentations.view(), CHUNKS, FRAMES);
+        for (linkage, threshold) in [(Linkage::Centroid, 0.7045654963945799), (Linkage::Average, 0.6)] {
+            let found = |max_embeddings| {
+                let parameters = Agglomerative { linkage, threshold, max_embeddings, ..Default::default() };
+                let settings = Settings { method: Method::Agglomerative(parameters), ..Default::default() };
+                let (embeddings, segmentations) = (embeddings.view(), segmentations.view());
+                let mut hard =
+                    cluster_speakers(embeddings, segmentations, ANY, &settings, None).unwrap().hard;
+                mark_inactive(&mut hard, segmentations);
+                let discrete = reconstruct(segmentations, hard.view(), count.view(), None, CHUNKS, FRAMES);
+                turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Off).0
+            };
+            // Fewer groups than that would be about as many as clusters.
+            let limit = (embeddings.dim().0 * 2 / 5).max(40);
+            let score = compare(&found(20_000), &found(limit), None, &Rules::default()).score;
+            let rate = score.diarization_error_rate();
+            println!("{name}: {linkage:?}, {limit} groups: {:.3} % of the turns differ", 100.0 * rate);
+            assert!(rate < 0.001, "{name}: {linkage:?}: {rate}");
+        }
     }
 }
 

@@ -13,7 +13,8 @@ const LOWER: f64 = 0.9;
 /// so many times.
 const TRIALS: i32 = 40;
 
-/// Parameters of online clustering.
+/// Parameters of online clustering. The threshold and the support are those of the fewest errors on eight
+/// simulated conversations with the model in the box.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Online {
@@ -22,13 +23,14 @@ pub struct Online {
     /// An embedding of nobody known waits for this many further embeddings, and then has to be the nearest
     /// speaker's: the latency. In the pipeline there are one to three embeddings a second.
     pub delay: usize,
-    /// So many waiting embeddings within the threshold of one of them found a new speaker.
+    /// So many waiting embeddings within the threshold of one of them found a new speaker. With more, fewer
+    /// speakers are found, and those who say little are missed.
     pub support: usize,
 }
 
 impl Default for Online {
     fn default() -> Self {
-        Self { threshold: 0.5, delay: 30, support: 3 }
+        Self { threshold: 0.6, delay: 30, support: 3 }
     }
 }
 
