@@ -1,4 +1,4 @@
-//! Log energies of mel bands, from the waveform: [`stft`](crate::stft) and [`mel`](crate::mel) in one, so that
+//! Log energies of mel bands, from the waveform: [`crate::stft`] and [`crate::mel`] in one, so that
 //! the power spectra, twice as large as both ends together, never reach memory.
 //!
 //! The formulas, and the kernel, are theirs.
