@@ -130,7 +130,7 @@ fn voices_are_listed_renamed_and_removed() {
         (&["remove", "Bob"][..], "speakers.safetensors knows no Bob"),
         (&["rename", "Bob", "Eve"], "speakers.safetensors knows no Bob"),
         (&["rename", "Anna Lee", "Anna Lee"], "knows a Anna Lee already"),
-        (&["--db", "none.safetensors"], "cannot read the voices in none.safetensors"),
+        (&["--db", "none.safetensors"], "there are no voices in none.safetensors yet: `diarize enroll"),
         (&["--db", "conversation.rttm"], "not a whole safetensors file"),
     ] {
         let output = diarize_in(desk.path(), &[&["speakers"], arguments].concat());

@@ -17,7 +17,7 @@ const RTTM: &str = "SPEAKER meeting 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
 type Command = (&'static str, &'static [&'static str]);
 
 /// Commands that go together, each such group at a desk of its own.
-const COMMANDS: [&[Command]; 11] = [
+const COMMANDS: [&[Command]; 13] = [
     &[("diarize meeting.mp3", &[]), ("diarize meeting.mp3 --num-speakers 4", &[])],
     &[("diarize --format json --output turns.json call.wav", &["turns.json"])],
     &[("diarize --output rttm/ recordings/*.flac", &["rttm/a.rttm", "rttm/b.rttm"])],
@@ -45,10 +45,16 @@ const COMMANDS: [&[Command]; 11] = [
         ("diarize enroll Ann ann.flac", &["speakers.safetensors"]),
         ("diarize enroll Bob --start 0:04 --end 0:09 talk.flac", &[]),
         ("diarize --identify speakers.safetensors talk.flac", &[]),
+        ("diarize speakers", &[]),
         ("diarize --link-speakers -o linked/ monday/", &["linked/a.rttm", "linked/b.rttm"]),
         ("diarize embed --segments talk.rttm -o voices.npy talk.flac", &["voices.npy"]),
     ],
     &[("diarize tune --state tune.jsonl labelled/", &["tune.jsonl"])],
+    &[
+        ("diarize vad meeting.mp3", &[]),
+        ("diarize overlap -f csv recordings/ > overlap.csv", &["overlap.csv"]),
+    ],
+    &[("diarize model info my-model", &[]), ("diarize --model my-model meeting.wav", &[])],
     &[("diarize --completions bash", &[]), ("diarize show meeting.rttm", &[])],
 ];
 
@@ -62,6 +68,11 @@ fn desk() -> TempDir {
     }
     fs::copy(fixture("tone.mp3"), path("meeting.mp3")).unwrap();
     ["call.wav", "talk.wav", "meeting.wav"].iter().for_each(|name| write_silence(&path(name)));
+    fs::create_dir(path("my-model")).unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights/default");
+    for file in fs::read_dir(model).unwrap().map(|file| file.unwrap()) {
+        fs::copy(file.path(), path("my-model").join(file.file_name())).unwrap();
+    }
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
     for folder in ["monday", "labelled"] {
         fs::create_dir(path(folder)).unwrap();

@@ -123,6 +123,7 @@ fn what_cannot_be_searched_is_told_before_any_work() {
         (&["--try", "threshold=1", "--try", "threshold=2", "talks"], 1, "is given twice"),
         (&["--try", "threshold", "talks"], 2, "must be KEY=VALUES"),
         (&["alone.wav"], 1, "no recording has a reference"),
+        (&["talks", "missing.wav"], 1, "missing.wav: no such file"),
         (&["--state", "talks/conversation.rttm", "talks"], 1, "cannot use --state talks/conversation.rttm"),
     ] {
         let output = diarize_in(directory.path(), &[&["tune"], arguments].concat());

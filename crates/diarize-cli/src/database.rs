@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use diarize::{model::ModelFiles, voices::Voices};
 
 use crate::output::write_whole;
@@ -28,7 +28,12 @@ impl Database {
     /// A file that cannot be read or is none of voices.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
-        let bytes = fs::read(path).with_context(|| format!("cannot read the voices in {}", name()))?;
+        let bytes = fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                anyhow!("there are no voices in {} yet: `diarize enroll NAME CLIP` keeps one", name())
+            }
+            _ => anyhow!("cannot read the voices in {}: {error}", name()),
+        })?;
         Ok(Self { path: path.to_owned(), voices: Voices::from_bytes(&bytes).with_context(name)? })
     }
 

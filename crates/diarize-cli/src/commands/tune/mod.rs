@@ -202,6 +202,9 @@ fn recordings(args: &Args, console: &Console) -> anyhow::Result<Vec<Recording>> 
     }
     let mut recordings: Vec<Recording> = Vec::new();
     for found in inputs.all {
+        if let Some(path) = found.input.path().filter(|path| !path.exists()) {
+            bail!("{}: no such file: check the path", path.display());
+        }
         let name = output::uri(&found.input.stem());
         if recordings.iter().any(|other| other.name == name) {
             bail!("two recordings are called {name}: rename one");
