@@ -1,17 +1,15 @@
 //! `cargo xtask calibrate`: whether the confidence of turns and speakers is what it says.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use diarize::{
-    Device, Diarization, Diarizer, EmbeddingTrunk, Parameters, Turn,
+    Diarization, EmbeddingTrunk, Parameters, Turn,
     confidence::{Evidence, Votes},
     scoring::{Rules, compare},
     turns::turns,
 };
 
-use crate::recording::{read_wav, with_truth};
+use crate::labelled::{Labelled, Recording};
 
 /// Prints how confident the pipeline is, and how right it is then
 ///
@@ -20,21 +18,11 @@ use crate::recording::{read_wav, with_truth};
 /// (logistic regression, each turn weighing as much as it is long).
 #[derive(Args, Debug)]
 pub struct Calibrate {
-    /// Folders of WAV and RTTM files
-    #[arg(required = true)]
-    folders: Vec<PathBuf>,
-    /// Model directory
-    #[arg(long, default_value = "weights/default")]
-    model: PathBuf,
-    /// auto, cpu, metal or cuda[:N]
-    #[arg(long, default_value = "auto")]
-    device: Device,
+    #[command(flatten)]
+    labelled: Labelled,
     /// What the embedding network runs over, chunk or shared [default: the model's own]
     #[arg(long)]
     embedding_trunk: Option<EmbeddingTrunk>,
-    /// Processor threads; all where absent
-    #[arg(long)]
-    threads: Option<usize>,
 }
 
 /// A turn, or all of a speaker's.
@@ -52,15 +40,13 @@ impl Calibrate {
     /// # Errors
     /// Where a recording or the model cannot be read, or the device fails.
     pub fn run(&self) -> Result<()> {
-        let diarizer = Diarizer::load(&self.model, self.device)?;
-        let mut options = diarizer.options();
-        options.threads = self.threads;
+        let (diarizer, mut options) = self.labelled.diarizer()?;
         if let Some(trunk) = self.embedding_trunk {
             options.parameters.embedding_trunk = trunk;
         }
         let (mut of_turns, mut of_speakers, mut evidence) = (Vec::new(), Vec::new(), Vec::new());
-        for (wav, truth) in with_truth(&self.folders)? {
-            let samples = read_wav(&wav).with_context(|| format!("cannot read {}", wav.display()))?;
+        for recording in self.labelled.recordings()? {
+            let Recording { samples, truth, .. } = recording?;
             let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
             let claims = claims(&truth, &diarization.turns);
             for speaker in &diarization.speakers {

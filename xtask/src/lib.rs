@@ -5,5 +5,6 @@ pub mod calibrate;
 pub mod check_metal;
 pub mod convert_weights;
 pub mod deterministic_model;
+mod labelled;
 mod recording;
 pub mod score;

@@ -1,19 +1,19 @@
 //! `cargo xtask score`: how right the pipeline is, on recordings whose turns are known.
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use diarize::{
-    Device, Diarizer, EmbeddingTrunk, Options, Turn,
+    EmbeddingTrunk, Options, Turn,
     clustering::{Method, Settings},
     scoring::{self, Rules, compare},
 };
 
-use crate::recording::{read_wav, with_truth};
+use crate::labelled::{Labelled, Recording};
 
 /// Diarizes recordings and prints the diarization error rate: no collar, overlap scored
 ///
@@ -21,23 +21,13 @@ use crate::recording::{read_wav, with_truth};
 /// knows. With several ways to cluster or parameters the networks run once for all of them.
 #[derive(Args, Debug)]
 pub struct Score {
-    /// Folders of WAV and RTTM files
-    #[arg(required = true)]
-    folders: Vec<PathBuf>,
-    /// Model directory
-    #[arg(long, default_value = "weights/default")]
-    model: PathBuf,
-    /// auto, cpu, metal or cuda[:N]
-    #[arg(long, default_value = "auto")]
-    device: Device,
+    #[command(flatten)]
+    labelled: Labelled,
     /// What the embedding network runs over, chunk or shared [default: the model's own]
     ///
     /// With both, the turns are compared with each other as well.
     #[arg(long, value_delimiter = ',')]
     embedding_trunk: Vec<EmbeddingTrunk>,
-    /// Processor threads; all where absent
-    #[arg(long)]
-    threads: Option<usize>,
     /// Ways to cluster to compare, each with its defaults [default: the model's own]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(Method::NAMES).map(|name| Settings::named(&name).expect("the parser takes no other names")))]
     clustering: Vec<Settings>,
@@ -64,9 +54,7 @@ impl Score {
     /// # Errors
     /// Where a recording or the model cannot be read, or the device fails.
     pub fn run(&self) -> Result<()> {
-        let diarizer = Diarizer::load(&self.model, self.device)?;
-        let mut options = diarizer.options();
-        options.threads = self.threads;
+        let (diarizer, mut options) = self.labelled.diarizer()?;
         let settings = self.settings(&options)?;
         let mut sums = vec![Sum::default(); settings.len()];
         let mut differences = vec![Sum::default(); settings.len()];
@@ -75,8 +63,8 @@ impl Score {
             " trunk  {:width$}     DER = missed + false + confused  seconds  speakers: right, off by",
             "clustering"
         );
-        for (wav, truth) in with_truth(&self.folders)? {
-            let samples = read_wav(&wav).with_context(|| format!("cannot read {}", wav.display()))?;
+        for recording in self.labelled.recordings()? {
+            let Recording { wav, samples, truth } = recording?;
             if self.known_number {
                 let mut names: Vec<&str> = truth.iter().map(|turn| turn.speaker.as_str()).collect();
                 names.sort_unstable();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use diarize::{Span, Turn};
 
-use crate::{input::Input, labels, output};
+use crate::{input::Input, inputs::Inputs, labels, output};
 
 /// Which parts of a recording are meant.
 #[derive(Clone, Debug, clap::Args)]
@@ -56,14 +56,16 @@ impl ExcerptArgs {
         Ok(Excerpts::Turns(turns))
     }
 
-    /// Whether the standard input is where turns come from.
-    pub fn take_stdin(&self) -> bool {
-        self.segments.as_deref().is_some_and(|path| path.as_os_str() == "-")
-    }
-
-    /// Whether all of a recording is meant.
-    pub fn are_all(&self) -> bool {
-        self.start.is_none() && self.end.is_none() && self.segments.is_none()
+    /// That the standard input is not asked for both audio and turns.
+    ///
+    /// # Errors
+    /// Where it is.
+    pub fn check_stdin(&self, inputs: &Inputs) -> Result<(), &'static str> {
+        let turns = self.segments.as_deref().is_some_and(|path| path.as_os_str() == "-");
+        match turns && inputs.all.iter().any(|found| found.input == Input::Stdin) {
+            true => Err("the standard input (`-`) is either audio or --segments"),
+            false => Ok(()),
+        }
     }
 }
 

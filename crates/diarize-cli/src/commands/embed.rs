@@ -107,9 +107,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if format == Format::Npy && args.output.is_none() && io::stdout().is_terminal() {
         return Err(super::conflict("an array is not for a terminal: give --output").into());
     }
-    if args.excerpts.take_stdin() && inputs.all.iter().any(|found| found.input == Input::Stdin) {
-        return Err(super::conflict("the standard input (`-`) is either audio or --segments").into());
-    }
+    args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
     let console = args.talk.console();
     let excerpts = args.excerpts.read()?;
     let diarizer = args.model.open(&console)?;

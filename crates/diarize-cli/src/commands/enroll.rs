@@ -61,9 +61,7 @@ pub struct Args {
 /// Hears the clips and adds the voice. With a clip that fails nothing is changed.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.clips, false).map_err(super::conflict)?;
-    if args.excerpts.take_stdin() && inputs.all.iter().any(|found| found.input == Input::Stdin) {
-        return Err(super::conflict("the standard input (`-`) is either audio or --segments").into());
-    }
+    args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
     let console = args.talk.console();
     let excerpts = args.excerpts.read()?;
     let (diarizer, files) = args.model.open_with_files(&console)?;

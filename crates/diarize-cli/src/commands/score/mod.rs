@@ -44,6 +44,19 @@ pub struct Args {
     /// What is scored, likewise; `-` is the standard input
     #[arg(value_name = "HYP")]
     found: PathBuf,
+    #[command(flatten)]
+    rules: RuleArgs,
+    /// Score only the spans of this UEM file; recordings that it does not name are left out
+    #[arg(long, value_name = "FILE")]
+    uem: Option<PathBuf>,
+    /// How scores are written
+    #[arg(short, long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What counts when results are scored.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct RuleArgs {
     /// Leave out this much time around the boundaries of the reference's turns
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
     collar: f64,
@@ -53,12 +66,17 @@ pub struct Args {
     /// Leave out the time in which several people speak in the reference
     #[arg(long)]
     skip_overlap: bool,
-    /// Score only the spans of this UEM file; recordings that it does not name are left out
-    #[arg(long, value_name = "FILE")]
-    uem: Option<PathBuf>,
-    /// How scores are written
-    #[arg(short, long, value_enum, default_value_t)]
-    format: Format,
+}
+
+impl RuleArgs {
+    /// The library's rules.
+    pub fn rules(&self) -> Rules {
+        let collar = match self.convention {
+            Convention::Pyannote => self.collar,
+            Convention::MdEval => 2.0 * self.collar,
+        };
+        Rules { collar, skip_overlap: self.skip_overlap }
+    }
 }
 
 /// What the length of a collar means.
@@ -69,16 +87,6 @@ pub enum Convention {
     Pyannote,
     /// Each side, as md-eval.pl, dscore and NIST state it
     MdEval,
-}
-
-impl Convention {
-    /// The total width of a collar that is stated this way.
-    pub(super) fn width(self, collar: f64) -> f64 {
-        match self {
-            Convention::Pyannote => collar,
-            Convention::MdEval => 2.0 * collar,
-        }
-    }
 }
 
 /// How scores are written.
@@ -95,7 +103,7 @@ pub enum Format {
 
 /// Scores the results and prints the scores.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let rules = Rules { collar: args.convention.width(args.collar), skip_overlap: args.skip_overlap };
+    let rules = args.rules.rules();
     let references = labels::turns(&args.reference)?;
     let mut found = labels::turns(&args.found)?;
     rename_the_only_one(&references, &mut found);

@@ -26,12 +26,12 @@ use self::{
     report::Report,
 };
 use crate::{
-    commands::score::Convention,
+    commands::score::RuleArgs,
     input::Input,
     inputs, labels,
     model::ModelArgs,
     output,
-    overrides::{Overrides, not_negative},
+    overrides::Overrides,
     progress::{Console, Talk},
 };
 
@@ -70,15 +70,8 @@ pub struct Args {
     /// Keep scores in this file, and go on from there
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Leave out this much time around the boundaries of the reference's turns
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative, help_heading = "Scores")]
-    collar: f64,
-    /// What a collar's length is: pyannote states its total width, md-eval each side
-    #[arg(long, value_enum, default_value_t, help_heading = "Scores")]
-    convention: Convention,
-    /// Leave out the time in which several people speak in the reference
-    #[arg(long, help_heading = "Scores")]
-    skip_overlap: bool,
+    #[command(flatten, next_help_heading = "Scores")]
+    rules: RuleArgs,
     /// How the table is written
     #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
     format: Format,
@@ -122,7 +115,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.overrides.apply(&mut options, chunk)?;
     let axes = if args.axes.is_empty() { Axis::defaults(&options.parameters) } else { args.axes.clone() };
     let (points, own) = points(&axes, &options, chunk)?;
-    let rules = Rules { collar: args.convention.width(args.collar), skip_overlap: args.skip_overlap };
+    let rules = args.rules.rules();
     let heading = Heading {
         tune: 1,
         model: files.manifest.name.clone(),
