@@ -82,7 +82,7 @@ fn what_metal_forbids_is_refused() {
         ("GROUP_POINTER(float) row", "IN_POINTER(float) row"),
         // A type, a function and an assignment that Metal does not have.
         ("float energy", "double energy"),
-        ("log(max(", "lgamma(max("),
+        ("LOG(max(", "lgamma(max("),
         ("rows[i] = power[(ulong)start * BINS + i]", "power[i] = rows[i]"),
     ] {
         assert!(text.contains(right), "the text has no {right}");
