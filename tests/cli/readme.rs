@@ -5,7 +5,7 @@ mod common;
 
 use std::{env, fs, path::Path, process};
 
-use common::{diarize, fixture, stderr, stdout, write_silence};
+use common::{diarize, diarize_in, fixture, stderr, stdout, write_silence};
 use tempfile::{TempDir, tempdir};
 
 const README: &str = include_str!("../../README.md");
@@ -55,7 +55,12 @@ const COMMANDS: [&[Command]; 13] = [
         ("diarize overlap -f csv recordings/ > overlap.csv", &["overlap.csv"]),
     ],
     &[("diarize model info my-model", &[]), ("diarize --model my-model meeting.wav", &[])],
-    &[("diarize --completions bash", &[]), ("diarize show meeting.rttm", &[])],
+    &[
+        ("diarize --completions bash", &[]),
+        ("diarize man --output DIR", &["DIR/diarize.1", "DIR/diarize-score.1"]),
+        ("diarize --version", &[]),
+        ("diarize show meeting.rttm", &[]),
+    ],
 ];
 
 /// A directory with the files that the README talks of.
@@ -122,4 +127,20 @@ fn the_drawing_of_the_readme_is_what_a_narrow_terminal_shows() {
     let output = diarize(["show".as_ref(), "--width".as_ref(), "46".as_ref(), rttm.as_os_str()]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(README.contains(stdout(&output)), "{}", stdout(&output));
+}
+
+#[test]
+fn the_settings_of_the_readme_are_settings() {
+    let desk = desk();
+    let settings = README.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    fs::write(desk.path().join("diarize.toml"), settings).unwrap();
+    fs::copy(desk.path().join("meeting.rttm"), desk.path().join("reference.rttm")).unwrap();
+    let output = diarize_in(desk.path(), &["score", "reference.rttm", "meeting.rttm"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("collar 0.5 s"), "{}", stdout(&output));
+    let output = diarize_in(desk.path(), &["--format", "json", "call.wav"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    fs::rename(desk.path().join("my-model"), desk.path().join("elsewhere")).unwrap();
+    let output = diarize_in(desk.path(), &["call.wav"]);
+    assert!(!output.status.success() && stderr(&output).contains("my-model"), "{}", stderr(&output));
 }

@@ -113,6 +113,40 @@ fn a_search_goes_on_where_it_was_interrupted() {
 }
 
 #[test]
+fn a_uem_says_what_is_scored() {
+    let directory = labelled();
+    let wav = directory.path().join("talks/unknown.wav");
+    write_silence(&wav);
+    fs::write(wav.with_extension("rttm"), "SPEAKER unknown 1 0 1 <NA> <NA> A <NA> <NA>\n").unwrap();
+    fs::write(directory.path().join("part.uem"), "conversation 1 5 12\n").unwrap();
+    fs::write(directory.path().join("none.uem"), "other 1 5 12\n").unwrap();
+    let arguments = ["--state", "tune.jsonl", "--try", "threshold=0.7", "--uem", "part.uem"];
+    let report = json(&directory, &arguments);
+    let found = diarize_in(directory.path(), &["--threshold", "0.7", "talks/conversation.flac"]);
+    fs::write(directory.path().join("found.rttm"), stdout(&found)).unwrap();
+    let score = diarize_in(
+        directory.path(),
+        &["score", "-f", "json", "--uem", "part.uem", "talks/conversation.rttm", "found.rttm"],
+    );
+    let score: Value = serde_json::from_str(stdout(&score)).unwrap();
+    let row = report["tried"].as_array().unwrap();
+    let row = row.iter().find(|row| row["parameters"]["threshold"] == "0.7").unwrap();
+    for (tuned, scored) in [
+        (&row["diarization_error_rate"], &score["total"]["diarization_error_rate"]),
+        (&row["score"]["speech"], &score["total"]["speech"]),
+    ] {
+        let (tuned, scored) = (tuned.as_f64().unwrap(), scored.as_f64().unwrap());
+        assert!((tuned - scored).abs() < 2e-3, "{tuned} {scored}");
+    }
+
+    let output = diarize_in(directory.path(), &[&["tune"], &arguments[..4], &["talks"]].concat());
+    assert_eq!(output.status.code(), Some(1), "scores of other spans are in the file");
+    let output = diarize_in(directory.path(), &["tune", "--uem", "none.uem", "talks"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("the UEM does not name conversation"), "{}", stderr(&output));
+}
+
+#[test]
 fn what_cannot_be_searched_is_told_before_any_work() {
     let directory = labelled();
     write_silence(&directory.path().join("talks/unknown.wav"));

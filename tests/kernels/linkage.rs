@@ -59,6 +59,14 @@ fn duplicates_and_grids() {
     }
 }
 
+/// So many that threads share them, and that places move together.
+#[test]
+fn many_vectors() {
+    let mut random = Random(8);
+    check(&vectors(1500, 2, &mut random));
+    check(&vectors(1500, 2, &mut random).mapv(|x| (x * 8.0).round()));
+}
+
 #[test]
 fn collinear_vectors() {
     let mut random = Random(7);

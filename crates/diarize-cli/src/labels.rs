@@ -15,6 +15,9 @@ use crate::timeline::Timeline;
 /// The turns of recordings, by their names.
 pub type Turns = BTreeMap<String, Vec<Turn>>;
 
+/// The spans that are scored of recordings, by their names.
+pub type Evaluated = BTreeMap<String, Vec<Span>>;
+
 /// The turns of each recording by its name: of a file of results (RTTM or JSON; `-` is the standard input),
 /// or of all such files in a directory.
 ///
@@ -65,7 +68,7 @@ pub fn files(directory: &Path, extensions: &[&str]) -> anyhow::Result<Vec<PathBu
 ///
 /// # Errors
 /// A file that cannot be read, or is no UEM.
-pub fn evaluated(path: &Path) -> anyhow::Result<BTreeMap<String, Vec<Span>>> {
+pub fn evaluated(path: &Path) -> anyhow::Result<Evaluated> {
     let text = text(path)?;
     Ok(parse_uem(&text).with_context(|| path.display().to_string())?.into_iter().collect())
 }

@@ -9,10 +9,14 @@ use diarize::{Device, model::ModelFiles};
 
 /// Prints version, features, devices and the model in the box.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let features: Vec<&str> = [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))]
-        .into_iter()
-        .filter_map(|(name, on)| on.then_some(name))
-        .collect();
+    let features: Vec<&str> = [
+        ("accelerate", cfg!(feature = "accelerate")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("metal", cfg!(feature = "metal")),
+    ]
+    .into_iter()
+    .filter_map(|(name, on)| on.then_some(name))
+    .collect();
     let devices: Vec<String> = Device::all().iter().map(Device::to_string).collect();
     let text = format!(
         "diarize {}\nfeatures: {}\ndevices: {}\nmodel: {}\n",

@@ -23,7 +23,31 @@ impl Condensed {
 
     /// Where the distances of `place` to those after it begin.
     pub(super) fn row_start(&self, place: usize) -> usize {
-        place * (2 * self.count - place - 1) / 2
+        Self::start_of_row(self.count, place)
+    }
+
+    /// Likewise, of a matrix of `count` places.
+    pub(super) fn start_of_row(count: usize, place: usize) -> usize {
+        place * (2 * count - place - 1) / 2
+    }
+
+    /// The distances of `place` to those after it.
+    pub(super) fn row(&self, place: usize) -> &[f64] {
+        &self.distances[self.row_start(place)..self.row_start(place + 1)]
+    }
+
+    /// Keeps these places alone, in order.
+    pub(super) fn keep(&mut self, places: &[usize]) {
+        let mut kept = 0;
+        for (index, &a) in places.iter().enumerate() {
+            let row = self.row_start(a);
+            for &b in &places[index + 1..] {
+                self.distances[kept] = self.distances[row + b - a - 1];
+                kept += 1;
+            }
+        }
+        self.distances.truncate(kept);
+        self.count = places.len();
     }
 
     /// The distance of two different places.
@@ -33,7 +57,7 @@ impl Condensed {
 
     /// The first of the nearest places after `place`, and its distance.
     pub(super) fn nearest(&self, place: usize) -> (usize, f64) {
-        let row = &self.distances[self.row_start(place)..self.row_start(place + 1)];
+        let row = self.row(place);
         let smallest = self.arch.dispatch(|| minimum(row));
         let offset = row.iter().position(|&distance| distance == smallest);
         (place + 1 + offset.expect("the last place is always in use"), smallest)

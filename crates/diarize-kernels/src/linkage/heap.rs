@@ -52,6 +52,15 @@ impl Heap {
         }
     }
 
+    /// Gives the number of each key `k` the key `names[k]`.
+    pub(super) fn rename(&mut self, names: &[usize]) {
+        self.positions = vec![usize::MAX; self.values.len()];
+        for (position, key) in self.keys.iter_mut().enumerate() {
+            *key = names[*key];
+            self.positions[*key] = position;
+        }
+    }
+
     fn sift_up(&mut self, mut position: usize) {
         while position > 0 {
             let parent = (position - 1) / 2;

@@ -6,6 +6,7 @@ mod rttm;
 use std::collections::BTreeSet;
 
 use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     binarize::{Binarize, Region},
@@ -35,7 +36,7 @@ impl Turn {
 }
 
 /// A span of time.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// In seconds from the start of the recording.
     pub start: f64,

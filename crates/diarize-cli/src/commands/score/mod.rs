@@ -17,7 +17,10 @@ use diarize::{
 };
 
 use self::report::Report;
-use crate::{labels, overrides::not_negative};
+use crate::{
+    labels::{self, Evaluated},
+    overrides::not_negative,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,16 +49,13 @@ pub struct Args {
     found: PathBuf,
     #[command(flatten)]
     rules: RuleArgs,
-    /// Score only the spans of this UEM file; recordings that it does not name are left out
-    #[arg(long, value_name = "FILE")]
-    uem: Option<PathBuf>,
     /// How scores are written
     #[arg(short, long, value_enum, default_value_t)]
     format: Format,
 }
 
 /// What counts when results are scored.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct RuleArgs {
     /// Leave out this much time around the boundaries of the reference's turns
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
@@ -66,9 +66,20 @@ pub struct RuleArgs {
     /// Leave out the time in which several people speak in the reference
     #[arg(long)]
     skip_overlap: bool,
+    /// Score only the spans of this UEM file; recordings that it does not name are left out
+    #[arg(long, value_name = "FILE")]
+    uem: Option<PathBuf>,
 }
 
 impl RuleArgs {
+    /// What is scored of each recording; `None` where all is.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no UEM.
+    pub fn evaluated(&self) -> anyhow::Result<Option<Evaluated>> {
+        self.uem.as_deref().map(labels::evaluated).transpose()
+    }
+
     /// The library's rules.
     pub fn rules(&self) -> Rules {
         let collar = match self.convention {
@@ -107,7 +118,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let references = labels::turns(&args.reference)?;
     let mut found = labels::turns(&args.found)?;
     rename_the_only_one(&references, &mut found);
-    let evaluated = args.uem.as_deref().map(labels::evaluated).transpose()?;
+    let evaluated = args.rules.evaluated()?;
 
     let mut comparisons: Vec<(String, Comparison)> = Vec::new();
     for (name, reference) in &references {

@@ -12,6 +12,7 @@ use diarize::{Parameters, model::Fingerprint, scoring::Score};
 use serde::{Deserialize, Serialize};
 
 use super::grid::Point;
+use crate::labels::Evaluated;
 
 /// What the scores depend on beside recording and point: the first line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Heading {
     pub collar: f64,
     /// Whether overlap is left out.
     pub skip_overlap: bool,
+    /// The only spans that are scored, where a UEM names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated: Option<Evaluated>,
 }
 
 /// A line of the file.

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use diarize::{
-    Diarizer, Options, Turn,
+    Diarizer, Options, Span, Turn,
     model::{Fingerprint, ModelFiles},
     scoring::{Rules, Score, compare},
     turns,
@@ -28,7 +28,8 @@ use self::{
 use crate::{
     commands::score::RuleArgs,
     input::Input,
-    inputs, labels,
+    inputs,
+    labels::{self, Evaluated},
     model::ModelArgs,
     output,
     overrides::Overrides,
@@ -103,12 +104,15 @@ struct Recording {
     name: String,
     input: Input,
     truth: Vec<Turn>,
+    /// What is scored; `None` where all is.
+    evaluated: Option<Vec<Span>>,
 }
 
 /// Tries all and prints the table.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let console = args.talk.console();
-    let recordings = recordings(args, &console)?;
+    let evaluated = args.rules.evaluated()?;
+    let recordings = recordings(args, evaluated.as_ref(), &console)?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
     let mut options = args.model.options(&diarizer);
     let chunk = diarizer.model().segmentation.duration;
@@ -123,6 +127,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         parameters: options.parameters.clone(),
         collar: rules.collar,
         skip_overlap: rules.skip_overlap,
+        evaluated,
     };
     let mut ledger = Ledger::open(args.state.as_deref(), &heading)?;
 
@@ -177,8 +182,12 @@ fn networks(files: &ModelFiles) -> Fingerprint {
     Fingerprint::of_bytes(&[&*files.segmentation.bytes, &*files.embedding.bytes].concat())
 }
 
-/// The recordings that a reference knows.
-fn recordings(args: &Args, console: &Console) -> anyhow::Result<Vec<Recording>> {
+/// The recordings that a reference knows, and the UEM if there is one.
+fn recordings(
+    args: &Args,
+    evaluated: Option<&Evaluated>,
+    console: &Console,
+) -> anyhow::Result<Vec<Recording>> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     let mut truth = labels::Turns::new();
     match &args.reference {
@@ -202,13 +211,23 @@ fn recordings(args: &Args, console: &Console) -> anyhow::Result<Vec<Recording>> 
         if recordings.iter().any(|other| other.name == name) {
             bail!("two recordings are called {name}: rename one");
         }
+        let spans = evaluated.map(|evaluated| evaluated.get(&name));
         match truth.remove(&name) {
-            Some(truth) => recordings.push(Recording { name, input: found.input, truth }),
             None => console.line(&format!("{} is left out: no reference names {name}", found.input)),
+            Some(_) if spans == Some(None) => {
+                console.line(&format!("{} is left out: the UEM does not name {name}", found.input));
+            }
+            Some(truth) => {
+                let evaluated = spans.flatten().cloned();
+                recordings.push(Recording { name, input: found.input, truth, evaluated });
+            }
         }
     }
     if recordings.is_empty() {
-        bail!("no recording has a reference: put RTTM files beside the audio, or name them with --reference");
+        bail!(
+            "no recording has a reference (that the UEM names): put RTTM files beside the audio, or name \
+             them with --reference"
+        );
     }
     Ok(recordings)
 }
@@ -255,7 +274,8 @@ impl Search<'_> {
                 let stages = &diarization.stages;
                 let (discrete, compat) = (stages.discrete_diarization.view(), parameters.clustering.compat);
                 let (found, _) = turns::turns(discrete, stages.frames, on, off, compat);
-                scores.push((point.clone(), compare(&recording.truth, &found, None, &self.rules).score));
+                let evaluated = recording.evaluated.as_deref();
+                scores.push((point.clone(), compare(&recording.truth, &found, evaluated, &self.rules).score));
             }
             ledger.add(&recording.name, scores)?;
         }
