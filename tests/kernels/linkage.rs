@@ -59,7 +59,7 @@ fn duplicates_and_grids() {
     }
 }
 
-/// So many that threads share them, and that places move together.
+/// So many that places move together several times.
 #[test]
 fn many_vectors() {
     let mut random = Random(8);

@@ -1,6 +1,7 @@
 //! The fast path: each lane of a vector register sums one pair, in the order of the dimensions.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{Real, cosine_distance, dot};
@@ -8,8 +9,10 @@ use crate::simd;
 
 /// Rows that are held transposed, so that one load gives one dimension of all of them.
 const LANES: usize = 8;
-/// Rows that are compared with one tile before the next tile is loaded.
+/// Rows that are compared with a tile at a time: their sums stay in registers.
 const ROWS: usize = 4;
+/// Blocks of such rows that are compared with a tile before the next tile is loaded.
+const BLOCKS: usize = 8;
 
 /// Up to [`LANES`] rows, transposed: `[dimension][row]`. Missing rows are zeros.
 type Tile = Vec<[f64; LANES]>;
@@ -26,7 +29,7 @@ fn tile<T: Real>(rows: ArrayView2<'_, T>) -> Tile {
 
 pub(super) fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     let arch = simd::arch();
-    condensed(rows, |block, tile| arch.dispatch(|| squared_distances(block, tile)), |sum, _, _| sum.sqrt())
+    condensed(rows, |block, tile| arch.dispatch(SquaredDistances { block, tile }), |sum, _, _| sum.sqrt())
 }
 
 pub(super) fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
@@ -34,7 +37,7 @@ pub(super) fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     let norms: Vec<f64> = rows.rows().into_iter().map(|row| dot(row, row).sqrt()).collect();
     condensed(
         rows,
-        |block, tile| arch.dispatch(|| pair_dots(block, tile)),
+        |block, tile| arch.dispatch(PairDots { block, tile }),
         |dot, a, b| cosine_distance(dot, norms[a], norms[b]),
     )
 }
@@ -58,22 +61,26 @@ fn condensed<T: Real>(
         triangle.push(head);
         rest = tail;
     }
-    triangle.par_chunks_mut(ROWS).enumerate().for_each_init(
-        || vec![[0.0; ROWS]; dimension],
-        |block, (group, outputs)| {
-            let first = group * ROWS;
-            for (lane, row) in rows.rows().into_iter().skip(first).take(ROWS).enumerate() {
-                for (values, &value) in block.iter_mut().zip(row) {
-                    values[lane] = value.into();
+    triangle.par_chunks_mut(ROWS * BLOCKS).enumerate().for_each_init(
+        || vec![vec![[0.0; ROWS]; dimension]; BLOCKS],
+        |blocks, (group, outputs)| {
+            let first = group * ROWS * BLOCKS;
+            for (index, row) in rows.rows().into_iter().skip(first).take(ROWS * BLOCKS).enumerate() {
+                for (values, &value) in blocks[index / ROWS].iter_mut().zip(row) {
+                    values[index % ROWS] = value.into();
                 }
             }
             for (index, tile) in tiles.iter().enumerate().skip(first / LANES) {
-                let sums = sums(block, tile);
-                for (row, (output, sums)) in outputs.iter_mut().zip(&sums).enumerate() {
-                    let diagonal = first + row;
-                    for (column, &sum) in (index * LANES..count).zip(sums) {
-                        if column > diagonal {
-                            output[column - diagonal - 1] = finish(sum, diagonal, column);
+                let columns = index * LANES..count.min((index + 1) * LANES);
+                for ((outputs, block), first) in
+                    outputs.chunks_mut(ROWS).zip(&*blocks).zip((first..columns.end - 1).step_by(ROWS))
+                {
+                    let sums = sums(block, tile);
+                    for (diagonal, (output, sums)) in (first..).zip(outputs.iter_mut().zip(&sums)) {
+                        for (column, &sum) in columns.clone().zip(sums) {
+                            if column > diagonal {
+                                output[column - diagonal - 1] = finish(sum, diagonal, column);
+                            }
                         }
                     }
                 }
@@ -84,28 +91,63 @@ fn condensed<T: Real>(
 }
 
 /// Squared Euclidean distances of the rows of a block to the rows of a tile: `[block row][tile row]`.
-#[inline(always)]
-fn squared_distances(block: &[[f64; ROWS]], tile: &[[f64; LANES]]) -> [[f64; LANES]; ROWS] {
-    let mut sums = [[0.0; LANES]; ROWS];
-    for (values, lanes) in block.iter().zip(tile) {
-        for (sums, value) in sums.iter_mut().zip(values) {
-            for (sum, lane) in sums.iter_mut().zip(lanes) {
-                let difference = value - lane;
-                *sum += difference * difference;
+///
+/// A type, as is what follows: a closure would be compiled without the vector instructions.
+struct SquaredDistances<'a> {
+    block: &'a [[f64; ROWS]],
+    tile: &'a [[f64; LANES]],
+}
+
+impl WithSimd for SquaredDistances<'_> {
+    type Output = [[f64; LANES]; ROWS];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
+        let mut sums = [[0.0; LANES]; ROWS];
+        for (values, lanes) in self.block.iter().zip(self.tile) {
+            for (sums, value) in sums.iter_mut().zip(values) {
+                for (sum, lane) in sums.iter_mut().zip(lanes) {
+                    let difference = value - lane;
+                    *sum += difference * difference;
+                }
             }
         }
+        sums
     }
-    sums
 }
 
 /// Dot products of the rows of a block with the rows of a tile: `[block row][tile row]`.
-#[inline(always)]
-fn pair_dots(block: &[[f64; ROWS]], tile: &[[f64; LANES]]) -> [[f64; LANES]; ROWS] {
-    let mut dots = [[0.0; LANES]; ROWS];
-    for (row, dots) in dots.iter_mut().enumerate() {
-        *dots = dots_with(block.iter().map(|values| values[row]), tile);
+struct PairDots<'a> {
+    block: &'a [[f64; ROWS]],
+    tile: &'a [[f64; LANES]],
+}
+
+impl WithSimd for PairDots<'_> {
+    type Output = [[f64; LANES]; ROWS];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
+        let mut dots = [[0.0; LANES]; ROWS];
+        for (row, dots) in dots.iter_mut().enumerate() {
+            *dots = dots_with(self.block.iter().map(|values| values[row]), self.tile);
+        }
+        dots
     }
-    dots
+}
+
+/// Dot products of one row with the rows of a tile.
+struct Dots<'a> {
+    row: &'a [f64],
+    tile: &'a [[f64; LANES]],
+}
+
+impl WithSimd for Dots<'_> {
+    type Output = [f64; LANES];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
+        dots_with(self.row.iter().copied(), self.tile)
+    }
 }
 
 pub(super) fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B>) -> Array2<f64> {
@@ -119,9 +161,9 @@ pub(super) fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B
     let pieces: Vec<_> = outputs.zip(a.axis_chunks_iter(Axis(0), LANES)).collect();
     pieces.into_par_iter().for_each(|(mut output, rows)| {
         let tile = tile(rows);
-        let squares = arch.dispatch(|| squares(&tile));
+        let squares = squares(&tile);
         for (j, (row, &norm)) in b.iter().zip(&norms).enumerate() {
-            let dots = arch.dispatch(|| dots_with(row.iter().copied(), &tile));
+            let dots = arch.dispatch(Dots { row, tile: &tile });
             for (distance, (dot, square)) in
                 output.column_mut(j).iter_mut().zip(dots.into_iter().zip(squares))
             {
@@ -148,7 +190,6 @@ fn dots_with(row: impl ExactSizeIterator<Item = f64>, tile: &[[f64; LANES]]) -> 
 }
 
 /// Dot products of the rows of a tile with themselves.
-#[inline(always)]
 fn squares(tile: &[[f64; LANES]]) -> [f64; LANES] {
     std::array::from_fn(|lane| {
         let row: Vec<f64> = tile.iter().map(|lanes| lanes[lane]).collect();

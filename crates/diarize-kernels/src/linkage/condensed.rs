@@ -1,19 +1,14 @@
 //! Distances of all pairs of places, worked on in place.
 
-use pulp::Arch;
-
-use crate::simd;
-
 /// Distances between places, the upper triangle row by row.
 pub(super) struct Condensed {
     pub(super) distances: Vec<f64>,
     pub(super) count: usize,
-    pub(super) arch: Arch,
 }
 
 impl Condensed {
     pub(super) fn new(distances: Vec<f64>, count: usize) -> Self {
-        Self { distances, count, arch: simd::arch() }
+        Self { distances, count }
     }
 
     /// Where the distance of `a` and `b` is, for `a < b`.
@@ -23,17 +18,7 @@ impl Condensed {
 
     /// Where the distances of `place` to those after it begin.
     pub(super) fn row_start(&self, place: usize) -> usize {
-        Self::start_of_row(self.count, place)
-    }
-
-    /// Likewise, of a matrix of `count` places.
-    pub(super) fn start_of_row(count: usize, place: usize) -> usize {
-        place * (2 * count - place - 1) / 2
-    }
-
-    /// The distances of `place` to those after it.
-    pub(super) fn row(&self, place: usize) -> &[f64] {
-        &self.distances[self.row_start(place)..self.row_start(place + 1)]
+        place * (2 * self.count - place - 1) / 2
     }
 
     /// Keeps these places alone, in order.
@@ -57,15 +42,14 @@ impl Condensed {
 
     /// The first of the nearest places after `place`, and its distance.
     pub(super) fn nearest(&self, place: usize) -> (usize, f64) {
-        let row = self.row(place);
-        let smallest = self.arch.dispatch(|| minimum(row));
+        let row = &self.distances[self.row_start(place)..self.row_start(place + 1)];
+        let smallest = minimum(row);
         let offset = row.iter().position(|&distance| distance == smallest);
         (place + 1 + offset.expect("the last place is always in use"), smallest)
     }
 }
 
 /// The smallest of the values, none of which is NaN.
-#[inline(always)]
 fn minimum(values: &[f64]) -> f64 {
     const LANES: usize = 16;
     let smaller = |a: f64, b: f64| if b < a { b } else { a };

@@ -10,8 +10,6 @@ use super::{Condensed, Halves, Linkage, Merge, heap::Heap, merge, merged_distanc
 
 /// Fewer places are not moved together.
 const FEW: usize = 64;
-/// As many rows are worth a thread.
-const ROWS_OF_A_THREAD: usize = 512;
 
 pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) -> Vec<Merge> {
     let count = matrix.count;
@@ -22,7 +20,6 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
         (0..count - 1).into_par_iter().map(|place| matrix.nearest(place)).unzip();
     let mut heap = Heap::new(bounds);
     let mut merges = Vec::with_capacity(count - 1);
-    let mut merged = Vec::with_capacity(count);
 
     for step in 0..count - 1 {
         let (x, y, distance) = loop {
@@ -42,18 +39,29 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
         clusters[y] = count + step;
         places.retain(|&place| place != x);
 
-        let before = &places[..places.partition_point(|&z| z < y)];
-        merge_columns(linkage, &mut matrix, (x, y), halves, before, &mut merged);
-        for (&z, &distance) in before.iter().zip(&merged) {
-            if z < x && neighbours[z] == x {
-                neighbours[z] = y;
+        for &z in places.iter().take_while(|&&z| z < y) {
+            let zx = matrix.index(z.min(x), z.max(x));
+            let zy = matrix.index(z, y);
+            let (to_x, to_y) = (matrix.distances[zx], matrix.distances[zy]);
+            let merged = merged_distance(linkage, to_x, to_y, halves, sizes[z] as f64);
+            matrix.distances[zy] = merged;
+            if z < x {
+                matrix.distances[zx] = f64::INFINITY;
+                if neighbours[z] == x {
+                    neighbours[z] = y;
+                }
             }
-            if distance < heap.value(z) {
+            if merged < heap.value(z) {
                 neighbours[z] = y;
-                heap.change(z, distance);
+                heap.change(z, merged);
             }
         }
-        merge_rows(linkage, &mut matrix, (x, y), halves);
+        // Places after y: both rows are contiguous, and infinite where a place is not in use.
+        let (start_x, start_y) = (matrix.index(x, y + 1), matrix.row_start(y));
+        let length = matrix.count - y - 1;
+        let (before, row_y) = matrix.distances.split_at_mut(start_y);
+        let (row_x, row_y) = (&before[start_x..][..length], &mut row_y[..length]);
+        merge_rows(linkage, row_x, row_y, halves);
         if y < matrix.count - 1 {
             let (neighbour, distance) = matrix.nearest(y);
             neighbours[y] = neighbour;
@@ -75,64 +83,9 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
     merges
 }
 
-/// Distances of the places `before` y from y, once x went into it: in their rows, and in `merged`. Those
-/// from x become infinite.
-fn merge_columns(
-    linkage: Linkage,
-    matrix: &mut Condensed,
-    (x, y): (usize, usize),
-    halves: Halves,
-    before: &[usize],
-    merged: &mut Vec<f64>,
-) {
-    merged.clear();
-    merged.resize(before.len(), 0.0);
-    let row_x = matrix.row(x)[..y - x - 1].to_vec();
-    let (count, end) = (matrix.count, matrix.row_start(y));
-    let merge = |distances: &mut [f64], places: &[usize], merged: &mut [f64]| {
-        let first = Condensed::start_of_row(count, places[0]);
-        for (&z, merged) in places.iter().zip(merged) {
-            let row = &mut distances[Condensed::start_of_row(count, z) - first..];
-            let to_x = match z < x {
-                true => std::mem::replace(&mut row[x - z - 1], f64::INFINITY),
-                false => row_x[z - x - 1],
-            };
-            let to_y = &mut row[y - z - 1];
-            // Neither linkage depends on the size of the third cluster.
-            *merged = merged_distance(linkage, to_x, *to_y, halves, 1.0);
-            *to_y = *merged;
-        }
-    };
-    let rows = before.len().div_ceil(rayon::current_num_threads()).max(ROWS_OF_A_THREAD);
-    let mut rest = &mut matrix.distances[..end];
-    let mut start = 0; // of the rest
-    let mut pieces = Vec::new();
-    for (places, merged) in before.chunks(rows).zip(merged.chunks_mut(rows)) {
-        let skipped = Condensed::start_of_row(count, places[0]) - start;
-        let length = Condensed::start_of_row(count, places[places.len() - 1] + 1) - start - skipped;
-        let (piece, after) = rest.split_at_mut(skipped).1.split_at_mut(length);
-        pieces.push((piece, places, merged));
-        rest = after;
-        start += skipped + length;
-    }
-    match pieces.len() {
-        1 => pieces.into_iter().for_each(|(distances, places, merged)| merge(distances, places, merged)),
-        _ => pieces.into_par_iter().for_each(|(distances, places, merged)| merge(distances, places, merged)),
-    }
-}
-
-/// Distances of the places after y from y, once x went into it: both rows are contiguous, and infinite
-/// where a place is not in use.
-fn merge_rows(linkage: Linkage, matrix: &mut Condensed, (x, y): (usize, usize), halves: Halves) {
-    let (start_x, start_y) = (matrix.index(x, y + 1), matrix.row_start(y));
-    let length = matrix.count - y - 1;
-    let (before, row_y) = matrix.distances.split_at_mut(start_y);
-    let (row_x, row_y) = (&before[start_x..][..length], &mut row_y[..length]);
-    matrix.arch.dispatch(|| merge_row(linkage, row_x, row_y, halves));
-}
-
-#[inline(always)]
-fn merge_row(linkage: Linkage, row_x: &[f64], row_y: &mut [f64], halves: Halves) {
+/// Distances of the places after `y` from `y`, once `x` went into it. Neither linkage depends on the
+/// sizes of those.
+fn merge_rows(linkage: Linkage, row_x: &[f64], row_y: &mut [f64], halves: Halves) {
     for (&zx, zy) in row_x.iter().zip(row_y) {
         *zy = merged_distance(linkage, zx, *zy, halves, 1.0);
     }
