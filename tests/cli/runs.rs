@@ -89,6 +89,24 @@ fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
     assert_eq!(parameters["segmentation_step"], 0.25);
 }
 
+#[test]
+fn sets_of_speakers_are_chosen_as_the_model_or_pyannote_or_the_user_says() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("silence.wav");
+    write_silence(&file);
+    let compat: &[&str] = &["--compat", "pyannote-4.0"];
+    for (arguments, decoding) in [
+        (vec![], "least_error"),
+        (vec!["--decoding", "argmax"], "argmax"),
+        (compat.to_vec(), "argmax"),
+        ([compat, &["--decoding", "least_error"]].concat(), "least_error"),
+    ] {
+        let output = diarize([&["-f", "json", file.to_str().unwrap()], &arguments[..]].concat());
+        let result: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
+        assert_eq!(result["parameters"]["decoding"], decoding, "{arguments:?}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn names_that_are_not_utf_8_keep_their_bytes() {

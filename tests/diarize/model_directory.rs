@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path};
 
-use diarize::{Device, Diarizer, Error, TensorProblem, model::MANIFEST};
+use diarize::{
+    Decoding, Device, Diarizer, Error, TensorProblem,
+    model::{Hysteresis, MANIFEST, Manifest},
+};
 use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
@@ -151,6 +154,24 @@ fn a_manifest_that_is_wrong_says_where() {
         let text = error.to_string();
         assert!(text.contains(MANIFEST) && text.contains(said), "{from} to {to}: {text}");
     }
+}
+
+#[test]
+fn a_network_that_weighs_speakers_is_not_asked_for_a_set_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = Manifest::pyannote_3_1("a model", "MIT", "a test");
+    manifest.segmentation.multilabel = Some(Hysteresis { onset: 0.5, offset: 0.5 });
+    manifest.parameters.decoding = Decoding::LeastError;
+    fs::write(dir.path().join(MANIFEST), manifest.to_toml()).unwrap();
+    xtask::deterministic_model::fill(dir.path(), 5).unwrap();
+    let diarizer = load(&dir).unwrap();
+    assert_eq!(diarizer.model(), &manifest, "the manifest is read as it was written");
+
+    let error = diarizer.diarize(&[0.0; 16_000]).unwrap_err().to_string();
+    assert!(error.starts_with("decoding is least_error, but must be argmax"), "{error}");
+    let mut options = diarizer.options();
+    options.parameters.decoding = Decoding::Argmax;
+    assert!(diarizer.diarize_with(&[0.0; 16_000], &options, &mut |_| {}).is_ok());
 }
 
 #[test]

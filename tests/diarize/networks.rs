@@ -8,8 +8,6 @@
 mod device_name;
 #[path = "../support/instructions.rs"]
 mod instructions;
-#[path = "../support/random.rs"]
-mod random;
 #[path = "../support/recording.rs"]
 mod recording;
 
@@ -19,13 +17,15 @@ use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-use self::{random::Random, recording::wav};
+use self::recording::wav;
 use crate::{
+    Decoding,
     clustering::{self, Settings, partition},
     embedding::{ResNet, WeSpeaker, embedding_masks, resize_nearest, stats_pool},
     golden::Golden,
     model::{Hysteresis, ModelFiles, Weights, WeightsFile},
     options::SpeakerBounds,
+    random::Random,
     segmentation::{self, Decoder, Powerset, PyanNet, SincNet, sinc_filters},
 };
 
@@ -202,12 +202,12 @@ fn powerset_decisions_are_pyannote_s() {
     let hard: Array2<f32> = golden.get("multilabel_hard");
     let log_probabilities: Array2<f32> = golden.get("log_probs");
     for (frame, log_probabilities) in hard.outer_iter().zip(log_probabilities.outer_iter()) {
-        assert_eq!(frame.mapv(|x| x as u8).to_vec(), powerset.decide(&log_probabilities.to_vec()));
+        assert_eq!(frame.mapv(|x| x as u8).to_vec(), powerset.most_probable(&log_probabilities.to_vec()));
     }
     let mapping: Array2<f32> = golden.get("powerset_mapping");
     for (class, set) in mapping.outer_iter().enumerate() {
         let certain: Vec<f32> = (0..7).map(|other| if other == class { 0.0 } else { -1.0 }).collect();
-        assert_eq!(set.mapv(|x| x as u8).to_vec(), powerset.decide(&certain), "class {class}");
+        assert_eq!(set.mapv(|x| x as u8).to_vec(), powerset.most_probable(&certain), "class {class}");
     }
 }
 
@@ -244,8 +244,8 @@ fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
             let powerset = Powerset::new(3, 2);
             for (frame, (found, expected)) in found.chunks(7).zip(expected.outer_iter()).enumerate() {
                 assert_eq!(
-                    powerset.decide(found),
-                    powerset.decide(&expected.to_vec()),
+                    powerset.most_probable(found),
+                    powerset.most_probable(&expected.to_vec()),
                     "chunk {chunk}, frame {frame}"
                 );
             }
@@ -282,7 +282,11 @@ fn chunks_that_share_the_sinc_filters_are_decided_as_pyannote_decides_them() {
                 let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
                 let powerset = Powerset::new(3, 2);
                 for (found, expected) in found.chunks(7).zip(expected.outer_iter()) {
-                    assert_eq!(powerset.decide(found), powerset.decide(&expected.to_vec()), "chunk {chunk}");
+                    assert_eq!(
+                        powerset.most_probable(found),
+                        powerset.most_probable(&expected.to_vec()),
+                        "chunk {chunk}"
+                    );
                 }
                 let alone = network.forward_overlapping(
                     &shifted.stretch(chunk, 1),
@@ -430,6 +434,24 @@ fn embedding_masks_are_pyannote_s() {
 }
 
 #[test]
+fn each_frame_is_decided_in_the_way_that_is_asked_for() {
+    let powerset = Powerset::new(3, 2);
+    let scores: Array2<f32> = Golden::open("det5/seg_backend").get("log_probs");
+    let decide = |decoding| {
+        let mut decisions = Array2::zeros((scores.nrows(), 3));
+        let decoder = Decoder::new(&model().manifest.segmentation);
+        decoder.decide(scores.as_slice().unwrap(), decoding, decisions.view_mut());
+        decisions
+    };
+    let (likely, right) = (decide(Decoding::Argmax), decide(Decoding::LeastError));
+    for ((scores, likely), right) in scores.rows().into_iter().zip(likely.rows()).zip(right.rows()) {
+        assert_eq!(likely.to_vec(), powerset.most_probable(&scores.to_vec()));
+        assert_eq!(right.to_vec(), powerset.least_error(&scores.to_vec()));
+    }
+    assert!(likely != right, "the two are not told apart here");
+}
+
+#[test]
 fn decisions_without_a_powerset_are_pyannote_s() {
     let golden = Golden::open("det5/postproc");
     let scores: Array2<f32> = golden.get("scores");
@@ -437,7 +459,11 @@ fn decisions_without_a_powerset_are_pyannote_s() {
     for (index, (onset, offset)) in [(0.5, 0.5), (0.6, 0.4)].into_iter().enumerate() {
         architecture.multilabel = Some(Hysteresis { onset, offset });
         let mut decisions = Array2::zeros(scores.dim());
-        Decoder::new(&architecture).decide(scores.as_slice().unwrap(), decisions.view_mut());
+        Decoder::new(&architecture).decide(
+            scores.as_slice().unwrap(),
+            Decoding::Argmax,
+            decisions.view_mut(),
+        );
         let expected: Array2<u8> = golden.get(&format!("hysteresis_{index}"));
         assert!(decisions == expected, "onset {onset}, offset {offset}");
     }

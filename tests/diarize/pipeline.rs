@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use device::device;
 use diarize::{
-    Diarization, Diarizer, Error, Options, Progress, Span, Stage,
+    Decoding, Diarization, Diarizer, Error, Options, Progress, Span, Stage,
     clustering::{Agglomerative, Compat, Method},
 };
 use golden::Golden;
@@ -189,6 +189,21 @@ fn options_that_make_no_sense_are_refused_by_name() {
         ("min_duration_off", with(&|options| options.parameters.min_duration_off = -1.0)),
     ] {
         assert!(error.starts_with(name), "{error}");
+    }
+}
+
+#[test]
+fn the_decoding_reaches_turns_and_regions() {
+    let samples = wav("short30");
+    let mut options = options("auto");
+    let likely = diarize(&samples, &options);
+    options.parameters.decoding = Decoding::LeastError;
+    let found = diarize(&samples, &options);
+    assert!(found.stages.segmentations != likely.stages.segmentations);
+    assert_ne!(found.turns, likely.turns);
+    for speakers in [1, 2] {
+        let regions = |options| diarizer().activity(speakers, &samples, options, &mut |_| {}).unwrap();
+        assert_ne!(regions(&options), regions(&diarizer().options()));
     }
 }
 

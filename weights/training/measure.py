@@ -4,7 +4,7 @@
     python3 measure.py --corpora DATA/corpora --noise DATA/noise/esc10 --excerpts DATA/eval/ami DATA/eval/pyannote-sample \\
         --teacher DATA/segmentation-3.0.safetensors --model ../default
 
-Local error of both segmentation networks on the excerpts, and the embedding's equal error rates on the forty speakers
+Local error of both segmentation networks on the excerpts, with both ways to choose a set of speakers, and the embedding's equal error rates on the forty speakers
 that it never heard (`corpus.held_out`), those in noisy rooms for each of several draws of rooms and noise.
 """
 
@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import corpus
 from embedding import Trials
-from networks import PyanNet, ResNet34
+from networks import PyanNet, ResNet34, least_error, most_probable
 from rooms import Acoustics, room_bank
 from segmentation import excerpts, local_error
 
@@ -36,8 +36,9 @@ def main():
 
     recordings = excerpts(args.excerpts)
     for name, path in (("teacher", args.teacher), ("segmentation", model / "segmentation.safetensors")):
-        error, *parts = local_error(PyanNet().read(path).to(device).eval(), recordings, device)
-        print(f"{name}: local error {error} %, missed, false, confused {parts}", flush=True)
+        for decode in (most_probable, least_error):
+            error, *parts = local_error(PyanNet().read(path).to(device).eval(), recordings, device, decode)
+            print(f"{name}, {decode.__name__}: local error {error} %, missed, false, confused {parts}", flush=True)
 
     network = ResNet34().to(device)
     state = load_file(model / "embedding.safetensors").items()

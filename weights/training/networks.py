@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 RATE = 16_000
 FRAME_STEP, FRAME_CENTRE = 270, 495  # samples: of the segmentation's output frames
 POWERSET = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]])
+SIZES = POWERSET.sum(1)
+ERRORS = torch.maximum(SIZES[:, None], SIZES) - POWERSET @ POWERSET.T  # speakers missed, made up or confused
 
 
 class SincFilters(nn.Module):
@@ -120,6 +122,16 @@ class PyanNet(nn.Module):
     @staticmethod
     def named(state):
         return {re.sub(r"^lstm\.(\d)\.(\w+)_l0(_reverse)?$", r"lstm.\2_l\1\3", k): v for k, v in state.items()}
+
+
+def most_probable(log_probs):
+    """The most probable class, of log-probabilities (..., 7)."""
+    return log_probs.argmax(-1)
+
+
+def least_error(log_probs):
+    """The class with the least diarization error to be expected, of log-probabilities (..., 7)."""
+    return (log_probs.exp() @ ERRORS.to(log_probs)).argmin(-1)
 
 
 class Block(nn.Module):

@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 
 import corpus
 from conversations import FRAMES, TALKERS, Plans
-from networks import FRAME_CENTRE, FRAME_STEP, POWERSET, RATE, Average, PyanNet, half_precision
+from networks import FRAME_CENTRE, FRAME_STEP, POWERSET, RATE, Average, PyanNet, half_precision, most_probable
 from rooms import Acoustics, room_bank
 
 CHUNK = 10 * RATE
@@ -178,7 +178,7 @@ def excerpts(folders):
 
 
 @torch.no_grad()
-def local_error(network, recordings, device):
+def local_error(network, recordings, device, decode=most_probable):
     """Diarization error within 10 s chunks, 5 s apart, best order of talkers, no collar: (total, missed, false, confused)."""
     was_training = network.training
     network.eval()
@@ -186,7 +186,7 @@ def local_error(network, recordings, device):
     for wav, turns in recordings:
         starts = range(0, max(1, len(wav) - CHUNK + 1), CHUNK // 2)
         chunks = torch.stack([F.pad(torch.from_numpy(wav[a : a + CHUNK]), (0, max(0, CHUNK - len(wav)))) for a in starts])
-        answers = POWERSET.float()[network(chunks.to(device))[0].argmax(-1).cpu()]
+        answers = POWERSET.float()[decode(network(chunks.to(device))[0]).cpu()]
         for start, answer in zip(starts, answers):
             time_ = (torch.arange(OUTPUTS) * FRAME_STEP + FRAME_CENTRE + start) / RATE
             names = sorted({name for *_, name in turns})

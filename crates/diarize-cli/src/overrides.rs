@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use diarize::{
-    EmbeddingTrunk, Options,
+    Decoding, EmbeddingTrunk, Options,
     clustering::{Assignment, Compat, Method, Settings},
 };
 
@@ -49,6 +49,14 @@ pub struct Overrides {
     /// many as can be.
     #[arg(long, value_name = "VERSION", value_enum)]
     compat: Option<Version>,
+    /// Which of the sets of speakers that the segmentation network weighs is chosen
+    ///
+    /// argmax: the most probable one, as pyannote does.
+    ///
+    /// least_error: the one with the least error to be expected; hears somebody also where it is unclear who,
+    /// or whether one speaks or two.
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["argmax", "least_error"]).try_map(|name| name.parse::<Decoding>()))]
+    decoding: Option<Decoding>,
     /// What the embedding network, nearly all of the work, runs over
     ///
     /// chunk: each chunk by itself, as pyannote does.
@@ -86,6 +94,8 @@ impl Overrides {
         }
         let parameters = &mut options.parameters;
         self.cluster_by(&mut parameters.clustering)?;
+        let own = if self.compat.is_some() { Decoding::Argmax } else { parameters.decoding };
+        parameters.decoding = self.decoding.unwrap_or(own);
         parameters.embedding_trunk = self.embedding_trunk.unwrap_or(parameters.embedding_trunk);
         parameters.min_duration_on = self.min_duration_on.unwrap_or(parameters.min_duration_on);
         parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);

@@ -156,7 +156,8 @@ impl Networks {
             Tensor::cat(&runs.collect::<TensorResult<Vec<_>>>()?, 0)
         };
         let decide = |chunk: usize, scores: &[f32]| {
-            self.decoder.decide(scores, segmentations.index_axis_mut(Axis(0), chunk));
+            let decisions = segmentations.index_axis_mut(Axis(0), chunk);
+            self.decoder.decide(scores, parameters.decoding, decisions);
         };
         self.in_pieces(
             &distinct,

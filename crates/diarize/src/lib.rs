@@ -42,7 +42,7 @@ pub use crate::{
     device::Device,
     diarization::{Diarization, Progress, Speaker, Stage, Stages},
     error::{Error, Result, TensorProblem},
-    options::{EmbeddingTrunk, Options, Parameters, SpeakerBounds},
+    options::{Decoding, EmbeddingTrunk, Options, Parameters, SpeakerBounds},
     pipeline::Diarizer,
     turns::{Span, Turn},
 };
@@ -57,6 +57,10 @@ extern crate self as diarize;
 #[cfg(test)]
 #[path = "../../../tests/support/golden.rs"]
 mod golden;
+
+#[cfg(test)]
+#[path = "../../../tests/support/random.rs"]
+mod random;
 
 #[cfg(test)]
 #[path = "../../../tests/diarize/networks.rs"]

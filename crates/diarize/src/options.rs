@@ -87,6 +87,9 @@ pub struct SpeakerBounds {
 pub struct Parameters {
     /// Hop between chunks, as a share of the chunk's duration (0.1: one second of ten).
     pub segmentation_step: f64,
+    /// Which of the sets of speakers that the segmentation network weighs in a frame is chosen. Of a network
+    /// without powerset classes nothing but [`Decoding::Argmax`] can be asked for: it weighs no sets.
+    pub decoding: Decoding,
     /// Chunks given to the segmentation network at once on a GPU; `None` for what suits one. Half as many
     /// are tried where its memory is too small. The result does not depend on it.
     pub segmentation_batch_size: Option<usize>,
@@ -102,6 +105,49 @@ pub struct Parameters {
     pub min_duration_off: f64,
     /// How embeddings become speakers.
     pub clustering: Settings,
+}
+
+/// Which set of a chunk's speakers is chosen in a frame, where the segmentation network gives each set `S` a
+/// probability `p(S)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoding {
+    /// The most probable one, as pyannote does.
+    #[default]
+    Argmax,
+    /// The one for which the least diarization error is to be expected: that with the smallest
+    /// `Σ_S p(S) (max(|A|, |S|) - |A ∩ S|)` of all sets `A`. Where `S` speak, the answer `A` misses, makes up
+    /// and confuses just that many speakers.
+    ///
+    /// It differs from the most probable set where that is not sure: where somebody speaks more probably than
+    /// not, but each set by itself is less probable than silence, somebody is heard to speak.
+    LeastError,
+}
+
+impl fmt::Display for Decoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Argmax => "argmax",
+            Self::LeastError => "least_error",
+        })
+    }
+}
+
+impl FromStr for Decoding {
+    type Err = Error;
+
+    /// `argmax` or `least_error`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "argmax" => Ok(Self::Argmax),
+            "least_error" => Ok(Self::LeastError),
+            _ => Err(Error::InvalidOption {
+                option: "decoding",
+                value: text.to_owned(),
+                requirement: "argmax or least_error",
+            }),
+        }
+    }
 }
 
 /// What the residual layers of the embedding network, nearly all of the pipeline's work, run over.
@@ -178,6 +224,7 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             segmentation_step: 0.1,
+            decoding: Decoding::default(),
             segmentation_batch_size: None,
             embedding_batch_size: None,
             embedding_exclude_overlap: true,

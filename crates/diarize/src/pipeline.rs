@@ -7,8 +7,8 @@ use std::{path::Path, sync::Mutex};
 use ndarray::{Array1, Array2, Array3, ArrayView3};
 
 use crate::{
-    Device, Diarization, Error, Options, Parameters, Progress, Result, SAMPLE_RATE, Span, Speaker, Stage,
-    Stages, Turn,
+    Decoding, Device, Diarization, Error, Options, Parameters, Progress, Result, SAMPLE_RATE, Span, Speaker,
+    Stage, Stages, Turn,
     chunks::Chunks,
     clustering::{ClusteringError, Compat, Method, Mismatch, Plda, cluster_speakers},
     confidence::{self, Votes},
@@ -178,7 +178,15 @@ impl Diarizer {
         if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
             return Err(Error::NonFiniteSample { index, value: samples[index] });
         }
-        let duration = self.networks.manifest.segmentation.duration;
+        let segmentation = &self.networks.manifest.segmentation;
+        if segmentation.multilabel.is_some() && options.parameters.decoding != Decoding::Argmax {
+            return Err(Error::InvalidOption {
+                option: "decoding",
+                value: options.parameters.decoding.to_string(),
+                requirement: "argmax: this model's network weighs speakers, not sets of them",
+            });
+        }
+        let duration = segmentation.duration;
         let chunks = Chunks::new(samples, duration, options.parameters.segmentation_step * duration);
         let hook = Mutex::new(hook);
         match options.threads {

@@ -5,7 +5,7 @@
 //! for would be missing from the result.
 
 use diarize::{
-    EmbeddingTrunk, Parameters,
+    Decoding, EmbeddingTrunk, Parameters,
     clustering::{Agglomerative, Method, Settings, Vbx},
 };
 use serde::{Deserialize, de::IgnoredAny};
@@ -162,6 +162,7 @@ impl Config {
         let default = if constructor.plda.is_some() { "VBxClustering" } else { "AgglomerativeClustering" };
         let parameters = |clustering: Settings| Parameters {
             segmentation_step: constructor.segmentation_step.unwrap_or(0.1),
+            decoding: Decoding::Argmax,
             segmentation_batch_size: constructor.segmentation_batch_size,
             embedding_batch_size: constructor.embedding_batch_size,
             embedding_exclude_overlap: constructor.embedding_exclude_overlap.unwrap_or(false),

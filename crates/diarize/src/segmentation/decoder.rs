@@ -3,7 +3,10 @@
 use ndarray::{ArrayView1, ArrayViewMut2};
 
 use super::Powerset;
-use crate::model::{Hysteresis, SegmentationArchitecture};
+use crate::{
+    Decoding,
+    model::{Hysteresis, SegmentationArchitecture},
+};
 
 /// How the scores of a chunk are read.
 #[derive(Clone, Debug)]
@@ -31,14 +34,18 @@ impl Decoder {
     }
 
     /// Who speaks in each frame of a chunk: scores of all its frames to `(frame, local speaker)` of
-    /// 0 and 1.
-    pub(crate) fn decide(&self, scores: &[f32], mut decisions: ArrayViewMut2<'_, u8>) {
+    /// 0 and 1. `decoding` chooses among sets of speakers.
+    pub(crate) fn decide(&self, scores: &[f32], decoding: Decoding, mut decisions: ArrayViewMut2<'_, u8>) {
         let frames = scores.chunks_exact(self.classes()).zip(decisions.outer_iter_mut());
         match self {
             Self::Powerset(powerset) => {
-                frames.for_each(|(scores, mut decision)| {
-                    decision.assign(&ArrayView1::from(powerset.decide(scores)))
-                });
+                for (scores, mut decision) in frames {
+                    let set = match decoding {
+                        Decoding::Argmax => powerset.most_probable(scores),
+                        Decoding::LeastError => powerset.least_error(scores),
+                    };
+                    decision.assign(&ArrayView1::from(set));
+                }
             }
             Self::Multilabel(speakers, hysteresis) => {
                 let mut speaks = vec![false; *speakers];
@@ -65,14 +72,14 @@ impl Hysteresis {
 mod tests {
     use ndarray::{Array2, arr2};
 
-    use super::{Decoder, Hysteresis};
+    use super::{Decoder, Decoding, Hysteresis};
 
     #[test]
     fn a_speaker_starts_above_the_onset_and_stops_below_the_offset() {
         let decoder = Decoder::Multilabel(2, Hysteresis { onset: 0.6, offset: 0.25 });
         let scores = [0.5, 0.7, 0.6, 0.25, 0.61, 0.2, 0.5, 0.6, 0.0, 1.0];
         let mut decisions = Array2::zeros((5, 2));
-        decoder.decide(&scores, decisions.view_mut());
+        decoder.decide(&scores, Decoding::Argmax, decisions.view_mut());
         assert_eq!(decisions, arr2(&[[0, 1], [0, 1], [1, 0], [1, 0], [0, 1]]));
     }
 }

@@ -9,6 +9,8 @@
 pub(crate) struct Powerset {
     /// `(class, local speaker)`, 1 where the speaker is in the set.
     mapping: Vec<Vec<u8>>,
+    /// `(class that is answered, class that is true)`: how many speakers are missed, made up or confused.
+    errors: Vec<Vec<u8>>,
 }
 
 impl Powerset {
@@ -29,7 +31,9 @@ impl Powerset {
                 .collect();
             sets.extend(previous.iter().cloned());
         }
-        Self { mapping: sets }
+        let errors =
+            sets.iter().map(|answer| sets.iter().map(|truth| errors(answer, truth)).collect()).collect();
+        Self { mapping: sets, errors }
     }
 
     /// Number of classes.
@@ -38,7 +42,7 @@ impl Powerset {
     }
 
     /// The set of the most probable class, the first where several are: 0 or 1 for each speaker.
-    pub(crate) fn decide(&self, log_probabilities: &[f32]) -> &[u8] {
+    pub(crate) fn most_probable(&self, log_probabilities: &[f32]) -> &[u8] {
         let mut best = 0;
         for (class, value) in log_probabilities.iter().enumerate() {
             if *value > log_probabilities[best] {
@@ -46,5 +50,99 @@ impl Powerset {
             }
         }
         &self.mapping[best]
+    }
+
+    /// The set with the fewest errors to be expected, the first where several are: see
+    /// [`Decoding::LeastError`](crate::Decoding::LeastError).
+    pub(crate) fn least_error(&self, log_probabilities: &[f32]) -> &[u8] {
+        let probabilities: Vec<f32> = log_probabilities.iter().map(|value| value.exp()).collect();
+        let mut best = (0, f32::INFINITY);
+        for (answer, errors) in self.errors.iter().enumerate() {
+            let expected = errors
+                .iter()
+                .zip(&probabilities)
+                .map(|(&error, probability)| f32::from(error) * probability)
+                .sum();
+            if expected < best.1 {
+                best = (answer, expected);
+            }
+        }
+        &self.mapping[best.0]
+    }
+}
+
+/// The larger number of speakers less those in both.
+fn errors(answer: &[u8], truth: &[u8]) -> u8 {
+    let count = |set: &[u8]| set.iter().sum::<u8>();
+    let both: u8 = answer.iter().zip(truth).map(|(a, b)| a & b).sum();
+    count(answer).max(count(truth)) - both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Powerset;
+    use crate::random::Random;
+
+    /// Missed, false and confused speakers, as a diarization error rate counts them.
+    fn errors(answer: &[u8], truth: &[u8]) -> f64 {
+        let size = |set: &[u8]| set.iter().filter(|&&member| member == 1).count() as f64;
+        let right = answer.iter().zip(truth).filter(|&(&a, &b)| a == 1 && b == 1).count() as f64;
+        let missed = (size(truth) - size(answer)).max(0.0);
+        let made_up = (size(answer) - size(truth)).max(0.0);
+        missed + made_up + (size(answer).min(size(truth)) - right)
+    }
+
+    /// Random log-probabilities of some classes, those of a few much larger than those of others.
+    fn log_probabilities(random: &mut Random, classes: usize) -> Vec<f32> {
+        let scores = random.vector(classes, 3.0);
+        let total = scores.iter().map(|score| score.exp()).sum::<f32>().ln();
+        scores.iter().map(|score| score - total).collect()
+    }
+
+    #[test]
+    fn no_set_has_fewer_errors_to_expect_than_the_one_chosen() {
+        let mut random = Random(7);
+        let mut unlike_the_most_probable = 0;
+        for (speakers, simultaneous) in [(3, 2), (3, 3), (4, 2), (1, 1)] {
+            let powerset = Powerset::new(speakers, simultaneous);
+            for _ in 0..2000 {
+                let scores = log_probabilities(&mut random, powerset.classes());
+                let chosen = powerset.least_error(&scores);
+                let expected = |answer: &[u8]| -> f64 {
+                    let sets = powerset.mapping.iter().zip(&scores);
+                    sets.map(|(truth, score)| f64::from(*score).exp() * errors(answer, truth)).sum()
+                };
+                for other in &powerset.mapping {
+                    assert!(
+                        expected(chosen) <= expected(other) + 1e-6,
+                        "{chosen:?}, not {other:?}: {scores:?}"
+                    );
+                }
+                unlike_the_most_probable += usize::from(chosen != powerset.most_probable(&scores));
+            }
+        }
+        assert!(unlike_the_most_probable > 500, "{unlike_the_most_probable}");
+    }
+
+    #[test]
+    fn somebody_is_heard_where_it_is_only_unclear_who() {
+        let powerset = Powerset::new(3, 2);
+        // Silence is the most probable set, but {1}, {0,1} and {1,2} together are more probable.
+        let scores = [0.35_f32, 0.05, 0.3, 0.0, 0.2, 0.0, 0.1].map(f32::ln);
+        assert_eq!(powerset.most_probable(&scores), [0, 0, 0]);
+        assert_eq!(powerset.least_error(&scores), [0, 1, 0]);
+        // As many errors either way: the set that comes first.
+        let scores = [0.5_f32, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0].map(f32::ln);
+        assert_eq!(powerset.least_error(&scores), [0, 0, 0]);
+    }
+
+    #[test]
+    fn where_one_speaks_at_a_time_the_most_probable_set_has_the_least_error() {
+        let powerset = Powerset::new(3, 1);
+        let mut random = Random(8);
+        for _ in 0..2000 {
+            let scores = log_probabilities(&mut random, powerset.classes());
+            assert_eq!(powerset.least_error(&scores), powerset.most_probable(&scores), "{scores:?}");
+        }
     }
 }

@@ -18,7 +18,7 @@ pub struct Axis {
 pub type Point = Vec<(String, String)>;
 
 /// Parameters of the networks: with another value they run again.
-const OF_NETWORKS: [&str; 2] = ["step", "embedding_trunk"];
+const OF_NETWORKS: [&str; 3] = ["step", "decoding", "embedding_trunk"];
 /// Parameters that are not the clustering's.
 const OF_TURNS: [&str; 2] = ["min_duration_on", "min_duration_off"];
 
@@ -121,6 +121,7 @@ pub fn apply(point: &[(String, String)], options: &mut Options, chunk: f64) -> a
             "min_duration_on" => parameters.min_duration_on = number()?,
             "min_duration_off" => parameters.min_duration_off = number()?,
             "step" => parameters.segmentation_step = number()? / chunk,
+            "decoding" => parameters.decoding = value.parse()?,
             "embedding_trunk" => parameters.embedding_trunk = value.parse()?,
             _ => parameters.clustering.set(key, value)?,
         }
@@ -135,6 +136,7 @@ pub fn value_of(key: &str, parameters: &Parameters, chunk: f64) -> Option<String
         "min_duration_on" => parameters.min_duration_on.to_string(),
         "min_duration_off" => parameters.min_duration_off.to_string(),
         "step" => written(parameters.segmentation_step * chunk),
+        "decoding" => parameters.decoding.to_string(),
         "embedding_trunk" => parameters.embedding_trunk.to_string(),
         _ => parameters.clustering.get(key)?,
     })
