@@ -78,6 +78,7 @@ class Corpus:
     def phrases(self):
         """Per speaker, an array of [first, end) frames of speech without a pause of 0.25 s."""
         on = close(self.speech[None, None], 12)[0, 0].int()
+        on[[first for first, _ in self.speakers]] = 0  # nobody goes on where the one before ended
         edges = torch.diff(F.pad(on, (1, 1))).cpu().numpy()
         runs = np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], 1)
         runs = runs[runs[:, 1] - runs[:, 0] >= 12]
