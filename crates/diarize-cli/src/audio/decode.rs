@@ -19,6 +19,7 @@ pub(super) fn decode(source: &Source, channels: Channels) -> Result<Audio, Error
     if let Some(rate) = track.rate() {
         mono.set_rate(rate)?;
     }
+    mono.expect(track.declared().unwrap_or(0.0));
     let mut damage = Damage::default();
     loop {
         let packet = match format.next_packet() {

@@ -5,6 +5,9 @@ use symphonia::core::audio::GenericAudioBufferRef;
 
 use super::{Channels, Error, RATES, Resampler};
 
+/// A day.
+const MOST_EXPECTED_SECONDS: f64 = 86_400.0;
+
 /// Gathers the packets of a file. Only the mono signal is kept, and only at the final sample rate.
 pub(super) struct Mono {
     channels: Channels,
@@ -32,6 +35,14 @@ impl Mono {
             frames: 0,
             earlier: 0.0,
         }
+    }
+
+    /// Makes room for so many seconds, which spares copying them again and again as they become more. A
+    /// header can say anything: what is not needed, or not there, costs nothing.
+    pub(super) fn expect(&mut self, seconds: f64) {
+        let samples = seconds.clamp(0.0, MOST_EXPECTED_SECONDS) * f64::from(SAMPLE_RATE);
+        // Where there is not so much memory, it grows as it is needed.
+        let _ = self.samples.try_reserve_exact(samples as usize + 1);
     }
 
     /// Seconds gathered.
