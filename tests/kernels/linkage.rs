@@ -83,7 +83,7 @@ fn collinear_vectors() {
 #[test]
 fn the_closest_come_first() {
     let mut random = Random(9);
-    for count in [2, 3, 17, 50] {
+    for count in [2, 3, 17, 50, 250] {
         let rows = vectors(count, 40, &mut random);
         for distances in [euclidean_condensed(rows.view()), cosine_condensed(rows.view())] {
             for method in Linkage::ALL {

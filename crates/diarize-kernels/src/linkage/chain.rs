@@ -6,7 +6,8 @@ use super::{Condensed, Halves, Linkage, Merge, merged_distance, unsorted};
 pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[usize]) -> Vec<Merge> {
     let count = matrix.count;
     let mut sizes = first_sizes.to_vec();
-    let mut places: Vec<usize> = (0..count).collect(); // those in use, in order
+    let mut names: Vec<usize> = (0..count).collect(); // the place that each was at first
+    let mut places = names.clone(); // those in use, in order
     let mut chain: Vec<usize> = Vec::with_capacity(count);
     let mut merges = Vec::with_capacity(count - 1);
 
@@ -27,7 +28,7 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[us
         };
         chain.truncate(chain.len() - 2);
 
-        merges.push((x, y, distance));
+        merges.push((names[x], names[y], distance));
         let halves = Halves { distance, size_x: sizes[x] as f64, size_y: sizes[y] as f64 };
         sizes[y] += sizes[x];
         places.retain(|&place| place != x);
@@ -36,6 +37,12 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[us
                 merged_distance(linkage, matrix.get(z, x), matrix.get(z, y), halves, sizes[z] as f64);
             let zy = matrix.index(z.min(y), z.max(y));
             matrix.distances[zy] = merged;
+        }
+        if let Some(moved) = matrix.move_together(&places) {
+            sizes = places.iter().map(|&place| sizes[place]).collect();
+            names = places.iter().map(|&place| names[place]).collect();
+            chain.iter_mut().for_each(|place| *place = moved[*place]);
+            places = (0..places.len()).collect();
         }
     }
     unsorted::dendrogram(merges, first_sizes)

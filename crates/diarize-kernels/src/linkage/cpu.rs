@@ -1,15 +1,11 @@
 //! The algorithm with a heap of lower bounds, for centroid and median linkage.
 //!
 //! Distances to a place that is no longer in use become infinite, so the nearest neighbour is the
-//! first minimum of a contiguous row. Where a quarter of the places is no longer in use, the others move
-//! together: most of the time is spent waiting for memory, and less of it is faster.
+//! first minimum of a contiguous row.
 
 use rayon::prelude::*;
 
 use super::{Condensed, Halves, Linkage, Merge, heap::Heap, merge, merged_distance};
-
-/// Fewer places are not moved together.
-const FEW: usize = 64;
 
 pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) -> Vec<Merge> {
     let count = matrix.count;
@@ -68,10 +64,7 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
             heap.change(y, distance);
         }
 
-        if matrix.count > FEW && 4 * places.len() < 3 * matrix.count {
-            matrix.keep(&places);
-            let mut moved = vec![usize::MAX; clusters.len()];
-            places.iter().enumerate().for_each(|(new, &old)| moved[old] = new);
+        if let Some(moved) = matrix.move_together(&places) {
             sizes = places.iter().map(|&place| sizes[place]).collect();
             clusters = places.iter().map(|&place| clusters[place]).collect();
             // The last place has no neighbour; it is always in use.
