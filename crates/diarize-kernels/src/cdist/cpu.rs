@@ -127,11 +127,30 @@ impl WithSimd for PairDots<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
-        let mut dots = [[0.0; LANES]; ROWS];
-        for (row, dots) in dots.iter_mut().enumerate() {
-            *dots = dots_with(self.block.iter().map(|values| values[row]), self.tile);
+        let (blocks, last_values) = self.block.as_chunks::<2>();
+        let (tiles, last_lanes) = self.tile.as_chunks::<2>();
+        let (mut even, mut odd) = ([[0.0; LANES]; ROWS], [[0.0; LANES]; ROWS]);
+        for (values, lanes) in blocks.iter().zip(tiles) {
+            add_products(&mut even, &values[0], &lanes[0]);
+            add_products(&mut odd, &values[1], &lanes[1]);
         }
-        dots
+        for (even, odd) in even.as_flattened_mut().iter_mut().zip(odd.as_flattened()) {
+            *even += odd;
+        }
+        for (values, lanes) in last_values.iter().zip(last_lanes) {
+            add_products(&mut even, values, lanes);
+        }
+        even
+    }
+}
+
+/// Adds the products of one dimension.
+#[inline(always)]
+fn add_products(sums: &mut [[f64; LANES]; ROWS], values: &[f64; ROWS], lanes: &[f64; LANES]) {
+    for (sums, value) in sums.iter_mut().zip(values) {
+        for (sum, lane) in sums.iter_mut().zip(lanes) {
+            *sum += value * lane;
+        }
     }
 }
 
