@@ -12,7 +12,7 @@ use diarize::{
         cluster_speakers, kmeans, normalised, vbx, vbx_first_labels,
     },
     frames::SlidingWindow,
-    ndarray::{Array, Array1, Array2, Array3, ArrayView2, Axis, Dimension, Ix1, Ix2, Ix3, array},
+    ndarray::{Array, Array1, Array2, Array3, ArrayView2, Axis, Dimension, Ix1, Ix2, Ix3, array, s},
     reconstruct::{mark_inactive, reconstruct, speaker_count},
     scoring::{Rules, compare},
     turns::{rttm, turns},
@@ -141,6 +141,22 @@ fn vbx_is_pyannotes_in_every_iteration() {
         let expected: Array2<f32> = synthetic.results.get(&format!("gamma_{index}"));
         let difference = largest_difference(&posteriors.responsibilities, &expected.mapv(f64::from));
         assert!(difference < 1e-7, "config {index}: responsibilities differ by {difference}");
+    }
+}
+
+#[test]
+fn the_prior_of_vbx_grows_with_the_number_of_embeddings_as_it_is_told() {
+    let Synthetic { plda, train, .. } = Synthetic::open();
+    let labels = vbx_first_labels(train.view(), 0.6);
+    for count in [19, 76] {
+        let features = plda.features(train.slice(s![..count, ..]), 128);
+        let growing = Vbx { fb: 0.3, fb_exponent: 0.5, ..Vbx::default() };
+        let same = Vbx { fb: 0.3 * (count as f64).sqrt(), ..Vbx::default() };
+        assert_eq!(vbx(&features, &labels[..count], &growing), vbx(&features, &labels[..count], &same));
+        assert_ne!(
+            vbx(&features, &labels[..count], &growing).bounds[0],
+            vbx(&features, &labels[..count], &Vbx::default()).bounds[0]
+        );
     }
 }
 

@@ -160,10 +160,11 @@ impl Settings {
                 at_least_one("min_cluster_size", *min_cluster_size)?;
                 at_least_one("max_embeddings", *max_embeddings)
             }
-            Method::Vbx(Vbx { threshold, fa, fb, lda_dimension, max_iterations, kmeans }) => {
+            Method::Vbx(Vbx { threshold, fa, fb, fb_exponent, lda_dimension, max_iterations, kmeans }) => {
                 not_negative("threshold", *threshold)?;
                 positive("fa", *fa)?;
                 positive("fb", *fb)?;
+                share("fb_exponent", *fb_exponent)?;
                 at_least_one("lda_dimension", *lda_dimension)?;
                 at_least_one("max_iterations", *max_iterations)?;
                 check_kmeans(kmeans)
@@ -282,6 +283,7 @@ mod tests {
             ("agglomerative", "linkage", "nearest", "nearest"),
             ("agglomerative", "min_alone", "2", "min_alone is 2"),
             ("vbx", "fb", "0", "fb is 0"),
+            ("vbx", "fb_exponent", "1.5", "fb_exponent is 1.5"),
             ("kmeans", "kmeans.seed", "1", "kmeans"),
             ("spectral", "max_speakers", "-1", "-1"),
         ] {

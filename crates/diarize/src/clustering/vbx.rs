@@ -26,6 +26,11 @@ pub struct Vbx {
     pub fa: f64,
     /// `Fb`: how strongly speakers are held to the prior; more of it gives fewer speakers.
     pub fb: f64,
+    /// `Fb` is `fb · n^fb_exponent` for `n` embeddings, so 0 for `fb` itself. With 0.5 the prior keeps step
+    /// with chance: what neighbouring embeddings have in common beside the speaker is no evidence for another
+    /// one, but adds up like a random walk, as the root of their number. So one setting serves recordings of
+    /// half a minute, where a larger constant merges speakers, and of hours, where a smaller one splits them.
+    pub fb_exponent: f64,
     /// Features of the PLDA model that are used, best first.
     pub lda_dimension: usize,
     /// At most this many iterations.
@@ -40,6 +45,7 @@ impl Default for Vbx {
             threshold: 0.6,
             fa: 0.07,
             fb: 0.8,
+            fb_exponent: 0.0,
             lda_dimension: 128,
             max_iterations: 20,
             kmeans: KMeans::default(),
@@ -78,7 +84,7 @@ impl VbxPosteriors {
 /// - `q_ik ∝ π_k p_ik` (of sum 1 over `k`), `π_k = N_k / n`
 ///
 /// until the evidence lower bound `Σ_i ln Σ_k π_k p_ik + Fb/2 · Σ_kd (ln 1/L - 1/L - α² + 1)` no
-/// longer rises. Speakers that others explain as well lose their share: that decides how many there
+/// longer rises. `Fb` is `fb · n^fb_exponent`. Speakers that others explain as well lose their share: that decides how many there
 /// are. This is the model without a Markov chain over time.
 ///
 /// Source: F. Landini, J. Profant, M. Diez, L. Burget, "Bayesian HMM clustering of x-vector sequences
@@ -91,7 +97,8 @@ pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPoster
     let (count, dimension) = features.values.dim();
     assert_eq!(labels.len(), count, "one label for each embedding");
     let speakers = labels.iter().max().expect("there is a label") + 1;
-    let ratio = parameters.fa / parameters.fb;
+    let fb = parameters.fb * (count as f64).powf(parameters.fb_exponent);
+    let ratio = parameters.fa / fb;
     let between = &features.between; // (feature,)
 
     let constant = dimension as f64 * std::f64::consts::TAU.ln();
@@ -126,7 +133,7 @@ pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPoster
         let divergence: f64 = Zip::from(&variances)
             .and(&squares)
             .fold(0.0, |sum, variance, square| sum + (variance.ln() - variance - square + 1.0));
-        let bound = evidence + 0.5 * parameters.fb * divergence;
+        let bound = evidence + 0.5 * fb * divergence;
         let converged = bounds.last().is_some_and(|before| bound - before < CONVERGED);
         bounds.push(bound);
         if converged {
