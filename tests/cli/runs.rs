@@ -90,20 +90,23 @@ fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
 }
 
 #[test]
-fn sets_of_speakers_are_chosen_as_the_model_or_pyannote_or_the_user_says() {
+fn the_networks_are_used_as_the_model_or_pyannote_or_the_user_says() {
     let directory = tempdir().unwrap();
     let file = directory.path().join("silence.wav");
     write_silence(&file);
     let compat: &[&str] = &["--compat", "pyannote-4.0"];
-    for (arguments, decoding) in [
-        (vec![], "least_error"),
-        (vec!["--decoding", "argmax"], "argmax"),
-        (compat.to_vec(), "argmax"),
-        ([compat, &["--decoding", "least_error"]].concat(), "least_error"),
+    let own: &[&str] = &["--decoding", "least_error", "--embedding-trunk", "shared"];
+    for (arguments, decoding, trunk) in [
+        (vec![], "least_error", "shared"),
+        (vec!["--decoding", "argmax"], "argmax", "shared"),
+        (vec!["--embedding-trunk", "chunk"], "least_error", "chunk"),
+        (compat.to_vec(), "argmax", "chunk"),
+        ([compat, own].concat(), "least_error", "shared"),
     ] {
         let output = diarize([&["-f", "json", file.to_str().unwrap()], &arguments[..]].concat());
         let result: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
         assert_eq!(result["parameters"]["decoding"], decoding, "{arguments:?}");
+        assert_eq!(result["parameters"]["embedding_trunk"], trunk, "{arguments:?}");
     }
 }
 

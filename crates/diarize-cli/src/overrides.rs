@@ -59,9 +59,10 @@ pub struct Overrides {
     decoding: Option<Decoding>,
     /// What the embedding network, nearly all of the work, runs over
     ///
-    /// chunk: each chunk by itself, as pyannote does.
+    /// chunk: each chunk by itself, as pyannote does; the default of converted models.
     ///
-    /// shared: the recording once, for all chunks; several times faster, embeddings differ a little.
+    /// shared: the recording once, for all chunks; several times faster, embeddings differ a little. The default
+    /// of the model in the box.
     #[arg(long, value_name = "OVER", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
     embedding_trunk: Option<EmbeddingTrunk>,
     /// Drop turns shorter than this
@@ -94,8 +95,11 @@ impl Overrides {
         }
         let parameters = &mut options.parameters;
         self.cluster_by(&mut parameters.clustering)?;
-        let own = if self.compat.is_some() { Decoding::Argmax } else { parameters.decoding };
-        parameters.decoding = self.decoding.unwrap_or(own);
+        if self.compat.is_some() {
+            parameters.decoding = Decoding::Argmax;
+            parameters.embedding_trunk = EmbeddingTrunk::Chunk;
+        }
+        parameters.decoding = self.decoding.unwrap_or(parameters.decoding);
         parameters.embedding_trunk = self.embedding_trunk.unwrap_or(parameters.embedding_trunk);
         parameters.min_duration_on = self.min_duration_on.unwrap_or(parameters.min_duration_on);
         parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);

@@ -30,7 +30,8 @@ Examples:
   diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
   diarize -r --skip-existing -o results/ day/  every file below day/ that has no result yet
   diarize -o talk.srt -o talk.csv talk.mp3     the format is that of the extension
-  diarize --embedding-trunk shared long.mp3    several times faster, embeddings a little different
+  diarize --model my-model --embedding-trunk shared long.mp3
+                                               several times faster, embeddings a little different
   diarize --clustering spectral talk.mp3       another way to tell the voices apart
   diarize --clustering agglomerative --set linkage=average --set threshold=0.5 talk.mp3
   ffmpeg -i talk.opus -f wav - | diarize -     any format that ffmpeg reads
