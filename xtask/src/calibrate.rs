@@ -63,8 +63,8 @@ impl Calibrate {
         print_reliability(&of_turns);
         println!("speakers");
         print_reliability(&of_speakers);
-        let [bias, agreement, separation] = fit(&evidence, &of_turns);
-        println!("best fit: {bias:.2} + {agreement:.2} agreement + {separation:.2} separation");
+        let [bias, factor] = fit(&evidence, &of_turns);
+        println!("best fit: {bias:.2} + {factor:.2} agreement * separation");
         Ok(())
     }
 }
@@ -120,46 +120,29 @@ fn print_reliability(claims: &[Claim]) {
     println!("  mean distance {:.3}, {:.1} h", error / seconds, seconds / 3600.0);
 }
 
-/// Bias and factors with which the evidence makes the shares that are right most probable (Newton's method).
-fn fit(evidence: &[Evidence], claims: &[Claim]) -> [f64; 3] {
-    let mut factors = [0.0; 3];
+/// Bias and factor with which the evidence makes the shares that are right most probable (Newton's method).
+fn fit(evidence: &[Evidence], claims: &[Claim]) -> [f64; 2] {
+    let [mut bias, mut factor] = [0.0; 2];
     for _ in 0..30 {
-        let (mut slope, mut curvature) = ([0.0; 3], [[0.0; 3]; 3]);
+        // Slopes and curvatures along both; a little of the identity keeps the equations solvable.
+        let [mut along_bias, mut along_factor] = [0.0; 2];
+        let [mut of_bias, mut mixed, mut of_factor] = [1e-9, 0.0, 1e-9];
         for (evidence, claim) in evidence.iter().zip(claims) {
-            let x = [1.0, evidence.agreement, evidence.separation];
-            let score: f64 = x.iter().zip(factors).map(|(x, factor)| x * factor).sum();
-            let expected = 1.0 / (1.0 + (-score).exp());
-            for i in 0..3 {
-                slope[i] += (claim.right - claim.seconds * expected) * x[i];
-                for j in 0..3 {
-                    curvature[i][j] += claim.seconds * expected * (1.0 - expected) * x[i] * x[j];
-                }
-            }
+            let x = evidence.agreement * evidence.separation;
+            let expected = 1.0 / (1.0 + (-(bias + factor * x)).exp());
+            let (slope, curvature) =
+                (claim.right - claim.seconds * expected, claim.seconds * expected * (1.0 - expected));
+            along_bias += slope;
+            along_factor += slope * x;
+            of_bias += curvature;
+            mixed += curvature * x;
+            of_factor += curvature * x * x;
         }
-        // A little of the identity: as good as nothing, but the equations stay solvable.
-        (0..3).for_each(|i| curvature[i][i] += 1e-9);
-        for (factor, step) in factors.iter_mut().zip(solve(curvature, slope)) {
-            *factor += step;
-        }
+        let determinant = of_bias * of_factor - mixed * mixed;
+        bias += (of_factor * along_bias - mixed * along_factor) / determinant;
+        factor += (of_bias * along_factor - mixed * along_bias) / determinant;
     }
-    factors
-}
-
-/// The solution of `matrix x = right`, for a positive definite matrix.
-fn solve(mut matrix: [[f64; 3]; 3], mut right: [f64; 3]) -> [f64; 3] {
-    for pivot in 0..3 {
-        for row in pivot + 1..3 {
-            let factor = matrix[row][pivot] / matrix[pivot][pivot];
-            let above = matrix[pivot];
-            matrix[row].iter_mut().zip(above).for_each(|(value, above)| *value -= factor * above);
-            right[row] -= factor * right[pivot];
-        }
-    }
-    for row in (0..3).rev() {
-        let known: f64 = (row + 1..3).map(|column| matrix[row][column] * right[column]).sum();
-        right[row] = (right[row] - known) / matrix[row][row];
-    }
-    right
+    [bias, factor]
 }
 
 #[cfg(test)]
@@ -168,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_function_that_made_the_claims_is_found() {
-        let factors = [-1.5, 3.0, 0.7];
+        let factors = [-0.7, 3.0];
         let evidence: Vec<Evidence> = (0..200)
             .map(|i| Evidence {
                 agreement: f64::from(i % 20) / 19.0,
@@ -176,7 +159,7 @@ mod tests {
             })
             .collect();
         let claim = |e: &Evidence| {
-            let score = factors[0] + factors[1] * e.agreement + factors[2] * e.separation;
+            let score = factors[0] + factors[1] * e.agreement * e.separation;
             Claim { confidence: 0.0, seconds: 2.0, right: 2.0 / (1.0 + (-score).exp()) }
         };
         let claims: Vec<Claim> = evidence.iter().map(claim).collect();

@@ -29,18 +29,17 @@ pub struct Evidence {
 
 impl Evidence {
     /// The share of the turn in which the speaker is expected to speak really:
-    /// `1 / (1 + exp(-(a + b agreement + c separation)))`.
+    /// `1 / (1 + exp(-(a + b agreement · separation)))`, for a turn is wrong where either of them is low.
     ///
-    /// The three numbers were fitted (logistic regression, turns weighing as much as they are long) to eight
+    /// The two numbers were fitted (logistic regression, turns weighing as much as they are long) to forty
     /// simulated conversations with the model in the box and its own clustering, `cargo xtask calibrate`
     /// with `meetings.py --part tuning`. With other models, and on recordings unlike those, more confidence
     /// still means fewer errors, but the shares are off by as much as these are harder or easier: the same
     /// command tells. What nobody was heard to say has no turn, and so no confidence.
     pub fn confidence(&self) -> f64 {
-        const BIAS: f64 = -1.6;
-        const AGREEMENT: f64 = 4.0;
-        const SEPARATION: f64 = 0.5;
-        1.0 / (1.0 + (-(BIAS + AGREEMENT * self.agreement + SEPARATION * self.separation)).exp())
+        const BIAS: f64 = -0.68;
+        const FACTOR: f64 = 4.17;
+        1.0 / (1.0 + (-(BIAS + FACTOR * self.agreement * self.separation)).exp())
     }
 }
 
