@@ -1,10 +1,10 @@
 //! Time and memory of each way to cluster, on embeddings of 256 dimensions and all cores:
 //! `cargo bench -p diarize --bench clustering -- [NUMBERS OF EMBEDDINGS] [METHODS] [--write FOLDER]`.
 //!
-//! The best of three runs, of one where that takes more than two seconds; memory beyond the embeddings'.
+//! The best of three runs, of one where that takes more than two seconds; memory beyond the embeddings' (Linux alone).
 //! `benches/clustering_peers.py FOLDER` has the rows of SciPy and scikit-learn for the same embeddings.
 
-use std::time::Instant;
+use std::{fs, time::Instant};
 
 use diarize::{
     SpeakerBounds,
@@ -12,15 +12,11 @@ use diarize::{
     ndarray::{Array1, Array2},
 };
 use ndarray_npy::write_npy;
-use peak_alloc::PeakAlloc;
 
 #[path = "../tests/support/random.rs"]
 mod random;
 
 use random::Random;
-
-#[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
 
 const DIMENSION: usize = 256;
 const DISCRIMINANTS: usize = 128;
@@ -36,6 +32,13 @@ fn embeddings(count: usize) -> Array2<f32> {
         rows.extend(speakers[index / 17 % SPEAKERS].iter().zip(noise).map(|(value, noise)| value + noise));
     }
     Array2::from_shape_vec((count, DIMENSION), rows).unwrap()
+}
+
+/// What Linux says of this process, in MB.
+fn memory(what: &str) -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }
 
 fn plda() -> Plda {
@@ -98,8 +101,9 @@ fn main() {
                 Method::KMeans(_) => SpeakerBounds { min: SPEAKERS, max: Some(SPEAKERS) },
                 _ => SpeakerBounds { min: 1, max: None },
             };
-            let before = MEMORY.current_usage_as_mb();
-            MEMORY.reset_peak_usage();
+            // Linux: the most memory from now on.
+            fs::write("/proc/self/clear_refs", "5").unwrap();
+            let before = memory("VmRSS:");
             let mut best = f64::INFINITY;
             let mut speakers = 0;
             for _ in 0..3 {
@@ -111,7 +115,7 @@ fn main() {
                     break;
                 }
             }
-            let memory = MEMORY.peak_usage_as_mb() - before;
+            let memory = memory("VmHWM:") - before;
             println!("| {name} | {count} | {best:.3} | {memory:.0} | {speakers} |");
         }
     }

@@ -16,6 +16,7 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
         (0..count - 1).into_par_iter().map(|place| matrix.nearest(place)).unzip();
     let mut heap = Heap::new(bounds);
     let mut merges = Vec::with_capacity(count - 1);
+    let (mut to_x, mut to_y) = (Vec::with_capacity(count), Vec::with_capacity(count));
 
     for step in 0..count - 1 {
         let (x, y, distance) = loop {
@@ -33,20 +34,26 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
         let halves = Halves { distance, size_x: sizes[x] as f64, size_y: sizes[y] as f64 };
         sizes[y] += sizes[x];
         clusters[y] = count + step;
-        places.retain(|&place| place != x);
+        places.remove(before(&places, x).len());
 
-        for &z in places.iter().take_while(|&&z| z < y) {
-            let zx = matrix.index(z.min(x), z.max(x));
-            let zy = matrix.index(z, y);
-            let (to_x, to_y) = (matrix.distances[zx], matrix.distances[zy]);
-            let merged = merged_distance(linkage, to_x, to_y, halves, sizes[z] as f64);
-            matrix.distances[zy] = merged;
-            if z < x {
-                matrix.distances[zx] = f64::INFINITY;
-                if neighbours[z] == x {
-                    neighbours[z] = y;
-                }
+        // Places before y: first all that must be waited for, then what follows from it.
+        let (before_x, between) = before(&places, y).split_at(before(&places, x).len());
+        to_x.clear();
+        to_x.extend(before_x.iter().map(|&z| matrix.distances[matrix.index(z, x)]));
+        to_x.extend(between.iter().map(|&z| matrix.distances[matrix.index(x, z)]));
+        to_y.clear();
+        to_y.extend(before(&places, y).iter().map(|&z| matrix.distances[matrix.index(z, y)]));
+        merge_rows(linkage, &to_x, &mut to_y, halves);
+        for &z in before_x {
+            let zx = matrix.index(z, x);
+            matrix.distances[zx] = f64::INFINITY;
+            if neighbours[z] == x {
+                neighbours[z] = y;
             }
+        }
+        for (&z, &merged) in before(&places, y).iter().zip(&to_y) {
+            let zy = matrix.index(z, y);
+            matrix.distances[zy] = merged;
             if merged < heap.value(z) {
                 neighbours[z] = y;
                 heap.change(z, merged);
@@ -76,8 +83,12 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
     merges
 }
 
-/// Distances of the places after `y` from `y`, once `x` went into it. Neither linkage depends on the
-/// sizes of those.
+/// Those of `places`, which are in order, that lie before `place`.
+fn before(places: &[usize], place: usize) -> &[usize] {
+    &places[..places.partition_point(|&other| other < place)]
+}
+
+/// Distances of other places from `y`, once `x` went into it. Neither linkage depends on their sizes.
 fn merge_rows(linkage: Linkage, row_x: &[f64], row_y: &mut [f64], halves: Halves) {
     for (&zx, zy) in row_x.iter().zip(row_y) {
         *zy = merged_distance(linkage, zx, *zy, halves, 1.0);
