@@ -4,8 +4,9 @@
     python3 measure.py --corpora DATA/corpora --noise DATA/noise/esc10 --excerpts DATA/eval/ami DATA/eval/pyannote-sample \\
         --teacher DATA/segmentation-3.0.safetensors --model ../default
 
-Local error of both segmentation networks on the excerpts, with both ways to choose a set of speakers, and the embedding's equal error rates on the forty speakers
-that it never heard (`corpus.held_out`), those in noisy rooms for each of several draws of rooms and noise.
+Local error of both segmentation networks on the excerpts, with both ways to choose a set of speakers, and the
+embedding's equal error rates on the forty speakers that it never heard (`corpus.held_out`), those in noisy rooms for
+each of several draws of rooms and noise.
 """
 
 import argparse

@@ -138,15 +138,7 @@ impl FromStr for Decoding {
 
     /// `argmax` or `least_error`.
     fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "argmax" => Ok(Self::Argmax),
-            "least_error" => Ok(Self::LeastError),
-            _ => Err(Error::InvalidOption {
-                option: "decoding",
-                value: text.to_owned(),
-                requirement: "argmax or least_error",
-            }),
-        }
+        by_name(&[Self::Argmax, Self::LeastError], text, "decoding", "argmax or least_error")
     }
 }
 
@@ -176,16 +168,19 @@ impl FromStr for EmbeddingTrunk {
 
     /// `chunk` or `shared`.
     fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "chunk" => Ok(Self::Chunk),
-            "shared" => Ok(Self::Shared),
-            _ => Err(Error::InvalidOption {
-                option: "embedding_trunk",
-                value: text.to_owned(),
-                requirement: "chunk or shared",
-            }),
-        }
+        by_name(&[Self::Chunk, Self::Shared], text, "embedding_trunk", "chunk or shared")
     }
+}
+
+/// The value that is written as `text`.
+fn by_name<T: Copy + fmt::Display>(
+    values: &[T],
+    text: &str,
+    option: &'static str,
+    requirement: &'static str,
+) -> Result<T> {
+    let found = values.iter().find(|value| value.to_string() == text).copied();
+    found.ok_or_else(|| Error::InvalidOption { option, value: text.to_owned(), requirement })
 }
 
 impl Parameters {

@@ -54,7 +54,7 @@ fn condensed<T: Real>(
     ask_for_huge_pages(&mut distances);
     let tiles: Vec<Tile> = rows.axis_chunks_iter(Axis(0), LANES).map(tile).collect();
 
-    // The rows of the triangle, each from the diagonal to the right, in groups of ROWS.
+    // The rows of the triangle, each from the diagonal to the right.
     let mut rest = distances.as_mut_slice();
     let mut triangle = Vec::with_capacity(count);
     for row in 0..count {
@@ -134,13 +134,14 @@ impl WithSimd for SquaredDistances<'_> {
     }
 }
 
-/// Dot products of the rows of a block with the rows of a tile: `[block row][tile row]`.
-struct PairDots<'a> {
+/// Dot products of the rows of a block with the rows of a tile, each of two sums as in [`dot`]:
+/// `[block row][tile row]`.
+struct PairDots<'a, const ROWS: usize> {
     block: &'a [[f64; ROWS]],
     tile: &'a [[f64; LANES]],
 }
 
-impl WithSimd for PairDots<'_> {
+impl<const ROWS: usize> WithSimd for PairDots<'_, ROWS> {
     type Output = [[f64; LANES]; ROWS];
 
     #[inline(always)]
@@ -164,26 +165,15 @@ impl WithSimd for PairDots<'_> {
 
 /// Adds the products of one dimension.
 #[inline(always)]
-fn add_products(sums: &mut [[f64; LANES]; ROWS], values: &[f64; ROWS], lanes: &[f64; LANES]) {
+fn add_products<const ROWS: usize>(
+    sums: &mut [[f64; LANES]; ROWS],
+    values: &[f64; ROWS],
+    lanes: &[f64; LANES],
+) {
     for (sums, value) in sums.iter_mut().zip(values) {
         for (sum, lane) in sums.iter_mut().zip(lanes) {
             *sum += value * lane;
         }
-    }
-}
-
-/// Dot products of one row with the rows of a tile.
-struct Dots<'a> {
-    row: &'a [f64],
-    tile: &'a [[f64; LANES]],
-}
-
-impl WithSimd for Dots<'_> {
-    type Output = [f64; LANES];
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
-        dots_with(self.row.iter().copied(), self.tile)
     }
 }
 
@@ -200,7 +190,7 @@ pub(super) fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B
         let tile = tile(rows);
         let squares = squares(&tile);
         for (j, (row, &norm)) in b.iter().zip(&norms).enumerate() {
-            let dots = arch.dispatch(Dots { row, tile: &tile });
+            let [dots] = arch.dispatch(PairDots { block: row.as_chunks::<1>().0, tile: &tile });
             for (distance, (dot, square)) in
                 output.column_mut(j).iter_mut().zip(dots.into_iter().zip(squares))
             {
@@ -209,21 +199,6 @@ pub(super) fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B
         }
     });
     distances
-}
-
-/// Dot products of one row with the rows of a tile, each of two sums as in [`dot`].
-#[inline(always)]
-fn dots_with(row: impl ExactSizeIterator<Item = f64>, tile: &[[f64; LANES]]) -> [f64; LANES] {
-    let paired = row.len() - row.len() % 2;
-    let mut sums = [[0.0; LANES]; 2];
-    let mut rest = [0.0; LANES];
-    for (dimension, (value, lanes)) in row.zip(tile).enumerate() {
-        let sums = if dimension < paired { &mut sums[dimension % 2] } else { &mut rest };
-        for (sum, lane) in sums.iter_mut().zip(lanes) {
-            *sum += value * lane;
-        }
-    }
-    std::array::from_fn(|lane| (sums[0][lane] + sums[1][lane]) + rest[lane])
 }
 
 /// Dot products of the rows of a tile with themselves.

@@ -34,15 +34,17 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
         let halves = Halves { distance, size_x: sizes[x] as f64, size_y: sizes[y] as f64 };
         sizes[y] += sizes[x];
         clusters[y] = count + step;
-        places.remove(before(&places, x).len());
+        let index_x = before(&places, x).len();
+        places.remove(index_x);
 
         // Places before y: first all that must be waited for, then what follows from it.
-        let (before_x, between) = before(&places, y).split_at(before(&places, x).len());
+        let before_y = before(&places, y);
+        let (before_x, between) = before_y.split_at(index_x);
         to_x.clear();
         to_x.extend(before_x.iter().map(|&z| matrix.distances[matrix.index(z, x)]));
         to_x.extend(between.iter().map(|&z| matrix.distances[matrix.index(x, z)]));
         to_y.clear();
-        to_y.extend(before(&places, y).iter().map(|&z| matrix.distances[matrix.index(z, y)]));
+        to_y.extend(before_y.iter().map(|&z| matrix.distances[matrix.index(z, y)]));
         merge_rows(linkage, &to_x, &mut to_y, halves);
         for &z in before_x {
             let zx = matrix.index(z, x);
@@ -51,7 +53,7 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
                 neighbours[z] = y;
             }
         }
-        for (&z, &merged) in before(&places, y).iter().zip(&to_y) {
+        for (&z, &merged) in before_y.iter().zip(&to_y) {
             let zy = matrix.index(z, y);
             matrix.distances[zy] = merged;
             if merged < heap.value(z) {
@@ -62,9 +64,8 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
         // Places after y: both rows are contiguous, and infinite where a place is not in use.
         let (start_x, start_y) = (matrix.index(x, y + 1), matrix.row_start(y));
         let length = matrix.count - y - 1;
-        let (before, row_y) = matrix.distances.split_at_mut(start_y);
-        let (row_x, row_y) = (&before[start_x..][..length], &mut row_y[..length]);
-        merge_rows(linkage, row_x, row_y, halves);
+        let (rows_before, row_y) = matrix.distances.split_at_mut(start_y);
+        merge_rows(linkage, &rows_before[start_x..][..length], &mut row_y[..length], halves);
         if y < matrix.count - 1 {
             let (neighbour, distance) = matrix.nearest(y);
             neighbours[y] = neighbour;

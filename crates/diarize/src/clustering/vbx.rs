@@ -84,8 +84,8 @@ impl VbxPosteriors {
 /// - `q_ik ∝ π_k p_ik` (of sum 1 over `k`), `π_k = N_k / n`
 ///
 /// until the evidence lower bound `Σ_i ln Σ_k π_k p_ik + Fb/2 · Σ_kd (ln 1/L - 1/L - α² + 1)` no
-/// longer rises. `Fb` is `fb · n^fb_exponent`. Speakers that others explain as well lose their share: that decides how many there
-/// are. This is the model without a Markov chain over time.
+/// longer rises. `Fb` is `fb · n^fb_exponent`. Speakers that others explain as well lose their share:
+/// that decides how many there are. This is the model without a Markov chain over time.
 ///
 /// Source: F. Landini, J. Profant, M. Diez, L. Burget, "Bayesian HMM clustering of x-vector sequences
 /// (VBx) in speaker diarization", Computer Speech & Language 71, 2022; `cluster_vbx` in
