@@ -1,30 +1,25 @@
 //! The algorithm with a heap of lower bounds, for centroid and median linkage.
-//!
-//! Distances to a place that is no longer in use become infinite, so the nearest neighbour is the
-//! first minimum of a contiguous row.
 
 use rayon::prelude::*;
 
-use super::{Condensed, Halves, Linkage, Merge, heap::Heap, merge, merged_distance};
+use super::{Distances, Halves, Linkage, Merge, heap::Heap, merge};
 
-pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) -> Vec<Merge> {
-    let count = matrix.count;
+pub(super) fn linkage(linkage: Linkage, mut distances: Distances, sizes: &[usize]) -> Vec<Merge> {
+    let count = distances.count;
     let mut sizes = sizes.to_vec();
     let mut clusters: Vec<usize> = (0..count).collect(); // the cluster in each place
-    let mut places = clusters.clone(); // those in use, in order
     let (mut neighbours, bounds): (Vec<usize>, Vec<f64>) =
-        (0..count - 1).into_par_iter().map(|place| matrix.nearest(place)).unzip();
+        (0..count - 1).into_par_iter().map(|place| distances.nearest_after(place)).unzip();
     let mut heap = Heap::new(bounds);
     let mut merges = Vec::with_capacity(count - 1);
-    let (mut to_x, mut to_y) = (Vec::with_capacity(count), Vec::with_capacity(count));
 
     for step in 0..count - 1 {
         let (x, y, distance) = loop {
             let (x, bound) = heap.min();
-            if bound == matrix.get(x, neighbours[x]) {
+            if bound == distances.get(x, neighbours[x]) {
                 break (x, neighbours[x], bound);
             }
-            let (neighbour, distance) = matrix.nearest(x);
+            let (neighbour, distance) = distances.nearest_after(x);
             neighbours[x] = neighbour;
             heap.change(x, distance);
         };
@@ -32,66 +27,36 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, sizes: &[usize]) 
 
         merges.push(merge(clusters[x], clusters[y], distance, sizes[x] + sizes[y]));
         let halves = Halves { distance, size_x: sizes[x] as f64, size_y: sizes[y] as f64 };
+        let merged = distances.merged(linkage, x, y, halves);
         sizes[y] += sizes[x];
         clusters[y] = count + step;
-        let index_x = before(&places, x).len();
-        places.remove(index_x);
 
-        // Places before y: first all that must be waited for, then what follows from it.
-        let before_y = before(&places, y);
-        let (before_x, between) = before_y.split_at(index_x);
-        to_x.clear();
-        to_x.extend(before_x.iter().map(|&z| matrix.distances[matrix.index(z, x)]));
-        to_x.extend(between.iter().map(|&z| matrix.distances[matrix.index(x, z)]));
-        to_y.clear();
-        to_y.extend(before_y.iter().map(|&z| matrix.distances[matrix.index(z, y)]));
-        merge_rows(linkage, &to_x, &mut to_y, halves);
-        for &z in before_x {
-            let zx = matrix.index(z, x);
-            matrix.distances[zx] = f64::INFINITY;
+        for &z in distances.before(x) {
             if neighbours[z] == x {
                 neighbours[z] = y;
             }
         }
-        for (&z, &merged) in before_y.iter().zip(&to_y) {
-            let zy = matrix.index(z, y);
-            matrix.distances[zy] = merged;
-            if merged < heap.value(z) {
+        for &z in distances.before(y).iter().filter(|&&z| z != x) {
+            if merged[z] < heap.value(z) {
                 neighbours[z] = y;
-                heap.change(z, merged);
+                heap.change(z, merged[z]);
             }
         }
-        // Places after y: both rows are contiguous, and infinite where a place is not in use.
-        let (start_x, start_y) = (matrix.index(x, y + 1), matrix.row_start(y));
-        let length = matrix.count - y - 1;
-        let (rows_before, row_y) = matrix.distances.split_at_mut(start_y);
-        merge_rows(linkage, &rows_before[start_x..][..length], &mut row_y[..length], halves);
-        if y < matrix.count - 1 {
-            let (neighbour, distance) = matrix.nearest(y);
+        distances.merge(x, y, merged);
+        if y < distances.count - 1 {
+            let (neighbour, distance) = distances.nearest_after(y);
             neighbours[y] = neighbour;
             heap.change(y, distance);
         }
 
-        if let Some(moved) = matrix.move_together(&places) {
-            sizes = places.iter().map(|&place| sizes[place]).collect();
-            clusters = places.iter().map(|&place| clusters[place]).collect();
+        if let Some(moved) = distances.move_together() {
+            sizes = moved.in_use(&mut sizes);
+            clusters = moved.in_use(&mut clusters);
             // The last place has no neighbour; it is always in use.
-            neighbours = places[..places.len() - 1].iter().map(|&place| moved[neighbours[place]]).collect();
-            heap.rename(&moved);
-            places = (0..places.len()).collect();
+            let places = &moved.old[..distances.count - 1];
+            neighbours = places.iter().map(|&place| moved.new[neighbours[place]]).collect();
+            heap.rename(&moved.new);
         }
     }
     merges
-}
-
-/// Those of `places`, which are in order, that lie before `place`.
-fn before(places: &[usize], place: usize) -> &[usize] {
-    &places[..places.partition_point(|&other| other < place)]
-}
-
-/// Distances of other places from `y`, once `x` went into it. Neither linkage depends on their sizes.
-fn merge_rows(linkage: Linkage, row_x: &[f64], row_y: &mut [f64], halves: Halves) {
-    for (&zx, zy) in row_x.iter().zip(row_y) {
-        *zy = merged_distance(linkage, zx, *zy, halves, 1.0);
-    }
 }

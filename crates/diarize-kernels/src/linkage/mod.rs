@@ -29,12 +29,13 @@ mod chain;
 mod condensed;
 mod cpu;
 pub mod device;
+mod distances;
 mod heap;
 pub mod reference;
 mod tree;
 mod unsorted;
 
-use self::condensed::Condensed;
+use self::{condensed::Condensed, distances::Distances};
 
 /// How far apart two clusters are, by the distance of the merged cluster `xy` from `z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,13 +109,12 @@ pub fn linkage_of_groups(linkage: Linkage, distances: Vec<f64>, sizes: &[usize])
     if count < 2 {
         return Vec::new();
     }
-    let distances = Condensed::new(distances, count);
     match linkage {
-        Linkage::Centroid | Linkage::Median => cpu::linkage(linkage, distances, sizes),
+        Linkage::Centroid | Linkage::Median => cpu::linkage(linkage, Distances::new(distances, count), sizes),
         Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Ward => {
-            chain::linkage(linkage, distances, sizes)
+            chain::linkage(linkage, Condensed::new(distances, count), sizes)
         }
-        Linkage::Single => tree::linkage(&distances, sizes),
+        Linkage::Single => tree::linkage(&Condensed::new(distances, count), sizes),
     }
 }
 
@@ -126,13 +126,19 @@ pub fn centroid(distances: Vec<f64>, count: usize) -> Vec<Merge> {
     linkage(Linkage::Centroid, distances, count)
 }
 
-/// Distances beyond the limit would square to infinity, which marks places that are not in use.
+/// Distances beyond the limit would square to infinity, beyond that of every other place.
 fn check(distances: &[f64], count: usize) {
     assert_eq!(distances.len(), count * count.saturating_sub(1) / 2, "distances of {count} vectors");
     assert!(
         distances.iter().all(|distance| (0.0..=1e100).contains(distance)),
         "a distance is not within 0 to 1e100"
     );
+}
+
+/// Whether so few places are in use that it pays to leave the others out: most of the time is spent waiting
+/// for memory.
+fn few(used: usize, all: usize) -> bool {
+    all > 64 && 4 * used < 3 * all
 }
 
 /// The two halves of a merge: their distance and numbers of vectors.
