@@ -73,6 +73,7 @@ fn after_the_networks(criterion: &mut Criterion) {
         None,
         chunks,
         frames,
+        None,
     );
 
     let mut group = criterion.benchmark_group("one_hour");
@@ -88,7 +89,7 @@ fn after_the_networks(criterion: &mut Criterion) {
     group.bench_function("reconstruction", |b| {
         b.iter(|| {
             let (hard, count) = (hard.view(), speaker_count.view());
-            reconstruct::reconstruct(segmentations.view(), hard, count, None, chunks, frames)
+            reconstruct::reconstruct(segmentations.view(), hard, count, None, chunks, frames, None)
         });
     });
     group

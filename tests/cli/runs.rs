@@ -95,18 +95,21 @@ fn the_networks_are_used_as_the_model_or_pyannote_or_the_user_says() {
     let file = directory.path().join("silence.wav");
     write_silence(&file);
     let compat: &[&str] = &["--compat", "pyannote-4.0"];
-    let own: &[&str] = &["--decoding", "least_error", "--embedding-trunk", "shared"];
-    for (arguments, decoding, trunk) in [
-        (vec![], "least_error", "shared"),
-        (vec!["--decoding", "argmax"], "argmax", "shared"),
-        (vec!["--embedding-trunk", "chunk"], "least_error", "chunk"),
-        (compat.to_vec(), "argmax", "chunk"),
-        ([compat, own].concat(), "least_error", "shared"),
+    let own: &[&str] =
+        &["--decoding", "least_error", "--embedding-trunk", "shared", "--reconstruction", "voices"];
+    for (arguments, decoding, trunk, reconstruction) in [
+        (vec![], "least_error", "shared", "voices"),
+        (vec!["--decoding", "argmax"], "argmax", "shared", "voices"),
+        (vec!["--embedding-trunk", "chunk"], "least_error", "chunk", "votes"),
+        (vec!["--reconstruction", "votes"], "least_error", "shared", "votes"),
+        (compat.to_vec(), "argmax", "chunk", "votes"),
+        ([compat, own].concat(), "least_error", "shared", "voices"),
     ] {
         let output = diarize([&["-f", "json", file.to_str().unwrap()], &arguments[..]].concat());
         let result: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
         assert_eq!(result["parameters"]["decoding"], decoding, "{arguments:?}");
         assert_eq!(result["parameters"]["embedding_trunk"], trunk, "{arguments:?}");
+        assert_eq!(result["parameters"]["reconstruction"], reconstruction, "{arguments:?}");
     }
 }
 

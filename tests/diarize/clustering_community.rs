@@ -371,7 +371,8 @@ fn groups_of_real_recordings_make_the_same_turns() {
                 let mut hard =
                     cluster_speakers(embeddings, segmentations, ANY, &settings, None).unwrap().hard;
                 mark_inactive(&mut hard, segmentations);
-                let discrete = reconstruct(segmentations, hard.view(), count.view(), None, CHUNKS, FRAMES);
+                let discrete =
+                    reconstruct(segmentations, hard.view(), count.view(), None, CHUNKS, FRAMES, None);
                 turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Off).0
             };
             // Fewer groups than that would be about as many as clusters.
@@ -447,7 +448,7 @@ fn check_turns(name: &str, folder: &std::path::Path, mut hard: Array2<i32>, segm
     let expected: Array2<u8> = stage.get("count");
     assert_eq!(count, expected.index_axis(Axis(1), 0), "{name}: count");
     let discrete = |count: &Array1<u8>| {
-        reconstruct(segmentations.view(), hard.view(), count.view(), None, CHUNKS, FRAMES)
+        reconstruct(segmentations.view(), hard.view(), count.view(), None, CHUNKS, FRAMES, None)
     };
     let overlapping = discrete(&count);
     let expected: Array2<f32> = stage.get("discrete_diarization");

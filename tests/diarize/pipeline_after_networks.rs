@@ -56,7 +56,8 @@ fn check(name: &str, golden: &Golden, auto: &Golden, segmentations: &Array3<u8>)
 
     let mut hard = clusters.hard;
     mark_inactive(&mut hard, segmentations.view());
-    let discrete = reconstruct(segmentations.view(), hard.view(), count.view(), bounds.max, CHUNKS, FRAMES);
+    let discrete =
+        reconstruct(segmentations.view(), hard.view(), count.view(), bounds.max, CHUNKS, FRAMES, None);
     let expected: Array2<u8> = golden.get("discrete_diarization");
     assert_eq!(discrete.dim(), expected.dim(), "{name}: discrete diarization");
     let count = count.mapv(|count| usize::from(count).min(bounds.max.unwrap_or(usize::MAX)));

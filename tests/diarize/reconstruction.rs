@@ -2,15 +2,21 @@
 
 #[path = "../support/golden.rs"]
 mod golden;
+#[path = "../support/random.rs"]
+mod random;
 
 use diarize::{
     clustering::Compat,
     frames::SlidingWindow,
-    ndarray::{Array1, Array2, Array3},
-    reconstruct::{Aggregation, INACTIVE, aggregate, mark_inactive, reconstruct, speaker_count, trim},
+    ndarray::{Array1, Array2, Array3, ArrayView1, s},
+    reconstruct::{
+        Aggregation, INACTIVE, Voices, WindowEmbeddings, aggregate, mark_inactive, reconstruct,
+        speaker_count, trim,
+    },
     turns::{Binarize, rttm, turns, turns_of},
 };
 use golden::Golden;
+use random::Random;
 
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
 const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };
@@ -96,6 +102,7 @@ fn discrete_diarization() {
             None,
             CHUNKS,
             FRAMES,
+            None,
         );
         let expected: Array2<u8> = golden.get(&format!("discrete_{count}"));
         assert_eq!(discrete.dim(), expected.dim());
@@ -117,7 +124,7 @@ fn ties_go_to_the_first_cluster_and_speakers_beyond_the_clusters_to_new_ones() {
     let all = |hard: [i32; 3], max_speakers| {
         let hard = Array2::from_shape_vec((1, 3), hard.to_vec()).unwrap();
         let discrete =
-            reconstruct(segmentations.view(), hard.view(), count.view(), max_speakers, CHUNKS, FRAMES);
+            reconstruct(segmentations.view(), hard.view(), count.view(), max_speakers, CHUNKS, FRAMES, None);
         assert!(discrete.outer_iter().take(589).all(|row| row == discrete.row(0)));
         discrete.row(0).to_vec()
     };
@@ -125,6 +132,77 @@ fn ties_go_to_the_first_cluster_and_speakers_beyond_the_clusters_to_new_ones() {
     assert_eq!(all([3, 1, 2], Some(1)), [0, 1, 0, 0]);
     assert_eq!(all([0, 0, 0], None), [1, 1]);
     assert_eq!(all([INACTIVE, 2, INACTIVE], None), [1, 0, 1]);
+}
+
+/// Frame by frame and in f64, as [`Voices`] and [`reconstruct`] say.
+fn by_votes_and_voices(
+    segmentations: &Array3<u8>,
+    hard: &Array2<i32>,
+    count: &Array1<u8>,
+    windows: &WindowEmbeddings,
+    centroids: &Array2<f32>,
+) -> Array2<u8> {
+    let cosine = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| {
+        let dot = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| -> f64 {
+            a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+        };
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    // Nobody's cluster speaks only where there are too few others.
+    let clusters = (hard.iter().max().unwrap() + 1).max(i32::from(*count.iter().max().unwrap())) as usize;
+    let mut discrete = Array2::zeros((count.len(), clusters));
+    for (frame, mut discrete) in discrete.outer_iter_mut().enumerate() {
+        let time = FRAMES.middle_of(frame);
+        let away = |window: &usize| (windows.windows.middle_of(*window) - time).abs();
+        let nearest = (0..windows.embeddings.nrows()).min_by(|a, b| away(a).total_cmp(&away(b))).unwrap();
+        let voice = windows.embeddings.row(nearest);
+        let likely = |cluster: usize| (cosine(voice, centroids.row(cluster)) / 0.15).exp();
+        let sum: f64 = (0..centroids.nrows()).map(likely).sum();
+
+        let first = |chunk: usize| (chunk as f64 * 16_000.0 / 270.0).round() as usize;
+        let held: Vec<usize> =
+            (0..hard.nrows()).filter(|&c| (first(c)..first(c) + 589).contains(&frame)).collect();
+        let score = |cluster: usize| {
+            let speaks = |&&chunk: &&usize| {
+                let local = segmentations.slice(s![chunk, frame - first(chunk), ..]);
+                local.iter().zip(hard.row(chunk)).any(|(&active, &own)| active == 1 && own == cluster as i32)
+            };
+            let votes = held.iter().filter(speaks).count() as f64 / held.len().max(1) as f64;
+            votes + if voice.iter().all(|&x| x == 0.0) { 0.0 } else { likely(cluster) / sum }
+        };
+        let mut order: Vec<usize> = (0..clusters).collect();
+        order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+        for &cluster in &order[..usize::from(count[frame])] {
+            discrete[cluster] = 1;
+        }
+    }
+    discrete
+}
+
+#[test]
+fn votes_and_voices_decide_together() {
+    let mut random = Random(11);
+    let mut by_votes_alone = 0;
+    for chunks in [1, 2, 7] {
+        let mut below = |limit: usize| ((random.signed() + 1.0) / 2.0 * limit as f32) as usize;
+        let segmentations = Array3::from_shape_fn((chunks, 589, 3), |_| below(2) as u8);
+        let hard = Array2::from_shape_fn((chunks, 3), |_| [INACTIVE, 0, 1, 2, 3][below(5)]);
+        let frames = speaker_count(segmentations.view(), CHUNKS, FRAMES).len();
+        let count = Array1::from_shape_fn(frames, |_| below(4) as u8);
+        let mut vectors = |count| Array2::from_shape_vec((count, 8), random.vector(8 * count, 1.0)).unwrap();
+        let (mut embeddings, centroids) = (vectors(frames / 20), vectors(4));
+        embeddings.row_mut(3).fill(0.0);
+        let windows = SlidingWindow { start: -0.4, duration: 0.9, step: 0.32 };
+        let windows = WindowEmbeddings { windows, embeddings };
+        let voices = Voices::new(&windows, centroids.view());
+        let found = |voices| {
+            reconstruct(segmentations.view(), hard.view(), count.view(), None, CHUNKS, FRAMES, voices)
+        };
+        let expected = by_votes_and_voices(&segmentations, &hard, &count, &windows, &centroids);
+        assert_eq!(found(Some(&voices)), expected, "{chunks} chunks");
+        by_votes_alone += usize::from(found(None) == expected);
+    }
+    assert_eq!(by_votes_alone, 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod recording;
 
 use std::sync::OnceLock;
 
-use diarize::{Device, Diarization, Diarizer, EmbeddingTrunk, Options, Progress, Stage};
+use diarize::{Device, Diarization, Diarizer, EmbeddingTrunk, Options, Progress, Reconstruction, Stage};
 use ndarray::{Array3, ArrayView1, Axis, s};
 use recording::wav;
 
@@ -57,11 +57,78 @@ fn a_recording_of_one_chunk_gives_what_the_chunk_gives() {
 fn the_number_of_threads_changes_nothing() {
     let samples = wav("short30");
     let [one, three] = [1, 3].map(|threads| {
-        let options = Options { threads: Some(threads), ..options(EmbeddingTrunk::Shared) };
+        let mut options = Options { threads: Some(threads), ..options(EmbeddingTrunk::Shared) };
+        options.parameters.reconstruction = Reconstruction::Voices;
         diarize(&samples, &options)
     });
     assert_eq!(one.turns, three.turns);
     assert_eq!(one.stages.embeddings, three.stages.embeddings, "to the last bit");
+    assert!(one.stages.window_embeddings.is_some());
+    assert_eq!(one.stages.window_embeddings, three.stages.window_embeddings, "to the last bit");
+}
+
+/// A window's embedding is that of a local speaker of a chunk around it who speaks just where, in the
+/// window, one speaks alone.
+#[test]
+fn windows_are_embedded_from_where_one_speaks_alone() {
+    let samples = wav("short30");
+    let mut options = options(EmbeddingTrunk::Shared);
+    options.parameters.reconstruction = Reconstruction::Voices;
+    options.parameters.embedding_exclude_overlap = false;
+    let stages = diarize(&samples, &options).stages;
+    let found = stages.window_embeddings.unwrap();
+    assert!((found.windows.middle_of(0) - 0.0125).abs() < 1e-9 && (found.windows.step - 0.32).abs() < 1e-9);
+
+    // The residual network's frames are 1280 samples apart, and their middles 200 samples later.
+    let place = |frame: usize, chunk: usize| (1280 * frame - 16_000 * chunk) * 589 / 160_000;
+    let holds =
+        |chunk: usize, frame: usize| (16_000 * chunk..16_000 * chunk + 160_000).contains(&(1280 * frame));
+    let alone = |&frame: &usize| {
+        let heard = |chunk: usize| {
+            holds(chunk, frame) && stages.segmentations.slice(s![chunk, place(frame, chunk), ..]).sum() > 0
+        };
+        let nearest = stages.frames.closest_frame((1280 * frame + 200) as f64 / 16_000.0);
+        (0..22).any(heard) && stages.speaker_count[nearest] == 1
+    };
+    let (mut spoken, mut silent) = (0, 0);
+    for window in (0..found.embeddings.nrows()).step_by(5) {
+        let middle = 4 * window;
+        let window_frames = middle.saturating_sub(6)..=middle + 6;
+        let Some(chunk) = (0..22).find(|&chunk| window_frames.clone().all(|frame| holds(chunk, frame)))
+        else {
+            continue;
+        };
+        let frames: Vec<usize> = window_frames.filter(alone).collect();
+        if frames.is_empty() {
+            assert!(found.embeddings.row(window).iter().all(|&x| x == 0.0), "window {window}");
+            silent += 1;
+            continue;
+        }
+        let mut mask = Array3::zeros((22, 589, 3));
+        for frame in frames {
+            mask[[chunk, place(frame, chunk), 0]] = 1;
+        }
+        let expected = diarizer().embed(&samples, mask.view(), &options, &mut |_| {}).unwrap();
+        let distance = relative_distance(found.embeddings.row(window), expected.slice(s![chunk, 0, ..]));
+        assert!(distance < 1e-5, "window {window}: {distance:e}");
+        spoken += 1;
+    }
+    assert!(spoken > 5 && silent > 0, "{spoken} spoken, {silent} silent");
+}
+
+#[test]
+fn voices_need_the_network_run_once_over_the_recording() {
+    let samples = wav("tiny8");
+    let mut options = options(EmbeddingTrunk::Shared);
+    let votes = diarize(&samples, &options);
+    options.parameters.reconstruction = Reconstruction::Voices;
+    let error = diarizer().cluster_again(&votes.stages, &options).unwrap_err().to_string();
+    assert!(error.contains("run the networks"), "{error}");
+    options.parameters.embedding_trunk = EmbeddingTrunk::Chunk;
+    let error = diarizer().diarize_with(&samples, &options, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.starts_with("reconstruction is voices"), "{error}");
+    options.parameters.set_embedding_trunk(EmbeddingTrunk::Chunk);
+    assert_eq!(options.parameters.reconstruction, Reconstruction::Votes);
 }
 
 /// A recording that repeats itself every ten seconds: the features' sliding mean repeats

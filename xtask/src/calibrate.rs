@@ -42,7 +42,7 @@ impl Calibrate {
     pub fn run(&self) -> Result<()> {
         let (diarizer, mut options) = self.labelled.diarizer()?;
         if let Some(trunk) = self.embedding_trunk {
-            options.parameters.embedding_trunk = trunk;
+            options.parameters.set_embedding_trunk(trunk);
         }
         let (mut of_turns, mut of_speakers, mut evidence) = (Vec::new(), Vec::new(), Vec::new());
         for recording in self.labelled.recordings()? {

@@ -8,7 +8,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use diarize::{
-    EmbeddingTrunk, Options, Turn,
+    EmbeddingTrunk, Options, Reconstruction, Turn,
     clustering::{Method, Settings},
     scoring::{self, Rules, compare},
 };
@@ -28,6 +28,9 @@ pub struct Score {
     /// With both, the turns are compared with each other as well.
     #[arg(long, value_delimiter = ',')]
     embedding_trunk: Vec<EmbeddingTrunk>,
+    /// What tells who speaks in a frame, votes or voices [default: the model's own; with the trunk chunk, votes]
+    #[arg(long)]
+    reconstruction: Option<Reconstruction>,
     /// Ways to cluster to compare, each with its defaults [default: the model's own]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(Method::NAMES).map(|name| Settings::named(&name).expect("the parser takes no other names")))]
     clustering: Vec<Settings>,
@@ -73,7 +76,10 @@ impl Score {
             }
             let mut found: Vec<Vec<Turn>> = Vec::new();
             for same_trunk in settings.chunk_by(|a, b| a.trunk == b.trunk) {
-                options.parameters.embedding_trunk = same_trunk[0].trunk;
+                let mut options = options.clone();
+                let parameters = &mut options.parameters;
+                parameters.set_embedding_trunk(same_trunk[0].trunk);
+                parameters.reconstruction = self.reconstruction.unwrap_or(parameters.reconstruction);
                 let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
                 for setting in same_trunk {
                     let sum = &mut sums[found.len()];

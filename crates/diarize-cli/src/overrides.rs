@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use diarize::{
-    Decoding, EmbeddingTrunk, Options,
+    Decoding, EmbeddingTrunk, Options, Reconstruction,
     clustering::{Assignment, Compat, Method, Settings},
 };
 
@@ -65,6 +65,15 @@ pub struct Overrides {
     /// of the model in the box.
     #[arg(long, value_name = "OVER", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
     embedding_trunk: Option<EmbeddingTrunk>,
+    /// What tells which of the speakers speak in a frame
+    ///
+    /// votes: in how many of the overlapping chunks each of them speaks there, as pyannote does; the default of
+    /// converted models and with --embedding-trunk chunk.
+    ///
+    /// voices: the share of these chunks, and whose voice is heard in the second around the frame; needs
+    /// --embedding-trunk shared. The default of the model in the box.
+    #[arg(long, value_name = "BY", value_parser = PossibleValuesParser::new(["votes", "voices"]).try_map(|name| name.parse::<Reconstruction>()))]
+    reconstruction: Option<Reconstruction>,
     /// Drop turns shorter than this
     #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
     min_duration_on: Option<f64>,
@@ -97,10 +106,11 @@ impl Overrides {
         self.cluster_by(&mut parameters.clustering)?;
         if self.compat.is_some() {
             parameters.decoding = Decoding::Argmax;
-            parameters.embedding_trunk = EmbeddingTrunk::Chunk;
+            parameters.set_embedding_trunk(EmbeddingTrunk::Chunk);
         }
         parameters.decoding = self.decoding.unwrap_or(parameters.decoding);
-        parameters.embedding_trunk = self.embedding_trunk.unwrap_or(parameters.embedding_trunk);
+        parameters.set_embedding_trunk(self.embedding_trunk.unwrap_or(parameters.embedding_trunk));
+        parameters.reconstruction = self.reconstruction.unwrap_or(parameters.reconstruction);
         parameters.min_duration_on = self.min_duration_on.unwrap_or(parameters.min_duration_on);
         parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);
         parameters.segmentation_step = self.step.map_or(parameters.segmentation_step, |step| step / chunk);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ndarray::{Array1, Array2, Array3};
 
-use crate::{Turn, frames::SlidingWindow};
+use crate::{Turn, frames::SlidingWindow, reconstruct::WindowEmbeddings};
 
 /// Who spoke when in one recording.
 #[derive(Clone, Debug)]
@@ -12,8 +12,9 @@ pub struct Diarization {
     /// The turns, by start, then by end. Those of different speakers may overlap. The last chunk is
     /// padded with silence, so a turn may end a little after the audio, as pyannote's do.
     pub turns: Vec<Turn>,
-    /// The turns if only one may speak at a time, for joining them with a transcript: where several
-    /// speak at once, the one who speaks in most chunks. Speakers are named as in `turns`.
+    /// The turns if only one may speak at a time, for joining them with a transcript: where several speak at
+    /// once, the one for whom most speaks (see [`Reconstruction`](crate::Reconstruction)). Speakers are named as
+    /// in `turns`.
     pub exclusive: Vec<Turn>,
     /// The speakers of the turns, in the order of their labels.
     pub speakers: Vec<Speaker>,
@@ -50,6 +51,9 @@ pub struct Stages {
     /// `(chunk, local speaker, dimension)`; a speaker who never speaks in the chunk has the value
     /// that a mask of zeros gives. `None` where embeddings were not needed.
     pub embeddings: Option<Array3<f32>>,
+    /// Embeddings of short windows all along the recording, with [`Reconstruction::Voices`](crate::Reconstruction)
+    /// and where embeddings were needed.
+    pub window_embeddings: Option<WindowEmbeddings>,
     /// `(chunk, local speaker)`: the cluster, or -2 for one who never speaks in the chunk.
     pub hard_clusters: Array2<i32>,
     /// `(cluster, dimension)`: mean embedding of each cluster.

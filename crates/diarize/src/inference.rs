@@ -6,7 +6,7 @@ mod spans;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::{Result as TensorResult, Tensor};
-use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     embedding::{WeSpeaker, embedding_masks, resize_nearest},
     frames::SlidingWindow,
     model::{Manifest, ModelFiles, Weights},
+    reconstruct::WindowEmbeddings,
     segmentation::{self, Decoder, PyanNet},
 };
 
@@ -112,16 +113,18 @@ impl Networks {
     /// One embedding for each local speaker of each chunk: `(chunk, local speaker, dimension)`.
     ///
     /// The residual network runs once a chunk, and not at all where nobody speaks. Who never speaks
-    /// in a chunk gets what a mask of zeros gives.
+    /// in a chunk gets what a mask of zeros gives. Where the residual network runs once over the recording and
+    /// `speaker_count` is given, `(frame of the recording,)`, windows all along the recording are embedded too.
     pub(crate) fn embed(
         &self,
         chunks: &Chunks<'_>,
         segmentations: ArrayView3<'_, u8>,
+        speaker_count: Option<ArrayView1<'_, u8>>,
         options: &Options,
         hook: &Hook<'_>,
-    ) -> Result<Array3<f32>> {
+    ) -> Result<(Array3<f32>, Option<WindowEmbeddings>)> {
         self.or_on_cpu(options, |networks| {
-            networks.embed_here(chunks, segmentations, &options.parameters, hook)
+            networks.embed_here(chunks, segmentations, speaker_count, &options.parameters, hook)
         })
     }
 
@@ -181,9 +184,10 @@ impl Networks {
         &self,
         chunks: &Chunks<'_>,
         segmentations: ArrayView3<'_, u8>,
+        speaker_count: Option<ArrayView1<'_, u8>>,
         parameters: &Parameters,
         hook: &Hook<'_>,
-    ) -> Result<Array3<f32>> {
+    ) -> Result<(Array3<f32>, Option<WindowEmbeddings>)> {
         let (count, frames, speakers) = segmentations.dim();
         assert_eq!(count, chunks.count(), "segmentations of other samples");
         let dimension = self.manifest.embedding.dimension;
@@ -203,16 +207,23 @@ impl Networks {
             let values = ArrayView2::from_shape((speakers, dimension), values).expect("one for each speaker");
             embeddings.index_axis_mut(Axis(0), chunk).assign(&values);
         };
-        match parameters.embedding_trunk {
+        let windows = match parameters.embedding_trunk {
             EmbeddingTrunk::Chunk => {
                 let batch_size = parameters.embedding_batch_size.unwrap_or(GPU_EMBEDDING_PIECE);
                 self.embed_chunks(chunks, &active, masks_of, [batch_size, speakers], hook, keep)?;
+                None
             }
-            EmbeddingTrunk::Shared => {
-                self.embed_from_shared_trunk(chunks, &active, segmentations, masks_of, hook, keep)?;
-            }
-        }
-        Ok(embeddings)
+            EmbeddingTrunk::Shared => self.embed_from_shared_trunk(
+                chunks,
+                &active,
+                segmentations,
+                speaker_count,
+                masks_of,
+                hook,
+                keep,
+            )?,
+        };
+        Ok((embeddings, windows))
     }
 
     /// Embeds the `active` chunks from a run of the residual network over each, and hands the `local

@@ -42,7 +42,7 @@ pub use crate::{
     device::Device,
     diarization::{Diarization, Progress, Speaker, Stage, Stages},
     error::{Error, Result, TensorProblem},
-    options::{Decoding, EmbeddingTrunk, Options, Parameters, SpeakerBounds},
+    options::{Decoding, EmbeddingTrunk, Options, Parameters, Reconstruction, SpeakerBounds},
     pipeline::Diarizer,
     turns::{Span, Turn},
 };

@@ -99,6 +99,8 @@ pub struct Parameters {
     pub embedding_exclude_overlap: bool,
     /// What the embedding network's residual layers run over.
     pub embedding_trunk: EmbeddingTrunk,
+    /// What tells which of the speakers a frame belongs to.
+    pub reconstruction: Reconstruction,
     /// Turns shorter than this many seconds are dropped.
     pub min_duration_on: f64,
     /// Pauses of one speaker shorter than this many seconds are filled.
@@ -172,6 +174,39 @@ impl FromStr for EmbeddingTrunk {
     }
 }
 
+/// What tells which speakers speak in a frame, where it is known how many do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reconstruction {
+    /// In how many of the chunks that hold the frame each of them speaks, as pyannote does.
+    #[default]
+    Votes,
+    /// The share of these chunks, and as much again whose voice is heard in the second around the frame (see
+    /// [`Voices`](crate::reconstruct::Voices)). That mends what is confused within chunks: where the
+    /// segmentation network takes two people for one local speaker, the votes of that chunk go to one of them.
+    ///
+    /// Needs [`EmbeddingTrunk::Shared`], from which a second's embedding costs next to nothing.
+    Voices,
+}
+
+impl fmt::Display for Reconstruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Votes => "votes",
+            Self::Voices => "voices",
+        })
+    }
+}
+
+impl FromStr for Reconstruction {
+    type Err = Error;
+
+    /// `votes` or `voices`.
+    fn from_str(text: &str) -> Result<Self> {
+        by_name(&[Self::Votes, Self::Voices], text, "reconstruction", "votes or voices")
+    }
+}
+
 /// The value that is written as `text`.
 fn by_name<T: Copy + fmt::Display>(
     values: &[T],
@@ -184,6 +219,14 @@ fn by_name<T: Copy + fmt::Display>(
 }
 
 impl Parameters {
+    /// Chooses what the embedding network runs over. Where that is each chunk, votes tell who speaks.
+    pub fn set_embedding_trunk(&mut self, trunk: EmbeddingTrunk) {
+        self.embedding_trunk = trunk;
+        if trunk == EmbeddingTrunk::Chunk {
+            self.reconstruction = Reconstruction::Votes;
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let wrong = |option, value: &dyn std::fmt::Display, requirement| {
             Err(Error::InvalidOption { option, value: value.to_string(), requirement })
@@ -210,6 +253,9 @@ impl Parameters {
                 "more than 0 and at most 1, a share of the chunk",
             );
         }
+        if self.reconstruction == Reconstruction::Voices && self.embedding_trunk != EmbeddingTrunk::Shared {
+            return wrong("reconstruction", &self.reconstruction, "votes with the embedding trunk chunk");
+        }
         self.clustering.check()
     }
 }
@@ -224,6 +270,7 @@ impl Default for Parameters {
             embedding_batch_size: None,
             embedding_exclude_overlap: true,
             embedding_trunk: EmbeddingTrunk::default(),
+            reconstruction: Reconstruction::default(),
             min_duration_on: 0.0,
             min_duration_off: 0.0,
             clustering: Settings::default(),

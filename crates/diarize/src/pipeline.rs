@@ -7,15 +7,15 @@ use std::{path::Path, sync::Mutex};
 use ndarray::{Array1, Array2, Array3, ArrayView3};
 
 use crate::{
-    Decoding, Device, Diarization, Error, Options, Parameters, Progress, Result, SAMPLE_RATE, Span, Speaker,
-    Stage, Stages, Turn,
+    Decoding, Device, Diarization, Error, Options, Parameters, Progress, Reconstruction, Result, SAMPLE_RATE,
+    Span, Speaker, Stage, Stages, Turn,
     chunks::Chunks,
     clustering::{ClusteringError, Compat, Method, Mismatch, Plda, cluster_speakers},
     confidence::{self, Votes},
     frames::SlidingWindow,
     inference::{Hook, Networks, tell},
     model::{Manifest, ModelFiles, read_plda},
-    reconstruct,
+    reconstruct::{self, Voices, WindowEmbeddings},
     turns::{self, Binarize, Region},
 };
 
@@ -145,7 +145,7 @@ impl Diarizer {
         hook: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Array3<f32>> {
         self.run(samples, options, hook, |chunks, hook| {
-            self.networks.embed(chunks, segmentations, options, hook)
+            Ok(self.networks.embed(chunks, segmentations, None, options, hook)?.0)
         })
     }
 
@@ -216,13 +216,17 @@ impl Diarizer {
 
         // One speaker needs no embeddings (VBx gives that speaker's all the same), nobody needs no clustering.
         let silence = speaker_count.iter().all(|&count| count == 0);
-        let embeddings = if silence || (bounds.max == Some(1) && !vbx) {
-            None
+        let (embeddings, window_embeddings) = if silence || (bounds.max == Some(1) && !vbx) {
+            (None, None)
         } else {
-            Some(self.networks.embed(chunks, segmentations.view(), options, hook)?) // (chunk, local speaker, dimension)
+            let alone = (parameters.reconstruction == Reconstruction::Voices).then(|| speaker_count.view());
+            let (embeddings, windows) =
+                self.networks.embed(chunks, segmentations.view(), alone, options, hook)?;
+            (Some(embeddings), windows) // (chunk, local speaker, dimension), (window, dimension)
         };
         tell(hook, Stage::Clustering, 0, 1);
-        let heard = Heard { chunks: chunks.window, segmentations, speaker_count, embeddings };
+        let heard =
+            Heard { chunks: chunks.window, segmentations, speaker_count, embeddings, window_embeddings };
         let diarization = self.cluster(heard, options)?;
         tell(hook, Stage::Clustering, 1, 1);
         Ok(diarization)
@@ -232,7 +236,8 @@ impl Diarizer {
     /// speakers: the networks do not run again. Parameters of the networks and their chunks are as they were.
     ///
     /// # Errors
-    /// As [`Self::diarize_with`]; several speakers, where embeddings were not needed.
+    /// As [`Self::diarize_with`]; several speakers, where embeddings were not needed; voices, where the networks
+    /// ran for votes.
     pub fn cluster_again(&self, stages: &Stages, options: &Options) -> Result<Diarization> {
         options.check()?;
         let heard = Heard {
@@ -240,6 +245,7 @@ impl Diarizer {
             segmentations: stages.segmentations.clone(),
             speaker_count: stages.speaker_count.clone(),
             embeddings: stages.embeddings.clone(),
+            window_embeddings: stages.window_embeddings.clone(),
         };
         let silence = heard.speaker_count.iter().all(|&count| count == 0);
         if heard.embeddings.is_none() && !silence && options.speaker_bounds().max != Some(1) {
@@ -249,12 +255,20 @@ impl Diarizer {
                 requirement: "1 without embeddings: run the networks with this option",
             });
         }
+        let voices = options.parameters.reconstruction == Reconstruction::Voices;
+        if voices && heard.embeddings.is_some() && heard.window_embeddings.is_none() {
+            return Err(Error::InvalidOption {
+                option: "reconstruction",
+                value: Reconstruction::Voices.to_string(),
+                requirement: "votes after a run for votes: run the networks with this option",
+            });
+        }
         self.cluster(heard, options)
     }
 
     /// Everything after the networks.
     fn cluster(&self, heard: Heard, options: &Options) -> Result<Diarization> {
-        let Heard { chunks, segmentations, speaker_count, embeddings } = heard;
+        let Heard { chunks, segmentations, speaker_count, embeddings, window_embeddings } = heard;
         let (parameters, bounds, frames) =
             (&options.parameters, options.speaker_bounds(), self.networks.frames());
         let clusters = match &embeddings {
@@ -288,9 +302,16 @@ impl Diarizer {
             (Some(centroids), Compat::Off) => bounds.max.into_iter().chain([centroids.nrows()]).min(),
             _ => bounds.max,
         };
+        let voices = match (parameters.reconstruction, &window_embeddings, &centroids) {
+            (Reconstruction::Voices, Some(windows), Some(centroids)) => {
+                Some(Voices::new(windows, centroids.view()))
+            }
+            _ => None,
+        };
         let reconstruct = |count: &Array1<u8>| {
             let (segmentations, hard_clusters) = (segmentations.view(), hard_clusters.view());
-            reconstruct::reconstruct(segmentations, hard_clusters, count.view(), most, chunks, frames)
+            let (count, voices) = (count.view(), voices.as_ref());
+            reconstruct::reconstruct(segmentations, hard_clusters, count, most, chunks, frames, voices)
         };
         let discrete_diarization = reconstruct(&speaker_count); // (frame, cluster)
         let exclusive = reconstruct(&speaker_count.mapv(|count| count.min(1))); // (frame, cluster)
@@ -319,6 +340,7 @@ impl Diarizer {
                 segmentations,
                 speaker_count,
                 embeddings,
+                window_embeddings,
                 hard_clusters,
                 separation,
                 centroids,
@@ -338,6 +360,8 @@ struct Heard {
     speaker_count: Array1<u8>,
     /// `(chunk, local speaker, dimension)`, where they are needed.
     embeddings: Option<Array3<f32>>,
+    /// Where voices tell who speaks.
+    window_embeddings: Option<WindowEmbeddings>,
 }
 
 /// The speakers of `turns`, `labelled` giving the cluster of each label in order.

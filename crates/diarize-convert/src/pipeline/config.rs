@@ -5,7 +5,7 @@
 //! for would be missing from the result.
 
 use diarize::{
-    Decoding, EmbeddingTrunk, Parameters,
+    Decoding, EmbeddingTrunk, Parameters, Reconstruction,
     clustering::{Agglomerative, Method, Settings, Vbx},
 };
 use serde::{Deserialize, de::IgnoredAny};
@@ -167,6 +167,7 @@ impl Config {
             embedding_batch_size: constructor.embedding_batch_size,
             embedding_exclude_overlap: constructor.embedding_exclude_overlap.unwrap_or(false),
             embedding_trunk: EmbeddingTrunk::Chunk,
+            reconstruction: Reconstruction::Votes,
             min_duration_on: 0.0,
             min_duration_off: segmentation.min_duration_off.unwrap_or(0.0),
             clustering,

@@ -5,6 +5,7 @@ mod masks;
 mod pooling;
 mod resnet;
 mod shared;
+mod windows;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
@@ -15,6 +16,7 @@ pub(crate) use self::{
     pooling::{resize_nearest, stats_pool},
     resnet::ResNet,
     shared::{SharedTrunk, pool},
+    windows::Windows,
 };
 use crate::{
     Result,

@@ -11,7 +11,7 @@ use std::ops::Range;
 use candle_core::{Result as TensorResult, Tensor};
 
 use super::{WeSpeaker, by_frame, fbank::BANDS, resnet};
-use crate::chunks::Chunks;
+use crate::{SAMPLE_RATE, chunks::Chunks, frames::SlidingWindow};
 
 /// Frames of a piece: twenty seconds, of which the next piece repeats 2.24.
 const PIECE: usize = 250;
@@ -38,9 +38,21 @@ impl<'a> SharedTrunk<'a> {
         self.features.div_ceil(self.stride())
     }
 
+    /// When the frames have their middles, in seconds; of no duration.
+    pub(crate) fn middles(&self) -> SlidingWindow {
+        let seconds = |samples: f64| samples / f64::from(SAMPLE_RATE);
+        let start = seconds(0.5 * self.network.fbank.min_samples() as f64);
+        SlidingWindow { start, duration: 0.0, step: seconds(self.samples_per_frame() as f64) }
+    }
+
     /// Number of pieces.
     pub(crate) fn pieces(&self) -> usize {
         self.frames().div_ceil(PIECE)
+    }
+
+    /// The piece that a frame is in.
+    pub(crate) fn piece_of(frame: usize) -> usize {
+        frame / PIECE
     }
 
     /// The frames of a piece.

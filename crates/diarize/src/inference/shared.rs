@@ -1,13 +1,14 @@
 //! Embeddings from one run of the residual network over the whole recording.
 
-use ndarray::{ArrayView3, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::{Hook, Networks, check_finite, tell};
 use crate::{
     Result, Stage,
     chunks::Chunks,
-    embedding::{SharedTrunk, pool},
+    embedding::{SharedTrunk, Windows, pool},
+    reconstruct::WindowEmbeddings,
 };
 
 /// Frames that are in memory, `(frame, features)`, the first of which is number `start`.
@@ -43,7 +44,9 @@ fn speech(trunk: &SharedTrunk<'_>, active: &[usize], segmentations: ArrayView3<'
 }
 
 impl Networks {
-    /// Embeds the `active` chunks, and hands the `local speakers * dimension` values of each to `keep`.
+    /// Embeds the `active` chunks, and hands the `local speakers * dimension` values of each to `keep`. With
+    /// `speaker_count` `(frame of the recording,)`, windows all along the recording are embedded too, from where
+    /// one speaks alone.
     ///
     /// Pieces are computed as many at a time as there are threads, and forgotten when the last chunk
     /// that they are part of is embedded.
@@ -52,10 +55,11 @@ impl Networks {
         chunks: &Chunks<'_>,
         active: &[usize],
         segmentations: ArrayView3<'_, u8>,
+        speaker_count: Option<ArrayView1<'_, u8>>,
         masks_of: impl Fn(usize) -> Vec<Vec<f32>> + Sync,
         hook: &Hook<'_>,
         mut keep: impl FnMut(usize, &[f32]),
-    ) -> Result<()> {
+    ) -> Result<Option<WindowEmbeddings>> {
         tell(hook, Stage::Embeddings, 0, active.len());
         let trunk = SharedTrunk::new(&self.embedding, chunks);
         let speech = speech(&trunk, active, segmentations);
@@ -77,6 +81,7 @@ impl Networks {
             self.embedding.project(&statistics)?.flatten_all()?.to_vec1::<f32>()
         };
 
+        let mut track = speaker_count.map(|count| Track::new(self, &trunk, &speech, count));
         let mut rest = active;
         let mut window = Window { values: Vec::new(), start: 0, features };
         let pieces: Vec<usize> = (0..trunk.pieces()).collect();
@@ -98,10 +103,94 @@ impl Networks {
                 keep(chunk, &values);
             }
             rest = later;
-            let needed = rest.first().map_or(window.end(), |&chunk| trunk.frames_of_chunk(chunk).start);
+            let mut needed = rest.first().map_or(window.end(), |&chunk| trunk.frames_of_chunk(chunk).start);
+            if let Some(track) = &mut track {
+                track.go_on(&window)?;
+                needed = needed.min(track.needed());
+            }
             window.forget_until(needed.min(window.end()));
             tell(hook, Stage::Embeddings, active.len() - rest.len(), active.len());
         }
+        Ok(track.map(Track::finish))
+    }
+}
+
+/// Embeddings of windows all along the recording, as far as its frames are known.
+struct Track<'a> {
+    networks: &'a Networks,
+    windows: Windows,
+    /// For each frame of the residual network 1 where one speaks alone.
+    alone: Vec<f32>,
+    /// `(window, dimension)`: zeros where nobody speaks alone.
+    embeddings: Array2<f32>,
+    /// Windows done.
+    done: usize,
+}
+
+impl<'a> Track<'a> {
+    fn new(
+        networks: &'a Networks,
+        trunk: &SharedTrunk<'_>,
+        speech: &[bool],
+        speaker_count: ArrayView1<'_, u8>,
+    ) -> Self {
+        let (windows, frames, middles) = (Windows::new(trunk), networks.frames(), trunk.middles());
+        let one = |frame| speaker_count.get(frames.closest_frame(middles.middle_of(frame))) == Some(&1);
+        let alone =
+            speech.iter().enumerate().map(|(frame, &speaks)| f32::from(u8::from(speaks && one(frame))));
+        Self {
+            networks,
+            windows,
+            alone: alone.collect(),
+            embeddings: Array2::zeros((windows.count(), networks.manifest.embedding.dimension)),
+            done: 0,
+        }
+    }
+
+    /// The first frame that is still needed.
+    fn needed(&self) -> usize {
+        self.windows.frames_of(self.done).start
+    }
+
+    /// Embeds the windows whose last frame has come.
+    fn go_on(&mut self, known: &Window) -> Result<()> {
+        let last = |&window: &usize| self.windows.frames_of(window).end - 1;
+        let ready: Vec<usize> =
+            (self.done..self.windows.count()).take_while(|window| last(window) < known.end()).collect();
+        self.done += ready.len();
+        // Those of a piece together, whatever the number of threads.
+        let pieces: Vec<&[usize]> =
+            ready.chunk_by(|a, b| SharedTrunk::piece_of(last(a)) == SharedTrunk::piece_of(last(b))).collect();
+        let embed = |piece: &&[usize]| self.embed(piece, known);
+        let embedded: candle_core::Result<Vec<_>> = pieces.par_iter().map(embed).collect();
+        for (window, values) in
+            embedded.map_err(self.networks.failed(Stage::Embeddings))?.into_iter().flatten()
+        {
+            check_finite(&values, Stage::Embeddings)?;
+            self.embeddings.row_mut(window).assign(&ArrayView1::from(&values));
+        }
         Ok(())
+    }
+
+    /// The embeddings of those of the windows in which somebody speaks alone.
+    fn embed(&self, windows: &[usize], known: &Window) -> candle_core::Result<Vec<(usize, Vec<f32>)>> {
+        let mask = |window: usize| &self.alone[self.windows.frames_of(window)];
+        let windows: Vec<usize> =
+            windows.iter().copied().filter(|&window| mask(window).contains(&1.0)).collect();
+        if windows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pooled = windows.iter().flat_map(|&window| {
+            let frames =
+                &known.values[(self.windows.frames_of(window).start - known.start) * known.features..];
+            pool(frames, mask(window), known.features)
+        });
+        let statistics = self.networks.tensor(pooled.collect(), &[windows.len(), 2 * known.features])?;
+        let embeddings = self.networks.embedding.project(&statistics)?.to_vec2::<f32>()?;
+        Ok(windows.into_iter().zip(embeddings).collect())
+    }
+
+    fn finish(self) -> WindowEmbeddings {
+        WindowEmbeddings { windows: self.windows.times(), embeddings: self.embeddings }
     }
 }

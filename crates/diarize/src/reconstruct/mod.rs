@@ -4,15 +4,17 @@
 //! `reconstruct` in `pyannote/audio/pipelines/speaker_diarization.py`.
 
 mod aggregate;
-
-use std::cmp::Reverse;
+mod voices;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 pub(crate) use self::aggregate::first_frame;
 use self::aggregate::total_frames;
-pub use self::aggregate::{Aggregation, aggregate, trim};
+pub use self::{
+    aggregate::{Aggregation, aggregate, trim},
+    voices::{Voices, WindowEmbeddings},
+};
 use crate::frames::SlidingWindow;
 
 /// Cluster of a local speaker who never speaks in the chunk.
@@ -82,6 +84,9 @@ pub fn mark_inactive(hard: &mut Array2<i32>, segmentations: ArrayView3<'_, u8>) 
 /// unstable sort, that is to the processor. Where more speak at once than there are clusters,
 /// clusters are added: to them belong the speakers that are too many.
 ///
+/// With `voices`, the share of the chunks in which a cluster speaks and its share of the voice in that moment
+/// are added up, and decide in place of the number of chunks.
+///
 /// `segmentations` are `(chunk, frame, local speaker)`, `hard` is `(chunk, local speaker)` with
 /// [`INACTIVE`] for nobody, `count` is `(frame of the recording,)`.
 ///
@@ -94,6 +99,7 @@ pub fn reconstruct(
     max_speakers: Option<usize>,
     chunks: SlidingWindow,
     frames: SlidingWindow,
+    voices: Option<&Voices>,
 ) -> Array2<u8> {
     assert_eq!(hard.dim(), (segmentations.dim().0, segmentations.dim().2), "chunks and local speakers");
     let count = count.mapv(|count| usize::from(count).min(max_speakers.unwrap_or(usize::MAX)));
@@ -106,11 +112,25 @@ pub fn reconstruct(
     let blocks: Vec<_> = discrete.axis_chunks_iter_mut(Axis(0), BLOCK).enumerate().collect();
     blocks.into_par_iter().for_each(|(index, block)| {
         let start = index * BLOCK;
-        let activations = activations(segmentations, hard, &first, start, block.dim()); // (frame of the block, cluster)
+        let mut activations = activations(segmentations, hard, &first, start, block.dim()); // (frame of the block, cluster)
+        if let Some(voices) = voices {
+            let length = segmentations.dim().1;
+            for (frame, mut activations) in (start..).zip(activations.rows_mut()) {
+                activations /= held_by(&first, length, frame).max(1) as f32;
+                for (activation, share) in activations.iter_mut().zip(voices.at(frames.middle_of(frame))) {
+                    *activation += share;
+                }
+            }
+        }
         let count = count.iter().skip(start).copied();
         choose(activations.view(), count, block);
     });
     discrete
+}
+
+/// How many chunks of `length` frames hold a frame of the recording.
+fn held_by(first: &[usize], length: usize, frame: usize) -> usize {
+    first.partition_point(|&first| first <= frame) - first.partition_point(|&first| first + length <= frame)
 }
 
 /// In how many chunks each cluster speaks, for the frames of the recording from `start` on:
@@ -121,7 +141,7 @@ fn activations(
     first: &[usize],
     start: usize,
     shape: (usize, usize),
-) -> Array2<u32> {
+) -> Array2<f32> {
     let mut activations = Array2::zeros(shape);
     let length = segmentations.dim().1;
     let from = first.partition_point(|&first| first + length <= start);
@@ -140,7 +160,7 @@ fn activations(
             for frame in inside.clone() {
                 let mut speakers = segmentation.row(frame).into_iter().zip(clusters);
                 let speaks = speakers.any(|(&active, &other)| active != 0 && other == cluster);
-                activations[[first[chunk] + frame - start, column]] += u32::from(speaks);
+                activations[[first[chunk] + frame - start, column]] += f32::from(u8::from(speaks));
             }
         }
     }
@@ -149,7 +169,7 @@ fn activations(
 
 /// Sets the `count` clusters with the highest activation to 1, frame by frame.
 fn choose(
-    activations: ArrayView2<'_, u32>,
+    activations: ArrayView2<'_, f32>,
     count: impl Iterator<Item = usize>,
     mut discrete: ArrayViewMut2<'_, u8>,
 ) {
@@ -159,7 +179,7 @@ fn choose(
     {
         order.clear();
         order.extend(0..activations.len());
-        order.sort_by_key(|&cluster| Reverse(activations[cluster]));
+        order.sort_by(|&a, &b| activations[b].total_cmp(&activations[a]));
         for &cluster in order.iter().take(count) {
             discrete[cluster] = 1;
         }

@@ -18,7 +18,7 @@ pub struct Axis {
 pub type Point = Vec<(String, String)>;
 
 /// Parameters of the networks: with another value they run again.
-const OF_NETWORKS: [&str; 3] = ["step", "decoding", "embedding_trunk"];
+const OF_NETWORKS: [&str; 4] = ["step", "decoding", "embedding_trunk", "reconstruction"];
 /// Parameters that are not the clustering's.
 const OF_TURNS: [&str; 2] = ["min_duration_on", "min_duration_off"];
 
@@ -122,7 +122,8 @@ pub fn apply(point: &[(String, String)], options: &mut Options, chunk: f64) -> a
             "min_duration_off" => parameters.min_duration_off = number()?,
             "step" => parameters.segmentation_step = number()? / chunk,
             "decoding" => parameters.decoding = value.parse()?,
-            "embedding_trunk" => parameters.embedding_trunk = value.parse()?,
+            "embedding_trunk" => parameters.set_embedding_trunk(value.parse()?),
+            "reconstruction" => parameters.reconstruction = value.parse()?,
             _ => parameters.clustering.set(key, value)?,
         }
     }
@@ -138,6 +139,7 @@ pub fn value_of(key: &str, parameters: &Parameters, chunk: f64) -> Option<String
         "step" => written(parameters.segmentation_step * chunk),
         "decoding" => parameters.decoding.to_string(),
         "embedding_trunk" => parameters.embedding_trunk.to_string(),
+        "reconstruction" => parameters.reconstruction.to_string(),
         _ => parameters.clustering.get(key)?,
     })
 }

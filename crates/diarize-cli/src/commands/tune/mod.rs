@@ -45,8 +45,8 @@ Examples:
   diarize tune --clustering spectral --try min_duration_off=0,0.5 --reference truth/ day/
 
 For a recording and a step the networks run once, however many thresholds are tried. Parameters are those \
-of `diarize --set`, and min_duration_on, min_duration_off, step (seconds), decoding and embedding_trunk. \
-Every combination is tried. Without --try: threshold and min_cluster_size (of VBx threshold, fa and fb) around \
+of `diarize --set`, and min_duration_on, min_duration_off, step (seconds), decoding, embedding_trunk \
+and reconstruction. Every combination is tried. Without --try: threshold and min_cluster_size (of VBx threshold, fa and fb) around \
 their own values, and min_duration_off.
 
 What is best is printed as arguments and for diarize.toml. With few recordings it is partly chance: the \
