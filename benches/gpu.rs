@@ -1,6 +1,6 @@
 //! Times of the operations on a GPU at the sizes of the networks, with the share of arithmetic or memory
 //! that they reach: `cargo bench -p diarize-kernels --features cuda --bench gpu`. `gpu_peers.py` prints the
-//! same rows for PyTorch.
+//! same rows for PyTorch. On an NVIDIA GPU a second table has kernels alone.
 
 use std::time::Instant;
 
@@ -37,7 +37,10 @@ fn main() -> Result<()> {
         recurrence(batch, &device)?;
     }
     distances(20_000, &device)?;
-    dendrogram(10_000, &device)
+    dendrogram(10_000, &device)?;
+    #[cfg(feature = "cuda")]
+    kernels::all(&device)?;
+    Ok(())
 }
 
 /// Prints the best of several runs, with the operations and bytes that one needs at least, and the mean of
@@ -71,18 +74,26 @@ fn noise(shape: impl Into<candle_core::Shape>, device: &Device) -> Result<Tensor
     Tensor::randn(0f32, 1.0, shape.into(), device)
 }
 
-/// Operations are those of the complex transforms, `5 n log2(n)` each; bytes those of inputs and outputs.
+fn fbank() -> Fbank {
+    Fbank { stft: Stft::kaldi_16khz(), mel: LogMel::new(&MelScale::kaldi_16khz(), f32::EPSILON) }
+}
+
+/// Operations are those of the complex transforms, `5 n log2(n)` each; bytes those of inputs and of outputs of
+/// `width` values a frame.
+fn features_cost(batch: usize, samples: usize, width: usize) -> [f64; 2] {
+    let frames = batch * Stft::kaldi_16khz().frames(samples);
+    [(frames * 5 * 256 * 8) as f64, (4 * (batch * samples + frames * width)) as f64]
+}
+
 fn features(name: &str, batch: usize, samples: usize, device: &Device) -> Result<()> {
-    let (stft, mel) = (Stft::kaldi_16khz(), LogMel::new(&MelScale::kaldi_16khz(), f32::EPSILON));
-    let frames = batch * stft.frames(samples);
     let x = noise((batch, samples), device)?;
-    let operations = (frames * 5 * 256 * 8) as f64;
-    let bytes = |width: usize| (4 * (batch * samples + frames * width)) as f64;
-    row(&format!("stft alone, {name}"), device, operations, bytes(257), || {
-        stft.power_spectrum(&x).map(drop)
+    let fbank = fbank();
+    let [operations, bytes] = features_cost(batch, samples, 257);
+    row(&format!("stft alone, {name}"), device, operations, bytes, || {
+        fbank.stft.power_spectrum(&x).map(drop)
     })?;
-    let fbank = Fbank { stft, mel };
-    row(&format!("stft + mel, {name}"), device, operations, bytes(80), || fbank.log_energies(&x).map(drop))
+    let [operations, bytes] = features_cost(batch, samples, 80);
+    row(&format!("stft + mel, {name}"), device, operations, bytes, || fbank.log_energies(&x).map(drop))
 }
 
 fn sinc_block(batch: usize, device: &Device) -> Result<()> {
@@ -126,16 +137,25 @@ fn recurrence(batch: usize, device: &Device) -> Result<()> {
     })
 }
 
-/// A product is two operations, the square of a difference three.
+const METRICS: [(&str, Metric); 2] = [("cosine", Metric::Cosine), ("Euclidean", Metric::Euclidean)];
+
+/// Operations, a product two and the square of a difference three, and bytes of the results.
+fn distances_cost(metric: Metric, pairs: usize) -> [f64; 2] {
+    let operations = match metric {
+        Metric::Cosine => 2,
+        Metric::Euclidean => 3,
+    };
+    [(operations * pairs * 256) as f64, (4 * pairs) as f64]
+}
+
 fn distances(count: usize, device: &Device) -> Result<()> {
     let (x, y) = (noise((count, 256), device)?, noise((count, 256), device)?);
-    for (name, metric, operations) in [("cosine", Metric::Cosine, 2), ("Euclidean", Metric::Euclidean, 3)] {
-        let sizes = |pairs: usize| ((operations * pairs * 256) as f64, (4 * pairs) as f64);
-        let (operations, bytes) = sizes(count * count);
+    for (name, metric) in METRICS {
+        let [operations, bytes] = distances_cost(metric, count * count);
         row(&format!("{name} distances {count} x {count} x 256"), device, operations, bytes, || {
             cdist::pairwise(&x, &y, metric).map(drop)
         })?;
-        let (operations, bytes) = sizes(count * (count - 1) / 2);
+        let [operations, bytes] = distances_cost(metric, count * (count - 1) / 2);
         row(&format!("{name} distances of all pairs of {count} x 256"), device, operations, bytes, || {
             cdist::condensed(&x, metric).map(drop)
         })?;
@@ -149,4 +169,57 @@ fn dendrogram(count: usize, device: &Device) -> Result<()> {
     row(&format!("centroid linkage of {count} x 256"), device, 0.0, 0.0, || {
         linkage::device::centroid_on(device, x.view()).map(drop)
     })
+}
+
+/// Kernels without what is around them: tables and result are on the device before, and launches follow each
+/// other without a gap.
+#[cfg(feature = "cuda")]
+mod kernels {
+    use diarize_kernels::gpu::{Plan, cuda};
+
+    use super::*;
+
+    pub fn all(device: &Device) -> Result<()> {
+        println!("\n| kernel alone | ms | GFLOP/s | GB/s |\n|---|---|---|---|");
+        for (name, batch, samples) in
+            [("an hour", 1, 3600 * 16_000), ("a day", 1, 24 * 3600 * 16_000), ("256 chunks", 256, 160_000)]
+        {
+            let x = noise((batch, samples), device)?;
+            let plan = fbank().stft.plan(x.shape())?.0;
+            row(&format!("stft alone, {name}"), &plan, &[&x], features_cost(batch, samples, 257))?;
+            let plan = fbank().plan(x.shape())?.0;
+            row(&format!("stft + mel, {name}"), &plan, &[&x], features_cost(batch, samples, 80))?;
+        }
+        let (x, y) = (noise((20_000, 256), device)?, noise((20_000, 256), device)?);
+        for (name, metric) in METRICS {
+            let plan = cdist::plan(metric, x.shape(), y.shape())?.0;
+            let cost = distances_cost(metric, 20_000 * 20_000);
+            row(&format!("{name} distances 20000 x 20000 x 256"), &plan, &[&x, &y], cost)?;
+            let plan = cdist::condensed_plan(metric, x.shape())?.0;
+            let cost = distances_cost(metric, 20_000 * 19_999 / 2);
+            row(&format!("{name} distances of all pairs of 20000 x 256"), &plan, &[&x], cost)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the best of five means of twenty launches.
+    fn row(name: &str, plan: &Plan, inputs: &[&Tensor], [operations, bytes]: [f64; 2]) -> Result<()> {
+        const LAUNCHES: u32 = 20;
+        let device = inputs[0].device();
+        let inputs: Vec<_> = inputs.iter().map(|input| input.storage_and_layout()).collect();
+        let inputs = inputs.iter().map(|(storage, layout)| Ok((cuda::storage(storage)?, *layout)));
+        let mut bound = cuda::Bound::new(plan, &inputs.collect::<Result<Vec<_>>>()?)?;
+        bound.launch()?;
+        device.synchronize()?;
+        let mut best = f64::INFINITY;
+        for _ in 0..5 {
+            let start = Instant::now();
+            (0..LAUNCHES).try_for_each(|_| bound.launch())?;
+            device.synchronize()?;
+            best = best.min((start.elapsed() / LAUNCHES).as_secs_f64());
+        }
+        let (ms, flops, bandwidth) = (best * 1e3, operations / best / 1e9, bytes / best / 1e9);
+        println!("| {name} | {ms:.3} | {flops:.0} | {bandwidth:.0} |");
+        Ok(())
+    }
 }

@@ -64,9 +64,9 @@ pub fn small() -> Vec<Case> {
         (256, 64, 256, 1, 900),
         (100, 10, 128, 1, 400),
         (50, 25, 64, 3, 333),
-        (32, 8, 32, 1, 100),
-        (11, 5, 16, 2, 77),
-        (5, 3, 8, 1, 40),
+        (32, 8, 64, 1, 100),
+        (11, 5, 64, 2, 77),
+        (5, 3, 128, 1, 40),
     ] {
         cases.push(stft_case(frames_of(frame_length, hop, fft_length), batch, samples, &mut random));
     }

@@ -49,14 +49,55 @@ pub fn is_out_of_memory(error: &Error) -> bool {
     ["OUT_OF_MEMORY", "out of memory", "Insufficient Memory"].iter().any(|words| text.contains(words))
 }
 
+/// The error itself: backtraces are many lines.
+pub fn without_backtrace(error: Error) -> Error {
+    match error {
+        Error::WithBacktrace { inner, .. } => *inner,
+        error => error,
+    }
+}
+
 #[cfg(feature = "cuda")]
 fn open_cuda(ordinal: usize) -> Result<Device, String> {
-    let found = candle_core::cuda_backend::cudarc::driver::CudaContext::device_count()
-        .map_err(|error| format!("NVIDIA's driver does not answer ({error:?}): does `nvidia-smi` run?"))?;
+    use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys::CUresult};
+    let found = CudaContext::device_count().map_err(|error| match error {
+        DriverError(CUresult::CUDA_ERROR_NO_DEVICE) => {
+            "NVIDIA's driver finds no GPU: does `nvidia-smi` list one that CUDA_VISIBLE_DEVICES does not hide?"
+                .to_owned()
+        }
+        error => format!("NVIDIA's driver does not answer ({error:?}): does `nvidia-smi` run?"),
+    })?;
     if usize::try_from(found).is_ok_and(|found| ordinal >= found) {
-        return Err(format!("NVIDIA's driver knows {found} GPUs, counted from 0: `nvidia-smi` lists them"));
+        let last = found - 1;
+        return Err(format!(
+            "the last GPU that NVIDIA's driver knows is cuda:{last}: `nvidia-smi` lists them"
+        ));
     }
-    Device::new_cuda(ordinal).map_err(|error| error.to_string())
+    let device = Device::new_cuda(ordinal).map_err(|error| match is_out_of_memory(&error) {
+        true => "its memory is full: `nvidia-smi` lists who has it".to_owned(),
+        false => without_backtrace(error).to_string(),
+    })?;
+    keep_memory(ordinal);
+    Ok(device)
+}
+
+/// Keeps what is freed for the next allocation: at its default CUDA's pool returns all of it whenever the
+/// device is waited for, and to get it back takes longer than most kernels. Devices without pools stay as they
+/// are.
+#[cfg(feature = "cuda")]
+fn keep_memory(ordinal: usize) {
+    use candle_core::cuda_backend::cudarc::driver::{result, sys};
+    let Ok(device) = i32::try_from(ordinal).map_err(drop).and_then(|n| result::device::get(n).map_err(drop))
+    else {
+        return;
+    };
+    let mut bytes = u64::MAX;
+    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the device is there, its default pool is as well, and this attribute is a u64.
+    let _ = unsafe {
+        result::device::get_default_mem_pool(device)
+            .and_then(|pool| result::mem_pool::set_attribute(pool, attribute, (&raw mut bytes).cast()))
+    };
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use diarize_kernels::device::{is_out_of_memory, without_backtrace};
+
 use crate::{Device, Span, clustering::ClusteringError};
 
 /// The result of every fallible function of this crate.
@@ -169,18 +171,10 @@ impl Error {
 
     /// The tensor library failed in a stage on a device.
     pub(crate) fn operation(stage: &'static str, device: Device, source: candle_core::Error) -> Self {
-        match diarize_kernels::device::is_out_of_memory(&source) {
+        match is_out_of_memory(&source) {
             true => Error::OutOfMemory { stage, device },
             false => Error::Operation { stage, device, source: without_backtrace(source).into() },
         }
-    }
-}
-
-/// The tensor library's backtraces are many lines.
-fn without_backtrace(error: candle_core::Error) -> candle_core::Error {
-    match error {
-        candle_core::Error::WithBacktrace { inner, .. } => *inner,
-        error => error,
     }
 }
 

@@ -3,6 +3,7 @@ typedef unsigned int uint;
 typedef unsigned long long ulong;
 
 #define KERNEL(name) extern "C" __global__ void __launch_bounds__(THREADS) name
+#define KERNEL_RESIDENT(name, groups) extern "C" __global__ void __launch_bounds__(THREADS, groups) name
 #define IN(type, name, index) const type* __restrict__ name
 #define OUT(type, name, index) type* __restrict__ name
 #define PARAMS(type, index) const type p
@@ -26,5 +27,10 @@ typedef unsigned long long ulong;
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
 // By the unit for special functions, within 3e-7 of the logarithm of a number that is not subnormal.
-#define LOG(x) (0.693147181f * __log2f(x))
+FUNCTION float log2_of_normal(float x) {
+    float y;
+    asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+#define LOG(x) (0.693147181f * log2_of_normal(x))
 #define INFINITY __int_as_float(0x7f800000)

@@ -27,22 +27,96 @@ const PRELUDE: &str = include_str!("cuda.h");
 /// # Errors
 /// An input of another type or layout; a failure of the device.
 pub fn run(plan: &Plan, inputs: &[(&CudaStorage, &Layout)]) -> Result<CudaStorage> {
-    let Some((first, _)) = inputs.first() else { bail!("{}: no inputs", plan.operation) };
-    let device = first.device().clone();
-    let inputs: Vec<CudaView<'_, f32>> =
-        inputs.iter().map(|(storage, layout)| contiguous(plan, storage, layout)).collect::<Result<_>>()?;
-    let tables: Vec<CudaSlice<u32>> =
-        plan.tables.iter().map(|table| device.clone_htod(table)).collect::<Result<_>>()?;
-    // SAFETY: the launches write every word of a buffer before one of them reads it, as the emulator
-    // tests, where fresh buffers are full of NaN.
-    let alloc = |words: usize| unsafe { device.alloc::<f32>(words.max(1)) };
-    let mut scratch: Vec<CudaSlice<f32>> =
-        plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?;
-    let mut output = alloc(plan.output)?;
-    for launch in plan.launches.iter().filter(|launch| !launch.is_empty()) {
-        dispatch(&device, launch, &inputs, &tables, &mut scratch, &mut output)?;
+    let mut bound = Bound::new(plan, inputs)?;
+    bound.launch()?;
+    Ok(CudaStorage::wrap_cuda_slice(bound.output, bound.device))
+}
+
+/// A plan with its buffers on a device.
+pub struct Bound<'a> {
+    plan: &'a Plan,
+    device: CudaDevice,
+    inputs: Vec<CudaView<'a, f32>>,
+    tables: CudaSlice<u32>,
+    scratch: Vec<CudaSlice<f32>>,
+    output: CudaSlice<f32>,
+}
+
+impl<'a> Bound<'a> {
+    /// Binds contiguous f32 inputs and buffers of its own to a plan.
+    ///
+    /// # Errors
+    /// An input of another type or layout; a failure of the device.
+    pub fn new(plan: &'a Plan, inputs: &[(&'a CudaStorage, &Layout)]) -> Result<Self> {
+        let Some((first, _)) = inputs.first() else { bail!("{}: no inputs", plan.operation) };
+        let device = first.device().clone();
+        let inputs = inputs
+            .iter()
+            .map(|(storage, layout)| contiguous(plan, storage, layout))
+            .collect::<Result<_>>()?;
+        // All in one, since each copy to the device costs more than its bytes.
+        let mut tables: Vec<u32> = Vec::new();
+        for table in &plan.tables {
+            tables.extend(table);
+            tables.resize(padded(tables.len()), 0);
+        }
+        tables.resize(tables.len().max(1), 0);
+        // SAFETY: the launches write every word of a buffer before one of them reads it, as the emulator
+        // tests, where fresh buffers are full of NaN.
+        let alloc = |words: usize| unsafe { device.alloc::<f32>(words.max(1)) };
+        let scratch = plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?;
+        let (tables, output) = (device.clone_htod(&tables)?, alloc(plan.output)?);
+        Ok(Self { plan, device, inputs, tables, scratch, output })
     }
-    Ok(CudaStorage::wrap_cuda_slice(output, device))
+
+    /// Enqueues the plan's kernels.
+    ///
+    /// # Errors
+    /// A kernel that does not compile; a failure of the device.
+    pub fn launch(&mut self) -> Result<()> {
+        self.plan
+            .launches
+            .iter()
+            .filter(|launch| !launch.is_empty())
+            .try_for_each(|launch| self.dispatch(launch))
+    }
+
+    fn dispatch(&self, launch: &Launch) -> Result<()> {
+        let Launch { kernel, groups, reads, writes, params } = launch;
+        let function = self.device.get_or_load_custom_func(kernel.name, &kernel.key(), ptx(kernel)?)?;
+        // Several writes may borrow from one vector, so each is taken as a view of its own.
+        let scratch: Vec<CudaView<'_, f32>> = self.scratch.iter().map(|buffer| buffer.slice(..)).collect();
+        let output = self.output.slice(..);
+        let lengths = self.plan.tables.iter().map(Vec::len);
+        let starts = lengths.scan(0, |end, length| Some(std::mem::replace(end, padded(*end + length))));
+        let tables: Vec<CudaView<'_, u32>> = starts.map(|start| self.tables.slice(start..)).collect();
+        let params = Params::new(params)?;
+        let mut builder = function.builder();
+        for &buffer in reads.iter().chain(writes) {
+            match buffer {
+                Buffer::Input(index) => builder.arg(&self.inputs[index]),
+                Buffer::Table(index) => builder.arg(&tables[index]),
+                Buffer::Scratch(index) => builder.arg(&scratch[index]),
+                Buffer::Output => builder.arg(&output),
+            };
+        }
+        builder.arg(&params);
+        let size = |axis: usize| groups[axis] as u32;
+        let config = LaunchConfig {
+            grid_dim: (size(0), size(1), size(2)),
+            block_dim: (kernel.threads as u32, 1, 1),
+            shared_mem_bytes: 0,
+        };
+        // SAFETY: arguments are those of the kernel's text, bound as the emulator binds them in the tests,
+        // which check that it stays within its buffers.
+        unsafe { builder.launch(config) }.w()?;
+        Ok(())
+    }
+}
+
+/// Where a table may begin that would not begin before `words`: kernels read four words at once.
+fn padded(words: usize) -> usize {
+    words.next_multiple_of(4)
 }
 
 /// The storage of a tensor that has to be on an NVIDIA GPU.
@@ -61,42 +135,6 @@ fn contiguous<'a>(plan: &Plan, storage: &'a CudaStorage, layout: &Layout) -> Res
         Some((start, end)) => Ok(storage.as_cuda_slice::<f32>()?.slice(start..end)),
         None => bail!("{}: an input is not contiguous", plan.operation),
     }
-}
-
-fn dispatch(
-    device: &CudaDevice,
-    launch: &Launch,
-    inputs: &[CudaView<'_, f32>],
-    tables: &[CudaSlice<u32>],
-    scratch: &mut [CudaSlice<f32>],
-    output: &mut CudaSlice<f32>,
-) -> Result<()> {
-    let function =
-        device.get_or_load_custom_func(launch.kernel.name, &launch.kernel.key(), ptx(&launch.kernel)?)?;
-    // Several writes may borrow from one vector, so each is taken as a view of its own.
-    let scratch: Vec<CudaView<'_, f32>> = scratch.iter().map(|buffer| buffer.slice(..)).collect();
-    let output = output.slice(..);
-    let params = Params::new(&launch.params)?;
-    let mut builder = function.builder();
-    for &buffer in launch.reads.iter().chain(&launch.writes) {
-        match buffer {
-            Buffer::Input(index) => builder.arg(&inputs[index]),
-            Buffer::Table(index) => builder.arg(&tables[index]),
-            Buffer::Scratch(index) => builder.arg(&scratch[index]),
-            Buffer::Output => builder.arg(&output),
-        };
-    }
-    builder.arg(&params);
-    let size = |axis: usize| launch.groups[axis] as u32;
-    let config = LaunchConfig {
-        grid_dim: (size(0), size(1), size(2)),
-        block_dim: (launch.kernel.threads as u32, 1, 1),
-        shared_mem_bytes: 0,
-    };
-    // SAFETY: arguments are those of the kernel's text, bound as the emulator binds them in the tests,
-    // which check that it stays within its buffers.
-    unsafe { builder.launch(config) }.w()?;
-    Ok(())
 }
 
 /// Parameters of a kernel, filled up to a fixed number of words: a kernel takes those it knows.

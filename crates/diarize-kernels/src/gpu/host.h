@@ -8,6 +8,7 @@ struct alignas(16) float4 { float x, y, z, w; };
 struct uint3 { uint x, y, z; };
 
 #define KERNEL(name) [[maybe_unused]] static void name
+#define KERNEL_RESIDENT(name, groups) KERNEL(name)
 #define IN(type, name, index) const type* name
 #define OUT(type, name, index) type* name
 #define PARAMS(type, index) const type &p

@@ -3,6 +3,7 @@
 using namespace metal;
 
 #define KERNEL(name) [[max_total_threads_per_threadgroup(THREADS)]] kernel void name
+#define KERNEL_RESIDENT(name, groups) KERNEL(name)
 #define IN(type, name, index) device const type* name [[buffer(index)]]
 #define OUT(type, name, index) device type* name [[buffer(index)]]
 #define PARAMS(type, index)                                                                            \

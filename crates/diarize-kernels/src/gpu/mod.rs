@@ -9,7 +9,8 @@
 //! threadgroup's position in the grid and `item` the thread's in its threadgroup, which has one
 //! dimension. `GROUP` is threadgroup memory, at most 32 KiB. `SHUFFLE` gives the value that another
 //! thread of the same SIMD group, 32 threads in a row, has; all threads have to reach it. A product and a
-//! sum are only fused where the text says `fma`.
+//! sum are only fused where the text says `fma`. `KERNEL_RESIDENT` is a `KERNEL` that uses so few registers
+//! that a multiprocessor holds this many of its threadgroups at once, where that can be said.
 
 #[cfg(feature = "cuda")]
 pub mod cuda;

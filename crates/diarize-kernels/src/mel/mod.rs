@@ -121,24 +121,71 @@ impl LogMel {
     /// What a GPU reads: of each filter the first bin and how many times four there are, and the weights,
     /// `(four bins of the filter, filter, 4)`, filled up with zeros.
     pub(crate) fn tables(&self) -> Result<[Vec<u32>; 3]> {
-        let padded = |filter: &Filter| {
-            let length = filter.weights.len().next_multiple_of(4);
-            let first_bin = filter.first_bin.min(self.bins.saturating_sub(length));
-            let before = vec![0.0; filter.first_bin - first_bin];
-            let mut weights = [before, filter.weights.clone()].concat();
-            weights.resize(length.max(weights.len()).next_multiple_of(4), 0.0);
-            Filter { first_bin, weights }
-        };
-        let filters: Vec<Filter> = self.filters.iter().map(padded).collect();
-        let quads = filters.iter().map(|filter| filter.weights.len() / 4).max().unwrap_or_default();
-        let weights: Vec<f32> = (0..quads)
-            .flat_map(|quad| filters.iter().map(move |filter| filter.weights.get(4 * quad..4 * quad + 4)))
-            .flat_map(|four| four.map_or([0.0; 4], |four| four.try_into().expect("four of them")))
+        let order: Vec<_> = (0..self.filters.len())
+            .filter_map(|filter| Some((filter, self.starts(filter).next()?)))
             .collect();
-        let each = |of: fn(&Filter) -> usize| -> Result<Vec<u32>> {
-            filters.iter().map(|filter| word(of(filter))).collect()
+        let starts = order.iter().map(|&(_, start)| word(start)).collect::<Result<_>>()?;
+        let quads = order.iter().map(|&(filter, _)| word(self.quads(filter))).collect::<Result<_>>()?;
+        Ok([starts, quads, self.quad_weights(&order)])
+    }
+
+    /// The same for a kernel in which eight neighbouring threads sum a filter each, a bin at a time: of each
+    /// filter one word, and the weights. The long filters come first. First bins of neighbours differ modulo
+    /// eight, as far as can be, so that their power lies in different banks of memory all along.
+    ///
+    /// # Errors
+    /// More bins or filters than a word takes.
+    pub(crate) fn tables_apart(&self) -> Result<[Vec<u32>; 2]> {
+        const NEIGHBOURS: usize = 8;
+        if self.bins.max(self.filters.len()) > 2048 {
+            bail!("mel: a GPU takes 2048 bins and filters, not {} and {}", self.bins, self.filters.len());
+        }
+        let mut rest: Vec<usize> = (0..self.filters.len()).rev().collect();
+        let mut order: Vec<(usize, usize)> = Vec::new();
+        while !rest.is_empty() {
+            let mut group: Vec<(usize, usize)> = Vec::new();
+            let taken = |group: &[(usize, usize)], start: usize| {
+                group.iter().any(|&(_, other)| other % NEIGHBOURS == start % NEIGHBOURS)
+            };
+            for apart in [true, false] {
+                rest.retain(|&filter| {
+                    let start = self.starts(filter).find(|&start| !(apart && taken(&group, start)));
+                    let fits = group.len() < NEIGHBOURS && start.is_some();
+                    group.extend(start.filter(|_| fits).map(|start| (filter, start)));
+                    !fits
+                });
+            }
+            order.append(&mut group);
+        }
+        let packed =
+            order.iter().map(|&(filter, start)| word(start | self.quads(filter) << 11 | filter << 21));
+        Ok([packed.collect::<Result<_>>()?, self.quad_weights(&order)])
+    }
+
+    /// How many times four bins a filter is summed over.
+    fn quads(&self, filter: usize) -> usize {
+        self.filters[filter].weights.len().div_ceil(4)
+    }
+
+    /// The bins from which a filter can be summed over as many as that, the last of them first.
+    fn starts(&self, filter: usize) -> impl Iterator<Item = usize> + use<> {
+        let Filter { first_bin, weights } = &self.filters[filter];
+        let count = 4 * self.quads(filter);
+        let last = (*first_bin).min(self.bins.saturating_sub(count));
+        ((first_bin + weights.len()).saturating_sub(count)..=last).rev()
+    }
+
+    /// The weights of filters from their first bins on: `(four bins, filter, 4)`.
+    fn quad_weights(&self, order: &[(usize, usize)]) -> Vec<u32> {
+        let weight = |filter: usize, bin: usize| {
+            let Filter { first_bin, weights } = &self.filters[filter];
+            bin.checked_sub(*first_bin).and_then(|index| weights.get(index)).copied().unwrap_or_default()
         };
-        Ok([each(|filter| filter.first_bin)?, each(|filter| filter.weights.len() / 4)?, words(&weights)])
+        let quads = order.iter().map(|&(filter, _)| self.quads(filter)).max().unwrap_or_default();
+        let bins =
+            (0..quads).flat_map(|quad| order.iter().map(move |&(filter, start)| (filter, start + 4 * quad)));
+        let weights = bins.flat_map(|(filter, first)| (0..4).map(move |k| weight(filter, first + k)));
+        words(&weights.collect::<Vec<_>>())
     }
 
     /// How many filters there are.

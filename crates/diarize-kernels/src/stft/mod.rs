@@ -62,8 +62,8 @@ impl Stft {
     /// What a GPU does for an input `(batch, samples)`, and the shape of its output.
     ///
     /// # Errors
-    /// A transform whose number of points is not a power of two, which only the CPU can do, or is too
-    /// large for threadgroup memory; an input or frames of the wrong shape.
+    /// A transform whose number of points is not a power of two from 64 to 2048, which only the CPU can do; an
+    /// input or frames of the wrong shape.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
         self.plan_with("stft", input, None)
     }
@@ -79,35 +79,34 @@ impl Stft {
         let (batch, samples) = input.dims2()?;
         self.check()?;
         let points = self.fft_length;
-        if !points.is_power_of_two() || !(8..=2048).contains(&points) {
+        if !points.is_power_of_two() || !(64..=2048).contains(&points) {
             bail!(
-                "{operation}: a GPU transforms 8, 16, 32, … 2048 points, not {points}; the CPU takes any number"
+                "{operation}: a GPU transforms 64, 128, 256, 512, 1024 or 2048 points, not {points}; the CPU takes \
+                 any number"
             );
         }
         let each = self.frames(samples);
         let frames = batch * each;
-        let half = points / 2;
-        let [first, middle, last] = passes(half);
-        let (rows, bins) = (half / last, self.bins());
-        let group_frames = THREADS / (rows / 2);
-        let between_passes = group_frames * (rows * (last + 2) + 1);
+        let (row, bins) = (points / 16, self.bins());
+        let group_frames = THREADS / (row / 4);
+        let between_passes = group_frames * (8 * (row / 2 + 1) + 2);
         let power = match mel {
             Some(_) => bins * (group_frames + 4),
             None => group_frames * ((bins + 23) / 32 * 32 + 8),
         };
+        let folded_start = power.div_ceil(4);
+        let folded_end = folded_start + group_frames * (row / 2 + 2);
         let rows_apart = if batch > 1 { samples } else { 0 };
         let aligned = [self.frame_length, self.hop, rows_apart].iter().all(|size| size.is_multiple_of(4));
         let width = mel.map_or(bins, LogMel::filters);
-        // The kernel's arithmetic is that of halves; behind the window's end there are zeros.
-        let window: Vec<f32> = self.window.iter().map(|weight| 0.5 * weight).collect();
-        let window = [window, vec![0.0; points - self.frame_length]].concat();
-        let mut tables = vec![words(&window), words(&turns(half))];
+        let window = [&*self.window, &vec![0.0; points - self.frame_length]].concat();
+        let mut tables = vec![words(&window), words(&turns(row))];
         let filters = match mel {
             Some(mel) => {
-                tables.extend(mel.tables()?);
-                [2, 3, 4]
+                tables.extend(mel.tables_apart()?);
+                [2, 3]
             }
-            None => [0; 3],
+            None => [0; 2],
         };
         let reads = [0, 1].into_iter().chain(filters).map(Buffer::Table);
         let launch = Launch {
@@ -119,11 +118,10 @@ impl Stft {
                     ("FFT", points),
                     ("LENGTH", self.frame_length),
                     ("HOP", self.hop),
-                    ("FIRST", first),
-                    ("MIDDLE", middle),
-                    ("LAST", last),
+                    ("MIDDLE", middle(row)),
                     ("ALIGNED", usize::from(aligned)),
-                    ("GROUP_PAIRS", between_passes.max(power.div_ceil(2))),
+                    ("GROUP_PAIRS", between_passes.max(folded_end)),
+                    ("FOLDED_START", folded_start),
                     ("MEL", usize::from(mel.is_some())),
                     ("FILTERS", width),
                     ("EACH", group_frames.min(8)),
@@ -164,31 +162,25 @@ impl Stft {
     }
 }
 
-/// The factors of a complex transform's number of points, at least 4 of them: a thread has two rows of the
-/// last.
-fn passes(points: usize) -> [usize; 3] {
-    let last = (points / 2).min(16);
-    match points / last {
-        64 => [8, 8, last],
-        32 => [4, 8, last],
-        rows => [rows, 1, last],
-    }
+/// How many threads share a row of `row` points.
+fn middle(row: usize) -> usize {
+    row.div_ceil(32)
 }
 
-/// What numbers are multiplied by, real and imaginary parts in turn: after the first pass, after the middle
-/// one, and where even and odd samples of a real transform come together.
-fn turns(half: usize) -> Vec<f32> {
-    let [first, middle, last] = passes(half);
-    let turn = |k: usize, points: usize| {
+/// What complex numbers are multiplied by, real and imaginary parts in turn: rows 1, 2 and 4, two columns of each
+/// thread and then the other two; between the passes of a long row; where even and odd sums of the folded frame
+/// come together.
+fn turns(row: usize) -> Vec<f32> {
+    let lanes = row / 4;
+    let columns = (0..4 * lanes).map(|at| at / (2 * lanes) * 2 + at % (2 * lanes) / 2 * 4 + at % 2);
+    let rows = [1, 2, 4].into_iter().flat_map(|k| columns.clone().map(move |i| (k * i, 16 * row)));
+    let between = (1..middle(row)).flat_map(|k| (0..32).map(move |i| (k * i, row)));
+    let folded = (0..row / 2).map(|k| (k, 2 * row));
+    let turn = |(k, points): (usize, usize)| {
         let (sin, cos) = (-2.0 * PI * k as f64 / points as f64).sin_cos();
         [cos as f32, sin as f32]
     };
-    let after = |radix: usize, rest: usize| {
-        (1..radix).flat_map(move |m| (0..rest).map(move |k| (m * k, radix * rest)))
-    };
-    let pairs = (0..half).map(|k| (k, 2 * half));
-    let all = after(first, half / first).chain(after(middle, last)).chain(pairs);
-    all.flat_map(|(k, points)| turn(k, points)).collect()
+    rows.chain(between).chain(folded).flat_map(turn).collect()
 }
 
 impl CustomOp1 for Stft {
