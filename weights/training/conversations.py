@@ -47,7 +47,7 @@ class Plan:
     def turns(self):
         """One holds the floor, the next takes it with a gap or too early, the others say yes, yes."""
         rng = self.rng
-        pace = rng.choice([80, 180, 400], p=[0.3, 0.5, 0.2])  # median length of a turn
+        pace = rng.choice([80, 180, 400], p=[0.25, 0.4, 0.35])  # median length of a turn
         lively = rng.choice([0.0, 0.2, 0.5])  # backchannels a second
         rude = rng.choice([0.1, 0.45])
         pause = rng.choice([30, 120], p=[0.8, 0.2])

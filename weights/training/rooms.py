@@ -64,7 +64,8 @@ class Acoustics:
     """Puts dry talkers into a room, adds noise, and records them with a poor microphone.
 
     All the filters work on one spectrum, so that a talker costs one FFT, and the mixture one more back. `harsh`: also
-    more hiss, other people's talk from far away, and levels evened out by the recorder.
+    more hiss (so that it hides what the tapes' own noise tells of who talks), other people's talk from far away, and
+    levels evened out by the recorder.
     """
 
     def __init__(self, bank, noise, harsh=False):
@@ -115,7 +116,7 @@ class Acoustics:
         # Hiss of any colour in all of them, recorded noise in some.
         colour = (hz / 500).clamp_min(0.1) ** -self.uniform(0, 1.2, batch, 1)
         hiss = torch.randn(batch, bins, dtype=torch.cfloat, device=self.device) * colour
-        hiss *= level * decibels(-self.uniform(5 if self.harsh else 8, 45, batch, 1)) / hiss.abs().square().mean(1, keepdim=True).sqrt()
+        hiss *= level * decibels(-self.uniform(*(5, 36) if self.harsh else (8, 45), batch, 1)) / hiss.abs().square().mean(1, keepdim=True).sqrt()
         start = torch.randint(len(self.noise) - samples, (batch, 1), device=self.device)
         clip = torch.fft.rfft(self.noise[start + torch.arange(samples, device=self.device)].float(), n)
         clip *= level * decibels(-self.uniform(0, 30, batch, 1)) / clip.abs().square().mean(1, keepdim=True).sqrt().clamp_min(1e-3)

@@ -7,9 +7,10 @@
 
 The student sees only simulated mixtures. Its loss is the divergence from the teacher's (pyannote segmentation-3.0,
 MIT) answer, plus the distances between what both say after SincNet and after each layer of the LSTM, through learned
-linear maps, plus the cross-entropy against the true labels under the best order of the talkers. With two GPUs the
-second one simulates and teaches; with one it does so on a stream of its own. The student never waits: while no new
-batch is ready it learns from an earlier one again.
+linear maps, plus the cross-entropy against the true labels under the best order of the talkers; where the teacher takes
+one talker for another, half of its weight goes to the labels. With two GPUs the second one simulates and teaches;
+with one it does so on a stream of its own. The student never waits: while no new batch is ready it learns from an
+earlier one again.
 The excerpts are only measured, never trained on, and choose nothing: what is written is always the final average.
 """
 
@@ -68,7 +69,9 @@ class Simulator:
         x = self.corpus.tape[plan.clamp_min(0)].float().flatten(2)
         # Fade over 10 ms, where tape has been cut.
         fade = F.interpolate(on.float(), x.shape[-1], mode="linear")
-        level = torch.randn(plan.shape[:2], device=self.device) * 7
+        # At one table, or some far away.
+        spread = torch.where(torch.rand(len(plan), 1, device=self.device) < 0.5, 3.0, 7.0)
+        level = torch.randn(plan.shape[:2], device=self.device) * spread
         # Voices also rise and fall within a chunk.
         drift = F.interpolate(torch.randn(*plan.shape[:2], 6, device=self.device) * 3, x.shape[-1], mode="linear")
         x = self.acoustics(x * fade * 10 ** (drift / 20), 10 ** (level.clamp(-14, 14) / 20))
@@ -120,26 +123,27 @@ class Background:
         return self.used(entry[0])
 
 
-def powerset_codes(labels):
-    """Labels (batch, TALKERS, frames) to classes (batch, 6 orders, frames); -100 where the powerset has no class."""
+def against_labels(log_probs, taught, labels):
+    """In each frame, under the best order of the talkers: the cross-entropy against the true labels (batch, TALKERS, frames),
+    nothing where the powerset has no class for them, and whether the teacher takes one talker for another."""
     activity = labels.sum(2)
     order = activity.argsort(1, descending=True)
     top = labels.gather(1, order[:, :3, None].expand(-1, -1, labels.shape[2])).long()
+    orders = torch.stack([top[:, p].mT for p in itertools.permutations(range(3))], 1)
     table = torch.tensor([0, 1, 2, 4, 3, 5, 6, -100], device=labels.device)
-    codes = [table[top[:, p[0]] + 2 * top[:, p[1]] + 4 * top[:, p[2]]] for p in itertools.permutations(range(3))]
-    codes = torch.stack(codes, 1)
+    codes = table[(orders * torch.tensor([1, 2, 4], device=labels.device)).sum(-1)]
     fourth = activity.gather(1, order[:, 3:4]) > 0
-    return codes.masked_fill(fourth[..., None], -100)
-
-
-def label_loss(log_probs, labels):
-    codes = powerset_codes(labels)
-    chosen = log_probs[:, None].expand(-1, 6, -1, -1).gather(3, codes.clamp_min(0)[..., None])[..., 0]
-    return -(chosen * (codes >= 0)).mean(2).max(1)[0].mean()
+    codes = codes.masked_fill(fourth[..., None], -100)
+    chosen = log_probs[:, None].expand(-1, 6, -1, -1).gather(3, codes.clamp_min(0)[..., None])[..., 0] * (codes >= 0)
+    chunk, best = torch.arange(len(labels), device=labels.device), chosen.detach().sum(2).argmax(1)
+    said, heard = orders[chunk, best], POWERSET.to(labels.device)[taught.argmax(-1)]
+    confused = torch.minimum(said.sum(-1), heard.sum(-1)) > torch.minimum(said, heard).sum(-1)
+    return -chosen[chunk, best], confused & (codes[chunk, best] >= 0)
 
 
 def divergence_from(log_probs, taught):
-    return F.kl_div(log_probs, taught, log_target=True, reduction="none").sum(-1).mean()
+    """In each frame."""
+    return F.kl_div(log_probs, taught, log_target=True, reduction="none").sum(-1)
 
 
 def ones_beside(hidden):
@@ -308,14 +312,14 @@ def main():
         save_file(half_precision(PyanNet.named(average.state())), args.out)
         averaged.eval()
         results = [(averaged(x, fast=True)[0], taught) for x, _, taught, *_ in probe]
-        kl = sum(divergence_from(*pair) for pair in results).item() / len(probe)
+        kl = sum(divergence_from(*pair).mean() for pair in results).item() / len(probe)
         if args.state:
             state = {"networks": everything.state_dict(), "optimisers": [o.state_dict() for o in optimisers]}
             torch.save(state | {"average": average.state(), "step": step, "probe": kl}, args.state)
         return round(kl, 4), local_error(averaged, recordings, device)
 
     network.train()
-    sums, reported, report = torch.zeros(9, device=device), step, time.time()
+    sums, reported, report = torch.zeros(10, device=device), step, time.time()
     hint_weights, running = torch.tensor(HINT_WEIGHTS, device=device), deque()
     start, last = time.time(), began + 60 * args.minutes
     while time.time() < last:
@@ -326,8 +330,9 @@ def main():
         log_probs, hidden = network(x, fast=True)
         divergence = divergence_from(log_probs, taught)
         distances = torch.stack([hint_distance(*three) for three in zip(hints, hidden, taught_hidden)])
-        entropy = label_loss(log_probs, labels)
-        loss = divergence + (distances * hint_weights).sum() + LABEL_WEIGHT * entropy
+        entropy, confused = against_labels(log_probs, taught, labels)
+        frames = torch.where(confused, (divergence + entropy) / 2, divergence) + LABEL_WEIGHT * entropy
+        loss = frames.mean() + (distances * hint_weights).sum()
         for p in everything.parameters():
             p.grad = None
         loss.backward()
@@ -339,7 +344,8 @@ def main():
         with torch.no_grad():
             agree = (log_probs.argmax(-1) == taught.argmax(-1)).float().mean()
             overlap = (labels.sum(1) > 1).float().mean()
-            sums += torch.cat([torch.stack([divergence, entropy, agree, overlap]), distances.detach()])
+            means = [divergence.mean(), entropy.mean(), confused.float().mean(), agree, overlap]
+            sums += torch.cat([torch.stack(means), distances.detach()])
         if gpus:  # two steps ahead of the GPU, no more, so that what comes next is decided late
             running.append(torch.cuda.Event())
             running[-1].record()
@@ -347,7 +353,7 @@ def main():
                 running.popleft().synchronize()
         if time.time() - report > 60 or step == reported + 2 == 2:
             means = [round(v, 4) for v in (sums / (step - reported)).tolist()]
-            print(step, "kl, labels, agreement, overlap, hints", means, "averaged: kl on the probe, local error", *measure(),
+            print(step, "kl, labels, teacher confused, agreement, overlap, hints", means, "averaged: kl on the probe, local error", *measure(),
                   "new batches", source.fresh, f"{time.time() - began:.0f} s", flush=True)  # fmt: skip
             reported = step
             sums.zero_()
