@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, thread, time::Instant};
 
 use anyhow::Context;
-use diarize::{Diarizer, Options};
+use diarize::{Diarizer, Options, Progress};
 use tracing::{info, warn};
 
 use crate::{
+    audio::Audio,
     commands::diarize::Job,
     input::Input,
     listener::Listener,
     names::Names,
     order::Ticket,
-    output::{self, Output, Recording, Timings},
+    output::{self, Format, Output, Recording, Timings},
     progress::Console,
     transcript::Transcripts,
 };
@@ -65,8 +66,8 @@ impl<'a> Session<'a> {
         let uri = output::uri(&stem);
         let mut progress = self.console.file(&file);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
-        let audio = input.read(self.job.channels)?;
-        let mut warnings: Vec<String> = audio.warnings.iter().map(ToString::to_string).collect();
+        let Audio { mut samples, duration, warnings } = input.read(self.job.channels)?;
+        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
         }
@@ -76,31 +77,37 @@ impl<'a> Session<'a> {
 
         let mut timings = Timings { reading: begin.elapsed().as_secs_f64(), ..Timings::default() };
         let mut last = Instant::now();
-        let mut diarization = self.diarizer.diarize_with(&audio.samples, &self.options, &mut |now| {
+        let mut hook = |now: Progress| {
             timings.add(now.stage, last.elapsed());
             last = Instant::now();
             progress.show(now);
-        })?;
+        };
+        let heard = self.diarizer.hear(&samples, &self.options, &mut hook)?;
+        if self.names.is_none() && outputs.iter().all(|output| output.format != Format::Html) {
+            // Nothing needs them again: an hour of them is more than clustering takes.
+            samples = Vec::new();
+        }
+        let mut diarization = self.diarizer.cluster(heard, &self.options, &mut hook)?;
         drop(progress);
         let similarities = match &self.names {
             None => BTreeMap::new(),
             Some(names) => {
                 place.wait();
                 let listener = Listener { diarizer: &self.diarizer, options: &self.options };
-                names.give(&mut diarization, &listener, &audio.samples)?
+                names.give(&mut diarization, &listener, &samples)?
             }
         };
         drop(place);
         timings.total = begin.elapsed().as_secs_f64();
-        info!("{file}: {:.1} s of audio in {:.1} s", audio.duration, timings.total);
+        info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
         let transcript = transcript.map(|transcript| transcript.spoken_by(&diarization.exclusive));
         let recording = Recording {
             file: &file,
             path: input.path(),
             uri: &uri,
-            duration: audio.duration,
-            samples: &audio.samples,
+            duration,
+            samples: &samples,
             warnings: &warnings,
             model: &self.diarizer.model().name,
             device: self.job.model.device(),
@@ -121,7 +128,7 @@ impl<'a> Session<'a> {
             }
         }
         let (speakers, turns) = (diarization.speakers.len(), diarization.turns.len());
-        Ok(Done { duration: audio.duration, elapsed: timings.total, speakers, turns, printed })
+        Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
     }
 }
 

@@ -43,7 +43,7 @@ pub use crate::{
     diarization::{Diarization, Progress, Speaker, Stage, Stages},
     error::{Error, Result, TensorProblem},
     options::{Decoding, EmbeddingTrunk, Options, Parameters, Reconstruction, SpeakerBounds},
-    pipeline::Diarizer,
+    pipeline::{Diarizer, Heard},
     turns::{Span, Turn},
 };
 

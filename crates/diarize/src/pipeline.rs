@@ -84,7 +84,40 @@ impl Diarizer {
         options: &Options,
         hook: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Diarization> {
-        self.run(samples, options, hook, |chunks, hook| self.apply(chunks, options, hook))
+        let heard = self.hear(samples, options, hook)?;
+        self.cluster(heard, options, hook)
+    }
+
+    /// All for which the samples are needed, that is the networks: the first part of [`Self::diarize_with`], of
+    /// which [`Self::cluster`] is the rest. Whoever frees the samples in between has their memory for the
+    /// distances of clustering.
+    ///
+    /// # Errors
+    /// As [`Self::diarize_with`].
+    pub fn hear(
+        &self,
+        samples: &[f32],
+        options: &Options,
+        hook: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Heard> {
+        self.run(samples, options, hook, |chunks, hook| self.apply_networks(chunks, options, hook))
+    }
+
+    /// Everything after the networks, with the options that they had.
+    ///
+    /// # Errors
+    /// As [`Self::diarize_with`].
+    pub fn cluster(
+        &self,
+        heard: Heard,
+        options: &Options,
+        hook: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Diarization> {
+        options.check()?;
+        hook(Progress { stage: Stage::Clustering, done: 0, total: 1 });
+        let diarization = on_threads(options.threads, || self.apply_clustering(heard, options))?;
+        hook(Progress { stage: Stage::Clustering, done: 1, total: 1 });
+        Ok(diarization)
     }
 
     /// The first stage alone: which local speaker speaks in which frame of each chunk, `(chunk, frame,
@@ -189,17 +222,10 @@ impl Diarizer {
         let duration = segmentation.duration;
         let chunks = Chunks::new(samples, duration, options.parameters.segmentation_step * duration);
         let hook = Mutex::new(hook);
-        match options.threads {
-            None => stage(&chunks, &hook),
-            Some(threads) => rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .map_err(|source| Error::Compute { stage: "starting threads", source: source.into() })?
-                .install(|| stage(&chunks, &hook)),
-        }
+        on_threads(options.threads, || stage(&chunks, &hook))
     }
 
-    fn apply(&self, chunks: &Chunks<'_>, options: &Options, hook: &Hook<'_>) -> Result<Diarization> {
+    fn apply_networks(&self, chunks: &Chunks<'_>, options: &Options, hook: &Hook<'_>) -> Result<Heard> {
         let Options { parameters, .. } = options;
         let bounds = options.speaker_bounds();
         let frames = self.networks.frames();
@@ -224,12 +250,7 @@ impl Diarizer {
                 self.networks.embed(chunks, segmentations.view(), alone, options, hook)?;
             (Some(embeddings), windows) // (chunk, local speaker, dimension), (window, dimension)
         };
-        tell(hook, Stage::Clustering, 0, 1);
-        let heard =
-            Heard { chunks: chunks.window, segmentations, speaker_count, embeddings, window_embeddings };
-        let diarization = self.cluster(heard, options)?;
-        tell(hook, Stage::Clustering, 1, 1);
-        Ok(diarization)
+        Ok(Heard { chunks: chunks.window, segmentations, speaker_count, embeddings, window_embeddings })
     }
 
     /// The same recording with other parameters of clustering and turns, and other bounds on the number of
@@ -263,11 +284,10 @@ impl Diarizer {
                 requirement: "votes after a run for votes: run the networks with this option",
             });
         }
-        self.cluster(heard, options)
+        self.apply_clustering(heard, options)
     }
 
-    /// Everything after the networks.
-    fn cluster(&self, heard: Heard, options: &Options) -> Result<Diarization> {
+    fn apply_clustering(&self, heard: Heard, options: &Options) -> Result<Diarization> {
         let Heard { chunks, segmentations, speaker_count, embeddings, window_embeddings } = heard;
         let (parameters, bounds, frames) =
             (&options.parameters, options.speaker_bounds(), self.networks.frames());
@@ -350,8 +370,21 @@ impl Diarizer {
     }
 }
 
+/// Runs a stage on that many threads, or on rayon's own.
+fn on_threads<T: Send>(threads: Option<usize>, stage: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    match threads {
+        None => stage(),
+        Some(threads) => rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|source| Error::Compute { stage: "starting threads", source: source.into() })?
+            .install(stage),
+    }
+}
+
 /// What the networks heard in a recording.
-struct Heard {
+#[derive(Clone, Debug)]
+pub struct Heard {
     /// When the chunks start, in seconds.
     chunks: SlidingWindow,
     /// `(chunk, frame, local speaker)`.

@@ -47,7 +47,7 @@ pub struct Recording<'a> {
     pub uri: &'a str,
     /// Its length in seconds.
     pub duration: f64,
-    /// Its audio at [`diarize::SAMPLE_RATE`].
+    /// Its audio at [`diarize::SAMPLE_RATE`]. Only the page needs it: empty without one.
     pub samples: &'a [f32],
     /// What was wrong with it.
     pub warnings: &'a [String],
