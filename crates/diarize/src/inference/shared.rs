@@ -50,6 +50,7 @@ impl Networks {
     ///
     /// Pieces are computed as many at a time as there are threads, and forgotten when the last chunk
     /// that they are part of is embedded.
+    #[expect(clippy::too_many_arguments, reason = "one of two ways to embed, which is called once")]
     pub(super) fn embed_from_shared_trunk(
         &self,
         chunks: &Chunks<'_>,
