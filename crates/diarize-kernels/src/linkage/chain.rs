@@ -39,9 +39,9 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[us
             matrix.distances[zy] = merged;
         }
         if let Some(moved) = matrix.move_together(&places) {
-            sizes = places.iter().map(|&place| sizes[place]).collect();
-            names = places.iter().map(|&place| names[place]).collect();
-            chain.iter_mut().for_each(|place| *place = moved[*place]);
+            sizes = moved.in_use(&mut sizes);
+            names = moved.in_use(&mut names);
+            chain.iter_mut().for_each(|place| *place = moved.new[*place]);
             places = (0..places.len()).collect();
         }
     }

@@ -1,6 +1,6 @@
 //! Distances of all pairs of places, worked on in place.
 
-use super::few;
+use super::{Moved, few};
 
 /// Distances between places, the upper triangle row by row.
 pub(super) struct Condensed {
@@ -23,16 +23,14 @@ impl Condensed {
         place * (2 * self.count - place - 1) / 2
     }
 
-    /// Where a quarter of the places is no longer in use, the others, `places`, move together in order. Gives
-    /// the new place of each.
-    pub(super) fn move_together(&mut self, places: &[usize]) -> Option<Vec<usize>> {
+    /// Where a quarter of the places is no longer in use, the others, `places`, move together in order.
+    pub(super) fn move_together(&mut self, places: &[usize]) -> Option<Moved> {
         if !few(places.len(), self.count) {
             return None;
         }
-        let mut moved = vec![usize::MAX; self.count];
+        let moved = Moved::new(places, self.count);
         let mut kept = 0;
         for (new, &a) in places.iter().enumerate() {
-            moved[a] = new;
             let row = self.row_start(a);
             for &b in &places[new + 1..] {
                 self.distances[kept] = self.distances[row + b - a - 1];

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Halves, Linkage, few, merged_distance};
+use super::{Halves, Linkage, Moved, few, merged_distance};
 use crate::simd;
 
 /// The distances of the clusters in the places in use.
@@ -28,21 +28,6 @@ pub(super) struct Distances {
     rows: Vec<Vec<f64>>,
     /// Room for the distances of two clusters.
     buffers: [Vec<f64>; 2],
-}
-
-/// What [`Distances::move_together`] did.
-pub(super) struct Moved {
-    /// What was the place of each.
-    pub(super) old: Vec<usize>,
-    /// What is the place of each.
-    pub(super) new: Vec<usize>,
-}
-
-impl Moved {
-    /// The values of the places in use, which are taken.
-    pub(super) fn in_use<T: Default>(&self, values: &mut [T]) -> Vec<T> {
-        self.old.iter().map(|&place| std::mem::take(&mut values[place])).collect()
-    }
 }
 
 struct Single {
@@ -171,13 +156,9 @@ impl Distances {
         if !few(self.places.len(), self.count) {
             return None;
         }
-        let mut new = vec![usize::MAX; self.count];
+        let moved = Moved::new(&self.places, self.count);
         self.count = self.places.len();
-        let old = std::mem::replace(&mut self.places, (0..self.count).collect());
-        for (index, &place) in old.iter().enumerate() {
-            new[place] = index;
-        }
-        let moved = Moved { old, new };
+        self.places = (0..self.count).collect();
         self.rows = moved.in_use(&mut self.rows);
         for row in self.rows.iter_mut().filter(|row| !row.is_empty()) {
             *row = moved.in_use(row);

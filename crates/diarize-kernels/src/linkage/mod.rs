@@ -141,6 +141,30 @@ fn few(used: usize, all: usize) -> bool {
     all > 64 && 4 * used < 3 * all
 }
 
+/// Places that moved together in order, since few are in use.
+struct Moved {
+    /// What was the place of each.
+    old: Vec<usize>,
+    /// What is the place of each.
+    new: Vec<usize>,
+}
+
+impl Moved {
+    /// Of `count` places those in use.
+    fn new(in_use: &[usize], count: usize) -> Self {
+        let mut new = vec![usize::MAX; count];
+        for (index, &place) in in_use.iter().enumerate() {
+            new[place] = index;
+        }
+        Self { old: in_use.to_vec(), new }
+    }
+
+    /// The values of the places in use, which are taken.
+    fn in_use<T: Default>(&self, values: &mut [T]) -> Vec<T> {
+        self.old.iter().map(|&place| std::mem::take(&mut values[place])).collect()
+    }
+}
+
 /// The two halves of a merge: their distance and numbers of vectors.
 #[derive(Clone, Copy)]
 struct Halves {

@@ -49,7 +49,7 @@ impl Voices {
         Self { windows: windows.windows, shares: shares.mapv(|share| share as f32) }
     }
 
-    /// The shares of the clusters at a `time` in seconds; nothing after the last window.
+    /// The shares of the clusters in the window nearest to a `time` in seconds.
     pub(super) fn at(&self, time: f64) -> &[f32] {
         let window = self.windows.closest_frame(time).min(self.shares.nrows().saturating_sub(1));
         self.shares.row(window).to_slice().expect("rows are contiguous")
