@@ -292,7 +292,7 @@ pub fn conv2d_case(
             let conv = Conv2d::new(&kernel, &tensor(&bias, outputs, device)?, stride, padding)?;
             let around = tensor(&around, (batch, output[0], output[1], outputs), device)?;
             let x = tensor(&input, (batch, rows, columns, inputs), device)?;
-            conv.forward(&x, residual.then_some(&around), activation)
+            conv.forward(&x, residual.then_some(around), activation)
         }),
         tolerance: 2e-6,
     }

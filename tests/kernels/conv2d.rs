@@ -51,7 +51,7 @@ impl Case {
         let around = residual.as_ref().map(|residual| tensor(residual, &shape));
         let y = conv
             .unwrap()
-            .forward(&tensor(&x, &[batch, rows, columns, inputs]), around.as_ref(), activation)
+            .forward(&tensor(&x, &[batch, rows, columns, inputs]), around, activation)
             .unwrap();
         assert_eq!(y.dims(), shape);
         let fast: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
@@ -163,7 +163,7 @@ fn misfitting_shapes_are_an_error_that_names_the_operation() {
         Conv2d::new(&zeros(&[2, 3, 3, 3]), &zeros(&[2]), 0, [1, 1]).unwrap_err(),
         Conv2d::new(&zeros(&[2, 3, 3, 3]), &zeros(&[3]), 1, [1, 1]).unwrap_err(),
         conv.forward(&zeros(&[1, 4, 4, 2]), None, Activation::Relu).unwrap_err(),
-        conv.forward(&zeros(&[1, 4, 4, 3]), Some(&zeros(&[1, 4, 4, 3])), Activation::Relu).unwrap_err(),
+        conv.forward(&zeros(&[1, 4, 4, 3]), Some(zeros(&[1, 4, 4, 3])), Activation::Relu).unwrap_err(),
     ] {
         assert!(error.to_string().contains("conv2d"), "{error}");
     }

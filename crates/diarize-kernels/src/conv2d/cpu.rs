@@ -87,7 +87,7 @@ impl WithSimd for Row<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Dims { inputs, outputs, size, .. } = self.packed.dims;
         let tile_weights = size[0] * size[1] * inputs * self.packed.width;
-        let Images { residual, activation, .. } = self.row.images;
+        let Images { onto, activation, .. } = self.row.images;
         let pixels = self.row.y.len() / outputs;
         for (tile, weights) in self.packed.weights.chunks_exact(tile_weights).enumerate() {
             let first = tile * self.packed.width;
@@ -99,10 +99,11 @@ impl WithSimd for Row<'_> {
                         let start = (first + vector * S::F32_LANES).min(outputs);
                         let end = (start + S::F32_LANES).min(outputs);
                         let at = pixel * outputs + start..pixel * outputs + end;
-                        if let Some(residual) = residual {
-                            sum = simd.add_f32s(sum, simd.partial_load_f32s(&residual[at.clone()]));
+                        let y = &mut self.row.y[at];
+                        if onto {
+                            sum = simd.add_f32s(sum, simd.partial_load_f32s(y));
                         }
-                        simd.partial_store_f32s(&mut self.row.y[at], activate(simd, activation, sum));
+                        simd.partial_store_f32s(y, activate(simd, activation, sum));
                     }
                 }
             }

@@ -17,7 +17,7 @@ mod winograd;
 use candle_core::CudaStorage;
 #[cfg(feature = "metal")]
 use candle_core::MetalStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::strips::Images;
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
@@ -169,17 +169,52 @@ impl Conv2d {
     }
 
     /// `x` `(batch, rows, columns, inputs)` to `(batch, rows', columns', outputs)`, f32; `residual`, of
-    /// the output's shape, is added before the activation.
-    pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
+    /// the output's shape, is added before the activation. On the CPU the output takes the place of the residual,
+    /// in all that share its storage.
+    pub fn forward(&self, x: &Tensor, residual: Option<Tensor>, activation: Activation) -> Result<Tensor> {
         if !x.device().same_device(self.bias.device()) {
             bail!("conv2d: the input is on another device than the weights");
         }
-        let residual = residual.map(Tensor::contiguous).transpose()?;
-        crate::gpu::aligned(x)?.apply_op1_no_bwd(&Pass {
-            conv: self,
-            residual: residual.as_ref(),
-            activation,
-        })
+        let x = crate::gpu::aligned(x)?;
+        let residual = residual.as_ref().map(Tensor::contiguous).transpose()?;
+        match residual {
+            Some(residual) if x.device().is_cpu() => {
+                residual.inplace_op2(&x, &Onto { conv: self, activation })?;
+                Ok(residual)
+            }
+            residual => x.apply_op1_no_bwd(&Pass { conv: self, residual: residual.as_ref(), activation }),
+        }
+    }
+
+    /// The shape of the output, which is that of the residual too.
+    fn output_shape(&self, input: &Shape, residual: Option<&Shape>) -> Result<Shape> {
+        let shape = self.dims.output_shape(input)?;
+        match residual {
+            Some(residual) if residual != &shape => {
+                bail!("conv2d: residual {residual:?} for an output {shape:?}")
+            }
+            _ => Ok(shape),
+        }
+    }
+
+    /// Fills `y` or, if it `onto` holds the residual, adds to it.
+    fn on_cpu(
+        &self,
+        storage: &CpuStorage,
+        layout: &Layout,
+        onto: bool,
+        activation: Activation,
+        y: &mut [f32],
+    ) -> Result<()> {
+        let (_, rows, columns, _) = layout.shape().dims4()?;
+        let x = crate::contiguous_f32(storage, layout, "conv2d")?;
+        let images = Images { x, shape: [rows, columns], onto, activation };
+        match &self.weights {
+            Weights::Cpu(packed) => cpu::conv2d(packed, images, y),
+            Weights::Winograd(packed) => winograd::conv2d(packed, images, y),
+            Weights::Gpu(_) => bail!("conv2d: the weights are on another device than the input"),
+        }
+        Ok(())
     }
 }
 
@@ -191,15 +226,8 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The shape of the output, which is that of the residual too.
     fn output_shape(&self, input: &Shape) -> Result<Shape> {
-        let shape = self.conv.dims.output_shape(input)?;
-        match self.residual {
-            Some(residual) if residual.shape() != &shape => {
-                bail!("conv2d: residual {:?} for an output {shape:?}", residual.shape())
-            }
-            _ => Ok(shape),
-        }
+        self.conv.output_shape(input, self.residual.map(Tensor::shape))
     }
 
     /// The inputs of [`Dims::plan`] after the first.
@@ -218,29 +246,10 @@ impl CustomOp1 for Pass<'_> {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, rows, columns, _) = layout.shape().dims4()?;
         let shape = self.output_shape(layout.shape())?;
-        let x = crate::contiguous_f32(storage, layout, "conv2d")?;
         // SAFETY: a strip writes all of its rows, and strips make up the output.
         let mut y = unsafe { crate::unwritten(shape.elem_count()) };
-        let pass = |residual: Option<&[f32]>, y: &mut [f32]| {
-            let images = Images { x, shape: [rows, columns], residual, activation: self.activation };
-            match &self.conv.weights {
-                Weights::Cpu(packed) => cpu::conv2d(packed, images, y),
-                Weights::Winograd(packed) => winograd::conv2d(packed, images, y),
-                Weights::Gpu(_) => bail!("conv2d: the weights are on another device than the input"),
-            }
-            Ok(())
-        };
-        match self.residual {
-            None => pass(None, &mut y)?,
-            Some(residual) => match &*residual.storage_and_layout().0 {
-                Storage::Cpu(storage) => {
-                    pass(Some(crate::contiguous_f32(storage, residual.layout(), "conv2d")?), &mut y)?;
-                }
-                _ => bail!("conv2d: the residual is on another device than the input"),
-            },
-        }
+        self.conv.on_cpu(storage, layout, false, self.activation, &mut y)?;
         Ok((CpuStorage::F32(y), shape))
     }
 
@@ -266,5 +275,31 @@ impl CustomOp1 for Pass<'_> {
             inputs.push((crate::gpu::metal::storage(storage)?, layout));
         }
         Ok((crate::gpu::metal::run(&plan, &inputs)?, shape))
+    }
+}
+
+/// One application of a convolution on the CPU, the output of which takes the place of the residual.
+struct Onto<'a> {
+    conv: &'a Conv2d,
+    activation: Activation,
+}
+
+impl InplaceOp2 for Onto<'_> {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        residual: &mut CpuStorage,
+        residual_layout: &Layout,
+        x: &CpuStorage,
+        layout: &Layout,
+    ) -> Result<()> {
+        self.conv.output_shape(layout.shape(), Some(residual_layout.shape()))?;
+        let (CpuStorage::F32(y), Some((start, end))) = (residual, residual_layout.contiguous_offsets()) else {
+            bail!("conv2d: the residual is not contiguous f32");
+        };
+        self.conv.on_cpu(x, layout, true, self.activation, &mut y[start..end])
     }
 }

@@ -11,14 +11,14 @@ pub(super) struct Images<'a> {
     pub(super) x: &'a [f32],
     /// Rows and columns of an image.
     pub(super) shape: [usize; 2],
-    /// What is added before the activation, of the output's shape.
-    pub(super) residual: Option<&'a [f32]>,
+    /// Whether the output is added, before the activation, to what is in its place.
+    pub(super) onto: bool,
     pub(super) activation: Activation,
 }
 
 /// Some rows of an image's output, and what they are made of.
 pub(super) struct Strip<'a> {
-    /// The whole image, and all of its residual that these rows are given.
+    /// The whole image.
     pub(super) images: Images<'a>,
     /// The first row of the output.
     pub(super) first_row: usize,
@@ -39,10 +39,8 @@ impl Images<'_> {
         let zeros = vec![0f32; dims.inputs];
         y.par_chunks_mut(output_rows * row).enumerate().for_each(|(index, y)| {
             let x = &self.x[index * image..][..image];
-            let residual = self.residual.map(|residual| &residual[index * y.len()..][..y.len()]);
             y.par_chunks_mut(rows * row).enumerate().for_each(|(index, y)| {
-                let residual = residual.map(|residual| &residual[index * rows * row..][..y.len()]);
-                let images = Images { x, residual, ..*self };
+                let images = Images { x, ..*self };
                 make(Strip { images, first_row: index * rows, zeros: &zeros, y });
             });
         });

@@ -281,7 +281,7 @@ impl Tiles<'_> {
         m: &[f32],
     ) {
         let outputs = self.packed.dims.outputs;
-        let Images { residual, activation, .. } = self.strip.images;
+        let Images { onto, activation, .. } = self.strip.images;
         let rows = self.strip.y.len() / (columns * outputs);
         for o in (0..outputs).step_by(S::F32_LANES) {
             let values: [_; POINTS] = unrolled!(q => outputs_of_points(simd, unrolled!(p => load::<S>(m, (p * POINTS + q) * point_stride(outputs) + tile * outputs + o)))); // [point of the columns][row]
@@ -294,11 +294,11 @@ impl Tiles<'_> {
                     }
                     let at = ((row + i) * columns + column + j) * outputs + o;
                     let mut sum = simd.add_f32s(sum, bias);
-                    if let Some(residual) = residual {
-                        sum = simd.add_f32s(sum, S::as_simd_f32s(&residual[at..][..S::F32_LANES]).0[0]);
+                    let y = &mut S::as_mut_simd_f32s(&mut self.strip.y[at..][..S::F32_LANES]).0[0];
+                    if onto {
+                        sum = simd.add_f32s(sum, *y);
                     }
-                    S::as_mut_simd_f32s(&mut self.strip.y[at..][..S::F32_LANES]).0[0] =
-                        activate(simd, activation, sum);
+                    *y = activate(simd, activation, sum);
                 }
             }
         }

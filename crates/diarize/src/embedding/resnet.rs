@@ -66,7 +66,7 @@ impl ResNet {
 
     /// One stage of residual blocks.
     pub(crate) fn stage(blocks: &[Block], x: Tensor) -> TensorResult<Tensor> {
-        blocks.iter().try_fold(x, |x, block| block.forward(&x))
+        blocks.iter().try_fold(x, |x, block| block.forward(x))
     }
 }
 
@@ -137,16 +137,21 @@ impl Block {
         Ok(Self { first, last, shortcut: shortcut.transpose()? })
     }
 
-    fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
-        let around = match &self.shortcut {
-            None => x.clone(),
-            Some(shortcut) => shortcut.forward(x, None, Activation::Identity)?,
-        };
-        let x = self
+    /// On the CPU the output takes the memory of `x`, or that of what goes around.
+    fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
+        let inner = self
             .first
             .iter()
             .try_fold(x.clone(), |x, convolution| convolution.forward(&x, None, Activation::Relu))?;
-        self.last.forward(&x, Some(&around), Activation::Relu)
+        let around = match &self.shortcut {
+            None => x,
+            Some(shortcut) => {
+                let around = shortcut.forward(&x, None, Activation::Identity)?;
+                drop(x);
+                around
+            }
+        };
+        self.last.forward(&inner, Some(around), Activation::Relu)
     }
 }
 
