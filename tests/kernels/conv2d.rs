@@ -49,10 +49,8 @@ impl Case {
             padding,
         );
         let around = residual.as_ref().map(|residual| tensor(residual, &shape));
-        let y = conv
-            .unwrap()
-            .forward(&tensor(&x, &[batch, rows, columns, inputs]), around, activation)
-            .unwrap();
+        let y =
+            conv.unwrap().forward(&tensor(&x, &[batch, rows, columns, inputs]), around, activation).unwrap();
         assert_eq!(y.dims(), shape);
         let fast: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
         let length = fast.len() / batch.max(1);

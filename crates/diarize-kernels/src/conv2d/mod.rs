@@ -297,7 +297,8 @@ impl InplaceOp2 for Onto<'_> {
         layout: &Layout,
     ) -> Result<()> {
         self.conv.output_shape(layout.shape(), Some(residual_layout.shape()))?;
-        let (CpuStorage::F32(y), Some((start, end))) = (residual, residual_layout.contiguous_offsets()) else {
+        let (CpuStorage::F32(y), Some((start, end))) = (residual, residual_layout.contiguous_offsets())
+        else {
             bail!("conv2d: the residual is not contiguous f32");
         };
         self.conv.on_cpu(x, layout, true, self.activation, &mut y[start..end])
