@@ -13,8 +13,8 @@ use candle_core::{Result as TensorResult, Tensor};
 use super::{WeSpeaker, by_frame, fbank::BANDS, resnet};
 use crate::{SAMPLE_RATE, chunks::Chunks, frames::SlidingWindow};
 
-/// Frames of a piece: twenty seconds, of which the next piece repeats 2.24.
-const PIECE: usize = 250;
+/// Frames of a piece: twelve seconds, to which 2.24 of its neighbours come. Twenty are 2 % faster and take 25 MB more.
+const PIECE: usize = 150;
 
 /// The frames of a recording, computed a piece at a time. Pieces overlap by what the network sees, so
 /// that their borders change nothing.
