@@ -18,7 +18,7 @@ use diarize_cli::{
 use mimalloc::MiMalloc;
 
 /// Gives back more of what the networks no longer use, before clustering needs memory, than glibc does; without
-/// transparent huge pages more still, and on a whole recording sooner than it saves page faults.
+/// transparent huge pages (`no_thp`) more still, and no more slowly.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
