@@ -126,7 +126,7 @@ fn vbx_is_pyannotes_in_every_iteration() {
     let synthetic = Synthetic::open();
     let features = synthetic.plda.features(synthetic.train.view(), 128);
     for (index, parameters) in synthetic.configs().iter().enumerate() {
-        let labels = vbx_first_labels(synthetic.train.view(), parameters.threshold);
+        let labels = vbx_first_labels(synthetic.train.view(), parameters);
         let expected: Array1<i32> = synthetic.results.get(&format!("ahc_{index}"));
         assert_eq!(Array1::from_iter(labels.iter().map(|&label| label as i32)), expected);
 
@@ -147,7 +147,7 @@ fn vbx_is_pyannotes_in_every_iteration() {
 #[test]
 fn the_prior_of_vbx_grows_with_the_number_of_embeddings_as_it_is_told() {
     let Synthetic { plda, train, .. } = Synthetic::open();
-    let labels = vbx_first_labels(train.view(), 0.6);
+    let labels = vbx_first_labels(train.view(), &Vbx::default());
     for count in [19, 76] {
         let features = plda.features(train.slice(s![..count, ..]), 128);
         let growing = Vbx { fb: 0.3, fb_exponent: 0.5, ..Vbx::default() };
@@ -408,7 +408,7 @@ fn check_recording(name: &str, folder: &std::path::Path, plda: &Plda) {
     let values = largest_difference(&with_signs_of(features.values.clone(), &expected), &expected);
     assert!(discriminants.max(between).max(values) < 1e-10, "{name}: {discriminants} {between} {values}");
 
-    let labels = vbx_first_labels(train.view(), 0.6);
+    let labels = vbx_first_labels(train.view(), &Vbx::default());
     let expected = Array1::<i64>::read_npy(File::open(folder.join("ahc_init_labels.npy")).unwrap()).unwrap();
     assert_eq!(Array1::from_iter(labels.iter().map(|&label| label as i64)), expected, "{name}: first labels");
 

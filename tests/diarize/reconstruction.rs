@@ -142,6 +142,7 @@ fn by_votes_and_voices(
     windows: &WindowEmbeddings,
     centroids: &Array2<f32>,
 ) -> Array2<u8> {
+    let directions = windows.directions();
     let cosine = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| {
         let dot = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| -> f64 {
             a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
@@ -154,8 +155,8 @@ fn by_votes_and_voices(
     for (frame, mut discrete) in discrete.outer_iter_mut().enumerate() {
         let time = FRAMES.middle_of(frame);
         let away = |window: &usize| (windows.windows.middle_of(*window) - time).abs();
-        let nearest = (0..windows.embeddings.nrows()).min_by(|a, b| away(a).total_cmp(&away(b))).unwrap();
-        let voice = windows.embeddings.row(nearest);
+        let nearest = (0..directions.nrows()).min_by(|a, b| away(a).total_cmp(&away(b))).unwrap();
+        let voice = directions.row(nearest);
         let likely = |cluster: usize| (cosine(voice, centroids.row(cluster)) / 0.15).exp();
         let sum: f64 = (0..centroids.nrows()).map(likely).sum();
 
@@ -193,7 +194,10 @@ fn votes_and_voices_decide_together() {
         let (mut embeddings, centroids) = (vectors(frames / 20), vectors(4));
         embeddings.row_mut(3).fill(0.0);
         let windows = SlidingWindow { start: -0.4, duration: 0.9, step: 0.32 };
-        let windows = WindowEmbeddings { windows, embeddings };
+        let mut windows = WindowEmbeddings::new(windows, embeddings.nrows(), 8);
+        for (window, embedding) in embeddings.rows().into_iter().enumerate() {
+            windows.set(window, embedding.to_slice().unwrap());
+        }
         let voices = Voices::new(&windows, centroids.view());
         let found = |voices| {
             reconstruct(segmentations.view(), hard.view(), count.view(), None, CHUNKS, FRAMES, voices)

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
     ClusteringError, Compat, Mismatch,
-    agglomerative::{MAX_EMBEDDINGS, normalised},
+    agglomerative::normalised,
     argmax,
     kmeans::{KMeans, kmeans},
     labels,
@@ -27,17 +27,16 @@ pub(super) struct VbxSpeakers {
     pub(super) mismatch: Option<Mismatch>,
 }
 
-/// The first labels for VBx: clusters of the dendrogram of centroid linkage, cut at `threshold`.
+/// The first labels for VBx: clusters of the dendrogram of centroid linkage, cut at `parameters.threshold`.
 ///
-/// `embeddings` `(embedding, dimension)` must be finite and not zero. Of more than 20,000, groups are merged
-/// as for [`super::Agglomerative::max_embeddings`].
-pub fn vbx_first_labels(embeddings: ArrayView2<'_, f32>, threshold: f64) -> Vec<usize> {
+/// `embeddings` `(embedding, dimension)` must be finite and not zero.
+pub fn vbx_first_labels(embeddings: ArrayView2<'_, f32>, parameters: &Vbx) -> Vec<usize> {
     if embeddings.nrows() == 0 {
         return Vec::new();
     }
-    let tree = Tree::of(embeddings, Linkage::Centroid, MAX_EMBEDDINGS);
+    let tree = Tree::of(embeddings, Linkage::Centroid, parameters.max_embeddings);
     let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
-    tree.cut(&heights, threshold)
+    tree.cut(&heights, parameters.threshold)
 }
 
 /// The speakers of `embeddings` `(embedding, dimension)`, of which there are at least two.
@@ -55,7 +54,7 @@ pub(super) fn vbx_speakers(
 ) -> Result<VbxSpeakers, ClusteringError> {
     let plda = plda.ok_or(ClusteringError::NoPlda)?;
     plda.check()?;
-    let first = vbx_first_labels(embeddings, parameters.threshold); // (embedding,)
+    let first = vbx_first_labels(embeddings, parameters); // (embedding,)
     let features = plda.features(embeddings, parameters.lda_dimension); // (embedding, feature)
     let posteriors = vbx(&features, &first, parameters);
     let kept = posteriors.kept();

@@ -160,13 +160,23 @@ impl Settings {
                 at_least_one("min_cluster_size", *min_cluster_size)?;
                 at_least_one("max_embeddings", *max_embeddings)
             }
-            Method::Vbx(Vbx { threshold, fa, fb, fb_exponent, lda_dimension, max_iterations, kmeans }) => {
+            Method::Vbx(Vbx {
+                threshold,
+                fa,
+                fb,
+                fb_exponent,
+                lda_dimension,
+                max_iterations,
+                max_embeddings,
+                kmeans,
+            }) => {
                 not_negative("threshold", *threshold)?;
                 positive("fa", *fa)?;
                 positive("fb", *fb)?;
                 share("fb_exponent", *fb_exponent)?;
                 at_least_one("lda_dimension", *lda_dimension)?;
                 at_least_one("max_iterations", *max_iterations)?;
+                at_least_one("max_embeddings", *max_embeddings)?;
                 check_kmeans(kmeans)
             }
             Method::KMeans(kmeans) => check_kmeans(kmeans),

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
-use super::{kmeans::KMeans, plda::Features};
+use super::{agglomerative::MAX_EMBEDDINGS, kmeans::KMeans, plda::Features};
 
 /// Speakers with a smaller share of the embeddings are gone.
 const MIN_SHARE: f64 = 1e-7;
@@ -35,6 +35,9 @@ pub struct Vbx {
     pub lda_dimension: usize,
     /// At most this many iterations.
     pub max_iterations: usize,
+    /// For the first labels groups of more embeddings than this are merged, as for
+    /// [`super::Agglomerative::max_embeddings`]. VBx itself sees them all.
+    pub max_embeddings: usize,
     /// What makes another number of speakers where one is asked for.
     pub kmeans: KMeans,
 }
@@ -48,6 +51,7 @@ impl Default for Vbx {
             fb_exponent: 0.0,
             lda_dimension: 128,
             max_iterations: 20,
+            max_embeddings: MAX_EMBEDDINGS,
             kmeans: KMeans::default(),
         }
     }

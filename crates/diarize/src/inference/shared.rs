@@ -1,6 +1,6 @@
 //! Embeddings from one run of the residual network over the whole recording.
 
-use ndarray::{Array2, ArrayView1, ArrayView3, Axis};
+use ndarray::{ArrayView1, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::{Hook, Networks, check_finite, tell};
@@ -112,7 +112,7 @@ impl Networks {
             window.forget_until(needed.min(window.end()));
             tell(hook, Stage::Embeddings, active.len() - rest.len(), active.len());
         }
-        Ok(track.map(Track::finish))
+        Ok(track.map(|track| track.embeddings))
     }
 }
 
@@ -122,8 +122,7 @@ struct Track<'a> {
     windows: Windows,
     /// For each frame of the residual network 1 where one speaks alone.
     alone: Vec<f32>,
-    /// `(window, dimension)`: zeros where nobody speaks alone.
-    embeddings: Array2<f32>,
+    embeddings: WindowEmbeddings,
     /// Windows done.
     done: usize,
 }
@@ -143,7 +142,11 @@ impl<'a> Track<'a> {
             networks,
             windows,
             alone: alone.collect(),
-            embeddings: Array2::zeros((windows.count(), networks.manifest.embedding.dimension)),
+            embeddings: WindowEmbeddings::new(
+                windows.times(),
+                windows.count(),
+                networks.manifest.embedding.dimension,
+            ),
             done: 0,
         }
     }
@@ -168,7 +171,7 @@ impl<'a> Track<'a> {
             embedded.map_err(self.networks.failed(Stage::Embeddings))?.into_iter().flatten()
         {
             check_finite(&values, Stage::Embeddings)?;
-            self.embeddings.row_mut(window).assign(&ArrayView1::from(&values));
+            self.embeddings.set(window, &values);
         }
         Ok(())
     }
@@ -189,9 +192,5 @@ impl<'a> Track<'a> {
         let statistics = self.networks.tensor(pooled.collect(), &[windows.len(), 2 * known.features])?;
         let embeddings = self.networks.embedding.project(&statistics)?.to_vec2::<f32>()?;
         Ok(windows.into_iter().zip(embeddings).collect())
-    }
-
-    fn finish(self) -> WindowEmbeddings {
-        WindowEmbeddings { windows: self.windows.times(), embeddings: self.embeddings }
     }
 }
