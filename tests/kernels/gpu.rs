@@ -14,6 +14,7 @@ use diarize_kernels::{
     cdist::{self, Metric},
     gpu::Plan,
     linkage::{self, Merge},
+    stft::Stft,
 };
 use emulator::{Build, Emulator};
 use ndarray::Array2;
@@ -170,6 +171,18 @@ fn a_missing_barrier_is_seen() {
     assert!(seen.contains("data race"), "{seen}");
     // Without the sanitizer, a thread reads what no other has written yet.
     let values = planted(&case, Build::Fibers, "BARRIER();", "").unwrap();
+    assert!(error(&values, &case.expected) > case.tolerance);
+}
+
+/// The transform's threads exchange rows within a SIMD group, but powers with all of the threadgroup.
+#[test]
+fn a_barrier_of_too_few_threads_is_seen() {
+    let case = cases::fbank_case(Stft::kaldi_16khz(), 80, 1, 2000, &mut random::Random(3));
+    let (right, wrong) =
+        ("    BARRIER();\n\n    const uint start", "    SIMD_BARRIER();\n\n    const uint start");
+    let seen = planted(&case, Build::ThreadSanitizer, right, wrong).unwrap_err();
+    assert!(seen.contains("data race"), "{seen}");
+    let values = planted(&case, Build::Fibers, right, wrong).unwrap();
     assert!(error(&values, &case.expected) > case.tolerance);
 }
 

@@ -1,7 +1,8 @@
 // Runs GPU kernels, compiled as C++, on the CPU.
 //
 // As it stands, each thread of a threadgroup is a fiber that runs to its next barrier before another one
-// does, in an order drawn from a seed: reproducible, and different for every seed. Threadgroup memory is
+// does, in an order drawn from a seed: reproducible, and different for every seed. The threads of a SIMD group
+// meet at its barriers as often as they like before another SIMD group goes on. Threadgroup memory is
 // full of NaN when a threadgroup starts, and buffers that a plan allocates when it starts. A barrier that
 // only some threads reach, too much threadgroup memory, too large a threadgroup and a write behind a
 // buffer's end stop the program.
@@ -31,7 +32,7 @@
 
 namespace emulator {
 
-constexpr uint32_t MAX_THREADS = 1024, MAX_GROUP_BYTES = 32768, POISON = 0x7fc00bad;
+constexpr uint32_t MAX_THREADS = 1024, SIMD_WIDTH = 32, MAX_GROUP_BYTES = 32768, POISON = 0x7fc00bad;
 
 [[noreturn]] inline void stop(const char* why) {
     std::fprintf(stderr, "emulator: %s\n", why);
@@ -48,11 +49,15 @@ using Body = std::function<void()>;
 #ifdef EMULATOR_THREADS
 #define EMULATOR_GROUP_SECTION(name) static
 
-inline std::unique_ptr<std::barrier<>> at_barrier;
+inline std::unique_ptr<std::barrier<>> at_barrier, at_simd_barrier[MAX_THREADS / SIMD_WIDTH];
 inline void barrier() { at_barrier->arrive_and_wait(); }
+inline void simd_barrier() { at_simd_barrier[item() / SIMD_WIDTH]->arrive_and_wait(); }
 
 inline void run_group(uint32_t threads, const Body& body, std::mt19937&) {
     at_barrier = std::make_unique<std::barrier<>>(threads);
+    for (uint32_t first = 0; first < threads; first += SIMD_WIDTH) {
+        at_simd_barrier[first / SIMD_WIDTH] = std::make_unique<std::barrier<>>(std::min(SIMD_WIDTH, threads - first));
+    }
     std::vector<std::thread> running;
     for (uint32_t i = 0; i < threads; ++i) {
         running.emplace_back([&, i] {
@@ -68,21 +73,42 @@ inline void run_group(uint32_t threads, const Body& body, std::mt19937&) {
 struct Fiber {
     ucontext_t context;
     std::vector<char> stack = std::vector<char>(64 << 10);
-    enum { Ready, Waits, Done } state;
+    enum { Ready, Waits, WaitsForSimd, Done } state;
 };
 inline std::vector<std::unique_ptr<Fiber>> fibers;
 inline ucontext_t scheduler;
 inline const Body* running_body;
 
-inline void barrier() {
+inline void wait_as(decltype(Fiber::state) state) {
     Fiber& fiber = *fibers[current_item];
-    fiber.state = Fiber::Waits;
+    fiber.state = state;
     swapcontext(&fiber.context, &scheduler);
 }
+inline void barrier() { wait_as(Fiber::Waits); }
+inline void simd_barrier() { wait_as(Fiber::WaitsForSimd); }
 
 inline void fiber_main() {
     (*running_body)();
     fibers[current_item]->state = Fiber::Done;
+}
+
+// Runs fibers `first` to `end`, which wait at the same barrier, to the next one of the threadgroup, or to their end.
+inline bool run_simd_group(uint32_t first, uint32_t end, std::mt19937& random) {
+    std::vector<uint32_t> order(end - first);
+    std::iota(order.begin(), order.end(), first);
+    decltype(Fiber::state) state;
+    do {
+        std::shuffle(order.begin(), order.end(), random);
+        for (uint32_t i : order) {
+            current_item = i;
+            swapcontext(&scheduler, &fibers[i]->context);
+        }
+        state = fibers[first]->state;
+        for (uint32_t i : order) {
+            if (fibers[i]->state != state) stop("some threads wait at a barrier that others never reach");
+        }
+    } while (state == Fiber::WaitsForSimd);
+    return state == Fiber::Done;
 }
 
 inline void run_group(uint32_t threads, const Body& body, std::mt19937& random) {
@@ -97,29 +123,27 @@ inline void run_group(uint32_t threads, const Body& body, std::mt19937& random) 
         makecontext(&fiber.context, fiber_main, 0);
         fiber.state = Fiber::Ready;
     }
-    std::vector<uint32_t> order(threads);
+    std::vector<uint32_t> order((threads + SIMD_WIDTH - 1) / SIMD_WIDTH);
     std::iota(order.begin(), order.end(), 0u);
     for (;;) {
         std::shuffle(order.begin(), order.end(), random);
-        uint32_t done = 0;
+        size_t done = 0;
         for (uint32_t i : order) {
-            current_item = i;
-            swapcontext(&scheduler, &fibers[i]->context);
-            done += fibers[i]->state == Fiber::Done;
+            done += run_simd_group(i * SIMD_WIDTH, std::min(threads, (i + 1) * SIMD_WIDTH), random);
         }
-        if (done == threads) return;
+        if (done == order.size()) return;
         if (done > 0) stop("some threads wait at a barrier that others never reach");
     }
 }
 #endif
 
-// What another thread of the same SIMD group has. It orders memory more than a GPU does.
+// What another thread of the same SIMD group has.
 inline float shuffled[MAX_THREADS];
 inline float shuffle(float value, uint32_t lane) {
     shuffled[item()] = value;
-    barrier();
-    const float other = shuffled[item() / 32 * 32 + lane];
-    barrier();
+    simd_barrier();
+    const float other = shuffled[item() / SIMD_WIDTH * SIMD_WIDTH + lane];
+    simd_barrier();
     return other;
 }
 

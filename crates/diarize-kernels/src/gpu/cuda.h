@@ -19,6 +19,7 @@ typedef unsigned long long ulong;
 #define OUT_POINTER(type) type*
 #define THREAD_POINTER(type) type*
 #define BARRIER() __syncthreads()
+#define SIMD_BARRIER() __syncwarp()
 #define BARRIER_WITH_MEMORY() __syncthreads()
 #define LOAD4(pointer) (*(const float4*)(pointer))
 #define STORE4(pointer, value) (*(float4*)(pointer) = (value))

@@ -24,6 +24,7 @@ struct uint3 { uint x, y, z; };
 #define OUT_POINTER(type) type*
 #define THREAD_POINTER(type) type*
 #define BARRIER() emulator::barrier()
+#define SIMD_BARRIER() emulator::simd_barrier()
 #define BARRIER_WITH_MEMORY() emulator::barrier()
 #define LOAD4(pointer) (*(const float4*)(pointer))
 #define STORE4(pointer, value) (*(float4*)(pointer) = (value))

@@ -17,6 +17,7 @@ using namespace metal;
 #define OUT_POINTER(type) device type*
 #define THREAD_POINTER(type) thread type*
 #define BARRIER() threadgroup_barrier(mem_flags::mem_threadgroup)
+#define SIMD_BARRIER() simdgroup_barrier(mem_flags::mem_threadgroup)
 #define BARRIER_WITH_MEMORY() threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device)
 #define LOAD4(pointer) (*(device const float4*)(pointer))
 #define STORE4(pointer, value) (*(device float4*)(pointer) = (value))

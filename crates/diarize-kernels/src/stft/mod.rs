@@ -130,13 +130,11 @@ impl Stft {
             groups: [frames.div_ceil(group_frames), 1, 1],
             reads: [Buffer::Input(0)].into_iter().chain(reads).collect(),
             writes: vec![Buffer::Output],
-            params: vec![
-                word(frames)?,
-                word(each)?,
-                word(samples)?,
-                self.preemphasis.to_bits(),
-                mel.map_or(0.0, LogMel::floor).to_bits(),
-            ],
+            params: [word(frames)?, word(each)?, word(samples)?, self.preemphasis.to_bits()]
+                .into_iter()
+                .chain([mel.map_or(0.0, LogMel::floor).to_bits()])
+                .chain(words(&[1, 2, 4, 8].map(|k| turn(k, points)).concat()))
+                .collect(),
         };
         let output = frames * width;
         let plan = Plan { operation, tables, scratch: vec![], output, launches: vec![launch] };
@@ -167,20 +165,19 @@ fn middle(row: usize) -> usize {
     row.div_ceil(32)
 }
 
-/// What complex numbers are multiplied by, real and imaginary parts in turn: rows 1, 2 and 4, two columns of each
-/// thread and then the other two; between the passes of a long row; where even and odd sums of the folded frame
-/// come together.
+/// `exp(-2πi k / points)`: real and imaginary part.
+fn turn(k: usize, points: usize) -> [f32; 2] {
+    let (sin, cos) = (-2.0 * PI * k as f64 / points as f64).sin_cos();
+    [cos as f32, sin as f32]
+}
+
+/// What complex numbers are multiplied by, real and imaginary parts in turn: in rows 1, 2 and 4 the first column of
+/// each thread; between the passes of a long row; where even and odd sums of the folded frame come together.
 fn turns(row: usize) -> Vec<f32> {
-    let lanes = row / 4;
-    let columns = (0..4 * lanes).map(|at| at / (2 * lanes) * 2 + at % (2 * lanes) / 2 * 4 + at % 2);
-    let rows = [1, 2, 4].into_iter().flat_map(|k| columns.clone().map(move |i| (k * i, 16 * row)));
+    let rows = [1, 2, 4].into_iter().flat_map(|k| (0..row / 4).map(move |lane| (4 * k * lane, 16 * row)));
     let between = (1..middle(row)).flat_map(|k| (0..32).map(move |i| (k * i, row)));
     let folded = (0..row / 2).map(|k| (k, 2 * row));
-    let turn = |(k, points): (usize, usize)| {
-        let (sin, cos) = (-2.0 * PI * k as f64 / points as f64).sin_cos();
-        [cos as f32, sin as f32]
-    };
-    rows.chain(between).chain(folded).flat_map(turn).collect()
+    rows.chain(between).chain(folded).flat_map(|(k, points)| turn(k, points)).collect()
 }
 
 impl CustomOp1 for Stft {
