@@ -1,7 +1,5 @@
 //! Pooling and norm, fast against their definition.
 
-#[path = "../support/instructions.rs"]
-mod instructions;
 #[path = "../support/random.rs"]
 mod random;
 
@@ -108,9 +106,4 @@ fn misfitting_channels_are_an_error_that_names_the_operation() {
     let error =
         op.forward(&Tensor::zeros((1, 9, 5), candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap_err();
     assert!(error.to_string().contains("pool_norm"), "{error}");
-}
-
-#[test]
-fn every_set_of_instructions_is_right() {
-    instructions::run_with_each(&["equals_the_definition"]);
 }

@@ -218,7 +218,7 @@ impl Conv2d {
     }
 }
 
-/// One application of a convolution.
+/// One application of a convolution; on the CPU one without a residual, which is [`Onto`]'s.
 struct Pass<'a> {
     conv: &'a Conv2d,
     residual: Option<&'a Tensor>,
@@ -247,6 +247,9 @@ impl CustomOp1 for Pass<'_> {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let shape = self.output_shape(layout.shape())?;
+        if self.residual.is_some() {
+            bail!("conv2d: on the CPU a residual is added in its place");
+        }
         // SAFETY: a strip writes all of its rows, and strips make up the output.
         let mut y = unsafe { crate::unwritten(shape.elem_count()) };
         self.conv.on_cpu(storage, layout, false, self.activation, &mut y)?;
