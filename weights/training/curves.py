@@ -12,7 +12,7 @@ PANELS = [
     ("segmentation", ("divergence",), "Segmentation: divergence from the teacher, nats"),
     ("embedding", ("EER 5 s", "EER 2 s"), "Embedding: equal error rate, %"),
 ]
-COLOURS = {"0": "C0", "1": "C1", "2": "C3", "3": "C2", "4": "C4", "5": "C5", "6": "C6"}
+COLOURS = {"0": "C0", "1": "C1", "2": "C3", "3": "C2", "4": "C4", "5": "C5", "6": "C6", "8": "C8"}
 
 
 def main():

@@ -199,6 +199,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", help="weights to go on from")
     parser.add_argument("--rate", type=float, default=0.15, help="highest learning rate")
+    parser.add_argument("--margin", type=float, default=0.2, help="with --init, the angle in radians")
     parser.add_argument("--gpu", type=int, default=0)
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
@@ -239,7 +240,7 @@ def main():
         large = not args.init and progress > LARGE_MARGIN_FROM
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / (100 if args.init else 400)) * 1e-3**progress
-        margin = 0.35 if large else 0.2 if args.init else 0.2 * min(1, progress / 0.3)
+        margin = 0.35 if large else args.margin if args.init else 0.2 * min(1, progress / 0.3)
         seconds = float(rng.choice([5.0, 6.0] if large else [2.0, 2.0, 2.0, 3.0] if args.init else [3.0, 4.0, 5.0]))
         features, masks, who = speakers.batch(int(args.seconds / seconds), int(100 * seconds), 0.5 if args.init else 0.2)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
