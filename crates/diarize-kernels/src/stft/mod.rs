@@ -130,11 +130,12 @@ impl Stft {
             groups: [frames.div_ceil(group_frames), 1, 1],
             reads: [Buffer::Input(0)].into_iter().chain(reads).collect(),
             writes: vec![Buffer::Output],
-            params: [word(frames)?, word(each)?, word(samples)?, self.preemphasis.to_bits()]
-                .into_iter()
-                .chain([mel.map_or(0.0, LogMel::floor).to_bits()])
-                .chain(words(&[1, 2, 4, 8].map(|k| turn(k, points)).concat()))
-                .collect(),
+            params: [
+                vec![word(frames)?, word(each)?, word(samples)?],
+                words(&[self.preemphasis, mel.map_or(0.0, LogMel::floor)]),
+                words(&[1, 2, 4, 8].map(|k| turn(k, points)).concat()),
+            ]
+            .concat(),
         };
         let output = frames * width;
         let plan = Plan { operation, tables, scratch: vec![], output, launches: vec![launch] };
