@@ -139,6 +139,43 @@ pub fn small() -> Vec<Case> {
     cases
 }
 
+/// The operations of both networks, without features, at the sizes that they have for one chunk of 10 s.
+pub fn networks() -> Vec<Case> {
+    let mut random = Random(9);
+    let mut cases = Vec::new();
+    for (inputs, outputs, taps, columns, activation) in [
+        (10, 80, 26, 16_000, Activation::Absolute),
+        (80, 60, 5, 5325, Activation::Identity),
+        (60, 60, 5, 1773, Activation::Identity),
+        (60, 1024, 1, 589, Activation::Identity),
+        (256, 1024, 1, 589, Activation::Identity),
+    ] {
+        let dims = conv2d::Dims { inputs, outputs, size: [1, taps], stride: 1, padding: [0, 0] };
+        cases.push(conv2d_case(dims, [1, 1, columns], false, activation, &mut random));
+    }
+    for (time, channels) in [(15_975, 80), (5321, 60), (1769, 60)] {
+        cases.push(pool_norm_case(3, 1, time, channels, &mut random));
+    }
+    cases.push(lstm_case(Dims { batch: 1, steps: 589, directions: 2, hidden: 128 }, &mut random));
+    for (inputs, outputs, size, stride, image, residual, activation) in [
+        (1, 32, 3, 1, [1, 80, 998], false, Activation::Relu),
+        (32, 32, 3, 1, [1, 80, 998], true, Activation::Relu),
+        (32, 64, 3, 2, [1, 80, 998], false, Activation::Relu),
+        (32, 64, 1, 2, [1, 80, 998], false, Activation::Identity),
+        (64, 64, 3, 1, [1, 40, 499], true, Activation::Relu),
+        (64, 128, 3, 2, [1, 40, 499], false, Activation::Relu),
+        (64, 128, 1, 2, [1, 40, 499], false, Activation::Identity),
+        (128, 128, 3, 1, [1, 20, 250], true, Activation::Relu),
+        (128, 256, 3, 2, [1, 20, 250], false, Activation::Relu),
+        (128, 256, 1, 2, [1, 20, 250], false, Activation::Identity),
+        (256, 256, 3, 1, [1, 10, 125], true, Activation::Relu),
+    ] {
+        let dims = conv2d::Dims { inputs, outputs, size: [size; 2], stride, padding: [size / 2; 2] };
+        cases.push(conv2d_case(dims, image, residual, activation, &mut random));
+    }
+    cases
+}
+
 fn tensor(values: &[f32], shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
     Tensor::from_slice(values, shape, device)
 }
@@ -294,7 +331,8 @@ pub fn conv2d_case(
             let x = tensor(&input, (batch, rows, columns, inputs), device)?;
             conv.forward(&x, residual.then_some(around), activation)
         }),
-        tolerance: 2e-6,
+        // Rounding adds up as the root of the number of products.
+        tolerance: f64::from(f32::EPSILON) * ((inputs * taps) as f64).sqrt().max(16.0),
     }
 }
 

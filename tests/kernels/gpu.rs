@@ -61,16 +61,27 @@ fn devices() -> Vec<Device> {
     ]
 }
 
-#[test]
-fn every_operation_equals_its_reference_on_every_device() {
+fn check_on_every_device(cases: &[Case]) {
     for device in devices() {
-        for case in small() {
+        for case in cases {
             let values = (case.forward)(&device)
                 .and_then(|tensor| tensor.flatten_all()?.to_vec1())
                 .unwrap_or_else(|why| panic!("{} on {device:?}: {why}", case.name));
-            check(&case, &values, &format!("{device:?}"));
+            check(case, &values, &format!("{device:?}"));
         }
     }
+}
+
+#[test]
+fn every_operation_equals_its_reference_on_every_device() {
+    check_on_every_device(&small());
+}
+
+/// Under a GPU's sanitizers too: `compute-sanitizer --tool racecheck TEST --ignored networks`.
+#[test]
+#[ignore = "the references take minutes without --release"]
+fn the_networks_operations_equal_their_references_on_every_device() {
+    check_on_every_device(&cases::networks());
 }
 
 #[test]
