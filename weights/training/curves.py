@@ -12,7 +12,7 @@ PANELS = [
     ("segmentation", ("divergence",), "Segmentation: divergence from the teacher, nats"),
     ("embedding", ("EER 5 s", "EER 2 s"), "Embedding: equal error rate, %"),
 ]
-COLOURS = {"0": "C0", "1": "C1", "2": "C3", "3": "C2", "4": "C4", "5": "C5", "6": "C6", "8": "C8"}
+COLOURS = {"0": "C0", "1": "C1", "2": "C3", "3": "C2", "4": "C4", "5": "C5", "6": "C6", "8": "C8", "9": "C9"}
 
 
 def main():
@@ -32,7 +32,7 @@ def main():
         panel.grid(alpha=0.3)
     panels[0].axhline(29.1, color="gray", linestyle="--", label="pyannote segmentation-3.0")
     for panel in panels:
-        panel.legend(fontsize=8)
+        panel.legend(fontsize=7, ncols=2)
     figure.savefig(here.parent / "curves.png", dpi=90)
 
 

@@ -42,7 +42,7 @@ class Speakers:
         )[keep]
         frames = torch.bincount(owner, minlength=len(source.rows))
         first = frames.cumsum(0) - frames
-        able = (frames >= 500).nonzero()[:, 0]  # five seconds
+        able = (frames >= 300).nonzero()[:, 0]  # three seconds
         self.tape = source.tape[keep]
         self.frames, self.first = frames[able], first[able]
         # Those with more to say come more often, up to two minutes; one-second words are dull.
