@@ -42,9 +42,9 @@ impl Emulator {
         std::fs::write(&source, text(&kernels, change)).unwrap();
         let options: &[&str] = match build {
             Build::Fibers => &["-O1"],
-            Build::ThreadSanitizer => &["-O1", "-g", "-DEMULATOR_THREADS", "-fsanitize=thread"],
+            Build::ThreadSanitizer => &["-O0", "-g", "-DEMULATOR_THREADS", "-fsanitize=thread"],
             Build::AddressSanitizer => {
-                &["-O1", "-g", "-DEMULATOR_THREADS", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
+                &["-O0", "-g", "-DEMULATOR_THREADS", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
             }
         };
         let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/kernels/emulator");
