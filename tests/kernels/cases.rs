@@ -75,6 +75,8 @@ pub fn small() -> Vec<Case> {
         (400, 160, 512, 80, 1, 400),
         (400, 160, 512, 80, 1, 399),
         (400, 160, 512, 23, 3, 803),
+        (400, 160, 512, 31, 1, 600),
+        (400, 160, 512, 200, 1, 600),
         (1600, 800, 2048, 80, 1, 4000),
         (50, 25, 64, 5, 1, 333),
     ] {
@@ -139,10 +141,10 @@ pub fn small() -> Vec<Case> {
     cases
 }
 
-/// The operations of both networks, without features, at the sizes that they have for one chunk of 10 s.
+/// The features and the operations of both networks at the sizes that they have for one chunk of 10 s.
 pub fn networks() -> Vec<Case> {
     let mut random = Random(9);
-    let mut cases = Vec::new();
+    let mut cases = vec![fbank_case(Stft::kaldi_16khz(), 80, 1, 160_000, &mut random)];
     for (inputs, outputs, taps, columns, activation) in [
         (10, 80, 26, 16_000, Activation::Absolute),
         (80, 60, 5, 5325, Activation::Identity),

@@ -134,11 +134,15 @@ impl LogMel {
     /// eight, as far as can be, so that their power lies in different banks of memory all along.
     ///
     /// # Errors
-    /// More bins or filters than a word takes.
+    /// No filters, or more bins or filters than a word takes.
     pub(crate) fn tables_apart(&self) -> Result<[Vec<u32>; 2]> {
         const NEIGHBOURS: usize = 8;
-        if self.bins.max(self.filters.len()) > 2048 {
-            bail!("mel: a GPU takes 2048 bins and filters, not {} and {}", self.bins, self.filters.len());
+        if self.filters.is_empty() || self.bins.max(self.filters.len()) > 2048 {
+            bail!(
+                "mel: a GPU takes 1 to 2048 bins and filters, not {} and {}",
+                self.bins,
+                self.filters.len()
+            );
         }
         let mut rest: Vec<usize> = (0..self.filters.len()).rev().collect();
         let mut order: Vec<(usize, usize)> = Vec::new();

@@ -62,8 +62,8 @@ impl Stft {
     /// What a GPU does for an input `(batch, samples)`, and the shape of its output.
     ///
     /// # Errors
-    /// A transform whose number of points is not a power of two from 64 to 2048, which only the CPU can do; an
-    /// input or frames of the wrong shape.
+    /// A transform whose number of points is not a power of two from 64 to 2048, or more than 65,535 waveforms,
+    /// which only the CPU can do; an input or frames of the wrong shape.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
         self.plan_with("stft", input, None)
     }
@@ -76,6 +76,8 @@ impl Stft {
         mel: Option<&LogMel>,
     ) -> Result<(Plan, Shape)> {
         const THREADS: usize = 64;
+        /// As many threadgroups as CUDA starts along the second axis.
+        const MAX_WAVEFORMS: usize = 65_535;
         let (batch, samples) = input.dims2()?;
         self.check()?;
         let points = self.fft_length;
@@ -85,8 +87,10 @@ impl Stft {
                  any number"
             );
         }
-        let each = self.frames(samples);
-        let frames = batch * each;
+        if batch > MAX_WAVEFORMS {
+            bail!("{operation}: a GPU takes {MAX_WAVEFORMS} waveforms at once, not {batch}");
+        }
+        let frames = self.frames(samples);
         let (row, bins) = (points / 16, self.bins());
         let group_frames = THREADS / (row / 4);
         let between_passes = group_frames * (8 * (row / 2 + 1) + 2);
@@ -127,19 +131,19 @@ impl Stft {
                     ("EACH", group_frames.min(8)),
                 ],
             },
-            groups: [frames.div_ceil(group_frames), 1, 1],
+            groups: [frames.div_ceil(group_frames), batch, 1],
             reads: [Buffer::Input(0)].into_iter().chain(reads).collect(),
             writes: vec![Buffer::Output],
             params: [
-                vec![word(frames)?, word(each)?, word(samples)?],
+                vec![word(frames)?, word(samples)?],
                 words(&[self.preemphasis, mel.map_or(0.0, LogMel::floor)]),
                 words(&[1, 2, 4, 8].map(|k| turn(k, points)).concat()),
             ]
             .concat(),
         };
-        let output = frames * width;
+        let output = batch * frames * width;
         let plan = Plan { operation, tables, scratch: vec![], output, launches: vec![launch] };
-        Ok((plan, (batch, each, width).into()))
+        Ok((plan, (batch, frames, width).into()))
     }
 
     /// Whether window and transform fit the frames.
