@@ -47,7 +47,7 @@ fn clippy(folder: &Path, how: &[&str]) -> Result<()> {
     let mut clippy = Command::new("cargo");
     clippy.current_dir(folder).arg("clippy").args(COMPILED).args(["--features", "metal"]).args(how);
     // Nothing is linked, so other systems' libraries need not be there.
-    clippy.arg("--target-dir").arg(std::env::current_dir()?.join("target/check-metal"));
+    clippy.arg("--target-dir").arg(std::env::current_dir()?.join("target"));
     succeed(clippy.args(["--", "-D", "warnings"]))
 }
 
