@@ -7,8 +7,9 @@ use diarize_kernels::device::Kind;
 
 use crate::{Error, Result};
 
-/// Where the networks run. Clustering and everything after it run on the CPU.
+/// Where the networks run, and what of clustering is large. Everything else runs on the CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Device {
     /// The processor: always there.
     #[default]

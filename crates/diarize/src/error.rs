@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use diarize_kernels::device::{is_out_of_memory, without_backtrace};
 
-use crate::{Device, Span, clustering::ClusteringError};
+use crate::{Device, Span, Stage, clustering::ClusteringError};
 
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -21,7 +21,7 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The manifest is not one, or asks for what this version does not know.
+    /// The manifest is invalid, or asks for what this version does not know.
     #[error("{}: {reason}", path.display())]
     Manifest {
         /// The manifest file.
@@ -143,9 +143,9 @@ pub enum Error {
         /// What the tensor library said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The device's memory is too small for the least that a stage can do at once.
+    /// The device's memory is too small for the smallest batch of a stage.
     #[error(
-        "{stage} needs more memory than {device} has free, even for one chunk of audio: use another device, such as cpu"
+        "{stage} needs more memory than {device} has free: use another device, such as cpu"
     )]
     OutOfMemory {
         /// The stage of the pipeline.
@@ -153,6 +153,9 @@ pub enum Error {
         /// The device.
         device: Device,
     },
+    /// The observer asked to stop.
+    #[error("cancelled")]
+    Cancelled,
     /// Something beside the stages failed.
     #[error("{stage} failed: {source}")]
     Compute {
@@ -175,6 +178,23 @@ impl Error {
             true => Error::OutOfMemory { stage, device },
             false => Error::Operation { stage, device, source: without_backtrace(source).into() },
         }
+    }
+
+    /// Whether the device is to blame, so that another one might do it.
+    pub(crate) fn is_of_device(&self) -> bool {
+        matches!(self, Error::Operation { .. } | Error::OutOfMemory { .. })
+    }
+}
+
+/// The error of a clustering on a device.
+pub(crate) fn clustering(error: ClusteringError, device: Device) -> Error {
+    let stage = Stage::Clustering.name();
+    match error {
+        ClusteringError::Device { out_of_memory: true, .. } => Error::OutOfMemory { stage, device },
+        ClusteringError::Device { operation, reason, .. } => {
+            Error::Operation { stage, device, source: format!("{operation}: {reason}").into() }
+        }
+        error => Error::Clustering(error),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who spoke when: pyannote's speaker diarization pipeline in pure Rust.
 //!
+//! Samples go in and turns come out:
+//!
 //! ```no_run
 //! use diarize::{Device, Diarizer};
 //!
@@ -12,60 +14,57 @@
 //! # Ok::<(), diarize::Error>(())
 //! ```
 //!
-//! Samples go in and turns come out; decoding files is left to the caller (or the `diarize`
-//! program), and so is the network: a model is a directory (see [`model`]).
+//! - [`Diarizer`] diarizes a recording that is in memory.
+//! - [`Listener`] diarizes a recording while it comes, in blocks of any length.
+//! - [`Embedded`] is what the networks heard; other thresholds can be tried on it.
+//! - An [`Observer`] hears progress, warnings and turns, and can cancel.
+//!
+//! Decoding files is left to the caller (or the crate `diarize-audio`), and so is the network: a model is a
+//! directory (see [`model`]).
+//!
+//! | feature | effect |
+//! |---|---|
+//! | `bundled` | carries the model of this project: [`Diarizer::bundled`] |
+//! | `cuda` | NVIDIA GPUs |
+//! | `metal` | Apple GPUs |
+//! | `accelerate` | Apple's library for matrix products on the CPU |
+//! | `unstable` | the stages' arrays, for tests and tools; no promise is made about them |
 
 #![forbid(unsafe_code)]
 
-mod chunks;
 pub mod clustering;
-pub mod confidence;
 mod device;
 mod diarization;
-mod embedding;
+mod diarizer;
+mod embedded;
+mod engine;
 mod error;
-pub mod frames;
-mod inference;
+mod listener;
+mod math;
 pub mod model;
+mod networks;
+mod observer;
 pub mod ops;
 mod options;
-mod pipeline;
-pub mod reconstruct;
+mod rttm;
 pub mod scoring;
-mod segmentation;
-pub mod turns;
+mod stages;
+#[cfg(feature = "unstable")]
+pub mod unstable;
 pub mod voices;
-
-pub use ndarray;
 
 pub use crate::{
     device::Device,
-    diarization::{Diarization, Progress, Speaker, Stage, Stages},
+    diarization::{Diarization, Speaker, Span, Turn},
+    diarizer::Diarizer,
+    embedded::{Clustered, Embedded},
     error::{Error, Result, TensorProblem},
+    listener::{ActivityListener, Listener, SpanListener},
+    observer::{Event, Observer, Progress, Stage, Warning},
     options::{Decoding, EmbeddingTrunk, Options, Parameters, Reconstruction, SpeakerBounds},
-    pipeline::{Diarizer, Heard},
-    turns::{Span, Turn},
+    rttm::{parse_rttm, rttm},
+    stages::label,
 };
 
 /// Samples per second of the audio that the pipeline takes.
 pub const SAMPLE_RATE: u32 = 16_000;
-
-// Under this name the support of the integration tests knows the library.
-#[cfg(test)]
-extern crate self as diarize;
-
-#[cfg(test)]
-#[path = "../../../tests/support/golden.rs"]
-mod golden;
-
-#[cfg(test)]
-#[path = "../../../tests/support/random.rs"]
-mod random;
-
-#[cfg(test)]
-#[path = "../../../tests/diarize/networks.rs"]
-mod network_tests;
-
-#[cfg(test)]
-#[path = "../../../tests/convert/shapes.rs"]
-mod shape_tests;

@@ -8,8 +8,9 @@ use crate::{Error, Result, clustering::Settings};
 
 /// What a caller may choose for one recording. [`crate::Diarizer::options`] gives the model's own.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
-    /// The exact number of speakers, where it is known. Wins over the two bounds.
+    /// The exact number of speakers, if it is known. Takes precedence over the two bounds.
     pub num_speakers: Option<usize>,
     /// At least this many speakers.
     pub min_speakers: Option<usize>,
@@ -17,8 +18,8 @@ pub struct Options {
     pub max_speakers: Option<usize>,
     /// Processor threads; `None` for all. The result does not depend on it.
     pub threads: Option<usize>,
-    /// Whether a stage of which the device lacks an operation, or for which it lacks memory, may run on the
-    /// CPU. What does is logged as a warning; without this it is an error.
+    /// Allow falling back to the CPU, with a [`Warning`](crate::Warning), if the device lacks an operation
+    /// or memory. Otherwise that is an error.
     pub allow_cpu_fallback: bool,
     /// Hyper-parameters of the pipeline.
     pub parameters: Parameters,
@@ -37,10 +38,40 @@ impl Options {
         }
     }
 
-    /// Whether every option makes sense, which the pipeline asks before any work.
+    /// The same with an exact number of speakers.
+    #[must_use]
+    pub fn with_num_speakers(self, speakers: usize) -> Self {
+        Self { num_speakers: Some(speakers), ..self }
+    }
+
+    /// The same with at least this many speakers.
+    #[must_use]
+    pub fn with_min_speakers(self, speakers: usize) -> Self {
+        Self { min_speakers: Some(speakers), ..self }
+    }
+
+    /// The same with at most this many speakers.
+    #[must_use]
+    pub fn with_max_speakers(self, speakers: usize) -> Self {
+        Self { max_speakers: Some(speakers), ..self }
+    }
+
+    /// The same with this many processor threads.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads: Some(threads), ..self }
+    }
+
+    /// The same with the CPU stepping in for a device that fails.
+    #[must_use]
+    pub fn with_cpu_fallback(self) -> Self {
+        Self { allow_cpu_fallback: true, ..self }
+    }
+
+    /// Checks every option, as the pipeline does before any work.
     ///
     /// # Errors
-    /// The first one that does not.
+    /// The first option that makes no sense.
     pub fn check(&self) -> Result<()> {
         for (option, value) in [
             ("num_speakers", self.num_speakers),
@@ -72,6 +103,33 @@ impl Options {
     }
 }
 
+/// What to do where pyannote fails or surprises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Compat {
+    /// What users expect:
+    /// - Where too few local speakers speak alone for long enough (a file of a few seconds), all who
+    ///   speak are clustered.
+    /// - Where more speakers are asked for than can be told apart, as many as can be.
+    /// - Local speakers who are silent take no cluster from those who speak.
+    /// - A single cluster takes everyone.
+    /// - No more people speak at once than speakers were found.
+    /// - Speakers are numbered in the order of their clusters.
+    /// - In the exclusive diarization no pause is filled, which could put two speakers at one time.
+    #[default]
+    Off,
+    /// What pyannote.audio does, to the letter:
+    /// - Where fewer than two speak alone for long enough, all are one cluster.
+    /// - With VBx, asking for more speakers than there are embeddings is an error.
+    /// - With a method other than VBx, silent local speakers take part in [`Assignment::Distinct`](crate::clustering::Assignment).
+    /// - [`Assignment::Distinct`](crate::clustering::Assignment) with one cluster takes one local speaker of each chunk.
+    /// - Where more people speak at once than speakers were found, speakers are added for them.
+    /// - Speakers are numbered in the order of their clusters' numbers as text: 0, 1, 10, 11, 2, …
+    /// - In the exclusive diarization pauses are filled as in the overlapping one.
+    Pyannote,
+}
+
 /// Bounds on the number of speakers: `min` to `max`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpeakerBounds {
@@ -84,22 +142,23 @@ pub struct SpeakerBounds {
 /// Hyper-parameters of the pipeline, named as in pyannote's `config.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Parameters {
-    /// Hop between chunks, as a share of the chunk's duration (0.1: one second of ten).
+    /// Hop between chunks, as a fraction of the chunk's duration (0.1: one second of ten).
     pub segmentation_step: f64,
-    /// Which of the sets of speakers that the segmentation network weighs in a frame is chosen. Of a network
-    /// without powerset classes nothing but [`Decoding::Argmax`] can be asked for: it weighs no sets.
+    /// Which set of speakers is chosen in a frame. Non-powerset networks support only
+    /// [`Decoding::Argmax`].
     pub decoding: Decoding,
-    /// Chunks given to the segmentation network at once on a GPU; `None` for what suits one. Half as many
-    /// are tried where its memory is too small. The result does not depend on it.
+    /// Chunks given to the segmentation network at once on a GPU; `None` for a default. Half as many are
+    /// tried if its memory is too small. The result does not depend on it.
     pub segmentation_batch_size: Option<usize>,
     /// The same for the embedding network.
     pub embedding_batch_size: Option<usize>,
-    /// Embed a speaker from the frames where nobody else speaks, where there are enough of them.
+    /// Embed a speaker from the frames in which nobody else speaks, if there are enough of them.
     pub embedding_exclude_overlap: bool,
     /// What the embedding network's residual layers run over.
     pub embedding_trunk: EmbeddingTrunk,
-    /// What tells which of the speakers a frame belongs to.
+    /// How it is decided which speakers speak in a frame.
     pub reconstruction: Reconstruction,
     /// Turns shorter than this many seconds are dropped.
     pub min_duration_on: f64,
@@ -109,20 +168,21 @@ pub struct Parameters {
     pub clustering: Settings,
 }
 
-/// Which set of a chunk's speakers is chosen in a frame, where the segmentation network gives each set `S` a
+/// Which set of a chunk's speakers is chosen in a frame. The segmentation network gives each set `S` a
 /// probability `p(S)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Decoding {
     /// The most probable one, as pyannote does.
     #[default]
     Argmax,
-    /// The one for which the least diarization error is to be expected: that with the smallest
-    /// `Σ_S p(S) (max(|A|, |S|) - |A ∩ S|)` of all sets `A`. Where `S` speak, the answer `A` misses, makes up
-    /// and confuses just that many speakers.
+    /// The one with the lowest expected diarization error: the set `A` with the smallest
+    /// `Σ_S p(S) (max(|A|, |S|) - |A ∩ S|)`. If the speakers of `S` speak, the answer `A` misses, invents and
+    /// confuses that many speakers.
     ///
-    /// It differs from the most probable set where that is not sure: where somebody speaks more probably than
-    /// not, but each set by itself is less probable than silence, somebody is heard to speak.
+    /// It differs from the most probable set where the network is unsure: if somebody speaks more probably
+    /// than not, but each set by itself is less probable than silence, somebody is heard to speak.
     LeastError,
 }
 
@@ -144,11 +204,12 @@ impl FromStr for Decoding {
     }
 }
 
-/// What the residual layers of the embedding network, nearly all of the pipeline's work, run over.
+/// What the residual layers of the embedding network run over. They are nearly all of the pipeline's work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum EmbeddingTrunk {
-    /// Each chunk by itself, as pyannote does: with overlapping chunks every second of audio many times.
+    /// Each chunk by itself, as pyannote does. Chunks overlap, so every second of audio is seen many times.
     #[default]
     Chunk,
     /// The recording once, for all chunks: several times faster. Embeddings differ a little, since
@@ -174,18 +235,21 @@ impl FromStr for EmbeddingTrunk {
     }
 }
 
-/// What tells which speakers speak in a frame, where it is known how many do.
+/// How it is decided which speakers speak in a frame, once it is known how many do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reconstruction {
-    /// In how many of the chunks that hold the frame each of them speaks, as pyannote does.
+    /// By the number of chunks that hold the frame in which each of them speaks, as pyannote does.
     #[default]
     Votes,
-    /// The share of these chunks, and as much again whose voice is heard in the second around the frame (see
-    /// [`Voices`](crate::reconstruct::Voices)). That mends what is confused within chunks: where the
-    /// segmentation network takes two people for one local speaker, the votes of that chunk go to one of them.
+    /// By two equally weighted scores: the fraction of these chunks, and how much the voice in the second
+    /// around the frame sounds like each of them. That corrects confusions within chunks: if the
+    /// segmentation network takes two people for one local speaker, all votes of that chunk go to one of
+    /// them.
     ///
-    /// Needs [`EmbeddingTrunk::Shared`], from which a second's embedding costs next to nothing.
+    /// Needs [`EmbeddingTrunk::Shared`], from which a second's embedding costs next to nothing, and a model
+    /// whose manifest has [`VoiceWindows`](crate::model::VoiceWindows).
     Voices,
 }
 
@@ -219,7 +283,7 @@ fn by_name<T: Copy + fmt::Display>(
 }
 
 impl Parameters {
-    /// Chooses what the embedding network runs over. Where that is each chunk, votes tell who speaks.
+    /// Chooses what the embedding network runs over. With [`EmbeddingTrunk::Chunk`], votes decide who speaks.
     pub fn set_embedding_trunk(&mut self, trunk: EmbeddingTrunk) {
         self.embedding_trunk = trunk;
         if trunk == EmbeddingTrunk::Chunk {

@@ -6,7 +6,7 @@ use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::{clustering::best_assignment, model::Fingerprint};
+use crate::{math::best_assignment, model::Fingerprint};
 
 /// The version of the file's format that this library reads and writes.
 const VERSION: u32 = 1;

@@ -1,15 +1,14 @@
 //! Agglomerative clustering: from embeddings to clusters of at least a minimum size.
 
 use diarize_kernels::{cdist, linkage::Linkage};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Mismatch, labels,
-    sums::{cluster_means, norm},
-    tree::Tree,
+use super::{ClusteringError, Mismatch, Place, labels, tree::Tree};
+use crate::{
+    math::{argmax, cluster_means, normalized},
+    options::SpeakerBounds,
 };
-use crate::options::SpeakerBounds;
 
 /// How many embeddings make an exact dendrogram.
 pub(super) const MAX_EMBEDDINGS: usize = 20_000;
@@ -19,7 +18,7 @@ pub(super) const MAX_EMBEDDINGS: usize = 20_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Agglomerative {
     /// How far apart two clusters are. Centroid, median and Ward's linkage work on the Euclidean
-    /// distance of normalised embeddings, the others on the cosine distance.
+    /// distance of normalized embeddings, the others on the cosine distance.
     #[serde(with = "LinkageName")]
     pub linkage: Linkage,
     /// Clusters closer than this are merged.
@@ -71,15 +70,19 @@ impl Default for Agglomerative {
 /// earlier is tried first; NumPy's unstable sort leaves that to the processor.
 ///
 /// Source: `AgglomerativeClustering.cluster` in `pyannote/audio/pipelines/clustering.py`.
+///
+/// # Errors
+/// A failure of the device.
 pub fn agglomerate(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Agglomerative,
-) -> (Vec<usize>, Option<Mismatch>) {
+    place: &Place<'_>,
+) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
     let count = embeddings.nrows();
     let min_size = min_large_size(count, parameters.min_cluster_size);
 
-    let tree = Tree::of(embeddings, parameters.linkage, parameters.max_embeddings);
+    let tree = Tree::of(embeddings, parameters.linkage, parameters.max_embeddings, place)?;
     let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
     let labels = tree.cut(&heights, parameters.threshold); // (embedding,)
     let large =
@@ -95,26 +98,17 @@ pub fn agglomerate(
     let mismatch = (found != wanted).then_some(Mismatch { wanted, found });
     let labels = match parameters.linkage {
         Linkage::Centroid | Linkage::Median | Linkage::Ward => {
-            give_small_to_large(normalised(embeddings).view(), labels, min_size)
+            give_small_to_large(normalized(embeddings).view(), labels, min_size)
         }
         _ => give_small_to_large(embeddings, labels, min_size),
     };
-    (labels, mismatch)
+    Ok((labels, mismatch))
 }
 
 /// The size from which a cluster of `count` embeddings is large: a tenth of them, at most `limit`.
 fn min_large_size(count: usize, limit: usize) -> usize {
     let tenth = (0.1 * count as f64).round_ties_even() as usize;
     limit.min(tenth.max(1))
-}
-
-/// The rows of `(embedding, dimension)`, each divided by its Euclidean norm, with NumPy's bits.
-pub fn normalised(embeddings: ArrayView2<'_, f32>) -> Array2<f32> {
-    let mut rows = embeddings.to_owned();
-    for mut row in rows.axis_iter_mut(Axis(0)) {
-        row /= norm(row.view());
-    }
-    rows
 }
 
 /// The merge after which to stop so that the number of large clusters is nearest to `wanted`, and
@@ -182,7 +176,7 @@ fn give_small_to_large(
         renumbered[label] = index;
     }
     for (&label, distances) in small.iter().zip(distances.rows()) {
-        renumbered[label] = super::argmax(distances.iter().map(|distance| -distance));
+        renumbered[label] = argmax(distances.iter().map(|distance| -distance));
     }
     for label in &mut labels {
         *label = renumbered[*label];

@@ -21,10 +21,20 @@ pub enum ClusteringError {
     },
     /// The method needs a PLDA model.
     #[error(
-        "VBx needs a PLDA model, which this model lacks: take one that has it, such as \
-         speaker-diarization-community-1, or another way to cluster"
+        "VBx needs a PLDA, which this model does not have: use a model with one, such as \
+         speaker-diarization-community-1, or another clustering method"
     )]
     NoPlda,
+    /// A GPU failed at an operation, or lacks it.
+    #[error("{operation} failed: {reason}")]
+    Device {
+        /// The operation.
+        operation: &'static str,
+        /// Whether the device's memory is too small.
+        out_of_memory: bool,
+        /// What the device said.
+        reason: String,
+    },
     /// The arrays of a PLDA model do not make one.
     #[error("the PLDA model is broken: {reason}")]
     Plda {

@@ -4,7 +4,7 @@ use diarize_kernels::kmeans::{self as kernel, Fit};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::{labels::by_first_member, random::Random};
+use super::{ClusteringError, Place, labels::by_first_member, random::Random};
 
 /// Parameters of [`kmeans`]. The defaults are those of pyannote and scikit-learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,16 +36,24 @@ pub struct KMeansFit {
 /// Clusters `points` `(point, dimension)` so that the squared distances from the means are small:
 /// `clusters` clusters, none of them empty; fewer only where there are fewer different points.
 ///
-/// The best of some runs of [`diarize_kernels::kmeans`] in f64. Points must be finite.
+/// The best of some runs of [`diarize_kernels::kmeans`], on the CPU in f64. Points must be finite.
 ///
 /// scikit-learn finds the same clusters where they are well apart; elsewhere its random numbers may
 /// lead it to others of about the same inertia, which this does not try to imitate.
 ///
+/// # Errors
+/// A failure of the device.
+///
 /// # Panics
 /// If `clusters` is 0 while there are points.
-pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, parameters: &KMeans) -> KMeansFit {
+pub fn kmeans(
+    points: ArrayView2<'_, f64>,
+    clusters: usize,
+    parameters: &KMeans,
+    place: &Place<'_>,
+) -> Result<KMeansFit, ClusteringError> {
     if points.nrows() == 0 {
-        return KMeansFit { labels: Vec::new(), inertia: 0.0 };
+        return Ok(KMeansFit { labels: Vec::new(), inertia: 0.0 });
     }
     let mut seeds = Random::new(parameters.seed);
     let mut numbers = || {
@@ -57,8 +65,8 @@ pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, parameters: &KMeans)
         max_iterations: parameters.max_iterations,
         draws: (0..parameters.runs.max(1)).map(|_| numbers()).collect(),
     };
-    let fits = runs.fit_rows(points).into_iter();
+    let fits = place.kmeans(&runs, points)?.into_iter();
     let best = fits.reduce(|best, fit| if fit.inertia < best.inertia { fit } else { best });
     let Fit { labels, inertia } = best.expect("there is at least one run");
-    KMeansFit { labels: by_first_member(&labels), inertia }
+    Ok(KMeansFit { labels: by_first_member(&labels), inertia })
 }

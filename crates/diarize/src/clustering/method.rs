@@ -4,17 +4,19 @@ use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Agglomerative, ClusteringError, Compat, KMeans, Mismatch, Online, Spectral, Vbx,
-    agglomerative::{agglomerate, normalised},
-    community::vbx_speakers,
+    Agglomerative, ClusteringError, KMeans, Mismatch, Online, Place, Spectral, Vbx,
+    agglomerative::agglomerate,
     kmeans::kmeans,
     labels,
     online::online,
     plda::Plda,
     spectral::spectral,
-    sums::norm,
+    vbx_speakers::vbx_speakers,
 };
-use crate::options::SpeakerBounds;
+use crate::{
+    math::{norm, normalized},
+    options::{Compat, SpeakerBounds},
+};
 
 /// A way to cluster embeddings, with its parameters. All are deterministic, those with random numbers
 /// by their seed.
@@ -33,7 +35,7 @@ pub enum Method {
     /// speaker-diarization-community-1 uses. The best at counting speakers; needs a PLDA model that was
     /// trained on embeddings of the same network.
     Vbx(Vbx),
-    /// k-means of normalised embeddings. For a known number of speakers: without bounds it makes one
+    /// k-means of normalized embeddings. For a known number of speakers: without bounds it makes one
     /// cluster, otherwise as many as the lower bound says. Fast at any size.
     KMeans(KMeans),
     /// The loosely connected parts of a graph of neighbours. Needs no threshold, and no scale of the
@@ -54,7 +56,8 @@ pub enum Method {
 /// them. `plda` is needed by VBx alone.
 ///
 /// # Errors
-/// An embedding that is zero or not finite; VBx without a PLDA model or with a broken one.
+/// An embedding that is zero or not finite; VBx without a PLDA model or with a broken one; a failure of
+/// the device.
 ///
 /// # Panics
 /// If the PLDA model is for embeddings of another size.
@@ -63,6 +66,7 @@ pub fn partition(
     bounds: SpeakerBounds,
     method: &Method,
     plda: Option<&Plda>,
+    place: &Place<'_>,
 ) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
     for (row, embedding) in embeddings.axis_iter(Axis(0)).enumerate() {
         let norm = norm(embedding);
@@ -79,18 +83,18 @@ pub fn partition(
     };
     let labels = match method {
         _ if bounds.max == Some(1) => vec![0; count],
-        Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters).0,
+        Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, place)?.0,
         Method::Vbx(parameters) => {
-            let speakers = vbx_speakers(embeddings, bounds, parameters, plda, Compat::Off)?;
+            let speakers = vbx_speakers(embeddings, bounds, parameters, plda, Compat::Off, place)?;
             labels::by_first_member(&speakers.labels)
         }
         Method::KMeans(parameters) => {
-            let points = normalised(embeddings).mapv(f64::from); // (embedding, dimension)
-            kmeans(points.view(), bounds.min, parameters).labels
+            let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
+            kmeans(points.view(), bounds.min, parameters, place)?.labels
         }
         Method::Spectral(parameters) => {
             let bounds = SpeakerBounds { max: asked.max.and(bounds.max), ..bounds };
-            spectral(embeddings, bounds, parameters)
+            spectral(embeddings, bounds, parameters, place)?
         }
         Method::Online(parameters) => online(embeddings, bounds, parameters),
     };

@@ -3,8 +3,8 @@
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use super::{agglomerative::normalised, labels};
-use crate::options::SpeakerBounds;
+use super::labels;
+use crate::{math::normalized, options::SpeakerBounds};
 
 /// Distances up to this are rounding.
 const NOTHING: f64 = 1e-9;
@@ -55,7 +55,7 @@ pub(super) fn online(
     bounds: SpeakerBounds,
     parameters: &Online,
 ) -> Vec<usize> {
-    let points = normalised(embeddings).mapv(f64::from); // (embedding, dimension)
+    let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
     let most = bounds.max.unwrap_or(usize::MAX);
     let run = |threshold: f64, support| {
         let parameters = Online { threshold: threshold.max(NOTHING), support, ..*parameters };

@@ -8,7 +8,7 @@ use super::ClusteringError;
 /// speaker-diarization-community-1.
 ///
 /// An embedding `x` of `E` values first becomes one of `D` values by linear discriminant analysis,
-/// with its length normalised before and after:
+/// with its length normalized before and after:
 ///
 /// `y = √D · n(√E · n(x - mean1) · lda - mean2)`, `n(v) = v / |v|`
 ///
@@ -19,7 +19,7 @@ use super::ClusteringError;
 ///
 /// Features are sorted by falling `psi`, so that the first ones tell speakers apart best.
 ///
-/// pyannote gets there by the generalised eigenvalue problem `B v = λ W v` of the covariances between
+/// pyannote gets there by the generalized eigenvalue problem `B v = λ W v` of the covariances between
 /// and within speakers, `W = (trᵀ tr)⁻¹` and `B = (trᵀ diag(psi)⁻¹ tr)⁻¹`. No eigensolver is needed:
 /// for row `t` of `tr` and its variance `ψ`, `B t = tr⁻¹ diag(psi) e = ψ tr⁻¹ e = ψ W t` with `e` the
 /// unit vector of that row, and `tᵀ W t = 1`. So the rows of `tr` are the eigenvectors and `psi` the

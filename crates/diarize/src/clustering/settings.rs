@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{Agglomerative, KMeans, Method, Neighbours, Online, Spectral, Vbx};
-use crate::{Error, Result};
+use crate::{Error, Result, options::Compat};
 
 /// How local speakers become speakers of the recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,8 +12,8 @@ use crate::{Error, Result};
 pub struct Settings {
     /// What clusters the embeddings.
     pub method: Method,
-    /// Only embeddings of local speakers who speak alone for this share of their chunk are clustered
-    /// (the others are assigned afterwards); 0 for all who speak.
+    /// Only embeddings of local speakers who speak alone for at least this fraction of their chunk are
+    /// clustered; the others are assigned afterwards. 0 clusters all who speak.
     pub min_alone: f64,
     /// How all local speakers are assigned to the clusters.
     pub assignment: Assignment,
@@ -27,36 +27,10 @@ pub struct Settings {
 pub enum Assignment {
     /// Each on its own to the nearest cluster.
     Nearest,
-    /// Those of one chunk to different clusters, so that the sum of similarities is highest: the
-    /// network heard different people there. Those left over, where there are fewer clusters, belong
-    /// to none. Where VBx did not find the number of speakers that was asked for, as `Nearest`.
+    /// Local speakers of one chunk to different clusters, since the network heard different people
+    /// there; the assignment maximizes the total similarity. If there are fewer clusters, those left
+    /// over belong to none. If VBx did not find the number of speakers asked for, as `Nearest`.
     Distinct,
-}
-
-/// What to do where pyannote fails or surprises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compat {
-    /// What users expect:
-    /// - Where too few local speakers speak alone for long enough (a file of a few seconds), all who
-    ///   speak are clustered.
-    /// - Where more speakers are asked for than can be told apart, as many as can be.
-    /// - Local speakers who are silent take no cluster from those who speak.
-    /// - A single cluster takes everyone.
-    /// - No more people speak at once than speakers were found.
-    /// - Speakers are numbered in the order of their clusters.
-    /// - In the exclusive diarization no pause is filled, which could put two speakers at one time.
-    #[default]
-    Off,
-    /// What pyannote.audio does, to the letter:
-    /// - Where fewer than two speak alone for long enough, all are one cluster.
-    /// - With VBx, asking for more speakers than there are embeddings is an error.
-    /// - With a method other than VBx, silent local speakers take part in [`Assignment::Distinct`].
-    /// - [`Assignment::Distinct`] with one cluster takes one local speaker of each chunk.
-    /// - Where more people speak at once than speakers were found, speakers are added for them.
-    /// - Speakers are numbered in the order of their clusters' numbers as text: 0, 1, 10, 11, 2, …
-    /// - In the exclusive diarization pauses are filled as in the overlapping one.
-    Pyannote,
 }
 
 impl Settings {
@@ -137,7 +111,7 @@ impl Settings {
         })
     }
 
-    /// Where a parameter stands in a manifest.
+    /// Path of a parameter in a manifest.
     fn path<'a>(&self, key: &'a str) -> Vec<&'a str> {
         let mut path: Vec<&str> = key.split('.').collect();
         if !matches!(key, "min_alone" | "assignment") {

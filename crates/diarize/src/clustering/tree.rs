@@ -7,7 +7,8 @@ use diarize_kernels::{
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::{agglomerative::normalised, dendrogram::flat_clusters, gpu, labels, sums::cluster_means};
+use super::{ClusteringError, Place, dendrogram::flat_clusters, labels};
+use crate::math::{cluster_means, normalized};
 
 /// Embeddings that are grouped together where there are too many for one dendrogram.
 const STRETCH: usize = 2000;
@@ -24,17 +25,26 @@ pub(super) struct Tree {
 impl Tree {
     /// The dendrogram of `embeddings` `(embedding, dimension)`, which must be finite and not zero: exact
     /// up to `limit` of them, otherwise of about that many groups ([`super::Agglomerative::max_embeddings`]).
-    pub(super) fn of(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Self {
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub(super) fn of(
+        embeddings: ArrayView2<'_, f32>,
+        method: Linkage,
+        limit: usize,
+        place: &Place<'_>,
+    ) -> Result<Self, ClusteringError> {
         let count = embeddings.nrows();
         if count <= limit {
-            return Self { merges: dendrogram(embeddings, method), sizes: vec![1; count], leaf_of: None };
+            let merges = dendrogram(embeddings, method, place)?;
+            return Ok(Self { merges, sizes: vec![1; count], leaf_of: None });
         }
         let leaf_of = groups(embeddings, method, limit); // (embedding,)
         let sizes = labels::sizes(&leaf_of, labels::count(&leaf_of)); // (group,)
-        let means = cluster_means(normalised(embeddings).view(), &leaf_of, sizes.len()); // (group, dimension)
+        let means = cluster_means(normalized(embeddings).view(), &leaf_of, sizes.len()); // (group, dimension)
         let distances = distances_of_groups(means.view(), &sizes, method); // one for each pair
         let merges = linkage_of_groups(method, distances, &sizes);
-        Self { merges, sizes, leaf_of: Some(leaf_of) }
+        Ok(Self { merges, sizes, leaf_of: Some(leaf_of) })
     }
 
     /// The clusters that are left if every merge higher than `threshold` is undone: one for each
@@ -53,12 +63,15 @@ impl Tree {
     }
 }
 
-fn dendrogram(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<Merge> {
-    let on_gpu = match method {
-        Linkage::Centroid => gpu::centroid(normalised(embeddings).view()),
-        _ => None,
-    };
-    on_gpu.unwrap_or_else(|| linkage(method, distances(embeddings, method), embeddings.nrows()))
+fn dendrogram(
+    embeddings: ArrayView2<'_, f32>,
+    method: Linkage,
+    place: &Place<'_>,
+) -> Result<Vec<Merge>, ClusteringError> {
+    match method {
+        Linkage::Centroid => place.centroid_linkage(normalized(embeddings).view()),
+        _ => Ok(linkage(method, distances(embeddings, method), embeddings.nrows())),
+    }
 }
 
 /// The numbers of merges as their heights.
@@ -66,7 +79,7 @@ fn order(merges: usize) -> Vec<f64> {
     (0..merges).map(|merge| merge as f64).collect()
 }
 
-/// Whether a linkage works on the Euclidean distance of normalised embeddings, not on the cosine distance.
+/// Whether a linkage works on the Euclidean distance of normalized embeddings, not on the cosine distance.
 fn is_euclidean(method: Linkage) -> bool {
     matches!(method, Linkage::Centroid | Linkage::Median | Linkage::Ward)
 }
@@ -74,7 +87,7 @@ fn is_euclidean(method: Linkage) -> bool {
 /// What a linkage works on, for every pair of embeddings.
 fn distances(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<f64> {
     match is_euclidean(method) {
-        true => cdist::euclidean_condensed(normalised(embeddings).view()),
+        true => cdist::euclidean_condensed(normalized(embeddings).view()),
         false => cdist::cosine_condensed(embeddings),
     }
 }
@@ -104,7 +117,7 @@ fn groups(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Vec
     all
 }
 
-/// What a linkage works on, for every pair of groups of normalised embeddings with these means.
+/// What a linkage works on, for every pair of groups of normalized embeddings with these means.
 fn distances_of_groups(means: ArrayView2<'_, f32>, sizes: &[usize], method: Linkage) -> Vec<f64> {
     let mut distances = cdist::euclidean_condensed(means);
     let squares: Vec<f64> = means

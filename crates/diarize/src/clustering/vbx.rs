@@ -18,7 +18,7 @@ const CONVERGED: f64 = 1e-4;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Vbx {
-    /// Where the dendrogram that gives the first labels is cut: Euclidean distance of normalised
+    /// Where the dendrogram that gives the first labels is cut: Euclidean distance of normalized
     /// embeddings. Lower than for agglomerative clustering alone, since VBx joins clusters, but never
     /// splits one.
     pub threshold: f64,

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::geometry::receptive_field;
 use crate::{
     Error, Parameters, Result,
-    frames::SlidingWindow,
-    segmentation::{Powerset, receptive_field},
+    math::{Powerset, SlidingWindow},
 };
 
 /// The version of the manifest's format that this library reads.
@@ -37,6 +37,12 @@ pub struct Manifest {
     pub segmentation: SegmentationArchitecture,
     /// The embedding network.
     pub embedding: EmbeddingArchitecture,
+    /// How voices tell who speaks, which [`Reconstruction::Voices`](crate::Reconstruction) needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voices: Option<VoiceWindows>,
+    /// How reliable turns are; without it turns have no confidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<ConfidenceFunction>,
     /// Hyper-parameters of the pipeline, each with the value of pyannote 3.1 where absent.
     #[serde(default)]
     pub parameters: Parameters,
@@ -156,6 +162,35 @@ impl EmbeddingArchitecture {
     }
 }
 
+/// Short windows all along a recording, by whose embeddings voices are told apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoiceWindows {
+    /// Difference in cosine similarity that makes a voice `e` times as likely one speaker's as another's.
+    pub temperature: f64,
+    /// Length of a window in seconds.
+    pub duration: f64,
+    /// From one window to the next, in seconds.
+    pub hop: f64,
+}
+
+/// The estimated fraction of a turn actually spoken by its speaker:
+/// `1 / (1 + exp(-(bias + factor · agreement · separation)))`, of the agreement of the segmentations and the
+/// separation of the voices. A turn is wrong if either of them is low.
+///
+/// `cargo xtask calibrate` fits the two numbers to a model and its clustering (logistic regression, each
+/// turn weighted by its duration). On recordings unlike those of the fit more confidence still means fewer
+/// errors, but the fractions are off by as much as the recordings are harder or easier. Speech that
+/// nobody was heard to say has no turn, and so no confidence.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfidenceFunction {
+    /// The score without evidence.
+    pub bias: f64,
+    /// How much the evidence counts.
+    pub factor: f64,
+}
+
 impl Manifest {
     /// Reads the text of the manifest file; `path` is what errors call it.
     ///
@@ -206,6 +241,16 @@ impl Manifest {
                 "onset {onset} and offset {offset} are not 0 <= offset <= onset <= 1"
             )));
         }
+        if let Some(VoiceWindows { temperature, duration, hop }) = manifest.voices
+            && ![temperature, duration, hop].iter().all(|number| number.is_finite() && *number > 0.0)
+        {
+            return Err(wrong("a number of [voices] is not above 0".into()));
+        }
+        if let Some(ConfidenceFunction { bias, factor }) = manifest.confidence
+            && !(bias.is_finite() && factor.is_finite())
+        {
+            return Err(wrong("a number of [confidence] is not finite".into()));
+        }
         manifest.parameters.check().map_err(|error| wrong(format!("parameters: {error}")))?;
         Ok(manifest)
     }
@@ -244,6 +289,8 @@ impl Manifest {
                 blocks: [3, 4, 6, 3],
                 bottleneck: false,
             },
+            voices: None,
+            confidence: None,
             parameters: Parameters::default(),
             inputs: BTreeMap::new(),
         }

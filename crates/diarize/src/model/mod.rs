@@ -1,6 +1,7 @@
 //! A model directory, read and checked: a manifest and the safetensors files that it names.
 
 mod fingerprint;
+mod geometry;
 mod manifest;
 mod plda;
 mod weights;
@@ -12,9 +13,10 @@ use std::{
 };
 
 pub use fingerprint::Fingerprint;
+pub(crate) use geometry::{FILTER_LENGTH, KERNEL, POOL, num_frames};
 pub use manifest::{
-    EmbeddingArchitecture, Hysteresis, LinearArchitecture, LstmArchitecture, Manifest,
-    SegmentationArchitecture,
+    ConfidenceFunction, EmbeddingArchitecture, Hysteresis, LinearArchitecture, LstmArchitecture, Manifest,
+    SegmentationArchitecture, VoiceWindows,
 };
 pub(crate) use plda::read_plda;
 pub(crate) use weights::Weights;
@@ -50,7 +52,7 @@ impl ModelFiles {
     /// Reads a model directory.
     ///
     /// # Errors
-    /// A file that is missing, or a manifest that is none.
+    /// A missing file, or an invalid manifest.
     pub fn read(dir: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = dir.join(name);
@@ -82,7 +84,7 @@ impl ModelFiles {
             };
         }
         let file = |name: &str, bytes: &'static [u8]| WeightsFile {
-            path: Path::new("the model in the box").join(name),
+            path: Path::new("the bundled model").join(name),
             bytes: bytes.into(),
         };
         let manifest = file(MANIFEST, file!("manifest.toml"));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::sweep::Sweep;
 pub use self::uem::parse_uem;
-use crate::{Span, Turn, clustering::best_assignment};
+use crate::{Span, Turn, math::best_assignment};
 
 /// What is left out of a score.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,4 +1,4 @@
-//! Graphs of nearest neighbours, and the spectra of their normalised Laplacians.
+//! Graphs of nearest neighbours, and the spectra of their normalized Laplacians.
 //!
 //! Every point is tied to its `p` nearest by cosine similarity, itself among them, which gives a matrix `B`
 //! of 0 and 1; `A = (B + Bᵀ) / 2`, `D` is its row sums, and the Laplacian is `L = 1 - D^-½ A D^-½`.
@@ -224,7 +224,7 @@ mod tests {
     use ndarray::{Array2, ArrayView2, Axis, Slice};
 
     use super::{Graph, Ties, laplacian, nearest};
-    use crate::clustering::{agglomerative::normalised, random::Random};
+    use crate::{clustering::random::Random, math::normalized};
 
     /// Three cliques of four points: an eigenvalue of 0 for each, and of 1 for all else.
     #[test]
@@ -240,7 +240,7 @@ mod tests {
     fn points(count: usize) -> Array2<f32> {
         let mut random = Random::new(8);
         let points = Array2::from_shape_simple_fn((count, 6), || random.unit() as f32 - 0.5);
-        normalised(points.view())
+        normalized(points.view())
     }
 
     #[test]

@@ -3,20 +3,20 @@
 mod graph;
 mod lanczos;
 
-use diarize_kernels::cdist;
 use ndarray::{ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::graph::Graph;
 use super::{
-    agglomerative::normalised,
-    argmax,
+    ClusteringError, Place,
     kmeans::{KMeans, kmeans},
     labels,
-    sums::cluster_means,
 };
-use crate::options::SpeakerBounds;
+use crate::{
+    math::{argmax, cluster_means, normalized},
+    options::SpeakerBounds,
+};
 
 /// Parameters of spectral clustering.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,9 +60,9 @@ pub enum Neighbours {
 /// Clusters `embeddings` `(embedding, dimension)`, which must be finite and not zero: a cluster for
 /// each, from 0 without gaps.
 ///
-/// Every embedding is tied to its `p` nearest by cosine similarity, which gives a graph and its normalised
+/// Every embedding is tied to its `p` nearest by cosine similarity, which gives a graph and its normalized
 /// Laplacian ([`graph`]). The number of clusters `k` within `bounds` is where the gap between its
-/// eigenvalues `k` and `k + 1` (rising) is largest. The rows of the first `k` eigenvectors, normalised, are
+/// eigenvalues `k` and `k + 1` (rising) is largest. The rows of the first `k` eigenvectors, normalized, are
 /// clustered by k-means. The signs of the eigenvectors do not matter to that, since it uses nothing but
 /// distances.
 ///
@@ -73,32 +73,38 @@ pub enum Neighbours {
 /// Source: A. Ng, M. Jordan, Y. Weiss, "On spectral clustering: analysis and an algorithm", NIPS 2001;
 /// the binary graph and the choice of `p` from T. J. Park et al., "Auto-tuning spectral clustering for
 /// speaker diarization using normalized maximum eigengap", IEEE Signal Processing Letters 27, 2020,
-/// which uses the Laplacian that is not normalised.
+/// which uses the Laplacian that is not normalized.
 pub(super) fn spectral(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Spectral,
-) -> Vec<usize> {
+    place: &Place<'_>,
+) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
-    let points = normalised(embeddings); // (embedding, dimension)
+    let points = normalized(embeddings); // (embedding, dimension)
     let limit = parameters.max_embeddings.max(2).max(bounds.min);
     if count <= limit {
-        return spectral_of_all(points.view(), bounds, parameters);
+        return spectral_of_all(points.view(), bounds, parameters, place);
     }
     let chosen: Vec<usize> = (0..limit).map(|index| index * count / limit).collect();
     let some = points.select(Axis(0), &chosen);
-    let found = spectral_of_all(some.view(), bounds, parameters);
+    let found = spectral_of_all(some.view(), bounds, parameters, place)?;
     let means = cluster_means(some.view(), &found, labels::count(&found)); // (cluster, dimension)
-    let distances = cdist::cosine(points.view(), means.view()); // (embedding, cluster)
+    let distances = place.cosine(points.view(), means.mapv(f64::from).view())?; // (embedding, cluster)
     let nearest: Vec<usize> =
         distances.rows().into_iter().map(|row| argmax(row.iter().map(|distance| -distance))).collect();
-    labels::by_first_member(&nearest)
+    Ok(labels::by_first_member(&nearest))
 }
 
-fn spectral_of_all(points: ArrayView2<'_, f32>, bounds: SpeakerBounds, parameters: &Spectral) -> Vec<usize> {
+fn spectral_of_all(
+    points: ArrayView2<'_, f32>,
+    bounds: SpeakerBounds,
+    parameters: &Spectral,
+    place: &Place<'_>,
+) -> Result<Vec<usize>, ClusteringError> {
     let count = points.nrows();
     if count < 2 || bounds.min >= count {
-        return (0..count).collect();
+        return Ok((0..count).collect());
     }
     // A gap lies between two eigenvalues, so there are fewer clusters than points.
     let most = bounds.max.unwrap_or(parameters.max_speakers.max(bounds.min)).min(count - 1);
@@ -112,11 +118,15 @@ fn spectral_of_all(points: ArrayView2<'_, f32>, bounds: SpeakerBounds, parameter
     let neighbours = neighbours.clamp(1, graph.most_neighbours());
     let (spectrum, vectors) = graph.eigenvectors(neighbours, most + 1);
     let (clusters, _) = largest_gap(&spectrum.smallest, range);
-    cluster_rows(vectors.slice_axis(Axis(1), Slice::from(..clusters)), &parameters.kmeans)
+    cluster_rows(vectors.slice_axis(Axis(1), Slice::from(..clusters)), &parameters.kmeans, place)
 }
 
 /// Clusters points by their values in eigenvectors `(point, eigenvector)`: as many clusters as vectors.
-fn cluster_rows(vectors: ArrayView2<'_, f64>, parameters: &KMeans) -> Vec<usize> {
+fn cluster_rows(
+    vectors: ArrayView2<'_, f64>,
+    parameters: &KMeans,
+    place: &Place<'_>,
+) -> Result<Vec<usize>, ClusteringError> {
     let mut rows = vectors.to_owned();
     for mut row in rows.rows_mut() {
         let norm = row.dot(&row).sqrt();
@@ -124,7 +134,7 @@ fn cluster_rows(vectors: ArrayView2<'_, f64>, parameters: &KMeans) -> Vec<usize>
             row /= norm;
         }
     }
-    kmeans(rows.view(), rows.ncols(), parameters).labels
+    Ok(kmeans(rows.view(), rows.ncols(), parameters, place)?.labels)
 }
 
 /// The number of neighbours that [`Neighbours::Auto`] describes, the smallest of equally good ones.
@@ -150,7 +160,7 @@ fn largest_gap(values: &[f64], (least, most): (usize, usize)) -> (usize, f64) {
 mod tests {
     use ndarray::Array2;
 
-    use super::{KMeans, cluster_rows, largest_gap};
+    use super::{KMeans, Place, cluster_rows, largest_gap};
     use crate::clustering::random::Random;
 
     #[test]
@@ -166,12 +176,13 @@ mod tests {
     fn signs_of_the_eigenvectors_change_nothing() {
         let mut random = Random::new(11);
         let mut vectors = Array2::from_shape_simple_fn((200, 4), || random.unit() - 0.5);
-        let expected = cluster_rows(vectors.view(), &KMeans::default());
+        let cluster = |vectors: &Array2<f64>| cluster_rows(vectors.view(), &KMeans::default(), &Place::Cpu).unwrap();
+        let expected = cluster(&vectors);
         for flips in 1..16 {
             for column in (0..4).filter(|column| flips >> column & 1 == 1) {
                 vectors.column_mut(column).mapv_inplace(|x| -x);
             }
-            assert_eq!(cluster_rows(vectors.view(), &KMeans::default()), expected, "{flips:b}");
+            assert_eq!(cluster(&vectors), expected, "{flips:b}");
         }
     }
 }

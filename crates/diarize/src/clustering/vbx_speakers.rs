@@ -1,0 +1,104 @@
+//! From embeddings to speakers by VBx, as in speaker-diarization-community-1.
+
+use diarize_kernels::linkage::Linkage;
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::{
+    ClusteringError, Mismatch, Place,
+    kmeans::{KMeans, kmeans},
+    labels,
+    plda::Plda,
+    tree::Tree,
+    vbx::{Vbx, vbx},
+};
+use crate::{
+    math::{argmax, cluster_means, normalized},
+    options::{Compat, SpeakerBounds},
+};
+
+/// Speakers of embeddings that were clustered.
+pub(super) struct VbxSpeakers {
+    /// The speaker of each embedding.
+    pub(super) labels: Vec<usize>,
+    /// `(speaker, dimension)`: mean of the embeddings, weighted by responsibility.
+    pub(super) centroids: Array2<f64>,
+    /// Whether the number of speakers is the bounds' and not VBx's own.
+    pub(super) forced: bool,
+    pub(super) mismatch: Option<Mismatch>,
+}
+
+/// The first labels for VBx: clusters of the dendrogram of centroid linkage, cut at `parameters.threshold`.
+///
+/// `embeddings` `(embedding, dimension)` must be finite and not zero.
+///
+/// # Errors
+/// A failure of the device.
+pub fn vbx_first_labels(
+    embeddings: ArrayView2<'_, f32>,
+    parameters: &Vbx,
+    place: &Place<'_>,
+) -> Result<Vec<usize>, ClusteringError> {
+    if embeddings.nrows() == 0 {
+        return Ok(Vec::new());
+    }
+    let tree = Tree::of(embeddings, Linkage::Centroid, parameters.max_embeddings, place)?;
+    let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
+    Ok(tree.cut(&heights, parameters.threshold))
+}
+
+/// The speakers of `embeddings` `(embedding, dimension)`, of which there are at least two.
+///
+/// If VBx finds a number of speakers that is not within `bounds`, k-means of the normalized
+/// embeddings makes the nearest number that is.
+///
+/// Source: `VBxClustering.__call__` in `pyannote/audio/pipelines/clustering.py`.
+pub(super) fn vbx_speakers(
+    embeddings: ArrayView2<'_, f32>,
+    bounds: SpeakerBounds,
+    parameters: &Vbx,
+    plda: Option<&Plda>,
+    compat: Compat,
+    place: &Place<'_>,
+) -> Result<VbxSpeakers, ClusteringError> {
+    let plda = plda.ok_or(ClusteringError::NoPlda)?;
+    plda.check()?;
+    let first = vbx_first_labels(embeddings, parameters, place)?; // (embedding,)
+    let features = plda.features(embeddings, parameters.lda_dimension); // (embedding, feature)
+    let posteriors = vbx(&features, &first, parameters);
+    let kept = posteriors.kept();
+
+    let wanted = kept.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
+    if wanted != kept.len() {
+        return kmeans_speakers(embeddings, wanted, &parameters.kmeans, compat, place);
+    }
+    let responsibilities = posteriors.responsibilities.select(Axis(1), &kept); // (embedding, speaker)
+    let weights = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
+    let sums = responsibilities.t().dot(&embeddings.mapv(f64::from)); // (speaker, dimension)
+    Ok(VbxSpeakers {
+        labels: responsibilities.rows().into_iter().map(|row| argmax(row.iter().copied())).collect(),
+        centroids: sums / weights,
+        forced: false,
+        mismatch: None,
+    })
+}
+
+fn kmeans_speakers(
+    embeddings: ArrayView2<'_, f32>,
+    wanted: usize,
+    parameters: &KMeans,
+    compat: Compat,
+    place: &Place<'_>,
+) -> Result<VbxSpeakers, ClusteringError> {
+    if compat == Compat::Pyannote && embeddings.nrows() < wanted {
+        return Err(ClusteringError::TooFewEmbeddings { embeddings: embeddings.nrows(), speakers: wanted });
+    }
+    let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
+    let labels = kmeans(points.view(), wanted, parameters, place)?.labels; // (embedding,)
+    let found = labels::count(&labels);
+    Ok(VbxSpeakers {
+        centroids: cluster_means(embeddings, &labels, found).mapv(f64::from),
+        labels,
+        forced: true,
+        mismatch: (found != wanted).then_some(Mismatch { wanted, found }),
+    })
+}

@@ -1,0 +1,204 @@
+//! The pipeline's story, from samples to turns, in the order of pyannote's `SpeakerDiarization.apply`:
+//! [`hear`] while the samples come, [`Embedded::cluster`] when they have.
+//!
+//! Source: `pyannote/audio/pipelines/speaker_diarization.py`, versions 3.3.2 and 4.0.
+
+use std::{ops::ControlFlow, path::Path, sync::Arc};
+
+use crate::{
+    Decoding, Device, Diarization, Error, Event, Listener, Options, Result, Span,
+    clustering::{ClusteringError, Method, Plda},
+    engine::{Context, Networks},
+    listener::{ActivityListener, Heard, SpanListener},
+    model::{Manifest, ModelFiles, read_plda},
+    stages::{Segmented, chunks_to_segment},
+};
+
+/// The diarization pipeline with a model loaded on a device. Cheap to clone: clones share the model.
+#[derive(Clone, Debug)]
+pub struct Diarizer {
+    model: Arc<Model>,
+}
+
+/// What is loaded once and used for every recording.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) networks: Networks,
+    /// What VBx needs, if the model has it.
+    pub(crate) plda: Option<Plda>,
+}
+
+/// Both networks over the chunks that the samples complete; over all that is left if the recording has
+/// `ended`. Samples that nothing needs any more are forgotten.
+pub(crate) fn hear(heard: &mut Heard, ended: bool, model: &Model, options: &Options, context: &Context<'_>) -> Result<()> {
+    let (networks, parameters) = (&model.networks, &options.parameters);
+    let Heard { waveform, chunks, segmenter, count, embedder } = heard;
+    let until = match ended {
+        true => chunks.count(waveform.received()),
+        false => chunks_to_segment(chunks.complete(waveform.received()), networks, parameters, context.threads()),
+    };
+
+    let new = segmenter.advance(until, waveform, chunks, networks, parameters, context)?; // (chunk, frame, local speaker)
+    let segmentations = &segmenter.segmentations;
+    for chunk in new {
+        count.push(segmentations.chunk(chunk).view()); // (frame,)
+    }
+    let segmented = Segmented { waveform, chunks, segmentations, ended };
+    embedder.advance(segmented, count, networks, parameters, context)?; // (chunk, local speaker, dimension), (window, dimension)
+
+    let needed = chunks.start(until).min(embedder.first_sample(networks, chunks));
+    waveform.forget_until(needed);
+    Ok(())
+}
+
+impl Diarizer {
+    /// Loads a model directory.
+    ///
+    /// # Errors
+    /// A file that is missing, truncated or invalid, named with its tensor; a device that is not there.
+    pub fn load(model_dir: impl AsRef<Path>, device: Device) -> Result<Self> {
+        Self::from_files(&ModelFiles::read(model_dir.as_ref())?, device)
+    }
+
+    /// Loads the model that this library carries.
+    ///
+    /// # Errors
+    /// A device that is not there.
+    #[cfg(feature = "bundled")]
+    pub fn bundled(device: Device) -> Result<Self> {
+        Self::from_files(&ModelFiles::bundled()?, device)
+    }
+
+    /// Loads a model that is in memory.
+    ///
+    /// # Errors
+    /// Weights that are not what the manifest says; a device that is not there.
+    pub fn from_files(files: &ModelFiles, device: Device) -> Result<Self> {
+        let dimension = files.manifest.embedding.dimension;
+        let plda = files.plda.as_ref().map(|file| read_plda(file, dimension)).transpose()?;
+        Ok(Self { model: Arc::new(Model { networks: Networks::load(files, device)?, plda }) })
+    }
+
+    /// What the model is.
+    pub fn model(&self) -> &Manifest {
+        &self.model.networks.manifest
+    }
+
+    /// The model's own hyper-parameters, nothing known of the speakers.
+    pub fn options(&self) -> Options {
+        Options::new(self.model().parameters.clone())
+    }
+
+    /// Who spoke when in `samples`: 16 kHz, one channel, full scale 1.
+    ///
+    /// # Errors
+    /// A sample that is not finite; a failure of the device.
+    pub fn diarize(&self, samples: &[f32]) -> Result<Diarization> {
+        self.diarize_with(samples, &self.options(), |_| ControlFlow::Continue(()))
+    }
+
+    /// The same with the caller's options and an [observer](crate::Observer).
+    ///
+    /// # Errors
+    /// An option that makes no sense; a sample that is not finite; a failure of the device;
+    /// [`Error::Cancelled`] by the observer.
+    pub fn diarize_with(
+        &self,
+        samples: &[f32],
+        options: &Options,
+        observer: impl FnMut(Event) -> ControlFlow<()> + Send,
+    ) -> Result<Diarization> {
+        let mut listener = self.listen_with(options, observer)?;
+        listener.push(samples)?;
+        listener.finish()
+    }
+
+    /// Listens to a recording that comes in blocks.
+    ///
+    /// # Errors
+    /// An option that makes no sense.
+    pub fn listen(&self, options: &Options) -> Result<Listener<'static>> {
+        self.listen_with(options, |_| ControlFlow::Continue(()))
+    }
+
+    /// The same with an [observer](crate::Observer).
+    ///
+    /// # Errors
+    /// An option that makes no sense.
+    pub fn listen_with<'o>(
+        &self,
+        options: &Options,
+        observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
+    ) -> Result<Listener<'o>> {
+        self.check(options)?;
+        if matches!(options.parameters.clustering.method, Method::Vbx(_)) && self.model.plda.is_none() {
+            return Err(ClusteringError::NoPlda.into());
+        }
+        Listener::new(self.model.clone(), options, Context::new(options, Box::new(observer))?)
+    }
+
+    /// Finds the spans in which several people, or at least one, speak, in a recording that comes in
+    /// blocks. Only the segmentation network runs.
+    ///
+    /// # Errors
+    /// An option that makes no sense.
+    pub fn listen_for_activity<'o>(
+        &self,
+        options: &Options,
+        observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
+    ) -> Result<ActivityListener<'o>> {
+        self.check(options)?;
+        ActivityListener::new(self.model.clone(), options, Context::new(options, Box::new(observer))?)
+    }
+
+    /// Embeds spans of a recording that comes in blocks.
+    ///
+    /// # Errors
+    /// An option that makes no sense.
+    pub fn listen_to_spans<'o>(
+        &self,
+        spans: &[Span],
+        options: &Options,
+        observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
+    ) -> Result<SpanListener<'o>> {
+        self.check(options)?;
+        Ok(SpanListener::new(self.model.clone(), spans, Context::new(options, Box::new(observer))?))
+    }
+
+    /// The spans in which at least `speakers` people speak: speech for 1, overlap for 2. Spans shorter than
+    /// the options' `min_duration_on` are dropped, gaps shorter than `min_duration_off` are filled.
+    ///
+    /// # Errors
+    /// As [`Self::diarize_with`].
+    pub fn activity(&self, speakers: usize, samples: &[f32], options: &Options) -> Result<Vec<Span>> {
+        let mut listener = self.listen_for_activity(options, |_| ControlFlow::Continue(()))?;
+        listener.push(samples)?;
+        listener.finish(speakers)
+    }
+
+    /// One embedding for each span, from everything that sounds in it, as pyannote's
+    /// `Inference(…, window="whole").crop` gives. Not normalized.
+    ///
+    /// A span of more than a minute is embedded in parts, and the mean taken, weighted by their lengths.
+    ///
+    /// # Errors
+    /// A span that is outside or shorter than 25 ms; otherwise as [`Self::diarize_with`].
+    pub fn embed_spans(&self, samples: &[f32], spans: &[Span], options: &Options) -> Result<Vec<Vec<f32>>> {
+        let mut listener = self.listen_to_spans(spans, options, |_| ControlFlow::Continue(()))?;
+        listener.push(samples)?;
+        listener.finish()
+    }
+
+    fn check(&self, options: &Options) -> Result<()> {
+        options.check()?;
+        let powerset = self.model().segmentation.multilabel.is_none();
+        if !powerset && options.parameters.decoding != Decoding::Argmax {
+            return Err(Error::InvalidOption {
+                option: "decoding",
+                value: options.parameters.decoding.to_string(),
+                requirement: "argmax: this model's network weighs speakers, not sets of speakers",
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! What the networks heard in a recording, and the rest of the story: from embeddings to turns.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use ndarray::Array2;
+
+use crate::{
+    Diarization, Error, Event, Options, Parameters, Reconstruction, Result, Speaker, Stage, Turn, Warning,
+    clustering::{Clusters, Method, Mismatch, Place, cluster_speakers},
+    diarizer::Model,
+    engine::{Chunks, Context},
+    error,
+    options::Compat,
+    stages::{
+        Choice, Embeddings, Segmentations, VoiceShares, WindowEmbeddings,
+        confidence::{self, Votes},
+        label, mark_inactive, no_voices, reconstruct, turns, turns_of,
+    },
+};
+
+/// What both networks heard in a recording. Other thresholds, methods and numbers of speakers can be tried
+/// on it without running the networks again.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    pub(crate) model: Arc<Model>,
+    /// With what the networks ran.
+    pub(crate) options: Options,
+    pub(crate) chunks: Chunks,
+    pub(crate) segmentations: Segmentations,
+    /// `(frame,)`: how many people speak.
+    pub(crate) speaker_count: Vec<u8>,
+    /// `None` if they are not needed.
+    pub(crate) embeddings: Option<Embeddings>,
+    pub(crate) windows: Option<WindowEmbeddings>,
+    /// Of the networks.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Which local speakers are the same person, and all that turns are made from.
+#[derive(Clone, Debug)]
+pub struct Clustered<'e> {
+    pub(crate) embedded: &'e Embedded,
+    /// `(chunk, local speaker)`: the cluster, negative for nobody.
+    pub(crate) hard: Array2<i32>,
+    /// `(chunk, local speaker)`: how far the voice is from those of other speakers, from -1 to 1.
+    pub(crate) separation: Array2<f32>,
+    /// `(cluster, dimension)`; `None` if embeddings were not needed.
+    pub(crate) centroids: Option<Array2<f32>>,
+    /// `(window, cluster)`; `None` if votes alone decide.
+    voices: Option<VoiceShares>,
+    /// At most this many speak at once; `None` for no limit.
+    most: Option<usize>,
+    warnings: Vec<Warning>,
+}
+
+impl Embedded {
+    /// Clusters the embeddings and makes the turns.
+    ///
+    /// `options` may differ from those with which the networks ran in the speakers' bounds and in the
+    /// parameters of clustering, reconstruction and turns.
+    ///
+    /// # Errors
+    /// An option that makes no sense, or for which the networks would have to run again; a failure of the
+    /// device.
+    pub fn cluster(&self, options: &Options) -> Result<Diarization> {
+        self.cluster_with(options, |_| ControlFlow::Continue(()))
+    }
+
+    /// The same with an [observer](crate::Observer).
+    ///
+    /// # Errors
+    /// As [`Self::cluster`]; [`Error::Cancelled`] by the observer.
+    pub fn cluster_with(
+        &self,
+        options: &Options,
+        observer: impl FnMut(Event) -> ControlFlow<()> + Send,
+    ) -> Result<Diarization> {
+        let context = Context::new(options, Box::new(observer))?;
+        context.on_threads(|| self.apply(options, &context))
+    }
+
+    /// Clusters the embeddings alone, for those who make turns in several ways.
+    ///
+    /// # Errors
+    /// As [`Self::cluster`].
+    pub fn assign(&self, options: &Options) -> Result<Clustered<'_>> {
+        let context = Context::new(options, Box::new(|_| ControlFlow::Continue(())))?;
+        context.on_threads(|| self.clusters(options, &context))
+    }
+
+    /// Everything after the networks, with its events.
+    pub(crate) fn apply(&self, options: &Options, context: &Context<'_>) -> Result<Diarization> {
+        context.step(Stage::Clustering, 0)?;
+        let clusters = self.clusters(options, context)?; // (chunk, local speaker)
+        let diarization = clusters.diarization(&options.parameters);
+        context.step(Stage::Clustering, 1)?;
+        for turn in &diarization.turns {
+            context.tell(Event::Turn(turn.clone()))?;
+        }
+        Ok(diarization)
+    }
+
+    fn clusters(&self, options: &Options, context: &Context<'_>) -> Result<Clustered<'_>> {
+        self.check(options)?;
+        let (networks, parameters) = (&self.model.networks, &options.parameters);
+        let Some(embeddings) = &self.embeddings else {
+            return Ok(self.one_cluster(options, context));
+        };
+        let (clusters, voices) = context.on_device(networks, |networks| {
+            let place = Place::on(&networks.device);
+            self.cluster_on(&place, embeddings, options)
+                .map_err(|error| match error {
+                    Error::Clustering(source) => error::clustering(source, networks.place()),
+                    error => error,
+                })
+        })?;
+        if let Some(Mismatch { wanted, found }) = clusters.mismatch {
+            let min_cluster_size = matches!(parameters.clustering.method, Method::Agglomerative(_));
+            context.warn(Warning::SpeakerCount { wanted, found, min_cluster_size })?;
+        }
+        let mut hard = clusters.hard; // (chunk, local speaker)
+        mark_inactive(&mut hard, &self.segmentations);
+        let found = (parameters.clustering.compat == Compat::Off).then_some(clusters.centroids.nrows());
+        Ok(Clustered {
+            embedded: self,
+            hard,
+            separation: clusters.separation,
+            centroids: Some(clusters.centroids),
+            voices,
+            most: options.speaker_bounds().max.into_iter().chain(found).min(),
+            warnings: self.all_warnings(context),
+        })
+    }
+
+    /// Clusters and, if voices decide who speaks, the clusters' shares of the voice in each window.
+    fn cluster_on(
+        &self,
+        place: &Place<'_>,
+        embeddings: &Embeddings,
+        options: &Options,
+    ) -> Result<(Clusters, Option<VoiceShares>)> {
+        let (settings, plda) = (&options.parameters.clustering, self.model.plda.as_ref());
+        let bounds = options.speaker_bounds();
+        let clusters = cluster_speakers(embeddings, &self.segmentations, bounds, settings, plda, place)?;
+        let voices = match (options.parameters.reconstruction, &self.windows) {
+            (Reconstruction::Voices, Some(windows)) => {
+                let settings = self.model.networks.manifest.voices.as_ref().ok_or_else(no_voices)?;
+                let centroids = clusters.centroids.view();
+                Some(VoiceShares::new(windows, centroids, settings.temperature, place)?)
+            }
+            _ => None,
+        };
+        Ok((clusters, voices))
+    }
+
+    /// Everybody is one speaker, or nobody speaks.
+    fn one_cluster(&self, options: &Options, context: &Context<'_>) -> Clustered<'_> {
+        let shape = (self.segmentations.chunks(), self.segmentations.speakers());
+        let mut hard = Array2::zeros(shape);
+        mark_inactive(&mut hard, &self.segmentations);
+        Clustered {
+            embedded: self,
+            hard,
+            separation: Array2::ones(shape),
+            centroids: None,
+            voices: None,
+            most: options.speaker_bounds().max,
+            warnings: self.all_warnings(context),
+        }
+    }
+
+    fn all_warnings(&self, context: &Context<'_>) -> Vec<Warning> {
+        let mut warnings = self.warnings.clone();
+        warnings.extend(context.warnings().into_iter().filter(|warning| !self.warnings.contains(warning)));
+        warnings
+    }
+
+    /// That the options make sense, and that what they need was computed.
+    fn check(&self, options: &Options) -> Result<()> {
+        options.check()?;
+        let of_networks = |parameters: &Parameters| Parameters {
+            reconstruction: Reconstruction::Votes,
+            segmentation_batch_size: None,
+            embedding_batch_size: None,
+            min_duration_on: 0.0,
+            min_duration_off: 0.0,
+            clustering: Default::default(),
+            ..parameters.clone()
+        };
+        let again = |option, value: String, requirement| Err(Error::InvalidOption { option, value, requirement });
+        if of_networks(&options.parameters) != of_networks(&self.options.parameters) {
+            return again(
+                "parameters",
+                "other than before for the networks".into(),
+                "the same: run the networks with these parameters",
+            );
+        }
+        let silence = self.speaker_count.iter().all(|&count| count == 0);
+        if self.embeddings.is_none() && !silence && options.speaker_bounds().max != Some(1) {
+            let requirement = "1 without embeddings: run the networks with this option";
+            return again("max_speakers", "more than 1".into(), requirement);
+        }
+        let voices = options.parameters.reconstruction == Reconstruction::Voices;
+        if voices && self.embeddings.is_some() && self.windows.is_none() {
+            let requirement = "votes after a run for votes: run the networks with this option";
+            return again("reconstruction", Reconstruction::Voices.to_string(), requirement);
+        }
+        Ok(())
+    }
+}
+
+impl Clustered<'_> {
+    /// The turns, with the options' parameters for turns.
+    pub fn diarization(&self, parameters: &Parameters) -> Diarization {
+        let (frames, compat) = (self.embedded.model.networks.frames(), parameters.clustering.compat);
+        let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
+        let count = &self.embedded.speaker_count; // (frame,)
+
+        let speaking = self.reconstruct(count); // (frame, cluster)
+        let (mut turns, labelled) = turns(speaking.view(), frames, on, off, compat);
+        drop(speaking);
+
+        let at_most_one: Vec<u8> = count.iter().map(|&count| count.min(1)).collect(); // (frame,)
+        let speaking = self.reconstruct(&at_most_one); // (frame, cluster)
+        let off = if compat == Compat::Pyannote { off } else { 0.0 };
+        let mut exclusive = turns_of(&labelled, speaking.view(), frames, on, off);
+
+        if let Some(function) = &self.embedded.model.networks.manifest.confidence {
+            let votes = self.votes();
+            votes.rate(&mut turns, &labelled, function);
+            votes.rate(&mut exclusive, &labelled, function);
+        }
+        let speakers = self.speakers(&turns, &labelled);
+        Diarization { turns, exclusive, speakers, warnings: self.warnings.clone() }
+    }
+
+    /// Who speaks in each frame if `count` `(frame,)` speak at once: `(frame, cluster)` of 0 and 1.
+    pub(crate) fn reconstruct(&self, count: &[u8]) -> Array2<u8> {
+        let Embedded { chunks, segmentations, .. } = self.embedded;
+        let choice = Choice { most: self.most, voices: self.voices.as_ref() };
+        let frames = self.embedded.model.networks.frames();
+        reconstruct(segmentations, self.hard.view(), count, choice, chunks.window, frames)
+    }
+
+    /// The evidence for turns.
+    pub(crate) fn votes(&self) -> Votes<'_> {
+        Votes {
+            segmentations: &self.embedded.segmentations,
+            hard_clusters: self.hard.view(),
+            separation: self.separation.view(),
+            chunks: self.embedded.chunks.window,
+            frames: self.embedded.model.networks.frames(),
+        }
+    }
+
+    /// The speakers of `turns`; `labelled` has the cluster of each label, in order.
+    fn speakers(&self, turns: &[Turn], labelled: &[usize]) -> Vec<Speaker> {
+        let speaker = |(index, &cluster): (usize, &usize)| {
+            let label = label(index);
+            let own = turns.iter().filter(|turn| turn.speaker == label);
+            let duration = own.map(|turn| turn.end - turn.start).sum();
+            let centroids = self.centroids.as_ref().filter(|centroids| cluster < centroids.nrows());
+            let embedding = centroids.map(|centroids| centroids.row(cluster).to_vec());
+            Speaker { confidence: confidence::of_speaker(&label, turns), label, duration, embedding }
+        };
+        labelled.iter().enumerate().map(speaker).collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! A network over many chunks: in parallel on the CPU, in large batches on a GPU.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use candle_core::{Result as TensorResult, Tensor};
+use diarize_kernels::device::is_out_of_memory;
+use rayon::prelude::*;
+
+use super::{Context, Networks, check_finite};
+use crate::{Progress, Result, Stage, Warning};
+
+/// How many chunks go through a network together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchSize {
+    /// On the CPU, where such batches run in parallel. Batches begin at multiples of it, so that results
+    /// depend on neither the number of threads nor how the samples came.
+    pub(crate) cpu: usize,
+    /// On a GPU: half as many are tried if its memory is too small. The result does not depend on it.
+    pub(crate) gpu: usize,
+}
+
+/// How far a stage is, told to the observer.
+pub(crate) struct Meter<'a, 'o> {
+    context: &'a Context<'o>,
+    stage: Stage,
+    done: AtomicUsize,
+    total: usize,
+}
+
+impl<'a, 'o> Meter<'a, 'o> {
+    /// A stage that has done so many chunks of `total`.
+    pub(crate) fn new(context: &'a Context<'o>, stage: Stage, done: usize, total: usize) -> Result<Self> {
+        let meter = Self { context, stage, done: AtomicUsize::new(done), total };
+        meter.add(0)?;
+        Ok(meter)
+    }
+
+    /// Some more chunks are done.
+    pub(crate) fn add(&self, chunks: usize) -> Result<()> {
+        let done = self.done.fetch_add(chunks, Ordering::Relaxed) + chunks;
+        self.context.progress(Progress { stage: self.stage, done, total: self.total })
+    }
+}
+
+/// Runs `network` over `chunks`, rising numbers, in batches. Returns the values that it gives for each.
+///
+/// `network` takes some of the chunks and gives one row of values for each.
+pub(crate) fn in_batches(
+    networks: &Networks,
+    chunks: &[usize],
+    size: BatchSize,
+    meter: &Meter<'_, '_>,
+    network: impl Fn(&[usize]) -> TensorResult<Tensor> + Sync,
+) -> Result<Vec<Vec<f32>>> {
+    if !networks.device.is_cpu() {
+        return on_gpu(networks, chunks, size.gpu, meter, network);
+    }
+    let batches: Vec<&[usize]> = chunks.chunk_by(|a, b| a / size.cpu == b / size.cpu).collect();
+    let run = |batch: &&[usize]| {
+        let output = network(batch).map_err(networks.failed(meter.stage))?;
+        rows(networks, batch.len(), &output, meter)
+    };
+    let rows: Vec<Vec<Vec<f32>>> = batches.par_iter().map(run).collect::<Result<_>>()?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// One batch after the other, each enqueued before the one before it is waited for.
+fn on_gpu(
+    networks: &Networks,
+    chunks: &[usize],
+    mut size: usize,
+    meter: &Meter<'_, '_>,
+    network: impl Fn(&[usize]) -> TensorResult<Tensor>,
+) -> Result<Vec<Vec<f32>>> {
+    let mut values = Vec::with_capacity(chunks.len());
+    let mut rest = chunks;
+    let mut running: Option<(usize, Tensor)> = None;
+    while !rest.is_empty() {
+        let (batch, after) = rest.split_at(size.min(rest.len()));
+        let next = match network(batch) {
+            Ok(output) => {
+                rest = after;
+                Some((batch.len(), output))
+            }
+            Err(error) if batch.len() > 1 && is_out_of_memory(&error) => {
+                size = batch.len() / 2;
+                let (stage, failed) = (meter.stage, batch.len());
+                meter.context.warn(Warning::SmallerBatch { stage, failed, now: size })?;
+                None
+            }
+            Err(error) => return Err(networks.failed(meter.stage)(error)),
+        };
+        if let Some((count, output)) = std::mem::replace(&mut running, next) {
+            values.extend(rows(networks, count, &output, meter)?);
+        }
+    }
+    if let Some((count, output)) = running {
+        values.extend(rows(networks, count, &output, meter)?);
+    }
+    Ok(values)
+}
+
+/// The values of each chunk of a batch.
+fn rows(networks: &Networks, count: usize, output: &Tensor, meter: &Meter<'_, '_>) -> Result<Vec<Vec<f32>>> {
+    let values = output.flatten_all().and_then(|output| output.to_vec1::<f32>());
+    let values = values.map_err(networks.failed(meter.stage))?;
+    check_finite(&values, meter.stage)?;
+    meter.add(count)?;
+    Ok(values.chunks_exact(values.len() / count).map(<[f32]>::to_vec).collect())
+}

@@ -1,0 +1,136 @@
+//! What every stage is handed: threads, the observer, and what happens when a device fails.
+
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use rayon::ThreadPool;
+
+use super::Networks;
+use crate::{Error, Event, Observer, Options, Progress, Result, Stage, Warning};
+
+/// How a recording is worked on: by which threads, who is told, and whether the CPU may step in for a
+/// device that fails.
+pub(crate) struct Context<'o> {
+    threads: Option<Arc<ThreadPool>>,
+    allow_cpu_fallback: bool,
+    /// Set once the device has failed: what follows runs on the CPU.
+    moved_to_cpu: AtomicBool,
+    observer: Mutex<Box<Observer<'o>>>,
+    cancelled: AtomicBool,
+    warnings: Mutex<Vec<Warning>>,
+}
+
+impl<'o> Context<'o> {
+    pub(crate) fn new(options: &Options, observer: Box<Observer<'o>>) -> Result<Self> {
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().map(Arc::new);
+        let threads = options.threads.map(pool).transpose();
+        Ok(Self {
+            threads: threads
+                .map_err(|source| Error::Compute { stage: "starting threads", source: source.into() })?,
+            allow_cpu_fallback: options.allow_cpu_fallback,
+            moved_to_cpu: AtomicBool::new(false),
+            observer: Mutex::new(observer),
+            cancelled: AtomicBool::new(false),
+            warnings: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// A context for a result that is not final: the observer of this one hears its progress alone.
+    pub(crate) fn provisional(&self) -> Context<'_> {
+        let progress_alone = |event| match event {
+            Event::Progress(progress) if self.progress(progress).is_err() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        };
+        Context {
+            threads: self.threads.clone(),
+            allow_cpu_fallback: self.allow_cpu_fallback,
+            moved_to_cpu: AtomicBool::new(self.moved_to_cpu.load(Ordering::Relaxed)),
+            observer: Mutex::new(Box::new(progress_alone)),
+            cancelled: AtomicBool::new(false),
+            warnings: Mutex::new(self.warnings()),
+        }
+    }
+
+    /// Runs `work` on the threads that the options ask for.
+    pub(crate) fn on_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.threads {
+            None => work(),
+            Some(pool) => pool.install(work),
+        }
+    }
+
+    /// Number of threads that work.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
+    }
+
+    /// Runs a stage's `work` on the networks' device. If the device lacks an operation or memory for it,
+    /// that is the error, unless the options allow the CPU to do it and everything after it.
+    ///
+    /// The only place that decides this.
+    pub(crate) fn on_device<T>(
+        &self,
+        networks: &Networks,
+        mut work: impl FnMut(&Networks) -> Result<T>,
+    ) -> Result<T> {
+        if self.moved_to_cpu.load(Ordering::Relaxed) {
+            return work(networks.on_cpu()?);
+        }
+        let error = match work(networks) {
+            Err(error) if error.is_of_device() && self.allow_cpu_fallback && !networks.device.is_cpu() => error,
+            result => return result,
+        };
+        let on_cpu = networks.on_cpu()?;
+        self.moved_to_cpu.store(true, Ordering::Relaxed);
+        self.warn(Warning::MovedToCpu { device: networks.place(), reason: error.to_string() })?;
+        work(on_cpu)
+    }
+
+    /// Tells the observer how far a stage has come.
+    pub(crate) fn progress(&self, progress: Progress) -> Result<()> {
+        self.tell(Event::Progress(progress))
+    }
+
+    /// Tells the observer of a stage after the networks: 0 or 1 of 1.
+    pub(crate) fn step(&self, stage: Stage, done: usize) -> Result<()> {
+        self.progress(Progress { stage, done, total: 1 })
+    }
+
+    /// Keeps a warning for the result, and tells the observer of it.
+    pub(crate) fn warn(&self, warning: Warning) -> Result<()> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning.clone());
+        self.tell(Event::Warning(warning))
+    }
+
+    /// All warnings so far.
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells the observer, who may cancel.
+    pub(crate) fn tell(&self, event: Event) -> Result<()> {
+        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.cancelled.load(Ordering::Relaxed) && (**observer)(event).is_break() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
+        match self.cancelled.load(Ordering::Relaxed) {
+            true => Err(Error::Cancelled),
+            false => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("threads", &self.threads())
+            .field("allow_cpu_fallback", &self.allow_cpu_fallback)
+            .field("moved_to_cpu", &self.moved_to_cpu)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! How the stages are computed: the samples that are still needed, devices, batches, progress.
+
+mod batches;
+mod context;
+mod networks;
+mod trunk;
+mod waveform;
+mod windows;
+
+pub(crate) use self::{
+    batches::{BatchSize, Meter, in_batches},
+    context::Context,
+    networks::{Networks, check_finite},
+    trunk::SharedTrunk,
+    waveform::{Chunks, Waveform},
+    windows::Windows,
+};

@@ -1,0 +1,107 @@
+//! The two networks of a model, loaded on a device.
+
+use std::sync::OnceLock;
+
+use candle_core::{Result as TensorResult, Tensor};
+
+use super::{Chunks, Waveform};
+use crate::{
+    Device, Error, Result, Stage,
+    math::SlidingWindow,
+    model::{Manifest, ModelFiles, Weights},
+    networks::{PyanNet, WeSpeaker},
+    stages::Decoder,
+};
+
+/// The two networks, loaded on a device.
+#[derive(Debug)]
+pub(crate) struct Networks {
+    pub(crate) manifest: Manifest,
+    pub(crate) device: candle_core::Device,
+    pub(crate) decoder: Decoder,
+    pub(crate) segmentation: PyanNet,
+    pub(crate) embedding: WeSpeaker,
+    /// What the networks are loaded from again if the device fails; `None` on the CPU itself.
+    files: Option<ModelFiles>,
+    on_cpu: OnceLock<Box<Networks>>,
+}
+
+impl Networks {
+    pub(crate) fn load(files: &ModelFiles, device: Device) -> Result<Self> {
+        let manifest = files.manifest.clone();
+        let device = device.open()?;
+        let segmentation = Weights::open(&files.segmentation, &device)?;
+        let embedding = Weights::open(&files.embedding, &device)?;
+        Ok(Self {
+            segmentation: PyanNet::load(&segmentation, &manifest.segmentation)?,
+            embedding: WeSpeaker::load(&embedding, &manifest.embedding)?,
+            decoder: Decoder::new(&manifest.segmentation),
+            files: (!device.is_cpu()).then(|| files.clone()),
+            on_cpu: OnceLock::new(),
+            manifest,
+            device,
+        })
+    }
+
+    /// The same networks on the CPU, loaded when they are first needed.
+    pub(crate) fn on_cpu(&self) -> Result<&Networks> {
+        let Some(files) = &self.files else { return Ok(self) };
+        if let Some(networks) = self.on_cpu.get() {
+            return Ok(networks);
+        }
+        let networks = Self::load(files, Device::Cpu)?;
+        Ok(self.on_cpu.get_or_init(|| Box::new(networks)))
+    }
+
+    /// The device in the caller's words.
+    pub(crate) fn place(&self) -> Device {
+        Device::of(&self.device)
+    }
+
+    /// When the frames of the segmentation start, in seconds.
+    pub(crate) fn frames(&self) -> SlidingWindow {
+        self.manifest.segmentation.receptive_field()
+    }
+
+    /// The waveforms `(chunk, sample)` of some chunks. A GPU is given each stretch of consecutive chunks
+    /// once, and cuts it into overlapping chunks itself.
+    pub(crate) fn waveforms(
+        &self,
+        waveform: &Waveform,
+        chunks: &Chunks,
+        indices: &[usize],
+    ) -> TensorResult<Tensor> {
+        let length = chunks.length;
+        if self.device.is_cpu() {
+            let samples = indices.iter().flat_map(|&chunk| waveform.range(chunks.range(chunk)).into_owned());
+            return self.tensor(samples.collect(), &[indices.len(), length]);
+        }
+        let mut waveforms = Vec::with_capacity(indices.len());
+        for run in indices.chunk_by(|a, b| a + 1 == *b) {
+            let samples = waveform.range(chunks.stretch(run));
+            let stretch = Tensor::from_slice(&samples, samples.len(), &self.device)?;
+            for chunk in 0..run.len() {
+                waveforms.push(stretch.narrow(0, chunk * chunks.hop, length)?);
+            }
+        }
+        Tensor::stack(&waveforms, 0)
+    }
+
+    /// Turns an error of the tensor library into that of a stage on this device.
+    pub(crate) fn failed(&self, stage: Stage) -> impl Fn(candle_core::Error) -> Error {
+        let device = self.place();
+        move |source| Error::operation(stage.name(), device, source)
+    }
+
+    pub(crate) fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> TensorResult<Tensor> {
+        Tensor::from_vec(values, shape, &self.device)
+    }
+}
+
+/// That all values which a network made are numbers.
+pub(crate) fn check_finite(values: &[f32], stage: Stage) -> Result<()> {
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => Err(Error::NonFiniteOutput { stage: stage.name() }),
+    }
+}

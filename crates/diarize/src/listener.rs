@@ -1,0 +1,223 @@
+//! Recordings that come in blocks of samples.
+
+use std::sync::Arc;
+
+use crate::{
+    Diarization, Embedded, Options, Result, SAMPLE_RATE, Span, Stage,
+    clustering::Method,
+    diarizer::{Model, hear},
+    engine::{Chunks, Context, Networks, Waveform},
+    options::Parameters,
+    stages::{Binarize, Embedder, Region, Segmenter, SpanEmbedder, SpeakerCounter, at_least},
+};
+
+/// Samples that are taken at once of a long block, so that no more than these are ever kept twice.
+const BLOCK: usize = 16 * SAMPLE_RATE as usize;
+
+/// Listens to a recording while it comes: give it the samples with [`Self::push`], and ask for the turns
+/// with [`Self::finish`].
+///
+/// The result is the same to the bit however the samples are cut into blocks. Of the samples only the last
+/// seconds are kept; what grows with the recording are one bit for each local speaker and frame of each
+/// chunk, and one vector for each local speaker and each window: about 10 MB an hour with
+/// [`EmbeddingTrunk::Shared`](crate::EmbeddingTrunk).
+#[derive(Debug)]
+pub struct Listener<'o> {
+    model: Arc<Model>,
+    options: Options,
+    context: Context<'o>,
+    heard: Heard,
+}
+
+/// What is heard of a recording so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) waveform: Waveform,
+    pub(crate) chunks: Chunks,
+    pub(crate) segmenter: Segmenter,
+    pub(crate) count: SpeakerCounter,
+    pub(crate) embedder: Embedder,
+}
+
+impl<'o> Listener<'o> {
+    pub(crate) fn new(model: Arc<Model>, options: &Options, context: Context<'o>) -> Result<Self> {
+        // One speaker needs no embeddings, but VBx gives that speaker's all the same.
+        let vbx = matches!(options.parameters.clustering.method, Method::Vbx(_));
+        let one_speaker = options.speaker_bounds().max == Some(1);
+        let heard = Heard::new(&model.networks, &options.parameters, vbx || !one_speaker)?;
+        Ok(Self { model, options: options.clone(), context, heard })
+    }
+
+    /// Takes the next samples: 16 kHz, one channel, full scale 1, any number of them. The networks run over
+    /// what they complete.
+    ///
+    /// # Errors
+    /// A sample that is not finite; a failure of the device; [`Error::Cancelled`](crate::Error::Cancelled)
+    /// by the observer. After an error the recording cannot go on.
+    pub fn push(&mut self, samples: &[f32]) -> Result<()> {
+        let Self { model, options, context, heard } = self;
+        heard.waveform.expect(heard.waveform.expected().max(heard.waveform.received() + samples.len()));
+        context.on_threads(|| {
+            samples.chunks(BLOCK).try_for_each(|block| {
+                heard.waveform.push(block)?;
+                hear(heard, false, model, options, context)
+            })
+        })
+    }
+
+    /// Says how long the recording is expected to be, in seconds. Nothing but
+    /// [`Progress::total`](crate::Progress) depends on it.
+    pub fn expect(&mut self, seconds: f64) {
+        self.heard.waveform.expect((seconds * f64::from(SAMPLE_RATE)) as usize);
+    }
+
+    /// Seconds of audio that were pushed.
+    pub fn seconds(&self) -> f64 {
+        self.heard.waveform.received() as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    /// The result if the recording ended here. Everything in it may still change, the numbers of speakers
+    /// too; the observer hears its progress alone.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn provisional(&self) -> Result<Diarization> {
+        let context = self.context.provisional();
+        let embedded = self.heard.clone().finish(&self.model, &self.options, &context)?;
+        context.on_threads(|| embedded.apply(&self.options, &context))
+    }
+
+    /// The result, now that the recording has ended.
+    ///
+    /// # Errors
+    /// A failure of the device; [`Error::Cancelled`](crate::Error::Cancelled) by the observer.
+    pub fn finish(self) -> Result<Diarization> {
+        let embedded = self.heard.finish(&self.model, &self.options, &self.context)?;
+        self.context.on_threads(|| embedded.apply(&self.options, &self.context))
+    }
+
+    /// What the networks heard, now that the recording has ended: for trying several ways to cluster it.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn embedded(self) -> Result<Embedded> {
+        self.heard.finish(&self.model, &self.options, &self.context)
+    }
+}
+
+impl Heard {
+    /// Nothing yet. Without `embeddings` only the segmentation network will run.
+    fn new(networks: &Networks, parameters: &Parameters, embeddings: bool) -> Result<Self> {
+        let duration = networks.manifest.segmentation.duration;
+        let chunks = Chunks::new(duration, parameters.segmentation_step * duration);
+        Ok(Self {
+            waveform: Waveform::default(),
+            segmenter: Segmenter::new(networks, &chunks),
+            count: SpeakerCounter::new(chunks.window, networks.frames()),
+            embedder: match embeddings {
+                true => Embedder::new(networks, &chunks, parameters)?,
+                false => Embedder::Nothing,
+            },
+            chunks,
+        })
+    }
+
+    /// Runs the networks over what is left.
+    fn finish(mut self, model: &Arc<Model>, options: &Options, context: &Context<'_>) -> Result<Embedded> {
+        context.on_threads(|| hear(&mut self, true, model, options, context))?;
+        context.step(Stage::SpeakerCounting, 0)?;
+        let speaker_count = self.count.finish(); // (frame,)
+        context.step(Stage::SpeakerCounting, 1)?;
+        let silence = speaker_count.iter().all(|&count| count == 0);
+        let (embeddings, windows) = if silence { (None, None) } else { self.embedder.finish() };
+        Ok(Embedded {
+            model: model.clone(),
+            options: options.clone(),
+            chunks: self.chunks,
+            segmentations: self.segmenter.segmentations,
+            speaker_count,
+            embeddings,
+            windows,
+            warnings: context.warnings(),
+        })
+    }
+}
+
+/// Finds the spans of time in which people speak, in a recording that comes in blocks; see
+/// [`Diarizer::listen_for_activity`](crate::Diarizer::listen_for_activity).
+#[derive(Debug)]
+pub struct ActivityListener<'o> {
+    listener: Listener<'o>,
+}
+
+impl<'o> ActivityListener<'o> {
+    pub(crate) fn new(model: Arc<Model>, options: &Options, context: Context<'o>) -> Result<Self> {
+        let heard = Heard::new(&model.networks, &options.parameters, false)?;
+        Ok(Self { listener: Listener { model, options: options.clone(), context, heard } })
+    }
+
+    /// Takes the next samples, as [`Listener::push`].
+    ///
+    /// # Errors
+    /// As [`Listener::push`].
+    pub fn push(&mut self, samples: &[f32]) -> Result<()> {
+        self.listener.push(samples)
+    }
+
+    /// Says how long the recording is expected to be, as [`Listener::expect`].
+    pub fn expect(&mut self, seconds: f64) {
+        self.listener.expect(seconds);
+    }
+
+    /// The spans in which at least `speakers` people speak: speech for 1, overlap for 2. Spans shorter than
+    /// the options' `min_duration_on` are dropped, gaps shorter than `min_duration_off` are filled.
+    ///
+    /// # Errors
+    /// As [`Listener::finish`].
+    pub fn finish(self, speakers: usize) -> Result<Vec<Span>> {
+        let duration = self.listener.seconds();
+        let embedded = self.listener.embedded()?;
+        let Parameters { min_duration_on, min_duration_off, .. } = embedded.options.parameters;
+        let frames = embedded.model.networks.frames();
+        let scores = at_least(speakers, &embedded.segmentations, embedded.chunks.window, frames); // (frame, 1)
+        let binarize = Binarize { min_duration_on, min_duration_off, ..Binarize::default() };
+        // The last chunk is padded with silence.
+        let inside = |region: Region| Span { start: region.start, end: region.end.min(duration) };
+        let regions = binarize.regions(scores.view(), frames).into_iter().map(inside);
+        Ok(regions.filter(|span| span.start < span.end).collect())
+    }
+}
+
+/// Embeds spans of a recording that comes in blocks; see
+/// [`Diarizer::listen_to_spans`](crate::Diarizer::listen_to_spans).
+#[derive(Debug)]
+pub struct SpanListener<'o> {
+    model: Arc<Model>,
+    context: Context<'o>,
+    embedder: SpanEmbedder,
+}
+
+impl<'o> SpanListener<'o> {
+    pub(crate) fn new(model: Arc<Model>, spans: &[Span], context: Context<'o>) -> Self {
+        let embedder = SpanEmbedder::new(spans, &model.networks);
+        Self { model, context, embedder }
+    }
+
+    /// Takes the next samples, as [`Listener::push`].
+    ///
+    /// # Errors
+    /// As [`Listener::push`].
+    pub fn push(&mut self, samples: &[f32]) -> Result<()> {
+        let Self { model, context, embedder } = self;
+        context.on_threads(|| embedder.push(samples, &model.networks, context))
+    }
+
+    /// One embedding for each span, in their order, not normalized.
+    ///
+    /// # Errors
+    /// A span that is outside or shorter than 25 ms; otherwise as [`Listener::finish`].
+    pub fn finish(self) -> Result<Vec<Vec<f32>>> {
+        let Self { model, context, embedder } = self;
+        context.on_threads(|| embedder.finish(&model.networks, &context))
+    }
+}

@@ -1,0 +1,6 @@
+//! The two networks in candle, one module each.
+
+pub(crate) mod pyannet;
+pub(crate) mod wespeaker;
+
+pub(crate) use self::{pyannet::PyanNet, wespeaker::WeSpeaker};

@@ -1,0 +1,242 @@
+//! `SincNet`: learned band-pass filters, then two convolutions, each pooled and normalised.
+//!
+//! Source: `pyannote/audio/models/blocks/sincnet.py`, `asteroid_filterbanks/param_sinc_fb.py`;
+//! Ravanelli and Bengio, Speaker recognition from raw waveform with SincNet, 2018.
+
+use std::f64::consts::PI;
+
+use candle_core::{D, Result as TensorResult, Tensor};
+use diarize_kernels::{
+    conv2d::{Activation, Conv2d},
+    pool_norm::{PoolNorm, Window},
+};
+
+use crate::{
+    Error, Result, SAMPLE_RATE,
+    model::{FILTER_LENGTH, KERNEL, POOL, Weights},
+};
+
+/// Sinc filters, half of them cosine and half sine.
+const FILTERS: usize = 80;
+/// Channels after the second and third convolution.
+pub(super) const CHANNELS: usize = 60;
+/// Lowest cut-off and narrowest band of a filter, in hertz.
+const MIN_HZ: f64 = 50.0;
+/// What is added to the variance of a waveform before the root, as `torch.nn.InstanceNorm1d` does.
+const EPSILON: f64 = 1e-5;
+
+/// Waveform to feature frames.
+#[derive(Debug)]
+pub(crate) struct SincNet {
+    waveform_norm: [Tensor; 2],
+    /// Samples from one output of the sinc filters to the next.
+    stride: usize,
+    /// What each sinc filter makes of a waveform of ones.
+    sums: Vec<f64>,
+    pub(crate) blocks: [Block; 3],
+}
+
+impl SincNet {
+    pub(crate) fn load(weights: &Weights<'_>, stride: usize) -> Result<Self> {
+        let filterbank = "sincnet.conv1d.0.filterbank";
+        let low = weights.values(&format!("{filterbank}.low_hz_"), &[FILTERS / 2, 1])?;
+        let band = weights.values(&format!("{filterbank}.band_hz_"), &[FILTERS / 2, 1])?;
+        let block = |index: usize, channels: usize| -> Result<Block> {
+            let name = format!("sincnet.conv1d.{index}");
+            let kernel = weights.tensor(&format!("{name}.weight"), &[CHANNELS, channels, KERNEL])?;
+            let bias = weights.tensor(&format!("{name}.bias"), &[CHANNELS])?;
+            Block::load(
+                weights,
+                index,
+                &kernel.unsqueeze(2).map_err(Error::loading)?,
+                &bias,
+                Activation::Identity,
+            )
+        };
+        let filters = sinc_filters(&low, &band);
+        let sum = |filter: &[f32]| filter.iter().map(|&x| f64::from(x)).sum();
+        Ok(Self {
+            sums: filters.chunks_exact(FILTER_LENGTH).map(sum).collect(),
+            waveform_norm: [
+                weights.tensor("sincnet.wav_norm1d.weight", &[1])?,
+                weights.tensor("sincnet.wav_norm1d.bias", &[1])?,
+            ],
+            stride,
+            blocks: [Self::sinc_block(weights, &filters, stride)?, block(1, FILTERS)?, block(2, CHANNELS)?],
+        })
+    }
+
+    /// The first block with the given filters `(80, 251)`.
+    ///
+    /// `stride` samples are taken together as the channels of one step. The filters, filled up with
+    /// zeros to whole steps, then move on by one step at a time.
+    pub(crate) fn sinc_block(weights: &Weights<'_>, filters: &[f32], stride: usize) -> Result<Block> {
+        let steps = FILTER_LENGTH.div_ceil(stride);
+        let mut kernel = Vec::with_capacity(FILTERS * steps * stride);
+        for filter in filters.chunks_exact(FILTER_LENGTH) {
+            let tap = |sample: usize| filter.get(sample).copied().unwrap_or(0.0);
+            kernel.extend(
+                (0..stride).flat_map(|channel| (0..steps).map(move |step| tap(step * stride + channel))),
+            );
+        }
+        let kernel = weights.to_device(kernel, &[FILTERS, stride, 1, steps])?;
+        let bias = weights.to_device(vec![0.0; FILTERS], &[FILTERS])?;
+        Block::load(weights, 0, &kernel, &bias, Activation::Absolute)
+    }
+
+    /// Waveforms `(batch, samples)` to `(batch, frames, 60)`.
+    pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let x = self.steps(&self.normalise(waveforms)?)?; // (batch, 1, 16000, 10)
+        self.after_sinc(&self.blocks[0].forward(&x)?)
+    }
+
+    /// Sinc features `(batch, 1, 5325, 80)` to `(batch, 589, 60)`.
+    fn after_sinc(&self, x: &Tensor) -> TensorResult<Tensor> {
+        let [_, second, third] = &self.blocks;
+        third.forward(&second.forward(x)?)?.squeeze(1) // (batch, 1, 1773, 60), (batch, 589, 60)
+    }
+
+    /// The same for chunks of `length` samples, one every `hop` of `stretch`, on the CPU: the sinc filters
+    /// run once over the samples that chunks share.
+    ///
+    /// A chunk's norm subtracts its mean and scales it. A filter of the result is the filter of the
+    /// stretch, scaled and shifted. The mean of the stretch is subtracted first, so that no large constant
+    /// hides small samples.
+    pub(crate) fn forward_overlapping(
+        &self,
+        stretch: &[f32],
+        [length, hop]: [usize; 2],
+    ) -> TensorResult<Tensor> {
+        let level = (stretch.iter().map(|&x| f64::from(x)).sum::<f64>() / stretch.len() as f64) as f32;
+        let [weight, bias] = &self.waveform_norm;
+        let scalar = |tensor: &Tensor| Ok::<_, candle_core::Error>(f64::from(tensor.to_vec1::<f32>()?[0]));
+        let (weight, bias) = (scalar(weight)?, scalar(bias)?);
+        let centred: Vec<f32> = stretch.iter().map(|sample| sample - level).collect();
+        let windows: Vec<Window> = (0..=(stretch.len() - length) / hop)
+            .map(|chunk| {
+                let (mean, variance) = moments(&centred[chunk * hop..][..length]);
+                let scale = weight / (variance + EPSILON).sqrt();
+                let shift = self.sums.iter().map(|sum| ((bias - scale * mean) * sum) as f32).collect();
+                Window { start: chunk * hop / self.stride, scale: scale as f32, shift }
+            })
+            .collect();
+        let length_of = |samples: usize| 1 + (samples - FILTER_LENGTH) / self.stride;
+        let stretch = Tensor::from_vec(centred, (1, stretch.len()), &candle_core::Device::Cpu)?;
+        let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
+        let x = convolution.forward(&self.steps(&stretch)?, None, Activation::Identity)?; // (1, 1, steps, 80)
+        self.after_sinc(
+            &pool_norm.forward_windows(&x.squeeze(1)?, &windows, length_of(length))?.unsqueeze(1)?,
+        )
+    }
+
+    /// Whether [`Self::forward_overlapping`] can take chunks of this length and hop.
+    pub(crate) fn shares(&self, [length, hop]: [usize; 2]) -> bool {
+        length >= FILTER_LENGTH && hop < length && hop.is_multiple_of(self.stride)
+    }
+
+    /// Waveforms `(batch, samples)`, each to zero mean and unit variance, scaled and shifted.
+    pub(crate) fn normalise(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let centred = waveforms.broadcast_sub(&waveforms.mean_keepdim(D::Minus1)?)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let [weight, bias] = &self.waveform_norm;
+        let scale = weight.broadcast_div(&(variance + EPSILON)?.sqrt()?)?;
+        centred.broadcast_mul(&scale)?.broadcast_add(bias)
+    }
+
+    /// Waveforms `(batch, samples)` to `(batch, 1, steps, stride)`, filled up with zeros. Those that
+    /// the last filter sees there are multiplied by the zeros that fill the filters up.
+    pub(crate) fn steps(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let (batch, samples) = waveforms.dims2()?;
+        let outputs = samples.checked_sub(FILTER_LENGTH).map_or(0, |rest| 1 + rest / self.stride);
+        let steps = (outputs + FILTER_LENGTH.div_ceil(self.stride)).saturating_sub(1);
+        let length = steps * self.stride;
+        let x = match length.checked_sub(samples) {
+            Some(missing) => waveforms.pad_with_zeros(1, 0, missing)?,
+            None => waveforms.narrow(1, 0, length)?,
+        };
+        x.contiguous()?.reshape((batch, 1, steps, self.stride))
+    }
+}
+
+/// Mean and variance of a waveform.
+fn moments(waveform: &[f32]) -> (f64, f64) {
+    const LANES: usize = 16;
+    let (mut sums, mut squares) = ([0f64; LANES], [0f64; LANES]);
+    for samples in waveform.chunks(LANES) {
+        for ((sum, square), &sample) in sums.iter_mut().zip(&mut squares).zip(samples) {
+            *sum += f64::from(sample);
+            *square += f64::from(sample) * f64::from(sample);
+        }
+    }
+    let mean = |sums: [f64; LANES]| sums.iter().sum::<f64>() / waveform.len() as f64;
+    (mean(sums), (mean(squares) - mean(sums) * mean(sums)).max(0.0))
+}
+
+/// A convolution over time, pooled, normalised and rectified.
+#[derive(Debug)]
+pub(crate) struct Block {
+    convolution: Conv2d,
+    activation: Activation,
+    pool_norm: PoolNorm,
+}
+
+impl Block {
+    /// The block number `index` with a kernel `(filters, channels, 1, steps)`.
+    fn load(
+        weights: &Weights<'_>,
+        index: usize,
+        kernel: &Tensor,
+        bias: &Tensor,
+        activation: Activation,
+    ) -> Result<Self> {
+        let norm = |part: &str| weights.values(&format!("sincnet.norm1d.{index}.{part}"), bias.dims());
+        Ok(Self {
+            convolution: Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?,
+            activation,
+            pool_norm: PoolNorm { window: POOL, slope: 0.01, weight: norm("weight")?, bias: norm("bias")? },
+        })
+    }
+
+    /// `(batch, 1, time, channels)` to `(batch, 1, about time / 3, filters)`.
+    pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+        let x = self.convolution.forward(x, None, self.activation)?;
+        self.pool_norm.forward(&x.squeeze(1)?)?.unsqueeze(1)
+    }
+}
+
+/// The filters `(80, 251)` of the given cut-off and band parameters, in hertz: 40 even ones
+/// (differences of sines) and 40 odd ones (differences of cosines), each scaled to its band.
+/// In f64, since the arguments of sine and cosine reach some 400 radians.
+pub(crate) fn sinc_filters(low: &[f32], band: &[f32]) -> Vec<f32> {
+    let half = FILTER_LENGTH / 2;
+    let nyquist = f64::from(SAMPLE_RATE) / 2.0;
+    let cutoffs: Vec<(f64, f64)> = low
+        .iter()
+        .zip(band)
+        .map(|(&low, &band)| {
+            let low = MIN_HZ + f64::from(low).abs();
+            (low, (low + MIN_HZ + f64::from(band).abs()).clamp(MIN_HZ, nyquist))
+        })
+        .collect();
+    // The left half of a filter; the right one mirrors it.
+    let left = |shape: &dyn Fn(f64) -> f64, band: f64| -> Vec<f64> {
+        (0..half)
+            .map(|i| {
+                let hamming = 0.54 - 0.46 * (2.0 * PI * i as f64 / (FILTER_LENGTH - 1) as f64).cos();
+                let n = 2.0 * PI * (i as f64 - half as f64) / f64::from(SAMPLE_RATE);
+                shape(n) / (n / 2.0) * hamming / (2.0 * band)
+            })
+            .collect()
+    };
+    let mut filters = Vec::with_capacity(FILTERS * FILTER_LENGTH);
+    for &(low, high) in &cutoffs {
+        let left = left(&|n| (high * n).sin() - (low * n).sin(), high - low);
+        filters.extend(left.iter().chain(&[1.0]).chain(left.iter().rev()).map(|&x| x as f32));
+    }
+    for &(low, high) in &cutoffs {
+        let left = left(&|n| (low * n).cos() - (high * n).cos(), high - low);
+        let right = left.iter().rev().map(|x| -x);
+        filters.extend(left.iter().copied().chain([0.0]).chain(right).map(|x| x as f32));
+    }
+    filters
+}

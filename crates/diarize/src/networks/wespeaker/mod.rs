@@ -1,0 +1,97 @@
+//! WeSpeaker ResNet34, the embedding network: one vector for each local speaker of a chunk.
+
+mod fbank;
+mod pooling;
+pub(crate) mod resnet;
+
+use candle_core::{Device, Result as TensorResult, Tensor};
+use candle_nn::{Linear, Module};
+
+pub(crate) use self::{
+    fbank::{BANDS, Fbank},
+    pooling::{pool, resize_nearest, stats_pool},
+    resnet::ResNet,
+};
+use crate::{
+    Result,
+    model::{EmbeddingArchitecture, Weights},
+};
+
+/// Outputs of the residual network `(1, 10, frames, 256)` as `(frame, 2560)`.
+pub(crate) fn by_frame(x: &Tensor) -> TensorResult<Vec<f32>> {
+    x.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()
+}
+
+/// The embedding network: waveform and masks to one vector for each mask.
+///
+/// Source: `WeSpeakerResNet34` in `pyannote/audio/models/embedding/wespeaker/__init__.py`.
+#[derive(Debug)]
+pub(crate) struct WeSpeaker {
+    pub(crate) fbank: Fbank,
+    pub(crate) resnet: ResNet,
+    projection: Linear,
+    pub(crate) architecture: EmbeddingArchitecture,
+}
+
+impl WeSpeaker {
+    pub(crate) fn load(weights: &Weights<'_>, architecture: &EmbeddingArchitecture) -> Result<Self> {
+        let shape = [architecture.dimension, 2 * resnet::features(architecture)];
+        let weight = weights.tensor("resnet.seg_1.weight", &shape)?;
+        let bias = weights.tensor("resnet.seg_1.bias", &shape[..1])?;
+        Ok(Self {
+            fbank: Fbank::new(),
+            resnet: ResNet::load(weights, architecture)?,
+            projection: Linear::new(weight, Some(bias)),
+            architecture: architecture.clone(),
+        })
+    }
+
+    /// Waveforms `(batch, samples)` and masks `(batch, masks, output_frames)` to embeddings
+    /// `(batch, masks, dimension)`. The residual network runs once a chunk, however many masks it has.
+    pub(crate) fn forward(&self, waveforms: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
+        let features = self.fbank.forward(waveforms)?; // (batch, 998, 80)
+        let frames = self.resnet.forward(&features)?; // (batch, 2560, 125)
+        self.project(&stats_pool(&frames, masks)?) // (batch, masks, 5120) to (batch, masks, 256)
+    }
+
+    /// The same for one waveform `(samples,)` on the CPU, with masks of zeros and ones.
+    pub(crate) fn forward_one(&self, waveform: &[f32], masks: &[Vec<f32>]) -> TensorResult<Tensor> {
+        let waveform = Tensor::from_slice(waveform, (1, waveform.len()), &Device::Cpu)?;
+        let features = self.fbank.forward(&waveform)?; // (1, 998, 80)
+        let frames = by_frame(&self.resnet.trunk(&features)?)?; // (125, 2560)
+        let pooled = masks.iter().flat_map(|mask| {
+            let mask: Vec<f32> = resize_nearest(mask, frames.len() / self.features()).collect();
+            pool(&frames, &mask, self.features())
+        });
+        let pooled = Tensor::from_iter(pooled, &Device::Cpu)?.reshape((masks.len(), 2 * self.features()))?;
+        self.project(&pooled) // (masks, 5120) to (masks, 256)
+    }
+
+    /// Pooled statistics `(batch, masks, 5120)` to embeddings `(batch, masks, 256)`, not normalised.
+    pub(crate) fn project(&self, statistics: &Tensor) -> TensorResult<Tensor> {
+        self.projection.forward(statistics)
+    }
+
+    /// Samples of the shortest waveform that can be embedded.
+    pub(crate) fn min_samples(&self) -> usize {
+        self.fbank.min_samples()
+    }
+
+    /// Frames of the residual network's output for `samples` samples.
+    pub(crate) fn output_frames(&self, samples: usize) -> usize {
+        resnet::output_frames(&self.architecture, self.fbank.frames(samples))
+    }
+
+    /// Values of one frame of the residual network's output.
+    pub(crate) fn features(&self) -> usize {
+        resnet::features(&self.architecture)
+    }
+
+    /// The embedding of a mask of zeros: what is left is the projection's bias.
+    pub(crate) fn embedding_of_nobody(&self) -> TensorResult<Vec<f32>> {
+        match self.projection.bias() {
+            Some(bias) => bias.to_vec1(),
+            None => Ok(vec![0.0; self.architecture.dimension]),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! How many people speak in each frame of the recording.
+//!
+//! Source: `speaker_count` in `pyannote/audio/pipelines/utils/diarization.py`.
+
+use std::collections::VecDeque;
+
+use ndarray::ArrayView2;
+
+use super::{
+    Segmentations,
+    aggregate::{first_frame, total_frames},
+};
+use crate::math::SlidingWindow;
+
+/// Counts speakers while chunks come: the mean over the chunks that hold a frame, halves rounded to even.
+#[derive(Clone, Debug)]
+pub struct SpeakerCounter {
+    chunks: SlidingWindow,
+    frames: SlidingWindow,
+    /// Chunks that have come.
+    seen: usize,
+    /// Frames that no further chunk holds: `(frame,)`.
+    certain: Vec<u8>,
+    /// For the frames after them the sum of the counts, and how many chunks hold the frame.
+    open: VecDeque<(u32, u32)>,
+}
+
+impl SpeakerCounter {
+    /// No chunks yet; `frames` is when the frames of a chunk start.
+    pub fn new(chunks: SlidingWindow, frames: SlidingWindow) -> Self {
+        Self { chunks, frames, seen: 0, certain: Vec::new(), open: VecDeque::new() }
+    }
+
+    /// Takes the next chunk, `(frame, local speaker)` of 0 and 1.
+    pub fn push(&mut self, chunk: ArrayView2<'_, u8>) {
+        self.settle(first_frame(self.chunks, self.frames, self.seen));
+        let offset = first_frame(self.chunks, self.frames, self.seen) - self.certain.len();
+        if self.open.len() < offset + chunk.nrows() {
+            self.open.resize(offset + chunk.nrows(), (0, 0));
+        }
+        for ((sum, held), frame) in self.open.iter_mut().skip(offset).zip(chunk.outer_iter()) {
+            *sum += frame.iter().map(|&active| u32::from(active)).sum::<u32>();
+            *held += 1;
+        }
+        self.seen += 1;
+    }
+
+    /// The frames whose count will not change: those before the next chunk.
+    pub fn certain(&mut self) -> &[u8] {
+        self.settle(first_frame(self.chunks, self.frames, self.seen));
+        &self.certain
+    }
+
+    /// The count of every frame of the recording, `(frame,)`, now that no further chunk comes.
+    pub fn finish(mut self) -> Vec<u8> {
+        let total = total_frames(self.chunks, self.frames, self.seen);
+        self.settle(total);
+        self.certain.truncate(total);
+        self.certain
+    }
+
+    /// Settles the frames before `until`.
+    fn settle(&mut self, until: usize) {
+        while self.certain.len() < until {
+            let (sum, held) = self.open.pop_front().unwrap_or_default();
+            let mean = sum as f32 / held.max(1) as f32;
+            self.certain.push(mean.round_ties_even() as u8);
+        }
+    }
+}
+
+/// The count of every frame of a recording, `(frame,)`.
+pub fn speaker_count(
+    segmentations: &Segmentations,
+    chunks: SlidingWindow,
+    frames: SlidingWindow,
+) -> Vec<u8> {
+    let mut counter = SpeakerCounter::new(chunks, frames);
+    segmentations.iter().for_each(|chunk| counter.push(chunk.view()));
+    counter.finish()
+}

@@ -1,0 +1,121 @@
+//! Embedding the local speakers of chunks, and short windows all along the recording.
+
+mod chunks;
+mod shared;
+mod spans;
+
+use self::shared::FromTrunk;
+pub(crate) use self::spans::SpanEmbedder;
+use super::{Embeddings, Segmentations, SpeakerCounter, Vectors, WindowEmbeddings, embedding_masks};
+use crate::{
+    Error, Result, Stage,
+    engine::{Chunks, Context, Networks, Waveform},
+    options::{EmbeddingTrunk, Parameters, Reconstruction},
+};
+
+/// What is known of a recording when chunks are embedded.
+#[derive(Clone, Copy)]
+pub(crate) struct Segmented<'a> {
+    pub(crate) waveform: &'a Waveform,
+    pub(crate) chunks: &'a Chunks,
+    pub(crate) segmentations: &'a Segmentations,
+    /// Whether all samples have come and all chunks are segmented.
+    pub(crate) ended: bool,
+}
+
+/// Embeds chunks as they are segmented.
+///
+/// The residual network runs once per chunk or once over the recording, however many local speakers there
+/// are, and not at all where nobody speaks.
+#[derive(Clone, Debug)]
+pub(crate) enum Embedder {
+    /// Nothing needs embeddings.
+    Nothing,
+    /// Each chunk by itself.
+    Chunks(Embeddings),
+    /// From the frames of the whole recording.
+    Trunk(Box<FromTrunk>),
+}
+
+impl Embedder {
+    /// No chunk is embedded yet.
+    pub(crate) fn new(networks: &Networks, chunks: &Chunks, parameters: &Parameters) -> Result<Self> {
+        let (network, speakers) = (&networks.embedding, networks.manifest.segmentation.speakers);
+        let dimension = networks.manifest.embedding.dimension;
+        let of_nobody = network.embedding_of_nobody().map_err(networks.failed(Stage::Embeddings))?;
+        Ok(match parameters.embedding_trunk {
+            EmbeddingTrunk::Chunk => {
+                Self::Chunks(Embeddings::new(speakers, of_nobody, Vectors::exact(dimension)))
+            }
+            EmbeddingTrunk::Shared => {
+                let embeddings = Embeddings::new(speakers, of_nobody, Vectors::rounded(dimension));
+                let windows = match (parameters.reconstruction, &networks.manifest.voices) {
+                    (Reconstruction::Votes, _) => None,
+                    (Reconstruction::Voices, Some(windows)) => Some(windows),
+                    (Reconstruction::Voices, None) => return Err(no_voices()),
+                };
+                Self::Trunk(Box::new(FromTrunk::new(networks, chunks, embeddings, windows)))
+            }
+        })
+    }
+
+    /// Embeds what can be embedded of what is segmented: `(chunk, local speaker, dimension)`, and with
+    /// [`Reconstruction::Voices`] `(window, dimension)`.
+    pub(crate) fn advance(
+        &mut self,
+        segmented: Segmented<'_>,
+        count: &mut SpeakerCounter,
+        networks: &Networks,
+        parameters: &Parameters,
+        context: &Context<'_>,
+    ) -> Result<()> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Chunks(embeddings) => chunks::embed(embeddings, segmented, networks, parameters, context),
+            Self::Trunk(trunk) => trunk.advance(segmented, count, networks, parameters, context),
+        }
+    }
+
+    /// The first sample that is still needed.
+    pub(crate) fn first_sample(&self, networks: &Networks, chunks: &Chunks) -> usize {
+        match self {
+            Self::Nothing => usize::MAX,
+            Self::Chunks(embeddings) => chunks.start(embeddings.chunks()),
+            Self::Trunk(trunk) => trunk.first_sample(networks, chunks),
+        }
+    }
+
+    /// The embeddings of local speakers, and of windows.
+    pub(crate) fn finish(self) -> (Option<Embeddings>, Option<WindowEmbeddings>) {
+        match self {
+            Self::Nothing => (None, None),
+            Self::Chunks(embeddings) => (Some(embeddings), None),
+            Self::Trunk(trunk) => {
+                let (embeddings, windows) = trunk.finish();
+                (Some(embeddings), windows)
+            }
+        }
+    }
+}
+
+/// That a model does not say how voices tell who speaks.
+pub(crate) fn no_voices() -> Error {
+    Error::InvalidOption {
+        option: "reconstruction",
+        value: Reconstruction::Voices.to_string(),
+        requirement: "votes: this model's manifest has no [voices], which says how voices are compared",
+    }
+}
+
+/// One mask `(frame,)` for each local speaker of a chunk.
+fn masks_of(
+    chunk: usize,
+    segmented: &Segmented<'_>,
+    networks: &Networks,
+    parameters: &Parameters,
+) -> Vec<Vec<f32>> {
+    let segmentation = segmented.segmentations.chunk(chunk); // (frame, local speaker)
+    let min_frames =
+        (segmentation.nrows() * networks.embedding.min_samples()).div_ceil(segmented.chunks.length);
+    embedding_masks(segmentation.view(), parameters.embedding_exclude_overlap, min_frames)
+}

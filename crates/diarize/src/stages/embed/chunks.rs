@@ -1,0 +1,70 @@
+//! Embeddings from a run of the residual network over each chunk, as pyannote makes them.
+
+use candle_core::{Result as TensorResult, Tensor};
+
+use super::{Segmented, masks_of};
+use crate::{
+    Result, Stage,
+    engine::{BatchSize, Context, Meter, Networks, in_batches},
+    networks::wespeaker::resize_nearest,
+    options::Parameters,
+    stages::Embeddings,
+};
+
+/// Chunks that go through the network together on a GPU: convolutions fill one with few.
+const GPU_BATCH: usize = 64;
+
+/// Embeds the chunks that are segmented but not yet embedded.
+pub(super) fn embed(
+    embeddings: &mut Embeddings,
+    segmented: Segmented<'_>,
+    networks: &Networks,
+    parameters: &Parameters,
+    context: &Context<'_>,
+) -> Result<()> {
+    let segmentations = segmented.segmentations;
+    let new = embeddings.chunks()..segmentations.chunks();
+    let active: Vec<usize> = new.clone().filter(|&chunk| segmentations.is_active(chunk)).collect();
+    let total = segmented.chunks.count(segmented.waveform.expected());
+    let size = BatchSize { cpu: 1, gpu: parameters.embedding_batch_size.unwrap_or(GPU_BATCH) };
+    let values = context.on_device(networks, |networks| {
+        let meter = Meter::new(context, Stage::Embeddings, new.start, total)?;
+        let network = |batch: &[usize]| forward(networks, &segmented, parameters, batch);
+        let values = in_batches(networks, &active, size, &meter, network)?;
+        meter.add(new.len() - active.len())?;
+        Ok(values)
+    })?;
+
+    let mut computed = active.iter().zip(&values).peekable();
+    for chunk in new {
+        match computed.next_if(|&(&computed, _)| computed == chunk) {
+            Some((_, values)) => {
+                let speaks = (0..segmentations.speakers()).map(|speaker| segmentations.speaks(chunk, speaker));
+                embeddings.push_chunk(values, speaks);
+            }
+            None => embeddings.push_silent_chunk(),
+        }
+    }
+    Ok(())
+}
+
+/// Embeddings of the local speakers of some chunks: `(chunk, local speaker, dimension)`.
+fn forward(
+    networks: &Networks,
+    segmented: &Segmented<'_>,
+    parameters: &Parameters,
+    indices: &[usize],
+) -> TensorResult<Tensor> {
+    let (network, waveform, chunks) = (&networks.embedding, segmented.waveform, segmented.chunks);
+    let masks_of = |chunk: usize| masks_of(chunk, segmented, networks, parameters);
+    if let (&[chunk], true) = (indices, networks.device.is_cpu()) {
+        return network.forward_one(&waveform.range(chunks.range(chunk)), &masks_of(chunk));
+    }
+    let frames = network.output_frames(chunks.length);
+    let mut masks = Vec::new();
+    for &chunk in indices {
+        masks.extend(masks_of(chunk).iter().flat_map(|mask| resize_nearest(mask, frames).collect::<Vec<_>>()));
+    }
+    let shape = [indices.len(), segmented.segmentations.speakers(), frames];
+    network.forward(&networks.waveforms(waveform, chunks, indices)?, &networks.tensor(masks, &shape)?)
+}

@@ -1,0 +1,333 @@
+//! Embeddings from one run of the residual network over the whole recording.
+
+use std::ops::Range;
+
+use candle_core::Result as TensorResult;
+use rayon::prelude::*;
+
+use super::{Segmented, masks_of};
+use crate::{
+    Result, Stage,
+    engine::{Chunks, Context, Meter, Networks, SharedTrunk, Windows, check_finite},
+    math::count_while,
+    model::VoiceWindows,
+    networks::wespeaker::pool,
+    options::Parameters,
+    stages::{Embeddings, SpeakerCounter, WindowEmbeddings},
+};
+
+/// How far the recording is embedded.
+#[derive(Clone, Debug)]
+pub(crate) struct FromTrunk {
+    /// Pieces of the residual network's frames that are computed.
+    pieces: usize,
+    known: Known,
+    /// Of the chunks whose last frame is known.
+    embeddings: Embeddings,
+    windows: Option<Track>,
+}
+
+/// The frames that are still needed, from number `start` on.
+#[derive(Clone, Debug)]
+struct Known {
+    start: usize,
+    /// `(frame, features)`.
+    values: Vec<f32>,
+    features: usize,
+    /// `(frame,)`: 1 where one speaker speaks alone.
+    alone: Vec<f32>,
+}
+
+/// Embeddings of windows all along the recording.
+#[derive(Clone, Debug)]
+struct Track {
+    settings: VoiceWindows,
+    embeddings: WindowEmbeddings,
+}
+
+impl FromTrunk {
+    pub(super) fn new(
+        networks: &Networks,
+        chunks: &Chunks,
+        embeddings: Embeddings,
+        windows: Option<&VoiceWindows>,
+    ) -> Self {
+        let trunk = SharedTrunk::new(&networks.embedding, chunks, None);
+        let track = |settings: &VoiceWindows| {
+            let times = Windows::new(&trunk, settings).times();
+            let embeddings = WindowEmbeddings::new(times, embeddings.dimension());
+            Track { settings: settings.clone(), embeddings }
+        };
+        let windows = windows.map(track);
+        let features = networks.embedding.features();
+        let known = Known { start: 0, values: Vec::new(), features, alone: Vec::new() };
+        Self { pieces: 0, known, embeddings, windows }
+    }
+
+    /// Computes the pieces that can be computed, and embeds the chunks and windows that they complete.
+    ///
+    /// Pieces are computed as many at a time as there are threads, and forgotten when the last chunk and
+    /// window that they are part of is embedded.
+    pub(super) fn advance(
+        &mut self,
+        segmented: Segmented<'_>,
+        count: &mut SpeakerCounter,
+        networks: &Networks,
+        parameters: &Parameters,
+        context: &Context<'_>,
+    ) -> Result<()> {
+        let chunks = segmented.chunks;
+        let ended = segmented.ended.then(|| segmented.segmentations.chunks());
+        let trunk = SharedTrunk::new(&networks.embedding, chunks, ended);
+        let counts = match segmented.ended {
+            true => &count.clone().finish(),
+            false => count.certain(),
+        };
+        let until = self.computable(&trunk, &segmented, counts.len(), networks);
+        let total = chunks.count(segmented.waveform.expected());
+        let mut meter = Meter::new(context, Stage::Embeddings, self.embeddings.chunks(), total)?;
+        while self.pieces < until {
+            let at_once = if networks.device.is_cpu() { context.threads() } else { 1 };
+            let pieces = self.pieces..until.min(self.pieces + at_once);
+            let before = self.embeddings.chunks();
+            self.compute(pieces, &segmented, counts, networks, context, ended)?;
+            self.embed_chunks(&segmented, networks, parameters, context, ended)?;
+            self.embed_windows(chunks, networks, context, ended)?;
+            self.forget(&trunk);
+            meter.add(self.embeddings.chunks() - before)?;
+        }
+        if segmented.ended {
+            self.embed_chunks(&segmented, networks, parameters, context, ended)?;
+        }
+        meter = Meter::new(context, Stage::Embeddings, self.embeddings.chunks(), total)?;
+        meter.add(0)
+    }
+
+    /// The first sample that is still needed.
+    pub(super) fn first_sample(&self, networks: &Networks, chunks: &Chunks) -> usize {
+        SharedTrunk::new(&networks.embedding, chunks, None).first_sample(self.pieces)
+    }
+
+    pub(super) fn finish(self) -> (Embeddings, Option<WindowEmbeddings>) {
+        (self.embeddings, self.windows.map(|track| track.embeddings))
+    }
+
+    /// The number of pieces that can be computed: those whose samples have come, and the chunks and
+    /// counts of whose frames are known.
+    fn computable(
+        &self,
+        trunk: &SharedTrunk<'_>,
+        segmented: &Segmented<'_>,
+        counts: usize,
+        networks: &Networks,
+    ) -> usize {
+        if segmented.ended {
+            return trunk.pieces();
+        }
+        let next_chunk = trunk.frames_of_chunk(segmented.segmentations.chunks());
+        let can_be_computed = |&piece: &usize| {
+            let last = trunk.frames_of_piece(piece).end - 1;
+            trunk.samples_until(piece) <= segmented.waveform.received()
+                && last < next_chunk.start
+                && networks.frames().closest_frame(trunk.middles().middle_of(last)) < counts
+        };
+        (self.pieces..).find(|piece| !can_be_computed(piece)).expect("pieces need samples")
+    }
+
+    /// Computes some pieces. Those in which nobody speaks are zeros.
+    fn compute(
+        &mut self,
+        pieces: Range<usize>,
+        segmented: &Segmented<'_>,
+        counts: &[u8],
+        networks: &Networks,
+        context: &Context<'_>,
+        ended: Option<usize>,
+    ) -> Result<()> {
+        let trunk = SharedTrunk::new(&networks.embedding, segmented.chunks, ended);
+        let speech: Vec<Vec<bool>> =
+            pieces.clone().map(|piece| speech(&trunk, segmented, trunk.frames_of_piece(piece))).collect();
+        let computed = context.on_device(networks, |networks| {
+            let trunk = SharedTrunk::new(&networks.embedding, segmented.chunks, ended);
+            let compute = |(piece, speech): (usize, &Vec<bool>)| match speech.contains(&true) {
+                true => trunk.compute(piece, segmented.waveform, &networks.device),
+                false => Ok(vec![0.0; speech.len() * self.known.features]),
+            };
+            let computed: TensorResult<Vec<Vec<f32>>> = match pieces.len() {
+                1 => compute((pieces.start, &speech[0])).map(|frames| vec![frames]),
+                _ => pieces.clone().into_par_iter().zip(&speech).map(compute).collect(),
+            };
+            computed.map_err(networks.failed(Stage::Embeddings))
+        })?;
+        let (middles, frames) = (trunk.middles(), networks.frames());
+        for ((piece, values), speech) in pieces.clone().zip(computed).zip(speech) {
+            self.known.values.extend(values);
+            for (frame, speaks) in trunk.frames_of_piece(piece).zip(speech) {
+                let one = counts.get(frames.closest_frame(middles.middle_of(frame))) == Some(&1);
+                self.known.alone.push(f32::from(u8::from(speaks && one)));
+            }
+        }
+        self.pieces = pieces.end;
+        Ok(())
+    }
+
+    /// Embeds the segmented chunks whose last frame is known: `(chunk, local speaker, dimension)`.
+    fn embed_chunks(
+        &mut self,
+        segmented: &Segmented<'_>,
+        networks: &Networks,
+        parameters: &Parameters,
+        context: &Context<'_>,
+        ended: Option<usize>,
+    ) -> Result<()> {
+        let segmentations = segmented.segmentations;
+        let trunk = SharedTrunk::new(&networks.embedding, segmented.chunks, ended);
+        let is_known = |&chunk: &usize| trunk.frames_of_chunk(chunk).end <= self.known.end();
+        let new: Vec<usize> =
+            (self.embeddings.chunks()..segmentations.chunks()).take_while(is_known).collect();
+        let active: Vec<usize> =
+            new.iter().copied().filter(|&chunk| segmentations.is_active(chunk)).collect();
+        let known = &self.known;
+        let embedded = context.on_device(networks, |networks| {
+            let embed = |&chunk: &usize| {
+                let masks = masks_of(chunk, segmented, networks, parameters);
+                embed_chunk(chunk, &masks, known, &trunk, networks)
+            };
+            let embedded: TensorResult<Vec<Vec<f32>>> = active.par_iter().map(embed).collect();
+            embedded.map_err(networks.failed(Stage::Embeddings))
+        })?;
+        let mut computed = active.iter().zip(&embedded).peekable();
+        for chunk in new {
+            match computed.next_if(|&(&computed, _)| computed == chunk) {
+                Some((_, values)) => {
+                    check_finite(values, Stage::Embeddings)?;
+                    let speaks = |speaker| segmentations.speaks(chunk, speaker);
+                    self.embeddings.push_chunk(values, (0..segmentations.speakers()).map(speaks));
+                }
+                None => self.embeddings.push_silent_chunk(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Embeds the windows whose last frame is known: `(window, dimension)`.
+    fn embed_windows(
+        &mut self,
+        chunks: &Chunks,
+        networks: &Networks,
+        context: &Context<'_>,
+        ended: Option<usize>,
+    ) -> Result<()> {
+        let Some(Track { settings, embeddings }) = &mut self.windows else { return Ok(()) };
+        let trunk = SharedTrunk::new(&networks.embedding, chunks, ended);
+        let (windows, known) = (Windows::new(&trunk, settings), &self.known);
+        let last = |&window: &usize| windows.frames_of(window).end - 1;
+        let ready: Vec<usize> =
+            (embeddings.len()..windows.count()).take_while(|window| last(window) < known.end()).collect();
+        // Those that end in one piece together, whatever the number of threads.
+        let groups: Vec<&[usize]> =
+            ready.chunk_by(|a, b| SharedTrunk::piece_of(last(a)) == SharedTrunk::piece_of(last(b))).collect();
+        let embedded = context.on_device(networks, |networks| {
+            let embed = |group: &&[usize]| embed_windows(group, &windows, known, networks);
+            let embedded: TensorResult<Vec<_>> = groups.par_iter().map(embed).collect();
+            embedded.map_err(networks.failed(Stage::Embeddings))
+        })?;
+        for embedding in embedded.into_iter().flatten() {
+            if let Some(values) = &embedding {
+                check_finite(values, Stage::Embeddings)?;
+            }
+            embeddings.push(embedding.as_deref());
+        }
+        Ok(())
+    }
+
+    /// Forgets the frames that no further chunk or window needs.
+    fn forget(&mut self, trunk: &SharedTrunk<'_>) {
+        let mut needed = trunk.frames_of_chunk(self.embeddings.chunks()).start;
+        if let Some(Track { settings, embeddings }) = &self.windows {
+            needed = needed.min(Windows::new(trunk, settings).frames_of(embeddings.len()).start);
+        }
+        self.known.forget_until(needed.min(self.known.end()));
+    }
+}
+
+impl Known {
+    /// The number of the first frame that is not known.
+    fn end(&self) -> usize {
+        self.start + self.alone.len()
+    }
+
+    /// The frames from number `first` on, `(frame, features)`.
+    fn from(&self, first: usize) -> &[f32] {
+        &self.values[(first - self.start) * self.features..]
+    }
+
+    fn forget_until(&mut self, frame: usize) {
+        let gone = frame.saturating_sub(self.start);
+        self.values.drain(..gone * self.features);
+        self.alone.drain(..gone);
+        self.start += gone;
+    }
+}
+
+/// For each of some frames whether somebody speaks there in one of the chunks that hold it.
+fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usize>) -> Vec<bool> {
+    let mut speech = vec![false; frames.len()];
+    let segmentations = segmented.segmentations;
+    let chunks = segmentations.chunks();
+    let from = count_while(chunks, |chunk| trunk.frames_of_chunk(chunk).end <= frames.start);
+    let until = count_while(chunks, |chunk| trunk.frames_of_chunk(chunk).start < frames.end);
+    for chunk in (from..until).filter(|&chunk| segmentations.is_active(chunk)) {
+        let decisions = segmentations.chunk(chunk); // (frame, local speaker)
+        let anybody: Vec<f32> =
+            decisions.outer_iter().map(|speakers| f32::from(u8::from(speakers.sum() > 0))).collect();
+        for (frame, speaks) in trunk.frames_of_chunk(chunk).zip(trunk.resize(&anybody, chunk)) {
+            if frames.contains(&frame) {
+                speech[frame - frames.start] |= speaks != 0.0;
+            }
+        }
+    }
+    speech
+}
+
+/// The embeddings of a chunk's local speakers, one after the other.
+fn embed_chunk(
+    chunk: usize,
+    masks: &[Vec<f32>],
+    known: &Known,
+    trunk: &SharedTrunk<'_>,
+    networks: &Networks,
+) -> TensorResult<Vec<f32>> {
+    let frames = known.from(trunk.frames_of_chunk(chunk).start); // (frame, 2560)
+    let statistics: Vec<f32> =
+        masks.iter().flat_map(|mask| pool(frames, &trunk.resize(mask, chunk), known.features)).collect();
+    let statistics = networks.tensor(statistics, &[1, masks.len(), 2 * known.features])?; // (1, local speaker, 5120)
+    networks.embedding.project(&statistics)?.flatten_all()?.to_vec1()
+}
+
+/// The embeddings of windows; `None` for those in which nobody speaks alone.
+fn embed_windows(
+    group: &[usize],
+    windows: &Windows,
+    known: &Known,
+    networks: &Networks,
+) -> TensorResult<Vec<Option<Vec<f32>>>> {
+    let mask = |window: usize| {
+        let frames = windows.frames_of(window);
+        &known.alone[frames.start - known.start..frames.end - known.start]
+    };
+    let spoken: Vec<usize> = group.iter().copied().filter(|&window| mask(window).contains(&1.0)).collect();
+    let mut embeddings = Vec::new();
+    if !spoken.is_empty() {
+        let statistics = spoken.iter().flat_map(|&window| {
+            pool(known.from(windows.frames_of(window).start), mask(window), known.features)
+        });
+        let shape = [spoken.len(), 2 * known.features]; // (window, 5120)
+        let statistics = networks.tensor(statistics.collect(), &shape)?;
+        embeddings = networks.embedding.project(&statistics)?.to_vec2::<f32>()?;
+    }
+    let mut embeddings = spoken.into_iter().zip(embeddings).peekable();
+    let embedding =
+        |&window: &usize| embeddings.next_if(|(spoken, _)| *spoken == window).map(|(_, values)| values);
+    Ok(group.iter().map(embedding).collect())
+}

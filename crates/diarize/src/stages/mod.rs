@@ -1,0 +1,50 @@
+//! The stages of the pipeline, in the order in which they run.
+
+mod aggregate;
+mod binarize;
+pub(crate) mod confidence;
+mod count;
+mod decode;
+mod embed;
+mod embeddings;
+mod masks;
+mod reconstruct;
+mod segment;
+mod segmentations;
+mod turns;
+mod voice_shares;
+
+pub use self::{
+    binarize::Region,
+    count::SpeakerCounter,
+    decode::Decoder,
+    embeddings::{Embeddings, Vectors},
+    masks::embedding_masks,
+    segmentations::Segmentations,
+    turns::label,
+    voice_shares::{VoiceShares, WindowEmbeddings},
+};
+pub(crate) use self::{
+    binarize::Binarize,
+    embed::{Embedder, Segmented, SpanEmbedder, no_voices},
+    reconstruct::{Choice, at_least, mark_inactive, reconstruct},
+    segment::{Segmenter, chunks_to_segment},
+    turns::{turns, turns_of},
+};
+
+/// What tests, benches and tools reach for.
+#[cfg(feature = "unstable")]
+pub(crate) mod internals {
+    pub use super::{
+        aggregate::{Aggregation, aggregate, trim},
+        binarize::{Binarize, Region},
+        confidence::{Evidence, Votes},
+        count::speaker_count,
+        embeddings::{Embeddings, Vectors},
+        masks::embedding_masks,
+        reconstruct::{Choice, mark_inactive, reconstruct},
+        segmentations::Segmentations,
+        turns::{label, turns, turns_of},
+        voice_shares::{VoiceShares, WindowEmbeddings},
+    };
+}
