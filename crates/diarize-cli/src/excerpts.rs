@@ -70,21 +70,11 @@ impl ExcerptArgs {
 }
 
 impl Excerpts {
-    /// The parts of a recording of `duration` seconds, each with its speaker where that is known; `only` says
-    /// that there is no other recording.
-    pub fn of(
-        &self,
-        input: &Input,
-        duration: f64,
-        only: bool,
-    ) -> anyhow::Result<Vec<(Span, Option<String>)>> {
+    /// The parts of a recording, each with its speaker if that is known; `only` says that there is no other
+    /// recording. They may reach beyond the recording's end: [`Self::clip`].
+    pub fn of(&self, input: &Input, only: bool) -> anyhow::Result<Vec<(Span, Option<String>)>> {
         match self {
-            Excerpts::Span(Span { start, end }) => {
-                if *start >= duration {
-                    bail!("it ends at {duration:.1} s, before --start");
-                }
-                Ok(vec![(Span { start: *start, end: end.min(duration) }, None)])
-            }
+            Excerpts::Span(span) => Ok(vec![(*span, None)]),
             Excerpts::Turns(all) => {
                 let name = output::uri(&input.stem());
                 let turns = match all.get(&name) {
@@ -93,11 +83,25 @@ impl Excerpts {
                 };
                 let turns = turns.with_context(|| format!("--segments has no turns of {name}"))?;
                 let part = |turn: &Turn| {
-                    (Span { start: turn.start, end: turn.end.min(duration) }, Some(turn.speaker.clone()))
+                    (Span { start: turn.start, end: turn.end }, Some(turn.speaker.clone()))
                 };
                 Ok(turns.iter().map(part).collect())
             }
         }
+    }
+
+    /// Ends parts where a recording of `duration` seconds ends.
+    ///
+    /// # Errors
+    /// A single part that begins after the end.
+    pub fn clip(parts: &mut [(Span, Option<String>)], duration: f64) -> anyhow::Result<()> {
+        if let [(span, None)] = parts
+            && span.start >= duration
+        {
+            bail!("it ends at {duration:.1} s, before --start");
+        }
+        parts.iter_mut().for_each(|(span, _)| span.end = span.end.min(duration));
+        Ok(())
     }
 }
 

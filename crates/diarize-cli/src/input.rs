@@ -5,13 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tracing::warn;
-
-use crate::{
-    audio::{self, Audio, Channels},
-    progress::{Console, FileProgress},
-};
-
 /// One input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -33,28 +26,6 @@ impl Input {
             Input::File(path) => Some(path),
             Input::Stdin => None,
         }
-    }
-
-    /// Its audio.
-    pub fn read(&self, channels: Channels) -> Result<Audio, audio::Error> {
-        match self {
-            Input::File(path) => audio::read(path, channels),
-            Input::Stdin => audio::read_stdin(channels),
-        }
-    }
-
-    /// Its audio, and a bar for what follows. What is wrong with the audio goes to the log.
-    pub fn read_with_bar(
-        &self,
-        channel: Option<usize>,
-        console: &Console,
-    ) -> Result<(Audio, FileProgress), audio::Error> {
-        let progress = console.file(&self.to_string());
-        let audio = self.read(channel.map_or(Channels::Mean, Channels::Only))?;
-        for warning in &audio.warnings {
-            warn!("{self}: {warning}");
-        }
-        Ok((audio, progress))
     }
 
     /// What the recording is called: the file's name without extension, or `stdin`. Bytes that are

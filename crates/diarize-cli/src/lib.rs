@@ -1,19 +1,18 @@
-//! The parts of the program `diarize`: its commands, audio decoding, output formats, the loop over files.
+//! The parts of the program `diarize`: its commands, output formats, the loop over files.
 //!
 //! Programs that want speaker diarization use the crate `diarize`; this one only dresses it for
 //! the command line.
 
-pub mod audio;
 pub mod commands;
 pub mod config;
 pub mod database;
+pub mod ear;
 pub mod excerpts;
 pub mod failure;
 pub mod input;
 pub mod inputs;
 pub mod interrupt;
 pub mod labels;
-pub mod listener;
 pub mod model;
 pub mod names;
 pub mod order;
@@ -22,5 +21,6 @@ pub mod overrides;
 pub mod progress;
 pub mod run;
 pub mod session;
+pub mod source;
 pub mod timeline;
 pub mod transcript;

@@ -8,13 +8,12 @@ use std::{
 };
 
 use diarize::{
-    Diarization,
+    Diarization, label,
     model::ModelFiles,
-    turns::label,
     voices::{Recognised, Recognition, Voices},
 };
 
-use crate::{database::Database, listener::Listener, overrides::similarity};
+use crate::{database::Database, ear::Ear, overrides::similarity, source::Source};
 
 /// A voice is known from this cosine similarity on.
 pub const THRESHOLD: f64 = 0.6;
@@ -121,10 +120,11 @@ impl Names {
     pub fn give(
         &self,
         diarization: &mut Diarization,
-        listener: &Listener<'_>,
-        samples: &[f32],
+        ear: &Ear<'_>,
+        source: &Source,
+        duration: f64,
     ) -> anyhow::Result<BTreeMap<String, f64>> {
-        let voices = listener.voices_of(diarization, samples)?;
+        let voices = ear.voices_of(diarization, source, duration)?;
         let mut naming = Naming { names: vec![None; voices.len()], similarities: BTreeMap::new() };
         if let Some(known) = &self.known {
             naming.recognise(known, &voices, self.recognition);

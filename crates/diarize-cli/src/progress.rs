@@ -2,9 +2,11 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    ops::ControlFlow,
     time::Duration,
 };
 
+use diarize::{Event, Progress, Stage};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
@@ -89,7 +91,7 @@ impl Console {
             .with_style(style("{spinner} {prefix}: {msg}"));
         bar.set_message("reading audio");
         bar.enable_steady_tick(Duration::from_millis(200));
-        FileProgress { bar, stage: None }
+        FileProgress { bar, stage: None, done: [0; 2], embeds: true }
     }
 
     /// A bar for one download.
@@ -123,21 +125,56 @@ impl Drop for TotalProgress {
 /// The bar of one file. It disappears when dropped.
 pub struct FileProgress {
     bar: ProgressBar,
-    stage: Option<String>,
+    stage: Option<&'static str>,
+    /// Chunks that are segmented and embedded.
+    done: [u64; 2],
+    /// Whether both networks run.
+    embeds: bool,
 }
 
+/// How much more work the embedding of a chunk is than its segmentation.
+const EMBEDDING_WORK: u64 = 3;
+
 impl FileProgress {
-    /// Shows how far a stage is.
-    pub fn show(&mut self, progress: diarize::Progress) {
-        self.bar.set_length(progress.total as u64);
-        self.bar.set_position(progress.done as u64);
-        let stage = progress.stage.to_string();
-        if self.stage.as_ref() != Some(&stage) {
-            self.bar.set_style(style("{prefix}: {msg} [{wide_bar}] {pos}/{len} {eta}"));
-            self.bar.set_message(stage.clone());
+    /// The bar of a file over which the segmentation network runs alone.
+    pub fn of_segmentation(mut self) -> Self {
+        self.embeds = false;
+        self
+    }
+
+    /// Shows how far a stage is. Both networks share one bar, since they run over a recording together.
+    pub fn show(&mut self, progress: Progress) {
+        let (done, total) = (progress.done as u64, progress.total as u64);
+        let work = if self.embeds { 1 + EMBEDDING_WORK } else { 1 };
+        let (name, position, length) = match progress.stage {
+            Stage::Segmentation => {
+                self.done[0] = done;
+                ("listening", self.done[0] + EMBEDDING_WORK * self.done[1], work * total)
+            }
+            Stage::Embeddings => {
+                self.done[1] = done;
+                ("listening", self.done[0] + EMBEDDING_WORK * self.done[1], work * total)
+            }
+            stage => (stage.name(), done, total),
+        };
+        self.bar.set_length(length);
+        self.bar.set_position(position);
+        if self.stage != Some(name) {
+            self.bar.set_style(style("{prefix}: {msg} [{wide_bar}] {percent} % {eta}"));
+            self.bar.set_message(name);
             self.bar.reset_eta();
-            self.stage = Some(stage);
+            self.stage = Some(name);
         }
+    }
+
+    /// Hears an event, and lets the work go on.
+    pub fn observe(&mut self, event: &Event) -> ControlFlow<()> {
+        match event {
+            Event::Progress(progress) => self.show(*progress),
+            Event::Warning(warning) => tracing::warn!("{}: {warning}", self.bar.prefix()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,20 +1,26 @@
 //! One recording after another with one model: read, diarized, written.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, thread, time::Instant};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Instant,
+};
 
 use anyhow::Context;
-use diarize::{Diarizer, Options, Progress};
+use diarize::{Diarization, Diarizer, Event, Options};
 use tracing::{info, warn};
 
 use crate::{
-    audio::Audio,
     commands::diarize::Job,
+    ear::Ear,
     input::Input,
-    listener::Listener,
     names::Names,
     order::Ticket,
     output::{self, Format, Output, Recording, Timings},
     progress::Console,
+    source::{Heard, Source},
     transcript::Transcripts,
 };
 
@@ -64,37 +70,25 @@ impl<'a> Session<'a> {
         let file = input.to_string();
         let stem = input.stem();
         let uri = output::uri(&stem);
-        let mut progress = self.console.file(&file);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
-        let Audio { mut samples, duration, warnings } = input.read(self.job.channels)?;
-        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        // Names may need the voices of turns, and pages the audio.
+        let again = self.names.is_some() || outputs.iter().any(|output| output.format == Format::Html);
+        let source = Source::new(input, self.job.channels, again)?;
+        let mut timings = Timings::default();
+        let (mut diarization, Heard { duration, mut warnings }) = self.listen(&file, &source, &mut timings)?;
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
         }
         for warning in &warnings {
             warn!("{file}: {warning}");
         }
-
-        let mut timings = Timings { reading: begin.elapsed().as_secs_f64(), ..Timings::default() };
-        let mut last = Instant::now();
-        let mut hook = |now: Progress| {
-            timings.add(now.stage, last.elapsed());
-            last = Instant::now();
-            progress.show(now);
-        };
-        let heard = self.diarizer.hear(&samples, &self.options, &mut hook)?;
-        if self.names.is_none() && outputs.iter().all(|output| output.format != Format::Html) {
-            // Nothing needs them again: an hour of them is more than clustering takes.
-            samples = Vec::new();
-        }
-        let mut diarization = self.diarizer.cluster(heard, &self.options, &mut hook)?;
-        drop(progress);
+        warnings.extend(diarization.warnings.iter().map(ToString::to_string));
         let similarities = match &self.names {
             None => BTreeMap::new(),
             Some(names) => {
                 place.wait();
-                let listener = Listener { diarizer: &self.diarizer, options: &self.options };
-                names.give(&mut diarization, &listener, &samples)?
+                let ear = Ear { diarizer: &self.diarizer, options: &self.options };
+                names.give(&mut diarization, &ear, &source, duration)?
             }
         };
         drop(place);
@@ -107,7 +101,7 @@ impl<'a> Session<'a> {
             path: input.path(),
             uri: &uri,
             duration,
-            samples: &samples,
+            source: &source,
             warnings: &warnings,
             model: &self.diarizer.model().name,
             device: self.job.model.device(),
@@ -130,6 +124,41 @@ impl<'a> Session<'a> {
         let (speakers, turns) = (diarization.speakers.len(), diarization.turns.len());
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
     }
+
+    /// Reads the audio and diarizes it while it is read.
+    fn listen(
+        &self,
+        file: &str,
+        source: &Source,
+        timings: &mut Timings,
+    ) -> anyhow::Result<(Diarization, Heard)> {
+        let mut progress = self.console.file(file);
+        let clock = Mutex::new((Instant::now(), *timings));
+        let observer = |event: Event| {
+            if let Event::Progress(now) = &event {
+                let (last, timings) = &mut *lock(&clock);
+                timings.add(now.stage, last.elapsed());
+                *last = Instant::now();
+            }
+            progress.observe(&event)
+        };
+        let audio = source.open()?;
+        let mut listener = self.diarizer.listen_with(&self.options, observer)?;
+        listener.expect(audio.declared_duration().unwrap_or(0.0));
+        let heard = Heard::all(audio, |block| {
+            let (last, timings) = &mut *lock(&clock);
+            timings.reading += last.elapsed().as_secs_f64();
+            *last = Instant::now();
+            Ok(listener.push(block)?)
+        })?;
+        let diarization = listener.finish()?;
+        *timings = lock(&clock).1;
+        Ok((diarization, heard))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Processor threads for each of several files at once.

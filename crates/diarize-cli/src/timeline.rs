@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write, ops::Range};
 
 use anyhow::{Context, bail};
-use diarize::{Turn, turns::parse_rttm};
+use diarize::{Turn, parse_rttm};
 use serde::Deserialize;
 
 /// Height of a cell by the share of its time that somebody speaks.

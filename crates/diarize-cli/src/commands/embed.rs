@@ -8,7 +8,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use diarize::{Diarizer, Options, Span, ndarray::Array2};
+use diarize::{Diarizer, Options, Span};
+use diarize_audio::Channels;
+use ndarray::Array2;
 use ndarray_npy::WriteNpyExt;
 use serde::Serialize;
 
@@ -20,6 +22,7 @@ use crate::{
     model::ModelArgs,
     output::write_whole,
     progress::{Console, Talk},
+    source::Source,
 };
 
 const EXAMPLES: &str = "\
@@ -94,7 +97,7 @@ struct Voices {
     /// With the speaker, where known.
     parts: Vec<(Span, Option<String>)>,
     /// `(part, dimension)`.
-    embeddings: Array2<f32>,
+    embeddings: Vec<Vec<f32>>,
 }
 
 /// Embeds and writes. A file that fails is told of and does not stop the others.
@@ -115,7 +118,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
     let mut failed = 0;
     let mut bytes = Vec::new();
-    let mut rows = Array2::zeros((0, diarizer.model().embedding.dimension));
+    let mut rows: Vec<Vec<f32>> = Vec::new();
     for found in &inputs.all {
         let (input, only) = (&found.input, inputs.all.len() == 1);
         match embed(&diarizer, &options, input, args.channel, &excerpts, only, &console) {
@@ -123,7 +126,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 serde_json::to_writer(&mut bytes, &voices.document(input, &diarizer.model().name))?;
                 bytes.push(b'\n');
             }
-            Ok(voices) => rows.append(diarize::ndarray::Axis(0), voices.embeddings.view())?,
+            Ok(voices) => rows.extend(voices.embeddings),
             Err(error) => {
                 console.error(&format!("{input}: {}", failure::sentence(&error)));
                 failed += 1;
@@ -135,7 +138,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if failed > 0 {
             bail!("no array is written, because {failed} of {} recordings failed", inputs.all.len());
         }
-        rows.write_npy(&mut bytes)?;
+        let shape = (rows.len(), diarizer.model().embedding.dimension);
+        Array2::from_shape_vec(shape, rows.concat())?.write_npy(&mut bytes)?;
     }
     match &args.output {
         Some(path) => {
@@ -156,17 +160,24 @@ fn embed(
     only: bool,
     console: &Console,
 ) -> anyhow::Result<Voices> {
-    let (audio, mut progress) = input.read_with_bar(channel, console)?;
-    let parts = excerpts.of(input, audio.seconds(), only)?;
+    let source = Source::new(input, channel.map_or(Channels::Mean, Channels::Only), false)?;
+    let mut progress = console.file(&input.to_string());
+    let mut parts = excerpts.of(input, only)?;
     let spans: Vec<Span> = parts.iter().map(|(span, _)| *span).collect();
-    let embeddings = diarizer.embed_spans(&audio.samples, &spans, options, &mut |now| progress.show(now))?;
-    Ok(Voices { parts, embeddings })
+    let mut listener = diarizer.listen_to_spans(&spans, options, |event| progress.observe(&event))?;
+    let mut samples = 0;
+    let heard = source.read(|block| {
+        samples += block.len();
+        Ok(listener.push(block)?)
+    })?;
+    heard.warn(input);
+    Excerpts::clip(&mut parts, samples as f64 / f64::from(diarize::SAMPLE_RATE))?;
+    Ok(Voices { parts, embeddings: listener.finish()? })
 }
 
 impl Voices {
     fn document<'a>(&'a self, input: &Input, model: &'a str) -> Document<'a> {
-        let rows = self.embeddings.as_slice().expect("it is in order").chunks_exact(self.embeddings.ncols());
-        let embedded = |((span, speaker), embedding): (&'a (Span, Option<String>), &'a [f32])| Embedded {
+        let embedded = |((span, speaker), embedding): (&'a (Span, Option<String>), &'a Vec<f32>)| Embedded {
             start: span.start,
             end: span.end,
             speaker: speaker.as_deref(),
@@ -175,7 +186,7 @@ impl Voices {
         Document {
             file: input.to_string(),
             model,
-            embeddings: self.parts.iter().zip(rows).map(embedded).collect(),
+            embeddings: self.parts.iter().zip(&self.embeddings).map(embedded).collect(),
         }
     }
 }

@@ -3,17 +3,19 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use diarize::voices::Voices;
+use diarize::{Span, voices::Voices};
+use diarize_audio::Channels;
 
 use crate::{
     database::{self, Database},
+    ear::{Ear, Voice},
     excerpts::{ExcerptArgs, Excerpts},
     input::Input,
     inputs,
-    listener::{Heard, Listener},
     model::ModelArgs,
     names,
     progress::{Console, Talk},
+    source::Source,
 };
 
 const EXAMPLES: &str = "\
@@ -67,14 +69,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (diarizer, files) = args.model.open_with_files(&console)?;
     let mut database = Database::of_model_or_new(&args.db, &files)?;
     let options = args.model.options(&diarizer);
-    let listener = Listener { diarizer: &diarizer, options: &options };
+    let ear = Ear { diarizer: &diarizer, options: &options };
 
     if args.replace {
         database.voices.people.remove(&args.name);
     }
     let mut seconds = 0.0;
     for found in &inputs.all {
-        let heard = hear(&listener, &found.input, args, &excerpts, inputs.all.len() == 1, &console)
+        let heard = hear(&ear, &found.input, args, &excerpts, inputs.all.len() == 1, &console)
             .with_context(|| found.input.to_string())?;
         warn_of_doubts(&database.voices, &args.name, &heard, &found.input, &console);
         database.voices.hear(&args.name, &heard.embedding, heard.seconds);
@@ -91,27 +93,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn hear(
-    listener: &Listener<'_>,
+    ear: &Ear<'_>,
     input: &Input,
     args: &Args,
     excerpts: &Excerpts,
     only: bool,
     console: &Console,
-) -> anyhow::Result<Heard> {
-    let (audio, mut progress) = input.read_with_bar(args.channel, console)?;
-    let hook = &mut |now| progress.show(now);
-    let parts: Vec<_> =
-        excerpts.of(input, audio.seconds(), only)?.into_iter().map(|(span, _)| span).collect();
+) -> anyhow::Result<Voice> {
+    let source = Source::new(input, args.channel.map_or(Channels::Mean, Channels::Only), true)?;
+    let mut progress = console.file(&input.to_string());
+    let mut parts = excerpts.of(input, only)?;
+    let duration = source.duration(input)?;
+    Excerpts::clip(&mut parts, duration)?;
+    let parts: Vec<Span> = parts.into_iter().map(|(span, _)| span).collect();
     let spans = match excerpts {
         Excerpts::Turns(_) => parts,
-        Excerpts::Span(_) => listener.speech(&audio.samples, parts[0], hook)?,
+        Excerpts::Span(_) => ear.speech(&source, parts[0], &mut progress)?,
     };
-    let heard = listener.hear(&audio.samples, &spans, hook)?;
-    heard.context("nobody speaks in it long enough")
+    let heard = ear.hear(&source, duration, &spans, |event| progress.observe(&event))?;
+    heard.context("contains too little speech")
 }
 
 /// What is odd about a clip, before it is added.
-fn warn_of_doubts(voices: &Voices, name: &str, heard: &Heard, input: &Input, console: &Console) {
+fn warn_of_doubts(voices: &Voices, name: &str, heard: &Voice, input: &Input, console: &Console) {
     let similarities = voices.similarities(&heard.embedding);
     let own = similarities.get(name).copied();
     let nearest = similarities.iter().filter(|(other, _)| **other != name).max_by(|a, b| a.1.total_cmp(b.1));

@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::Context;
 use clap::ValueEnum;
-use diarize::{Span, Turn, turns::rttm};
+use diarize::{Diarizer, Options, Span, Turn, rttm};
+use diarize_audio::Channels;
 use serde_json::json;
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
     model::ModelArgs,
     output::{self, csv_field, write_whole},
     overrides::not_negative,
-    progress::Talk,
+    progress::{Console, Talk},
+    source::{Heard, Source},
 };
 
 /// Shown below the help of `diarize vad`.
@@ -119,13 +121,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let mut text =
         if args.format == Format::Csv { "file,start,end,duration\n".to_owned() } else { String::new() };
     for found in &inputs.all {
-        let regions = || {
-            let (audio, mut progress) = found.input.read_with_bar(args.channel, &console)?;
-            let hook = &mut |now| progress.show(now);
-            let spans = diarizer.activity(kind.speakers(), &audio.samples, &options, hook)?;
-            render(kind, args.format, &found.input, audio.seconds(), &spans)
-        };
-        match regions() {
+        match regions(kind, args, &found.input, &diarizer, &options, &console) {
             Ok(regions) => text += &regions,
             Err(error) => {
                 console.error(&format!("{}: {}", found.input, failure::sentence(&error)));
@@ -139,6 +135,26 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         None => drop(io::stdout().write_all(text.as_bytes())),
     }
     Ok(code)
+}
+
+/// The regions of one recording as text.
+fn regions(
+    kind: Kind,
+    args: &Args,
+    input: &Input,
+    diarizer: &Diarizer,
+    options: &Options,
+    console: &Console,
+) -> anyhow::Result<String> {
+    let source = Source::new(input, args.channel.map_or(Channels::Mean, Channels::Only), false)?;
+    let mut progress = console.file(&input.to_string()).of_segmentation();
+    let audio = source.open()?;
+    let mut listener = diarizer.listen_for_activity(options, |event| progress.observe(&event))?;
+    listener.expect(audio.declared_duration().unwrap_or(0.0));
+    let heard = Heard::all(audio, |block| Ok(listener.push(block)?))?;
+    heard.warn(input);
+    let spans = listener.finish(kind.speakers())?;
+    render(kind, args.format, input, heard.duration, &spans)
 }
 
 fn render(

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use diarize::{Device, Diarization, Options, Stage, Turn};
 use serde::Serialize;
 
-use crate::transcript::Transcript;
+use crate::{source::Source, transcript::Transcript};
 
 pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 pub use self::{
@@ -47,8 +47,8 @@ pub struct Recording<'a> {
     pub uri: &'a str,
     /// Its length in seconds.
     pub duration: f64,
-    /// Its audio at [`diarize::SAMPLE_RATE`]. Only the page needs it: empty without one.
-    pub samples: &'a [f32],
+    /// Its audio, which the page reads again.
+    pub source: &'a Source,
     /// What was wrong with it.
     pub warnings: &'a [String],
     /// The name of the model.
@@ -83,7 +83,7 @@ impl Recording<'_> {
         }
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {
-            Format::Rttm => diarize::turns::rttm(self.uri, &named_by_words(turns))?,
+            Format::Rttm => diarize::rttm(self.uri, &named_by_words(turns))?,
             Format::Json => json::render(self, turns, shared, style)?,
             Format::Csv => csv::render(self, turns, shared),
             Format::Srt => subtitles::srt(turns),

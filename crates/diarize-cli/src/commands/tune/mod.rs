@@ -14,11 +14,12 @@ use std::{
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use diarize::{
-    Diarizer, Options, Span, Turn,
+    Clustered, Diarizer, Embedded, Options, Span, Turn,
+    clustering::Settings,
     model::{Fingerprint, ModelFiles},
     scoring::{Rules, Score, compare},
-    turns,
 };
+use diarize_audio::Channels;
 
 use self::{
     grid::{Axis, Point},
@@ -34,6 +35,7 @@ use crate::{
     output,
     overrides::Overrides,
     progress::{Console, Talk},
+    source::Source,
 };
 
 const EXAMPLES: &str = "\
@@ -256,30 +258,44 @@ impl Search<'_> {
         if missing.is_empty() {
             return Ok(0);
         }
-        let (audio, mut progress) = recording.input.read_with_bar(None, self.console)?;
+        let source = Source::new(&recording.input, Channels::Mean, true)?;
+        let mut warned = false;
         for points in missing.chunk_by(|a, b| grid::of_networks(a) == grid::of_networks(b)) {
             let options = self.options_of(points[0])?;
-            let mut last = options.clone();
-            let mut diarization =
-                self.diarizer.diarize_with(&audio.samples, &options, &mut |now| progress.show(now))?;
-            let mut scores = Vec::new();
-            for &point in points {
-                let options = self.options_of(point)?;
-                if options.parameters.clustering != last.parameters.clustering {
-                    diarization = self.diarizer.cluster_again(&diarization.stages, &options)?;
-                    last = options.clone();
-                }
-                let parameters = &options.parameters;
-                let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
-                let stages = &diarization.stages;
-                let (discrete, compat) = (stages.discrete_diarization.view(), parameters.clustering.compat);
-                let (found, _) = turns::turns(discrete, stages.frames, on, off, compat);
-                let evaluated = recording.evaluated.as_deref();
-                scores.push((point.clone(), compare(&recording.truth, &found, evaluated, &self.rules).score));
+            let mut progress = self.console.file(&recording.input.to_string());
+            let mut listener = self.diarizer.listen_with(&options, |event| progress.observe(&event))?;
+            let heard = source.read(|block| Ok(listener.push(block)?))?;
+            if !std::mem::replace(&mut warned, true) {
+                heard.warn(&recording.input);
             }
-            ledger.add(&recording.name, scores)?;
+            let embedded = listener.embedded()?;
+            ledger.add(&recording.name, self.score_points(recording, &embedded, points)?)?;
         }
         Ok(missing.len())
+    }
+
+    /// The scores of points that differ in what follows the networks alone.
+    fn score_points(
+        &self,
+        recording: &Recording,
+        embedded: &Embedded,
+        points: &[&Point],
+    ) -> anyhow::Result<Vec<(Point, Score)>> {
+        let mut scores = Vec::with_capacity(points.len());
+        let mut last: Option<(Settings, Clustered<'_>)> = None;
+        for &point in points {
+            let options = self.options_of(point)?;
+            let settings = &options.parameters.clustering;
+            let clustered = match last.take() {
+                Some((of, clustered)) if of == *settings => clustered,
+                _ => embedded.assign(&options)?,
+            };
+            let found = clustered.diarization(&options.parameters).turns;
+            let evaluated = recording.evaluated.as_deref();
+            scores.push((point.clone(), compare(&recording.truth, &found, evaluated, &self.rules).score));
+            last = Some((settings.clone(), clustered));
+        }
+        Ok(scores)
     }
 
     fn options_of(&self, point: &Point) -> anyhow::Result<Options> {

@@ -55,26 +55,69 @@ impl Predictor {
     }
 }
 
-/// Two samples in each byte, the first in the low bits.
-pub(super) fn adpcm(samples: &[f32]) -> Vec<u8> {
-    let mut predictor = Predictor::default();
-    let mut code = |sample: &f32| predictor.encode((sample * 32_767.0).round() as i32);
-    samples.chunks(2).map(|pair| code(&pair[0]) | pair.get(1).map_or(0, &mut code) << 4).collect()
+/// Packs samples while they come: two in each byte, the first in the low bits.
+#[derive(Default)]
+pub(super) struct Packer {
+    predictor: Predictor,
+    pub(super) bytes: Vec<u8>,
+    pub(super) samples: usize,
 }
 
-/// The loudest sample of each hundredth of a second, 255 for the loudest of all.
-pub(super) fn peaks(samples: &[f32]) -> Vec<u8> {
-    let peak = |samples: &[f32]| samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
-    let loudest = peak(samples).max(f32::MIN_POSITIVE);
-    samples
-        .chunks(diarize::SAMPLE_RATE as usize / PEAKS_PER_SECOND)
-        .map(|samples| (255.0 * peak(samples) / loudest).round() as u8)
-        .collect()
+impl Packer {
+    pub(super) fn push(&mut self, samples: &[f32]) {
+        for sample in samples {
+            let code = self.predictor.encode((sample * 32_767.0).round() as i32);
+            match self.bytes.last_mut() {
+                Some(byte) if self.samples % 2 == 1 => *byte |= code << 4,
+                _ => self.bytes.push(code),
+            }
+            self.samples += 1;
+        }
+    }
+}
+
+/// Finds the loudest sample of each hundredth of a second while the samples come.
+#[derive(Default)]
+pub(super) struct Peaks {
+    peaks: Vec<f32>,
+    samples: usize,
+}
+
+impl Peaks {
+    pub(super) fn push(&mut self, samples: &[f32]) {
+        const EACH: usize = diarize::SAMPLE_RATE as usize / PEAKS_PER_SECOND;
+        for sample in samples {
+            if self.samples.is_multiple_of(EACH) {
+                self.peaks.push(0.0);
+            }
+            let peak = self.peaks.last_mut().expect("the first sample makes one");
+            *peak = peak.max(sample.abs());
+            self.samples += 1;
+        }
+    }
+
+    /// 255 for the loudest of all.
+    pub(super) fn finish(self) -> Vec<u8> {
+        let loudest = self.peaks.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        self.peaks.into_iter().map(|peak| (255.0 * peak / loudest).round() as u8).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Predictor, adpcm, peaks};
+    use super::{Packer, Peaks, Predictor};
+
+    fn adpcm(samples: &[f32]) -> Vec<u8> {
+        let mut packer = Packer::default();
+        samples.chunks(777).for_each(|block| packer.push(block));
+        packer.bytes
+    }
+
+    fn peaks(samples: &[f32]) -> Vec<u8> {
+        let mut peaks = Peaks::default();
+        samples.chunks(77).for_each(|block| peaks.push(block));
+        peaks.finish()
+    }
 
     #[test]
     fn a_tone_survives_its_four_bits() {

@@ -9,6 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use diarize::Turn;
 use serde_json::{Value, json};
 
+use self::audio::{Packer, Peaks};
 use super::{Destination, Recording, Style, json};
 use crate::transcript::Transcript;
 
@@ -42,11 +43,30 @@ pub(super) fn render(
     style: Style,
     destination: &Destination,
 ) -> anyhow::Result<String> {
+    let embed = embeds(recording, style.page_audio);
+    let (mut peaks, mut packer) = (Peaks::default(), Packer::default());
+    recording.source.read(|block| {
+        peaks.push(block);
+        if embed {
+            packer.push(block);
+        }
+        Ok(())
+    })?;
+    let audio = match (embed, style.page_audio) {
+        (true, _) => json!({
+            "data": BASE64_STANDARD.encode(&packer.bytes),
+            "samples": packer.samples,
+            "rate": diarize::SAMPLE_RATE,
+            "steps": &audio::STEPS[..],
+        }),
+        (false, PageAudio::None) => Value::Null,
+        (false, _) => linked(recording, destination)?,
+    };
     let data = json!({
         "result": json::document(recording, turns, style),
         "said": recording.transcript.map(Transcript::paragraphs),
-        "peaks": BASE64_STANDARD.encode(audio::peaks(recording.samples)),
-        "audio": audio_source(recording, style.page_audio, destination)?,
+        "peaks": BASE64_STANDARD.encode(peaks.finish()),
+        "audio": audio,
     });
     // In a script `<` could begin its end, or a comment.
     let data = serde_json::to_string(&data)?.replace('<', "\\u003c");
@@ -61,25 +81,17 @@ pub(super) fn render(
         .replace("<!--data-->", &format!("<script id=\"data\" type=\"application/json\">{data}</script>")))
 }
 
-fn audio_source(
-    recording: &Recording<'_>,
-    choice: PageAudio,
-    destination: &Destination,
-) -> anyhow::Result<Value> {
-    let embed = match choice {
-        PageAudio::None => return Ok(Value::Null),
+/// Whether the page holds its audio.
+fn embeds(recording: &Recording<'_>, choice: PageAudio) -> bool {
+    match choice {
+        PageAudio::None | PageAudio::Link => false,
         PageAudio::Embed => true,
-        PageAudio::Link => false,
         PageAudio::Auto => recording.duration <= LONGEST_EMBEDDED || recording.path.is_none(),
-    };
-    if embed {
-        return Ok(json!({
-            "data": BASE64_STANDARD.encode(audio::adpcm(recording.samples)),
-            "samples": recording.samples.len(),
-            "rate": diarize::SAMPLE_RATE,
-            "steps": &audio::STEPS[..],
-        }));
     }
+}
+
+/// Where the audio file is, seen from the page.
+fn linked(recording: &Recording<'_>, destination: &Destination) -> anyhow::Result<Value> {
     let audio = recording.path.context("a page cannot link the standard input: choose --page-audio embed")?;
     let page = match destination {
         Destination::Stdout => Path::new("."),

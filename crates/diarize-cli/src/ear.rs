@@ -1,0 +1,104 @@
+//! What the voice in a part of a recording sounds like.
+
+use std::ops::ControlFlow;
+
+use diarize::{Diarization, Diarizer, Event, Options, Span, Turn};
+
+use crate::{progress::FileProgress, source::Source};
+
+/// Pauses of speech that are heard with it, in seconds.
+const PAUSE: f64 = 0.5;
+/// Shorter pieces of speech, in seconds, say little about a voice.
+const PIECE: f64 = 0.3;
+
+/// What was heard of somebody.
+#[derive(Clone, Debug)]
+pub struct Voice {
+    /// Mean of the embeddings of all that was said.
+    pub embedding: Vec<f32>,
+    /// How long that was.
+    pub seconds: f64,
+}
+
+/// Hears voices.
+#[derive(Clone, Copy)]
+pub struct Ear<'a> {
+    /// The networks.
+    pub diarizer: &'a Diarizer,
+    /// How they run.
+    pub options: &'a Options,
+}
+
+impl Ear<'_> {
+    /// The spans in which somebody speaks in a part of a recording.
+    pub fn speech(
+        &self,
+        source: &Source,
+        part: Span,
+        progress: &mut FileProgress,
+    ) -> anyhow::Result<Vec<Span>> {
+        let mut options = self.options.clone();
+        (options.parameters.min_duration_on, options.parameters.min_duration_off) = (PIECE, PAUSE);
+        let mut listener = self.diarizer.listen_for_activity(&options, |event| progress.observe(&event))?;
+        // The cast takes infinity to the largest number.
+        let [from, until] =
+            [part.start, part.end].map(|seconds| (seconds * f64::from(diarize::SAMPLE_RATE)) as usize);
+        let mut received = 0;
+        source.read(|block| {
+            let inside = |position: usize| position.saturating_sub(received).min(block.len());
+            listener.push(&block[inside(from)..inside(until)])?;
+            received += block.len();
+            Ok(())
+        })?;
+        let inside = |span: Span| Span { start: part.start + span.start, end: part.start + span.end };
+        Ok(listener.finish(1)?.into_iter().map(inside).collect())
+    }
+
+    /// The voice that speaks in some spans of a recording of `duration` seconds; `None` if they are too
+    /// short to tell.
+    pub fn hear(
+        &self,
+        source: &Source,
+        duration: f64,
+        spans: &[Span],
+        observer: impl FnMut(Event) -> ControlFlow<()> + Send,
+    ) -> anyhow::Result<Option<Voice>> {
+        let inside = spans.iter().map(|span| Span { end: span.end.min(duration), ..*span });
+        let spans: Vec<Span> = inside.filter(|span| span.end - span.start >= PIECE).collect();
+        if spans.is_empty() {
+            return Ok(None);
+        }
+        let mut listener = self.diarizer.listen_to_spans(&spans, self.options, observer)?;
+        source.read(|block| Ok(listener.push(block)?))?;
+        let embeddings = listener.finish()?; // (span, dimension)
+        let mut mean = vec![0.0; embeddings[0].len()];
+        let mut seconds = 0.0;
+        for (embedding, span) in embeddings.iter().zip(&spans) {
+            let length = embedding.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let weight = span.end - span.start;
+            mean.iter_mut().zip(embedding).for_each(|(sum, value)| *sum += value / length * weight as f32);
+            seconds += weight;
+        }
+        Ok(Some(Voice { embedding: mean, seconds }))
+    }
+
+    /// The voice of each speaker of a diarization. If the pipeline needed no embeddings, the recording is
+    /// read again.
+    pub fn voices_of(
+        &self,
+        diarization: &Diarization,
+        source: &Source,
+        duration: f64,
+    ) -> anyhow::Result<Vec<Option<Vec<f32>>>> {
+        let voice = |speaker: &diarize::Speaker| {
+            if let Some(embedding) = &speaker.embedding {
+                return Ok(Some(embedding.clone()));
+            }
+            let own = diarization.exclusive.iter().filter(|turn| turn.speaker == speaker.label);
+            let spans: Vec<Span> = own.map(|&Turn { start, end, .. }| Span { start, end }).collect();
+            let heard = self.hear(source, duration, &spans, |_| ControlFlow::Continue(()))?;
+            Ok(heard.map(|voice| voice.embedding))
+        };
+        diarization.speakers.iter().map(voice).collect()
+    }
+}
