@@ -21,15 +21,15 @@ from sklearn.cluster import KMeans, SpectralClustering
 
 SPEAKERS = 6
 LINKAGES = ["centroid", "median", "average", "weighted", "complete", "ward", "single"]
-NEIGHBOURS = 64
+NEIGHBORS = 64
 
 
 def cluster(method, x):
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
     if method == "kmeans":
         return KMeans(SPEAKERS, n_init=3, random_state=42).fit_predict(x)
-    if method == "spectral":  # of a number of neighbours and speakers that are given
-        graph = SpectralClustering(SPEAKERS, affinity="nearest_neighbors", n_neighbors=NEIGHBOURS, random_state=42, n_jobs=-1)
+    if method == "spectral":  # of a number of neighbors and speakers that are given
+        graph = SpectralClustering(SPEAKERS, affinity="nearest_neighbors", n_neighbors=NEIGHBORS, random_state=42, n_jobs=-1)
         return graph.fit_predict(x)
     distances = pdist(x, "euclidean" if method in ("centroid", "median", "ward") else "cosine")
     return fcluster(linkage(distances, method), 0.7045654963945799, "distance")

@@ -143,13 +143,13 @@ fn the_emulated_dendrogram_is_that_of_the_cpu() {
     let emulator = Emulator::new(&plans, Build::Fibers, str::to_owned);
     for (plan, (count, dimension)) in plans.iter().zip(SETS) {
         let rows = blobs(count, dimension);
-        let [high, low] = linkage::device::halves(rows.view());
+        let [high, low] = linkage::device::split(rows.view());
         let values = emulator.run(plan, &[&high, &low], 1).unwrap();
         check_merges(&linkage::device::merges(&values), &rows);
     }
     for build in [Build::ThreadSanitizer, Build::AddressSanitizer] {
         let rows = blobs(20, 5);
-        let [high, low] = linkage::device::halves(rows.view());
+        let [high, low] = linkage::device::split(rows.view());
         let plan = plan(20, 5);
         let emulator = Emulator::new(std::slice::from_ref(&plan), build, str::to_owned);
         check_merges(&linkage::device::merges(&emulator.run(&plan, &[&high, &low], 1).unwrap()), &rows);

@@ -65,7 +65,7 @@ fn saturated_gates_stay_finite() {
 }
 
 #[test]
-fn a_sequence_does_not_depend_on_its_neighbours_or_the_threads() {
+fn a_sequence_does_not_depend_on_its_neighbors_or_the_threads() {
     let dims = Dims { batch: 7, steps: 30, directions: 2, hidden: 40 };
     let (input, recurrent) = inputs(dims, &mut Random(3));
     let together = run(dims, &input, &recurrent);
