@@ -1,7 +1,8 @@
 //! The transform by a real FFT (`realfft`, which builds on `rustfft`), with frames in parallel.
 
 use rayon::prelude::*;
-use realfft::{RealFftPlanner, num_complex::Complex};
+use realfft::RealFftPlanner;
+use rustfft::num_complex::Complex;
 
 use super::Stft;
 
