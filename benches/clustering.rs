@@ -1,8 +1,8 @@
-//! Time and memory of each way to cluster, on embeddings of 256 dimensions and all cores:
+//! Time and memory of each clustering method on 256-dimensional embeddings, with all cores:
 //! `cargo bench -p diarize --bench clustering -- [NUMBERS OF EMBEDDINGS] [METHODS] [--write FOLDER]`.
 //!
-//! The best of three runs, of one where that takes more than two seconds; memory beyond the embeddings' (Linux alone).
-//! `benches/clustering_peers.py FOLDER` has the rows of SciPy and scikit-learn for the same embeddings.
+//! Prints the best of three runs, or a single run if it takes more than two seconds. Memory excludes the embeddings
+//! (Linux only). `benches/clustering_peers.py FOLDER` prints the rows of SciPy and scikit-learn for the same embeddings.
 
 use std::{fs, time::Instant};
 
@@ -22,7 +22,7 @@ const DIMENSION: usize = 256;
 const DISCRIMINANTS: usize = 128;
 const SPEAKERS: usize = 6;
 
-/// Noisy embeddings of a few speakers who speak in turns of different lengths.
+/// Noisy embeddings of a few speakers who take turns.
 fn embeddings(count: usize) -> Array2<f32> {
     let mut random = Random(30);
     let speakers: Vec<Vec<f32>> = (0..SPEAKERS).map(|_| random.vector(DIMENSION, 1.0)).collect();
@@ -34,7 +34,7 @@ fn embeddings(count: usize) -> Array2<f32> {
     Array2::from_shape_vec((count, DIMENSION), rows).unwrap()
 }
 
-/// What Linux says of this process, in MB.
+/// A memory figure of this process from Linux, in MB.
 fn memory(what: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
@@ -77,7 +77,7 @@ fn main() {
     while let Some(argument) = arguments.next() {
         match (argument.as_str(), argument.parse::<usize>()) {
             ("--write", _) => folder = arguments.next(),
-            // What cargo adds.
+            // Cargo adds this argument.
             ("--bench", _) => {}
             (_, Ok(number)) => numbers.push(number),
             _ => names.push(argument),
@@ -101,7 +101,7 @@ fn main() {
                 Method::KMeans(_) => SpeakerBounds { min: SPEAKERS, max: Some(SPEAKERS) },
                 _ => SpeakerBounds { min: 1, max: None },
             };
-            // Linux: the most memory from now on.
+            // Resets Linux's record of peak memory.
             fs::write("/proc/self/clear_refs", "5").unwrap();
             let before = memory("VmRSS:");
             let mut best = f64::INFINITY;

@@ -1,9 +1,9 @@
-"""The rows of clustering.rs by SciPy and scikit-learn, on the embeddings that its --write keeps:
+"""The rows of clustering.rs for SciPy and scikit-learn, on the embeddings that its option --write saves:
 
     python3 benches/clustering_peers.py FOLDER [NUMBERS OF EMBEDDINGS] [METHODS]
 
-From the embeddings to labels, on all cores where the library uses them; memory beyond the embeddings'. Each row runs in
-a process of its own, once if that takes more than two seconds, else the best of three.
+Measures the time from embeddings to labels, with all cores if the library uses them. Memory excludes the embeddings.
+Each row runs in its own process; it is the best of three runs, or a single run if it takes more than two seconds.
 """
 
 import multiprocessing
@@ -21,15 +21,15 @@ from sklearn.cluster import KMeans, SpectralClustering
 
 SPEAKERS = 6
 LINKAGES = ["centroid", "median", "average", "weighted", "complete", "ward", "single"]
-NEIGHBOURS = 64
+NEIGHBORS = 64
 
 
 def cluster(method, x):
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
     if method == "kmeans":
         return KMeans(SPEAKERS, n_init=3, random_state=42).fit_predict(x)
-    if method == "spectral":  # of a number of neighbours and speakers that are given
-        graph = SpectralClustering(SPEAKERS, affinity="nearest_neighbors", n_neighbors=NEIGHBOURS, random_state=42, n_jobs=-1)
+    if method == "spectral":  # with given numbers of neighbors and speakers
+        graph = SpectralClustering(SPEAKERS, affinity="nearest_neighbors", n_neighbors=NEIGHBORS, random_state=42, n_jobs=-1)
         return graph.fit_predict(x)
     distances = pdist(x, "euclidean" if method in ("centroid", "median", "ward") else "cosine")
     return fcluster(linkage(distances, method), 0.7045654963945799, "distance")

@@ -1,6 +1,6 @@
-//! Times of the operations on a GPU at the sizes of the networks, with the share of arithmetic or memory
-//! that they reach: `cargo bench -p diarize-kernels --features cuda --bench gpu`. `gpu_peers.py` prints the
-//! same rows for PyTorch. On an NVIDIA GPU a second table has kernels alone.
+//! Times of the operations on a GPU at the networks' sizes, with the arithmetic and memory throughput reached:
+//! `cargo bench -p diarize-kernels --features cuda --bench gpu`. `gpu_peers.py` prints the same rows for PyTorch.
+//! On an NVIDIA GPU, a second table times the kernels alone.
 
 use std::time::Instant;
 
@@ -19,11 +19,11 @@ use ndarray::Array2;
 
 fn main() -> Result<()> {
     let Some(kind) = [Kind::Cuda(0), Kind::Metal(0)].into_iter().find(|&kind| is_present(kind)) else {
-        println!("no GPU that this build can use: nothing is timed");
+        println!("this build can use no GPU of this machine: nothing to measure");
         return Ok(());
     };
     let device = open(kind).map_err(candle_core::Error::Msg)?;
-    println!("| operation | ms | GFLOP/s | GB/s | ms each of ten at once |\n|---|---|---|---|---|");
+    println!("| operation | ms | GFLOP/s | GB/s | ms per call, ten queued |\n|---|---|---|---|---|");
     features("an hour", 1, 3600 * 16_000, &device)?;
     features("a day", 1, 24 * 3600 * 16_000, &device)?;
     for batch in [32, 256] {
@@ -43,8 +43,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Prints the best of several runs, with the operations and bytes that one needs at least, and the mean of
-/// ten that are waited for together, so that memory goes from one to the next and launches overlap.
+/// Prints the best of several runs with its arithmetic and memory throughput, for the given minimum numbers of
+/// operations and bytes. Also prints the mean of ten runs with one synchronization at the end, so that memory is
+/// reused and launches overlap.
 fn row(name: &str, device: &Device, operations: f64, bytes: f64, run: impl Fn() -> Result<()>) -> Result<()> {
     run()?;
     device.synchronize()?;
@@ -78,8 +79,8 @@ fn fbank() -> Fbank {
     Fbank { stft: Stft::kaldi_16khz(), mel: LogMel::new(&MelScale::kaldi_16khz(), f32::EPSILON) }
 }
 
-/// Operations are those of the complex transforms, `5 n log2(n)` each; bytes those of inputs and of outputs of
-/// `width` values a frame.
+/// Operations and bytes of the features. Counts `5 n log2(n)` operations per complex transform, and the bytes of the
+/// inputs and of outputs with `width` values per frame.
 fn features_cost(batch: usize, samples: usize, width: usize) -> [f64; 2] {
     let frames = batch * Stft::kaldi_16khz().frames(samples);
     [(frames * 5 * 256 * 8) as f64, (4 * (batch * samples + frames * width)) as f64]
@@ -121,7 +122,7 @@ fn convolution([batch, rows, columns, channels]: [usize; 4], device: &Device) ->
     let convolution = Conv2d::new(&kernel, &noise(channels, device)?, 1, [1, 1])?;
     row(&name, device, operations, bytes, || convolution.forward(&x, None, Activation::Relu).map(drop))?;
     let x = x.permute((0, 3, 1, 2))?.contiguous()?;
-    row(&format!("the same by Candle, without relu, {batch}"), device, operations, bytes, || {
+    row(&format!("the same in Candle, without relu, {batch}"), device, operations, bytes, || {
         x.conv2d(&kernel, 1, 1, 1, 1).map(drop)
     })
 }
@@ -139,7 +140,8 @@ fn recurrence(batch: usize, device: &Device) -> Result<()> {
 
 const METRICS: [(&str, Metric); 2] = [("cosine", Metric::Cosine), ("Euclidean", Metric::Euclidean)];
 
-/// Operations, a product two and the square of a difference three, and bytes of the results.
+/// Operations and bytes of distances. Counts two operations per product, three per squared difference, and the bytes
+/// of the results.
 fn distances_cost(metric: Metric, pairs: usize) -> [f64; 2] {
     let operations = match metric {
         Metric::Cosine => 2,
@@ -165,14 +167,15 @@ fn distances(count: usize, device: &Device) -> Result<()> {
 
 fn dendrogram(count: usize, device: &Device) -> Result<()> {
     let x = noise((count, 256), &Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-    let x = Array2::from_shape_vec((count, 256), x.into_iter().map(f64::from).collect()).expect("as many");
+    let x = Array2::from_shape_vec((count, 256), x.into_iter().map(f64::from).collect())
+        .expect("the number of values matches");
     row(&format!("centroid linkage of {count} x 256"), device, 0.0, 0.0, || {
         linkage::device::centroid_on(device, x.view()).map(drop)
     })
 }
 
-/// Kernels without what is around them: tables and result are on the device before, and launches follow each
-/// other without a gap.
+/// Times kernels alone: tables and output are allocated on the device beforehand, and launches follow each other
+/// without gaps.
 #[cfg(feature = "cuda")]
 mod kernels {
     use diarize_kernels::gpu::{Plan, cuda};

@@ -1,4 +1,4 @@
-"""The rows of gpu.rs by PyTorch (cuDNN, cuFFT, cuBLAS) and SciPy: python3 benches/gpu_peers.py"""
+"""The rows of gpu.rs for PyTorch (cuDNN, cuFFT, cuBLAS) and SciPy: python3 benches/gpu_peers.py"""
 
 import time
 
@@ -76,7 +76,7 @@ def main():
         import numpy
         from scipy.cluster.hierarchy import linkage
     except ImportError:
-        print("no SciPy here")
+        print("SciPy is not installed: skipping centroid linkage")
         return
     x = numpy.random.default_rng(1).normal(size=(10_000, 256))
     start = time.perf_counter()

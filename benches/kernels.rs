@@ -1,6 +1,6 @@
-//! Each operation at the sizes of the networks, on one processor, as the pipeline runs them:
-//! `cargo bench -p diarize-kernels --bench kernels`. Throughput of `peak`, `conv2d` and `lstm`: multiplications
-//! and additions.
+//! Each operation at the networks' sizes on one core, as in the pipeline:
+//! `cargo bench -p diarize-kernels --bench kernels`. The throughput of `peak`, `conv2d` and `lstm` counts
+//! multiplications and additions.
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -19,8 +19,8 @@ fn noise(shape: &[usize]) -> Tensor {
     Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap()
 }
 
-/// Multiplications and additions of registers, on one processor and on all: what the processor can do at
-/// most, which all else is a share of.
+/// Multiplications and additions in registers, on one core and on all cores: the peak performance, to which all
+/// other results are compared.
 fn peak(criterion: &mut Criterion) {
     const SUMS: usize = 12;
     const STEPS: usize = 1 << 20;
@@ -59,7 +59,7 @@ fn peak(criterion: &mut Criterion) {
     group.bench_function("all", |b| b.iter(on_all));
 }
 
-/// Convolutions of the residual network over a chunk of ten seconds, and of the segmentation over eight.
+/// Convolutions of the ResNet for one ten-second chunk, and of the segmentation network for eight chunks.
 fn conv2d(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("conv2d");
     for (inputs, outputs, size, stride, rows, columns) in [
@@ -87,7 +87,7 @@ fn conv2d(criterion: &mut Criterion) {
     }
 }
 
-/// The recurrence of one layer over four, eight and 32 chunks.
+/// The recurrence of one LSTM layer for 4, 8 and 32 chunks.
 fn recurrence(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("lstm");
     let recurrent = (noise(&[2, 512, 128]) * 0.1).unwrap();
@@ -98,7 +98,7 @@ fn recurrence(criterion: &mut Criterion) {
     }
 }
 
-/// Pooling and norm after the sinc filters of a chunk. Throughput: input values.
+/// Pooling and norm after the sinc filters of one chunk. Throughput: input values.
 fn pool_norm(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pool_norm");
     let op = PoolNorm { window: 3, slope: 0.01, weight: vec![1.0; 80], bias: vec![0.0; 80] };
@@ -107,7 +107,7 @@ fn pool_norm(criterion: &mut Criterion) {
     group.bench_function("15975x80", |b| b.iter(|| op.forward(&x).unwrap()));
 }
 
-/// Features of a chunk of ten seconds. Throughput: samples.
+/// Features of one ten-second chunk. Throughput: samples.
 fn features(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("features");
     let (stft, mel) = (Stft::kaldi_16khz(), LogMel::new(&MelScale::kaldi_16khz(), f32::EPSILON));
@@ -120,7 +120,7 @@ fn features(criterion: &mut Criterion) {
     group.bench_function("fbank", |b| b.iter(|| fbank.log_energies(&waveform).unwrap()));
 }
 
-/// The pipeline gives each chunk a thread of its own: so is one timed here.
+/// Operations on a single thread, because the pipeline processes each chunk on one thread.
 fn operations(criterion: &mut Criterion) {
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
     conv2d(criterion);

@@ -1,4 +1,4 @@
-//! The stages of the pipeline and the whole, with weights from a formula: `cargo bench -p diarize`.
+//! The stages of the pipeline and the whole pipeline, with the deterministic model: `cargo bench -p diarize`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diarize::{
@@ -8,10 +8,10 @@ use diarize::{
 };
 use ndarray::{Array2, Array3};
 
-/// Seconds of audio in the benches of the networks.
+/// Seconds of audio in the benchmarks of the networks.
 const SECONDS: usize = 20;
 
-/// A repeatable sequence of numbers in `[-1, 1)`.
+/// A reproducible sequence of numbers in `[-1, 1)`.
 fn noise() -> impl Iterator<Item = f32> {
     let mut state = 1u32;
     std::iter::repeat_with(move || {
@@ -20,7 +20,7 @@ fn noise() -> impl Iterator<Item = f32> {
     })
 }
 
-/// Throughput: seconds of audio.
+/// The networks. Throughput: seconds of audio.
 fn networks(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     xtask::deterministic_model::write(dir.path(), 5).unwrap();
@@ -46,7 +46,7 @@ fn networks(criterion: &mut Criterion) {
     group.bench_function("load_model", |b| b.iter(|| Diarizer::load(dir.path(), Device::Cpu).unwrap()));
 }
 
-/// What follows the networks, for an hour of three speakers. Throughput: chunks.
+/// The stages after the networks, for one hour with three speakers. Throughput: chunks.
 fn after_the_networks(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     xtask::deterministic_model::write(dir.path(), 5).unwrap();

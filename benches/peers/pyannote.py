@@ -1,4 +1,4 @@
-"""A pipeline of pyannote.audio on one recording, for `cargo xtask bench --peer`.
+"""Runs a pyannote.audio pipeline on one recording, for `cargo xtask bench --peer`.
 
 usage: python pyannote.py CONFIG.YAML AUDIO THREADS
 """
@@ -15,6 +15,6 @@ import torch
 torch.set_num_threads(int(threads))
 print(f"version: pyannote.audio {pyannote.audio.__version__}, torch {torch.__version__}")
 audio = os.path.abspath(audio)
-os.chdir(os.path.dirname(os.path.abspath(config)))  # names in a configuration are relative to it
+os.chdir(os.path.dirname(os.path.abspath(config)))  # paths in a configuration are relative to it
 pipeline = pyannote.audio.Pipeline.from_pretrained(os.path.basename(config))
 pipeline(audio).write_rttm(sys.stdout)

@@ -1,4 +1,4 @@
-//! Downloads from a hub, against servers on this machine that speak its API.
+//! Tests downloads from a hub, with local servers that implement its API.
 
 mod hub_server;
 
@@ -18,7 +18,7 @@ const REPO: &str = "org/model";
 const LARGE: &str = "embedding/pytorch_model.bin";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// Settings with a cache of their own.
+/// Settings with their own empty cache.
 fn settings(endpoint: &str) -> (TempDir, Settings) {
     let folder = tempdir().unwrap();
     let cache = folder.path().join("hub");
@@ -29,7 +29,7 @@ fn fetch(settings: &Settings, file: &str) -> Result<PathBuf, HubError> {
     fetch_with(settings, REPO, file, &mut |_| {})
 }
 
-/// A file of 300 kB that compresses badly.
+/// A file of 300 kB that does not compress well.
 fn weights() -> Vec<u8> {
     (0..300_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
@@ -38,8 +38,8 @@ fn sha256(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-/// A hub's answer for a file kept elsewhere.
-fn elsewhere(storage: &str, announced: &[u8]) -> Reply {
+/// A hub's response for a file on a storage server.
+fn redirect_to(storage: &str, announced: &[u8]) -> Reply {
     Reply::status(302)
         .with("Location", format!("{storage}/blob?signature=secret"))
         .with("X-Repo-Commit", COMMIT)
@@ -47,23 +47,23 @@ fn elsewhere(storage: &str, announced: &[u8]) -> Reply {
         .with("X-Linked-Size", announced.len())
 }
 
-/// A hub that knows one large file, kept on the storage server.
+/// A hub with one large file on a storage server.
 fn hub(storage: &Server, announced: Vec<u8>) -> Server {
     let storage = storage.url();
     Server::start(move |request| match request.path.rsplit_once("/resolve/") {
-        Some(("/org/model", path)) if path.ends_with(LARGE) => elsewhere(&storage, &announced),
+        Some(("/org/model", path)) if path.ends_with(LARGE) => redirect_to(&storage, &announced),
         _ => Reply::status(404).with("X-Error-Code", "EntryNotFound").with("X-Repo-Commit", COMMIT),
     })
 }
 
-/// A hub that refuses everything.
+/// A hub that rejects every request.
 fn refusing(status: u16, code: &'static str) -> Server {
     Server::start(move |_| {
-        Reply::status(status).with("X-Error-Code", code).with("X-Error-Message", "words of the hub")
+        Reply::status(status).with("X-Error-Code", code).with("X-Error-Message", "message of the hub")
     })
 }
 
-/// The files of the cache that are there in full, under a name of their own.
+/// The names of the complete files in the cache.
 fn blobs(settings: &Settings) -> Vec<String> {
     let folder = settings.cache.join("models--org--model/blobs");
     let entries = fs::read_dir(folder).into_iter().flatten();
@@ -76,7 +76,7 @@ fn part(settings: &Settings, announced: &[u8]) -> PathBuf {
 }
 
 #[test]
-fn a_large_file_comes_from_the_storage_a_hub_sends_to() {
+fn a_large_file_comes_from_the_storage_server() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
     let (_folder, settings) = settings(&hub.url());
@@ -121,10 +121,10 @@ fn a_small_file_comes_from_the_hub_itself() {
 }
 
 #[test]
-fn storage_on_the_hub_itself_knows_no_commit() {
+fn storage_on_the_hub_itself_may_lack_a_commit() {
     let hub = Server::start(|request| match request.path.split_once('?') {
         Some(("/blob", _)) => Reply::file(&weights(), request).with("ETag", "\"of-the-storage\""),
-        _ => elsewhere("", &weights()),
+        _ => redirect_to("", &weights()),
     });
     let (_folder, settings) = settings(&hub.url());
     assert_eq!(fs::read(fetch(&settings, LARGE).unwrap()).unwrap(), weights());
@@ -132,7 +132,7 @@ fn storage_on_the_hub_itself_knows_no_commit() {
 }
 
 #[test]
-fn a_mirror_may_send_to_the_hub_it_mirrors() {
+fn a_mirror_may_redirect_to_its_hub() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
     let url = hub.url();
@@ -154,13 +154,13 @@ fn a_cached_file_is_not_downloaded_again() {
     assert_eq!(first, second);
     assert_eq!(storage.downloads().len(), 1);
 
-    // A commit never changes: the hub need not even be asked.
+    // A commit never changes, so no request is needed.
     let asked = hub.requests().len();
     let pinned = fetch_with(&settings, &format!("{REPO}@{COMMIT}"), LARGE, &mut |_| {}).unwrap();
     assert_eq!(pinned, first);
     assert_eq!(hub.requests().len(), asked);
 
-    // Another revision with the same bytes gets its name without a download.
+    // Another revision with the same content needs no download.
     let tagged = fetch_with(&settings, &format!("{REPO}@v1"), LARGE, &mut |_| {}).unwrap();
     assert_eq!(tagged, first);
     assert_eq!(fs::read_to_string(settings.cache.join("models--org--model/refs/v1")).unwrap(), COMMIT);
@@ -168,7 +168,7 @@ fn a_cached_file_is_not_downloaded_again() {
 }
 
 #[test]
-fn a_download_that_is_cut_goes_on_where_it_broke() {
+fn an_interrupted_download_is_resumed() {
     let cuts = AtomicUsize::new(0);
     let storage = Server::start(move |request| {
         let reply = Reply::file(&weights(), request);
@@ -186,7 +186,7 @@ fn a_download_that_is_cut_goes_on_where_it_broke() {
 }
 
 #[test]
-fn a_later_call_goes_on_with_what_an_earlier_one_left() {
+fn a_later_call_resumes_an_earlier_download() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
     let (_folder, settings) = settings(&hub.url());
@@ -204,7 +204,7 @@ fn a_later_call_goes_on_with_what_an_earlier_one_left() {
 }
 
 #[test]
-fn what_an_earlier_call_left_is_not_trusted() {
+fn bytes_of_an_earlier_download_are_verified() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
     for left in [vec![7; 100_000], vec![7; 300_000], vec![7; 400_000]] {
@@ -217,7 +217,7 @@ fn what_an_earlier_call_left_is_not_trusted() {
 }
 
 #[test]
-fn storage_without_ranges_sends_everything_again() {
+fn storage_without_range_support_sends_everything_again() {
     let cuts = AtomicUsize::new(0);
     let storage = Server::start(move |request| {
         let first = request.method == "GET" && cuts.fetch_add(1, Ordering::SeqCst) == 0;
@@ -230,7 +230,7 @@ fn storage_without_ranges_sends_everything_again() {
 }
 
 #[test]
-fn a_body_that_stays_too_short_is_not_kept_as_the_file() {
+fn a_truncated_body_does_not_become_a_cached_file() {
     let storage = Server::start(|request| Reply::file(&weights()[..200_000], request));
     let hub = hub(&storage, weights());
     let (_folder, settings) = settings(&hub.url());
@@ -242,7 +242,7 @@ fn a_body_that_stays_too_short_is_not_kept_as_the_file() {
 }
 
 #[test]
-fn a_small_file_that_is_cut_is_not_kept_either() {
+fn a_truncated_small_file_does_not_become_a_cached_file() {
     let hub = Server::start(|_| {
         Reply::body(b"version: 3.1.0\n").with("ETag", "\"5af3\"").with("X-Repo-Commit", COMMIT).cut_after(7)
     });
@@ -253,7 +253,7 @@ fn a_small_file_that_is_cut_is_not_kept_either() {
 }
 
 #[test]
-fn a_file_with_the_wrong_hash_is_thrown_away() {
+fn a_file_with_the_wrong_hash_is_discarded() {
     let mut wrong = weights();
     wrong[123_456] ^= 1;
     let found = sha256(&wrong);
@@ -271,7 +271,7 @@ fn a_file_with_the_wrong_hash_is_thrown_away() {
 }
 
 #[test]
-fn an_error_page_of_the_storage_is_not_kept_as_the_file() {
+fn an_error_page_does_not_become_a_cached_file() {
     let storage = Server::start(|_| Reply::status(403));
     let hub = hub(&storage, weights());
     let (_folder, settings) = settings(&hub.url());
@@ -282,7 +282,7 @@ fn an_error_page_of_the_storage_is_not_kept_as_the_file() {
 }
 
 #[test]
-fn without_a_token_the_hub_does_not_say_what_it_has() {
+fn a_missing_token_is_reported() {
     let hub = refusing(401, "RepoNotFound");
     let (_folder, settings) = settings(&hub.url());
     let error = fetch(&settings, LARGE).unwrap_err();
@@ -293,7 +293,7 @@ fn without_a_token_the_hub_does_not_say_what_it_has() {
 }
 
 #[test]
-fn a_token_that_the_hub_does_not_know() {
+fn a_rejected_token_is_reported() {
     let hub = refusing(401, "RepoNotFound");
     let (_folder, mut settings) = settings(&hub.url());
     for token in ["hf_expired", "hf_two\nlines"] {
@@ -304,21 +304,21 @@ fn a_token_that_the_hub_does_not_know() {
 }
 
 #[test]
-fn a_gated_repository_says_what_to_click_and_which_token_to_set() {
+fn the_error_for_a_gated_repository_says_what_to_do() {
     let hub = refusing(403, "GatedRepo");
     let (_folder, mut settings) = settings(&hub.url());
     settings.token = Some("hf_secret".to_owned());
     let error = fetch(&settings, LARGE).unwrap_err();
     assert!(matches!(error, HubError::Gated { .. }), "{error:?}");
     let page = format!("open {}/org/model , accept the conditions", hub.url());
-    for words in [page.as_str(), "HF_TOKEN", "words of the hub"] {
+    for words in [page.as_str(), "HF_TOKEN", "message of the hub"] {
         assert!(error.to_string().contains(words), "{error}");
     }
     assert!(!error.to_string().contains("hf_secret"), "{error}");
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn errors_name_missing_repositories_revisions_and_files() {
     for (code, expected) in [
         ("RepoNotFound", "there is no model repository"),
         ("RevisionNotFound", "has no revision `main`"),
@@ -332,7 +332,7 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
-fn a_hub_in_trouble_is_asked_again() {
+fn temporary_server_errors_are_retried() {
     let troubles = AtomicUsize::new(0);
     let hub = Server::start(move |request| match troubles.fetch_add(1, Ordering::SeqCst) {
         0 | 1 => Reply::status(503),
@@ -343,7 +343,7 @@ fn a_hub_in_trouble_is_asked_again() {
 }
 
 #[test]
-fn a_server_that_is_no_hub() {
+fn invalid_responses_are_rejected() {
     for reply in [
         (|| Reply::body(b"<html>")) as fn() -> Reply,
         || Reply::body(b"x").with("ETag", "\"5af3\""),
@@ -360,7 +360,7 @@ fn a_server_that_is_no_hub() {
 }
 
 #[test]
-fn the_token_goes_to_the_hub_only() {
+fn the_token_is_sent_only_to_the_hub() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
     let (_folder, mut settings) = settings(&hub.url());
@@ -373,7 +373,7 @@ fn the_token_goes_to_the_hub_only() {
 }
 
 #[test]
-fn offline_only_the_cache_is_used() {
+fn offline_mode_uses_only_the_cache() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
     let (_folder, mut settings) = settings(&hub.url());
@@ -393,7 +393,7 @@ fn offline_only_the_cache_is_used() {
 }
 
 #[test]
-fn a_hub_that_cannot_be_reached_leaves_the_cache() {
+fn the_cache_is_used_if_the_hub_is_unreachable() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
     let (_folder, mut settings) = settings(&hub.url());
@@ -411,7 +411,7 @@ fn a_hub_that_cannot_be_reached_leaves_the_cache() {
 }
 
 #[test]
-fn two_calls_at_once_download_once() {
+fn concurrent_calls_download_once() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
     let (_folder, settings) = settings(&hub.url());
@@ -424,7 +424,7 @@ fn two_calls_at_once_download_once() {
 }
 
 #[test]
-fn a_call_within_an_asynchronous_program() {
+fn fetch_works_inside_an_asynchronous_runtime() {
     let hub = refusing(404, "RepoNotFound");
     let (_folder, settings) = settings(&hub.url());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -433,7 +433,7 @@ fn a_call_within_an_asynchronous_program() {
 }
 
 #[test]
-fn names_and_addresses_that_make_no_sense() {
+fn invalid_names_and_endpoints_are_rejected() {
     let (_folder, mut settings) = settings("http://127.0.0.1:1");
     assert!(matches!(fetch_with(&settings, "model", LARGE, &mut |_| {}), Err(HubError::InvalidRepo { .. })));
     assert!(matches!(fetch(&settings, "../../x"), Err(HubError::InvalidFile { .. })));
@@ -443,7 +443,7 @@ fn names_and_addresses_that_make_no_sense() {
     }
 }
 
-/// Not a test but the other half of the next one: what the environment of this process says.
+/// A helper of the next test, which runs it as a separate process: prints the settings from the environment.
 #[test]
 #[ignore = "run by `settings_come_from_the_environment`, in an environment made for it"]
 fn print_settings() {
@@ -457,7 +457,7 @@ fn print_settings() {
     );
 }
 
-/// Each environment is that of a process of its own.
+/// Each environment belongs to a separate process.
 #[test]
 fn settings_come_from_the_environment() {
     let folder = tempdir().unwrap();

@@ -1,6 +1,6 @@
-//! Thousands of damaged files: nothing panics, nothing hangs, and memory stays within a bound.
+//! Reads thousands of damaged files: nothing panics or hangs, and memory stays bounded.
 //!
-//! The damage follows from a seed, so that a failure can be repeated.
+//! The damage is drawn from a seed, so that failures can be reproduced.
 
 mod support;
 
@@ -19,18 +19,18 @@ use zip::CompressionMethod;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Memory that reading may take: this many times the file, and a little for tiny ones.
-const TIMES: usize = 100;
-const LITTLE: usize = 8 << 20;
+/// Maximum ratio of memory to the size of the file, beyond `BASE_MEMORY` bytes.
+const MAX_MEMORY_RATIO: usize = 100;
+const BASE_MEMORY: usize = 8 << 20;
 
-/// Time that reading one damaged file may take. Whole ones take milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum time for reading one damaged file. Intact files take milliseconds.
+const MAX_TIME: Duration = Duration::from_secs(5);
 
-/// Numbers that stand at the edges of what sizes can be.
+/// Edge cases of sizes.
 const EDGES: [u64; 10] =
     [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, u64::MAX, 1 << 40];
 
-/// A copy with some damage.
+/// A damaged copy.
 fn damaged(whole: &[u8], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     for _ in 0..rng.usize(1..4) {
@@ -63,7 +63,7 @@ fn damaged(whole: &[u8], rng: &mut Rng) -> Vec<u8> {
 fn survives(name: &str, seed: u64, count: usize, wholes: &[Vec<u8>], read: impl Fn(&[u8]) -> bool) {
     let mut accepted = 0;
     for whole in wholes {
-        assert!(read(whole), "{name}: a whole file is refused");
+        assert!(read(whole), "{name}: an intact file is rejected");
     }
     for index in 0..count {
         let mut rng = Rng::with_seed(seed.wrapping_add(index as u64));
@@ -74,16 +74,16 @@ fn survives(name: &str, seed: u64, count: usize, wholes: &[Vec<u8>], read: impl 
         accepted += usize::from(read(&bytes));
         let taken = MEMORY.peak_usage().saturating_sub(before);
         assert!(
-            taken <= TIMES * bytes.len() + LITTLE,
+            taken <= MAX_MEMORY_RATIO * bytes.len() + BASE_MEMORY,
             "{name} {index}: {taken} bytes of memory for {}",
             bytes.len()
         );
-        assert!(begin.elapsed() < PATIENCE, "{name} {index}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < MAX_TIME, "{name} {index}: {:?}", begin.elapsed());
     }
-    println!("{name}: {accepted} of {count} damaged files are still read");
+    println!("{name}: {accepted} of {count} damaged files can still be read");
 }
 
-/// All in one test: memory is counted for the whole process.
+/// A single test, because memory is counted for the whole process.
 #[test]
 fn damaged_files_are_survived() {
     let small = std::fs::read(golden("small.ckpt")).unwrap();
@@ -101,7 +101,7 @@ fn damaged_files_are_survived() {
     survives("pickle", 1, 80_000, &[genuine.clone(), tensor.clone(), text], |bytes| {
         let Ok((pickle, length)) = pickle::Pickle::read(bytes) else { return false };
         assert!(length <= bytes.len());
-        // All of the interface may be used on whatever came out.
+        // The whole interface works on every result.
         let root = pickle.root();
         root.entries().for_each(|(key, value)| {
             let _ = (key.text(), value.class(), value.get("a"), value.plain());
@@ -113,20 +113,20 @@ fn damaged_files_are_survived() {
     });
 
     let reads = |bytes: &[u8]| Checkpoint::read(bytes).is_ok();
-    // The checksums of an archive hide the pickle from damage: here it is packed after that.
-    survives("damaged pickles in whole checkpoints", 2, 16_000, &[genuine, tensor.clone()], |bytes| {
+    // An archive's checksums reject a damaged pickle, so here the pickle is damaged before it is packed.
+    survives("damaged pickles in intact checkpoints", 2, 16_000, &[genuine, tensor.clone()], |bytes| {
         let _ = reads(&checkpoint(bytes));
         true
     });
     survives("checkpoint", 3, 200_000, &[checkpoint(&tensor)], reads);
     survives("genuine checkpoint", 4, 300, &[small], reads);
     let storage = legacy_storage(&[0.0; 8]);
-    survives("checkpoint of the older format", 5, 200_000, &[legacy(&tensor, &["0"], &storage)], reads);
+    survives("checkpoint in the legacy format", 5, 200_000, &[legacy(&tensor, &["0"], &storage)], reads);
 
     let array = npy("{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }", &[0; 48]);
     let npz = |method| archive_with(&[("mu.npy", &array), ("psi.npy", &array)], method);
     survives("npz", 6, 200_000, &[npz(CompressionMethod::Stored), npz(CompressionMethod::Deflated)], reads);
-    survives("npy in a whole archive", 7, 200_000, std::slice::from_ref(&array), |bytes| {
+    survives("damaged npy in an intact archive", 7, 200_000, std::slice::from_ref(&array), |bytes| {
         let _ = reads(&archive_with(&[("mu.npy", bytes)], CompressionMethod::Stored));
         true
     });

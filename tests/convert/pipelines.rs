@@ -1,4 +1,4 @@
-//! Whole pipelines: what is found of a configuration, and what the converted model answers.
+//! Converts whole pipelines: the settings from the configuration, and the results of the converted model.
 
 mod support;
 
@@ -36,7 +36,7 @@ fn content(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
-/// A segmentation network of this repository and an embedding network whose weights are a formula's.
+/// A pipeline of a segmentation network from this repository and a deterministic embedding network.
 fn small_pipeline(config: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     xtask::deterministic_model::write(&dir.path().join("formula"), 5).unwrap();
@@ -97,7 +97,7 @@ params:
 ";
 
 #[test]
-fn the_converted_pipeline_gives_pyannote_s_turns() {
+fn turns_of_the_converted_pipeline_match_pyannote() {
     let Some(pipeline) = shared("real/checkpoints/pipeline-3.1") else { return };
     let Some(synthetic) = shared("eval/synthetic") else { return };
     let dir = tempfile::tempdir().unwrap();
@@ -125,7 +125,7 @@ fn the_converted_pipeline_gives_pyannote_s_turns() {
 }
 
 #[test]
-fn every_parameter_of_a_configuration_is_found() {
+fn every_parameter_of_a_configuration_is_converted() {
     let dir = small_pipeline(OF_3_1);
     let model = load(text(&dir.path().join("config.yaml")), &mut no_hub).unwrap();
     let manifest = &model.manifest;
@@ -145,7 +145,7 @@ fn every_parameter_of_a_configuration_is_found() {
 }
 
 #[test]
-fn a_pipeline_of_pyannote_4_keeps_its_plda_and_vbx() {
+fn a_pyannote_4_pipeline_keeps_its_plda_and_vbx() {
     let dir = small_pipeline(OF_COMMUNITY_1);
     let out = dir.path().join("out");
     let converted = convert(text(dir.path()), &ConvertOptions::default(), &mut no_hub).unwrap();
@@ -167,7 +167,7 @@ fn a_pipeline_of_pyannote_4_keeps_its_plda_and_vbx() {
 }
 
 #[test]
-fn the_shared_configuration_of_community_1_style_is_understood() {
+fn a_community_1_style_configuration_is_converted() {
     let Some(config) = shared("real/checkpoints/pipeline-community-1-style/config.yaml") else { return };
     let Some(plda) = shared("real/plda") else { return };
     let Some(networks) = shared("real/checkpoints/pipeline-3.1") else { return };
@@ -200,7 +200,7 @@ fn the_shared_configuration_of_community_1_style_is_understood() {
 }
 
 #[test]
-fn vbx_without_a_plda_and_with_one_of_another_size_is_refused() {
+fn vbx_with_a_missing_or_mismatched_plda_is_rejected() {
     let dir = small_pipeline(OF_COMMUNITY_1);
     let mut model = load(text(dir.path()), &mut no_hub).unwrap();
     let error = Diarizer::from_files(&model, Device::Cpu).unwrap_err();
@@ -212,7 +212,7 @@ fn vbx_without_a_plda_and_with_one_of_another_size_is_refused() {
 }
 
 #[test]
-fn converting_is_deterministic_and_a_converted_model_passes_through() {
+fn conversion_is_deterministic_and_keeps_converted_models() {
     let dir = small_pipeline(OF_3_1);
     let outs = ["a", "b", "c"].map(|name| dir.path().join(name));
     for out in &outs[..2] {
@@ -232,7 +232,7 @@ fn converting_is_deterministic_and_a_converted_model_passes_through() {
 }
 
 #[test]
-fn f16_halves_the_matrices_and_leaves_the_vectors() {
+fn f16_applies_to_matrices_but_not_to_vectors() {
     let dir = small_pipeline(OF_3_1);
     let options = ConvertOptions { precision: Precision::F16, ..ConvertOptions::default() };
     let Converted::Pipeline(model) = convert(text(dir.path()), &options, &mut no_hub).unwrap() else {
@@ -246,9 +246,9 @@ fn f16_halves_the_matrices_and_leaves_the_vectors() {
     Diarizer::from_files(&model, Device::Cpu).unwrap();
 }
 
-/// The pipeline of a repository, whose configuration names networks of other repositories.
+/// The configuration of a hub pipeline names networks in other repositories.
 #[test]
-fn a_pipeline_of_a_hub_fetches_what_it_names() {
+fn a_hub_pipeline_fetches_its_networks() {
     let networks = small_pipeline("");
     let hub = tempfile::tempdir().unwrap();
     let config = OF_3_1
@@ -292,7 +292,7 @@ fn a_pipeline_of_a_hub_fetches_what_it_names() {
 }
 
 #[test]
-fn raw_wespeaker_checkpoints_get_pyannote_s_names() {
+fn raw_wespeaker_checkpoints_get_pyannote_names() {
     let dir = small_pipeline("");
     let prefixed = fs::read(dir.path().join("embedding/model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&prefixed).unwrap();
@@ -314,7 +314,7 @@ fn raw_wespeaker_checkpoints_get_pyannote_s_names() {
 }
 
 #[test]
-fn a_network_alone_is_no_diarizer() {
+fn a_single_network_is_not_a_pipeline() {
     let error = load(text(&support::golden("small.ckpt")), &mut no_hub).unwrap_err();
     assert!(matches!(error, Error::NotAPipeline { .. }), "{error}");
 }

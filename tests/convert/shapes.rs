@@ -1,5 +1,5 @@
-//! Networks of other shapes than the stock ones against what the real pyannote.audio 3.3.2 answers
-//! (`make_shapes.py`). Compiled into the library, whose networks are private.
+//! Compares networks with unusual architectures with pyannote.audio 3.3.2 (`make_shapes.py`). These tests are compiled
+//! into the library because its networks are private.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ use crate::{
 const SEED: u64 = 5;
 const SAMPLES: usize = 24_000;
 
-/// How many times its own noise a network may differ from the reference: both compute in f32.
+/// Maximum error as a multiple of PyTorch's own f32 noise, because both compute in f32.
 const TIMES: f32 = 3.0;
 
 fn waveform() -> Vec<f32> {
@@ -25,7 +25,7 @@ fn waveform() -> Vec<f32> {
     (0..SAMPLES).map(|index| (0.3 * value(index)) as f32).collect()
 }
 
-/// A model whose weights follow from the formula, of the stock shape but for what `change` does.
+/// The deterministic model with the default architecture, modified by `change`.
 fn deterministic(change: impl FnOnce(&mut Manifest)) -> ModelFiles {
     let mut manifest = Manifest::pyannote_3_1("of another shape", "CC0-1.0", "a test");
     change(&mut manifest);
@@ -41,7 +41,8 @@ fn segment(files: &ModelFiles) -> Tensor {
     network.forward(&Tensor::from_vec(waveform(), (1, SAMPLES), &Device::Cpu).unwrap()).unwrap()
 }
 
-/// `noise` is how far PyTorch's f32 is from its f64 here, as a share of the largest value.
+/// Compares with a golden tensor. `noise` is the difference between PyTorch's f32 and f64 results, relative to the
+/// largest value.
 #[track_caller]
 fn assert_is_golden(name: &str, noise: f32, found: &Tensor) {
     let golden = Golden::open("convert/shapes");
@@ -56,7 +57,7 @@ fn assert_is_golden(name: &str, noise: f32, found: &Tensor) {
 }
 
 #[test]
-fn a_sincnet_of_stride_5_is_pyannote_s() {
+fn a_sincnet_with_stride_5_matches_pyannote() {
     assert_is_golden(
         "stride_5",
         8.1e-6,
@@ -65,7 +66,7 @@ fn a_sincnet_of_stride_5_is_pyannote_s() {
 }
 
 #[test]
-fn an_lstm_of_two_layers_and_one_direction_is_pyannote_s() {
+fn an_lstm_with_two_layers_and_one_direction_matches_pyannote() {
     let lstm = LstmArchitecture { hidden_size: 64, num_layers: 2, bidirectional: false };
     assert_is_golden(
         "lstm_2x64_one_direction",
@@ -75,7 +76,7 @@ fn an_lstm_of_two_layers_and_one_direction_is_pyannote_s() {
 }
 
 #[test]
-fn a_network_without_linear_layers_is_pyannote_s() {
+fn a_network_without_linear_layers_matches_pyannote() {
     let linear = LinearArchitecture { hidden_size: 0, num_layers: 0 };
     assert_is_golden(
         "no_linear",
@@ -85,7 +86,7 @@ fn a_network_without_linear_layers_is_pyannote_s() {
 }
 
 #[test]
-fn a_network_without_a_powerset_is_pyannote_s() {
+fn a_network_without_a_powerset_matches_pyannote() {
     let multilabel = Some(Hysteresis { onset: 0.5, offset: 0.5 });
     assert_is_golden(
         "multilabel",
@@ -94,9 +95,9 @@ fn a_network_without_a_powerset_is_pyannote_s() {
     );
 }
 
-/// A genuine checkpoint: an LSTM of a module per layer, no powerset, random weights.
+/// A real checkpoint with one LSTM module per layer, no powerset and random weights.
 #[test]
-fn a_converted_checkpoint_answers_as_pyannote_does() {
+fn a_converted_checkpoint_matches_pyannote() {
     let dir = tempfile::tempdir().unwrap();
     xtask::deterministic_model::write(dir.path(), SEED).unwrap();
     let checkpoint =
@@ -111,7 +112,7 @@ fn a_converted_checkpoint_answers_as_pyannote_does() {
 }
 
 #[test]
-fn a_resnet_of_152_layers_is_pyannote_s() {
+fn a_resnet_with_152_layers_matches_pyannote() {
     let files = deterministic(|manifest| {
         manifest.embedding.blocks = [3, 8, 36, 3];
         manifest.embedding.bottleneck = true;

@@ -1,5 +1,5 @@
-//! Each tensor of each file against hashes made with PyTorch and NumPy (`make_tensors.py`), and the
-//! layouts that those files do not have.
+//! Compares every tensor of every file with hashes from PyTorch and NumPy (`make_tensors.py`), and tests layouts that
+//! do not occur in these files.
 
 mod support;
 
@@ -31,7 +31,7 @@ fn described(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Value {
 }
 
 #[test]
-fn every_tensor_is_the_original_bit_for_bit() {
+fn every_tensor_is_bit_identical() {
     let mut compared = 0;
     for (file, tensors) in listed() {
         let Some(path) = path_of(&file) else { continue };
@@ -47,22 +47,22 @@ fn every_tensor_is_the_original_bit_for_bit() {
     assert!(compared >= 40, "{compared} tensors");
 }
 
-/// What is written, too: of each file alone, as f32.
+/// Each file is converted on its own and written as f32.
 #[test]
-fn every_written_tensor_is_the_original_bit_for_bit() {
+fn every_written_tensor_is_bit_identical() {
     for (file, tensors) in listed() {
         let Some(path) = path_of(&file) else { continue };
         let converted = convert(path.to_str().unwrap(), &ConvertOptions::default(), &mut no_hub).unwrap();
         let dir = tempfile::tempdir().unwrap();
         converted.write(dir.path(), Precision::F32).unwrap();
-        let Converted::Network(network) = converted else { panic!("{file} is no pipeline") };
+        let Converted::Network(network) = converted else { panic!("{file} is not a single network") };
         let bytes = fs::read(dir.path().join(network.weights())).unwrap();
         let found: BTreeMap<String, Value> = SafeTensors::deserialize(&bytes)
             .unwrap()
             .iter()
             .map(|(name, view)| (name.to_owned(), described(view.dtype(), view.shape(), view.data())))
             .collect();
-        // Only the layers of an LSTM in several modules are called otherwise.
+        // Only the layers of an LSTM in several modules are renamed.
         let expected: BTreeMap<String, Value> = tensors
             .into_iter()
             .map(|(name, tensor)| {
@@ -78,7 +78,7 @@ fn every_written_tensor_is_the_original_bit_for_bit() {
 }
 
 #[test]
-fn what_a_checkpoint_says_of_itself_is_kept() {
+fn metadata_of_a_checkpoint_is_kept() {
     let converted =
         convert(golden("small.ckpt").to_str().unwrap(), &ConvertOptions::default(), &mut no_hub).unwrap();
     let Converted::Network(network) = converted else { panic!("a pipeline") };
@@ -109,7 +109,7 @@ fn read_one(shape: &[i64], strides: &[i64], offset: i64) -> Vec<f32> {
 }
 
 #[test]
-fn any_stride_is_read() {
+fn all_strides_are_supported() {
     assert_eq!(read_one(&[2, 3], &[3, 1], 1), [1., 2., 3., 4., 5., 6.]);
     assert_eq!(read_one(&[3, 2], &[1, 3], 0), [0., 3., 1., 4., 2., 5.]);
     assert_eq!(read_one(&[2, 2, 2], &[1, 4, 2], 0), [0., 2., 4., 6., 1., 3., 5., 7.]);
@@ -121,7 +121,7 @@ fn any_stride_is_read() {
 }
 
 #[test]
-fn every_floating_point_type_is_read() {
+fn all_floating_point_types_are_supported() {
     let bytes = 0x3ff8_4000_3fc0_3e00_u64.to_le_bytes();
     for (class, length, expected) in [
         ("HalfStorage", 4, vec![1.5, 1.9375, 2.0, 1.9922]),
@@ -141,13 +141,13 @@ fn every_floating_point_type_is_read() {
 }
 
 #[test]
-fn the_format_before_pytorch_1_6_is_read() {
+fn the_legacy_format_is_supported() {
     let bytes = legacy(&one_tensor(3, 0, &[3], &[1]), &["0"], &legacy_storage(&[1.0, -2.0, 0.5]));
     assert_eq!(f32s(&Checkpoint::read(&bytes).unwrap().tensors["w"]), [1.0, -2.0, 0.5]);
 }
 
 #[test]
-fn a_state_dict_is_found_under_its_usual_names_and_parameters_are_unwrapped() {
+fn state_dicts_under_usual_names_are_found_and_parameters_unwrapped() {
     for name in ["state_dict", "model", "model_state_dict"] {
         let tensor = |pickle: Pickle| {
             pickle
@@ -162,7 +162,7 @@ fn a_state_dict_is_found_under_its_usual_names_and_parameters_are_unwrapped() {
 }
 
 #[test]
-fn arrays_of_either_order_packed_or_not_are_read() {
+fn arrays_in_either_order_and_compression_are_supported() {
     let values: Vec<u8> = (0..6).flat_map(|value| f64::from(value).to_le_bytes()).collect();
     let c = npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }", &values);
     let fortran = npy("{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }", &values);
@@ -173,9 +173,9 @@ fn arrays_of_either_order_packed_or_not_are_read() {
     }
 }
 
-/// A pickle that would run a command when Python loads it is only data here.
+/// A pickle that runs a command when loaded by Python is only data here.
 #[test]
-fn nothing_is_called() {
+fn pickles_never_run_code() {
     let dir = tempfile::tempdir().unwrap();
     let witness = dir.path().join("called");
     let command = format!("touch {}", witness.display());

@@ -1,5 +1,5 @@
-//! What the kernels for GPUs are tried on: sizes that are usual, odd, of one row, empty, and not multiples
-//! of a tile, each with what the reference in f64 makes of it.
+//! Test cases for the GPU kernels, with expected results from the f64 references. Sizes are usual, odd, a single
+//! row, empty, and not multiples of a tile.
 
 use candle_core::{Device, Result, Shape, Tensor};
 use diarize_kernels::{
@@ -19,21 +19,22 @@ use crate::random::Random;
 
 type Forward = Box<dyn Fn(&Device) -> Result<Tensor>>;
 
-/// One operation on given numbers.
+/// One operation on given inputs.
 pub struct Case {
     pub name: String,
-    /// What the GPU is to do, for the inputs laid out as it takes them.
+    /// The GPU plan for `inputs`.
     pub plan: Plan,
+    /// The inputs in the plan's layout.
     pub inputs: Vec<Vec<f32>>,
-    /// The operation itself, on a device.
+    /// Runs the operation on a device.
     pub forward: Forward,
     pub expected: Vec<f64>,
-    /// Largest difference from what is expected, as a share of the largest magnitude expected.
+    /// Maximum error, relative to the largest expected magnitude.
     pub tolerance: f64,
 }
 
-/// How far `values` are from what is expected, as a share of the largest magnitude expected. Not a
-/// number is infinitely far, unless it is expected.
+/// The largest error of `values`, relative to the largest expected magnitude. It is infinite if a value is NaN where
+/// none is expected, or the other way round.
 pub fn error(values: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(values.len(), expected.len());
     let largest =
@@ -141,7 +142,7 @@ pub fn small() -> Vec<Case> {
     cases
 }
 
-/// The features and the operations of both networks at the sizes that they have for one chunk of 10 s.
+/// The features and the operations of both networks at their sizes for one ten-second chunk.
 pub fn networks() -> Vec<Case> {
     let mut random = Random(9);
     let mut cases = vec![fbank_case(Stft::kaldi_16khz(), 80, 1, 160_000, &mut random)];
@@ -216,8 +217,9 @@ pub fn fbank_case(stft: Stft, filters: usize, batch: usize, samples: usize, rand
             "fbank {batch} x {samples}, frames of {frame_length} every {hop}, {fft_length} points, {filters} bands"
         ),
         plan: fbank.plan(&(batch, samples).into()).unwrap().0,
-        // A spectrum's error is a share of the whole frame's, so a band's the larger the weaker it is: by the root of how
-        // much power it lacks. The weakest of n bands of noise has an n-th; 1,760 are the most of the small sizes.
+        // The error of a spectrum is relative to the energy of the whole frame. The relative error of a band therefore
+        // grows with the inverse root of its power. Among n bands of noise, the weakest has about 1 / n of the power.
+        // The largest small case has 1,760 bands.
         tolerance: 1e-5 * (expected.len() as f64 / 1760.0).sqrt().max(1.0),
         expected,
         inputs: vec![input.clone()],
@@ -312,7 +314,7 @@ pub fn conv2d_case(
             conv2d::reference::conv2d(dims, [&kernel, &bias, x], [rows, columns], around, activation)
         })
         .collect();
-    // As a GPU takes it: outputs side by side, innermost the input channels of a tap.
+    // The GPU's layout: (tap, input, output).
     let packed: Vec<f32> = (0..taps)
         .flat_map(|tap| (0..inputs).map(move |c| (tap, c)))
         .flat_map(|(tap, c)| (0..outputs).map(move |o| (o * inputs + c) * taps + tap))
@@ -335,7 +337,7 @@ pub fn conv2d_case(
             let x = tensor(&input, (batch, rows, columns, inputs), device)?;
             conv.forward(&x, residual.then_some(around), activation)
         }),
-        // Rounding adds up as the root of the number of products; 288 are the most of the small sizes.
+        // Rounding errors grow with the root of the number of products. The largest small case has 288.
         tolerance: 2e-6 * ((inputs * taps) as f64 / 288.0).sqrt().max(1.0),
     }
 }

@@ -1,4 +1,4 @@
-//! The fast pairwise distances against their definitions: the same bits.
+//! The fast pairwise distances are bit-identical to their references.
 
 #[path = "../support/random.rs"]
 mod random;
@@ -16,7 +16,7 @@ fn bits<'a>(values: impl IntoIterator<Item = &'a f64>) -> Vec<u64> {
 }
 
 #[test]
-fn euclidean_equals_the_definition() {
+fn euclidean_equals_the_reference() {
     let mut random = Random(1);
     for count in [0, 1, 2, 3, 8, 9, 50, 301] {
         for dimension in [1, 2, 7, 64, 256] {
@@ -38,7 +38,7 @@ fn euclidean_equals_the_definition() {
 }
 
 #[test]
-fn cosine_equals_the_definition() {
+fn cosine_equals_the_reference() {
     let mut random = Random(2);
     for (n, m) in [(0, 3), (3, 0), (1, 1), (2, 3), (8, 8), (50, 5), (301, 20)] {
         for dimension in [1, 2, 7, 64, 256] {
@@ -51,7 +51,7 @@ fn cosine_equals_the_definition() {
 }
 
 #[test]
-fn other_memory_layouts_give_the_same() {
+fn memory_layout_does_not_change_the_result() {
     let mut random = Random(3);
     let wide = rows(40, 30, &mut random);
     let view = wide.slice(s![..;2, 1..;3]);
@@ -74,7 +74,7 @@ fn known_values() {
 }
 
 #[test]
-fn number_of_threads_changes_nothing() {
+fn number_of_threads_does_not_change_the_result() {
     let rows = rows(123, 64, &mut Random(4));
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -1,4 +1,4 @@
-//! The fast convolution against its definition.
+//! Compares the fast convolution with its reference.
 
 #[path = "../support/instructions.rs"]
 mod instructions;
@@ -23,7 +23,7 @@ struct Case {
 }
 
 impl Case {
-    /// Asserts that the fast path equals the definition within what f32 sums of this length leave.
+    /// Asserts that the fast path equals the reference within the rounding error of f32 sums of this length.
     fn check(&self, random: &mut Random) {
         let Dims { inputs, size, .. } = self.dims;
         let tolerance = 1e-7 * (size[0] * size[1] * inputs + 2) as f64;
@@ -31,7 +31,7 @@ impl Case {
         assert!(error < tolerance, "{:?}, {}x{}: off by {error:e}", self.dims, self.rows, self.columns);
     }
 
-    /// The largest difference between fast path and definition, and the largest value.
+    /// The largest difference between fast path and reference, and the largest value.
     fn error(&self, random: &mut Random) -> (f64, f64) {
         let Self { dims, batch, rows, columns, residual, activation } = *self;
         let Dims { inputs, outputs, size, stride, padding } = dims;
@@ -61,7 +61,7 @@ impl Case {
             let slow = reference::conv2d(dims, [&kernel, &bias, x], [rows, columns], residual, activation);
             for (fast, slow) in fast[image * length..][..length].iter().zip(slow) {
                 let difference = (f64::from(*fast) - slow).abs();
-                // A NaN stays one, and is below no tolerance.
+                // `max` would drop a NaN. Keep it, so that it fails every tolerance.
                 error = if difference > error || difference.is_nan() { difference } else { error };
                 largest = largest.max(slow.abs());
             }
@@ -71,7 +71,7 @@ impl Case {
 }
 
 #[test]
-fn equals_the_definition_at_the_network_s_and_at_odd_sizes() {
+fn equals_the_reference_at_network_sizes_and_odd_sizes() {
     let mut random = Random(1);
     for (inputs, outputs, size, stride, rows, columns) in [
         (1, 32, [3, 3], 1, 8, 19),
@@ -105,9 +105,9 @@ fn equals_the_definition_at_the_network_s_and_at_odd_sizes() {
     }
 }
 
-/// Images of several strips and blocks of tiles, whose borders fall within rows.
+/// Images with several strips and blocks of tiles, whose borders lie within rows.
 #[test]
-fn large_images_are_transformed_within_the_noise_of_f32() {
+fn large_images_are_accurate_to_f32_rounding() {
     for (inputs, outputs, rows, columns) in [(32, 64, 9, 210), (96, 32, 22, 9), (256, 256, 10, 33)] {
         for padding in [[1, 1], [0, 1]] {
             let dims = Dims { inputs, outputs, size: [3, 3], stride: 1, padding };
@@ -120,7 +120,7 @@ fn large_images_are_transformed_within_the_noise_of_f32() {
 }
 
 #[test]
-fn inputs_smaller_than_the_kernel_and_empty_batches_are_right() {
+fn small_inputs_and_empty_batches_are_correct() {
     let dims = Dims { inputs: 2, outputs: 3, size: [3, 3], stride: 1, padding: [0, 0] };
     for (batch, rows, columns) in [(1, 2, 5), (1, 3, 3), (0, 4, 4)] {
         Case { dims, batch, rows, columns, residual: true, activation: Activation::Identity }
@@ -129,7 +129,7 @@ fn inputs_smaller_than_the_kernel_and_empty_batches_are_right() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
+fn number_of_threads_does_not_change_the_result() {
     let mut random = Random(3);
     let conv = Conv2d::new(
         &tensor(&random.vector(9 * 32 * 32, 1.0), &[32, 32, 3, 3]),
@@ -146,7 +146,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn not_a_number_is_not_rectified_away() {
+fn relu_propagates_nan() {
     let conv = Conv2d::new(&tensor(&[1.0], &[1, 1, 1, 1]), &tensor(&[0.0], &[1]), 1, [0, 0]).unwrap();
     let y = conv.forward(&tensor(&[f32::NAN, -1.0], &[1, 1, 2, 1]), None, Activation::Relu).unwrap();
     let y: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
@@ -154,7 +154,7 @@ fn not_a_number_is_not_rectified_away() {
 }
 
 #[test]
-fn misfitting_shapes_are_an_error_that_names_the_operation() {
+fn mismatched_shapes_are_an_error_that_names_the_operation() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
     let conv = Conv2d::new(&zeros(&[2, 3, 3, 3]), &zeros(&[2]), 1, [1, 1]).unwrap();
     for error in [
@@ -168,6 +168,6 @@ fn misfitting_shapes_are_an_error_that_names_the_operation() {
 }
 
 #[test]
-fn every_set_of_instructions_is_right() {
+fn every_instruction_set_is_correct() {
     instructions::run_with_each(&["equals_the_definition", "large_images"]);
 }

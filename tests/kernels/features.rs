@@ -1,4 +1,4 @@
-//! The power spectrum and the mel filterbank against their definitions and against known signals.
+//! Compares the power spectrum and the mel filterbank with their references, and checks known signals.
 
 #[path = "../support/random.rs"]
 mod random;
@@ -23,14 +23,14 @@ fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// A framing that shares no size with the usual one.
+/// A framing whose sizes all differ from the usual ones.
 fn odd_stft() -> Stft {
     let window = (0..23).map(|n| 0.3 + 0.01 * n as f32).collect();
     Stft { frame_length: 23, hop: 7, fft_length: 30, preemphasis: 0.5, window }
 }
 
 #[test]
-fn power_equals_the_definition() {
+fn power_equals_the_reference() {
     let mut random = Random(1);
     for (stft, samples) in [(Stft::kaldi_16khz(), 400), (Stft::kaldi_16khz(), 4321), (odd_stft(), 101)] {
         let (first, second) = (random.vector(samples, 1000.0), random.vector(samples, 1000.0));
@@ -39,7 +39,7 @@ fn power_equals_the_definition() {
         let slow =
             [stft::reference::power_spectrum(&stft, &first), stft::reference::power_spectrum(&stft, &second)]
                 .concat();
-        // The error of a bin scales with the energy of the whole frame, not with its own.
+        // The error of a bin scales with the energy of the whole frame, not with that of the bin.
         for (fast, slow) in values(&fast).chunks(stft.bins()).zip(slow.chunks(stft.bins())) {
             let largest = slow.iter().copied().fold(0.0, f64::max);
             for (fast, slow) in fast.iter().zip(slow) {
@@ -50,7 +50,7 @@ fn power_equals_the_definition() {
 }
 
 #[test]
-fn a_sine_has_its_power_in_its_bin() {
+fn the_power_of_a_sine_is_in_its_bin() {
     let stft = Stft { preemphasis: 0.0, window: vec![1.0; 512], frame_length: 512, ..Stft::kaldi_16khz() };
     let bin = 40;
     let sine: Vec<f32> = (0..512).map(|n| (2.0 * PI * (bin * n) as f64 / 512.0).sin() as f32).collect();
@@ -66,12 +66,12 @@ fn a_sine_has_its_power_in_its_bin() {
 }
 
 #[test]
-fn fewer_samples_than_a_frame_make_none() {
+fn too_few_samples_give_no_frame() {
     assert_eq!(power(&Stft::kaldi_16khz(), &[&[0.0; 399]]).dims(), [1, 0, 257]);
 }
 
 #[test]
-fn log_energies_equal_the_definition() {
+fn log_energies_equal_the_reference() {
     let scale = MelScale::kaldi_16khz();
     let bins = scale.fft_length / 2 + 1;
     let power: Vec<f32> = Random(2).vector(3 * bins, 1e4).iter().map(|x| x.abs()).collect();
@@ -86,7 +86,7 @@ fn log_energies_equal_the_definition() {
 }
 
 #[test]
-fn silence_has_the_logarithm_of_the_floor() {
+fn silence_gives_the_logarithm_of_the_floor() {
     let mel = LogMel::new(&MelScale::kaldi_16khz(), f32::EPSILON);
     let energies = mel.log_energies(&power(&Stft::kaldi_16khz(), &[&[0.0; 400]])).unwrap();
     assert!(values(&energies).iter().all(|&x| x == f32::EPSILON.ln()));

@@ -1,6 +1,6 @@
-//! The kernels for GPUs. On the CPU, compiled as C++: what they compute, that no order of threads
-//! changes it, that nothing races, and that they stay within their buffers. With the feature `cuda` or
-//! `metal`, the same on a GPU.
+//! Tests of the GPU kernels. On the CPU, an emulator runs them as C++: it checks their results in several orders of
+//! threads, and that they have no data races and stay within their buffers. With the feature `cuda` or `metal`, they
+//! also run on a GPU.
 
 mod cases;
 mod emulator;
@@ -38,7 +38,7 @@ fn check_emulated(case: &Case, emulator: &Emulator, seed: u32) {
     check(case, &values, &format!("order {seed}"));
 }
 
-/// Cases with so few threads that each can be one of the system, and all kernels among them.
+/// Cases with few enough threads to use operating system threads. They cover all kernels.
 fn smallest() -> Vec<Case> {
     const THREADS: usize = 1500;
     let threads = |plan: &Plan| {
@@ -50,7 +50,7 @@ fn smallest() -> Vec<Case> {
     cases
 }
 
-/// The CPU, and the GPU that this build is for.
+/// The CPU and the GPU of this build.
 fn devices() -> Vec<Device> {
     vec![
         Device::Cpu,
@@ -77,7 +77,7 @@ fn every_operation_equals_its_reference_on_every_device() {
     check_on_every_device(&small());
 }
 
-/// Under a GPU's sanitizers too: `compute-sanitizer --tool racecheck TEST --ignored networks`.
+/// Also for a GPU's sanitizers: `compute-sanitizer --tool racecheck TEST --ignored networks`.
 #[test]
 #[ignore = "the references take minutes without --release"]
 fn the_networks_operations_equal_their_references_on_every_device() {
@@ -103,18 +103,18 @@ fn no_kernel_has_a_race() {
 }
 
 #[test]
-fn no_kernel_leaves_its_buffers() {
+fn no_kernel_accesses_memory_outside_its_buffers() {
     let cases = smallest();
     let emulator = Emulator::new(&plans(&cases), Build::AddressSanitizer, str::to_owned);
     cases.iter().for_each(|case| check_emulated(case, &emulator, 1));
 }
 
-/// Vectors around three centres, one of them on top of another.
+/// Vectors around three centers. Two of the vectors are equal.
 fn blobs(count: usize, dimension: usize) -> Array2<f64> {
     let mut random = random::Random(11);
-    let centres = random.vector(3 * dimension, 1.0);
+    let centers = random.vector(3 * dimension, 1.0);
     let mut rows = Array2::from_shape_fn((count, dimension), |(row, k)| {
-        f64::from(centres[row % 3 * dimension + k]) + 0.3 * f64::from(random.vector(1, 1.0)[0])
+        f64::from(centers[row % 3 * dimension + k]) + 0.3 * f64::from(random.vector(1, 1.0)[0])
     });
     if count > 4 {
         let first = rows.row(0).to_owned();
@@ -137,19 +137,19 @@ fn check_merges(merges: &[Merge], rows: &Array2<f64>) {
 const SETS: [(usize, usize); 6] = [(0, 3), (1, 3), (2, 1), (5, 7), (65, 19), (300, 16)];
 
 #[test]
-fn the_emulated_dendrogram_is_that_of_the_cpu() {
+fn the_emulated_dendrogram_equals_the_cpu_dendrogram() {
     let plan = |count, dimension| linkage::device::plan(count, dimension).unwrap();
     let plans: Vec<Plan> = SETS.iter().map(|&(count, dimension)| plan(count, dimension)).collect();
     let emulator = Emulator::new(&plans, Build::Fibers, str::to_owned);
     for (plan, (count, dimension)) in plans.iter().zip(SETS) {
         let rows = blobs(count, dimension);
-        let [high, low] = linkage::device::halves(rows.view());
+        let [high, low] = linkage::device::split(rows.view());
         let values = emulator.run(plan, &[&high, &low], 1).unwrap();
         check_merges(&linkage::device::merges(&values), &rows);
     }
     for build in [Build::ThreadSanitizer, Build::AddressSanitizer] {
         let rows = blobs(20, 5);
-        let [high, low] = linkage::device::halves(rows.view());
+        let [high, low] = linkage::device::split(rows.view());
         let plan = plan(20, 5);
         let emulator = Emulator::new(std::slice::from_ref(&plan), build, str::to_owned);
         check_merges(&linkage::device::merges(&emulator.run(&plan, &[&high, &low], 1).unwrap()), &rows);
@@ -157,7 +157,7 @@ fn the_emulated_dendrogram_is_that_of_the_cpu() {
 }
 
 #[test]
-fn the_dendrogram_of_every_device_is_that_of_the_cpu() {
+fn the_dendrogram_of_every_device_equals_the_cpu_dendrogram() {
     for device in devices() {
         for (count, dimension) in SETS {
             let rows = blobs(count, dimension);
@@ -166,28 +166,28 @@ fn the_dendrogram_of_every_device_is_that_of_the_cpu() {
     }
 }
 
-/// What the emulator says of a kernel after a mistake: `right`, once in its text, became `wrong`.
+/// Runs a kernel in the emulator after planting a mistake: the first `right` in its text becomes `wrong`.
 fn planted(case: &Case, build: Build, right: &str, wrong: &str) -> Result<Vec<f32>, String> {
     let emulator = Emulator::new(std::slice::from_ref(&case.plan), build, |text| {
-        assert!(text.contains(right), "the text has no {right}");
+        assert!(text.contains(right), "the kernel does not contain {right}");
         text.replacen(right, wrong, 1)
     });
     emulator.run(&case.plan, &inputs(case), 1)
 }
 
 #[test]
-fn a_missing_barrier_is_seen() {
+fn a_missing_barrier_is_detected() {
     let case = cases::mel_case(7, 64, 1, 17, &mut random::Random(3));
     let seen = planted(&case, Build::ThreadSanitizer, "BARRIER();", "").unwrap_err();
     assert!(seen.contains("data race"), "{seen}");
-    // Without the sanitizer, a thread reads what no other has written yet.
+    // Without the sanitizer, threads read values that have not been written yet.
     let values = planted(&case, Build::Fibers, "BARRIER();", "").unwrap();
     assert!(error(&values, &case.expected) > case.tolerance);
 }
 
-/// The transform's threads exchange rows within a SIMD group, but powers with all of the threadgroup.
+/// The threads of the transform exchange rows within a SIMD group, but power values within the threadgroup.
 #[test]
-fn a_barrier_of_too_few_threads_is_seen() {
+fn a_barrier_for_too_few_threads_is_detected() {
     let case = cases::fbank_case(Stft::kaldi_16khz(), 80, 1, 2000, &mut random::Random(3));
     let (right, wrong) = ("    BARRIER();\n\n#if MEL", "    SIMD_BARRIER();\n\n#if MEL");
     let seen = planted(&case, Build::ThreadSanitizer, right, wrong).unwrap_err();
@@ -197,17 +197,17 @@ fn a_barrier_of_too_few_threads_is_seen() {
 }
 
 #[test]
-fn an_overrun_is_seen() {
+fn a_buffer_overrun_is_detected() {
     let case = cases::cdist_case(Metric::Euclidean, 3, 5, 4, &mut random::Random(3));
     let (right, wrong) = ("column + j < p.m)", "column + j <= p.m)");
     let seen = planted(&case, Build::AddressSanitizer, right, wrong).unwrap_err();
     assert!(seen.contains("heap-buffer-overflow"), "{seen}");
     let seen = planted(&case, Build::Fibers, right, wrong).unwrap_err();
-    assert!(seen.contains("wrote behind the end"), "{seen}");
+    assert!(seen.contains("wrote past the end"), "{seen}");
 }
 
 #[test]
-fn a_barrier_that_some_threads_skip_is_seen() {
+fn a_barrier_that_some_threads_skip_is_detected() {
     let case = cases::mel_case(7, 64, 1, 17, &mut random::Random(3));
     let seen = planted(&case, Build::Fibers, "BARRIER();", "if (item > 0u) BARRIER();").unwrap_err();
     assert!(seen.contains("never reach"), "{seen}");

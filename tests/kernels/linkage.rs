@@ -1,4 +1,4 @@
-//! Linkage against its plain implementations, and the distances that it takes.
+//! Compares linkage with its plain implementations, and tests its distances.
 
 #[path = "../support/random.rs"]
 mod random;
@@ -12,8 +12,8 @@ use random::Random;
 
 const COUNTS: [usize; 7] = [0, 1, 2, 3, 17, 50, 300];
 
-/// Checks what holds for every input: centroid and median linkage are the plain ones to the last bit,
-/// and the dendrogram is a whole one.
+/// Checks what holds for every input: centroid and median linkage are bit-identical to the plain implementation, and
+/// the dendrogram is complete.
 fn check(rows: &Array2<f32>) {
     let distances = euclidean_condensed(rows.view());
     for method in Linkage::ALL {
@@ -59,7 +59,7 @@ fn duplicates_and_grids() {
     }
 }
 
-/// So many that places move together several times.
+/// Enough vectors for several compactions.
 #[test]
 fn many_vectors() {
     let mut random = Random(8);
@@ -81,7 +81,7 @@ fn collinear_vectors() {
 
 /// Without equal distances, every algorithm merges the two closest clusters first.
 #[test]
-fn the_closest_come_first() {
+fn the_closest_clusters_merge_first() {
     let mut random = Random(9);
     for count in [2, 3, 17, 50, 250] {
         let rows = vectors(count, 40, &mut random);
@@ -100,7 +100,7 @@ fn the_closest_come_first() {
 }
 
 #[test]
-fn cosine_distances_of_pairs_are_those_of_all() {
+fn condensed_cosine_distances_equal_the_full_matrix() {
     let mut random = Random(10);
     for count in [0, 1, 2, 9, 50, 301] {
         let rows = vectors(count, 7, &mut random);
@@ -112,7 +112,7 @@ fn cosine_distances_of_pairs_are_those_of_all() {
     }
 }
 
-/// Every merge is of the centroids it says, computed from the vectors themselves.
+/// The distance of every merge equals that of the centroids, computed from the vectors.
 #[test]
 fn distances_are_those_of_centroids() {
     let rows = vectors(60, 8, &mut Random(8)).mapv(f64::from);
@@ -127,18 +127,18 @@ fn distances_are_those_of_centroids() {
         let sum = left * *left_size as f64 + right * *right_size as f64;
         clusters.push((sum / merge.size as f64, merge.size));
     }
-    assert!(merges.windows(2).any(|pair| pair[1].distance < pair[0].distance), "no inversion was tried");
+    assert!(merges.windows(2).any(|pair| pair[1].distance < pair[0].distance), "the data has no inversion");
 }
 
 #[test]
-#[should_panic(expected = "not within")]
-fn a_distance_that_is_no_number_is_refused() {
+#[should_panic(expected = "not a number from 0")]
+fn nan_distances_panic() {
     centroid(vec![1.0, f64::NAN, 1.0], 3);
 }
 
-/// Equal vectors are merged first, at a distance of 0; what follows is the linkage of the groups.
+/// Equal vectors merge first, at distance 0. The remaining merges equal the linkage of the groups.
 #[test]
-fn groups_go_on_as_the_vectors_in_them() {
+fn linkage_of_groups_continues_the_dendrogram() {
     let mut random = Random(12);
     let rows = vectors(40, 12, &mut random);
     let sizes: Vec<usize> = (0..40).map(|group| 1 + group * 7 % 5).collect();

@@ -1,4 +1,4 @@
-//! The fast LSTM layer against its definition.
+//! Compares the fast LSTM layer with its reference.
 
 #[path = "../support/instructions.rs"]
 mod instructions;
@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use diarize_kernels::lstm::{Dims, lstm, reference};
 use random::Random;
 
-/// What f32 arithmetic over some hundred steps leaves, for states within ±1.
+/// Rounding error of f32 arithmetic over a few hundred steps, for states within ±1.
 const TOLERANCE: f64 = 5e-6;
 
 fn inputs(dims: Dims, random: &mut Random) -> (Vec<f32>, Vec<f32>) {
@@ -29,7 +29,7 @@ fn run(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f32> {
 }
 
 #[test]
-fn equals_the_definition_at_odd_and_usual_sizes() {
+fn equals_the_reference_at_odd_and_usual_sizes() {
     let mut random = Random(1);
     for (batch, steps, directions, hidden) in [
         (1, 1, 1, 1),
@@ -65,7 +65,7 @@ fn saturated_gates_stay_finite() {
 }
 
 #[test]
-fn a_sequence_does_not_depend_on_its_neighbours_or_the_threads() {
+fn a_sequence_does_not_depend_on_its_neighbors_or_the_threads() {
     let dims = Dims { batch: 7, steps: 30, directions: 2, hidden: 40 };
     let (input, recurrent) = inputs(dims, &mut Random(3));
     let together = run(dims, &input, &recurrent);
@@ -79,13 +79,13 @@ fn a_sequence_does_not_depend_on_its_neighbours_or_the_threads() {
 }
 
 #[test]
-fn misfitting_shapes_are_an_error_that_names_the_operation() {
+fn mismatched_shapes_are_an_error_that_names_the_operation() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let error = lstm(&zeros(&[1, 2, 12]), &zeros(&[1, 8, 2])).unwrap_err();
     assert!(error.to_string().contains("lstm"), "{error}");
 }
 
 #[test]
-fn every_set_of_instructions_is_right() {
+fn every_instruction_set_is_correct() {
     instructions::run_with_each(&["equals_the_definition", "saturated_gates"]);
 }

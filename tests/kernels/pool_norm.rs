@@ -1,4 +1,4 @@
-//! Pooling and norm, fast against their definition.
+//! Compares fast pooling and norm with their reference.
 
 #[path = "../support/random.rs"]
 mod random;
@@ -18,7 +18,7 @@ fn run(op: &PoolNorm, x: &[f32], shape: [usize; 3]) -> Vec<f32> {
 }
 
 #[test]
-fn equals_the_definition_at_the_network_s_and_at_odd_sizes() {
+fn equals_the_reference_at_network_sizes_and_odd_sizes() {
     let mut random = Random(1);
     for (batch, time, channels, window) in [
         (1, 15_975, 80, 3),
@@ -40,9 +40,9 @@ fn equals_the_definition_at_the_network_s_and_at_odd_sizes() {
     }
 }
 
-/// Windows that overlap, each scaled and shifted before the rest.
+/// Overlapping windows, each of which is scaled and shifted before pooling.
 #[test]
-fn windows_are_what_their_values_give_alone() {
+fn windows_equal_separate_inputs() {
     let mut random = Random(5);
     let (time, channels, length) = (400, 24, 151);
     let op = op(&mut random, 3, channels);
@@ -66,10 +66,10 @@ fn windows_are_what_their_values_give_alone() {
     assert!(error.to_string().contains("pool_norm"), "{error}");
 }
 
-/// An offset much larger than the deviation is what a naive variance fails on. Bound: the mean is
+/// A naive variance fails if the offset is much larger than the deviation. The tolerance reflects that the mean is
 /// stored in f32.
 #[test]
-fn an_offset_is_taken_off_first() {
+fn a_large_offset_does_not_harm_the_variance() {
     let mut random = Random(4);
     let op = op(&mut random, 3, 16);
     let x: Vec<f32> = random.vector(3000 * 16, 1.0).iter().map(|x| x + 1000.0).collect();
@@ -89,7 +89,7 @@ fn constant_channels_become_their_bias() {
 }
 
 #[test]
-fn not_a_number_stays_one() {
+fn nan_propagates() {
     let op = PoolNorm { window: 3, slope: 0.01, weight: vec![1.0; 2], bias: vec![0.0; 2] };
     for place in 0..3 {
         let mut x = vec![0.5; 2 * 9];
@@ -101,7 +101,7 @@ fn not_a_number_stays_one() {
 }
 
 #[test]
-fn misfitting_channels_are_an_error_that_names_the_operation() {
+fn mismatched_channels_are_an_error_that_names_the_operation() {
     let op = op(&mut Random(3), 3, 4);
     let error =
         op.forward(&Tensor::zeros((1, 9, 5), candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap_err();

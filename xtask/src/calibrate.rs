@@ -1,4 +1,4 @@
-//! `cargo xtask calibrate`: whether the confidence of turns and speakers is what it says.
+//! `cargo xtask calibrate`: checks whether confidence values match the actual accuracy.
 
 use anyhow::Result;
 use clap::Args;
@@ -9,52 +9,52 @@ use diarize::{
     turns::turns,
 };
 
-use crate::labelled::{Labelled, Recording};
+use crate::labeled::{Labeled, Recording};
 
-/// Prints how confident the pipeline is, and how right it is then
+/// Compare the pipeline's confidence with its actual accuracy
 ///
-/// Turns of the same confidence are put together: the share of their time in which the speaker really
-/// speaks should be the confidence. The function that fits the evidence best is printed as well
-/// (logistic regression, each turn weighing as much as it is long).
+/// Groups turns by confidence. The fraction of their time in which the speaker actually speaks should equal the
+/// confidence. Also prints the confidence function that fits the evidence best (logistic regression, with each
+/// turn weighted by its duration).
 #[derive(Args, Debug)]
 pub struct Calibrate {
     #[command(flatten)]
-    labelled: Labelled,
-    /// What the embedding network runs over, chunk or shared [default: the model's own]
+    labeled: Labeled,
+    /// Input of the embedding network's trunk: chunk or shared [default: the model's setting]
     #[arg(long)]
     embedding_trunk: Option<EmbeddingTrunk>,
 }
 
-/// A turn, or all of a speaker's.
+/// A turn, or all turns of a speaker.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
     confidence: f64,
     seconds: f64,
-    /// Seconds in which the speaker really speaks.
-    right: f64,
+    /// Seconds in which the speaker actually speaks.
+    correct: f64,
 }
 
 impl Calibrate {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a recording or the model cannot be read, or the device fails.
+    /// A recording or the model cannot be read, or the device fails.
     pub fn run(&self) -> Result<()> {
-        let (diarizer, mut options) = self.labelled.diarizer()?;
+        let (diarizer, mut options) = self.labeled.diarizer()?;
         if let Some(trunk) = self.embedding_trunk {
             options.parameters.set_embedding_trunk(trunk);
         }
         let (mut of_turns, mut of_speakers, mut evidence) = (Vec::new(), Vec::new(), Vec::new());
-        for recording in self.labelled.recordings()? {
+        for recording in self.labeled.recordings()? {
             let Recording { samples, truth, .. } = recording?;
             let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
             let claims = claims(&truth, &diarization.turns);
             for speaker in &diarization.speakers {
                 let own =
                     diarization.turns.iter().zip(&claims).filter(|(turn, _)| turn.speaker == speaker.label);
-                let right = own.map(|(_, claim)| claim.right).sum();
+                let correct = own.map(|(_, claim)| claim.correct).sum();
                 let confidence = speaker.confidence.unwrap_or(0.0);
-                of_speakers.push(Claim { confidence, seconds: speaker.duration, right });
+                of_speakers.push(Claim { confidence, seconds: speaker.duration, correct });
             }
             evidence.extend(evidence_of_turns(&diarization, &options.parameters));
             of_turns.extend(claims);
@@ -69,14 +69,14 @@ impl Calibrate {
     }
 }
 
-/// How right each of the turns is, under the assignment of speakers that makes most of them right.
+/// How much of each turn is correct, under the best one-to-one assignment of found to true speakers.
 fn claims(truth: &[Turn], found: &[Turn]) -> Vec<Claim> {
     let mapping = compare(truth, found, None, &Rules::default()).mapping;
     let claim = |turn: &Turn| {
         let real = mapping.iter().find(|(_, found)| *found == turn.speaker).map(|(real, _)| real);
         let own = truth.iter().filter(|other| Some(&other.speaker) == real);
-        let right = own.map(|other| (turn.end.min(other.end) - turn.start.max(other.start)).max(0.0)).sum();
-        Claim { confidence: turn.confidence.unwrap_or(0.0), seconds: turn.end - turn.start, right }
+        let correct = own.map(|other| (turn.end.min(other.end) - turn.start.max(other.start)).max(0.0)).sum();
+        Claim { confidence: turn.confidence.unwrap_or(0.0), seconds: turn.end - turn.start, correct }
     };
     found.iter().map(claim).collect()
 }
@@ -100,38 +100,38 @@ fn evidence_of_turns(diarization: &Diarization, parameters: &Parameters) -> Vec<
     turns.iter().map(|turn| votes.evidence(turn.start, turn.end, cluster(turn))).collect()
 }
 
-/// A line for each tenth of confidence, and the mean distance from what is right.
+/// Prints one line per tenth of confidence, and the mean calibration error.
 fn print_reliability(claims: &[Claim]) {
     let seconds: f64 = claims.iter().map(|claim| claim.seconds).sum();
     let mut error = 0.0;
-    println!("  confidence    mean   right   time %");
+    println!("  confidence    mean correct   time %");
     for tenth in 0..10 {
         let here = |claim: &&Claim| ((10.0 * claim.confidence) as usize).min(9) == tenth;
         let sum = |value: &dyn Fn(&Claim) -> f64| claims.iter().filter(here).map(value).sum::<f64>();
         let time = sum(&|claim| claim.seconds);
         if time > 0.0 {
             let mean = sum(&|claim| claim.seconds * claim.confidence) / time;
-            let right = sum(&|claim| claim.right) / time;
-            error += time * (mean - right).abs();
+            let correct = sum(&|claim| claim.correct) / time;
+            error += time * (mean - correct).abs();
             let (from, to) = (tenth as f64 / 10.0, (tenth + 1) as f64 / 10.0);
-            println!("  {from:.1} to {to:.1}    {mean:.3}   {right:.3}   {:6.1}", 100.0 * time / seconds);
+            println!("  {from:.1} to {to:.1}    {mean:.3}   {correct:.3}   {:6.1}", 100.0 * time / seconds);
         }
     }
-    println!("  mean distance {:.3}, {:.1} h", error / seconds, seconds / 3600.0);
+    println!("  mean calibration error {:.3}, {:.1} h", error / seconds, seconds / 3600.0);
 }
 
-/// Bias and factor with which the evidence makes the shares that are right most probable (Newton's method).
+/// Fits bias and factor of the confidence function by maximum likelihood (Newton's method).
 fn fit(evidence: &[Evidence], claims: &[Claim]) -> [f64; 2] {
     let [mut bias, mut factor] = [0.0; 2];
     for _ in 0..30 {
-        // Slopes and curvatures along both; a little of the identity keeps the equations solvable.
+        // Gradient and curvature of the likelihood. A small multiple of the identity keeps the system solvable.
         let [mut along_bias, mut along_factor] = [0.0; 2];
         let [mut of_bias, mut mixed, mut of_factor] = [1e-9, 0.0, 1e-9];
         for (evidence, claim) in evidence.iter().zip(claims) {
             let x = evidence.agreement * evidence.separation;
             let expected = 1.0 / (1.0 + (-(bias + factor * x)).exp());
             let (slope, curvature) =
-                (claim.right - claim.seconds * expected, claim.seconds * expected * (1.0 - expected));
+                (claim.correct - claim.seconds * expected, claim.seconds * expected * (1.0 - expected));
             along_bias += slope;
             along_factor += slope * x;
             of_bias += curvature;
@@ -150,7 +150,7 @@ mod tests {
     use super::{Claim, Evidence, fit};
 
     #[test]
-    fn the_function_that_made_the_claims_is_found() {
+    fn fit_recovers_the_function_behind_the_claims() {
         let factors = [-0.7, 3.0];
         let evidence: Vec<Evidence> = (0..200)
             .map(|i| Evidence {
@@ -160,7 +160,7 @@ mod tests {
             .collect();
         let claim = |e: &Evidence| {
             let score = factors[0] + factors[1] * e.agreement * e.separation;
-            Claim { confidence: 0.0, seconds: 2.0, right: 2.0 / (1.0 + (-score).exp()) }
+            Claim { confidence: 0.0, seconds: 2.0, correct: 2.0 / (1.0 + (-score).exp()) }
         };
         let claims: Vec<Claim> = evidence.iter().map(claim).collect();
         for (found, factor) in fit(&evidence, &claims).iter().zip(factors) {

@@ -1,4 +1,4 @@
-//! `cargo xtask check-metal`: what can be known of the Metal backend without a Mac.
+//! `cargo xtask check-metal`: checks of the Metal backend that do not need a Mac.
 
 use std::{
     fs,
@@ -10,13 +10,14 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 const APPLE: &str = "aarch64-apple-darwin";
-/// What of the workspace is compiled with the feature: not the tests, which need C compiled for the target.
+/// The packages that are compiled with the feature. Tests are excluded, because they need C code for the target.
 const COMPILED: [&str; 5] = ["-p", "diarize-kernels", "-p", "diarize", "--lib"];
 
-/// Checks the Metal backend on any system: clippy of its Rust code, and clang's opinion of the kernels' text
+/// Check the Metal backend on any system: type-check the kernels with clang and the Rust code with clippy
 ///
-/// Rust code is compiled for aarch64-apple-darwin where `rustup target add aarch64-apple-darwin` was run or
-/// this is a Mac, else for this system, with a copy of one package that refuses other systems changed.
+/// The Rust code is checked for aarch64-apple-darwin on a Mac or if `rustup target add aarch64-apple-darwin` was
+/// run. Otherwise it is checked for this system, with a patched copy of the one package that supports only Apple
+/// systems.
 #[derive(Args, Debug)]
 pub struct CheckMetal {}
 
@@ -24,11 +25,11 @@ impl CheckMetal {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a check fails, or clang or cargo is not there.
+    /// A check fails, or clang or cargo is not installed.
     pub fn run(&self) -> Result<()> {
         let found =
             Command::new("clang").arg("--version").output().is_ok_and(|output| output.status.success());
-        ensure!(found, "clang is not installed, which type-checks the kernels' text");
+        ensure!(found, "clang is not installed, but is needed to type-check the kernels");
         succeed(cargo("test").args(["--workspace", "--test", "gpu", "metal::"]))?;
 
         let targets = Command::new("rustup").args(["target", "list", "--installed"]).output();
@@ -43,10 +44,10 @@ impl CheckMetal {
     }
 }
 
-fn clippy(folder: &Path, how: &[&str]) -> Result<()> {
+fn clippy(folder: &Path, arguments: &[&str]) -> Result<()> {
     let mut clippy = Command::new("cargo");
-    clippy.current_dir(folder).arg("clippy").args(COMPILED).args(["--features", "metal"]).args(how);
-    // Nothing is linked, so other systems' libraries need not be there.
+    clippy.current_dir(folder).arg("clippy").args(COMPILED).args(["--features", "metal"]).args(arguments);
+    // Nothing is linked, so the target's libraries are not needed.
     clippy.arg("--target-dir").arg(std::env::current_dir()?.join("target"));
     succeed(clippy.args(["--", "-D", "warnings"]))
 }
@@ -63,8 +64,8 @@ fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A workspace with the members of this one, in which `objc2-metal` compiles on systems that are not
-/// Apple's: it asks its relatives for `GNUstep` and links with no framework.
+/// Creates a copy of this workspace in which `objc2-metal` compiles on other systems: its dependencies use
+/// `GNUstep`, and it links no framework.
 fn shim() -> Result<PathBuf> {
     let root = std::env::current_dir()?;
     let folder = root.join("target/metal-shim");
@@ -76,11 +77,12 @@ fn shim() -> Result<PathBuf> {
     let source = source_of("objc2-metal")?;
     copy(&source, &package)?;
     replace(&package.join("src/generated/mod.rs"), r#"#[link(name = "Metal", kind = "framework")]"#, "")?;
-    for relative in ["objc2", "block2"] {
-        let section = format!("[dependencies.{relative}]\n");
+    for dependency in ["objc2", "block2"] {
+        let section = format!("[dependencies.{dependency}]\n");
         let manifest = package.join("Cargo.toml");
         let text = fs::read_to_string(&manifest)?;
-        let start = text.find(&section).with_context(|| format!("objc2-metal without {relative}"))?;
+        let start =
+            text.find(&section).with_context(|| format!("objc2-metal does not depend on {dependency}"))?;
         let (before, after) = text.split_at(start);
         let changed = after.replacen("features = [", "features = [\"gnustep-2-1\", ", 1);
         fs::write(&manifest, before.to_owned() + &changed)?;
@@ -96,7 +98,7 @@ fn shim() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A lock file in which a package has a path instead of a source.
+/// The lock file without the source and checksum of `package`, which then has a path instead.
 fn without_source(lock: &str, package: &str) -> String {
     let name = format!("name = \"{package}\"");
     let entries = lock.split("\n\n").map(|entry| {
@@ -109,21 +111,21 @@ fn without_source(lock: &str, package: &str) -> String {
     entries.collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
-/// Where cargo has unpacked a package.
+/// The directory in which cargo has unpacked a package.
 fn source_of(package: &str) -> Result<PathBuf> {
     let metadata = cargo("metadata").args(["--format-version", "1", "--all-features"]).output()?;
     ensure!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
     let metadata = String::from_utf8(metadata.stdout)?;
     let manifests = metadata.split("\"manifest_path\":\"").skip(1);
     let paths = manifests.filter_map(|rest| rest.split('"').next()).map(PathBuf::from);
-    let is_it = |folder: &Path| {
+    let matches = |folder: &Path| {
         let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name.strip_prefix(package).is_some_and(|rest| {
             rest.strip_prefix('-').is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
         })
     };
     let mut folders = paths.filter_map(|path| path.parent().map(Path::to_owned));
-    folders.find(|folder| is_it(folder)).with_context(|| format!("cargo knows no {package}"))
+    folders.find(|folder| matches(folder)).with_context(|| format!("cargo metadata does not list {package}"))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -143,7 +145,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 fn replace(file: &Path, old: &str, new: &str) -> Result<()> {
     let text = fs::read_to_string(file)?;
     if !text.contains(old) {
-        bail!("{} has no {old}", file.display());
+        bail!("{} does not contain {old}", file.display());
     }
     Ok(fs::write(file, text.replacen(old, new, 1))?)
 }
@@ -155,5 +157,5 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(not(unix))]
 fn link(_from: &Path, _to: &Path) -> Result<()> {
-    bail!("links to folders are made on Unix only: run `rustup target add {APPLE}`")
+    bail!("this system does not support links to folders: run `rustup target add {APPLE}` instead")
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask convert-weights`: a model of pyannote as one of this project.
+//! `cargo xtask convert-weights`: converts pyannote models.
 
 use std::{fmt::Write, path::PathBuf};
 
@@ -8,38 +8,38 @@ use diarize::{Device, Diarizer, SAMPLE_RATE, model::ModelFiles};
 use diarize_convert::{ConvertOptions, Converted, Network, Precision, convert, hub};
 use safetensors::SafeTensors;
 
-/// Converts checkpoints and pipelines of pyannote, without Python
+/// Convert pyannote checkpoints and pipelines, without Python
 ///
-/// Nothing in a checkpoint is ever run. A pipeline becomes a model directory for `diarize --model`; a
-/// network or a PLDA alone becomes its weights and a description.
+/// Code in a checkpoint is never run. A pipeline becomes a model directory for `diarize --model`. A single network
+/// or PLDA becomes a weights file and a description.
 #[derive(Args, Debug)]
 pub struct ConvertWeights {
-    /// A config.yaml, a checkpoint, a directory of either, or a hub repository such as
+    /// A config.yaml, a checkpoint, a directory that contains either, or a hub repository such as
     /// pyannote/speaker-diarization-3.1
     input: String,
-    /// Directory to write, made where it is missing [default: the input's name, here]
+    /// Output directory, created if missing [default: NAME-converted in the current directory]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// How weights are written
+    /// Precision of the written weights
     #[arg(long, value_enum, default_value_t)]
     dtype: Dtype,
-    /// Take the segmentation network from here (as INPUT) instead
+    /// Replace the segmentation network by the one in this input
     #[arg(long, value_name = "INPUT")]
     segmentation: Option<String>,
-    /// Take the embedding network from here (as INPUT) instead
+    /// Replace the embedding network by the one in this input
     #[arg(long, value_name = "INPUT")]
     embedding: Option<String>,
-    /// Run the converted model on a second of a tone, and tell what is in it
+    /// Run the converted model on one second of a tone and print its contents
     #[arg(long)]
     check: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Dtype {
-    /// As exact as the original
+    /// Full precision
     #[default]
     F32,
-    /// Half the size: biases and norms stay f32
+    /// Half the size; biases and norms stay f32
     F16,
 }
 
@@ -47,7 +47,7 @@ impl ConvertWeights {
     /// Runs the command.
     ///
     /// # Errors
-    /// An input that cannot be converted, a directory that cannot be written, a model that does not run.
+    /// The input cannot be converted, the output cannot be written, or the converted model does not run.
     pub fn run(&self) -> Result<()> {
         let options = ConvertOptions {
             precision: match self.dtype {
@@ -80,16 +80,16 @@ impl ConvertWeights {
     }
 }
 
-/// The last part of the input's name, without what would make it a file of another kind.
+/// The last component of the input without a revision, with `-converted` appended.
 fn default_output(input: &str) -> PathBuf {
     let name = input.trim_end_matches('/').rsplit('/').next().unwrap_or(input);
     PathBuf::from(format!("{}-converted", name.split('@').next().unwrap_or(name)))
 }
 
-/// What a converted model is, as people read it.
+/// Describes a converted model for people.
 ///
 /// # Errors
-/// A model that does not load or run.
+/// The model does not load or run.
 pub fn report(converted: &Converted) -> Result<String> {
     match converted {
         Converted::Pipeline(model) => of_pipeline(model),
@@ -108,15 +108,15 @@ fn of_pipeline(model: &ModelFiles) -> Result<String> {
         table(&mut text, name, shapes.collect())?;
     }
     let frames = manifest.segmentation.receptive_field();
-    writeln!(text, "outputs of the segmentation: {}", manifest.segmentation.classes())?;
-    writeln!(text, "frames: {} s each, one every {} s", frames.duration, frames.step)?;
+    writeln!(text, "segmentation outputs: {}", manifest.segmentation.classes())?;
+    writeln!(text, "frames: {} s long, every {} s", frames.duration, frames.step)?;
     writeln!(text, "\n{}", manifest.to_toml())?;
     let diarizer = Diarizer::from_files(model, Device::Cpu)?;
     let tone: Vec<f32> = (0..SAMPLE_RATE)
         .map(|i| 0.1 * (440.0 * std::f32::consts::TAU * i as f32 / SAMPLE_RATE as f32).sin())
         .collect();
     let found = diarizer.diarize(&tone).context("the converted model does not run")?;
-    writeln!(text, "a second of a tone: {} turns", found.turns.len())?;
+    writeln!(text, "turns in one second of a tone: {}", found.turns.len())?;
     Ok(text)
 }
 
@@ -125,7 +125,7 @@ fn of_network(network: &Network) -> String {
     let tensors = network.tensors.iter();
     let shapes =
         tensors.map(|(name, tensor)| (name.clone(), format!("{:?}", tensor.dtype), tensor.shape.clone()));
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = table(&mut text, network.kind.describe(), shapes.collect());
     text + "\n" + &network.to_toml()
 }

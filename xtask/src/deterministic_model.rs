@@ -1,7 +1,7 @@
-//! `cargo xtask deterministic-model`: a model directory whose weights follow from a formula.
+//! `cargo xtask deterministic-model`: writes a model whose weights are given by a formula.
 //!
-//! Any language can make the same weights from a tensor's name, its shape and a seed, so the golden
-//! tests need no checkpoint. With `s = FNV-1a(name) ^ seed`, value `i` of a tensor comes from
+//! Any language can compute the same weights from a tensor's name, its shape and a seed, so the golden tests need
+//! no checkpoint. With `s = FNV-1a(name) ^ seed`, value `i` of a tensor is derived from
 //! `z = splitmix64(s + (i + 1) * 0x9E3779B97F4A7C15)` and `u = (z >> 40) / 2^24`, in `[0, 1)`.
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -15,10 +15,10 @@ use diarize::{
 };
 use safetensors::tensor::{Dtype, TensorView};
 
-/// Writes a model directory whose weights follow from a formula and a seed
+/// Write a model directory whose weights are given by a formula and a seed
 #[derive(Args, Debug)]
 pub struct DeterministicModel {
-    /// Directory to write, made where it is missing
+    /// Output directory, created if missing
     output: std::path::PathBuf,
     /// Seed of the weights
     #[arg(long, default_value_t = 5)]
@@ -29,16 +29,16 @@ impl DeterministicModel {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the directory cannot be written.
+    /// The directory cannot be written.
     pub fn run(&self) -> Result<()> {
         write(&self.output, self.seed)
     }
 }
 
-/// Writes the model directory of `seed`, with the clustering parameters of the golden files.
+/// Writes the model for `seed`, with the clustering parameters of the golden files.
 ///
 /// # Errors
-/// Where the directory cannot be written.
+/// The directory cannot be written.
 pub fn write(dir: &Path, seed: u64) -> Result<()> {
     let mut manifest = Manifest::pyannote_3_1(
         &format!("deterministic-{seed}"),
@@ -56,16 +56,16 @@ pub fn write(dir: &Path, seed: u64) -> Result<()> {
         },
         ..Parameters::default()
     };
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let path = dir.join(MANIFEST);
     fs::write(&path, manifest.to_toml()).with_context(|| format!("cannot write {}", path.display()))?;
     fill(dir, seed)
 }
 
-/// Writes the weights that the manifest of a directory asks for.
+/// Writes the weights for the architectures in a directory's manifest.
 ///
 /// # Errors
-/// Where there is no manifest, or the directory cannot be written.
+/// The manifest is missing or invalid, or the directory cannot be written.
 pub fn fill(dir: &Path, seed: u64) -> Result<()> {
     let path = dir.join(MANIFEST);
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -168,7 +168,7 @@ fn embedding_shapes(architecture: &EmbeddingArchitecture) -> Shapes {
     shapes
 }
 
-/// The values of one tensor, row-major: computed in f64, cast once.
+/// The values of one tensor, row-major. They are computed in f64 and converted once.
 fn values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let is_norm = shape.len() == 1 && ["norm", ".bn", "shortcut.1"].iter().any(|part| name.contains(part));
     let gain = match shape.len() {
@@ -197,7 +197,7 @@ fn values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     (0..shape.iter().product()).map(|index| value(index) as f32).collect()
 }
 
-/// A number in `[0, 1)` from a tensor's name, a position and a seed.
+/// A number in `[0, 1)` from a tensor's name, an index and a seed.
 pub fn uniform(name: &str, index: usize, seed: u64) -> f64 {
     let fnv = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -1,10 +1,10 @@
-//! The project's own commands, one file per command.
+//! The project's development commands, one file per command.
 
 pub mod bench;
 pub mod calibrate;
 pub mod check_metal;
 pub mod convert_weights;
 pub mod deterministic_model;
-mod labelled;
+mod labeled;
 mod recording;
 pub mod score;

@@ -7,7 +7,7 @@ use xtask::{
     deterministic_model::DeterministicModel, score::Score,
 };
 
-/// The project's own commands
+/// Development commands of the diarize project
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {

@@ -1,4 +1,4 @@
-//! Recordings for the commands that measure.
+//! Reads recordings for the commands that measure the pipeline.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use diarize::{SAMPLE_RATE, Turn, turns::parse_rttm};
 use hound::SampleFormat;
 
-/// The samples of a WAV file: 16 kHz, one channel, 16-bit integers or 32-bit floats.
+/// Reads the samples of a WAV file: 16 kHz, mono, 16-bit integers or 32-bit floats.
 ///
 /// # Errors
-/// Where it cannot be read, or is something else.
+/// The file cannot be read or has another format.
 pub fn read_wav(path: &Path) -> Result<Vec<f32>> {
     let reader = hound::WavReader::open(path)?;
     let spec = reader.spec();
@@ -22,7 +22,7 @@ pub fn read_wav(path: &Path) -> Result<Vec<f32>> {
     );
     ensure!(
         known && (spec.sample_rate, spec.channels) == (SAMPLE_RATE, 1),
-        "it must be 16 kHz, one channel, 16-bit integers or 32-bit floats, but is {spec:?}"
+        "the file must be 16 kHz, mono, with 16-bit integers or 32-bit floats, but is {spec:?}"
     );
     Ok(match spec.sample_format {
         SampleFormat::Float => reader.into_samples().collect::<Result<_, _>>()?,
@@ -33,10 +33,11 @@ pub fn read_wav(path: &Path) -> Result<Vec<f32>> {
     })
 }
 
-/// The recordings in folders with their turns, by name: every WAV file of which an RTTM file beside it knows.
+/// Finds the labeled recordings in folders: every WAV file that is named in an RTTM file in the same folder. Returns
+/// their paths, sorted, and their turns.
 ///
 /// # Errors
-/// Where a folder or an RTTM file cannot be read, or there is no recording.
+/// A folder or an RTTM file cannot be read, or there is no recording.
 pub fn with_truth(folders: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<Turn>)>> {
     let mut recordings = Vec::new();
     for folder in folders {
@@ -51,7 +52,7 @@ pub fn with_truth(folders: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<Turn>)>> {
             }
         }
     }
-    ensure!(!recordings.is_empty(), "no WAV file with an RTTM file that knows it");
+    ensure!(!recordings.is_empty(), "no WAV file is named in an RTTM file in its folder");
     recordings.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(recordings)
 }

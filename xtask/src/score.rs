@@ -1,4 +1,4 @@
-//! `cargo xtask score`: how right the pipeline is, on recordings whose turns are known.
+//! `cargo xtask score`: measures the pipeline's accuracy on labeled recordings.
 
 use std::time::Instant;
 
@@ -13,40 +13,40 @@ use diarize::{
     scoring::{self, Rules, compare},
 };
 
-use crate::labelled::{Labelled, Recording};
+use crate::labeled::{Labeled, Recording};
 
-/// Diarizes recordings and prints the diarization error rate: no collar, overlap scored
+/// Diarize recordings and print the diarization error rate (no collar, overlap scored)
 ///
-/// Every WAV file (16 kHz, one channel) in the folders is taken of which an RTTM file beside it
-/// knows. With several ways to cluster or parameters the networks run once for all of them.
+/// Uses every WAV file (16 kHz, mono) in the folders that is named in an RTTM file in the same folder. With several
+/// clustering methods or parameters, the networks run only once.
 #[derive(Args, Debug)]
 pub struct Score {
     #[command(flatten)]
-    labelled: Labelled,
-    /// What the embedding network runs over, chunk or shared [default: the model's own]
+    labeled: Labeled,
+    /// Input of the embedding network's trunk: chunk or shared [default: the model's setting]
     ///
-    /// With both, the turns are compared with each other as well.
+    /// If both are given, their turns are also compared with each other.
     #[arg(long, value_delimiter = ',')]
     embedding_trunk: Vec<EmbeddingTrunk>,
-    /// What tells who speaks in a frame, votes or voices [default: the model's own; with the trunk chunk, votes]
+    /// How to determine who speaks in a frame: votes or voices [default: the model's setting; votes with trunk chunk]
     #[arg(long)]
     reconstruction: Option<Reconstruction>,
-    /// Ways to cluster to compare, each with its defaults [default: the model's own]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(Method::NAMES).map(|name| Settings::named(&name).expect("the parser takes no other names")))]
+    /// Clustering methods to compare, each with its default parameters [default: the model's settings]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(Method::NAMES).map(|name| Settings::named(&name).expect("the parser accepts only known names")))]
     clustering: Vec<Settings>,
-    /// Values of a parameter to compare, of one of the ways to cluster, such as online.threshold=0.3,0.4
+    /// Values of a clustering parameter to compare, such as online.threshold=0.3,0.4
     #[arg(long, value_name = "METHOD.KEY=VALUES", value_parser = Values::parse)]
     set: Vec<Values>,
-    /// As --set agglomerative.threshold=VALUES
+    /// Short for --set agglomerative.threshold=VALUES
     #[arg(long, value_delimiter = ',')]
     threshold: Vec<f64>,
-    /// As --set agglomerative.min_cluster_size=VALUES
+    /// Short for --set agglomerative.min_cluster_size=VALUES
     #[arg(long, value_delimiter = ',')]
     min_cluster_size: Vec<usize>,
-    /// Tell the true number of speakers
+    /// Give the pipeline the true number of speakers
     #[arg(long)]
     known_number: bool,
-    /// Print each recording as well
+    /// Also print the result of each recording
     #[arg(long)]
     each: bool,
 }
@@ -55,18 +55,18 @@ impl Score {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a recording or the model cannot be read, or the device fails.
+    /// A recording or the model cannot be read, or the device fails.
     pub fn run(&self) -> Result<()> {
-        let (diarizer, mut options) = self.labelled.diarizer()?;
+        let (diarizer, mut options) = self.labeled.diarizer()?;
         let settings = self.settings(&options)?;
         let mut sums = vec![Sum::default(); settings.len()];
         let mut differences = vec![Sum::default(); settings.len()];
         let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
         println!(
-            " trunk  {:width$}     DER = missed + false + confused  seconds  speakers: right, off by",
+            " trunk  {:width$}     DER = missed + false + confused  seconds  speaker count: correct, mean error",
             "clustering"
         );
-        for recording in self.labelled.recordings()? {
+        for recording in self.labeled.recordings()? {
             let Recording { wav, samples, truth } = recording?;
             if self.known_number {
                 let mut names: Vec<&str> = truth.iter().map(|turn| turn.speaker.as_str()).collect();
@@ -94,34 +94,34 @@ impl Score {
                 let score = compare(&truth, turns, None, &Rules::default()).score;
                 sum.add(score);
                 if self.each {
-                    let (found, right) = (score.speakers_found, score.speakers);
+                    let (found, expected) = (score.speakers_found, score.speakers);
                     let name = wav.file_stem().unwrap_or_default().to_string_lossy();
-                    print_row(setting, width, score, &format!("{found} of {right}  {name}"));
+                    print_row(setting, width, score, &format!("{found} of {expected}  {name}"));
                 }
             }
             for ((setting, difference), turns) in settings.iter().zip(&mut differences).zip(&found) {
                 let other = settings.iter().position(|other| other.clustering == setting.clustering);
-                let first = &found[other.expect("at least itself")];
+                let first = &found[other.expect("the setting itself matches")];
                 difference.add(compare(first, turns, None, &Rules::default()).score);
             }
         }
         for (setting, sum) in settings.iter().zip(&sums) {
             let recordings = sum.score.recordings as f64;
-            let share = 100.0 * sum.right_counts as f64 / recordings;
-            let off = sum.score.speaker_count_error as f64 / recordings;
-            let rest = format!("{:7.2}  {share:.1} % of {recordings}, {off:.2}", sum.seconds);
+            let share = 100.0 * sum.correct_counts as f64 / recordings;
+            let error = sum.score.speaker_count_error as f64 / recordings;
+            let rest = format!("{:7.2}  {share:.1} % of {recordings}, {error:.2}", sum.seconds);
             print_row(setting, width, sum.score, &rest);
         }
         let others =
             settings.iter().zip(&differences).filter(|(setting, _)| setting.trunk != settings[0].trunk);
         for (setting, difference) in others {
-            let rest = format!("as if {} were the truth", settings[0].trunk);
+            let rest = format!("relative to {}", settings[0].trunk);
             print_row(setting, width, difference.score, &rest);
         }
         Ok(())
     }
 
-    /// Every way to cluster with every combination of the values given for it.
+    /// All combinations of trunks, clustering methods and parameter values to score.
     fn settings(&self, own: &Options) -> Result<Vec<Setting>> {
         let own = &own.parameters;
         let trunks = match self.embedding_trunk.as_slice() {
@@ -130,7 +130,7 @@ impl Score {
         };
         let mut clusterings: Vec<(String, Settings)> = match self.clustering.as_slice() {
             [] => vec![own.clustering.clone()],
-            // The model's own parameters are better than defaults.
+            // For the model's own method, its parameters are better than the defaults.
             named => named
                 .iter()
                 .map(|named| {
@@ -151,7 +151,7 @@ impl Score {
         let sizes = of("min_cluster_size", self.min_cluster_size.iter().map(usize::to_string).collect());
         for values in self.set.iter().chain([&thresholds, &sizes]).filter(|values| !values.values.is_empty())
         {
-            clusterings = values.given_to(clusterings)?;
+            clusterings = values.apply(clusterings)?;
         }
         let of = |trunk| {
             let with = move |(name, clustering): &(String, Settings)| Setting {
@@ -165,7 +165,7 @@ impl Score {
     }
 }
 
-/// Values of a parameter.
+/// Values of a clustering parameter.
 #[derive(Clone, Debug)]
 struct Values {
     method: String,
@@ -181,8 +181,8 @@ impl Values {
         Ok(Self { method: method.to_owned(), key: key.to_owned(), values })
     }
 
-    /// The same ways to cluster, those of the method once with each value.
-    fn given_to(&self, clusterings: Vec<(String, Settings)>) -> Result<Vec<(String, Settings)>> {
+    /// Replaces the settings of this method by one copy for each value.
+    fn apply(&self, clusterings: Vec<(String, Settings)>) -> Result<Vec<(String, Settings)>> {
         let mut all = Vec::new();
         let mut known = false;
         for (name, settings) in clusterings {
@@ -198,13 +198,13 @@ impl Values {
             }
         }
         if !known {
-            bail!("{} is not among the ways to cluster that are scored", self.method);
+            bail!("{} is not among the clustering methods to score", self.method);
         }
         Ok(all)
     }
 }
 
-/// What is scored.
+/// A configuration to score.
 #[derive(Clone, Debug)]
 struct Setting {
     trunk: EmbeddingTrunk,
@@ -225,18 +225,19 @@ fn print_row(setting: &Setting, width: usize, score: scoring::Score, rest: &str)
     );
 }
 
-/// The scores of all recordings together.
+/// The totals over all recordings.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     score: scoring::Score,
-    right_counts: usize,
-    /// That clustering and all after it took.
+    /// Recordings with the correct number of speakers.
+    correct_counts: usize,
+    /// Time for clustering and everything after it.
     seconds: f64,
 }
 
 impl Sum {
     fn add(&mut self, score: scoring::Score) {
         self.score += score;
-        self.right_counts += usize::from(score.speaker_count_error == 0);
+        self.correct_counts += usize::from(score.speaker_count_error == 0);
     }
 }

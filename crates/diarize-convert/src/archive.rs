@@ -1,4 +1,4 @@
-//! Zip archives, read with bounds: PyTorch's checkpoints and NumPy's `.npz` files are such.
+//! Bounded reading of zip archives, the container of PyTorch checkpoints and NumPy's `.npz` files.
 //!
 //! Source: APPNOTE.TXT of the ZIP format; Fifield, A better zip bomb, 2019 (overlapping entries).
 
@@ -6,46 +6,46 @@ use std::io::{Cursor, Read};
 
 use zip::{ZipArchive, result::ZipError};
 
-/// Entries that an archive may have. A checkpoint has one for each tensor.
+/// Maximum number of entries in an archive. A checkpoint has one entry for each tensor.
 const MAX_ENTRIES: usize = 65_536;
 
-/// What an archive may grow to: this many times its own size, and a little for tiny ones.
+/// Maximum ratio of an archive's unpacked size to its own size, beyond [`SMALL`] bytes.
 const MAX_EXPANSION: u64 = 32;
 const SMALL: u64 = 1 << 20;
 
-/// Why an archive is not read.
+/// Why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveProblem {
-    /// It is not whole, or not a zip archive at all.
-    #[error("not a whole zip archive: {0}")]
+    /// The archive is truncated, corrupt or not a zip archive.
+    #[error("not a valid zip archive: {0}")]
     Broken(#[from] ZipError),
-    /// An entry cannot be unpacked, or is not what its checksum says.
-    #[error("its entry `{entry}` cannot be unpacked: {source}")]
+    /// An entry cannot be unpacked, or its checksum is wrong.
+    #[error("the entry `{entry}` cannot be unpacked: {source}")]
     Entry {
         /// The entry's name.
         entry: String,
-        /// What the reader said.
+        /// The underlying error.
         source: std::io::Error,
     },
-    /// It has very many entries.
-    #[error("it has {0} entries, more than {MAX_ENTRIES}")]
+    /// The archive has too many entries.
+    #[error("the archive has {0} entries; at most {MAX_ENTRIES} are allowed")]
     Entries(usize),
-    /// Entries share bytes, as only forged archives have it.
-    #[error("its entries overlap")]
+    /// Entries share bytes, which only happens in forged archives.
+    #[error("the archive's entries overlap")]
     Overlap,
-    /// Two entries have one name: readers would disagree on which counts.
-    #[error("two of its entries have one name")]
+    /// Two entries have the same name, so readers could disagree about the content.
+    #[error("two entries of the archive have the same name")]
     SameName,
-    /// An entry is needed and not there.
-    #[error("it has no entry `{0}`")]
+    /// A required entry is missing.
+    #[error("the archive has no entry `{0}`")]
     Missing(String),
-    /// Unpacked it would be very much larger than it is.
-    #[error("its entry `{entry}` grows beyond the {limit} bytes that are allowed in all")]
+    /// The unpacked content would be far larger than the archive.
+    #[error("unpacking the entry `{entry}` exceeds the limit of {limit} bytes for an archive of this size")]
     Bomb {
         /// The entry's name.
         entry: String,
-        /// Bytes allowed for the whole archive.
+        /// Maximum number of unpacked bytes for the whole archive.
         limit: u64,
     },
 }
@@ -58,8 +58,8 @@ pub(crate) struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    /// Whether bytes begin like an archive.
-    pub(crate) fn is_one(bytes: &[u8]) -> bool {
+    /// Whether `bytes` start like a zip archive.
+    pub(crate) fn detect(bytes: &[u8]) -> bool {
         bytes.starts_with(b"PK\x03\x04")
     }
 
@@ -77,18 +77,18 @@ impl<'a> Archive<'a> {
         Ok(Self { zip, limit: bytes.len() as u64 * MAX_EXPANSION + SMALL, unpacked: 0 })
     }
 
-    /// Names of the entries, in the archive's order.
+    /// The names of the entries, in the archive's order.
     pub(crate) fn names(&self) -> Vec<String> {
         (0..self.zip.len()).filter_map(|index| self.zip.name_for_index(index)?.ok().map(Into::into)).collect()
     }
 
-    /// The name of the only entry that ends like this.
-    pub(crate) fn ending(&self, suffix: &str) -> Option<String> {
+    /// The name of the entry that ends with `suffix`, if there is exactly one.
+    pub(crate) fn unique_name(&self, suffix: &str) -> Option<String> {
         let mut names = self.names().into_iter().filter(|name| name.ends_with(suffix));
         names.next().filter(|_| names.next().is_none())
     }
 
-    /// The content of an entry. What its header says of its size is not believed.
+    /// The content of an entry. The size stated in its header is not trusted.
     pub(crate) fn read(&mut self, name: &str) -> Result<Vec<u8>, ArchiveProblem> {
         let mut entry = self.zip.by_name(name).map_err(|error| match error {
             ZipError::FileNotFound => ArchiveProblem::Missing(name.to_owned()),

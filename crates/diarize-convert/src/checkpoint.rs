@@ -1,4 +1,4 @@
-//! One file of weights, whatever its format.
+//! A single weights file of any supported format.
 
 use safetensors::SafeTensors;
 
@@ -12,26 +12,26 @@ use crate::{
     torch::{TorchFile, is_tensor},
 };
 
-/// The largest header that a safetensors file may have.
+/// Maximum length of a safetensors header in bytes.
 const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
 
-/// The tensors of a file, and what it says of itself.
+/// The tensors and the metadata of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
-    /// The tensors, as they are in the file.
+    /// The tensors, unchanged.
     pub tensors: Tensors,
-    /// What pyannote wrote beside them.
+    /// The metadata that pyannote stores with the tensors.
     pub about: About,
 }
 
 impl Checkpoint {
-    /// Reads a PyTorch checkpoint of either format, a zip archive around a single one, safetensors
-    /// or npz: what it is is told by the content.
+    /// Reads a PyTorch checkpoint of either format, a zip archive that contains a single checkpoint, a
+    /// safetensors file or an npz file. The content determines the format.
     ///
     /// # Errors
-    /// Bytes that are none of these, or not whole, or beyond a bound.
+    /// The format is unknown, the file is truncated or malformed, or it exceeds a limit.
     pub fn read(bytes: &[u8]) -> Result<Self, Problem> {
-        if Archive::is_one(bytes) {
+        if Archive::detect(bytes) {
             return Self::read_archive(bytes);
         }
         if bytes.first() == Some(&0x80) {
@@ -56,8 +56,8 @@ impl Checkpoint {
         if names.iter().any(|name| name.ends_with(".npy")) {
             return Ok(Self { tensors: npz::read(bytes)?, about: About::default() });
         }
-        // Models of pyannote.audio 1 were published as archives of a directory.
-        match archive.ending(".pt") {
+        // Models of pyannote.audio 1 were published as a zip archive of a directory.
+        match archive.unique_name(".pt") {
             Some(name) => Self::read_torch(&archive.read(&name)?),
             None => Err(Problem::UnknownFormat),
         }
@@ -87,7 +87,7 @@ impl Checkpoint {
     }
 }
 
-/// The dictionary of tensors: the file itself, or what is in it under a usual name.
+/// The dictionary of tensors: the root itself, or its value under one of the usual names.
 fn state_dict(root: Value<'_>) -> Option<Value<'_>> {
     let holds_tensors =
         |value: &Value<'_>| value.entries().any(|(name, value)| name.text().is_some() && is_tensor(value));

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, each with the file and the reason.
+//! The error type. Every error names the file and the reason.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong.
+/// The errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,7 +21,7 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file or directory could not be written.
@@ -29,20 +29,20 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file is larger than any checkpoint.
-    #[error("{}: {size} bytes are more than the {limit} that are read", path.display())]
+    #[error("{}: the file has {size} bytes, but at most {limit} are supported", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
-        /// The largest size that is read.
+        /// The maximum size in bytes.
         limit: u64,
     },
-    /// A file is not what it should be.
+    /// The content of a file is invalid or unsupported.
     #[error("{}: {problem}", path.display())]
     File {
         /// The file.
@@ -50,40 +50,40 @@ pub enum Error {
         /// What is wrong with it.
         problem: Problem,
     },
-    /// What was given is neither on the disk nor on a hub.
+    /// The input is neither a path nor the name of a hub repository.
     #[error(
-        "{input}: there is no such file or directory, and it is not a name of a hub repository such as \
+        "{input}: no such file or directory, and not the name of a hub repository such as \
          pyannote/speaker-diarization-3.1"
     )]
     NoSuchInput {
-        /// What was given.
+        /// The input.
         input: String,
     },
-    /// A directory holds nothing that is known.
+    /// A directory contains no model.
     #[error(
-        "{}: holds none of manifest.toml, config.yaml, pytorch_model.bin, model.safetensors, avg_model.pt, \
-         a single .ckpt file, or plda.npz with xvec_transform.npz",
+        "{}: not a model directory: none of manifest.toml, config.yaml, pytorch_model.bin, model.safetensors, \
+         avg_model.pt, a single .ckpt file, or plda.npz with xvec_transform.npz found",
         path.display()
     )]
     EmptyDirectory {
         /// The directory.
         path: PathBuf,
     },
-    /// A single network was given where a whole pipeline is needed.
+    /// The input is a single network, but a whole pipeline is needed.
     #[error(
-        "{input} is {kind} alone, but a diarizer needs a segmentation and an embedding network: \
-         `cargo xtask convert-weights` makes a model of two"
+        "{input} is only {kind}, but a diarizer needs a segmentation and an embedding network: \
+         `cargo xtask convert-weights` combines two networks into a model"
     )]
     NotAPipeline {
-        /// What was given.
+        /// The input.
         input: String,
-        /// What it is.
+        /// The kind of network.
         kind: &'static str,
     },
-    /// The hub gave no file.
+    /// A file could not be fetched from the hub.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// A converted model that cannot be read or written.
+    /// A converted model is invalid or cannot be read.
     #[error(transparent)]
     Model(#[from] diarize::Error),
 }
@@ -92,8 +92,8 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// None of the formats that are read.
-    #[error("neither a PyTorch checkpoint, nor safetensors, npz or yaml")]
+    /// The format is not supported.
+    #[error("unknown format: not a PyTorch checkpoint, safetensors, npz or YAML file")]
     UnknownFormat,
     /// A malformed pickle.
     #[error(transparent)]
@@ -102,9 +102,9 @@ pub enum Problem {
     #[error(transparent)]
     Archive(#[from] ArchiveProblem),
     /// A malformed safetensors file.
-    #[error("not a whole safetensors file: {0}")]
+    #[error("not a valid safetensors file: {0}")]
     Safetensors(#[from] SafeTensorError),
-    /// A tensor that is not read.
+    /// A tensor that cannot be read.
     #[error("tensor `{name}` {problem}")]
     Tensor {
         /// The tensor's name.
@@ -112,7 +112,7 @@ pub enum Problem {
         /// What is wrong with it.
         problem: TensorProblem,
     },
-    /// An array that is not read.
+    /// An array that cannot be read.
     #[error("array `{array}` {problem}")]
     Npy {
         /// The array's name.
@@ -120,44 +120,44 @@ pub enum Problem {
         /// What is wrong with it.
         problem: NpyProblem,
     },
-    /// Numbers of the other byte order.
-    #[error("its numbers are big-endian, which is not read")]
+    /// The file is big-endian.
+    #[error("big-endian files are not supported")]
     BigEndian,
     /// A compiled module instead of a checkpoint.
-    #[error("a TorchScript module, not a checkpoint: there is no state dict in it")]
+    #[error("this is a TorchScript module, which has no state dict; a checkpoint is needed")]
     TorchScript,
-    /// Neither a zip archive nor the older format.
-    #[error("not written by torch.save: it has neither of its two formats")]
+    /// The file has neither of the two formats of `torch.save`.
+    #[error("not a file written by torch.save")]
     NotTorch,
-    /// A version of the older format that was never released.
-    #[error("a version of PyTorch's older format that is not known")]
+    /// An unknown version of the legacy format.
+    #[error("unknown version of PyTorch's legacy format")]
     LegacyProtocol,
-    /// The older format ends before all values.
-    #[error("ends in the middle of the values of storage `{storage}`")]
+    /// A file in the legacy format is truncated.
+    #[error("the file ends within the values of storage `{storage}`")]
     LegacyTruncated {
         /// Name of the storage.
         storage: String,
     },
     /// A checkpoint without tensors.
-    #[error("holds no state dict: no tensors under names")]
+    #[error("the file has no state dict with named tensors")]
     NoTensors,
-    /// Tensors that are not the network they should be.
+    /// The tensors are not those of a supported network.
     #[error(transparent)]
     Network(#[from] NetworkProblem),
-    /// A configuration that is not understood.
+    /// An invalid or unsupported configuration.
     #[error(transparent)]
     Config(#[from] ConfigProblem),
 }
 
 impl Problem {
-    /// The problem of the file at `path`.
+    /// Turns this problem into the error of the file at `path`.
     pub(crate) fn at(self, path: impl Into<PathBuf>) -> Error {
         Error::File { path: path.into(), problem: self }
     }
 }
 
 impl TensorProblem {
-    /// The problem of the tensor called `name`.
+    /// Turns this into the problem of the tensor `name`.
     pub(crate) fn of(self, name: &str) -> Problem {
         Problem::Tensor { name: name.to_owned(), problem: self }
     }

@@ -1,4 +1,4 @@
-//! What pyannote has on disk in, a `diarize` model out, without Python.
+//! Converts pyannote pipelines and checkpoints to `diarize` models, without Python.
 //!
 //! ```no_run
 //! use diarize_convert::{ConvertOptions, convert, hub};
@@ -9,9 +9,9 @@
 //! # Ok::<(), diarize_convert::Error>(())
 //! ```
 //!
-//! Loading a checkpoint with Python runs whatever its pickle names. Here nothing is ever called (see
-//! [`pickle`]), sizes that a file states are not believed, and every loop and allocation has a bound.
-//! [`hub`] is the only part that knows of a network.
+//! Python executes whatever code the pickle in a checkpoint names. This crate never calls anything (see
+//! [`pickle`]), does not trust sizes stated in files, and bounds every loop and allocation. Only [`hub`]
+//! accesses the network.
 
 #![forbid(unsafe_code)]
 
@@ -52,36 +52,37 @@ use crate::{
     source::{Place, Sources, checkpoint_in},
 };
 
-/// Names that the configuration of a pipeline has.
+/// File names of pipeline configurations.
 const CONFIGS: [&str; 2] = ["config.yaml", "config.yml"];
 
-/// How to convert.
+/// Options for [`convert`].
 #[derive(Clone, Debug, Default)]
 pub struct ConvertOptions {
-    /// How floating-point numbers of a pipeline's networks are written.
+    /// The precision in which a pipeline's networks are written.
     pub precision: Precision,
-    /// The segmentation network, in place of the pipeline's own: a file, a directory or the name of a
-    /// hub repository. With a network for embeddings as input this makes a pipeline of the two.
+    /// Replaces the pipeline's segmentation network: a file, a directory or the name of a hub repository. If
+    /// the input is an embedding network, the two networks are combined into a pipeline.
     pub segmentation: Option<String>,
-    /// The same for the embedding network.
+    /// Replaces the pipeline's embedding network. If the input is a segmentation network, the two networks are
+    /// combined into a pipeline.
     pub embedding: Option<String>,
 }
 
-/// What came out.
+/// The result of a conversion.
 #[derive(Clone, Debug)]
 pub enum Converted {
-    /// A pipeline, which the library can run.
+    /// A complete pipeline, which the library can run.
     Pipeline(Box<ModelFiles>),
-    /// A network or a PLDA without a pipeline around it.
+    /// A single network or a PLDA.
     Network(Box<Network>),
 }
 
-/// Converts `input`: a configuration, a checkpoint, a directory of either or of a converted model
-/// (which is taken as it is), or the name of a hub repository. What lies on the disk under that name
-/// wins.
+/// Converts `input`: a configuration, a checkpoint, a directory that contains either, a converted model
+/// (which is returned unchanged), or the name of a hub repository. An existing path takes precedence over a
+/// repository of the same name.
 ///
 /// # Errors
-/// [`Error`] names the file and the reason.
+/// The input does not exist, cannot be read or is not supported. [`Error`] names the file and the reason.
 pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> Result<Converted> {
     let mut sources = Sources::new(fetch);
     let path = Path::new(input);
@@ -114,10 +115,10 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
     network(&place, input, options, &mut sources)
 }
 
-/// Converts `input` in memory, for a diarizer.
+/// Converts `input` to a model in memory.
 ///
 /// # Errors
-/// As [`convert`]; a network without a pipeline around it.
+/// Those of [`convert`], or the input is a single network instead of a pipeline.
 pub fn load(input: &str, fetch: &mut Fetch<'_>) -> Result<ModelFiles> {
     match convert(input, &ConvertOptions::default(), fetch)? {
         Converted::Pipeline(model) => Ok(*model),
@@ -140,7 +141,7 @@ fn pipeline(
     Ok(Converted::Pipeline(Box::new(pipeline::convert(place, file, options, sources)?)))
 }
 
-/// A repository of a hub is a pipeline or a checkpoint: which of them is told by the files it has.
+/// Converts a hub repository, which holds either a pipeline or a checkpoint. Its files tell which.
 fn repository(
     place: &Place,
     input: &str,
@@ -152,7 +153,7 @@ fn repository(
             pipeline(place, CONFIGS[0], options, sources)
         }
         Ok(_) | Err(Error::Hub(HubError::FileNotFound { .. })) => network(place, input, options, sources),
-        // Without a connection one cannot know whether there is such a file.
+        // Offline, it is unknown whether the repository has this file.
         Err(offline @ Error::Hub(HubError::Offline { .. })) => {
             network(place, input, options, sources).map_err(|_| offline)
         }
@@ -162,7 +163,7 @@ fn repository(
 
 fn plda(place: &Place, sources: &mut Sources<'_, '_>) -> Result<Converted> {
     let (_, tensors) = pipeline::plda(place, sources)?;
-    Ok(alone(place, Kind::Plda, Checkpoint { tensors, about: About::default() }, sources))
+    Ok(single(place, Kind::Plda, Checkpoint { tensors, about: About::default() }, sources))
 }
 
 fn network(
@@ -182,17 +183,17 @@ fn network(
             let model = pipeline::of_networks(segmentation, embedding, options, sources)?;
             Ok(Converted::Pipeline(Box::new(model)))
         }
-        None => Ok(alone(place, kind, checkpoint, sources)),
+        None => Ok(single(place, kind, checkpoint, sources)),
     }
 }
 
-fn alone(place: &Place, kind: Kind, checkpoint: Checkpoint, sources: &Sources<'_, '_>) -> Converted {
+fn single(place: &Place, kind: Kind, checkpoint: Checkpoint, sources: &Sources<'_, '_>) -> Converted {
     Converted::Network(Box::new(Network {
         kind,
         tensors: checkpoint.tensors,
         about: checkpoint.about,
         source: place.name(),
-        licence: sources.licence(),
+        license: sources.license(),
         inputs: sources.inputs.clone(),
     }))
 }

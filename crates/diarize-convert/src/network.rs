@@ -1,4 +1,4 @@
-//! One network alone, without the pipeline around it.
+//! A single network, without a pipeline.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,26 @@ use crate::{
     wespeaker::wespeaker,
 };
 
-/// What tensors are.
+/// The kind of network that a checkpoint holds.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Kind {
     /// A `PyanNet`.
     Segmentation(SegmentationArchitecture),
-    /// A residual network of WeSpeaker.
+    /// A WeSpeaker ResNet.
     Embedding(EmbeddingArchitecture),
-    /// Arrays of a PLDA.
+    /// The arrays of a PLDA.
     Plda,
-    /// Tensors of a network that `diarize` does not have.
+    /// A network that `diarize` does not support.
     Unknown,
 }
 
-/// Arrays of the two files of a PLDA.
+/// Names of the arrays in the two files of a PLDA.
 const PLDA_ARRAYS: [[&str; 3]; 2] = [["mu", "psi", "tr"], ["lda", "mean1", "mean2"]];
 
 impl Kind {
-    /// What a checkpoint is, by its tensors. May rename them to what the library calls them.
+    /// Determines the kind of a checkpoint from its tensors. May rename tensors to the names that the library
+    /// uses.
     pub(crate) fn of(checkpoint: &mut Checkpoint) -> Result<Self, NetworkProblem> {
         if let Some(architecture) = pyannet(checkpoint) {
             return architecture.map(Self::Segmentation);
@@ -43,38 +44,38 @@ impl Kind {
         Ok(if is_plda { Self::Plda } else { Self::Unknown })
     }
 
-    /// The architecture of a segmentation network; anything else is refused.
+    /// The architecture if this is a segmentation network, otherwise an error.
     pub(crate) fn segmentation(self, about: &About) -> Result<SegmentationArchitecture, NetworkProblem> {
         match self {
             Self::Segmentation(architecture) => Ok(architecture),
-            other => Err(other.refused("segmentation", about)),
+            other => Err(other.mismatch("a segmentation network", about)),
         }
     }
 
-    /// The architecture of an embedding network; anything else is refused.
+    /// The architecture if this is an embedding network, otherwise an error.
     pub(crate) fn embedding(self, about: &About) -> Result<EmbeddingArchitecture, NetworkProblem> {
         match self {
             Self::Embedding(architecture) => Ok(architecture),
-            other => Err(other.refused("embeddings", about)),
+            other => Err(other.mismatch("an embedding network", about)),
         }
     }
 
-    fn refused(&self, needed: &'static str, about: &About) -> NetworkProblem {
+    fn mismatch(&self, needed: &'static str, about: &About) -> NetworkProblem {
         match self {
-            Self::Unknown => {
-                NetworkProblem::Unknown(about.class.clone().unwrap_or_else(|| "not named in the file".into()))
-            }
+            Self::Unknown => NetworkProblem::Unknown(
+                about.class.clone().unwrap_or_else(|| "of a class that the file does not name".into()),
+            ),
             _ => NetworkProblem::Other { needed, found: self.describe() },
         }
     }
 
-    /// What people call it.
+    /// A name for messages, with its article.
     pub fn describe(&self) -> &'static str {
         match self {
             Self::Segmentation(_) => "a segmentation network",
             Self::Embedding(_) => "an embedding network",
             Self::Plda => "a PLDA",
-            Self::Unknown => "a network that diarize does not have",
+            Self::Unknown => "a network that diarize does not support",
         }
     }
 
@@ -88,28 +89,28 @@ impl Kind {
     }
 }
 
-/// One network, or a PLDA, converted without a pipeline around it.
+/// A converted single network or PLDA.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// What it is.
+    /// The kind of network.
     pub kind: Kind,
-    /// Its tensors under the names that the library reads.
+    /// The tensors, under the names that the library uses.
     pub tensors: Tensors,
-    /// What the file says of it.
+    /// The metadata from the file.
     pub about: About,
-    /// Where it comes from.
+    /// The name of the source: a file, a directory or a hub repository.
     pub source: String,
-    /// The licence that is stated beside it.
-    pub licence: String,
-    /// SHA-256 of each file that was read.
+    /// The license that the source states.
+    pub license: String,
+    /// SHA-256 of each input file, by name.
     pub inputs: BTreeMap<String, String>,
 }
 
-/// `network.toml`, beside the weights of a network.
+/// The content of `network.toml`, which is written next to the weights.
 #[derive(Serialize)]
 struct Description<'a> {
     weights: &'a str,
-    licence: &'a str,
+    license: &'a str,
     source: &'a str,
     inputs: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,14 +126,14 @@ impl Network {
         self.kind.file_name()
     }
 
-    /// The text that describes it.
+    /// The description of the network as TOML.
     ///
     /// # Panics
-    /// Never: all of it can be written as TOML.
+    /// Never, because every description is valid TOML.
     pub fn to_toml(&self) -> String {
         let description = Description {
             weights: self.weights(),
-            licence: &self.licence,
+            license: &self.license,
             source: &self.source,
             inputs: &self.inputs,
             segmentation: match &self.kind {
@@ -145,6 +146,6 @@ impl Network {
             },
             about: &self.about,
         };
-        toml::to_string(&description).expect("a description holds nothing that TOML lacks")
+        toml::to_string(&description).expect("every description is valid TOML")
     }
 }

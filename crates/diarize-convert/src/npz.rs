@@ -1,4 +1,4 @@
-//! NumPy's `.npz` files: zip archives of `.npy` arrays. pyannote keeps its PLDA in two of them.
+//! NumPy's `.npz` files: zip archives of `.npy` arrays. pyannote stores its PLDA in two of them.
 //!
 //! Source: `numpy/lib/_format_impl.py`, which documents the format.
 
@@ -10,36 +10,36 @@ use crate::{
     tensor::{Tensor, TensorProblem, Tensors, count, size_of},
 };
 
-/// Why an array is not read.
+/// Why an array cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NpyProblem {
-    /// It does not begin like one, or ends before its values.
-    #[error("is not a whole npy array")]
+    /// The file has no npy signature, or its header is truncated.
+    #[error("is not a valid npy array")]
     Broken,
-    /// A version of the future.
-    #[error("has version {0} of the npy format, which is not known")]
+    /// An unknown version of the format.
+    #[error("has the unknown version {0} of the npy format")]
     Version(u8),
-    /// A header that does not say what the array is.
+    /// A malformed header.
     #[error("has a malformed header: {0}")]
     Header(&'static str),
-    /// Python objects are pickled inside.
-    #[error("holds Python objects, not numbers")]
+    /// The array holds pickled Python objects.
+    #[error("holds Python objects instead of numbers")]
     Objects,
-    /// What a tensor can have too.
+    /// A problem that tensors of every format share, such as an unsupported dtype.
     #[error(transparent)]
     Tensor(#[from] TensorProblem),
-    /// More or fewer values than its shape says.
-    #[error("has {found} bytes of values, its shape needs {expected}")]
+    /// The number of values does not match the shape.
+    #[error("has {found} bytes of values, but its shape needs {expected}")]
     Length {
-        /// Bytes that its shape needs.
+        /// Number of bytes that the shape needs.
         expected: usize,
-        /// Bytes that it has.
+        /// Number of bytes in the file.
         found: usize,
     },
 }
 
-/// The arrays of an `.npz` file, by name.
+/// Reads the arrays of an `.npz` file, by name.
 pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, Problem> {
     let mut archive = Archive::open(bytes)?;
     let mut arrays = Tensors::new();
@@ -55,7 +55,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, Problem> {
     }
 }
 
-/// One `.npy` array.
+/// Reads one `.npy` array.
 fn array(bytes: &[u8]) -> Result<Tensor, NpyProblem> {
     let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or(NpyProblem::Broken)?;
     let (&[version, _minor], rest) = rest.split_first_chunk().ok_or(NpyProblem::Broken)?;
@@ -80,7 +80,7 @@ fn array(bytes: &[u8]) -> Result<Tensor, NpyProblem> {
     Ok(Tensor { dtype, shape, bytes })
 }
 
-/// Values whose first dimension is the fastest, reordered so that the last one is.
+/// Reorders values from Fortran order to C order. `size` is the size of a value in bytes.
 fn to_c_order(values: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
     let mut strides = Vec::with_capacity(shape.len());
     let mut step = size;
@@ -108,7 +108,7 @@ struct Header {
 }
 
 impl Header {
-    /// Reads a Python literal such as `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`.
+    /// Parses a Python literal such as `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`.
     fn parse(header: &[u8]) -> Result<Self, NpyProblem> {
         let text = std::str::from_utf8(header).map_err(|_| NpyProblem::Header("it is not text"))?;
         let after = |key: &'static str, missing: &'static str| {
@@ -123,18 +123,20 @@ impl Header {
         };
         let shape = after("'shape'", "it has no shape")?;
         let shape = shape.strip_prefix('(').and_then(|shape| shape.split_once(')'));
-        let (shape, _) = shape.ok_or(NpyProblem::Header("its shape is no tuple"))?;
+        let (shape, _) = shape.ok_or(NpyProblem::Header("its shape is not a tuple"))?;
         let shape = shape
             .split(',')
             .map(str::trim)
             .filter(|length| !length.is_empty())
             .map(|length| {
-                length.parse().map_err(|_| NpyProblem::Header("its shape is not one of numbers from 0 on"))
+                length
+                    .parse()
+                    .map_err(|_| NpyProblem::Header("its shape is not a tuple of non-negative integers"))
             })
             .collect::<Result<_, _>>()?;
         let kind = after("'descr'", "it has no descr")?;
         let kind = kind.strip_prefix('\'').and_then(|kind| kind.split_once('\''));
-        let (kind, _) = kind.ok_or(NpyProblem::Header("its descr is not a plain number"))?;
+        let (kind, _) = kind.ok_or(NpyProblem::Header("its descr is not a plain dtype"))?;
         Ok(Self { dtype: dtype(kind)?, fortran_order, shape })
     }
 }

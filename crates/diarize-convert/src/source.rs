@@ -1,4 +1,4 @@
-//! Where inputs come from: directories, and repositories of a hub.
+//! The sources of input files: directories and hub repositories.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,20 +10,20 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result, hub::is_repo_id};
 
-/// Gets one file of a hub repository: its name, or `name@revision`, and the path of the file in it.
-/// Gives the path of the file on the disk.
+/// Fetches one file of a hub repository. Takes the name of the repository, `owner/name` or
+/// `owner/name@revision`, and the path of the file in it. Returns the local path of the file.
 pub type Fetch<'a> = dyn FnMut(&str, &str) -> Result<PathBuf> + 'a;
 
-/// The largest file that is read.
+/// Maximum size of an input file in bytes.
 const MAX_FILE: u64 = 8 << 30;
 
-/// Names that checkpoints have in a directory, in the order in which they are looked for.
+/// File names of checkpoints, in order of preference.
 const CHECKPOINTS: [&str; 3] = ["pytorch_model.bin", "model.safetensors", "avg_model.pt"];
 
-/// The only name that pyannote looks for on a hub.
+/// The only checkpoint name that pyannote uses on the hub.
 pub(crate) const HUB_CHECKPOINT: &str = CHECKPOINTS[0];
 
-/// A directory, or a folder of a repository.
+/// A local path, or a folder in a hub repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Directory(PathBuf),
@@ -31,31 +31,31 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// A repository, if `name` can be that of one: `owner/name` or `owner/name@revision`.
+    /// The repository `name`, if this has the form `owner/name` or `owner/name@revision`.
     pub(crate) fn repository(name: &str) -> Option<Self> {
         is_repo_id(name).then(|| Self::Repository { name: name.to_owned(), folder: String::new() })
     }
 
-    /// What is called `path` inside this place.
+    /// The place at `path` inside this place.
     pub(crate) fn join(&self, path: &str) -> Self {
         match self {
             Self::Directory(directory) => Self::Directory(directory.join(path)),
             Self::Repository { name, folder } => {
-                Self::Repository { name: name.clone(), folder: slashed(folder, path) }
+                Self::Repository { name: name.clone(), folder: join_path(folder, path) }
             }
         }
     }
 
-    /// What people call this place: nothing of where it lies on this computer.
+    /// A name for this place that does not reveal local paths.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Directory(path) => file_name(path),
-            Self::Repository { name, folder } => slashed(name, folder),
+            Self::Repository { name, folder } => join_path(name, folder),
         }
     }
 }
 
-fn slashed(front: &str, back: &str) -> String {
+fn join_path(front: &str, back: &str) -> String {
     [front, back].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
@@ -71,40 +71,40 @@ pub(crate) struct Bytes {
     pub(crate) content: Vec<u8>,
 }
 
-/// Reads inputs and keeps account of them.
+/// Reads input files and records their hashes and licenses.
 pub(crate) struct Sources<'a, 'f> {
     fetch: &'a mut Fetch<'f>,
-    /// SHA-256 of each file read, by name.
+    /// SHA-256 of each input file, by name.
     pub(crate) inputs: BTreeMap<String, String>,
-    licences: BTreeSet<String>,
+    licenses: BTreeSet<String>,
 }
 
 impl<'a, 'f> Sources<'a, 'f> {
     pub(crate) fn new(fetch: &'a mut Fetch<'f>) -> Self {
-        Self { fetch, inputs: BTreeMap::new(), licences: BTreeSet::new() }
+        Self { fetch, inputs: BTreeMap::new(), licenses: BTreeSet::new() }
     }
 
-    /// Reads a file of a place and takes down its hash.
+    /// Reads a file of a place and records its hash.
     pub(crate) fn read(&mut self, place: &Place, file: &str) -> Result<Bytes> {
         let bytes = self.peek(place, file)?;
-        let name = slashed(&place.name(), file);
+        let name = join_path(&place.name(), file);
         self.inputs.insert(name, hex(&Sha256::digest(&bytes.content)));
         Ok(bytes)
     }
 
-    /// Reads a file of a place to see what it is.
+    /// Reads a file of a place without recording it.
     pub(crate) fn peek(&mut self, place: &Place, file: &str) -> Result<Bytes> {
         let path = match place {
             Place::Directory(directory) => directory.join(file),
-            Place::Repository { name, folder } => (self.fetch)(name, &slashed(folder, file))?,
+            Place::Repository { name, folder } => (self.fetch)(name, &join_path(folder, file))?,
         };
         let content = read(&path)?;
         Ok(Bytes { path, content })
     }
 
-    /// Reads the checkpoint of a place: of a directory or repository, or a file itself.
+    /// Reads the checkpoint of a place, which is a directory, a repository or the checkpoint file itself.
     pub(crate) fn checkpoint(&mut self, place: &Place) -> Result<Bytes> {
-        self.note_licence(place);
+        self.note_license(place);
         match place {
             Place::Repository { .. } => self.read(place, HUB_CHECKPOINT),
             Place::Directory(path) if path.is_dir() => match checkpoint_in(path)? {
@@ -118,29 +118,29 @@ impl<'a, 'f> Sources<'a, 'f> {
         }
     }
 
-    /// Takes down the licence that the README of a place states, if there is one.
-    pub(crate) fn note_licence(&mut self, place: &Place) {
+    /// Records the license that the README of a place states, if there is one.
+    pub(crate) fn note_license(&mut self, place: &Place) {
         const README: &str = "README.md";
         let path = match place {
             Place::Directory(path) => Some(path.join(README)),
-            // A model without a README is no worse: what matters is asked for again.
+            // The README is optional. A connection problem will show when the weights are fetched.
             Place::Repository { name, .. } => (self.fetch)(name, README).ok(),
         };
         let text =
             path.and_then(|path| read(&path).ok()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        self.licences.extend(text.and_then(|text| stated_licence(&text)));
+        self.licenses.extend(text.and_then(|text| stated_license(&text)));
     }
 
-    /// The licences of all places together, as an SPDX expression.
-    pub(crate) fn licence(&self) -> String {
-        match self.licences.is_empty() {
+    /// The licenses of all places, combined into one SPDX expression.
+    pub(crate) fn license(&self) -> String {
+        match self.licenses.is_empty() {
             true => "unknown: see the source".into(),
-            false => self.licences.iter().cloned().collect::<Vec<_>>().join(" AND "),
+            false => self.licenses.iter().cloned().collect::<Vec<_>>().join(" AND "),
         }
     }
 }
 
-/// The name of the checkpoint in a directory, if it has one.
+/// The file name of the checkpoint in a directory, if there is one.
 pub(crate) fn checkpoint_in(directory: &Path) -> Result<Option<String>> {
     if let Some(name) = CHECKPOINTS.into_iter().find(|name| directory.join(name).is_file()) {
         return Ok(Some(name.to_owned()));
@@ -169,8 +169,8 @@ fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `license:` in the front matter of a model card, as SPDX writes it.
-fn stated_licence(readme: &str) -> Option<String> {
+/// The SPDX identifier of the `license:` field in the front matter of a model card.
+fn stated_license(readme: &str) -> Option<String> {
     let (front_matter, _) = readme.strip_prefix("---")?.split_once("\n---")?;
     let stated = front_matter.lines().find_map(|line| line.strip_prefix("license:"))?.trim();
     let stated = stated.trim_matches(['"', '\'']);
@@ -184,13 +184,13 @@ fn stated_licence(readme: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::stated_licence;
+    use super::stated_license;
 
     #[test]
-    fn a_licence_is_read_from_a_model_card() {
-        assert_eq!(stated_licence("---\ntags:\n- a\nlicense: mit\n---\n# Model"), Some("MIT".into()));
-        assert_eq!(stated_licence("---\nlicense: 'cc-by-4.0'\n---\n"), Some("CC-BY-4.0".into()));
-        assert_eq!(stated_licence("license: mit\n"), None);
-        assert_eq!(stated_licence("---\ntags: []\n---\nlicense: mit\n"), None);
+    fn reads_the_license_of_a_model_card() {
+        assert_eq!(stated_license("---\ntags:\n- a\nlicense: mit\n---\n# Model"), Some("MIT".into()));
+        assert_eq!(stated_license("---\nlicense: 'cc-by-4.0'\n---\n"), Some("CC-BY-4.0".into()));
+        assert_eq!(stated_license("license: mit\n"), None);
+        assert_eq!(stated_license("---\ntags: []\n---\nlicense: mit\n"), None);
     }
 }

@@ -1,17 +1,17 @@
-//! Tensors as they are in a file: their own dtype, C order, little-endian.
+//! Tensors with the dtype of their file, in C order and little-endian.
 
 use std::collections::BTreeMap;
 
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-/// Tensors by name, in the order of names.
+/// Tensors by name, sorted.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// The values of a tensor.
+/// A tensor in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// What a value is.
+    /// Type of the values.
     pub dtype: Dtype,
     /// Length of each dimension.
     pub shape: Vec<usize>,
@@ -19,53 +19,53 @@ pub struct Tensor {
     pub bytes: Vec<u8>,
 }
 
-/// Why a tensor is not read.
+/// Why a tensor cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorProblem {
-    /// It is described in a way that is not PyTorch's.
-    #[error("is described in a way that is not known: {0}")]
+    /// The tensor's description in the pickle is invalid or unsupported.
+    #[error("has an invalid description: {0}")]
     Description(&'static str),
-    /// A dtype that no network here has.
-    #[error("has dtype {0}, which is not read")]
+    /// An unsupported dtype.
+    #[error("has the unsupported dtype {0}")]
     Dtype(String),
-    /// The file's numbers are big-endian.
-    #[error("is big-endian, which is not read")]
+    /// The tensor is big-endian.
+    #[error("is big-endian, which is not supported")]
     BigEndian,
-    /// A negative step between values.
-    #[error("has stride {0}")]
+    /// A negative stride.
+    #[error("has the negative stride {0}")]
     Stride(i64),
-    /// More values than memory has addresses.
+    /// The number of values overflows.
     #[error("has shape {0:?}, whose size overflows")]
     Overflow(Vec<usize>),
-    /// More values than what they are taken from.
-    #[error("has {values} values, but its storage only {storage}")]
+    /// The tensor has more values than its storage.
+    #[error("has {values} values, but its storage has only {storage}")]
     TooLarge {
-        /// Values of the tensor.
+        /// Number of values of the tensor.
         values: usize,
-        /// Values of the storage.
+        /// Number of values in the storage.
         storage: usize,
     },
-    /// Values beyond the end of what they are taken from.
+    /// The tensor extends past the end of its storage.
     #[error("reaches value {last} of a storage of {storage}")]
     OutOfRange {
-        /// Position of the last value.
+        /// Index of the last value.
         last: usize,
-        /// Values of the storage.
+        /// Number of values in the storage.
         storage: usize,
     },
-    /// The storage is not in the file, or of another size than is said of it.
-    #[error("has its values in storage `{key}`, which has {found} bytes instead of {expected}")]
+    /// The storage is missing or has the wrong size.
+    #[error("is in storage `{key}`, which has {found} bytes instead of {expected}")]
     Storage {
         /// Name of the storage.
         key: String,
-        /// Bytes that it should have.
+        /// Expected number of bytes.
         expected: usize,
-        /// Bytes that it has.
+        /// Number of bytes found.
         found: usize,
     },
-    /// All tensors together are much larger than the file.
-    #[error("takes the tensors to more than the {0} bytes that are allowed for a file of this size")]
+    /// The tensors together are much larger than the file.
+    #[error("makes the tensors exceed the limit of {0} bytes for a file of this size")]
     Budget(usize),
 }
 
@@ -85,7 +85,7 @@ impl Tensor {
         matches!(self.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
     }
 
-    /// The values as f32, where they are floating-point numbers.
+    /// The values as f32, or `None` if they are not floating-point numbers.
     pub fn to_f32(&self) -> Option<Vec<f32>> {
         Some(match self.dtype {
             Dtype::F64 => self.values(|bytes| f64::from_le_bytes(bytes) as f32),
@@ -101,15 +101,15 @@ impl Tensor {
     }
 }
 
-/// Bytes of one value. Only dtypes of whole bytes are ever made.
+/// Size of a value in bytes. Sub-byte dtypes are never created.
 pub(crate) fn size_of(dtype: Dtype) -> usize {
     dtype.bitsize() / 8
 }
 
-/// Number of values of a shape.
+/// Number of values in a tensor of the given shape.
 pub(crate) fn count(shape: &[usize]) -> Result<usize, TensorProblem> {
     let product = shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length));
-    // No tensor has more than `isize::MAX` bytes, and no dtype more than 8.
+    // Memory is limited to `isize::MAX` bytes, and a value has at most 8.
     product
         .filter(|&count| count <= isize::MAX as usize / 8)
         .ok_or_else(|| TensorProblem::Overflow(shape.to_vec()))

@@ -1,4 +1,4 @@
-//! The shape of WeSpeaker's residual networks, as their tensors tell it.
+//! Determines the architecture of WeSpeaker's ResNets from their tensors.
 //!
 //! Source: `pyannote/audio/models/embedding/wespeaker/` and `wespeaker/models/resnet.py`.
 
@@ -6,16 +6,16 @@ use diarize::model::EmbeddingArchitecture;
 
 use crate::{checkpoint::Checkpoint, pyannote::NetworkProblem};
 
-/// Blocks that are looked for in a stage; ResNet293 has 64.
+/// Maximum number of blocks in a stage. ResNet293 has 64.
 const MAX_BLOCKS: usize = 256;
 
-/// Mel bands after three halvings.
+/// Number of mel bands after halving 80 three times.
 const BANDS: usize = 10;
 
-/// The architecture of a checkpoint, if it is one of these networks at all.
+/// The architecture of a checkpoint, or `None` if it is not a WeSpeaker ResNet.
 ///
-/// WeSpeaker's own checkpoints have names without the `resnet.` that pyannote puts before them, and
-/// the layer of training that tells speakers apart: names get the prefix, and that layer goes.
+/// WeSpeaker's own checkpoints lack pyannote's `resnet.` prefix and contain the classification layer used in
+/// training. The prefix is added, and the layer is removed.
 pub(crate) fn wespeaker(
     checkpoint: &mut Checkpoint,
 ) -> Option<Result<EmbeddingArchitecture, NetworkProblem>> {
@@ -27,9 +27,9 @@ pub(crate) fn wespeaker(
             .map(|(name, tensor)| (format!("resnet.{name}"), tensor))
             .collect();
     }
-    let is_one =
+    let is_resnet =
         ["resnet.layer1.0.conv1.weight", "resnet.seg_1.weight"].iter().all(|name| has(checkpoint, name));
-    is_one.then(|| architecture(checkpoint))
+    is_resnet.then(|| architecture(checkpoint))
 }
 
 fn architecture(checkpoint: &Checkpoint) -> Result<EmbeddingArchitecture, NetworkProblem> {
@@ -45,7 +45,7 @@ fn architecture(checkpoint: &Checkpoint) -> Result<EmbeddingArchitecture, Networ
         ("snip_edges", true.into(), "true"),
         ("window_type", "hamming".into(), "hamming"),
         ("use_energy", false.into(), "false"),
-        // Absent where features are centred over the whole chunk.
+        // Absent if features are centered over the whole chunk.
         ("fbank_centering_span", false.into(), "none"),
     ])?;
     let shape = |name: &str| match tensors.get(name) {
@@ -60,7 +60,10 @@ fn architecture(checkpoint: &Checkpoint) -> Result<EmbeddingArchitecture, Networ
         return Err(wrong("resnet.seg_2.weight", "only networks with one embedding layer are supported"));
     }
     let &[channels, 1, 3, 3] = shape("resnet.conv1.weight")? else {
-        return Err(wrong("resnet.conv1.weight", "the first convolution is of size 3 with one input"));
+        return Err(wrong(
+            "resnet.conv1.weight",
+            "the first convolution must have a 3 x 3 kernel and one input channel",
+        ));
     };
     let blocks = [1, 2, 3, 4].map(|stage| {
         let exists =
@@ -68,12 +71,12 @@ fn architecture(checkpoint: &Checkpoint) -> Result<EmbeddingArchitecture, Networ
         (0..MAX_BLOCKS).take_while(exists).count()
     });
     let &[dimension, statistics] = shape("resnet.seg_1.weight")? else {
-        return Err(wrong("resnet.seg_1.weight", "the embedding layer needs two dimensions"));
+        return Err(wrong("resnet.seg_1.weight", "the embedding layer must have two dimensions"));
     };
     let bottleneck = tensors.contains_key("resnet.layer1.0.conv3.weight");
     let weights = "embedding.safetensors".to_owned();
     let architecture = EmbeddingArchitecture { weights, dimension, channels, blocks, bottleneck };
-    // A mean and a deviation of each band of each channel.
+    // A mean and a standard deviation for each band of each channel.
     let expected = channels.checked_mul(8 * if bottleneck { 4 } else { 1 } * BANDS * 2);
     match expected == Some(statistics) {
         true => Ok(architecture),

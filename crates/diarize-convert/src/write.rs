@@ -1,4 +1,4 @@
-//! Converted models on the disk.
+//! Writes converted models to disk.
 
 use std::{borrow::Cow, fs, path::Path};
 
@@ -11,23 +11,23 @@ use crate::{
     tensor::{Tensor, Tensors},
 };
 
-/// Name of the description beside a network without a pipeline.
+/// File name of the description of a single network.
 const DESCRIPTION: &str = "network.toml";
 
-/// How floating-point numbers are written.
+/// The precision in which floating-point tensors are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// As f32.
+    /// f32.
     #[default]
     F32,
-    /// Matrices and kernels as f16: half the size. Vectors (biases, norms) and the parameters of
-    /// sinc filters stay f32, and so does a tensor with numbers too large for f16.
+    /// f16 for matrices and kernels, which halves their size. Vectors (biases, norms), the parameters of sinc
+    /// filters, and tensors with values too large for f16 stay f32.
     F16,
-    /// As they are in the file.
+    /// The dtype of the input file.
     Exact,
 }
 
-/// The bytes of a safetensors file: the same for the same tensors.
+/// Encodes tensors as a safetensors file. The result is deterministic.
 pub(crate) fn encode(tensors: &Tensors, precision: Precision) -> Vec<u8> {
     let converted: Vec<_> = tensors
         .iter()
@@ -37,26 +37,26 @@ pub(crate) fn encode(tensors: &Tensors, precision: Precision) -> Vec<u8> {
         })
         .collect();
     let views = converted.iter().map(|(name, dtype, shape, bytes)| {
-        let view = TensorView::new(*dtype, shape.to_vec(), bytes)
-            .expect("a tensor has the bytes that its shape needs");
+        let view =
+            TensorView::new(*dtype, shape.to_vec(), bytes).expect("the number of bytes matches the shape");
         (name.as_str(), view)
     });
-    safetensors::serialize(views, None).expect("views of whole tensors can be written")
+    safetensors::serialize(views, None).expect("valid tensors can be serialized")
 }
 
 fn convert<'t>(name: &str, tensor: &'t Tensor, precision: Precision) -> (Dtype, Cow<'t, [u8]>) {
-    let as_it_is = (tensor.dtype, Cow::Borrowed(tensor.bytes.as_slice()));
-    let half_precise =
+    let unchanged = (tensor.dtype, Cow::Borrowed(tensor.bytes.as_slice()));
+    let can_be_f16 =
         tensor.shape.iter().filter(|&&length| length > 1).count() > 1 && !name.contains("filterbank");
     let values = match (precision, tensor.dtype) {
-        (Precision::Exact, _) | (Precision::F32, Dtype::F32) => return as_it_is,
-        (Precision::F16, Dtype::F16) if half_precise => return as_it_is,
+        (Precision::Exact, _) | (Precision::F32, Dtype::F32) => return unchanged,
+        (Precision::F16, Dtype::F16) if can_be_f16 => return unchanged,
         _ => match tensor.to_f32() {
             Some(values) => values,
-            None => return as_it_is,
+            None => return unchanged,
         },
     };
-    if precision == Precision::F16 && half_precise {
+    if precision == Precision::F16 && can_be_f16 {
         let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
         if halves.iter().zip(&values).all(|(half, value)| half.is_finite() || !value.is_finite()) {
             return (Dtype::F16, halves.iter().flat_map(|half| half.to_le_bytes()).collect());
@@ -66,12 +66,12 @@ fn convert<'t>(name: &str, tensor: &'t Tensor, precision: Precision) -> (Dtype, 
 }
 
 impl Converted {
-    /// Writes a directory, made where it is missing. The files are the same for the same input.
-    /// `precision` is that of a network alone: the networks of a pipeline are in memory as they will be
-    /// in their files ([`crate::ConvertOptions::precision`]).
+    /// Writes the model to a directory, which is created if it does not exist. The same input gives the same
+    /// files. `precision` applies only to a single network; that of a pipeline was set by
+    /// [`crate::ConvertOptions::precision`].
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// A file or directory cannot be written.
     pub fn write(&self, directory: &Path, precision: Precision) -> Result<()> {
         fs::create_dir_all(directory)
             .map_err(|source| Error::Write { path: directory.to_owned(), source })?;

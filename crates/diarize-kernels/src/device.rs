@@ -1,23 +1,23 @@
-//! Opening a device of the tensor library, with a sentence instead of a panic where it is not there.
+//! Opens candle devices. A missing device is an error with an explanation, not a panic.
 
 use candle_core::{Device, Error};
 
 /// Which device to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// An NVIDIA GPU by its number.
+    /// The NVIDIA GPU with this index, counted from 0.
     Cuda(usize),
-    /// An Apple GPU by its number.
+    /// The Apple GPU with this index, counted from 0.
     Metal(usize),
 }
 
 /// Opens a device.
 ///
 /// # Errors
-/// A sentence saying why the device cannot be used and what to do: this build lacks its feature, or
-/// the machine lacks the hardware or its driver.
+/// A sentence that says why the device cannot be used and what to do: the build lacks the feature, or the
+/// machine lacks the hardware or the driver.
 pub fn open(kind: Kind) -> Result<Device, String> {
     match kind {
         Kind::Cpu => crate::simd::chosen().map(|_| Device::Cpu).map_err(str::to_owned),
@@ -26,7 +26,7 @@ pub fn open(kind: Kind) -> Result<Device, String> {
     }
 }
 
-/// Whether a GPU is there that this build can use. The CPU always is.
+/// Whether this build can use the device and the machine has it. The CPU is always present.
 pub fn is_present(kind: Kind) -> bool {
     match kind {
         Kind::Cpu => true,
@@ -42,14 +42,14 @@ pub fn is_present(kind: Kind) -> bool {
     }
 }
 
-/// Whether an operation failed because the device's memory was full.
+/// Whether an operation failed because the device ran out of memory.
 pub fn is_out_of_memory(error: &Error) -> bool {
-    // The libraries below have no type for it that they share.
+    // The GPU libraries share no error type for this, so the text is searched.
     let text = error.to_string();
     ["OUT_OF_MEMORY", "out of memory", "Insufficient Memory"].iter().any(|words| text.contains(words))
 }
 
-/// The error itself: backtraces are many lines.
+/// Strips the backtrace from an error, so that its message is one line.
 pub fn without_backtrace(error: Error) -> Error {
     match error {
         Error::WithBacktrace { inner, .. } => *inner,
@@ -62,28 +62,28 @@ fn open_cuda(ordinal: usize) -> Result<Device, String> {
     use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys::CUresult};
     let found = CudaContext::device_count().map_err(|error| match error {
         DriverError(CUresult::CUDA_ERROR_NO_DEVICE) => {
-            "NVIDIA's driver finds no GPU: does `nvidia-smi` list one that CUDA_VISIBLE_DEVICES does not hide?"
+            "the NVIDIA driver finds no GPU: check that `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES does not hide it"
                 .to_owned()
         }
-        error => format!("NVIDIA's driver does not answer ({error:?}): does `nvidia-smi` run?"),
+        error => format!("the NVIDIA driver does not respond ({error:?}): check that `nvidia-smi` runs"),
     })?;
     if usize::try_from(found).is_ok_and(|found| ordinal >= found) {
         let last = found - 1;
         return Err(format!(
-            "the last GPU that NVIDIA's driver knows is cuda:{last}: `nvidia-smi` lists them"
+            "there is no GPU with this index; the last one is cuda:{last} (`nvidia-smi` lists all)"
         ));
     }
     let device = Device::new_cuda(ordinal).map_err(|error| match is_out_of_memory(&error) {
-        true => "its memory is full: `nvidia-smi` lists who has it".to_owned(),
+        true => "its memory is full; `nvidia-smi` lists the processes that use it".to_owned(),
         false => without_backtrace(error).to_string(),
     })?;
     keep_memory(ordinal);
     Ok(device)
 }
 
-/// Keeps what is freed for the next allocation: at its default CUDA's pool returns all of it whenever the
-/// device is waited for, and to get it back takes longer than most kernels. Devices without pools stay as they
-/// are.
+/// Makes CUDA's memory pool keep freed memory for later allocations. By default the pool returns its memory to
+/// the driver at every synchronization, and allocating it again takes longer than most kernels. Devices without
+/// memory pools are left unchanged.
 #[cfg(feature = "cuda")]
 fn keep_memory(ordinal: usize) {
     use candle_core::cuda_backend::cudarc::driver::{result, sys};
@@ -93,7 +93,7 @@ fn keep_memory(ordinal: usize) {
     };
     let mut bytes = u64::MAX;
     let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    // SAFETY: the device is there, its default pool is as well, and this attribute is a u64.
+    // SAFETY: the device and its default pool exist, and this attribute is a u64.
     let _ = unsafe {
         result::device::get_default_mem_pool(device)
             .and_then(|pool| result::mem_pool::set_attribute(pool, attribute, (&raw mut bytes).cast()))
@@ -102,20 +102,23 @@ fn keep_memory(ordinal: usize) {
 
 #[cfg(not(feature = "cuda"))]
 fn open_cuda(_ordinal: usize) -> Result<Device, String> {
-    Err("this build has no CUDA support; build it with `--features cuda`, or use the device cpu".into())
+    Err("this build has no CUDA support: rebuild with `--features cuda`, or use the device cpu".into())
 }
 
 #[cfg(feature = "metal")]
 fn open_metal(ordinal: usize) -> Result<Device, String> {
-    // `Device::new_metal` panics where there is no such GPU, so it is looked for first.
+    // `Device::new_metal` panics if the GPU does not exist, so check first.
     let found = candle_metal_kernels::metal::Device::all().len();
     if ordinal >= found {
-        return Err(format!("this machine has {found} Metal GPUs, counted from 0"));
+        return Err(match found {
+            0 => "this machine has no Metal GPU".to_owned(),
+            _ => format!("there is no Metal GPU with this index; the last one is metal:{}", found - 1),
+        });
     }
     Device::new_metal(ordinal).map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "metal"))]
 fn open_metal(_ordinal: usize) -> Result<Device, String> {
-    Err("this build has no Metal support; build it with `--features metal`, or use the device cpu".into())
+    Err("this build has no Metal support: rebuild with `--features metal`, or use the device cpu".into())
 }

@@ -1,8 +1,9 @@
-//! The custom operations of diarize, one folder per operation: formula, shapes and dispatch in
-//! `mod.rs`, the plain implementation in `reference.rs`, the fast one for processors in `cpu.rs`.
+//! The custom operations of diarize. Each operation has a folder: `mod.rs` holds the formula, the shapes
+//! and the dispatch, `reference.rs` the plain implementation in f64, `cpu.rs` the fast implementation for
+//! CPUs, and a `.kernel` file the GPU kernel.
 //!
-//! Operations on tensors are `CustomOp`s of candle: on a device for which one has no kernel it is an
-//! error that names the operation, never a silent copy to the CPU.
+//! Operations on tensors are candle `CustomOp`s. On a device without a kernel for it, an operation returns
+//! an error with its name; data is never copied to the CPU silently.
 
 pub mod cdist;
 pub mod conv2d;
@@ -19,7 +20,7 @@ pub mod stft;
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 
-/// The values of a contiguous f32 tensor on the CPU.
+/// Borrows the values of a contiguous f32 tensor on the CPU. Errors start with the operation's name, `op`.
 fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<&'a [f32]> {
     let CpuStorage::F32(values) = storage else {
         bail!("{op}: the input is not f32");
@@ -30,15 +31,14 @@ fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Res
     }
 }
 
-/// Memory for values that are then all written. To fill it with zeros first would take as long as some of
-/// the operations do.
+/// An uninitialized buffer of `length` values. Zeroing it first would take as long as some operations.
 ///
 /// # Safety
-/// No value may be read before it is written.
-#[expect(clippy::uninit_vec, reason = "what the caller promises")]
-unsafe fn unwritten(length: usize) -> Vec<f32> {
+/// Write each value before reading it.
+#[expect(clippy::uninit_vec, reason = "the caller writes every value before reading it")]
+unsafe fn uninitialized(length: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(length);
-    // SAFETY: there is room for so many, and any bits are a number.
+    // SAFETY: the capacity is `length`, and every bit pattern is a valid f32.
     unsafe { values.set_len(length) };
     values
 }

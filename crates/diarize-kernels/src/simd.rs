@@ -1,15 +1,15 @@
-//! Which vector instructions the operations on the CPU use: the best that the processor has, or what the
-//! variable `DIARIZE_INSTRUCTIONS` names, to find out whether a result depends on them.
+//! Chooses the vector instructions for the operations on the CPU: the best set that the processor has, or the
+//! one named by the environment variable `DIARIZE_INSTRUCTIONS`, for checking whether a result depends on it.
 
 use std::sync::OnceLock;
 
 use pulp::{Arch, Simd};
 
-/// The variable that names the instructions to use.
+/// The environment variable that names the instruction set to use.
 pub const VARIABLE: &str = "DIARIZE_INSTRUCTIONS";
 
-/// The sets of instructions that this processor has, each better than the one before: `portable` is
-/// always there, then `avx2` and `avx512`, or `neon`.
+/// The instruction sets of this processor, from worst to best: always `portable`, then `avx2` and `avx512`
+/// on x86-64 or `neon` on AArch64.
 pub fn available() -> Vec<(&'static str, Arch)> {
     #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), expect(unused_mut))]
     let mut sets = vec![("portable", Arch::Scalar)];
@@ -23,10 +23,10 @@ pub fn available() -> Vec<(&'static str, Arch)> {
     sets
 }
 
-/// The instructions in use.
+/// The instruction set in use.
 ///
 /// # Errors
-/// A sentence, where the variable names what this processor does not have.
+/// [`VARIABLE`] names a set that this processor does not have; the error is a sentence for the user.
 pub fn chosen() -> Result<Arch, &'static str> {
     static CHOSEN: OnceLock<Result<Arch, String>> = OnceLock::new();
     let choose = || {
@@ -35,22 +35,22 @@ pub fn chosen() -> Result<Arch, &'static str> {
         let found = sets.iter().find(|(set, _)| *set == name).map(|&(_, arch)| arch);
         found.ok_or_else(|| {
             let names: Vec<&str> = sets.iter().map(|&(set, _)| set).collect();
-            format!("{VARIABLE} is `{name}`, but this processor has {}", names.join(", "))
+            format!("{VARIABLE} is `{name}`, but this processor supports only {}", names.join(", "))
         })
     };
     CHOSEN.get_or_init(choose).as_ref().copied().map_err(String::as_str)
 }
 
-/// The instructions in use, once [`chosen`] is known to give some.
+/// The instruction set in use, for code that runs after [`chosen`] has succeeded.
 ///
 /// # Panics
-/// Where it gives none.
+/// If [`chosen`] fails.
 pub(crate) fn arch() -> Arch {
     chosen().unwrap_or_else(|sentence| panic!("{sentence}"))
 }
 
-/// Adds to the sums of each row its values times the weights, which are a group of `VECTORS` for each
-/// value: the heart of every product of matrices here.
+/// Adds `rows[r][k] * weights[k]` over all `k` to `sums[r]`, where `weights[k]` is a group of `VECTORS` SIMD
+/// vectors. This is the inner loop of every matrix product in this crate.
 #[inline(always)]
 pub(crate) fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
@@ -62,7 +62,7 @@ pub(crate) fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     assert!(rows.iter().all(|row| row.len() >= weights.len()));
     for (index, weights) in weights.iter().enumerate() {
         for (sums, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: every row has as many values as there are groups of weights.
+            // SAFETY: the assertion above checks that every row has at least `weights.len()` values.
             let x = simd.splat_f32s(unsafe { *row.get_unchecked(index) });
             for (sum, &weight) in sums.iter_mut().zip(weights) {
                 *sum = simd.mul_add_e_f32s(x, weight, *sum);

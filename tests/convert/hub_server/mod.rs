@@ -1,4 +1,4 @@
-//! A small HTTP server on this machine, for tests: enough of it to be a hub, or the storage a hub sends to.
+//! A small local HTTP server for tests, which can act as a hub or as a storage server.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -22,19 +22,19 @@ pub struct Request {
 }
 
 impl Request {
-    /// A header, by its name in lower case.
+    /// A header, by its lowercase name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The bytes asked for with `Range: bytes=START-END`.
+    /// The byte range requested by `Range: bytes=START-END`.
     pub fn range(&self) -> Option<Range<usize>> {
         let (start, end) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
         Some(start.parse().ok()?..end.parse::<usize>().ok()? + 1)
     }
 }
 
-/// What to answer.
+/// A response.
 pub struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
@@ -43,7 +43,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A status with nothing else.
+    /// A status without a body.
     pub fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), sent: 0 }
     }
@@ -53,7 +53,7 @@ impl Reply {
         Self { body: bytes.to_vec(), sent: bytes.len(), ..Self::status(200) }
     }
 
-    /// The part of a file that is asked for.
+    /// The requested part of a file.
     pub fn file(bytes: &[u8], request: &Request) -> Self {
         match request.range() {
             None => Self::body(bytes),
@@ -64,13 +64,13 @@ impl Reply {
         }
     }
 
-    /// With a header.
+    /// Adds a header.
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// Closes the connection after so many bytes of the body.
+    /// Closes the connection after `bytes` bytes of the body.
     pub fn cut_after(self, bytes: usize) -> Self {
         Self { sent: bytes, ..self }
     }
@@ -97,7 +97,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Answers each request as `answer` says.
+    /// Starts a server that responds to each request with the result of `answer`.
     pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
@@ -114,7 +114,7 @@ impl Server {
                 let stream = stream.unwrap();
                 if let Some(request) = read(&stream) {
                     requests.lock().unwrap().push(request.clone());
-                    // A client that has gone away is what some tests are about.
+                    // In some tests, the client closes the connection.
                     let _ = answer(&request).send(&request, stream);
                 }
             }
@@ -122,7 +122,7 @@ impl Server {
         server
     }
 
-    /// The address, without a slash at its end.
+    /// The URL, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -132,7 +132,7 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
-    /// The requests for bytes so far.
+    /// All requests for content so far.
     pub fn downloads(&self) -> Vec<Request> {
         self.requests().into_iter().filter(|request| request.method == "GET").collect()
     }
@@ -146,7 +146,7 @@ impl Drop for Server {
     }
 }
 
-/// Reads the head of a request; those of a hub's clients that read only have no body.
+/// Reads the head of a request. The requests of the hub client have no body.
 fn read(stream: &TcpStream) -> Option<Request> {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let first = lines.next()?;

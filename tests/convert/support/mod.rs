@@ -1,4 +1,4 @@
-//! Builders of small files: pickles opcode by opcode, archives entry by entry.
+//! Builders for small test files: pickles from opcodes and archives from entries.
 
 #![allow(dead_code)]
 
@@ -9,7 +9,7 @@ use std::{
 
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// A path in the folder `shared` next to the checkout, if it is there.
+/// A path in the folder `shared` next to the checkout, if it exists.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).join(path);
     let exists = path.exists();
@@ -24,12 +24,12 @@ pub fn golden(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/convert")).join(name)
 }
 
-/// A hub that nobody may ask.
+/// A hub that must not be accessed.
 pub fn no_hub(repository: &str, file: &str) -> diarize_convert::Result<PathBuf> {
-    panic!("{file} of {repository} was asked for")
+    panic!("{file} of {repository} was requested")
 }
 
-/// A pickle, opcode by opcode.
+/// A builder for pickles.
 #[derive(Clone, Default)]
 pub struct Pickle(pub Vec<u8>);
 
@@ -59,7 +59,7 @@ impl Pickle {
         values.iter().fold(self.raw(b"("), |pickle, &value| pickle.integer(value)).raw(b"t")
     }
 
-    /// A tensor of f32 in `storage` of `length` values.
+    /// An f32 tensor in `storage`, which has `length` values.
     pub fn tensor(self, storage: &str, length: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Self {
         self.tensor_of("FloatStorage", storage, length, offset, shape, strides)
     }
@@ -94,7 +94,7 @@ impl Pickle {
     }
 }
 
-/// The pickle of a state dict with one tensor `w`.
+/// The pickle of a state dict with a single tensor `w`.
 pub fn one_tensor(length: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
     Pickle::new().raw(b"}").text("w").tensor("0", length, offset, shape, strides).raw(b"s").done()
 }
@@ -124,7 +124,7 @@ pub fn checkpoint(pickle: &[u8]) -> Vec<u8> {
     ])
 }
 
-/// A checkpoint of the format before PyTorch 1.6.
+/// A checkpoint in the legacy format, from before PyTorch 1.6.
 pub fn legacy(pickle: &[u8], keys: &[&str], storages: &[u8]) -> Vec<u8> {
     let keys = keys.iter().fold(Pickle::new().raw(b"("), |pickle, key| pickle.text(key)).raw(b"l").done();
     let magic = Pickle::new().raw(b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19").done();
@@ -132,14 +132,14 @@ pub fn legacy(pickle: &[u8], keys: &[&str], storages: &[u8]) -> Vec<u8> {
     [magic, Pickle::new().integer(1001).done(), system, pickle.to_vec(), keys, storages.to_vec()].concat()
 }
 
-/// The storages of [`legacy`]: each with the number of its values.
+/// A storage for [`legacy`], prefixed by its number of values.
 pub fn legacy_storage(values: &[f32]) -> Vec<u8> {
     let mut bytes = (values.len() as u64).to_le_bytes().to_vec();
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     bytes
 }
 
-/// An `.npy` array of this header.
+/// An `.npy` array with the given header.
 pub fn npy(header: &str, values: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());

@@ -1,14 +1,14 @@
 // Runs GPU kernels, compiled as C++, on the CPU.
 //
-// As it stands, each thread of a threadgroup is a fiber that runs to its next barrier before another one
-// does, in an order drawn from a seed: reproducible, and different for every seed. The threads of a SIMD group
-// meet at its barriers as often as they like before another SIMD group goes on. Threadgroup memory is
-// full of NaN when a threadgroup starts, and buffers that a plan allocates when it starts. A barrier that
-// only some threads reach, too much threadgroup memory, too large a threadgroup and a write behind a
-// buffer's end stop the program.
+// By default, each thread of a threadgroup is a fiber that runs to its next barrier before another one runs. The
+// order is drawn from a seed, so it is reproducible and differs between seeds. A SIMD group runs until all of its
+// threads reach a barrier of the threadgroup before the next SIMD group runs. Threadgroup memory is filled with NaN
+// when a threadgroup starts, and buffers that a plan allocates when the plan starts. The program stops on a barrier
+// that only some threads reach, too much threadgroup memory, too large a threadgroup, or a write past the end of a
+// buffer.
 //
-// With EMULATOR_THREADS, threads are threads of the system, for the sanitizers: a missing barrier is a
-// data race to one, an access outside a buffer an error to the other.
+// With EMULATOR_THREADS, the threads are operating system threads, for the sanitizers. The thread sanitizer reports a
+// missing barrier as a data race, and the address sanitizer reports an access outside a buffer.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -92,7 +92,8 @@ inline void fiber_main() {
     fibers[current_item]->state = Fiber::Done;
 }
 
-// Runs fibers `first` to `end`, which wait at the same barrier, to the next one of the threadgroup, or to their end.
+// Runs the fibers `first` to `end - 1`, which wait at the same barrier, to the next barrier of the threadgroup or to
+// their end. Returns whether they have ended.
 inline bool run_simd_group(uint32_t first, uint32_t end, std::mt19937& random) {
     std::vector<uint32_t> order(end - first);
     std::iota(order.begin(), order.end(), first);
@@ -137,7 +138,7 @@ inline void run_group(uint32_t threads, const Body& body, std::mt19937& random) 
 }
 #endif
 
-// What another thread of the same SIMD group has.
+// Returns the value of another thread of the same SIMD group.
 inline float shuffled[MAX_THREADS];
 inline float shuffle(float value, uint32_t lane) {
     shuffled[item()] = value;
@@ -161,7 +162,7 @@ template <class T> T argument(void* pointer) {
 
 template <class... T> Kernel kernel(void (*function)(T...), char* group_memory, char* group_memory_end) {
     auto call = [function](const Arguments& arguments) {
-        if (arguments.size() != sizeof...(T)) stop("a kernel with other arguments than are bound");
+        if (arguments.size() != sizeof...(T)) stop("the number of bound arguments does not match the kernel");
         [&]<size_t... I>(std::index_sequence<I...>) {
             function(argument<T>(arguments[I])...);
         }(std::index_sequence_for<T...>());
@@ -175,7 +176,7 @@ inline uint32_t word() {
     return word;
 }
 
-// The words of a buffer, one allocation each; behind them, what no kernel may touch.
+// A buffer in its own allocation, followed by guard words that no kernel may change.
 struct Buffer {
     std::unique_ptr<uint32_t[]> words;
     size_t count;
@@ -190,12 +191,12 @@ struct Buffer {
     }
     void check() const {
         for (size_t i = count; i < count + GUARD; ++i) {
-            if (words[i] != POISON) stop("a kernel wrote behind the end of a buffer");
+            if (words[i] != POISON) stop("a kernel wrote past the end of a buffer");
         }
     }
 };
 
-// Reads a plan from the standard input, runs it, and writes the words of its last buffer.
+// Reads a plan from standard input, runs it, and writes the words of its last buffer.
 inline int main(const std::vector<Kernel>& kernels, uint32_t seed) {
     std::mt19937 random(seed);
     std::vector<Buffer> buffers;

@@ -1,4 +1,4 @@
-//! Plans of GPU kernels on the CPU: `emulator.hpp`, the prelude and the kernels' texts in one program.
+//! Runs plans of GPU kernels on the CPU. Combines `emulator.hpp`, the prelude and the kernels into one program.
 
 use std::{
     collections::HashMap,
@@ -16,13 +16,13 @@ use tempfile::TempDir;
 pub enum Build {
     /// Fibers in a reproducible order.
     Fibers,
-    /// Threads under the sanitizer that sees races.
+    /// Threads under the sanitizer that detects data races.
     ThreadSanitizer,
-    /// Threads under the sanitizers that see accesses outside of buffers and undefined behaviour.
+    /// Threads under the sanitizers that detect accesses outside of buffers and undefined behavior.
     AddressSanitizer,
 }
 
-/// A program that runs the kernels of some plans.
+/// A program that runs the kernels of a set of plans.
 pub struct Emulator {
     kernels: HashMap<Kernel, usize>,
     program: PathBuf,
@@ -56,15 +56,15 @@ impl Emulator {
             .arg("-o")
             .arg(&program)
             .output()
-            .expect("g++ runs: the emulator of GPU kernels needs a C++ compiler");
+            .expect("the emulator of the GPU kernels needs g++");
         let messages = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "g++ refuses the kernels:\n{messages}");
+        assert!(output.status.success(), "g++ cannot compile the kernels:\n{messages}");
         Self { kernels, program, _folder: folder }
     }
 
-    /// The words of the plan's output, or what the program said when it stopped.
+    /// Runs a plan. Returns its output, or the program's error message.
     pub fn run(&self, plan: &Plan, inputs: &[&[f32]], seed: u32) -> Result<Vec<f32>, String> {
-        // Address space is laid out the same way each time, which the thread sanitizer needs.
+        // The thread sanitizer needs address space randomization to be off.
         let mut child = Command::new("setarch")
             .arg("-R")
             .arg(&self.program)
@@ -76,7 +76,7 @@ impl Emulator {
             .unwrap();
         let request = self.request(plan, inputs);
         let mut stdin = child.stdin.take().unwrap();
-        // It may stop before it has read everything.
+        // The program may stop before it has read everything.
         let writer = std::thread::spawn(move || stdin.write_all(&request).ok());
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap();
@@ -117,7 +117,7 @@ impl Emulator {
     }
 }
 
-/// The program: each kernel's text, with its constants, in a namespace of its own.
+/// The source of the program. Each kernel, with its constants, is in its own namespace.
 fn text(kernels: &HashMap<Kernel, usize>, change: impl Fn(&str) -> String) -> String {
     let mut text = String::from("#include \"emulator.hpp\"\n");
     text += include_str!("../../../crates/diarize-kernels/src/gpu/host.h");

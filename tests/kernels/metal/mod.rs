@@ -1,5 +1,5 @@
-//! The kernels' exact Metal text, type-checked by clang as C++ for OpenCL, which has Metal's address spaces
-//! and most of its words: what a Mac would refuse is refused here. Needs `clang`, 14 or newer.
+//! Type-checks the kernels' exact Metal source with clang as C++ for OpenCL, which has Metal's address spaces and
+//! most of its keywords. It finds most errors that a Mac would report. Needs `clang` 14 or newer.
 
 use std::{
     collections::HashSet,
@@ -12,14 +12,14 @@ use diarize_kernels::{gpu::Kernel, linkage};
 use crate::{cases, random::Random};
 
 const PRELUDE: &str = include_str!("../../../crates/diarize-kernels/src/gpu/metal.h");
-/// Declares what the texts use of Metal's own library.
+/// Declares the parts of Metal's standard library that the kernels use.
 const INCLUDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/kernels/metal");
 
-/// What clang says of a text, if it refuses it.
-fn refused(text: &str) -> Option<String> {
+/// Clang's error messages for a source, if there are any.
+fn errors(text: &str) -> Option<String> {
     let mut clang = Command::new("clang")
         .args(["-x", "clcpp", "-cl-std=clc++2021", "-target", "spir64", "-fsyntax-only", "-fno-builtin"])
-        // No doubles, and none of OpenCL's functions, which Metal lacks: only the types.
+        // Only OpenCL's types: Metal has neither doubles nor OpenCL's functions.
         .args([
             "-cl-no-stdinc",
             "-include",
@@ -32,16 +32,16 @@ fn refused(text: &str) -> Option<String> {
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("clang was there a moment ago");
+        .expect("clang runs");
     clang.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = clang.wait_with_output().unwrap();
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn is_there() -> bool {
+fn clang_is_installed() -> bool {
     let found = Command::new("clang").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !found {
-        eprintln!("skipped: clang is not installed, which type-checks the Metal texts");
+        eprintln!("skipped: clang is not installed, but is needed to type-check the Metal kernels");
     }
     found
 }
@@ -51,8 +51,8 @@ fn metal(kernel: &Kernel) -> String {
 }
 
 #[test]
-fn every_kernel_is_metal() {
-    if !is_there() {
+fn every_kernel_is_valid_metal() {
+    if !clang_is_installed() {
         return;
     }
     let plans = cases::small().into_iter().map(|case| case.plan);
@@ -60,32 +60,32 @@ fn every_kernel_is_metal() {
     let kernels: HashSet<Kernel> = plans.flat_map(|plan| plan.launches).map(|launch| launch.kernel).collect();
     assert!(kernels.len() > 50);
     for kernel in &kernels {
-        if let Some(why) = refused(&metal(kernel)) {
+        if let Some(why) = errors(&metal(kernel)) {
             panic!("{}: {why}", kernel.key());
         }
     }
 }
 
 #[test]
-fn what_metal_forbids_is_refused() {
-    if !is_there() {
+fn invalid_metal_is_rejected() {
+    if !clang_is_installed() {
         return;
     }
     let case = cases::mel_case(7, 64, 1, 17, &mut Random(3));
     let text = metal(&case.plan.launches[0].kernel);
-    assert_eq!(refused(&text), None);
+    assert_eq!(errors(&text), None);
     for (right, wrong) in [
-        // Words of Metal as names.
+        // Metal keywords as names.
         ("const uint filter =", "const uint half = 1u, filter ="),
         ("const uint filter =", "const uint thread = 1u, filter ="),
-        // Threadgroup memory where the device's is expected.
+        // Threadgroup memory where device memory is expected.
         ("GROUP_POINTER(float) row", "IN_POINTER(float) row"),
         // A type, a function and an assignment that Metal does not have.
         ("float energy", "double energy"),
         ("LOG(max(", "lgamma(max("),
         ("rows[i] = power[(ulong)start * BINS + i]", "power[i] = rows[i]"),
     ] {
-        assert!(text.contains(right), "the text has no {right}");
-        assert!(refused(&text.replacen(right, wrong, 1)).is_some(), "clang takes {wrong}");
+        assert!(text.contains(right), "the kernel does not contain {right}");
+        assert!(errors(&text.replacen(right, wrong, 1)).is_some(), "clang accepts {wrong}");
     }
 }

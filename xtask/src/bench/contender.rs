@@ -1,4 +1,4 @@
-//! The programs that are compared.
+//! The programs to compare.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::measure::Run;
 
-/// A program from the command line.
+/// Another program, given on the command line.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) name: String,
@@ -29,19 +29,19 @@ impl FromStr for Peer {
     }
 }
 
-/// A program with its arguments, and its runs so far.
+/// A program, its arguments and its runs so far.
 pub(super) struct Contender {
     pub(super) name: String,
     pub(super) command: Vec<String>,
     pub(super) threads: usize,
-    /// Where it writes its turns; `None` where it prints them.
+    /// The file for its turns; `None` if it prints them.
     pub(super) rttm: Option<PathBuf>,
     pub(super) runs: Vec<Run>,
     version: String,
 }
 
 impl Contender {
-    /// Fills in the placeholders of `words`.
+    /// Creates a contender and fills in the placeholders in `words`.
     pub(super) fn new(
         name: String,
         words: Vec<String>,
@@ -63,11 +63,11 @@ impl Contender {
         Ok(Self { name, command, threads, rttm, runs: Vec::new(), version })
     }
 
-    /// What it says its version is.
+    /// The version that the program prints, or the given one.
     pub(super) fn version(&self) -> &str {
         let lines = self.runs.iter().flat_map(|run| run.output.lines());
-        let mut said = lines.filter_map(|line| line.strip_prefix("version: "));
-        said.next().unwrap_or(&self.version)
+        let mut printed = lines.filter_map(|line| line.strip_prefix("version: "));
+        printed.next().unwrap_or(&self.version)
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::{Contender, Peer};
 
     #[test]
-    fn placeholders_become_the_recording_the_threads_and_a_file() {
+    fn placeholders_are_replaced() {
         let peer: Peer = "other 1.0=python run.py {audio} --threads={threads} --out {rttm}".parse().unwrap();
         let version = String::new();
         let contender = Contender::new(peer.name, peer.words, 2, Path::new("a b.wav"), version).unwrap();

@@ -1,24 +1,24 @@
-//! The machine that the programs run on, as Linux tells of it.
+//! Describes the machine from the information that Linux provides.
 
 use std::{fs, process::Command};
 
 use anyhow::{Context, Result};
 
-/// Processors that this process may use.
+/// Number of cores that this process may use.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The processor's name in small letters and hyphens.
+/// The CPU's name in lowercase, with hyphens between words.
 pub(super) fn name() -> String {
     let name = field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
 }
 
-/// Processors, memory, load and the commit that was built.
+/// Describes CPU, memory, load and the current commit.
 pub(super) fn description() -> Result<String> {
-    let load = fs::read_to_string("/proc/loadavg").context("cannot read the load: this needs Linux")?;
+    let load = fs::read_to_string("/proc/loadavg").context("cannot read the load, which needs Linux")?;
     let load = load.split(' ').next().unwrap_or_default().to_owned();
     let processor = field("/proc/cpuinfo", "model name").unwrap_or_default();
     let memory = field("/proc/meminfo", "MemTotal").unwrap_or_default();
@@ -31,7 +31,7 @@ pub(super) fn description() -> Result<String> {
     ))
 }
 
-/// The first value of that name in a file of `name: value` lines.
+/// The first value with this name in a file of `name: value` lines.
 fn field(file: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let mut pairs = text.lines().filter_map(|line| line.split_once(':'));

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the program on a recording, beside others.
+//! `cargo xtask bench`: compares the program with others on a recording.
 
 mod contender;
 mod machine;
@@ -24,39 +24,40 @@ use self::{
     measure::{Run, measure},
 };
 
-/// Runs whole programs on a recording, in turn, and writes a table of their speed and memory
+/// Run whole programs on a recording and write a table of their speed and memory
 ///
-/// Start-up, decoding and writing are in the times. Every round runs each program once, so what else the
-/// machine does strikes all alike; the table has medians. Linux only.
+/// Times include startup, decoding and writing. Programs take turns: every round runs each of them once, so that
+/// other load affects all alike. The table shows medians. Linux only.
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// Recording; other programs may want it at 16 kHz with one channel
+    /// Recording; other programs may need 16 kHz mono
     audio: PathBuf,
-    /// Model of diarize [default: the one in the box]
+    /// Model for diarize [default: the bundled model]
     #[arg(long)]
     model: Option<String>,
     /// auto, cpu, metal or cuda[:N]
     #[arg(long, default_value = "cpu")]
     device: Device,
-    /// What the embedding network runs over
+    /// Input of the embedding network's trunk
     #[arg(long, value_delimiter = ',', default_value = "chunk,shared")]
     embedding_trunk: Vec<EmbeddingTrunk>,
-    /// Processor threads; other programs get the most of them [default: all]
+    /// Numbers of CPU threads; other programs get the largest [default: all]
     #[arg(long, value_delimiter = ',')]
     threads: Vec<usize>,
-    /// Another program: its words are separated by spaces, and in them {audio}, {threads} and {rttm} stand
-    /// for the recording, the number of threads and a file for its turns, which else come from its output
+    /// Another program to compare with
     ///
-    /// Its version is a line `version: …` of its output. benches/peers/pyannote.py runs pyannote.audio.
+    /// The words of the command are separated by spaces. {audio}, {threads} and {rttm} stand for the recording, the
+    /// number of threads and an output file for the turns. Without {rttm}, turns are read from the output. A line
+    /// `version: …` in the output gives the program's version. benches/peers/pyannote.py runs pyannote.audio.
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     peers: Vec<Peer>,
-    /// Rounds
+    /// Number of rounds
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// The program to run [default: the one that `cargo build --release` built]
+    /// Program to run [default: the one built by `cargo build --release`]
     #[arg(long)]
     program: Option<PathBuf>,
-    /// File for the table [default: one in benches/results, named by processor and recording]
+    /// Output file [default: a file in benches/results, named after CPU and recording]
     #[arg(long)]
     output: Option<PathBuf>,
 }
@@ -65,7 +66,7 @@ impl Bench {
     /// Runs the command.
     ///
     /// # Errors
-    /// A program that cannot be run or fails; a table that cannot be written.
+    /// A program cannot be run or fails, or the table cannot be written.
     pub fn run(&self) -> Result<()> {
         ensure!(self.runs > 0, "--runs must be at least 1");
         ensure!(self.audio.is_file(), "there is no file {}", self.audio.display());
@@ -90,14 +91,14 @@ impl Bench {
         fs::write(&output, table).with_context(|| format!("cannot write {}", output.display()))
     }
 
-    /// diarize in all ways asked for, then the others.
+    /// diarize in all requested configurations, followed by the other programs.
     fn contenders(&self) -> Result<Vec<Contender>> {
         let program = match &self.program {
             Some(program) => program.clone(),
             None => std::env::current_exe()?.with_file_name("diarize"),
         };
-        let built = "build it with `cargo build --release -p diarize-cli`, or name it with --program";
-        ensure!(program.is_file(), "there is no {}: {built}", program.display());
+        let advice = "build it with `cargo build --release -p diarize-cli`, or set --program";
+        ensure!(program.is_file(), "there is no program {}: {advice}", program.display());
         let version = Command::new(&program).arg("--version").output()?.stdout;
         let version = String::from_utf8_lossy(&version).lines().next().unwrap_or_default().to_owned();
         let threads = match self.threads.as_slice() {
@@ -129,7 +130,7 @@ impl Bench {
     }
 
     fn table(&self, contenders: &[Contender]) -> Result<String> {
-        let Some(first) = contenders.first() else { bail!("there is nothing to run") };
+        let Some(first) = contenders.first() else { bail!("there is no program to run") };
         let reference = turns(first)?;
         let duration = self.duration(&reference);
         let mut text = format!("{}\n\n", machine::description()?);
@@ -140,13 +141,13 @@ impl Bench {
         )?;
         writeln!(
             text,
-            "| program | threads | s | times real time | CPU s | peak MB | other load | speakers | other turns than the first |"
+            "| program | threads | s | times real time | CPU s | peak MB | other load | speakers | difference from the first |"
         )?;
         writeln!(text, "|---|---|---|---|---|---|---|---|---|")?;
         for contender in contenders {
             let found = turns(contender)?;
             let score = compare(&reference, &found, None, &Rules::default()).score;
-            let median = |of: fn(&Run) -> f64| middle(contender.runs.iter().map(of).collect());
+            let median = |of: fn(&Run) -> f64| median_of(contender.runs.iter().map(of).collect());
             let walls: Vec<f64> = contender.runs.iter().map(|run| run.wall).collect();
             let fastest = walls.iter().copied().fold(f64::INFINITY, f64::min);
             let slowest = walls.iter().copied().fold(0.0, f64::max);
@@ -166,7 +167,8 @@ impl Bench {
         }
         writeln!(
             text,
-            "\nCPU s: of all threads. Other load: processors that other processes kept busy meanwhile."
+            "\nCPU s: CPU time of all threads. Other load: average number of cores used by other processes. \
+             Difference: diarization error rate relative to the turns of the first row."
         )?;
         writeln!(text, "\nCommands and versions:\n")?;
         for contender in contenders {
@@ -176,7 +178,7 @@ impl Bench {
         Ok(text)
     }
 
-    /// Seconds of the recording, or of its turns where it is no WAV file.
+    /// Duration of the recording in seconds. If it is not a WAV file, the end of the last turn.
     fn duration(&self, turns: &[Turn]) -> f64 {
         let header = hound::WavReader::open(&self.audio).ok();
         let duration = header.map(|wav| f64::from(wav.duration()) / f64::from(wav.spec().sample_rate));
@@ -186,10 +188,10 @@ impl Bench {
 
 /// The turns of a program's last run.
 fn turns(contender: &Contender) -> Result<Vec<Turn>> {
-    let Some(run) = contender.runs.last() else { bail!("{} never ran", contender.name) };
+    let Some(run) = contender.runs.last() else { bail!("{} has not run", contender.name) };
     let text = match &contender.rttm {
         Some(file) => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
-        // Programs say other things too.
+        // Ignore everything else that the program prints.
         None => run
             .output
             .lines()
@@ -197,17 +199,17 @@ fn turns(contender: &Contender) -> Result<Vec<Turn>> {
             .fold(String::new(), |text, line| text + line + "\n"),
     };
     let recordings =
-        parse_rttm(&text).with_context(|| format!("what {} prints is no RTTM", contender.name))?;
+        parse_rttm(&text).with_context(|| format!("the output of {} is not RTTM", contender.name))?;
     Ok(recordings.into_iter().flat_map(|(_, turns)| turns).collect())
 }
 
-/// A word of a command without the folders of this machine.
+/// A word of a command without local directories.
 fn without_folders(word: &str) -> String {
     let name = Path::new(word).file_name().filter(|_| Path::new(word).is_absolute());
     name.map_or(word.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn middle(mut values: Vec<f64>) -> f64 {
+fn median_of(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
 }

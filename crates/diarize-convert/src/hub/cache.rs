@@ -1,11 +1,11 @@
-//! The cache, laid out as Python's `huggingface_hub` does it, so that both find each other's files:
+//! The file cache. Its layout is that of Python's `huggingface_hub`, so that each finds the other's files:
 //!
 //! ```text
 //! models--org--name/refs/main               the commit of a branch or tag
-//! models--org--name/snapshots/COMMIT/FILE   links to the blob
-//! models--org--name/blobs/ETAG              the bytes, under the hash the hub gives
-//! models--org--name/blobs/ETAG.incomplete   a download under way
-//! .locks/models--org--name/ETAG.lock        held by the one who downloads
+//! models--org--name/snapshots/COMMIT/FILE   a link to the blob
+//! models--org--name/blobs/ETAG              the content, named by the hub's hash
+//! models--org--name/blobs/ETAG.incomplete   an unfinished download
+//! .locks/models--org--name/ETAG.lock        held during the download
 //! ```
 
 use std::{
@@ -20,7 +20,7 @@ use super::{
     part::Part,
 };
 
-/// The part of the cache that belongs to one repository.
+/// The cache of one repository.
 pub(super) struct Cache {
     root: PathBuf,
     locks: PathBuf,
@@ -32,22 +32,23 @@ impl Cache {
         Self { root: cache.join(&folder), locks: cache.join(".locks").join(folder) }
     }
 
-    /// A file, where the cache has it at that revision.
+    /// The path of a file at the repository's revision, if it is cached.
     pub(super) fn find(&self, repo: &Repo, file: &str) -> Option<PathBuf> {
         if repo.is_commit() { self.at(repo.revision, file) } else { self.at(&self.commit(repo)?, file) }
     }
 
-    /// A file, where the cache has it at that commit.
+    /// The path of a file at a commit, if it is cached.
     pub(super) fn at(&self, commit: &str, file: &str) -> Option<PathBuf> {
         Some(self.snapshot(commit, file)).filter(|path| path.is_file())
     }
 
-    /// Where the bytes of an etag are.
+    /// The path of the content with this ETag.
     pub(super) fn blob(&self, etag: &str) -> PathBuf {
         self.root.join("blobs").join(etag)
     }
 
-    /// Waits until nobody else downloads the same bytes, and makes others wait until the file given is dropped.
+    /// Locks the download of an ETag against other processes, waiting if necessary. Dropping the returned file
+    /// releases the lock.
     pub(super) fn lock(&self, etag: &str) -> Result<File, HubError> {
         let path = self.locks.join(format!("{etag}.lock"));
         let locked = make_parent(&path).and_then(|()| File::create(&path)).and_then(|file| {
@@ -57,14 +58,14 @@ impl Cache {
         locked.map_err(|source| HubError::Cache { path, source })
     }
 
-    /// The download of an etag, with the bytes that came so far.
+    /// Opens the unfinished download of an ETag, which may be empty.
     pub(super) fn part(&self, etag: &str) -> Result<Part, HubError> {
         let path = self.root.join("blobs").join(format!("{etag}.incomplete"));
         make_parent(&path).map_err(|source| HubError::Cache { path: path.clone(), source })?;
         Part::open(path)
     }
 
-    /// Makes the bytes of an etag a file of a commit, unless it is one.
+    /// Links the content of an ETag as a file of a commit, unless the file exists. Returns its path.
     pub(super) fn link(&self, commit: &str, file: &str, etag: &str) -> Result<PathBuf, HubError> {
         let path = self.snapshot(commit, file);
         let linked = if path.is_file() { Ok(()) } else { link(&self.blob(etag), etag, file, &path) };
@@ -74,20 +75,20 @@ impl Cache {
         }
     }
 
-    /// Notes the commit of a branch or tag.
-    pub(super) fn note(&self, repo: &Repo, commit: &str) -> Result<(), HubError> {
+    /// Records the commit of a branch or tag.
+    pub(super) fn record(&self, repo: &Repo, commit: &str) -> Result<(), HubError> {
         if repo.is_commit() || self.commit(repo).as_deref() == Some(commit) {
             return Ok(());
         }
         let path = self.reference(repo);
-        let noted = make_parent(&path).and_then(|()| fs::write(&path, commit));
-        noted.map_err(|source| HubError::Cache { path, source })
+        let written = make_parent(&path).and_then(|()| fs::write(&path, commit));
+        written.map_err(|source| HubError::Cache { path, source })
     }
 
-    /// The commit noted for a branch or tag.
+    /// The recorded commit of a branch or tag.
     fn commit(&self, repo: &Repo) -> Option<String> {
-        let noted = fs::read_to_string(self.reference(repo)).ok()?;
-        Some(noted.trim()).filter(|commit| is_plain(commit)).map(str::to_owned)
+        let recorded = fs::read_to_string(self.reference(repo)).ok()?;
+        Some(recorded.trim()).filter(|commit| is_plain(commit)).map(str::to_owned)
     }
 
     fn snapshot(&self, commit: &str, file: &str) -> PathBuf {
@@ -99,7 +100,8 @@ impl Cache {
     }
 }
 
-/// Makes `path` a relative link to the blob; where the file system has none, a hard link or a copy.
+/// Creates `path` as a relative symbolic link to the blob. Falls back to a hard link or a copy if the file system
+/// does not support symbolic links.
 fn link(blob: &Path, etag: &str, file: &str, path: &Path) -> io::Result<()> {
     make_parent(path)?;
     match fs::remove_file(path) {

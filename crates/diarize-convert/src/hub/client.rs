@@ -1,4 +1,4 @@
-//! The requests to a hub: what it knows of a file, and the file's bytes.
+//! Requests to a hub for the metadata and the content of files.
 
 use std::time::Duration;
 
@@ -17,43 +17,43 @@ use super::{
     part::Part,
 };
 
-/// How long to wait for a connection.
+/// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may be silent.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout for a connection on which no data arrives.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait before each further try; after the last one an error is an error.
+/// Pauses before the retries. After the last retry, the error is returned.
 const PAUSES: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_millis(500), Duration::from_millis(1500)];
 
-/// How many times a hub may send to another address of its own.
-const MOST_REDIRECTS: usize = 10;
+/// Maximum number of redirects within the hub.
+const MAX_REDIRECTS: usize = 10;
 
-/// What stands for no token: without one given, hf-hub looks for one itself, and one that does not fit
-/// into a header it leaves out.
+/// Suppresses the token. Without one, hf-hub would search for a token itself; it drops a token that is not a valid
+/// header value.
 const NO_TOKEN: &str = "\n";
 
-/// What the hub knows of a file.
-pub(super) struct Found {
-    /// The commit of the revision asked for.
+/// The hub's metadata of a file.
+pub(super) struct Metadata {
+    /// The commit of the requested revision.
     pub(super) commit: String,
-    /// The name of the file's bytes: a hash.
+    /// The ETag: a hash of the content.
     pub(super) etag: String,
-    /// Number of bytes.
+    /// Size of the file in bytes, if known.
     size: Option<u64>,
 }
 
-impl Found {
-    /// The hash of the bytes: etags of large files are their sha256; those of files small enough to be
-    /// kept in git are git's own, which are shorter.
+impl Metadata {
+    /// The SHA-256 of the content, if the ETag is one. Large files have their SHA-256 as ETag; small files, which
+    /// are stored in git, have git's shorter hash.
     fn sha256(&self) -> Option<&str> {
         (self.etag.len() == 64 && self.etag.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .then_some(&self.etag)
     }
 }
 
-/// One who asks for files of one repository.
+/// A client for the files of one repository.
 pub(super) struct Client<'a> {
     settings: &'a Settings,
     repo: Repo<'a>,
@@ -84,13 +84,13 @@ impl<'a> Client<'a> {
         Ok(Self { settings, repo, endpoint, metadata, files: hub.model(repo.owner, repo.name) })
     }
 
-    /// Asks for what the hub knows of a file: the last answer that names a commit, on the way from one
-    /// address to the next. The way ends where it leaves the hub for a storage server.
-    pub(super) async fn find(&self, file: &str) -> Result<Found, HubError> {
+    /// Requests the metadata of a file. Follows redirects within the hub, but not to a storage server, and uses
+    /// the last response that names a commit.
+    pub(super) async fn metadata(&self, file: &str) -> Result<Metadata, HubError> {
         let mut url = self.address(file)?;
         let mut naming = None;
-        for _ in 0..MOST_REDIRECTS {
-            let answer = self.ask(&url).await?;
+        for _ in 0..MAX_REDIRECTS {
+            let answer = self.head(&url).await?;
             let names = header(&answer, "x-repo-commit").is_some();
             match redirection(&answer) {
                 Some(next) if next.origin() == url.origin() || !names => {
@@ -103,31 +103,30 @@ impl<'a> Client<'a> {
                 _ => return self.read(file, naming.as_ref().unwrap_or(&answer)),
             }
         }
-        Err(HubError::NotAHub { url: bare(&url), problem: "it sends around in circles" })
+        Err(HubError::NotAHub { url: bare(&url), problem: "too many redirects" })
     }
 
-    /// Downloads a file, going on where `part` ends. `report` learns how many bytes are there, and how
-    /// many there will be.
+    /// Downloads a file, resuming where `part` ends. Calls `report` with the number of bytes so far and in total.
     pub(super) async fn download(
         &self,
         file: &str,
-        found: &Found,
+        metadata: &Metadata,
         part: &mut Part,
         mut report: impl FnMut(u64, Option<u64>),
     ) -> Result<(), HubError> {
-        let Some(expected) = found.sha256() else {
-            return self.complete(file, found, part, &mut report).await;
+        let Some(expected) = metadata.sha256() else {
+            return self.complete(file, metadata, part, &mut report).await;
         };
         loop {
-            let continued = part.length() > 0;
-            self.complete(file, found, part, &mut report).await?;
+            let resumed = part.length() > 0;
+            self.complete(file, metadata, part, &mut report).await?;
             let sha256 = part.sha256()?;
             if sha256.eq_ignore_ascii_case(expected) {
                 return Ok(());
             }
             part.clear()?;
-            // The fault may be in what an earlier call left behind: that deserves a fresh start.
-            if !continued {
+            // The error may be in bytes left by an earlier call, so start again from zero once.
+            if !resumed {
                 return Err(HubError::WrongHash {
                     file: file.to_owned(),
                     expected: expected.to_owned(),
@@ -137,17 +136,17 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Downloads until the file has its length, trying again after each break.
+    /// Downloads until the file is complete, retrying after interruptions.
     async fn complete(
         &self,
         file: &str,
-        found: &Found,
+        metadata: &Metadata,
         part: &mut Part,
         report: &mut impl FnMut(u64, Option<u64>),
     ) -> Result<(), HubError> {
         let mut pauses = PAUSES.iter();
         loop {
-            let outcome = self.go_on(file, found, part, report).await;
+            let outcome = self.resume(file, metadata, part, report).await;
             match (outcome, pauses.next()) {
                 (Err(HubError::Interrupted { .. }), Some(pause)) => tokio::time::sleep(*pause).await,
                 (outcome, _) => return outcome,
@@ -155,22 +154,22 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Downloads until the file has its length, or the connection breaks.
-    async fn go_on(
+    /// Downloads until the file is complete or the connection is interrupted.
+    async fn resume(
         &self,
         file: &str,
-        found: &Found,
+        metadata: &Metadata,
         part: &mut Part,
         report: &mut impl FnMut(u64, Option<u64>),
     ) -> Result<(), HubError> {
         let interrupted = |part: &Part, reason: String| HubError::Interrupted {
             file: file.to_owned(),
             done: part.length(),
-            total: found.size,
+            total: metadata.size,
             reason,
         };
-        // Parts are put together only where a hash can prove the whole.
-        let rest = match (found.sha256(), found.size) {
+        // Resume only if a hash can verify the complete file.
+        let rest = match (metadata.sha256(), metadata.size) {
             (Some(_), Some(size)) if part.length() == size => return Ok(()),
             (Some(_), Some(size)) if (1..size).contains(&part.length()) => Some(part.length()..size),
             _ => {
@@ -178,9 +177,9 @@ impl<'a> Client<'a> {
                 None
             }
         };
-        report(part.length(), found.size);
+        report(part.length(), metadata.size);
         let request =
-            self.files.download_file_stream().filename(file).revision(&found.commit).maybe_range(rest);
+            self.files.download_file_stream().filename(file).revision(&metadata.commit).maybe_range(rest);
         let mut stream = match request.send().await {
             Ok((_, stream)) => stream,
             Err(error) => return Err(interrupted(part, reason(error)?)),
@@ -190,22 +189,22 @@ impl<'a> Client<'a> {
                 Ok(bytes) => part.append(&bytes)?,
                 Err(error) => return Err(interrupted(part, reason(error)?)),
             }
-            report(part.length(), found.size);
+            report(part.length(), metadata.size);
         }
-        match found.size {
+        match metadata.size {
             Some(size) if part.length() < size => {
-                Err(interrupted(part, "the server closed early".to_owned()))
+                Err(interrupted(part, "the server closed the connection early".to_owned()))
             }
             Some(size) if part.length() > size => {
-                // A server that cannot go on in the middle sends everything again.
+                // A server without support for ranges sends the whole file again.
                 part.clear()?;
-                Err(interrupted(part, "the server sent more than the file has".to_owned()))
+                Err(interrupted(part, "the server sent more bytes than the file has".to_owned()))
             }
             _ => Ok(()),
         }
     }
 
-    /// The address of a file: `ENDPOINT/org/name/resolve/REVISION/FILE`.
+    /// The URL of a file: `ENDPOINT/org/name/resolve/REVISION/FILE`.
     fn address(&self, file: &str) -> Result<Url, HubError> {
         let mut url = self.endpoint.clone();
         url.path_segments_mut()
@@ -216,8 +215,8 @@ impl<'a> Client<'a> {
         Ok(url)
     }
 
-    /// One request for headers, tried again where that may help. The token goes to the hub only.
-    async fn ask(&self, url: &Url) -> Result<Response, HubError> {
+    /// Sends a HEAD request and retries it after temporary failures. The token is sent only to the hub.
+    async fn head(&self, url: &Url) -> Result<Response, HubError> {
         let mut pauses = PAUSES.iter();
         loop {
             let mut request = self.metadata.head(url.clone());
@@ -227,11 +226,11 @@ impl<'a> Client<'a> {
                 request = request.bearer_auth(token);
             }
             let outcome = request.send().await;
-            let passing = outcome.as_ref().map_or(true, |answer| {
+            let temporary = outcome.as_ref().map_or(true, |answer| {
                 answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS
             });
             match pauses.next() {
-                Some(pause) if passing => tokio::time::sleep(*pause).await,
+                Some(pause) if temporary => tokio::time::sleep(*pause).await,
                 _ => {
                     return outcome.map_err(|error| HubError::Network {
                         endpoint: self.settings.endpoint.clone(),
@@ -242,7 +241,8 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn read(&self, file: &str, answer: &Response) -> Result<Found, HubError> {
+    /// Reads the metadata of a file from the headers of a response.
+    fn read(&self, file: &str, answer: &Response) -> Result<Metadata, HubError> {
         let status = answer.status();
         if !status.is_success() && !status.is_redirection() {
             return Err(self.refusal(file, answer));
@@ -252,14 +252,14 @@ impl<'a> Client<'a> {
             .or_else(|| header(answer, ETAG.as_str()))
             .map(|etag| etag.trim_start_matches("W/").trim_matches('"'))
             .filter(|etag| is_plain(etag))
-            .ok_or_else(|| not_a_hub("it gives no usable ETag"))?;
+            .ok_or_else(|| not_a_hub("there is no usable ETag"))?;
         let commit = header(answer, "x-repo-commit")
             .filter(|commit| is_plain(commit))
-            .ok_or_else(|| not_a_hub("it names no commit"))?;
-        // The length of a redirect is not that of the file.
+            .ok_or_else(|| not_a_hub("it does not name a commit"))?;
+        // The content length of a redirect is not that of the file.
         let length = header(answer, CONTENT_LENGTH.as_str()).filter(|_| status.is_success());
         let size = header(answer, "x-linked-size").or(length).and_then(|size| size.parse().ok());
-        Ok(Found { commit: commit.to_owned(), etag: etag.to_owned(), size })
+        Ok(Metadata { commit: commit.to_owned(), etag: etag.to_owned(), size })
     }
 
     fn refusal(&self, file: &str, answer: &Response) -> HubError {
@@ -283,7 +283,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// The page of a repository, for people.
+/// The URL of a repository's web page.
 pub(super) fn page(settings: &Settings, repo: Repo) -> String {
     format!("{}/{}/{}", settings.endpoint, repo.owner, repo.name)
 }
@@ -293,13 +293,13 @@ fn token_refused(settings: &Settings, repo: Repo) -> HubError {
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    // Compressed bytes have neither the length nor the hash of the file.
+    // Compressed content would have a different length and hash than the file.
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
     reqwest::Client::builder()
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(SILENCE_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HubError {
@@ -315,18 +315,18 @@ fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
     answer.headers().get(name)?.to_str().ok()
 }
 
-/// An address without its query, in which storage servers have their signatures.
+/// A URL without its query, where storage servers put signatures.
 fn bare(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.into()
 }
 
-/// Why a download broke off, where going on may help, else the error.
+/// The reason why a download was interrupted, if resuming may help, otherwise the error.
 fn reason(error: HFError) -> Result<String, HubError> {
     match error {
         HFError::Http { context } if context.status == StatusCode::RANGE_NOT_SATISFIABLE => {
-            Ok("the server has no more of it".to_owned())
+            Ok("the server has no more data".to_owned())
         }
         HFError::Http { context }
         | HFError::AuthRequired { context }

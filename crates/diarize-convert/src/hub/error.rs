@@ -1,36 +1,36 @@
-//! What can go wrong with a hub, each with what to do.
+//! Errors of the hub client. Each message says what to do.
 
 use std::{error::Error, io, path::PathBuf};
 
-/// What can go wrong with a hub.
+/// An error while fetching a file from a hub.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// The text is no name of a repository.
-    #[error("`{repo}` is no repository of a hub: it must look like org/name or org/name@revision")]
+    /// The text is not the name of a repository.
+    #[error("`{repo}` is not the name of a hub repository: it must look like org/name or org/name@revision")]
     InvalidRepo {
-        /// The text given.
+        /// The text.
         repo: String,
     },
-    /// The text is no path of a file in a repository.
-    #[error("`{file}` is no file of a repository: it must be a plain path with `/`, without `..`")]
+    /// The text is not the path of a file in a repository.
+    #[error("`{file}` is not a file of a repository: it must be a relative path with `/` and without `..`")]
     InvalidFile {
-        /// The text given.
+        /// The text.
         file: String,
     },
-    /// `HF_ENDPOINT` is no address.
-    #[error("`{endpoint}` is no address of a hub: set HF_ENDPOINT to one like https://huggingface.co")]
+    /// `HF_ENDPOINT` is not a URL.
+    #[error("`{endpoint}` is not the URL of a hub: set HF_ENDPOINT to a URL such as https://huggingface.co")]
     InvalidEndpoint {
-        /// The address given.
+        /// The value of `HF_ENDPOINT`.
         endpoint: String,
     },
-    /// The hub has no such repository.
+    /// The repository does not exist.
     #[error("there is no model repository {page}: check its name")]
     RepoNotFound {
         /// The page of the repository.
         page: String,
     },
-    /// The repository has no such branch, tag or commit.
+    /// The branch, tag or commit does not exist.
     #[error("{page} has no revision `{revision}`")]
     RevisionNotFound {
         /// The page of the repository.
@@ -38,7 +38,7 @@ pub enum HubError {
         /// The branch, tag or commit.
         revision: String,
     },
-    /// The repository has no such file.
+    /// The file does not exist.
     #[error("there is no file `{file}` at revision `{revision}` of {page}")]
     FileNotFound {
         /// The page of the repository.
@@ -48,10 +48,10 @@ pub enum HubError {
         /// The file.
         file: String,
     },
-    /// The hub does not say what it has to those who do not say who they are.
+    /// The hub requires a token, and none is set.
     #[error(
-        "{page} is gated, private or does not exist, and no token is set: open {page} , accept its \
-         conditions if it shows any, and set HF_TOKEN to a token of that account (from {endpoint}/settings/tokens)"
+        "{page} is gated, private or does not exist, and no token is set: open {page} , accept the \
+         conditions if there are any, and set HF_TOKEN to a token of that account (from {endpoint}/settings/tokens)"
     )]
     NeedsToken {
         /// The page of the repository.
@@ -59,10 +59,10 @@ pub enum HubError {
         /// The hub.
         endpoint: String,
     },
-    /// The hub does not know the token.
+    /// The hub rejects the token.
     #[error(
-        "the hub does not accept the token for {page}: it is mistyped, expired or of an account that does \
-         not see this repository; set HF_TOKEN to another one (from {endpoint}/settings/tokens)"
+        "the hub does not accept the token for {page}: it is mistyped, expired, or belongs to an account without \
+         access to this repository; set HF_TOKEN to another token (from {endpoint}/settings/tokens)"
     )]
     TokenRefused {
         /// The page of the repository.
@@ -70,7 +70,7 @@ pub enum HubError {
         /// The hub.
         endpoint: String,
     },
-    /// The account of the token has not accepted the repository's conditions, or the token may not use it.
+    /// The token's account has not accepted the repository's conditions, or the token lacks permission.
     #[error(
         "{page} is gated: open {page} , accept the conditions, and set HF_TOKEN to a token of that account \
          that may read gated repositories (from {endpoint}/settings/tokens){}",
@@ -81,12 +81,12 @@ pub enum HubError {
         page: String,
         /// The hub.
         endpoint: String,
-        /// The hub's own words.
+        /// The hub's message.
         message: Option<String>,
     },
-    /// The file is not in the cache, and the hub must not be asked.
+    /// The file is not in the cache, and offline mode is on.
     #[error(
-        "`{file}` of {page} is not in the cache {}, and HF_HUB_OFFLINE forbids to download it: unset it, \
+        "`{file}` of {page} is not in the cache {}, and HF_HUB_OFFLINE forbids downloading it: unset it, \
          or copy the cache of a machine that has the file", cache.display()
     )]
     Offline {
@@ -99,60 +99,60 @@ pub enum HubError {
     },
     /// The hub cannot be reached.
     #[error(
-        "cannot reach {endpoint} ({}): check the connection and the proxy, set HF_ENDPOINT to use a mirror, \
-         or HF_HUB_OFFLINE=1 to use what is in the cache",
+        "cannot reach {endpoint} ({}): check the connection and the proxy, set HF_ENDPOINT to a mirror, \
+         or set HF_HUB_OFFLINE=1 to use only cached files",
         innermost(source)
     )]
     Network {
         /// The hub.
         endpoint: String,
-        /// What the connection said.
+        /// The connection error.
         source: reqwest::Error,
     },
-    /// The hub, or the server it sent to, answers with an error.
-    #[error("{url} answers {status}{}: try again later", said(message))]
+    /// The hub, or the server it redirects to, returns an error.
+    #[error("{url} returned HTTP status {status}{}: try again later", said(message))]
     Status {
-        /// What was asked for, without its query.
+        /// The requested URL without its query.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// The server's own words.
+        /// The server's message.
         message: Option<String>,
     },
-    /// The answer is not one of a hub.
-    #[error("{url} does not answer as a hub does: {problem}; check HF_ENDPOINT")]
+    /// The response does not follow the hub's protocol.
+    #[error("the response of {url} is not that of a hub: {problem}; check HF_ENDPOINT")]
     NotAHub {
-        /// What was asked for.
+        /// The requested URL without its query.
         url: String,
-        /// What is wrong with the answer.
+        /// What is wrong with the response.
         problem: &'static str,
     },
-    /// The download broke off, and going on did not help.
+    /// The download was interrupted, and retries did not help.
     #[error(
-        "the download of `{file}` broke off at {done} of {} bytes ({reason}): try again, and it goes on from there",
+        "the download of `{file}` was interrupted at {done} of {} bytes ({reason}): try again to resume it",
         total.map_or("an unknown number of".to_owned(), |total| total.to_string())
     )]
     Interrupted {
         /// The file.
         file: String,
-        /// The bytes that are there.
+        /// Number of bytes downloaded.
         done: u64,
-        /// The bytes that there should be, where the hub says so.
+        /// Size of the file in bytes, if known.
         total: Option<u64>,
-        /// What happened.
+        /// The reason for the interruption.
         reason: String,
     },
-    /// The file came whole, but is not the one the hub announced.
+    /// The download is complete, but its hash is wrong.
     #[error(
-        "`{file}` came with the sha256 {found} instead of {expected} and was thrown away: try again, and ask \
-         whoever runs the proxy or mirror if it stays so"
+        "the downloaded `{file}` was discarded because its SHA-256 is {found} instead of {expected}: try again; \
+         if the problem persists, contact whoever runs the proxy or mirror"
     )]
     WrongHash {
         /// The file.
         file: String,
-        /// The hash the hub announced.
+        /// The hash that the hub announced.
         expected: String,
-        /// The hash of what came.
+        /// The hash of the downloaded file.
         found: String,
     },
     /// A file of the cache cannot be read or written.
@@ -160,20 +160,20 @@ pub enum HubError {
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The HTTP client cannot be made.
-    #[error("cannot start the HTTP client: {source}")]
+    /// The HTTP client cannot be created.
+    #[error("cannot create the HTTP client: {source}")]
     Client {
-        /// Why.
+        /// The underlying error.
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl HubError {
-    /// Whether a file of the cache may stand in for what the hub does not give.
-    pub(super) fn leaves_the_cache(&self) -> bool {
+    /// Whether a cached file may be used after this error.
+    pub(super) fn allows_cached(&self) -> bool {
         matches!(
             self,
             HubError::Network { .. }
@@ -185,12 +185,12 @@ impl HubError {
     }
 }
 
-/// The words of a server, in parentheses.
+/// The server's message in parentheses, if there is one.
 fn said(message: &Option<String>) -> String {
-    message.as_ref().map_or_else(String::new, |message| format!(" (it says: {message})"))
+    message.as_ref().map_or_else(String::new, |message| format!(" (message: {message})"))
 }
 
-/// The last cause of an error: the one that names the reason.
+/// The innermost cause of an error, which names the actual reason.
 pub(super) fn innermost<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     while let Some(source) = error.source() {
         error = source;

@@ -1,23 +1,23 @@
-//! Files of model repositories on the Hugging Face hub, and of others that speak its API.
+//! Fetches files of model repositories from the Hugging Face hub and other hubs with the same API.
 //!
-//! [`fetch`] gives the local path of one file, out of the cache or downloaded into it. The cache and the
-//! environment variables ([`Settings::from_env`]) are those of Python's `huggingface_hub`: what one has
-//! downloaded, the other finds.
+//! [`fetch`] returns the local path of a file, which it downloads into the cache if necessary. The cache and the
+//! environment variables ([`Settings::from_env`]) are those of Python's `huggingface_hub`, so that each finds
+//! the other's downloads.
 //!
-//! # What is done by hf-hub, and what around it
+//! # Division of labor with hf-hub
 //!
-//! The bytes come through [`hf_hub`]: its addresses, its token, its redirects, its ranges. hf-hub 1.0.0
-//! does not do these, so this module does:
+//! [`hf_hub`] transfers the content: it handles URLs, tokens, redirects and ranges. This module adds what hf-hub
+//! 1.0.0 lacks:
 //!
-//! - *Offline.* hf-hub does not know `HF_HUB_OFFLINE`.
-//! - *What the hub knows of a file.* `get_file_metadata` follows the redirect to the storage server, where
-//!   the commit and the hash are not given, and so fails for every large file. This one request is made here.
-//! - *Going on after a break.* `download_file` starts at zero each time; the download here is kept as
-//!   `ETAG.incomplete` and goes on with a range.
-//! - *Whole and right files only.* `download_file` puts into the cache what the server sends: a body that
-//!   is too short, another file, even an error page. Here a file gets its final name after its length and,
-//!   where the etag is one, its sha256 are right.
-//! - *Silence.* hf-hub waits for ever; here a connection that is silent is a break.
+//! - *Offline mode.* hf-hub ignores `HF_HUB_OFFLINE`.
+//! - *Metadata.* hf-hub's `get_file_metadata` fails for every large file, because it follows the redirect to the
+//!   storage server, whose response contains neither commit nor hash. This module makes the request itself.
+//! - *Resuming downloads.* hf-hub's `download_file` always starts at zero. This module keeps unfinished
+//!   downloads as `ETAG.incomplete` and resumes them with a range request.
+//! - *Verification.* hf-hub's `download_file` caches whatever the server sends: a truncated body, another file,
+//!   even an error page. Here a file gets its final name only after its length and, if the ETag is one, its
+//!   SHA-256 have been checked.
+//! - *Timeouts.* hf-hub waits forever. Here a connection without data counts as interrupted.
 
 mod cache;
 mod client;
@@ -36,26 +36,33 @@ pub use error::HubError;
 pub use name::is_repo_id;
 pub use settings::Settings;
 
-/// How far a download has come.
+/// The progress of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
-    /// The file, as it was asked for.
+    /// The requested file.
     pub file: String,
-    /// The bytes that are there. After a break this may be less than before.
+    /// Number of bytes downloaded so far. It may decrease after an interruption.
     pub done: u64,
-    /// The bytes of the whole file, where the hub says so.
+    /// Size of the file in bytes, if known.
     pub total: Option<u64>,
 }
 
-/// The local path of one file of a model repository, with the settings of the environment.
+/// Returns the local path of a file of a model repository, using the settings from the environment.
 ///
-/// `repo` is `org/name` or `org/name@revision`, `file` a path in it, such as `embedding/pytorch_model.bin`.
-/// `progress` is called on this thread while the file is downloaded, and never if the cache has it.
+/// `repo` is `org/name` or `org/name@revision`, and `file` is a path in the repository, such as
+/// `embedding/pytorch_model.bin`. `progress` is called on this thread during a download, and never if the file is
+/// cached.
+///
+/// # Errors
+/// A name is invalid, the file is neither cached nor available from the hub, or the cache cannot be used.
 pub fn fetch(repo: &str, file: &str, progress: &mut dyn FnMut(Download)) -> Result<PathBuf, HubError> {
     fetch_with(&Settings::from_env(), repo, file, progress)
 }
 
-/// [`fetch`] with other settings than those of the environment.
+/// Like [`fetch`], with explicit settings.
+///
+/// # Errors
+/// Those of [`fetch`].
 pub fn fetch_with(
     settings: &Settings,
     repo: &str,
@@ -77,17 +84,18 @@ pub fn fetch_with(
         }
         _ => {}
     }
-    match (ask(settings, repo, file, &cache, progress), cached) {
-        (Err(error), Some(path)) if error.leaves_the_cache() => {
-            tracing::warn!("{error}; until then the cached `{file}` is used");
+    match (update_blocking(settings, repo, file, &cache, progress), cached) {
+        (Err(error), Some(path)) if error.allows_cached() => {
+            tracing::warn!("{error}; using the cached `{file}`");
             Ok(path)
         }
         (outcome, _) => outcome,
     }
 }
 
-/// Runs [`update`] on a thread of its own: within an asynchronous program this one may not wait.
-fn ask(
+/// Runs [`update`] on a separate thread, because the caller's thread may belong to an asynchronous runtime, where
+/// blocking is not allowed.
+fn update_blocking(
     settings: &Settings,
     repo: Repo,
     file: &str,
@@ -108,7 +116,7 @@ fn ask(
     })
 }
 
-/// Sees to it that the cache has what the hub has.
+/// Updates the cached file to the hub's version and returns its path.
 async fn update(
     settings: &Settings,
     repo: Repo<'_>,
@@ -117,24 +125,24 @@ async fn update(
     report: &mpsc::Sender<Download>,
 ) -> Result<PathBuf, HubError> {
     let client = Client::new(settings, repo)?;
-    let found = client.find(file).await?;
-    let path = match cache.at(&found.commit, file) {
+    let metadata = client.metadata(file).await?;
+    let path = match cache.at(&metadata.commit, file) {
         Some(path) => path,
         None => {
-            let _lock = cache.lock(&found.etag)?;
-            let blob = cache.blob(&found.etag);
+            let _lock = cache.lock(&metadata.etag)?;
+            let blob = cache.blob(&metadata.etag);
             if !blob.is_file() {
-                let mut part = cache.part(&found.etag)?;
+                let mut part = cache.part(&metadata.etag)?;
                 let report = |done, total| {
-                    // Nobody listens any more if the caller's function panicked.
+                    // There is no receiver if the caller's `progress` panicked.
                     let _ = report.send(Download { file: file.to_owned(), done, total });
                 };
-                client.download(file, &found, &mut part, report).await?;
+                client.download(file, &metadata, &mut part, report).await?;
                 part.finish(&blob)?;
             }
-            cache.link(&found.commit, file, &found.etag)?
+            cache.link(&metadata.commit, file, &metadata.etag)?
         }
     };
-    cache.note(&repo, &found.commit)?;
+    cache.record(&repo, &metadata.commit)?;
     Ok(path)
 }

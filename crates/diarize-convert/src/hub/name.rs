@@ -1,26 +1,26 @@
-//! Names of repositories, revisions and files, checked before they become parts of addresses and paths.
+//! Names of repositories, revisions and files, validated before they become parts of URLs and paths.
 
 use super::HubError;
 
-/// The branch that is meant where no revision is named.
+/// The default revision.
 const DEFAULT_REVISION: &str = "main";
 
-/// The longest organisation or repository name of the hub.
-const LONGEST_NAME: usize = 96;
+/// Maximum length of an organization or repository name on the hub.
+const MAX_NAME_LENGTH: usize = 96;
 
 /// A model repository at one revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Repo<'a> {
-    /// The user or organisation.
+    /// The user or organization.
     pub(super) owner: &'a str,
-    /// The repository.
+    /// The name of the repository.
     pub(super) name: &'a str,
     /// A branch, a tag or a commit.
     pub(super) revision: &'a str,
 }
 
 impl<'a> Repo<'a> {
-    /// `org/name` or `org/name@revision`.
+    /// Parses `org/name` or `org/name@revision`.
     pub(super) fn parse(text: &'a str) -> Result<Self, HubError> {
         Self::split(text).ok_or_else(|| HubError::InvalidRepo { repo: text.to_owned() })
     }
@@ -32,19 +32,19 @@ impl<'a> Repo<'a> {
             .then_some(Self { owner, name, revision })
     }
 
-    /// Whether the revision is a commit, whose files never change.
+    /// Whether the revision is a commit. The files of a commit never change.
     pub(super) fn is_commit(&self) -> bool {
         self.revision.len() == 40 && self.revision.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
 }
 
-/// Whether the text has the form of a repository's name: `org/name` or `org/name@revision`. Paths have
-/// it too: look first whether there is a file or folder of that name.
+/// Whether the text has the form of a repository name, `org/name` or `org/name@revision`. Relative paths can have
+/// the same form, so check first whether such a file or directory exists.
 pub fn is_repo_id(text: &str) -> bool {
     Repo::split(text).is_some()
 }
 
-/// The path of a file in a repository, refused where it would leave the repository's folder.
+/// Checks that `file` is a relative path that stays inside the repository, and returns it.
 pub(super) fn check_file(file: &str) -> Result<&str, HubError> {
     let ordinary = |part: &str| {
         !matches!(part, "" | "." | "..")
@@ -57,15 +57,15 @@ pub(super) fn check_file(file: &str) -> Result<&str, HubError> {
     }
 }
 
-/// Whether a hub's answer (a commit, an etag) can name a file of the cache.
+/// Whether a commit or ETag from the hub is safe as a file name in the cache.
 pub(super) fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// The hub's rules: letters, digits, `-`, `_` and `.`; no `-` or `.` at either end, no `--`, no `..`.
+/// The hub's naming rules: letters, digits, `-`, `_` and `.`; no `-` or `.` at either end; no `--` or `..`.
 fn is_name(name: &str) -> bool {
     let edge = ['-', '.'];
-    (1..=LONGEST_NAME).contains(&name.len())
+    (1..=MAX_NAME_LENGTH).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && !name.starts_with(edge)
         && !name.ends_with(edge)
@@ -73,7 +73,7 @@ fn is_name(name: &str) -> bool {
         && !name.contains("..")
 }
 
-/// Git's rules for a reference, as far as they matter to a path.
+/// Git's rules for references, as far as they matter for paths.
 fn is_revision(revision: &str) -> bool {
     revision.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\:?*[~^".contains(&byte))
         && !revision.contains("..")
@@ -85,7 +85,7 @@ mod tests {
     use super::{Repo, check_file, is_plain, is_repo_id};
 
     #[test]
-    fn a_repository_has_an_owner_a_name_and_a_revision() {
+    fn parses_owner_name_and_revision() {
         assert_eq!(
             Repo::parse("pyannote/speaker-diarization-3.1").unwrap(),
             Repo { owner: "pyannote", name: "speaker-diarization-3.1", revision: "main" }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_the_hub_does_not_allow() {
+    fn rejects_names_that_the_hub_does_not_allow() {
         let long = format!("org/{}", "x".repeat(97));
         for text in [
             "",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn files_stay_in_their_repository() {
+    fn rejects_files_outside_the_repository() {
         for file in ["config.yaml", "embedding/pytorch_model.bin", "a b.bin", ".gitattributes"] {
             assert_eq!(check_file(file).unwrap(), file);
         }

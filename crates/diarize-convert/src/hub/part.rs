@@ -1,4 +1,4 @@
-//! A file on its way into the cache.
+//! Unfinished downloads.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::HubError;
 
-/// A file on its way into the cache, under a name that says that it is not whole.
+/// An unfinished download in the cache.
 pub(super) struct Part {
     path: PathBuf,
     file: File,
@@ -18,7 +18,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Opens what is there of the file, else an empty one.
+    /// Opens an unfinished download, or creates an empty one.
     pub(super) fn open(path: PathBuf) -> Result<Self, HubError> {
         let opened = File::options().read(true).append(true).create(true).open(&path);
         match opened.and_then(|file| Ok((file.metadata()?.len(), file))) {
@@ -27,26 +27,26 @@ impl Part {
         }
     }
 
-    /// Number of bytes that are there.
+    /// Number of bytes downloaded so far.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Adds bytes to the end.
+    /// Appends bytes.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
         self.file.write_all(bytes).map_err(|source| self.broken(source))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// Throws away what is there.
+    /// Discards all bytes.
     pub(super) fn clear(&mut self) -> Result<(), HubError> {
         self.file.set_len(0).map_err(|source| self.broken(source))?;
         self.length = 0;
         Ok(())
     }
 
-    /// The hash of what is there, in hexadecimal.
+    /// The SHA-256 of the bytes so far, in hexadecimal.
     pub(super) fn sha256(&self) -> Result<String, HubError> {
         self.hash().map_err(|source| self.broken(source))
     }
@@ -59,7 +59,7 @@ impl Part {
         Ok(format!("{:x}", hasher.finalize()))
     }
 
-    /// Gives the file its final name. Its bytes are on the disk before its name is.
+    /// Moves the file to its final name, after its content has been flushed to disk.
     pub(super) fn finish(self, name: &Path) -> Result<(), HubError> {
         let finished = self.file.sync_all().and_then(|()| fs::rename(&self.path, name));
         finished.map_err(|source| self.broken(source))

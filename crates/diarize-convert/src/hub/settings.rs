@@ -1,33 +1,33 @@
-//! Where the hub is, who asks, and where its files are kept.
+//! The settings of the hub client.
 
 use std::{
     env, fmt, fs,
     path::{Path, PathBuf},
 };
 
-/// Where the hub is, who asks, and where its files are kept.
+/// The hub's URL, the access token and the cache.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The address of the hub, without a slash at its end.
+    /// The URL of the hub, without a trailing slash.
     pub endpoint: String,
-    /// The access token. `None` asks without one.
+    /// The access token, if any.
     pub token: Option<String>,
-    /// The folder of the cache, which Python's `huggingface_hub` calls `HF_HUB_CACHE`.
+    /// The cache directory, `HF_HUB_CACHE` in Python's `huggingface_hub`.
     pub cache: PathBuf,
-    /// Whether to use the cache only.
+    /// Whether to use only cached files.
     pub offline: bool,
 }
 
 impl Settings {
-    /// What the environment says, in the variables of Python's `huggingface_hub`:
+    /// Reads the environment variables of Python's `huggingface_hub`:
     ///
-    /// - `HF_ENDPOINT`: another hub than `https://huggingface.co`;
-    /// - `HF_TOKEN`, else the file `HF_TOKEN_PATH`, else the file `token` in `HF_HOME`;
-    /// - `HF_HUB_CACHE`, else `HUGGINGFACE_HUB_CACHE`, else the folder `hub` in `HF_HOME`;
-    /// - `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME`, else in `.cache` of the home folder;
-    /// - `HF_HUB_OFFLINE`: `1`, `true`, `yes` or `on`.
+    /// - Endpoint: `HF_ENDPOINT`, by default `https://huggingface.co`.
+    /// - Token: `HF_TOKEN`, or the content of the file `HF_TOKEN_PATH`, or of the file `token` in `HF_HOME`.
+    /// - Cache: `HF_HUB_CACHE`, or `HUGGINGFACE_HUB_CACHE`, or the directory `hub` in `HF_HOME`.
+    /// - `HF_HOME` is by default `huggingface` in `XDG_CACHE_HOME`, or in `.cache` in the home directory.
+    /// - Offline mode: `HF_HUB_OFFLINE` is `1`, `true`, `yes` or `on`.
     ///
-    /// A variable that is empty counts as one that is not set.
+    /// An empty variable counts as unset.
     pub fn from_env() -> Self {
         let home = folder("HF_HOME").unwrap_or_else(|| {
             folder("XDG_CACHE_HOME")
@@ -51,7 +51,7 @@ impl Settings {
     }
 }
 
-/// The token is a secret: it is shown as there or not there.
+/// Hides the token, which is a secret.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
@@ -63,7 +63,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A variable without the white space around it, which secrets read from files often have.
+/// The value of a variable without surrounding whitespace, which secrets read from files often have.
 fn text(variable: &str) -> Option<String> {
     env::var(variable).ok().as_deref().and_then(trimmed)
 }

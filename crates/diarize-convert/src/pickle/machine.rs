@@ -1,4 +1,4 @@
-//! The stack machine that a pickle is a program for.
+//! The stack machine that executes a pickle.
 
 use std::{borrow::Cow, collections::HashMap, str::FromStr};
 
@@ -9,15 +9,15 @@ use super::{
 
 type Result<T> = std::result::Result<T, PickleProblemKind>;
 
-/// The newest protocol there is.
+/// The newest supported protocol.
 const PROTOCOL: u8 = 5;
 
-/// Stack, marks and memo while a pickle is read.
+/// The state of the machine: stack, marks and memo.
 pub(super) struct Machine<'a> {
     input: Reader<'a>,
     nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
-    /// How many values lay below each open mark.
+    /// The height of the stack at each open mark.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
 }
@@ -33,7 +33,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Runs until the opcode that stops, and tells how many bytes the pickle has.
+    /// Runs until the STOP opcode. Returns the values and the length of the pickle in bytes.
     pub(super) fn run(mut self) -> std::result::Result<(Pickle<'a>, usize), PickleProblem> {
         for _ in 0..MAX_OPCODES {
             let offset = self.input.offset();
@@ -46,7 +46,7 @@ impl<'a> Machine<'a> {
         Err(PickleProblem { offset: self.input.offset(), kind })
     }
 
-    /// Runs one opcode. The last one gives the value.
+    /// Executes one opcode. STOP returns the root value.
     fn step(&mut self) -> Result<Option<Id>> {
         match self.input.u8()? {
             b'.' => return self.pop().map(Some),
@@ -54,7 +54,7 @@ impl<'a> Machine<'a> {
                 protocol if protocol > PROTOCOL => return Err(PickleProblemKind::Protocol(protocol)),
                 _ => {}
             },
-            0x95 => drop(self.input.array::<8>()?), // FRAME: a length that readers of files need
+            0x95 => drop(self.input.array::<8>()?), // FRAME: its length only matters for buffered reading
 
             b'N' => self.push(Node::None),
             0x88 => self.push(Node::Bool(true)),
@@ -205,7 +205,7 @@ impl<'a> Machine<'a> {
         self.stack.push(id);
     }
 
-    /// The values above the innermost mark are its own: no opcode reaches below it.
+    /// The lowest stack index that opcodes may access: values below the innermost mark are out of reach.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -233,7 +233,7 @@ impl<'a> Machine<'a> {
 
     fn mark(&mut self) -> Result<()> {
         if self.marks.len() == MAX_MARKS {
-            return Err(PickleProblemKind::Limit { what: "values inside each other", limit: MAX_MARKS });
+            return Err(PickleProblemKind::Limit { what: "levels of nesting", limit: MAX_MARKS });
         }
         self.marks.push(self.stack.len());
         Ok(())
@@ -266,7 +266,7 @@ impl<'a> Machine<'a> {
         self.recall(index)
     }
 
-    /// A line of digits, of which `00` and `01` are booleans.
+    /// A line of digits. `00` and `01` stand for booleans.
     fn integer_or_boolean(&mut self) -> Result<()> {
         let node = match self.input.text_line()? {
             "00" => Node::Bool(false),
@@ -283,7 +283,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// An integer in two's complement after its length.
+    /// A length-prefixed integer in two's complement.
     fn long(&mut self, bytes: u64) -> Result<()> {
         let digits = self.input.counted(bytes)?;
         let node = match digits.len() {
@@ -317,19 +317,21 @@ impl<'a> Machine<'a> {
         match &mut self.nodes[top] {
             Node::Sequence(elements) => elements.extend(new),
             Node::Object(object) => object.elements.extend(new),
-            _ => return Err(PickleProblemKind::Kind("elements are added to what is no list")),
+            _ => return Err(PickleProblemKind::Kind("elements are added to a value that is not a list")),
         }
         Ok(())
     }
 
-    /// Adds keys and values, in turn, to the dictionary on top of the stack.
+    /// Adds alternating keys and values to the dictionary on top of the stack.
     fn insert(&mut self, new: &[Id]) -> Result<()> {
         let new = pairs(new)?;
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::Dict(entries) => entries.extend(new),
             Node::Object(object) => object.entries.extend(new),
-            _ => return Err(PickleProblemKind::Kind("entries are added to what is no dictionary")),
+            _ => {
+                return Err(PickleProblemKind::Kind("entries are added to a value that is not a dictionary"));
+            }
         }
         Ok(())
     }
@@ -345,17 +347,17 @@ impl<'a> Machine<'a> {
             (Node::Text(Cow::Borrowed(module)), Node::Text(Cow::Borrowed(name))) => {
                 Node::Global(Cow::Borrowed(module), Cow::Borrowed(name))
             }
-            _ => return Err(PickleProblemKind::Kind("the name of a class is no text")),
+            _ => return Err(PickleProblemKind::Kind("the name of a class is not a string")),
         };
         self.push(global);
         Ok(())
     }
 
-    /// Makes an object where Python would call `class` with the tuple `arguments`.
+    /// Creates an object in place of Python's call of `class` with the tuple `arguments`.
     fn call(&mut self, class: Id, arguments: Id) -> Result<Id> {
         match &self.nodes[arguments] {
             Node::Sequence(_) => Ok(self.make(class, arguments)),
-            _ => Err(PickleProblemKind::Kind("the arguments of a call are no tuple")),
+            _ => Err(PickleProblemKind::Kind("the arguments of a call are not a tuple")),
         }
     }
 
@@ -369,11 +371,11 @@ impl<'a> Machine<'a> {
     fn nodes_object(&mut self, id: Id) -> Result<&mut Object> {
         match &mut self.nodes[id] {
             Node::Object(object) => Ok(object),
-            _ => Err(PickleProblemKind::Kind("state is given to what is no object")),
+            _ => Err(PickleProblemKind::Kind("state is assigned to a value that is not an object")),
         }
     }
 
-    /// Gives the object below the top of the stack its state.
+    /// Assigns the value on top of the stack as the state of the object below it.
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
         let object = self.top()?;
@@ -393,7 +395,7 @@ fn parsed<T: FromStr>(text: &str) -> Result<T> {
     text.trim().parse().map_err(|_| PickleProblemKind::Literal)
 }
 
-/// Text where the bytes are UTF-8, as they are but in strings of Python 2.
+/// A text if the bytes are UTF-8, otherwise bytes. Only strings from Python 2 may not be UTF-8.
 fn text_or_bytes(bytes: Cow<'_, [u8]>) -> Node<'_> {
     match bytes {
         Cow::Borrowed(bytes) => match std::str::from_utf8(bytes) {

@@ -1,13 +1,12 @@
 //! An inert pickle interpreter: it builds data and never calls anything.
 //!
-//! Python's `pickle.load` imports whatever a file names and calls it. Here a class or function is
-//! only ever a name ([`Value::name`]), and "calling" it makes an opaque value that keeps the name,
-//! the arguments and the state, so that a checkpoint may hold enums, dataclasses, dates or anything
-//! else without anybody having to know them.
+//! Python's `pickle.load` imports and calls whatever a file names. Here a class or function is only a name
+//! ([`Value::name`]). "Calling" it creates an opaque value that stores the name, the arguments and the state.
+//! A checkpoint can therefore contain enums, dataclasses, dates or any other object without special support.
 //!
-//! Values live in one list and refer to each other by position. So a value that is used a thousand
-//! times is stored once, cycles do no harm, nothing recurses, and memory is bounded by the number of
-//! opcodes: each makes two values at most.
+//! All values are stored in one list and refer to each other by index. A value that is used a thousand times is
+//! stored once, cycles are harmless, and nothing recurses. Memory is bounded by the number of opcodes, because
+//! each creates at most two values.
 //!
 //! Source: Python's `Lib/pickletools.py`, which documents every opcode, and PEP 3154.
 
@@ -18,61 +17,61 @@ use std::borrow::Cow;
 
 use self::machine::Machine;
 
-/// Opcodes that a pickle may have. The checkpoints of pyannote have some ten thousand.
+/// Maximum number of opcodes in a pickle. pyannote's checkpoints have about ten thousand.
 const MAX_OPCODES: usize = 4_000_000;
 
-/// Open marks that a pickle may have: how deep literal lists and tuples nest while they are built.
+/// Maximum number of open marks, which is the nesting depth of lists and tuples under construction.
 const MAX_MARKS: usize = 1_000;
 
-/// Why bytes are not a pickle that is read here.
+/// Why a pickle cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a pickle that can be read: {kind} at byte {offset}")]
+#[error("not a readable pickle: {kind} at byte {offset}")]
 pub struct PickleProblem {
-    /// Where, from the start of the pickle.
+    /// Byte offset from the start of the pickle.
     pub offset: usize,
-    /// What.
+    /// The kind of problem.
     pub kind: PickleProblemKind,
 }
 
-/// What is wrong with a pickle.
+/// The kind of problem with a pickle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PickleProblemKind {
-    /// It ends too early.
-    #[error("it ends in the middle")]
+    /// The pickle is truncated.
+    #[error("the pickle is truncated")]
     Truncated,
-    /// An opcode that does not exist, or that needs something beside the file.
-    #[error("opcode {0:#04x} is not known")]
+    /// The opcode does not exist, or needs something outside the file.
+    #[error("unknown opcode {0:#04x}")]
     Opcode(u8),
-    /// A protocol of the future.
-    #[error("protocol {0} is not known")]
+    /// The protocol is newer than the supported ones.
+    #[error("unknown protocol {0}")]
     Protocol(u8),
-    /// An opcode takes more from the stack than there is.
+    /// An opcode pops more values than there are on the stack.
     #[error("the stack is empty")]
     EmptyStack,
-    /// An opcode takes all down to a mark that is not there.
+    /// An opcode pops to a mark, but there is none.
     #[error("there is no mark on the stack")]
     NoMark,
-    /// A memo entry that was never put.
+    /// The memo entry does not exist.
     #[error("memo entry {0} does not exist")]
     Memo(u64),
-    /// A number or a string in text form that is not one.
-    #[error("a literal is malformed")]
+    /// A malformed number or string literal.
+    #[error("malformed literal")]
     Literal,
-    /// An opcode met a value of another kind than it needs.
+    /// A value has the wrong kind for an opcode.
     #[error("{0}")]
     Kind(&'static str),
-    /// A bound was passed.
-    #[error("it has more than {limit} {what}")]
+    /// A limit is exceeded.
+    #[error("more than {limit} {what}")]
     Limit {
-        /// What there is too much of.
+        /// What is limited.
         what: &'static str,
-        /// How much is allowed.
+        /// The limit.
         limit: usize,
     },
 }
 
-/// Position of a value in the list of all values.
+/// Index of a value in the list of all values.
 pub(crate) type Id = usize;
 
 /// One value.
@@ -96,7 +95,7 @@ pub(crate) enum Node<'a> {
     Persistent(Id),
 }
 
-/// What calling something would have made.
+/// An object, in place of the result of a call.
 #[derive(Debug)]
 pub(crate) struct Object {
     class: Id,
@@ -115,20 +114,20 @@ pub struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads the pickle at the start of `bytes`, and tells how many bytes it has.
+    /// Reads the pickle at the start of `bytes`. Also returns the length of the pickle in bytes.
     ///
     /// # Errors
-    /// Bytes that are not a pickle, or one that passes a bound.
+    /// The bytes are not a valid pickle, or a limit is exceeded.
     pub fn read(bytes: &'a [u8]) -> Result<(Self, usize), PickleProblem> {
         Machine::new(bytes).run()
     }
 
-    /// The value itself.
+    /// The root value.
     pub fn root(&self) -> Value<'_> {
         Value { nodes: &self.nodes, id: self.root }
     }
 
-    /// All values that refer to something outside the pickle.
+    /// All references to something outside the pickle (persistent IDs).
     pub fn references(&self) -> impl Iterator<Item = Value<'_>> {
         let values = (0..self.nodes.len()).map(|id| Value { nodes: &self.nodes, id });
         values.filter_map(Value::reference)
@@ -156,7 +155,7 @@ impl<'p> Value<'p> {
         matches!(self.node(), Node::None)
     }
 
-    /// A boolean.
+    /// The boolean, if this is one.
     pub fn boolean(self) -> Option<bool> {
         match self.node() {
             Node::Bool(value) => Some(*value),
@@ -164,7 +163,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// An integer of at most 64 bits.
+    /// The integer, if this is one of at most 64 bits.
     pub fn integer(self) -> Option<i64> {
         match self.node() {
             Node::Int(value) => Some(*value),
@@ -172,12 +171,12 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// An integer of at most 64 bits that is not negative.
+    /// The integer, if this is a non-negative one of at most 64 bits.
     pub fn size(self) -> Option<usize> {
         self.integer().and_then(|value| usize::try_from(value).ok())
     }
 
-    /// The bytes of an integer of more than 64 bits, little-endian.
+    /// The little-endian bytes, if this is an integer of more than 64 bits.
     pub fn long(self) -> Option<&'p [u8]> {
         match self.node() {
             Node::Long(bytes) => Some(bytes),
@@ -185,7 +184,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// A number.
+    /// The number, if this is a float or an integer of at most 64 bits.
     pub fn number(self) -> Option<f64> {
         match self.node() {
             Node::Float(value) => Some(*value),
@@ -194,7 +193,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// A string.
+    /// The string, if this is one.
     pub fn text(self) -> Option<&'p str> {
         match self.node() {
             Node::Text(text) => Some(text),
@@ -202,7 +201,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// Bytes, or a string that is not UTF-8.
+    /// The bytes, if this is a bytes object or a string that is not UTF-8.
     pub fn bytes(self) -> Option<&'p [u8]> {
         match self.node() {
             Node::Bytes(bytes) => Some(bytes),
@@ -210,7 +209,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// Module and name of a class or function.
+    /// Module and name, if this is a class or function.
     pub fn name(self) -> Option<(&'p str, &'p str)> {
         match self.node() {
             Node::Global(module, name) => Some((module, name)),
@@ -218,7 +217,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// What this refers to, outside the pickle.
+    /// The persistent ID, if this is a reference to something outside the pickle.
     pub fn reference(self) -> Option<Self> {
         match self.node() {
             Node::Persistent(id) => Some(self.at(*id)),
@@ -233,12 +232,12 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// Module and name of what an object was made by.
+    /// Module and name of the class or function that creates this object.
     pub fn class(self) -> Option<(&'p str, &'p str)> {
         self.object().and_then(|object| self.at(object.class).name())
     }
 
-    /// What an object was made of.
+    /// The arguments that create this object.
     pub fn arguments(self) -> impl ExactSizeIterator<Item = Self> + 'p {
         let tuple = self.object().map_or(self, |object| self.at(object.arguments));
         let arguments = match (self.node(), tuple.node()) {
@@ -248,12 +247,12 @@ impl<'p> Value<'p> {
         arguments.iter().map(move |&id| self.at(id))
     }
 
-    /// What an object was given after it was made, its attributes as a rule.
+    /// The state assigned to this object, usually its attributes.
     pub fn state(self) -> Option<Self> {
         self.object().and_then(|object| object.state).map(|id| self.at(id))
     }
 
-    /// The elements of a list, tuple or set, or of an object that is like one.
+    /// The elements of a list, tuple, set or list-like object.
     pub fn elements(self) -> impl ExactSizeIterator<Item = Self> + 'p {
         let elements = match self.node() {
             Node::Sequence(elements) => elements.as_slice(),
@@ -268,7 +267,7 @@ impl<'p> Value<'p> {
         matches!(self.node(), Node::Sequence(_))
     }
 
-    /// Keys and values of a dictionary, or of an object that is like one.
+    /// The keys and values of a dictionary or dictionary-like object.
     pub fn entries(self) -> impl DoubleEndedIterator<Item = (Self, Self)> + 'p {
         let entries = match self.node() {
             Node::Dict(entries) => entries.as_slice(),
@@ -278,13 +277,13 @@ impl<'p> Value<'p> {
         entries.iter().map(move |&(key, value)| (self.at(key), self.at(value)))
     }
 
-    /// The value itself, where this is a node of `omegaconf`, which keeps it in an attribute.
+    /// The value inside an `omegaconf` node, which stores it in an attribute; any other value is returned as is.
     pub fn plain(self) -> Self {
         let attribute = |name| self.state().and_then(|state| state.entry(name));
         attribute("_content").or_else(|| attribute("_val")).unwrap_or(self)
     }
 
-    /// The value of a dictionary's key, or of an object's attribute.
+    /// The value of a dictionary key or an object attribute.
     pub fn get(self, key: &str) -> Option<Self> {
         let value = self.plain();
         let found = value.entry(key).or_else(|| value.state().and_then(|state| state.entry(key)));

@@ -1,4 +1,4 @@
-//! The bytes of a pickle, taken piece by piece.
+//! Reads a pickle's bytes sequentially.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::PickleProblemKind;
 
 type Result<T> = std::result::Result<T, PickleProblemKind>;
 
-/// The bytes that are left.
+/// A cursor over the bytes.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -18,12 +18,12 @@ impl<'a> Reader<'a> {
         Self { bytes, offset: 0 }
     }
 
-    /// Bytes taken so far.
+    /// Number of bytes read so far.
     pub(super) fn offset(&self) -> usize {
         self.offset
     }
 
-    /// The next `length` bytes.
+    /// Reads `length` bytes.
     pub(super) fn take(&mut self, length: u64) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.offset..];
         let taken = usize::try_from(length)
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// The next `N` bytes.
+    /// Reads `N` bytes.
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let taken = self.bytes[self.offset..].first_chunk().ok_or(PickleProblemKind::Truncated)?;
         self.offset += N;
@@ -45,19 +45,19 @@ impl<'a> Reader<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    /// A little-endian number of `bytes` bytes, at most 8.
+    /// Reads a little-endian number of `bytes` bytes, at most 8.
     pub(super) fn unsigned(&mut self, bytes: u64) -> Result<u64> {
         let taken = self.take(bytes)?;
         Ok(taken.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
 
-    /// What a length of `bytes` bytes before it says.
+    /// Reads a byte string that is prefixed by its length, a number of `bytes` bytes.
     pub(super) fn counted(&mut self, bytes: u64) -> Result<&'a [u8]> {
         let length = self.unsigned(bytes)?;
         self.take(length)
     }
 
-    /// The rest of the line, without its end.
+    /// Reads the rest of the line, without the line ending.
     pub(super) fn line(&mut self) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.offset..];
         let length = rest.iter().position(|&byte| byte == b'\n').ok_or(PickleProblemKind::Truncated)?;
@@ -66,13 +66,13 @@ impl<'a> Reader<'a> {
         Ok(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// The rest of the line as text.
+    /// Reads the rest of the line as text.
     pub(super) fn text_line(&mut self) -> Result<&'a str> {
         std::str::from_utf8(self.line()?).map_err(|_| PickleProblemKind::Literal)
     }
 }
 
-/// A string literal of protocol 0 without its quotes: `repr` of a Python 2 string.
+/// The content of a protocol 0 string literal, the `repr` of a Python 2 string.
 pub(super) fn unquoted(line: &[u8]) -> Result<Cow<'_, [u8]>> {
     let quote =
         line.first().filter(|&&quote| quote == b'\'' || quote == b'"').ok_or(PickleProblemKind::Literal)?;

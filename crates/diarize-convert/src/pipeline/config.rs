@@ -1,8 +1,8 @@
-//! `config.yaml` of a pipeline.
+//! Reads the `config.yaml` of a pipeline. Unknown keys are errors, because ignoring one would silently change the
+//! result.
 //!
 //! Source: `Pipeline.from_pretrained` in `pyannote/audio/core/pipeline.py` and the constructor of
-//! `SpeakerDiarization`, versions 2.1 to 4.0. A key that is not known is an error, since what it asks
-//! for would be missing from the result.
+//! `SpeakerDiarization`, versions 2.1 to 4.0.
 
 use diarize::{
     Decoding, EmbeddingTrunk, Parameters, Reconstruction,
@@ -10,57 +10,55 @@ use diarize::{
 };
 use serde::{Deserialize, de::IgnoredAny};
 
-/// Why a configuration is not understood.
+/// Why a configuration cannot be converted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigProblem {
-    /// It is not YAML, or holds what no diarization pipeline has.
+    /// The text is not valid YAML or has unknown keys.
     #[error("{0}")]
     Yaml(String),
-    /// It is another pipeline.
-    #[error("the pipeline is {0}: only SpeakerDiarization is converted")]
+    /// The pipeline is not a diarization pipeline.
+    #[error("the pipeline is {0}, but only SpeakerDiarization can be converted")]
     Pipeline(String),
-    /// A setting that diarize does not have.
+    /// A setting that diarize does not support.
     #[error("{name} is {value}: {reason}")]
     Unsupported {
         /// The setting.
         name: &'static str,
         /// Its value.
         value: String,
-        /// Why not.
+        /// Why it is not supported.
         reason: &'static str,
     },
-    /// A setting that is needed.
+    /// A required setting is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A model that is named but not there.
-    #[error(
-        "{name} is {value}: there is no such file or directory, and it is not a name of a hub repository"
-    )]
+    /// A model does not exist.
+    #[error("{name} is {value}: no such file or directory, and not the name of a hub repository")]
     NoSuchModel {
-        /// Which model.
+        /// The setting that names the model.
         name: &'static str,
-        /// What names it.
+        /// Its value.
         value: String,
     },
 }
 
-/// The largest configuration that is read.
+/// Maximum size of a configuration in bytes.
 pub(crate) const MAX_CONFIG: usize = 1 << 20;
 
-/// What a configuration asks for.
+/// The contents of a configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) segmentation: Reference,
     pub(crate) embedding: Reference,
-    /// The PLDA, where VBx uses one.
+    /// The PLDA, if clustering uses VBx.
     pub(crate) plda: Option<Reference>,
     pub(crate) parameters: Parameters,
-    /// Onset and offset of networks without a powerset.
+    /// Onset and offset threshold of networks without a powerset.
     pub(crate) threshold: Option<f64>,
 }
 
-/// Where a model is.
+/// A reference to a model.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
 pub(crate) enum Reference {
@@ -105,7 +103,7 @@ struct Constructor {
     embedding_exclude_overlap: Option<bool>,
     clustering: Option<String>,
     plda: Option<Reference>,
-    // What follows changes how pyannote loads or reports, not what it finds.
+    // The following keys change how pyannote loads or reports, but not its results.
     #[serde(rename = "der_variant")]
     _der_variant: Option<IgnoredAny>,
     #[serde(rename = "legacy")]
@@ -145,10 +143,10 @@ struct SegmentationParams {
 }
 
 impl Config {
-    /// Reads the text of a configuration.
+    /// Parses a configuration.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ConfigProblem> {
         if bytes.len() > MAX_CONFIG {
-            return Err(ConfigProblem::Yaml(format!("it has more than {MAX_CONFIG} bytes")));
+            return Err(ConfigProblem::Yaml(format!("the file has more than {MAX_CONFIG} bytes")));
         }
         let text = std::str::from_utf8(bytes).map_err(|error| ConfigProblem::Yaml(error.to_string()))?;
         let file: File =
@@ -158,7 +156,7 @@ impl Config {
             return Err(ConfigProblem::Pipeline(name));
         }
         let Params { clustering, segmentation } = file.params;
-        // Before pyannote.audio 4 there was no PLDA, and agglomerative clustering was the default.
+        // Before version 4, pyannote.audio had no PLDA, and its default was agglomerative clustering.
         let default = if constructor.plda.is_some() { "VBxClustering" } else { "AgglomerativeClustering" };
         let parameters = |clustering: Settings| Parameters {
             segmentation_step: constructor.segmentation_step.unwrap_or(0.1),
@@ -179,7 +177,7 @@ impl Config {
                 (parameters(clustering.vbx()?), Some(plda))
             }
             other => {
-                let reason = "only AgglomerativeClustering and VBxClustering are converted";
+                let reason = "only AgglomerativeClustering and VBxClustering are supported";
                 let value = other.to_owned();
                 return Err(ConfigProblem::Unsupported { name: "clustering", value, reason });
             }

@@ -1,4 +1,4 @@
-//! Whole pipelines: a configuration, the networks that it names, and the PLDA.
+//! Converts whole pipelines: a configuration, its networks and its PLDA.
 
 mod config;
 
@@ -18,20 +18,20 @@ use crate::{
     write::{Precision, encode},
 };
 
-/// What names the files of the PLDA.
+/// File names of a PLDA.
 pub(crate) const PLDA_FILES: [&str; 2] = ["plda.npz", "xvec_transform.npz"];
 
-/// Embedding networks of other projects, which pyannote tells by these words.
+/// Words by which pyannote recognizes embedding networks of other projects.
 const OTHER_PROJECTS: [&str; 2] = ["speechbrain", "nvidia"];
 
-/// Converts the pipeline whose configuration is `file` in `place`.
+/// Converts the pipeline with the configuration `file` in `place`.
 pub(crate) fn convert(
     place: &Place,
     file: &str,
     options: &ConvertOptions,
     sources: &mut Sources<'_, '_>,
 ) -> Result<ModelFiles> {
-    sources.note_licence(place);
+    sources.note_license(place);
     let bytes = sources.read(place, file)?;
     let wrong = |problem: ConfigProblem| Problem::from(problem).at(&bytes.path);
     let config = Config::parse(&bytes.content).map_err(wrong)?;
@@ -48,7 +48,7 @@ pub(crate) fn convert(
     assemble(&place.name(), &parts, &config, options, sources)
 }
 
-/// Converts networks that were given one by one, with the parameters of pyannote 3.1.
+/// Combines two separate networks into a pipeline, with the parameters of pyannote's speaker-diarization-3.1.
 pub(crate) fn of_networks(
     segmentation: &str,
     embedding: &str,
@@ -75,13 +75,13 @@ pub(crate) fn of_networks(
     assemble(&parts.segmentation.name(), &parts, &config, options, sources)
 }
 
-/// Whether a `config.yaml` is that of a pipeline. Beside a single network there may be one of the same
-/// name that tells how it was trained.
+/// Whether a `config.yaml` describes a pipeline. A single network can come with a file of the same name that
+/// describes its training.
 pub(crate) fn names_a_pipeline(config: &[u8]) -> bool {
     config.split(|&byte| byte == b'\n').any(|line| line.starts_with(b"pipeline:"))
 }
 
-/// Where the parts of a pipeline are.
+/// The places of the parts of a pipeline.
 struct Parts {
     segmentation: Place,
     embedding: Place,
@@ -111,7 +111,7 @@ fn assemble(
         |path, tensors: &Tensors, precision| WeightsFile { path, bytes: encode(tensors, precision).into() };
     let manifest = Manifest {
         name: name.to_owned(),
-        licence: sources.licence(),
+        licence: sources.license(),
         source: name.to_owned(),
         segmentation,
         embedding,
@@ -120,7 +120,7 @@ fn assemble(
         inputs: sources.inputs.clone(),
         ..Manifest::pyannote_3_1("", "", "")
     };
-    // What the library would refuse when it reads the directory is refused here, under the same words.
+    // Validate the manifest now, so that the error is the same as when loading the model.
     Manifest::parse(MANIFEST.as_ref(), manifest.to_toml().as_bytes())?;
     Ok(ModelFiles {
         segmentation: weights(segmentation_path, &segmentation_checkpoint.tensors, options.precision),
@@ -130,7 +130,7 @@ fn assemble(
     })
 }
 
-/// Reads a checkpoint and tells what it is, and the path of its file.
+/// Reads a checkpoint. Returns the path of its file, its kind and its content.
 pub(crate) fn load(place: &Place, sources: &mut Sources<'_, '_>) -> Result<(PathBuf, Kind, Checkpoint)> {
     let bytes = sources.checkpoint(place)?;
     let wrong = |problem: Problem| problem.at(&bytes.path);
@@ -139,11 +139,11 @@ pub(crate) fn load(place: &Place, sources: &mut Sources<'_, '_>) -> Result<(Path
     Ok((bytes.path, kind, checkpoint))
 }
 
-/// The arrays of both files of a PLDA.
+/// Reads the arrays of both files of a PLDA. Also returns the path of the second file.
 pub(crate) fn plda(place: &Place, sources: &mut Sources<'_, '_>) -> Result<(PathBuf, Tensors)> {
     let mut arrays = Tensors::new();
     let mut path = PathBuf::new();
-    sources.note_licence(place);
+    sources.note_license(place);
     for file in PLDA_FILES {
         let bytes = sources.read(place, file)?;
         arrays.extend(npz::read(&bytes.content).map_err(|problem| problem.at(&bytes.path))?);
@@ -152,7 +152,7 @@ pub(crate) fn plda(place: &Place, sources: &mut Sources<'_, '_>) -> Result<(Path
     Ok((path, arrays))
 }
 
-/// Finds what a configuration in `place` names.
+/// Resolves a reference in a configuration in `place`.
 fn locate(
     place: &Place,
     name: &'static str,
@@ -172,14 +172,14 @@ fn locate(
         return Ok(inside(place.join(path.trim_start_matches('/'))));
     }
     if let Place::Directory(directory) = place {
-        // Relative to the configuration first, then to where the program runs, as pyannote has it.
+        // Try relative to the configuration first, then to the current directory, as pyannote does.
         let candidates = [directory.join(&text), PathBuf::from(&text)];
         if let Some(path) = candidates.into_iter().find(|path| path.exists()) {
             return Ok(inside(Place::Directory(path)));
         }
     }
     if OTHER_PROJECTS.iter().any(|word| text.to_lowercase().contains(word)) {
-        let reason = "only networks of pyannote and WeSpeaker are converted";
+        let reason = "only networks of pyannote and WeSpeaker are supported";
         return Err(ConfigProblem::Unsupported { name, value: text, reason });
     }
     Place::repository(&text).map(inside).ok_or(ConfigProblem::NoSuchModel { name, value: text })

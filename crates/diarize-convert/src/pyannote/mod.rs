@@ -1,4 +1,4 @@
-//! What pyannote.audio writes beside the tensors of a network: class, versions, hyper-parameters and
+//! The metadata that pyannote.audio stores with the tensors of a network: class, versions, hyperparameters and
 //! specifications.
 //!
 //! Source: `Model.on_save_checkpoint` in `pyannote/audio/core/model.py` and `Specifications` in
@@ -13,73 +13,73 @@ use serde::Serialize;
 pub(crate) use self::pyannet::pyannet;
 use crate::pickle::Value;
 
-/// Hyper-parameters that are kept, at most, and how deep they may nest.
+/// Maximum number and nesting depth of hyperparameters.
 const MAX_HYPER_PARAMETERS: usize = 1_000;
 const MAX_DEPTH: usize = 4;
 
-/// Names of local speakers, at most.
+/// Maximum number of class names.
 const MAX_CLASSES: usize = 1_000;
 
-/// Why tensors are not a network that `diarize` has.
+/// Why a network is not supported.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkProblem {
-    /// It is another network.
+    /// The architecture is not supported.
     #[error(
-        "the network is {0}: diarize has PyanNet for segmentation and WeSpeaker's ResNets for embeddings"
+        "the network is {0}, but diarize supports only PyanNet for segmentation and WeSpeaker's ResNets for embeddings"
     )]
     Unknown(String),
-    /// It is not the network that is needed in this place.
-    #[error("a network for {needed} is needed here, this is {found}")]
+    /// The network is of the wrong kind.
+    #[error("this is {found}, but {needed} is needed here")]
     Other {
-        /// What is needed.
+        /// The kind that is needed, with its article.
         needed: &'static str,
-        /// What it is.
+        /// The kind that was found, with its article.
         found: &'static str,
     },
-    /// A tensor of the architecture is not there.
+    /// A tensor is missing.
     #[error("tensor `{0}` is missing")]
     Missing(String),
-    /// A tensor has a shape that no variant of the architecture has.
+    /// A tensor has a shape that the architecture does not allow.
     #[error("tensor `{tensor}` has shape {shape:?}, but {reason}")]
     Shape {
         /// The tensor's name.
         tensor: String,
         /// Its shape.
         shape: Vec<usize>,
-        /// What it should be.
+        /// The required shape.
         reason: &'static str,
     },
-    /// A hyper-parameter that diarize has another value for, built in.
+    /// A hyperparameter has an unsupported value.
     #[error("{name} is {value}, but only {supported} is supported")]
     Unsupported {
-        /// The hyper-parameter.
+        /// The hyperparameter.
         name: String,
         /// Its value.
         value: String,
-        /// What is supported.
+        /// The supported value.
         supported: &'static str,
     },
 }
 
-/// What a checkpoint says of its network.
+/// The metadata of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct About {
     /// Module and name of the class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
-    /// Version of pyannote.audio that wrote it.
+    /// Version of pyannote.audio that wrote the checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pyannote_audio: Option<String>,
-    /// What the network was trained for.
+    /// The task that the network was trained for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub specifications: Option<Specifications>,
-    /// Numbers, booleans and strings by name, those of groups as `group.name`.
+    /// Numbers, booleans and strings by name. Nested values are named `group.name`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hyper_parameters: BTreeMap<String, toml::Value>,
 }
 
-/// What a network was trained for.
+/// The task that a network was trained for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Specifications {
     /// The kind of problem.
@@ -88,9 +88,9 @@ pub struct Specifications {
     /// Duration of a chunk in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
-    /// Names of the classes, as a rule the local speakers.
+    /// Names of the classes, usually the local speakers.
     pub classes: Vec<String>,
-    /// Classes that may be active at once, where outputs stand for sets of classes.
+    /// Maximum number of simultaneously active classes, if the outputs stand for sets of classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub powerset_max_classes: Option<usize>,
 }
@@ -99,7 +99,7 @@ pub struct Specifications {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
-    /// One class, or not.
+    /// One class that is active or not.
     BinaryClassification,
     /// Exactly one of several classes.
     MonoLabelClassification,
@@ -107,12 +107,12 @@ pub enum ProblemKind {
     MultiLabelClassification,
     /// Embeddings.
     Representation,
-    /// Numbers.
+    /// Real numbers.
     Regression,
 }
 
 impl About {
-    /// Reads what the root of a checkpoint says.
+    /// Reads the metadata from the root of a checkpoint.
     pub(crate) fn read(root: Value<'_>) -> Self {
         let mut hyper_parameters = BTreeMap::new();
         if let Some(value) = root.get("hyper_parameters") {
@@ -137,7 +137,8 @@ impl About {
         }
     }
 
-    /// Refuses hyper-parameters that differ from what `diarize` has built in.
+    /// Checks that hyperparameters, where present, have the only values that `diarize` supports. Each requirement
+    /// is a name, a value and its text for messages.
     pub(crate) fn require(
         &self,
         supported: &[(&'static str, toml::Value, &'static str)],
@@ -158,7 +159,7 @@ impl About {
         Ok(())
     }
 
-    /// A hyper-parameter that is a number from 1 on.
+    /// The value of a hyperparameter, if it is a positive integer.
     pub(crate) fn size(&self, name: &str) -> Option<usize> {
         let value = self.hyper_parameters.get(name)?.as_integer()?;
         usize::try_from(value).ok().filter(|&size| size > 0)
@@ -169,7 +170,7 @@ fn number(value: &toml::Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|value| value as f64))
 }
 
-/// Numbers, booleans and strings of nested dictionaries, under their paths.
+/// Collects the numbers, booleans and strings of nested dictionaries under their dotted paths.
 fn flatten(value: Value<'_>, path: &str, depth: usize, found: &mut BTreeMap<String, toml::Value>) {
     for (name, value) in value.plain().entries() {
         let Some(name) = name.text() else { continue };
@@ -194,7 +195,7 @@ fn flatten(value: Value<'_>, path: &str, depth: usize, found: &mut BTreeMap<Stri
 }
 
 impl Specifications {
-    /// Nothing where a network has several tasks at once.
+    /// Reads the specifications. Returns `None` for networks with several tasks.
     fn read(value: Value<'_>) -> Option<Self> {
         if value.is_sequence() {
             return None;

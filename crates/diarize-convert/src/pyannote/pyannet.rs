@@ -1,4 +1,4 @@
-//! The shape of a `PyanNet`, as its tensors tell it.
+//! Determines the architecture of a `PyanNet` from its tensors.
 //!
 //! Source: `pyannote/audio/models/segmentation/PyanNet.py`, versions 2.1 to 4.0.
 
@@ -7,11 +7,11 @@ use diarize::model::{Hysteresis, LinearArchitecture, LstmArchitecture, Segmentat
 use super::{NetworkProblem, ProblemKind};
 use crate::{checkpoint::Checkpoint, tensor::Tensors};
 
-/// What pyannote takes where a configuration says nothing.
-const STOCK: Stock =
-    Stock { duration: 10.0, speakers: 3, simultaneous: 2, classes: 7, stride: 10, threshold: 0.5 };
+/// pyannote's defaults.
+const DEFAULTS: Defaults =
+    Defaults { duration: 10.0, speakers: 3, simultaneous: 2, classes: 7, stride: 10, threshold: 0.5 };
 
-struct Stock {
+struct Defaults {
     duration: f64,
     speakers: usize,
     simultaneous: usize,
@@ -20,16 +20,16 @@ struct Stock {
     threshold: f64,
 }
 
-/// Layers that are looked for.
+/// Maximum number of layers of one kind.
 const MAX_LAYERS: usize = 64;
 
-/// Tensors that only this network has.
+/// Tensors that identify this network.
 const FILTERS: &str = "sincnet.conv1d.0.filterbank.low_hz_";
 const CLASSIFIER: &str = "classifier.weight";
 
-/// The architecture of a checkpoint, if it is a `PyanNet` at all. LSTM layers that are modules of
-/// their own (`monolithic: false`) get the names of layers of one module: `lstm.1.weight_ih_l0`
-/// becomes `lstm.weight_ih_l1`.
+/// The architecture of a checkpoint, or `None` if it is not a `PyanNet`. LSTM layers that are separate modules
+/// (`monolithic: false`) are renamed to layers of one module: `lstm.1.weight_ih_l0` becomes
+/// `lstm.weight_ih_l1`.
 pub(crate) fn pyannet(
     checkpoint: &mut Checkpoint,
 ) -> Option<Result<SegmentationArchitecture, NetworkProblem>> {
@@ -59,7 +59,7 @@ fn architecture(checkpoint: &Checkpoint) -> Result<SegmentationArchitecture, Net
     ])?;
     let shape = |name: &str| matrix(tensors, name);
     if shape(FILTERS)? != [40, 1] {
-        return Err(wrong(tensors, FILTERS, "the sinc layer has 40 cut-off frequencies"));
+        return Err(wrong(tensors, FILTERS, "the sinc layer must have 40 cutoff frequencies"));
     }
     let [_, hidden_size] = shape("lstm.weight_hh_l0")?;
     let layers =
@@ -79,40 +79,44 @@ fn architecture(checkpoint: &Checkpoint) -> Result<SegmentationArchitecture, Net
     let outputs = outputs(checkpoint, classes)?;
     let architecture = SegmentationArchitecture {
         weights: "segmentation.safetensors".into(),
-        duration: specifications.and_then(|specifications| specifications.duration).unwrap_or(STOCK.duration),
+        duration: specifications
+            .and_then(|specifications| specifications.duration)
+            .unwrap_or(DEFAULTS.duration),
         speakers: outputs.speakers,
         simultaneous_speakers: outputs.simultaneous,
         multilabel: outputs
             .multilabel
-            .then_some(Hysteresis { onset: STOCK.threshold, offset: STOCK.threshold }),
-        sincnet_stride: about.size("sincnet.stride").unwrap_or(STOCK.stride),
+            .then_some(Hysteresis { onset: DEFAULTS.threshold, offset: DEFAULTS.threshold }),
+        sincnet_stride: about.size("sincnet.stride").unwrap_or(DEFAULTS.stride),
         lstm,
         linear,
     };
     match outputs.speakers <= MAX_SPEAKERS && architecture.classes() == classes {
         true => Ok(architecture),
-        false => Err(wrong(tensors, CLASSIFIER, "the specifications need another number of outputs")),
+        false => Err(wrong(tensors, CLASSIFIER, "the number of outputs does not match the specifications")),
     }
 }
 
-/// What the outputs of the classifier are.
+/// The meaning of the classifier's outputs.
 struct Outputs {
     speakers: usize,
     simultaneous: usize,
     multilabel: bool,
 }
 
-/// Local speakers, beyond which a powerset has very many classes.
+/// Maximum number of local speakers. With more, a powerset would have too many classes.
 const MAX_SPEAKERS: usize = 10;
 
 fn outputs(checkpoint: &Checkpoint, classes: usize) -> Result<Outputs, NetworkProblem> {
     let multilabel = |speakers| Outputs { speakers, simultaneous: speakers, multilabel: true };
     let Some(specifications) = &checkpoint.about.specifications else {
-        // Tensors alone: seven outputs are the powerset of 3 speakers of whom 2 speak at once.
+        // Without specifications, seven outputs are assumed to be the powerset of up to 2 out of 3 speakers.
         return Ok(match classes {
-            classes if classes == STOCK.classes => {
-                Outputs { speakers: STOCK.speakers, simultaneous: STOCK.simultaneous, multilabel: false }
-            }
+            classes if classes == DEFAULTS.classes => Outputs {
+                speakers: DEFAULTS.speakers,
+                simultaneous: DEFAULTS.simultaneous,
+                multilabel: false,
+            },
             classes => multilabel(classes),
         });
     };
@@ -132,10 +136,10 @@ fn outputs(checkpoint: &Checkpoint, classes: usize) -> Result<Outputs, NetworkPr
     }
 }
 
-/// The shape of a tensor of two dimensions.
+/// The shape of a two-dimensional tensor.
 fn matrix(tensors: &Tensors, name: &str) -> Result<[usize; 2], NetworkProblem> {
     let tensor = tensors.get(name).ok_or_else(|| NetworkProblem::Missing(name.to_owned()))?;
-    tensor.shape.as_slice().try_into().map_err(|_| wrong(tensors, name, "it needs two dimensions"))
+    tensor.shape.as_slice().try_into().map_err(|_| wrong(tensors, name, "two dimensions are required"))
 }
 
 fn wrong(tensors: &Tensors, name: &str, reason: &'static str) -> NetworkProblem {

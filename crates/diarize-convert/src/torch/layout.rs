@@ -1,4 +1,4 @@
-//! Which values of a storage a tensor has, checked before any is taken.
+//! The layout of a tensor in its storage, validated before any value is read.
 
 use safetensors::Dtype;
 
@@ -7,12 +7,12 @@ use crate::{
     tensor::{TensorProblem, count, size_of},
 };
 
-/// Where the values of a tensor are.
+/// The layout of a tensor in its storage.
 pub(super) struct Layout<'p> {
     pub(super) dtype: Dtype,
     /// Name of the storage.
     pub(super) key: &'p str,
-    /// Values of the storage.
+    /// Number of values in the storage.
     storage: usize,
     offset: usize,
     pub(super) shape: Vec<usize>,
@@ -20,42 +20,47 @@ pub(super) struct Layout<'p> {
 }
 
 impl<'p> Layout<'p> {
-    /// Reads the arguments of `_rebuild_tensor` and its successors.
+    /// Parses the arguments of `_rebuild_tensor` and its successors.
     pub(super) fn parse(arguments: &[Value<'p>]) -> Result<Self, TensorProblem> {
         let argument = |index: usize| {
             arguments.get(index).copied().ok_or(TensorProblem::Description("arguments are missing"))
         };
         if arguments.get(6).is_some_and(|metadata| metadata.entries().next().is_some()) {
-            return Err(TensorProblem::Description("it is to be negated or conjugated"));
+            return Err(TensorProblem::Description("negated or conjugated tensors are not supported"));
         }
-        let reference = argument(0)?.reference().ok_or(TensorProblem::Description("it has no storage"))?;
+        let reference =
+            argument(0)?.reference().ok_or(TensorProblem::Description("the storage is missing"))?;
         let (kind, key, length) = storage(reference)?;
         let (dtype, storage) = match kind {
             StorageKind::Of(dtype) => (dtype, length),
             StorageKind::Bytes => {
-                let (_, name) = argument(6)?.name().ok_or(TensorProblem::Description("it has no dtype"))?;
+                let (_, name) =
+                    argument(6)?.name().ok_or(TensorProblem::Description("the dtype is missing"))?;
                 let dtype = named_dtype(name)?;
                 (dtype, length / size_of(dtype))
             }
         };
-        let offset =
-            argument(1)?.size().ok_or(TensorProblem::Description("its offset is no number from 0 on"))?;
+        let offset = argument(1)?
+            .size()
+            .ok_or(TensorProblem::Description("the offset is not a non-negative integer"))?;
         let shape = argument(2)?
             .elements()
             .map(|length| {
-                length.size().ok_or(TensorProblem::Description("its shape is not one of numbers from 0 on"))
+                length
+                    .size()
+                    .ok_or(TensorProblem::Description("the shape is not a tuple of non-negative integers"))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let strides = argument(3)?
             .elements()
             .map(|stride| {
                 let stride =
-                    stride.integer().ok_or(TensorProblem::Description("its strides are no numbers"))?;
+                    stride.integer().ok_or(TensorProblem::Description("a stride is not an integer"))?;
                 usize::try_from(stride).map_err(|_| TensorProblem::Stride(stride))
             })
             .collect::<Result<Vec<_>, _>>()?;
         if shape.len() != strides.len() {
-            return Err(TensorProblem::Description("it has not as many strides as dimensions"));
+            return Err(TensorProblem::Description("the numbers of strides and dimensions differ"));
         }
         let layout = Self { dtype, key, storage, offset, shape, strides };
         layout.check()?;
@@ -81,12 +86,12 @@ impl<'p> Layout<'p> {
         }
     }
 
-    /// Bytes of the tensor.
+    /// Size of the tensor in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.shape.iter().product::<usize>() * size_of(self.dtype)
     }
 
-    /// The tensor's values in C order.
+    /// Copies the tensor's values out of the storage, in C order.
     pub(super) fn gather(&self, storage: &[u8]) -> Result<Vec<u8>, TensorProblem> {
         let size = size_of(self.dtype);
         let expected = self.storage.saturating_mul(size);
@@ -97,7 +102,7 @@ impl<'p> Layout<'p> {
         if self.bytes() == 0 {
             return Ok(bytes);
         }
-        // The last dimensions that lie side by side are copied at once.
+        // Trailing contiguous dimensions are copied as one run.
         let mut run = 1;
         let mut outer = self.shape.len();
         while outer > 0 && (self.strides[outer - 1] == run || self.shape[outer - 1] == 1) {
@@ -109,7 +114,7 @@ impl<'p> Layout<'p> {
             let start =
                 self.offset + index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum::<usize>();
             bytes.extend_from_slice(&storage[start * size..(start + run) * size]);
-            // Counts up, the last dimension fastest.
+            // Advance the index, with the last dimension fastest.
             let Some(dimension) =
                 (0..outer).rev().find(|&dimension| index[dimension] + 1 < self.shape[dimension])
             else {
@@ -121,14 +126,14 @@ impl<'p> Layout<'p> {
     }
 }
 
-/// What a storage's length counts.
+/// The unit of a storage's length.
 pub(super) enum StorageKind {
     Of(Dtype),
     Bytes,
 }
 
 impl StorageKind {
-    /// Bytes of what the length counts.
+    /// Size of the unit in bytes.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Of(dtype) => size_of(*dtype),
@@ -137,12 +142,12 @@ impl StorageKind {
     }
 }
 
-/// Kind, name and length of a storage, from `('storage', class, key, location, length)`.
+/// Parses the kind, name and length of a storage from `('storage', class, key, location, length)`.
 ///
-/// The older format may add how it is a view of another storage; that has not been written since
-/// PyTorch 0.4.
+/// The legacy format can add a sixth element for views of another storage. PyTorch has not written such views
+/// since version 0.4.
 pub(super) fn storage(reference: Value<'_>) -> Result<(StorageKind, &str, usize), TensorProblem> {
-    const STRANGE: TensorProblem = TensorProblem::Description("its storage is not one of PyTorch's");
+    const STRANGE: TensorProblem = TensorProblem::Description("the storage is not a PyTorch storage");
     let parts: Vec<Value<'_>> = reference.elements().take(6).collect();
     let (tag, class, key, length) = match parts.as_slice() {
         [tag, class, key, _, length] => (tag, class, key, length),
@@ -161,7 +166,7 @@ pub(super) fn storage(reference: Value<'_>) -> Result<(StorageKind, &str, usize)
     Ok((kind, key, length))
 }
 
-/// The dtype of a storage class or of `torch.dtype`.
+/// The dtype of a storage class or a `torch.dtype`.
 fn named_dtype(name: &str) -> Result<Dtype, TensorProblem> {
     Ok(match name {
         "DoubleStorage" | "float64" | "double" => Dtype::F64,

@@ -1,5 +1,5 @@
-//! The format of PyTorch before 1.6: pickles of a magic number, the protocol, the machine, the
-//! object and the names of storages; then each storage, its length before it.
+//! The file format of PyTorch before version 1.6: five pickles (a magic number, the protocol, system information,
+//! the object and the storage names), followed by the storages, each prefixed by its length.
 //!
 //! Source: `_legacy_save` in `torch/serialization.py`.
 
@@ -18,20 +18,20 @@ const PROTOCOL: i64 = 1001;
 pub(super) struct Storages<'a>(BTreeMap<String, &'a [u8]>);
 
 impl<'a> Storages<'a> {
-    /// The values of a storage, none of one that is not there.
+    /// The values of a storage; empty if it does not exist.
     pub(super) fn get(&self, key: &str) -> &'a [u8] {
         self.0.get(key).copied().unwrap_or_default()
     }
 }
 
-/// Whether bytes begin with the magic number.
-pub(super) fn is_one(bytes: &[u8]) -> bool {
+/// Whether `bytes` start with the magic number.
+fn detect(bytes: &[u8]) -> bool {
     matches!(Pickle::read(bytes), Ok((pickle, _)) if pickle.root().long() == Some(&MAGIC))
 }
 
-/// The object's pickle, and the storages.
+/// Splits a file into the object's pickle and the storages.
 pub(super) fn split(bytes: &[u8]) -> Result<(&[u8], Storages<'_>), Problem> {
-    if !is_one(bytes) {
+    if !detect(bytes) {
         return Err(Problem::NotTorch);
     }
     let mut rest = bytes;
@@ -53,9 +53,9 @@ pub(super) fn split(bytes: &[u8]) -> Result<(&[u8], Storages<'_>), Problem> {
 
     let mut sizes = BTreeMap::new();
     for reference in pickle.references() {
-        // What refers to no storage is the source code of a class.
+        // Other references contain the source code of classes.
         let Some(Some("storage")) = reference.elements().next().map(|tag| tag.text()) else { continue };
-        let (kind, key, _) = storage(reference).map_err(|problem| problem.of("of a storage"))?;
+        let (kind, key, _) = storage(reference).map_err(|problem| problem.of("(storage)"))?;
         sizes.insert(key.to_owned(), kind.size());
     }
     let mut storages = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! PyTorch's checkpoints: what `torch.save` writes.
+//! Reads PyTorch checkpoints, the files written by `torch.save`.
 //!
-//! Since version 1.6 that is a zip archive with a pickle `data.pkl`, in which each tensor refers to
-//! an entry `data/KEY` that holds its values; before, a sequence of pickles and then all values.
+//! Since version 1.6, such a file is a zip archive with a pickle `data.pkl`, in which each tensor refers to an
+//! entry `data/KEY` with its values. Before, it was a sequence of pickles followed by all values.
 //!
 //! Source: `torch/serialization.py` (`_save`, `_legacy_save`), `torch/_utils.py` (`_rebuild_tensor_v2`)
 //! and `torch/csrc/jit/serialization/pickler.h` of PyTorch 2.8.
@@ -19,15 +19,15 @@ use crate::{
     tensor::{Tensor, TensorProblem, Tensors},
 };
 
-/// What the tensors of a file may come to: this many times the file, and a little for tiny ones.
-/// More than once because several tensors can be made of one storage.
+/// Maximum ratio of the tensors' total size to the size of the file, beyond [`SMALL`] bytes. It is more than 1
+/// because several tensors can share one storage.
 const MAX_EXPANSION: usize = 4;
 const SMALL: usize = 1 << 20;
 
-/// Classes may be wrapped around a tensor: a parameter is one, a subclass another.
+/// Maximum number of wrappers around a tensor, such as a parameter or a subclass.
 const MAX_WRAPPERS: usize = 4;
 
-/// A checkpoint in memory, its pickle not yet read.
+/// A checkpoint in memory whose pickle has not been read yet.
 pub(crate) struct TorchFile<'a> {
     pickle: Cow<'a, [u8]>,
     storages: Storages<'a>,
@@ -40,15 +40,15 @@ enum Storages<'a> {
 }
 
 impl<'a> TorchFile<'a> {
-    /// Finds the pickle in a zip archive or a file of the older kind.
+    /// Locates the pickle in a file of either format.
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Problem> {
         let limit = bytes.len().saturating_mul(MAX_EXPANSION).saturating_add(SMALL);
-        if !Archive::is_one(bytes) {
+        if !Archive::detect(bytes) {
             let (pickle, storages) = legacy::split(bytes)?;
             return Ok(Self { pickle: pickle.into(), storages: Storages::Legacy(storages), limit });
         }
         let mut archive = Archive::open(bytes)?;
-        let Some(name) = archive.ending("data.pkl") else {
+        let Some(name) = archive.unique_name("data.pkl") else {
             return Err(ArchiveProblem::Missing("data.pkl".into()).into());
         };
         let root = name.strip_suffix("data.pkl").unwrap_or_default().to_owned();
@@ -64,7 +64,7 @@ impl<'a> TorchFile<'a> {
         Ok(Self { pickle, storages: Storages::Zip { archive, root }, limit })
     }
 
-    /// Splits off the values and reads the pickle.
+    /// Reads the pickle and passes it to `take`, together with access to the tensors' values.
     pub(crate) fn read<T>(
         mut self,
         take: impl FnOnce(&Pickle<'_>, &mut Values<'_, 'a>) -> Result<T, Problem>,
@@ -74,14 +74,14 @@ impl<'a> TorchFile<'a> {
     }
 }
 
-/// Where the values of tensors are.
+/// Access to the values of tensors.
 pub(crate) struct Values<'s, 'a> {
     storages: &'s mut Storages<'a>,
     limit: usize,
 }
 
 impl Values<'_, '_> {
-    /// The tensors of a state dict. Entries that are no tensors are passed over.
+    /// Reads the tensors of a state dict. Other entries are ignored.
     pub(crate) fn tensors(&mut self, state_dict: Value<'_>) -> Result<Tensors, Problem> {
         let mut layouts = Vec::new();
         let mut total: usize = 0;
@@ -122,7 +122,7 @@ pub(crate) fn is_tensor(value: Value<'_>) -> bool {
     rebuilt(value).is_some()
 }
 
-/// The arguments of the function that makes a tensor: storage, offset, shape, strides and more.
+/// The arguments of the function that builds a tensor: storage, offset, shape, strides and more.
 fn rebuilt(mut value: Value<'_>) -> Option<Vec<Value<'_>>> {
     for _ in 0..MAX_WRAPPERS {
         let arguments: Vec<Value<'_>> = value.arguments().collect();

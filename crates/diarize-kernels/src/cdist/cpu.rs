@@ -1,4 +1,4 @@
-//! The fast path: each lane of a vector register sums one pair, in the order of the dimensions.
+//! The fast path: each lane of a vector register accumulates one pair, in the order of the dimensions.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use pulp::{Simd, WithSimd};
@@ -7,11 +7,11 @@ use rayon::prelude::*;
 use super::{Real, cosine_distance, dot};
 use crate::simd;
 
-/// Rows that are held transposed, so that one load gives one dimension of all of them.
+/// Rows in a transposed tile: one load reads one dimension of all of them.
 const LANES: usize = 8;
-/// Rows that are compared with a tile at a time: their sums stay in registers.
+/// Rows compared with a tile at a time. Their sums fit in registers.
 const ROWS: usize = 4;
-/// Blocks of such rows that are compared with a tile before the next tile is loaded.
+/// Blocks of [`ROWS`] rows compared with a tile before the next tile is loaded.
 const BLOCKS: usize = 8;
 
 /// Up to [`LANES`] rows, transposed: `[dimension][row]`. Missing rows are zeros.
@@ -42,8 +42,8 @@ pub(super) fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     )
 }
 
-/// A value for every pair of rows: `finish` makes it of the sum over the dimensions, which `sums` gives
-/// for the rows of a block and those of a tile, and of the two rows' numbers.
+/// Computes a value for every pair of rows. `sums` returns the sums over the dimensions for a block of rows and
+/// a tile; `finish` turns such a sum and the indices of its two rows into the value.
 fn condensed<T: Real>(
     rows: ArrayView2<'_, T>,
     sums: impl Fn(&[[f64; ROWS]], &[[f64; LANES]]) -> [[f64; LANES]; ROWS] + Sync,
@@ -54,7 +54,7 @@ fn condensed<T: Real>(
     ask_for_huge_pages(&mut distances);
     let tiles: Vec<Tile> = rows.axis_chunks_iter(Axis(0), LANES).map(tile).collect();
 
-    // The rows of the triangle, each from the diagonal to the right.
+    // Split the output into the rows of the upper triangle.
     let mut rest = distances.as_mut_slice();
     let mut triangle = Vec::with_capacity(count);
     for row in 0..count {
@@ -91,8 +91,8 @@ fn condensed<T: Real>(
     distances
 }
 
-/// Asks Linux for pages of 2 MB where the values are many: dendrograms jump about in them, and with pages of
-/// 4 KB wait for addresses as well as for memory. Of no effect where it is refused.
+/// Asks Linux to use 2 MB pages for large buffers. Clustering reads the distances in random order, and with
+/// 4 KB pages it waits for address translation as well as for memory. A refusal has no effect.
 #[cfg(target_os = "linux")]
 fn ask_for_huge_pages(values: &mut [f64]) {
     const PAGE: usize = 2 << 20;
@@ -100,7 +100,7 @@ fn ask_for_huge_pages(values: &mut [f64]) {
     let skipped = start.align_offset(PAGE);
     let length = size_of_val(values).saturating_sub(skipped) / PAGE * PAGE;
     if length > 0 {
-        // SAFETY: the range lies within the values, and the advice changes nothing that can be seen in them.
+        // SAFETY: the range lies within `values`, and this advice does not change their contents.
         unsafe { libc::madvise(start.add(skipped).cast(), length, libc::MADV_HUGEPAGE) };
     }
 }
@@ -108,9 +108,9 @@ fn ask_for_huge_pages(values: &mut [f64]) {
 #[cfg(not(target_os = "linux"))]
 fn ask_for_huge_pages(_values: &mut [f64]) {}
 
-/// Squared Euclidean distances of the rows of a block to the rows of a tile: `[block row][tile row]`.
+/// Squared Euclidean distances between the rows of a block and those of a tile: `[block row][tile row]`.
 ///
-/// A type, as is what follows: a closure would be compiled without the vector instructions.
+/// This is a type, like [`PairDots`], because closures would be compiled without the vector instructions.
 struct SquaredDistances<'a> {
     block: &'a [[f64; ROWS]],
     tile: &'a [[f64; LANES]],
@@ -134,8 +134,8 @@ impl WithSimd for SquaredDistances<'_> {
     }
 }
 
-/// Dot products of the rows of a block with the rows of a tile, each of two sums as in [`dot`]:
-/// `[block row][tile row]`.
+/// Dot products of the rows of a block with those of a tile: `[block row][tile row]`. Each uses two sums, as
+/// [`dot`] does.
 struct PairDots<'a, const ROWS: usize> {
     block: &'a [[f64; ROWS]],
     tile: &'a [[f64; LANES]],
@@ -163,7 +163,7 @@ impl<const ROWS: usize> WithSimd for PairDots<'_, ROWS> {
     }
 }
 
-/// Adds the products of one dimension.
+/// Adds the products of one dimension to the sums.
 #[inline(always)]
 fn add_products<const ROWS: usize>(
     sums: &mut [[f64; LANES]; ROWS],
@@ -201,7 +201,7 @@ pub(super) fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B
     distances
 }
 
-/// Dot products of the rows of a tile with themselves.
+/// The dot product of each row of a tile with itself.
 fn squares(tile: &[[f64; LANES]]) -> [f64; LANES] {
     std::array::from_fn(|lane| {
         let row: Vec<f64> = tile.iter().map(|lanes| lanes[lane]).collect();

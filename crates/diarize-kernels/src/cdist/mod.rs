@@ -1,14 +1,14 @@
 //! Distances between all pairs of vectors.
 //!
-//! Rows are vectors of f32 or f64; all arithmetic is f64, and the order of the additions is SciPy's:
-//! squared differences are summed over the dimensions one after the other, products in two sums, one of
-//! the even dimensions and one of the odd. That order is part of the result: the merge order of a
-//! dendrogram hangs on the last bit of its distances. So neither `(a-b)² = a² - 2ab + b²` nor a sum
-//! split over more lanes is allowed; the fast path computes many pairs at once instead, and gives the
-//! bits of the plain one whatever the number of threads.
+//! Rows are vectors of f32 or f64. All arithmetic is in f64, and additions follow SciPy's order: squared
+//! differences are summed one dimension after the other; products go into two sums, one for the even
+//! dimensions and one for the odd. This order matters, because the merge order of a dendrogram depends on
+//! the last bit of its distances. It rules out `(a-b)² = a² - 2ab + b²` and sums split over more lanes.
+//! Instead, the fast path computes many pairs at once. Its results are bit-identical to those of the
+//! reference for any number of threads.
 //!
-//! [`pairwise`] and [`condensed`] compute on tensors, wherever they are, in f32 and with sums in any order:
-//! for what does not hang on the last bit.
+//! [`pairwise`] and [`condensed`] compute on tensors, on the tensors' device, in f32 and with sums in any
+//! order. Use them where the last bit does not matter.
 //!
 //! Source: `scipy.spatial.distance`, as compiled for x86-64.
 
@@ -20,7 +20,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 
 pub use self::pairwise::{Metric, condensed, condensed_plan, pairwise, plan};
 
-/// What rows can hold.
+/// The element types of rows.
 pub trait Real: Copy + Into<f64> + Send + Sync {}
 
 impl Real for f32 {}
@@ -28,21 +28,21 @@ impl Real for f64 {}
 
 /// Euclidean distance `sqrt(Σ (a - b)²)` of every pair of the `n` rows of `(n, dimension)`.
 ///
-/// Gives `n (n - 1) / 2` values in the order of SciPy's `pdist`: (0,1), (0,2), …, (0,n-1), (1,2), ….
+/// Returns `n (n - 1) / 2` values in the order of SciPy's `pdist`: (0,1), (0,2), …, (0,n-1), (1,2), ….
 pub fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     cpu::euclidean_condensed(rows)
 }
 
-/// Cosine distance `1 - a·b / (|a| |b|)` of every pair of the `n` rows of `(n, dimension)`, as SciPy's
-/// `pdist(rows, "cosine")` and in the order of [`euclidean_condensed`].
+/// Cosine distance `1 - a·b / (|a| |b|)` of every pair of the `n` rows of `(n, dimension)`, like SciPy's
+/// `pdist(rows, "cosine")`. The order is that of [`euclidean_condensed`].
 pub fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     cpu::cosine_condensed(rows)
 }
 
-/// Cosine distance `1 - a·b / (|a| |b|)` of every row of `a` `(n, dimension)` to every row of `b`
-/// `(m, dimension)`: `(n, m)` values from 0 to 2, as SciPy's `cdist(a, b, "cosine")`.
+/// Cosine distance `1 - a·b / (|a| |b|)` from every row of `a` `(n, dimension)` to every row of `b`
+/// `(m, dimension)`: `(n, m)` values from 0 to 2, like SciPy's `cdist(a, b, "cosine")`.
 ///
-/// The quotient is kept within ±1. A vector of zeros has no direction: its distances are NaN.
+/// The quotient is clamped to ±1. A zero vector has no direction, so its distances are NaN.
 ///
 /// # Panics
 /// If the dimensions differ.
@@ -51,14 +51,14 @@ pub fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B>) -> A
     cpu::cosine(a, b)
 }
 
-/// The distance that belongs to a dot product and two norms.
+/// The cosine distance of two vectors from their dot product and norms.
 #[inline(always)]
 fn cosine_distance(dot: f64, norm_a: f64, norm_b: f64) -> f64 {
     1.0 - (dot / (norm_a * norm_b)).clamp(-1.0, 1.0)
 }
 
-/// The dot product: the sum over the even dimensions and the sum over the odd ones, and last of all an
-/// even one without an odd one after it.
+/// The dot product in SciPy's order: the sum over the even dimensions plus the sum over the odd ones, plus the
+/// last dimension if their number is odd.
 fn dot<A: Real, B: Real>(a: ArrayView1<'_, A>, b: ArrayView1<'_, B>) -> f64 {
     let paired = a.len() - a.len() % 2;
     let (mut sums, mut rest) = ([0.0; 2], 0.0);

@@ -1,4 +1,4 @@
-//! Distances of tensors, on the device that they are on.
+//! Distances between the rows of tensors, computed on the tensors' device.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -10,46 +10,46 @@ use ndarray::ArrayView2;
 use super::reference;
 use crate::gpu::{Buffer, Kernel, Launch, Plan, aligned, word};
 
-/// What is measured between two vectors.
+/// A distance between two vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Metric {
     /// `sqrt(Σ (a - b)²)`.
     Euclidean,
-    /// `1 - a·b / (|a| |b|)`, from 0 to 2. NaN where a vector is zero.
+    /// `1 - a·b / (|a| |b|)`, from 0 to 2. NaN if either vector is zero.
     Cosine,
 }
 
-/// The distance of every row of `a` `(n, dimension)` to every row of `b` `(m, dimension)`: `(n, m)`, all
-/// f32. Within 1e-5 of the larger of 1 and the distance, for vectors of length about 1.
+/// The distance from every row of `a` `(n, dimension)` to every row of `b` `(m, dimension)`: `(n, m)`, all
+/// f32. For vectors of length about 1, the error is at most 1e-5 times the larger of 1 and the distance.
 ///
 /// # Errors
-/// Tensors of different dimensions, types or devices.
+/// The tensors have different dimensions, types or devices, or the device fails.
 pub fn pairwise(a: &Tensor, b: &Tensor, metric: Metric) -> Result<Tensor> {
     aligned(a)?.apply_op2_no_bwd(&aligned(b)?, &Pairwise(metric))
 }
 
 /// The distance of every pair of the `n` rows `(n, dimension)`, f32: `n (n - 1) / 2` values in the order of
-/// [`super::euclidean_condensed`], as exact as [`pairwise`].
+/// [`super::euclidean_condensed`], with the accuracy of [`pairwise`].
 ///
 /// # Errors
-/// A tensor of another type; a failure of the device.
+/// The tensor is not f32 or not two-dimensional, or the device fails.
 pub fn condensed(rows: &Tensor, metric: Metric) -> Result<Tensor> {
     aligned(rows)?.apply_op1_no_bwd(&Condensed(metric))
 }
 
-/// What a GPU does for [`pairwise`] inputs `(n, dimension)` and `(m, dimension)`, and the shape `(n, m)`.
+/// The GPU plan of [`pairwise`] for inputs `(n, dimension)` and `(m, dimension)`, and the output shape `(n, m)`.
 ///
 /// # Errors
-/// Inputs of different dimensions.
+/// The inputs have different dimensions.
 pub fn plan(metric: Metric, a: &Shape, b: &Shape) -> Result<(Plan, Shape)> {
     let (n, m) = (a.dims2()?.0, b.dims2()?.0);
     Ok((plan_of(metric, a, b, false)?, (n, m).into()))
 }
 
-/// What a GPU does for a [`condensed`] input `(n, dimension)`, and the shape of its output.
+/// The GPU plan of [`condensed`] for an input `(n, dimension)`, and the output shape `(n (n - 1) / 2,)`.
 ///
 /// # Errors
-/// An input of another number of axes.
+/// The input is not two-dimensional.
 pub fn condensed_plan(metric: Metric, rows: &Shape) -> Result<(Plan, Shape)> {
     let plan = plan_of(metric, rows, rows, true)?;
     let pairs = plan.output;
@@ -62,7 +62,7 @@ fn plan_of(metric: Metric, a: &Shape, b: &Shape, condensed: bool) -> Result<Plan
     const SCALE_THREADS: usize = 256;
     let ((n, dimension), (m, other)) = (a.dims2()?, b.dims2()?);
     if dimension != other {
-        bail!("cdist: vectors of dimensions {dimension} and {other}");
+        bail!("cdist: the vectors have different dimensions, {dimension} and {other}");
     }
     let flag = |name, set| (name, usize::from(set));
     let kernel = |name, threads| Kernel {

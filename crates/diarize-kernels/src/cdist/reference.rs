@@ -1,4 +1,4 @@
-//! The definitions, written down.
+//! The distances computed directly from their definitions, in f64.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -20,7 +20,7 @@ pub fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     distances
 }
 
-/// Euclidean distance of every row of `a` `(n, dimension)` to every row of `b` `(m, dimension)`, pair by
+/// Euclidean distance from every row of `a` `(n, dimension)` to every row of `b` `(m, dimension)`, pair by
 /// pair: `(n, m)`.
 pub fn euclidean<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B>) -> Array2<f64> {
     Array2::from_shape_fn((a.nrows(), b.nrows()), |(i, j)| {

@@ -1,7 +1,7 @@
-//! The convolution without unfolding its input: a tile of a few pixels by two vectors of output
-//! channels stays in registers while all taps and input channels pass; rows in parallel.
+//! Direct convolution without unfolding the input. The sums of a tile (a few pixels by two vectors of output
+//! channels) stay in registers while the loop runs over all taps and input channels. Rows run in parallel.
 //!
-//! An output depends on neither the batch nor the number of threads.
+//! Results do not depend on the batch or the number of threads.
 
 use pulp::{Simd, WithSimd};
 
@@ -11,19 +11,19 @@ use super::{
 };
 use crate::simd::{self, accumulate};
 
-/// Pixels of a tile.
+/// Pixels in a tile.
 pub(super) const PIXELS: usize = 6;
-/// Vectors of output channels of a tile; with `PIXELS`, what 16 registers hold.
+/// Vectors of output channels in a tile. With [`PIXELS`] pixels, the tile fits in 16 registers.
 pub(super) const VECTORS: usize = 2;
 
-/// The weights in the order in which a tile reads them: for each tile of output channels the taps
-/// row by row, for each tap the input channels, for each the output channels side by side.
+/// The weights in the order in which a tile reads them, `(tile, tap, input, output channel of the tile)`. Taps
+/// are ordered row by row.
 #[derive(Debug)]
 pub(super) struct Packed {
     dims: Dims,
     weights: Vec<f32>,
     bias: Vec<f32>,
-    /// Output channels of a tile. The last tile is filled up with zeros.
+    /// Output channels in a tile. The last tile is padded with zeros.
     width: usize,
 }
 
@@ -45,7 +45,7 @@ impl Packed {
     }
 }
 
-/// Output channels of a tile on this processor.
+/// Number of output channels in a tile on this processor.
 pub(super) fn width() -> usize {
     struct Width;
     impl WithSimd for Width {
@@ -57,12 +57,12 @@ pub(super) fn width() -> usize {
     simd::arch().dispatch(Width)
 }
 
-/// What becomes of an output.
+/// Applies the activation to a vector of outputs.
 #[inline(always)]
 pub(super) fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> S::f32s {
     match activation {
         Activation::Identity => x,
-        // In this order a NaN stays one.
+        // This order of arguments propagates NaN.
         Activation::Relu => simd.max_f32s(simd.splat_f32s(0.0), x),
         Activation::Absolute => simd.abs_f32s(x),
     }
@@ -87,7 +87,7 @@ impl WithSimd for Row<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Dims { inputs, outputs, size, .. } = self.packed.dims;
         let tile_weights = size[0] * size[1] * inputs * self.packed.width;
-        let Images { onto, activation, .. } = self.row.images;
+        let Images { residual, activation, .. } = self.row.images;
         let pixels = self.row.y.len() / outputs;
         for (tile, weights) in self.packed.weights.chunks_exact(tile_weights).enumerate() {
             let first = tile * self.packed.width;
@@ -100,7 +100,7 @@ impl WithSimd for Row<'_> {
                         let end = (start + S::F32_LANES).min(outputs);
                         let at = pixel * outputs + start..pixel * outputs + end;
                         let y = &mut self.row.y[at];
-                        if onto {
+                        if residual {
                             sum = simd.add_f32s(sum, simd.partial_load_f32s(y));
                         }
                         simd.partial_store_f32s(y, activate(simd, activation, sum));
@@ -112,7 +112,7 @@ impl WithSimd for Row<'_> {
 }
 
 impl Row<'_> {
-    /// Sums of [`PIXELS`] pixels from `first` on; those past the row's end are of no meaning.
+    /// The sums of [`PIXELS`] pixels, starting at `first`. Sums past the end of the row are meaningless.
     #[inline(always)]
     fn tile<S: Simd>(
         &self,

@@ -1,12 +1,13 @@
-//! Convolution over two axes, channels last, with what comes after it in the same pass:
+//! Two-dimensional convolution, channels last, fused with bias, residual and activation:
 //! `y[h, w, o] = act(bias[o] + residual[h, w, o] + sum x[h s + i - p, w s + j - q, c] kernel[o, c, i, j])`
-//! for stride `s`, padding with `p` rows and `q` columns of zeros, and an activation `act`.
+//! for stride `s`, padding by `p` rows and `q` columns of zeros, and activation `act`.
 //!
-//! With one row it is a convolution over time, and with a kernel of 1 x 1 a linear layer.
+//! With one row it is a convolution over time. With a 1 x 1 kernel it is a linear layer.
 //!
-//! On the CPU kernels of 3 x 3 go through Winograd's transform, all others directly.
+//! On the CPU, 3 x 3 kernels of stride 1 whose channels fill whole vectors use Winograd's transform. All
+//! others are computed directly.
 //!
-//! Source: `torch.nn.Conv2d`; batch norm is folded into kernel and bias by the caller.
+//! Source: `torch.nn.Conv2d`. The caller folds batch norm into kernel and bias.
 
 mod cpu;
 pub mod reference;
@@ -22,7 +23,7 @@ use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tens
 use self::strips::Images;
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
 
-/// A convolution with its weights, packed for the device that they are on.
+/// A convolution whose weights are packed for their device.
 #[derive(Debug)]
 pub struct Conv2d {
     dims: Dims,
@@ -30,11 +31,11 @@ pub struct Conv2d {
     weights: Weights,
 }
 
-/// The kernel in the order in which it is read.
+/// The kernel, laid out in the order in which it is read.
 #[derive(Debug)]
 enum Weights {
     Cpu(cpu::Packed),
-    /// At the points of the transform.
+    /// Transformed by Winograd's algorithm.
     Winograd(winograd::Packed),
     /// `(rows * columns * inputs, outputs)`.
     #[cfg_attr(
@@ -44,25 +45,25 @@ enum Weights {
     Gpu(Tensor),
 }
 
-/// Sizes of a convolution.
+/// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dims {
-    /// Channels of the input.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels of the output.
+    /// Number of output channels.
     pub outputs: usize,
     /// Rows and columns of the kernel.
     pub size: [usize; 2],
-    /// Input rows and columns from one output to the next.
+    /// Step between neighboring outputs, in input rows and columns.
     pub stride: usize,
-    /// Rows above and below, and columns left and right of the input that count as zeros.
+    /// Rows of zeros above and below the input, and columns of zeros to its left and right.
     pub padding: [usize; 2],
 }
 
-/// What becomes of each output.
+/// The activation function, applied to each output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// Nothing.
+    /// `x`.
     Identity,
     /// `max(x, 0)`.
     Relu,
@@ -71,7 +72,7 @@ pub enum Activation {
 }
 
 impl Dims {
-    /// Rows and columns of the output for an input of `[rows, columns]`.
+    /// Rows and columns of the output for an input of size `[rows, columns]`.
     pub fn output(&self, input: [usize; 2]) -> [usize; 2] {
         std::array::from_fn(|axis| {
             let padded = input[axis] + 2 * self.padding[axis];
@@ -83,17 +84,17 @@ impl Dims {
     fn output_shape(&self, input: &Shape) -> Result<Shape> {
         let (batch, rows, columns, inputs) = input.dims4()?;
         if inputs != self.inputs {
-            bail!("conv2d: {inputs} channels where the kernel has {}", self.inputs);
+            bail!("conv2d: the input has {inputs} channels, but the kernel takes {}", self.inputs);
         }
         let [rows, columns] = self.output([rows, columns]);
         Ok((batch, rows, columns, self.outputs).into())
     }
 
-    /// What a GPU does for an input `(batch, rows, columns, inputs)`, with the kernel as `(rows *
-    /// columns * inputs, outputs)`, the bias and, if `residual`, that as further inputs.
+    /// The GPU plan for an input `(batch, rows, columns, inputs)`. Its further inputs are the kernel as
+    /// `(rows * columns * inputs, outputs)`, the bias and, if `residual`, the residual.
     ///
     /// # Errors
-    /// An input of another number of channels than the kernel's.
+    /// The input's number of channels is not the kernel's.
     pub fn plan(&self, input: &Shape, residual: bool, activation: Activation) -> Result<Plan> {
         const THREADS: usize = 256;
         let &Self { inputs, outputs, size, stride, padding } = self;
@@ -101,7 +102,7 @@ impl Dims {
         let output = self.output_shape(input)?;
         let [output_rows, output_columns] = self.output([rows, columns]);
         let positions = output.elem_count() / outputs.max(1);
-        // A thread makes 8 x 4 values of a tile.
+        // A thread computes 8 x 4 values of a tile.
         let tile_columns = if outputs <= 32 { 32 } else { 64 };
         let tile_rows = THREADS * 8 * 4 / tile_columns;
         let launch = Launch {
@@ -147,17 +148,24 @@ impl Dims {
 }
 
 impl Conv2d {
-    /// A convolution of `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32.
+    /// Packs a convolution with `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32.
+    ///
+    /// # Errors
+    /// The shapes do not fit each other, the stride is 0, a tensor is not f32, or the device fails.
     pub fn new(kernel: &Tensor, bias: &Tensor, stride: usize, padding: [usize; 2]) -> Result<Self> {
         let (outputs, inputs, rows, columns) = kernel.dims4()?;
         if bias.dims() != [outputs] || stride == 0 {
-            bail!("conv2d: kernel {:?} with bias {:?} and stride {stride}", kernel.shape(), bias.shape());
+            bail!(
+                "conv2d: a kernel of shape {:?} does not go with a bias of shape {:?} and a stride of {stride}",
+                kernel.shape(),
+                bias.shape()
+            );
         }
         let dims = Dims { inputs, outputs, size: [rows, columns], stride, padding };
         let weights = if kernel.device().is_cpu() {
             let kernel = kernel.flatten_all()?.to_vec1()?;
             let bias = bias.to_vec1()?;
-            if winograd::Packed::fits(dims) {
+            if winograd::Packed::supports(dims) {
                 Weights::Winograd(winograd::Packed::new(dims, &kernel, &bias))
             } else {
                 Weights::Cpu(cpu::Packed::new(dims, &kernel, &bias))
@@ -168,64 +176,67 @@ impl Conv2d {
         Ok(Self { dims, bias: bias.contiguous()?, weights })
     }
 
-    /// `x` `(batch, rows, columns, inputs)` to `(batch, rows', columns', outputs)`, f32; `residual`, of
-    /// the output's shape, is added before the activation. On the CPU the output takes the place of the residual,
-    /// in all that share its storage.
+    /// Maps `x` `(batch, rows, columns, inputs)` to `(batch, rows', columns', outputs)`, f32. `residual` has
+    /// the shape of the output and is added before the activation. On the CPU a contiguous `residual` is
+    /// overwritten with the output, also for other tensors that share its storage.
+    ///
+    /// # Errors
+    /// A tensor's shape, type or device does not fit, or the device fails.
     pub fn forward(&self, x: &Tensor, residual: Option<Tensor>, activation: Activation) -> Result<Tensor> {
         if !x.device().same_device(self.bias.device()) {
-            bail!("conv2d: the input is on another device than the weights");
+            bail!("conv2d: the input and the weights are on different devices");
         }
         let x = crate::gpu::aligned(x)?;
         let residual = residual.as_ref().map(Tensor::contiguous).transpose()?;
         match residual {
             Some(residual) if x.device().is_cpu() => {
-                residual.inplace_op2(&x, &Onto { conv: self, activation })?;
+                residual.inplace_op2(&x, &IntoResidual { conv: self, activation })?;
                 Ok(residual)
             }
-            residual => x.apply_op1_no_bwd(&Pass { conv: self, residual: residual.as_ref(), activation }),
+            residual => x.apply_op1_no_bwd(&Forward { conv: self, residual: residual.as_ref(), activation }),
         }
     }
 
-    /// The shape of the output, which is that of the residual too.
+    /// The shape of the output. A residual must have the same shape.
     fn output_shape(&self, input: &Shape, residual: Option<&Shape>) -> Result<Shape> {
         let shape = self.dims.output_shape(input)?;
         match residual {
             Some(residual) if residual != &shape => {
-                bail!("conv2d: residual {residual:?} for an output {shape:?}")
+                bail!("conv2d: the residual has the shape {residual:?}, but the output {shape:?}")
             }
             _ => Ok(shape),
         }
     }
 
-    /// Fills `y` or, if it `onto` holds the residual, adds to it.
+    /// Fills `y`, which holds the residual to add if `residual` is true.
     fn on_cpu(
         &self,
         storage: &CpuStorage,
         layout: &Layout,
-        onto: bool,
+        residual: bool,
         activation: Activation,
         y: &mut [f32],
     ) -> Result<()> {
         let (_, rows, columns, _) = layout.shape().dims4()?;
         let x = crate::contiguous_f32(storage, layout, "conv2d")?;
-        let images = Images { x, shape: [rows, columns], onto, activation };
+        let images = Images { x, shape: [rows, columns], residual, activation };
         match &self.weights {
             Weights::Cpu(packed) => cpu::conv2d(packed, images, y),
             Weights::Winograd(packed) => winograd::conv2d(packed, images, y),
-            Weights::Gpu(_) => bail!("conv2d: the weights are on another device than the input"),
+            Weights::Gpu(_) => bail!("conv2d: the input and the weights are on different devices"),
         }
         Ok(())
     }
 }
 
-/// One application of a convolution; on the CPU one without a residual, which is [`Onto`]'s.
-struct Pass<'a> {
+/// One forward pass into a new tensor. On the CPU it has no residual; [`IntoResidual`] handles that case.
+struct Forward<'a> {
     conv: &'a Conv2d,
     residual: Option<&'a Tensor>,
     activation: Activation,
 }
 
-impl Pass<'_> {
+impl Forward<'_> {
     fn output_shape(&self, input: &Shape) -> Result<Shape> {
         self.conv.output_shape(input, self.residual.map(Tensor::shape))
     }
@@ -234,13 +245,13 @@ impl Pass<'_> {
     #[cfg(any(feature = "cuda", feature = "metal"))]
     fn gpu_inputs(&self) -> Result<Vec<&Tensor>> {
         let Weights::Gpu(kernel) = &self.conv.weights else {
-            bail!("conv2d: the weights are on another device than the input");
+            bail!("conv2d: the input and the weights are on different devices");
         };
         Ok([kernel, &self.conv.bias].into_iter().chain(self.residual).collect())
     }
 }
 
-impl CustomOp1 for Pass<'_> {
+impl CustomOp1 for Forward<'_> {
     fn name(&self) -> &'static str {
         "conv2d"
     }
@@ -248,10 +259,10 @@ impl CustomOp1 for Pass<'_> {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let shape = self.output_shape(layout.shape())?;
         if self.residual.is_some() {
-            bail!("conv2d: on the CPU a residual is added in its place");
+            bail!("conv2d: on the CPU the output must be written into the residual");
         }
-        // SAFETY: a strip writes all of its rows, and strips make up the output.
-        let mut y = unsafe { crate::unwritten(shape.elem_count()) };
+        // SAFETY: the strips cover the output, and each strip writes all of its rows.
+        let mut y = unsafe { crate::uninitialized(shape.elem_count()) };
         self.conv.on_cpu(storage, layout, false, self.activation, &mut y)?;
         Ok((CpuStorage::F32(y), shape))
     }
@@ -281,13 +292,13 @@ impl CustomOp1 for Pass<'_> {
     }
 }
 
-/// One application of a convolution on the CPU, the output of which takes the place of the residual.
-struct Onto<'a> {
+/// One forward pass on the CPU that overwrites the residual with the output.
+struct IntoResidual<'a> {
     conv: &'a Conv2d,
     activation: Activation,
 }
 
-impl InplaceOp2 for Onto<'_> {
+impl InplaceOp2 for IntoResidual<'_> {
     fn name(&self) -> &'static str {
         "conv2d"
     }

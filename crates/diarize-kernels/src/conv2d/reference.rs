@@ -1,9 +1,9 @@
-//! The convolution by its definition, in f64.
+//! The convolution computed directly from its definition, in f64.
 
 use super::{Activation, Dims};
 
-/// The output `(rows', columns', outputs)` of one input `x` `(rows, columns, inputs)`; arguments are
-/// laid out as in [`super::Conv2d`].
+/// Returns the output `(rows', columns', outputs)` for one input `x` `(rows, columns, inputs)`. The layout of
+/// the arguments is that of [`super::Conv2d`].
 pub fn conv2d(
     dims: Dims,
     [kernel, bias, x]: [&[f32]; 3],

@@ -1,13 +1,13 @@
-//! Convolutions of size 3 x 3 and stride 1 with a quarter of the multiplications: a tile of 4 x 4
-//! outputs and the 6 x 6 inputs that it sees are polynomials, multiplied by their values at six points
-//! along each axis. Between the two transforms stand 36 matrix products, input channels to output
-//! channels, over a block of tiles that stays in the cache.
+//! Winograd convolution F(4 x 4, 3 x 3) for 3 x 3 kernels of stride 1, with a quarter of the multiplications.
+//! A tile of 4 x 4 outputs and its 6 x 6 inputs are treated as polynomials, which are multiplied through
+//! their values at six points along each axis. Between the two transforms there are 36 matrix products, from
+//! input channels to output channels, over a block of tiles that stays in the cache.
 //!
-//! An output depends on neither the batch nor the number of threads.
+//! Results do not depend on the batch or the number of threads.
 //!
 //! Source: Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 2016. The points 0,
-//! ±¾, ±1½ and infinity lie closer together than the usual whole numbers, which keeps the error of f32
-//! small, and all factors of both transforms are exact.
+//! ±¾, ±1½ and infinity lie closer together than the usual integers. This keeps the f32 error small, and
+//! all factors of both transforms are exact.
 
 use std::{array, cell::RefCell};
 
@@ -23,41 +23,40 @@ use crate::simd::{self, accumulate};
 
 /// Outputs of a tile along an axis.
 const TILE: usize = 4;
-/// Inputs that a tile sees along an axis, and points.
+/// Interpolation points along an axis, which is also the number of inputs of a tile.
 const POINTS: usize = 6;
 const POINTS_2D: usize = POINTS * POINTS;
-/// Tiles of a block, a multiple of [`PIXELS`].
+/// Tiles in a block, a multiple of [`PIXELS`].
 const BLOCK: usize = 48;
-/// Values from a block's channels at one point to those at the next. The padding puts the points of a
-/// tile into different sets of the caches; without, they would push each other out.
+/// Distance, in values, between a block's data at one point and at the next. The padding maps the points of a
+/// tile to different cache sets, so that they do not evict each other.
 const fn point_stride(channels: usize) -> usize {
     const CACHE_LINE: usize = 16;
     BLOCK * channels + CACHE_LINE
 }
 
-/// The points are 0, `±A`, `±B` and infinity.
+/// The interpolation points are 0, `±A`, `±B` and infinity.
 const A: f64 = 0.75;
 const B: f64 = 1.5;
 
 thread_local! {
-    /// Values of a block's inputs and of its outputs at the points.
+    /// A block's transformed inputs and outputs.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The kernel's values at the points: for each tile of output channels, each point and each input
-/// channel the output channels side by side.
+/// The transformed kernel, `(tile, point, input, output channel of the tile)`.
 #[derive(Debug)]
 pub(super) struct Packed {
     dims: Dims,
     weights: Vec<f32>,
     bias: Vec<f32>,
-    /// Output channels of a tile.
+    /// Output channels in a tile.
     width: usize,
 }
 
 impl Packed {
-    /// Whether convolutions of this shape are done this way.
-    pub(super) fn fits(dims: Dims) -> bool {
+    /// Whether this algorithm supports the convolution.
+    pub(super) fn supports(dims: Dims) -> bool {
         let Dims { inputs, outputs, size, stride, .. } = dims;
         size == [3, 3] && stride == 1 && inputs.is_multiple_of(width()) && outputs.is_multiple_of(width())
     }
@@ -83,15 +82,15 @@ impl Packed {
     }
 }
 
-/// Values of `g[0] + g[1] x + g[2] x²` at the points, with the factors of the interpolation.
+/// Values of `g[0] + g[1] x + g[2] x²` at the points, scaled by the interpolation factors.
 fn kernel_at_points(g: [f64; 3]) -> [f64; POINTS] {
     let at = |x: f64| g[0] + x * (g[1] + x * g[2]);
     let (a, b) = (2.0 * A * A * (A * A - B * B), 2.0 * B * B * (B * B - A * A));
     [g[0] / (A * A * B * B), at(A) / a, at(-A) / a, at(B) / b, at(-B) / b, g[2]]
 }
 
-/// An array of six values. (A function that is handed a closure would not be compiled for the vector
-/// instructions that are in use.)
+/// An array of the values for the indices 0 to 5. A function with a closure would not be compiled for the
+/// chosen vector instructions.
 macro_rules! unrolled {
     ($index:ident => $value:expr) => {{
         [
@@ -123,13 +122,13 @@ macro_rules! unrolled {
     }};
 }
 
-/// The vector that begins at `at`.
+/// Loads the vector that starts at `at`.
 #[inline(always)]
 fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
     S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0]
 }
 
-/// Values of six inputs at the points.
+/// Transforms six inputs to their values at the points.
 #[inline(always)]
 fn inputs_at_points<S: Simd>(simd: S, x: [S::f32s; POINTS]) -> [S::f32s; POINTS] {
     let [a, b] = [A, B].map(|x| simd.splat_f32s(x as f32));
@@ -149,7 +148,7 @@ fn inputs_at_points<S: Simd>(simd: S, x: [S::f32s; POINTS]) -> [S::f32s; POINTS]
     ]
 }
 
-/// Four outputs from their values at the points.
+/// Transforms values at the points to four outputs.
 #[inline(always)]
 fn outputs_of_points<S: Simd>(simd: S, m: [S::f32s; POINTS]) -> [S::f32s; TILE] {
     let splat = |x: f64| simd.splat_f32s(x as f32);
@@ -169,7 +168,7 @@ pub(super) fn conv2d(packed: &Packed, images: Images<'_>, y: &mut [f32]) {
     let dims = packed.dims;
     let [output_rows, output_columns] = dims.output(images.shape);
     let arch = simd::arch();
-    // Rows that fill about a block: where columns are few, weights are fetched less often.
+    // Take enough rows to fill about one block, so that narrow outputs fetch the weights less often.
     let tile_rows = BLOCK.div_ceil(output_columns.div_ceil(TILE).max(1)).min(output_rows.div_ceil(TILE));
     images.in_strips(dims, tile_rows * TILE, y, |strip| {
         SCRATCH.with_borrow_mut(|scratch| {
@@ -182,7 +181,7 @@ pub(super) fn conv2d(packed: &Packed, images: Images<'_>, y: &mut [f32]) {
     });
 }
 
-/// The tiles of some rows of the output.
+/// The tiles of a strip.
 struct Tiles<'a> {
     packed: &'a Packed,
     strip: Strip<'a>,
@@ -217,7 +216,7 @@ impl WithSimd for Tiles<'_> {
 
 #[expect(clippy::needless_range_loop, reason = "rows of one array are columns of another")]
 impl Tiles<'_> {
-    /// The inputs of the tile at `[row, column]` of the output, at the points: `v[point][tile][channel]`.
+    /// Transforms the inputs of the tile at `[row, column]` of the output into `v[point][tile][channel]`.
     #[inline(always)]
     fn transform_inputs<S: Simd>(&self, simd: S, [row, column]: [usize; 2], tile: usize, v: &mut [f32]) {
         let Dims { inputs, padding, .. } = self.packed.dims;
@@ -243,7 +242,7 @@ impl Tiles<'_> {
         }
     }
 
-    /// The products at each point: `m[point][tile][output channel]`.
+    /// Computes the matrix products at each point into `m[point][tile][output channel]`.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, tiles: usize, v: &[f32], m: &mut [f32]) {
         let Dims { inputs, outputs, .. } = self.packed.dims;
@@ -270,7 +269,7 @@ impl Tiles<'_> {
         }
     }
 
-    /// The outputs of the tile at `[row, column]` of `y` from their values at the points.
+    /// Transforms `m` back into the outputs of the tile at `[row, column]` of `y`.
     #[inline(always)]
     fn transform_outputs<S: Simd>(
         &mut self,
@@ -281,7 +280,7 @@ impl Tiles<'_> {
         m: &[f32],
     ) {
         let outputs = self.packed.dims.outputs;
-        let Images { onto, activation, .. } = self.strip.images;
+        let Images { residual, activation, .. } = self.strip.images;
         let rows = self.strip.y.len() / (columns * outputs);
         for o in (0..outputs).step_by(S::F32_LANES) {
             let values: [_; POINTS] = unrolled!(q => outputs_of_points(simd, unrolled!(p => load::<S>(m, (p * POINTS + q) * point_stride(outputs) + tile * outputs + o)))); // [point of the columns][row]
@@ -295,7 +294,7 @@ impl Tiles<'_> {
                     let at = ((row + i) * columns + column + j) * outputs + o;
                     let mut sum = simd.add_f32s(sum, bias);
                     let y = &mut S::as_mut_simd_f32s(&mut self.strip.y[at..][..S::F32_LANES]).0[0];
-                    if onto {
+                    if residual {
                         sum = simd.add_f32s(sum, *y);
                     }
                     *y = activate(simd, activation, sum);

@@ -1,7 +1,7 @@
-//! Log energies of mel bands, from the waveform: [`crate::stft`] and [`crate::mel`] in one, so that
-//! the power spectra, twice as large as both ends together, never reach memory.
+//! Log energies of mel bands from the waveform. Fuses [`crate::stft`] and [`crate::mel`], so that the power
+//! spectra, which are twice as large as input and output together, are never stored.
 //!
-//! The formulas, and the kernel, are theirs.
+//! Those modules give the formulas, and `stft` has the kernel.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -15,37 +15,37 @@ use crate::{
     stft::{self, Stft},
 };
 
-/// The transform and the filterbank over its bins.
+/// A short-time Fourier transform followed by a mel filterbank.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fbank {
     /// Framing, window and transform.
     pub stft: Stft,
-    /// The filterbank, and the logarithm.
+    /// Filterbank and logarithm.
     pub mel: LogMel,
 }
 
 impl Fbank {
-    /// What a GPU does for an input `(batch, samples)`, and the shape of its output.
+    /// The GPU plan for an input `(batch, samples)`, and the output shape `(batch, frames, filters)`.
     ///
     /// # Errors
-    /// As [`Stft::plan`]; a filterbank for another number of bins.
+    /// Those of [`Stft::plan`], or the filterbank takes another number of bins.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
         self.check()?;
         self.stft.plan_with("fbank", input, Some(&self.mel))
     }
 
-    /// `(batch, samples)` f32 to log energies `(batch, frames, filters)` f32.
+    /// Maps waveforms `(batch, samples)` f32 to log energies `(batch, frames, filters)` f32.
     ///
     /// # Errors
-    /// A filterbank for another number of bins; a failure of the device.
+    /// The filterbank takes another number of bins, or the device fails.
     pub fn log_energies(&self, waveforms: &Tensor) -> Result<Tensor> {
         aligned(waveforms)?.apply_op1_no_bwd(self)
     }
 
     fn check(&self) -> Result<()> {
-        let (made, taken) = (self.stft.bins(), self.mel.bins());
-        if made != taken {
-            bail!("fbank: {made} Fourier bins where the filterbank has {taken}");
+        let (bins, wanted) = (self.stft.bins(), self.mel.bins());
+        if bins != wanted {
+            bail!("fbank: the transform has {bins} bins, but the filterbank takes {wanted}");
         }
         self.stft.check()
     }

@@ -1,4 +1,4 @@
-// Before a kernel's text: CUDA C++ as NVRTC takes it, without headers.
+// Prelude to every kernel: CUDA C++ for NVRTC, without headers.
 typedef unsigned int uint;
 typedef unsigned long long ulong;
 
@@ -27,7 +27,7 @@ typedef unsigned long long ulong;
 #define SHUFFLE(value, lane) __shfl_sync(0xffffffffu, value, lane)
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
-// By the unit for special functions, within 3e-7 of the logarithm of a number that is not subnormal.
+// Uses the special function unit. The result is within 3e-7 of the logarithm of a normal (not subnormal) number.
 FUNCTION float log2_of_normal(float x) {
     float y;
     asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));

@@ -1,4 +1,4 @@
-//! Plans on an NVIDIA GPU: texts are compiled by NVRTC at their first use.
+//! Runs plans on an NVIDIA GPU. NVRTC compiles each kernel at its first use.
 
 use std::{
     collections::HashMap,
@@ -22,17 +22,17 @@ use super::{Buffer, Kernel, Launch, Plan};
 
 const PRELUDE: &str = include_str!("cuda.h");
 
-/// Runs a plan on contiguous f32 inputs, and gives its output.
+/// Runs a plan on contiguous f32 inputs and returns its output.
 ///
 /// # Errors
-/// An input of another type or layout; a failure of the device.
+/// An input is not f32 or not contiguous, or the device fails.
 pub fn run(plan: &Plan, inputs: &[(&CudaStorage, &Layout)]) -> Result<CudaStorage> {
     let mut bound = Bound::new(plan, inputs)?;
     bound.launch()?;
     Ok(CudaStorage::wrap_cuda_slice(bound.output, bound.device))
 }
 
-/// A plan with its buffers on a device.
+/// A plan and its buffers on a device.
 pub struct Bound<'a> {
     plan: &'a Plan,
     device: CudaDevice,
@@ -43,10 +43,10 @@ pub struct Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    /// Binds contiguous f32 inputs and buffers of its own to a plan.
+    /// Binds contiguous f32 inputs to a plan and allocates its other buffers.
     ///
     /// # Errors
-    /// An input of another type or layout; a failure of the device.
+    /// An input is not f32 or not contiguous, or the device fails.
     pub fn new(plan: &'a Plan, inputs: &[(&'a CudaStorage, &Layout)]) -> Result<Self> {
         let Some((first, _)) = inputs.first() else { bail!("{}: no inputs", plan.operation) };
         let device = first.device().clone();
@@ -54,15 +54,15 @@ impl<'a> Bound<'a> {
             .iter()
             .map(|(storage, layout)| contiguous(plan, storage, layout))
             .collect::<Result<_>>()?;
-        // All in one, since each copy to the device costs more than its bytes.
+        // All tables share one buffer, because each copy to the device has a fixed cost.
         let mut tables: Vec<u32> = Vec::new();
         for table in &plan.tables {
             tables.extend(table);
             tables.resize(padded(tables.len()), 0);
         }
         tables.resize(tables.len().max(1), 0);
-        // SAFETY: the launches write every word of a buffer before one of them reads it, as the emulator
-        // tests, where fresh buffers are full of NaN.
+        // SAFETY: the launches write every word of a buffer before they read it. The emulator tests this:
+        // its new buffers are full of NaN.
         let alloc = |words: usize| unsafe { device.alloc::<f32>(words.max(1)) };
         let scratch = plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?;
         let (tables, output) = (device.clone_htod(&tables)?, alloc(plan.output)?);
@@ -72,7 +72,7 @@ impl<'a> Bound<'a> {
     /// Enqueues the plan's kernels.
     ///
     /// # Errors
-    /// A kernel that does not compile; a failure of the device.
+    /// A kernel does not compile, or the device fails.
     pub fn launch(&mut self) -> Result<()> {
         self.plan
             .launches
@@ -84,7 +84,7 @@ impl<'a> Bound<'a> {
     fn dispatch(&self, launch: &Launch) -> Result<()> {
         let Launch { kernel, groups, reads, writes, params } = launch;
         let function = self.device.get_or_load_custom_func(kernel.name, &kernel.key(), ptx(kernel)?)?;
-        // Several writes may borrow from one vector, so each is taken as a view of its own.
+        // Several arguments may borrow from one vector, so each gets its own view.
         let scratch: Vec<CudaView<'_, f32>> = self.scratch.iter().map(|buffer| buffer.slice(..)).collect();
         let output = self.output.slice(..);
         let lengths = self.plan.tables.iter().map(Vec::len);
@@ -107,26 +107,26 @@ impl<'a> Bound<'a> {
             block_dim: (kernel.threads as u32, 1, 1),
             shared_mem_bytes: 0,
         };
-        // SAFETY: arguments are those of the kernel's text, bound as the emulator binds them in the tests,
-        // which check that it stays within its buffers.
+        // SAFETY: the arguments match the kernel's signature. The emulator binds them in the same way in the
+        // tests, which check that the kernel stays within its buffers.
         unsafe { builder.launch(config) }.w()?;
         Ok(())
     }
 }
 
-/// Where a table may begin that would not begin before `words`: kernels read four words at once.
+/// Rounds `words` up to the next possible start of a table: kernels read four words at once.
 fn padded(words: usize) -> usize {
     words.next_multiple_of(4)
 }
 
-/// The storage of a tensor that has to be on an NVIDIA GPU.
+/// The storage of a tensor on an NVIDIA GPU.
 ///
 /// # Errors
-/// A tensor that is elsewhere.
+/// The tensor is on another device.
 pub fn storage(storage: &Storage) -> Result<&CudaStorage> {
     match storage {
         Storage::Cuda(storage) => Ok(storage),
-        _ => bail!("a tensor is on another device than the input"),
+        _ => bail!("a tensor and the input are on different devices"),
     }
 }
 
@@ -137,7 +137,7 @@ fn contiguous<'a>(plan: &Plan, storage: &'a CudaStorage, layout: &Layout) -> Res
     }
 }
 
-/// Parameters of a kernel, filled up to a fixed number of words: a kernel takes those it knows.
+/// The parameters of a kernel, padded to a fixed number of words. A kernel reads only the words it declares.
 #[repr(C)]
 struct Params([u32; Params::WORDS]);
 
@@ -148,16 +148,16 @@ impl Params {
         let mut params = [0; Self::WORDS];
         match params.get_mut(..words.len()) {
             Some(front) => front.copy_from_slice(words),
-            None => bail!("a kernel with {} parameters", words.len()),
+            None => bail!("a kernel has {} parameter words, but at most {} fit", words.len(), Self::WORDS),
         }
         Ok(Self(params))
     }
 }
 
-// SAFETY: plain words in C's layout.
+// SAFETY: an array of plain words in C layout.
 unsafe impl candle_core::cuda_backend::cudarc::driver::DeviceRepr for Params {}
 
-/// The compiled text of a kernel. Texts that have been compiled are kept for the life of the process.
+/// Compiles a kernel to PTX. Compiled kernels are cached until the process exits.
 fn ptx(kernel: &Kernel) -> Result<&'static str> {
     static COMPILED: OnceLock<Mutex<HashMap<String, &'static str>>> = OnceLock::new();
     let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);

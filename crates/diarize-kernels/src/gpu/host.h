@@ -1,4 +1,4 @@
-// Before a kernel's text: C++20, run by the emulator of the tests, which stands before this.
+// Prelude to every kernel: C++20 for the tests' emulator, which is included before this file.
 #include <cmath>
 using std::abs, std::cos, std::exp, std::fma, std::log, std::max, std::min, std::sin, std::sqrt, std::tanh;
 typedef unsigned int uint;

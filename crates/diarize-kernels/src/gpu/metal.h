@@ -1,4 +1,4 @@
-// Before a kernel's text: the Metal Shading Language.
+// Prelude to every kernel: the Metal Shading Language.
 #include <metal_stdlib>
 using namespace metal;
 

@@ -1,4 +1,4 @@
-//! Plans on an Apple GPU: texts are compiled by Metal at their first use.
+//! Runs plans on an Apple GPU. Metal compiles each kernel at its first use.
 
 use std::{
     collections::HashMap,
@@ -15,10 +15,10 @@ use super::{Buffer, Kernel, Plan};
 
 const PRELUDE: &str = include_str!("metal.h");
 
-/// Runs a plan on contiguous f32 inputs, and gives its output.
+/// Runs a plan on contiguous f32 inputs and returns its output.
 ///
 /// # Errors
-/// An input of another type or layout; a failure of the device.
+/// An input is not f32 or not contiguous, or the device fails.
 pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStorage> {
     let Some((first, _)) = inputs.first() else { bail!("{}: no inputs", plan.operation) };
     let device = first.device().clone();
@@ -33,7 +33,7 @@ pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStor
     let scratch: Vec<Arc<MetalBuffer>> =
         plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?;
     let output = alloc(plan.output)?;
-    // The buffer that an argument stands for, and the byte at which it starts.
+    // The Metal buffer of an argument and the byte offset at which the argument starts.
     let bound = |buffer: Buffer| match buffer {
         Buffer::Input(index) => {
             let (storage, layout) = inputs[index];
@@ -45,7 +45,7 @@ pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStor
     };
     for launch in plan.launches.iter().filter(|launch| !launch.is_empty()) {
         let pipeline = pipeline(&device, &launch.kernel)?;
-        // Holds the mutex of the encoder, so nothing else of the device is called meanwhile.
+        // The guard holds the encoder's mutex, so no other method of the device may be called until it drops.
         let guard = device.command_encoder()?;
         let encoder: &ComputeCommandEncoder = guard.as_ref();
         encoder.set_compute_pipeline_state(&pipeline);
@@ -71,18 +71,18 @@ pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStor
     Ok(MetalStorage::new(output, device, plan.output, DType::F32))
 }
 
-/// The storage of a tensor that has to be on an Apple GPU.
+/// The storage of a tensor on an Apple GPU.
 ///
 /// # Errors
-/// A tensor that is elsewhere.
+/// The tensor is on another device.
 pub fn storage(storage: &Storage) -> Result<&MetalStorage> {
     match storage {
         Storage::Metal(storage) => Ok(storage),
-        _ => bail!("a tensor is on another device than the input"),
+        _ => bail!("a tensor and the input are on different devices"),
     }
 }
 
-/// The compiled kernel of a launch. Kernels that have been compiled are kept for the life of the process.
+/// The compiled form of a kernel. Compiled kernels are cached until the process exits.
 fn pipeline(device: &MetalDevice, kernel: &Kernel) -> Result<ComputePipeline> {
     static COMPILED: OnceLock<Mutex<HashMap<(u64, String), ComputePipeline>>> = OnceLock::new();
     let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,9 +91,13 @@ fn pipeline(device: &MetalDevice, kernel: &Kernel) -> Result<ComputePipeline> {
         return Ok(pipeline.clone());
     }
     let pipeline = compile(device, kernel)?;
-    let most = pipeline.max_total_threads_per_threadgroup();
-    if most < kernel.threads {
-        bail!("{}: this GPU takes {most} threads in a threadgroup, not {}", kernel.name, kernel.threads);
+    let max = pipeline.max_total_threads_per_threadgroup();
+    if max < kernel.threads {
+        bail!(
+            "{}: this GPU runs at most {max} threads in a threadgroup, but the kernel needs {}",
+            kernel.name,
+            kernel.threads
+        );
     }
     compiled.insert(key, pipeline.clone());
     Ok(pipeline)
@@ -101,7 +105,7 @@ fn pipeline(device: &MetalDevice, kernel: &Kernel) -> Result<ComputePipeline> {
 
 fn compile(device: &MetalDevice, kernel: &Kernel) -> Result<ComputePipeline> {
     let options = MTLCompileOptions::new();
-    // Its successor needs macOS 15; this one exists everywhere.
+    // The replacement, `setMathMode`, needs macOS 15; this method exists on every version.
     #[allow(deprecated)]
     options.setFastMathEnabled(false);
     let source = PRELUDE.to_owned() + &kernel.source();

@@ -1,16 +1,21 @@
-//! Kernels on a GPU: what to launch, as plain data, and the two ways to do it.
+//! GPU kernels: launch plans as plain data, and the backends that run them on CUDA and Metal.
 //!
-//! Every kernel has one text. Behind a small prelude it is Metal (`metal.h`), CUDA (`cuda.h`) or C++ for
-//! the emulator of the tests (`host.h`). A [`Plan`] says which kernels run on what; `metal` and
-//! `cuda` bind it to a device and the tests to the emulator, so what is tested is what is bound.
+//! Every kernel has one source text. A short prelude turns it into Metal (`metal.h`), CUDA (`cuda.h`) or C++
+//! for the tests' emulator (`host.h`). A [`Plan`] lists the kernels to run and their buffers. `metal` and
+//! `cuda` bind a plan to a device, and the tests bind the same plan to the emulator.
 //!
-//! The kernels' dialect: arguments are buffers, first the ones read (`IN`), then the ones written
-//! (`OUT`), last the parameters `p` (`PARAMS`), a struct of `uint`s and `float`s. `group` is the
-//! threadgroup's position in the grid and `item` the thread's in its threadgroup, which has one
-//! dimension. `GROUP` is threadgroup memory, at most 32 KiB. `SHUFFLE` gives the value that another
-//! thread of the same SIMD group, 32 threads in a row, has; all threads have to reach it. A product and a
-//! sum are only fused where the text says `fma`. `KERNEL_RESIDENT` is a `KERNEL` that uses so few registers
-//! that a multiprocessor holds this many of its threadgroups at once, where that can be said.
+//! The dialect of the kernels:
+//!
+//! - Arguments are buffers: first those that are read (`IN`), then those that are written (`OUT`), and last
+//!   the parameters `p` (`PARAMS`), a struct of `uint`s and `float`s.
+//! - `group` is the threadgroup's position in the grid, and `item` the thread's position in its
+//!   one-dimensional threadgroup.
+//! - `GROUP` declares threadgroup memory, at most 32 KiB.
+//! - `SHUFFLE` reads a value from another thread of the same SIMD group (32 consecutive threads). All
+//!   threads must execute it.
+//! - A product and a sum are fused only where the text says `fma`.
+//! - `KERNEL_RESIDENT` is a `KERNEL` whose register use is limited so that a multiprocessor can hold the
+//!   given number of its threadgroups at once. Only CUDA supports the limit; elsewhere it has no effect.
 
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -21,18 +26,18 @@ use std::fmt::Write as _;
 
 use candle_core::{Result, Tensor};
 
-/// What one operation does on a GPU: its buffers, and the kernels that run on them in turn.
+/// How a GPU runs one operation: the buffers, and the kernels to launch in order.
 ///
-/// All buffers hold words of four bytes.
+/// All buffers hold four-byte words.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Whose plan it is: the operation's name.
+    /// The name of the operation.
     pub operation: &'static str,
-    /// Contents of small buffers that belong to the operation.
+    /// Contents of the operation's small constant buffers.
     pub tables: Vec<Vec<u32>>,
-    /// Words of each buffer that holds something between two launches.
+    /// Length in words of each buffer for intermediate results.
     pub scratch: Vec<usize>,
-    /// Words of the result.
+    /// Length of the output in words.
     pub output: usize,
     /// The kernels, in order.
     pub launches: Vec<Launch>,
@@ -41,59 +46,59 @@ pub struct Plan {
 /// One kernel over a grid of threadgroups.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
-    /// What runs.
+    /// The kernel to run.
     pub kernel: Kernel,
-    /// Threadgroups along each axis.
+    /// Number of threadgroups along each axis.
     pub groups: [usize; 3],
-    /// Buffers that are read.
+    /// Buffers that the kernel only reads.
     pub reads: Vec<Buffer>,
-    /// Buffers that are written, and may be read.
+    /// Buffers that the kernel writes and may also read.
     pub writes: Vec<Buffer>,
-    /// The words of the parameters.
+    /// The kernel's parameters as words.
     pub params: Vec<u32>,
 }
 
-/// A function of a kernel text, compiled for given sizes.
+/// A kernel function, compiled for given sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
-    /// The function.
+    /// The name of the function.
     pub name: &'static str,
-    /// The text that it is in.
+    /// The source text that contains the function.
     pub text: &'static str,
-    /// Threads of a threadgroup: `THREADS` to the text. A compiler that knows them leaves each as many
-    /// registers as there are.
+    /// Threads per threadgroup, `THREADS` in the text. Knowing it, a compiler can give each thread as many
+    /// registers as are available.
     pub threads: usize,
-    /// What the text takes as defined: sizes that are known when it is compiled.
+    /// Names that the text expects to be defined, and their values: the sizes known at compile time.
     pub constants: Vec<(&'static str, usize)>,
 }
 
-/// A buffer of a plan.
+/// A reference to a buffer of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Buffer {
-    /// An argument of the operation.
+    /// An input of the operation.
     Input(usize),
     /// One of [`Plan::tables`].
     Table(usize),
     /// One of [`Plan::scratch`].
     Scratch(usize),
-    /// The result.
+    /// The output of the operation.
     Output,
 }
 
-/// Most threads of a threadgroup, on any device.
+/// Maximum number of threads in a threadgroup, on any device.
 pub const MAX_THREADS: usize = 1024;
 
 impl Kernel {
-    /// The text with its constants, without a prelude.
+    /// The source text preceded by its constants, without a prelude.
     pub fn source(&self) -> String {
         let mut source = format!("#define THREADS {}u\n", self.threads);
         for (name, value) in &self.constants {
-            writeln!(source, "#define {name} {value}u").expect("a string takes everything");
+            writeln!(source, "#define {name} {value}u").expect("writing to a string cannot fail");
         }
         source + self.text
     }
 
-    /// A name that differs wherever [`Self::source`] does.
+    /// A key that is different for each different [`Self::source`].
     pub fn key(&self) -> String {
         let start = format!("{} {}", self.name, self.threads);
         self.constants.iter().fold(start, |key, (name, value)| format!("{key} {name}={value}"))
@@ -101,30 +106,31 @@ impl Kernel {
 }
 
 impl Launch {
-    /// Whether there is anything to run: an empty grid is not launched.
+    /// Whether the grid has no threadgroups. Empty grids are not launched.
     pub fn is_empty(&self) -> bool {
         self.groups.contains(&0)
     }
 }
 
-/// The words of numbers.
+/// The bits of each value as a word.
 pub fn words(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// A tensor laid out row by row, from a multiple of four values on, so that kernels may read four at once.
+/// Makes a tensor contiguous, with a start offset that is a multiple of four values, so that kernels can read
+/// four values at once.
 ///
 /// # Errors
-/// A failure of the device.
+/// The device fails.
 pub fn aligned(tensor: &Tensor) -> Result<Tensor> {
     let tensor = tensor.contiguous()?;
     if tensor.layout().start_offset().is_multiple_of(4) { Ok(tensor) } else { tensor.force_contiguous() }
 }
 
-/// A size as a word of parameters.
+/// Converts a size to a word for the parameters of a kernel.
 ///
 /// # Errors
-/// A size that needs more than 32 bits, which no kernel takes.
+/// The size does not fit into 32 bits.
 pub fn word(size: usize) -> Result<u32> {
     u32::try_from(size)
         .map_err(|_| candle_core::Error::Msg(format!("a size of {size} is too large for a GPU")))

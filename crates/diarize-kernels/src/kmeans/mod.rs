@@ -1,11 +1,11 @@
-//! k-means: points `(point, dimension)` in a given number of clusters, each around its mean.
+//! k-means: divides points `(point, dimension)` into a given number of clusters around their means.
 //!
-//! Each run chooses its first means by greedy k-means++, from uniform numbers that the caller draws,
-//! and then moves them (Lloyd's algorithm) until no point changes its cluster, that is until
-//! `label[i] = argmin |x[i] - mean[c]|²` and `mean[c]` is the mean of the points with label `c`. A
-//! cluster that becomes empty takes the point that is farthest from its mean.
+//! Each run chooses its initial means by greedy k-means++ from uniform random numbers that the caller draws.
+//! Lloyd's algorithm then moves the means until no point changes its cluster, so that
+//! `label[i] = argmin |x[i] - mean[c]|²` and `mean[c]` is the mean of the points with label `c`. A cluster
+//! that becomes empty takes the point that is farthest from its mean.
 //!
-//! On a GPU all runs go side by side in one launch, in f32.
+//! On a GPU all runs execute in parallel in one launch, in f32.
 //!
 //! Source: D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007;
 //! S. Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28(2), 1982.
@@ -22,75 +22,75 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word, words};
 
-/// Runs of k-means.
+/// Parameters of k-means and the random numbers of its runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KMeans {
-    /// Number of clusters. There are fewer where there are fewer different points.
+    /// Number of clusters. There are fewer if there are fewer distinct points.
     pub clusters: usize,
-    /// Rounds of a run, if the clusters go on changing.
+    /// Maximum number of iterations of a run; 0 counts as 1.
     pub max_iterations: usize,
-    /// For each run [`draws`] numbers, uniform from 0 to below 1.
+    /// For each run, [`draws`] uniform random numbers in `[0, 1)`.
     pub draws: Vec<Vec<f64>>,
 }
 
-/// Clusters of points.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit {
     /// The cluster of each point.
     pub labels: Vec<usize>,
-    /// Sum of the squared distances of all points from the mean of their cluster.
+    /// Sum of the squared distances of all points to the means of their clusters.
     pub inertia: f64,
 }
 
-/// How many points are tried for each further mean.
+/// Number of candidate points for each mean after the first.
 fn candidates(clusters: usize) -> usize {
     2 + (clusters as f64).ln() as usize
 }
 
-/// How many uniform numbers a run takes: one for its first mean, and one for every point that is tried.
+/// Number of random numbers that a run consumes: one for the first mean and one for every candidate.
 pub fn draws(clusters: usize) -> usize {
     1 + clusters.saturating_sub(1) * candidates(clusters)
 }
 
-/// The point that the first number of a run draws.
+/// The point that the first random number of a run selects.
 fn first(unit: f64, points: usize) -> usize {
     (unit * points as f64) as usize
 }
 
 impl KMeans {
-    /// The fit of each run on `points` `(point, dimension)` f32, on their device.
+    /// Runs k-means on `points` `(point, dimension)` f32, on their device. Returns the fit of each run.
     ///
     /// # Errors
-    /// No points, no clusters, or another number of [`draws`]; a failure of the device.
+    /// There are no points, no clusters or the wrong number of [`draws`], or the device fails.
     pub fn fit(&self, points: &Tensor) -> Result<Vec<Fit>> {
         let values = points.contiguous()?.apply_op1_no_bwd(self)?; // (run, point + 1)
         let fit = |mut row: Vec<f32>| {
-            let inertia = f64::from(row.pop().expect("a row ends with the inertia"));
+            let inertia = f64::from(row.pop().expect("every row ends with the inertia"));
             Fit { labels: row.into_iter().map(|label| label as usize).collect(), inertia }
         };
         Ok(values.to_vec2()?.into_iter().map(fit).collect())
     }
 
-    /// The fit of each run on `points` `(point, dimension)`, on the CPU.
+    /// Runs k-means on `points` `(point, dimension)`, on the CPU in f64. Returns the fit of each run.
     ///
     /// # Panics
-    /// No points, no clusters, or another number of [`draws`].
+    /// If there are no points, no clusters or the wrong number of [`draws`].
     pub fn fit_rows(&self, points: ArrayView2<'_, f64>) -> Vec<Fit> {
-        self.check(&points.dim().into()).expect("points, clusters and numbers for them");
+        self.check(&points.dim().into()).expect("there are points, clusters and enough random numbers");
         cpu::kmeans(self, points)
     }
 
-    /// What a GPU does for `points` `(point, dimension)`, and the shape of its output: `(run, point +
-    /// 1)`, labels and last the inertia.
+    /// The GPU plan for `points` `(point, dimension)`, and the output shape `(run, point + 1)`: the labels
+    /// followed by the inertia.
     ///
     /// # Errors
-    /// As [`Self::fit`].
+    /// Those of [`Self::fit`].
     pub fn plan(&self, points: &Shape) -> Result<(Plan, Shape)> {
         const THREADS: usize = 256;
         const MAX_CLUSTERS: usize = 4096;
         let (count, dimension) = self.check(points)?;
         if self.clusters > MAX_CLUSTERS {
-            bail!("kmeans: {} clusters are too many for a GPU", self.clusters);
+            bail!("kmeans: a GPU supports at most {MAX_CLUSTERS} clusters, not {}", self.clusters);
         }
         let runs = self.draws.len();
         let firsts = self.draws.iter().map(|draws| word(first(draws[0], count)));
@@ -127,7 +127,8 @@ impl KMeans {
         if count == 0 || self.clusters == 0 || !drawn {
             let Self { clusters, .. } = self;
             bail!(
-                "kmeans: {count} points in {clusters} clusters from runs of {} numbers each",
+                "kmeans: {count} points and {clusters} clusters, both must be at least 1, and a run needs {} \
+                 random numbers",
                 draws(*clusters)
             );
         }

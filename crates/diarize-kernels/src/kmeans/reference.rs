@@ -1,29 +1,29 @@
-//! k-means as it is written, in f64.
+//! k-means computed directly from its definition, in f64.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use super::{Fit, KMeans, candidates};
 
-/// The fit of each run.
+/// Returns the fit of each run.
 pub fn kmeans(kmeans: &KMeans, points: ArrayView2<'_, f64>) -> Vec<Fit> {
     let run = |draws: &Vec<f64>| {
-        let means = spread_means(points, kmeans.clusters, draws);
+        let means = seed_means(points, kmeans.clusters, draws);
         lloyd(points, means, kmeans.max_iterations, nearest_means)
     };
     kmeans.draws.iter().map(run).collect()
 }
 
-/// Greedy k-means++: each further mean is one of a few points drawn with the squares of their
-/// distances from the means so far, the one that leaves the smallest sum of squares.
-/// `(cluster, dimension)`.
-pub(super) fn spread_means(points: ArrayView2<'_, f64>, clusters: usize, draws: &[f64]) -> Array2<f64> {
+/// Chooses the initial means `(cluster, dimension)` by greedy k-means++. Each mean after the first is chosen
+/// from a few candidates, drawn with probability proportional to the squared distance to the nearest mean so
+/// far. The candidate with the smallest remaining sum of squares wins.
+pub(super) fn seed_means(points: ArrayView2<'_, f64>, clusters: usize, draws: &[f64]) -> Array2<f64> {
     let first = super::first(draws[0], points.nrows());
     let mut chosen = vec![first];
     let mut nearest = squared_distances(points, points.row(first)); // (point,)
     for draws in draws[1..].chunks_exact(candidates(clusters)) {
         let total = nearest.sum();
         if total == 0.0 {
-            break; // every point is a mean
+            break; // every point coincides with a mean
         }
         let drawn = draws.iter().map(|unit| {
             let point = draw(nearest.view(), unit * total);
@@ -39,7 +39,7 @@ pub(super) fn spread_means(points: ArrayView2<'_, f64>, clusters: usize, draws: 
     points.select(Axis(0), &chosen)
 }
 
-/// The first index at which the running sum of `weights` exceeds `target`; never one of weight 0.
+/// The first index at which the running sum of `weights` exceeds `target`. Never an index of weight 0.
 fn draw(weights: ArrayView1<'_, f64>, target: f64) -> usize {
     let mut sum = 0.0;
     let mut last = 0;
@@ -61,8 +61,8 @@ fn squared_distance(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// Moves `means` `(cluster, dimension)` until no point changes its cluster. `nearest` gives the nearest
-/// mean of each point.
+/// Lloyd's algorithm: moves `means` `(cluster, dimension)` until no point changes its cluster. `nearest` returns
+/// the nearest mean of each point.
 pub(super) fn lloyd(
     points: ArrayView2<'_, f64>,
     mut means: Array2<f64>,
@@ -85,7 +85,7 @@ pub(super) fn lloyd(
     Fit { labels, inertia }
 }
 
-/// The nearest mean of each point, the first of equal ones.
+/// The nearest mean of each point; the first one in case of ties.
 fn nearest_means(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>) -> Vec<usize> {
     let nearest = |point| {
         let distances = means.rows().into_iter().map(|mean| squared_distance(point, mean));
@@ -94,7 +94,7 @@ fn nearest_means(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>) -> Vec
     points.rows().into_iter().map(nearest).collect()
 }
 
-/// Gives each empty cluster the point farthest from its mean, of those in clusters with others.
+/// Gives each empty cluster the point that is farthest from its mean, among clusters of at least two points.
 fn fill_empty(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>, labels: &mut [usize]) {
     let mut sizes = sizes(labels, means.nrows());
     for empty in 0..means.nrows() {
@@ -112,7 +112,7 @@ fn fill_empty(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>, labels: &
     }
 }
 
-/// The mean of each cluster, none of which is empty: `(cluster, dimension)`.
+/// The mean of each cluster, `(cluster, dimension)`. No cluster may be empty.
 fn means_of(points: ArrayView2<'_, f64>, labels: &[usize], clusters: usize) -> Array2<f64> {
     let mut means = Array2::zeros((clusters, points.ncols()));
     for (point, &label) in points.rows().into_iter().zip(labels) {
@@ -131,7 +131,7 @@ fn sizes(labels: &[usize], clusters: usize) -> Vec<usize> {
     sizes
 }
 
-/// The index of the first of the largest values.
+/// The index of the largest value; the first one in case of ties.
 pub(super) fn first_largest(values: impl Iterator<Item = f64>) -> usize {
     let mut best = (0, f64::NEG_INFINITY);
     for (index, value) in values.enumerate() {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn means_that_are_all_wrong_still_give_every_cluster() {
+    fn bad_initial_means_still_fill_every_cluster() {
         let points = array![[0.0], [0.1], [5.0], [5.1], [9.0]];
         let fit = lloyd(points.view(), array![[100.0], [101.0], [102.0]], 300, nearest_means);
         let mut seen = fit.labels;

@@ -1,13 +1,13 @@
-//! The algorithm of nearest-neighbour chains, for linkages in which merging two clusters brings them
-//! no closer to a third: average, complete, weighted and Ward's.
+//! The nearest-neighbor chain algorithm. It requires that merging two clusters never brings them closer to a
+//! third, which holds for average, complete, weighted and Ward's linkage.
 
 use super::{Condensed, Halves, Linkage, Merge, merged_distance, unsorted};
 
 pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[usize]) -> Vec<Merge> {
     let count = matrix.count;
     let mut sizes = first_sizes.to_vec();
-    let mut names: Vec<usize> = (0..count).collect(); // the place that each was at first
-    let mut places = names.clone(); // those in use, in order
+    let mut names: Vec<usize> = (0..count).collect(); // original place of each place
+    let mut places = names.clone(); // places in use, in order
     let mut chain: Vec<usize> = Vec::with_capacity(count);
     let mut merges = Vec::with_capacity(count - 1);
 
@@ -17,7 +17,7 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[us
         }
         let (x, y, distance) = loop {
             let x = chain[chain.len() - 1];
-            // The one before in the chain wins over equal ones, so that the chain never runs in a circle.
+            // On ties the previous element of the chain wins, so that the chain cannot loop.
             let before = chain.len().checked_sub(2).map(|index| chain[index]);
             let first = before.map_or((x, f64::INFINITY), |before| (before, matrix.get(x, before)));
             let (y, distance) = nearest(&matrix, &places, x, first);
@@ -38,17 +38,17 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[us
             let zy = matrix.index(z.min(y), z.max(y));
             matrix.distances[zy] = merged;
         }
-        if let Some(moved) = matrix.move_together(&places) {
-            sizes = moved.in_use(&mut sizes);
-            names = moved.in_use(&mut names);
-            chain.iter_mut().for_each(|place| *place = moved.new[*place]);
+        if let Some(compaction) = matrix.compact(&places) {
+            sizes = compaction.take_used(&mut sizes);
+            names = compaction.take_used(&mut names);
+            chain.iter_mut().for_each(|place| *place = compaction.new[*place]);
             places = (0..places.len()).collect();
         }
     }
     unsorted::dendrogram(merges, first_sizes)
 }
 
-/// The first of the places nearest to `x` that is nearer than `best`, else `best`.
+/// The first of the places nearest to `x` if it is nearer than `best`, otherwise `best`.
 fn nearest(matrix: &Condensed, places: &[usize], x: usize, best: (usize, f64)) -> (usize, f64) {
     let others = places.iter().filter(|&&place| place != x);
     others.fold(best, |best, &place| {

@@ -1,8 +1,8 @@
-//! Distances of all pairs of places, worked on in place.
+//! A condensed distance matrix that is modified in place.
 
-use super::{Moved, few};
+use super::{Compaction, worth_compacting};
 
-/// Distances between places, the upper triangle row by row.
+/// Distances between places: the upper triangle, row by row.
 pub(super) struct Condensed {
     pub(super) distances: Vec<f64>,
     pub(super) count: usize,
@@ -13,22 +13,23 @@ impl Condensed {
         Self { distances, count }
     }
 
-    /// Where the distance of `a` and `b` is, for `a < b`.
+    /// The index of the distance between `a` and `b`, where `a < b`.
     pub(super) fn index(&self, a: usize, b: usize) -> usize {
         self.row_start(a) + b - a - 1
     }
 
-    /// Where the distances of `place` to those after it begin.
+    /// The index of the first distance from `place` to a later place.
     pub(super) fn row_start(&self, place: usize) -> usize {
         place * (2 * self.count - place - 1) / 2
     }
 
-    /// Where a quarter of the places is no longer in use, the others, `places`, move together in order.
-    pub(super) fn move_together(&mut self, places: &[usize]) -> Option<Moved> {
-        if !few(places.len(), self.count) {
+    /// Keeps only `places`, the places in use, and renumbers them in order. Does nothing while too few places
+    /// are unused.
+    pub(super) fn compact(&mut self, places: &[usize]) -> Option<Compaction> {
+        if !worth_compacting(places.len(), self.count) {
             return None;
         }
-        let moved = Moved::new(places, self.count);
+        let compaction = Compaction::new(places, self.count);
         let mut kept = 0;
         for (new, &a) in places.iter().enumerate() {
             let row = self.row_start(a);
@@ -39,10 +40,10 @@ impl Condensed {
         }
         self.distances.truncate(kept);
         self.count = places.len();
-        Some(moved)
+        Some(compaction)
     }
 
-    /// The distance of two different places.
+    /// The distance between two different places.
     pub(super) fn get(&self, a: usize, b: usize) -> f64 {
         self.distances[self.index(a.min(b), a.max(b))]
     }

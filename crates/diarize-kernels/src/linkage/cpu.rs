@@ -1,4 +1,4 @@
-//! The algorithm with a heap of lower bounds, for centroid and median linkage.
+//! The algorithm based on a heap of lower bounds, for centroid and median linkage.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ pub(super) fn linkage(linkage: Linkage, mut distances: Distances, sizes: &[usize
     let count = distances.count;
     let mut sizes = sizes.to_vec();
     let mut clusters: Vec<usize> = (0..count).collect(); // the cluster in each place
-    let (mut neighbours, bounds): (Vec<usize>, Vec<f64>) =
+    let (mut neighbors, bounds): (Vec<usize>, Vec<f64>) =
         (0..count - 1).into_par_iter().map(|place| distances.nearest_after(place)).unzip();
     let mut heap = Heap::new(bounds);
     let mut merges = Vec::with_capacity(count - 1);
@@ -16,11 +16,11 @@ pub(super) fn linkage(linkage: Linkage, mut distances: Distances, sizes: &[usize
     for step in 0..count - 1 {
         let (x, y, distance) = loop {
             let (x, bound) = heap.min();
-            if bound == distances.get(x, neighbours[x]) {
-                break (x, neighbours[x], bound);
+            if bound == distances.get(x, neighbors[x]) {
+                break (x, neighbors[x], bound);
             }
-            let (neighbour, distance) = distances.nearest_after(x);
-            neighbours[x] = neighbour;
+            let (neighbor, distance) = distances.nearest_after(x);
+            neighbors[x] = neighbor;
             heap.change(x, distance);
         };
         heap.remove_min();
@@ -32,30 +32,30 @@ pub(super) fn linkage(linkage: Linkage, mut distances: Distances, sizes: &[usize
         clusters[y] = count + step;
 
         for &z in distances.before(x) {
-            if neighbours[z] == x {
-                neighbours[z] = y;
+            if neighbors[z] == x {
+                neighbors[z] = y;
             }
         }
         for &z in distances.before(y).iter().filter(|&&z| z != x) {
             if merged[z] < heap.value(z) {
-                neighbours[z] = y;
+                neighbors[z] = y;
                 heap.change(z, merged[z]);
             }
         }
         distances.merge(x, y, merged);
         if y < distances.count - 1 {
-            let (neighbour, distance) = distances.nearest_after(y);
-            neighbours[y] = neighbour;
+            let (neighbor, distance) = distances.nearest_after(y);
+            neighbors[y] = neighbor;
             heap.change(y, distance);
         }
 
-        if let Some(moved) = distances.move_together() {
-            sizes = moved.in_use(&mut sizes);
-            clusters = moved.in_use(&mut clusters);
-            // The last place has no neighbour; it is always in use.
-            let places = &moved.old[..distances.count - 1];
-            neighbours = places.iter().map(|&place| moved.new[neighbours[place]]).collect();
-            heap.rename(&moved.new);
+        if let Some(compaction) = distances.compact() {
+            sizes = compaction.take_used(&mut sizes);
+            clusters = compaction.take_used(&mut clusters);
+            // The last place is always in use and has no neighbor.
+            let places = &compaction.old[..distances.count - 1];
+            neighbors = places.iter().map(|&place| compaction.new[neighbors[place]]).collect();
+            heap.rename(&compaction.new);
         }
     }
     merges

@@ -1,4 +1,4 @@
-//! Centroid linkage on a GPU, from the vectors to the whole dendrogram without a way back to the CPU.
+//! Centroid linkage on a GPU. The whole dendrogram is computed without copying intermediate results to the CPU.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -13,16 +13,16 @@ use crate::{
     gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word},
 };
 
-/// The dendrogram of `rows` `(vector, dimension)` by the Euclidean distance of centroids, on a device:
-/// the merges of [`super::centroid`].
+/// The dendrogram of `rows` `(vector, dimension)` by centroid linkage with Euclidean distances, computed on a
+/// device. Returns the merges of [`super::centroid`].
 ///
-/// A GPU computes with pairs of f32, to about 13 digits. So its merges come in the CPU's order unless
-/// two distances differ by less, as those of vectors that occur more than twice do: then the first places
-/// are merged first.
+/// A GPU represents a number as a sum of two f32, which gives about 13 digits. Its merges come in the CPU's
+/// order unless two distances differ by less than that, as with vectors that occur more than twice. Such ties
+/// are resolved by the lowest place.
 ///
 /// # Errors
-/// More vectors than 2^24 or than the device has memory for (8 bytes for each pair, both ways); a
-/// failure of the device.
+/// There are more than 2^24 vectors, the device lacks memory (8 bytes for each ordered pair of vectors), or
+/// the device fails.
 ///
 /// # Panics
 /// On the CPU, if a distance is not a number from 0 to 1e100.
@@ -30,19 +30,20 @@ pub fn centroid_on(device: &Device, rows: ArrayView2<'_, f64>) -> Result<Vec<Mer
     if device.is_cpu() {
         return Ok(super::centroid(cdist::euclidean_condensed(rows), rows.nrows()));
     }
-    let [high, low] = halves(rows).map(|half| Tensor::from_vec(half, rows.dim(), device));
+    let [high, low] = split(rows).map(|part| Tensor::from_vec(part, rows.dim(), device));
     let values = high?.apply_op2_no_bwd(&low?, &CentroidLinkage)?;
     Ok(merges(&values.flatten_all()?.to_vec1()?))
 }
 
-/// Numbers as sums of two f32, the first of them the nearest.
-pub fn halves(rows: ArrayView2<'_, f64>) -> [Vec<f32>; 2] {
+/// Splits numbers into sums of two f32. The first part is the f32 nearest to the number.
+pub fn split(rows: ArrayView2<'_, f64>) -> [Vec<f32>; 2] {
     let high: Vec<f32> = rows.iter().map(|&x| x as f32).collect();
     let low = rows.iter().zip(&high).map(|(&x, &high)| (x - f64::from(high)) as f32).collect();
     [high, low]
 }
 
-/// What the kernels gave as merges of places: both places and the square of their distance as a sum.
+/// Converts the kernels' output to merges. Each merge has four values: the two places, and the two parts of
+/// the squared distance.
 pub fn merges(values: &[f32]) -> Vec<Merge> {
     let count = values.len() / 4 + 1;
     let mut clusters: Vec<usize> = (0..count).collect();
@@ -59,18 +60,18 @@ pub fn merges(values: &[f32]) -> Vec<Merge> {
     merges.collect()
 }
 
-/// What a GPU does for `count` vectors, whose [`halves`] are the inputs.
+/// The GPU plan for `count` vectors. Its inputs are the two parts of the vectors from [`split`].
 ///
 /// # Errors
-/// More than 2^24 vectors.
+/// There are more than 2^24 vectors.
 pub fn plan(count: usize, dimension: usize) -> Result<Plan> {
     const TILE: usize = 64;
     const SQUARE_THREADS: usize = (TILE / 4) * (TILE / 4);
-    const NEIGHBOUR_THREADS: usize = 128;
-    // So many that no launch keeps a GPU that also draws a screen for long.
-    const MERGES_EACH: usize = 2048;
+    const NEIGHBOR_THREADS: usize = 128;
+    // Limits the duration of a launch, so that a GPU that also drives a display stays responsive.
+    const MERGES_PER_LAUNCH: usize = 2048;
     if count > 1 << f32::MANTISSA_DIGITS {
-        bail!("linkage: {count} vectors are too many for a GPU");
+        bail!("linkage: a GPU supports at most 2^24 vectors, not {count}");
     }
     let kernel = |name, threads| Kernel {
         name,
@@ -78,7 +79,7 @@ pub fn plan(count: usize, dimension: usize) -> Result<Plan> {
         threads,
         constants: vec![("TILE", TILE), ("DEPTH", 8)],
     };
-    let [squares, bounds, neighbours, sizes] = [0, 1, 2, 3].map(Buffer::Scratch);
+    let [squares, bounds, neighbors, sizes] = [0, 1, 2, 3].map(Buffer::Scratch);
     let tiles = count.div_ceil(TILE);
     let square = Launch {
         kernel: kernel("square_distances", SQUARE_THREADS),
@@ -87,25 +88,25 @@ pub fn plan(count: usize, dimension: usize) -> Result<Plan> {
         writes: vec![squares],
         params: vec![word(count)?, word(dimension)?],
     };
-    let neighbour = Launch {
-        kernel: kernel("find_neighbours", NEIGHBOUR_THREADS),
+    let neighbor = Launch {
+        kernel: kernel("find_neighbors", NEIGHBOR_THREADS),
         groups: [count, 1, 1],
         reads: vec![squares],
-        writes: vec![bounds, neighbours, sizes],
+        writes: vec![bounds, neighbors, sizes],
         params: vec![word(count)?],
     };
     let threads = count.next_power_of_two().clamp(32, MAX_THREADS);
     let steps = count.saturating_sub(1);
-    let merging = (0..steps).step_by(MERGES_EACH).map(|first| {
+    let merging = (0..steps).step_by(MERGES_PER_LAUNCH).map(|first| {
         Ok(Launch {
             kernel: kernel("merge", threads),
             groups: [1, 1, 1],
             reads: vec![],
-            writes: vec![squares, bounds, neighbours, sizes, Buffer::Output],
-            params: vec![word(count)?, word(first)?, word(steps.min(first + MERGES_EACH))?],
+            writes: vec![squares, bounds, neighbors, sizes, Buffer::Output],
+            params: vec![word(count)?, word(first)?, word(steps.min(first + MERGES_PER_LAUNCH))?],
         })
     });
-    let launches = [Ok(square), Ok(neighbour)].into_iter().chain(merging).collect::<Result<_>>()?;
+    let launches = [Ok(square), Ok(neighbor)].into_iter().chain(merging).collect::<Result<_>>()?;
     Ok(Plan {
         operation: "linkage",
         tables: vec![],
@@ -115,7 +116,7 @@ pub fn plan(count: usize, dimension: usize) -> Result<Plan> {
     })
 }
 
-/// The halves of vectors, `(vector, dimension)` both, to their merges `(vector - 1, 4)`.
+/// Maps the two parts of the vectors, both `(vector, dimension)`, to the merges `(vector - 1, 4)`.
 struct CentroidLinkage;
 
 impl CentroidLinkage {
@@ -123,7 +124,7 @@ impl CentroidLinkage {
     fn plan(high: &Layout, low: &Layout) -> Result<(Plan, Shape)> {
         let (count, dimension) = high.shape().dims2()?;
         if low.shape() != high.shape() {
-            bail!("linkage: halves of {:?} and {:?}", high.shape(), low.shape());
+            bail!("linkage: the parts have different shapes, {:?} and {:?}", high.shape(), low.shape());
         }
         Ok((plan(count, dimension)?, (count.saturating_sub(1), 4).into()))
     }
@@ -135,7 +136,7 @@ impl CustomOp2 for CentroidLinkage {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        bail!("linkage: the CPU takes distances in f64")
+        bail!("linkage: this operation exists only on GPUs; the CPU works on distances in f64")
     }
 
     #[cfg(feature = "cuda")]

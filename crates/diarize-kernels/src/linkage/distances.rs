@@ -1,32 +1,32 @@
-//! Distances of all pairs of clusters, while clusters merge.
+//! The distances between all pairs of clusters while clusters are merged.
 
 use pulp::{Simd, WithSimd};
 
-use super::{Halves, Linkage, Moved, few, merged_distance};
+use super::{Compaction, Halves, Linkage, merged_distance, worth_compacting};
 use crate::simd;
 
-/// The distances of the clusters in the places in use.
+/// The distances between the clusters. Each cluster occupies a place.
 ///
-/// Those of single vectors with each other are in a triangle. Its rows are quick to read; its columns are not,
-/// since each value is in a cache line and a page of its own. So a merged cluster has a row of its own with its
-/// distance to every place, and only single vectors before a single one are looked up in a column.
+/// Distances between single vectors are stored in a triangle. Reading a row is fast. Reading a column is slow,
+/// because every value lies in a different cache line and page. A merged cluster therefore has its own row with
+/// its distances to all places, and columns are read only for pairs of single vectors.
 pub(super) struct Distances {
-    /// Places, in use or not.
+    /// Number of places, used and unused.
     pub(super) count: usize,
-    /// Those in use, in order.
+    /// The places in use, in order.
     pub(super) places: Vec<usize>,
-    /// The distances of single vectors to those after them, row by row.
+    /// The distances from each single vector to the later ones, row by row.
     triangle: Vec<f64>,
-    /// Columns of the triangle, in use or not.
+    /// Number of columns of the triangle, used and unused.
     columns: usize,
-    /// The places of single vectors, in order.
+    /// The single vectors, ordered by place.
     singles: Vec<Single>,
-    /// The places of merged clusters, in no order.
+    /// The places of the merged clusters, unordered.
     merged: Vec<usize>,
-    /// The distances of the cluster in each place to all of them, empty where it is not a merged one. What they
-    /// say of places not in use, and of the cluster itself, means nothing.
+    /// For each place, the distances of its merged cluster to all places; empty if it holds no merged cluster.
+    /// The entries for unused places and for the cluster itself are meaningless.
     rows: Vec<Vec<f64>>,
-    /// Room for the distances of two clusters.
+    /// Buffers for the distances of two clusters.
     buffers: [Vec<f64>; 2],
 }
 
@@ -36,8 +36,8 @@ struct Single {
     row: Row,
 }
 
-/// Where a row of the triangle would begin if it had a value for every column. Before the triangle does, for the
-/// first: hence the sums that wrap around.
+/// The index at which a row of the triangle would start if it had a value for every column. For the first row
+/// it lies before the triangle, so the arithmetic wraps.
 #[derive(Clone, Copy)]
 struct Row(usize);
 
@@ -53,7 +53,7 @@ impl Row {
 }
 
 impl Distances {
-    /// From those of `count` vectors in the order of [`crate::cdist::euclidean_condensed`].
+    /// Takes the distances of `count` vectors in the order of [`crate::cdist::euclidean_condensed`].
     pub(super) fn new(triangle: Vec<f64>, count: usize) -> Self {
         let single = |place| Single { place, column: place, row: Row::new(place, count) };
         Self {
@@ -68,7 +68,7 @@ impl Distances {
         }
     }
 
-    /// The distance of two different places.
+    /// The distance between two different places.
     pub(super) fn get(&self, a: usize, b: usize) -> f64 {
         let (a, b) = (a.min(b), a.max(b));
         match (self.rows[a].get(b), self.rows[b].get(a)) {
@@ -80,14 +80,14 @@ impl Distances {
         }
     }
 
-    /// The distances of a place to every other one in use. What else is there means nothing.
+    /// The distances from a place to every other place in use. All other entries are meaningless.
     fn of<'a>(&'a self, place: usize, buffer: &'a mut Vec<f64>) -> &'a [f64] {
         if !self.rows[place].is_empty() {
             return &self.rows[place];
         }
         buffer.resize(self.count, 0.0);
         let (before, rest) = self.singles.split_at(self.single(place));
-        let (single, after) = rest.split_first().expect("a place in use");
+        let (single, after) = rest.split_first().expect("the place is in use");
         for other in before {
             buffer[other.place] = self.triangle[other.row.index(single.column)];
         }
@@ -100,7 +100,7 @@ impl Distances {
         buffer
     }
 
-    /// The first of the nearest places after `place`, and its distance. There is one, as the last place is
+    /// The first of the nearest places after `place`, and its distance. It exists because the last place is
     /// always in use.
     pub(super) fn nearest_after(&self, place: usize) -> (usize, f64) {
         let after = &self.singles[self.singles.partition_point(|single| single.place <= place)..];
@@ -116,7 +116,7 @@ impl Distances {
         }
     }
 
-    /// The distances that a cluster merged of `x` and `y` will have to every other place in use.
+    /// The distances from the cluster merged from `x` and `y` to every other place in use.
     pub(super) fn merged(&mut self, linkage: Linkage, x: usize, y: usize, halves: Halves) -> Vec<f64> {
         let [mut buffer_x, mut buffer_y] = std::mem::take(&mut self.buffers);
         let (to_x, to_y) = (self.of(x, &mut buffer_x), self.of(y, &mut buffer_y));
@@ -125,7 +125,7 @@ impl Distances {
         merged
     }
 
-    /// Merges the cluster in place `x` into that in place `y`, with the distances that it then has.
+    /// Merges the cluster in place `x` into the one in place `y`. `distances` are those of the merged cluster.
     pub(super) fn merge(&mut self, x: usize, y: usize, distances: Vec<f64>) {
         for place in [x, y] {
             if self.rows[place].is_empty() {
@@ -141,7 +141,7 @@ impl Distances {
         self.merged.push(y);
         self.rows[x] = Vec::new();
         self.rows[y] = distances;
-        if few(self.singles.len(), self.columns) {
+        if worth_compacting(self.singles.len(), self.columns) {
             self.drop_columns();
         }
     }
@@ -151,21 +151,21 @@ impl Distances {
         &self.places[..self.places.partition_point(|&other| other < place)]
     }
 
-    /// Where a quarter of the places is no longer in use, the others move together in order.
-    pub(super) fn move_together(&mut self) -> Option<Moved> {
-        if !few(self.places.len(), self.count) {
+    /// Drops the unused places and renumbers the others in order. Does nothing while too few places are unused.
+    pub(super) fn compact(&mut self) -> Option<Compaction> {
+        if !worth_compacting(self.places.len(), self.count) {
             return None;
         }
-        let moved = Moved::new(&self.places, self.count);
+        let compaction = Compaction::new(&self.places, self.count);
         self.count = self.places.len();
         self.places = (0..self.count).collect();
-        self.rows = moved.in_use(&mut self.rows);
+        self.rows = compaction.take_used(&mut self.rows);
         for row in self.rows.iter_mut().filter(|row| !row.is_empty()) {
-            *row = moved.in_use(row);
+            *row = compaction.take_used(row);
         }
-        self.singles.iter_mut().for_each(|single| single.place = moved.new[single.place]);
-        self.merged.iter_mut().for_each(|place| *place = moved.new[*place]);
-        Some(moved)
+        self.singles.iter_mut().for_each(|single| single.place = compaction.new[single.place]);
+        self.merged.iter_mut().for_each(|place| *place = compaction.new[*place]);
+        Some(compaction)
     }
 
     /// Keeps the columns and rows of the triangle that are still in use.
@@ -184,13 +184,14 @@ impl Distances {
         }
     }
 
-    /// Where among the single vectors that in `place` is.
+    /// The index in `singles` of the vector in `place`.
     fn single(&self, place: usize) -> usize {
         self.singles.partition_point(|single| single.place < place)
     }
 }
 
-/// The nearest of single vectors, in the order of their places, and of merged clusters; of equal ones the first.
+/// The nearest of the single vectors, which are ordered by place, and the merged clusters. On ties the first
+/// place wins.
 #[inline(always)]
 fn first_nearest(
     singles: impl Iterator<Item = (usize, f64)>,
@@ -203,8 +204,8 @@ fn first_nearest(
     })
 }
 
-/// The distances of a merged cluster from those of its halves. A type: a closure would be compiled without the
-/// vector instructions.
+/// Computes the distances of a merged cluster from those of its halves. This is a type because a closure would
+/// be compiled without the vector instructions.
 struct Merged<'a> {
     linkage: Linkage,
     halves: Halves,
@@ -218,7 +219,7 @@ impl WithSimd for Merged<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> Vec<f64> {
         let Self { linkage, halves, to_x, to_y } = self;
-        // Neither linkage depends on the sizes of the others.
+        // Centroid and median linkage do not depend on the size of the third cluster.
         to_x.iter().zip(to_y).map(|(&x, &y)| merged_distance(linkage, x, y, halves, 1.0)).collect()
     }
 }

@@ -1,19 +1,19 @@
-//! A binary heap of numbers whose keys stay known, so that a number can be changed in place.
+//! A binary min-heap that tracks where each key is, so that the value of a key can be changed.
 //!
-//! Which of several equal numbers comes first depends on every comparison and swap made before, so
-//! these are those of `Heap` in SciPy's `_structures.pxi`.
+//! Which of several equal values comes first depends on every earlier comparison and swap. This
+//! implementation therefore makes the same ones as `Heap` in SciPy's `_structures.pxi`.
 
-/// Numbers with keys `0..n`, the smallest on top.
+/// Values with keys `0..n`, the smallest on top.
 pub(super) struct Heap {
     values: Vec<f64>,
-    /// Key of the number at each position.
+    /// The key of the value at each position.
     keys: Vec<usize>,
-    /// Position of the number of each key.
+    /// The position of each key's value.
     positions: Vec<usize>,
 }
 
 impl Heap {
-    /// The key of each number is its position in `values`.
+    /// Builds a heap. The key of each value is its index in `values`.
     pub(super) fn new(values: Vec<f64>) -> Self {
         let keys: Vec<usize> = (0..values.len()).collect();
         let mut heap = Self { values, positions: keys.clone(), keys };
@@ -23,17 +23,17 @@ impl Heap {
         heap
     }
 
-    /// Key and value of the smallest number.
+    /// Key and value of the smallest value.
     pub(super) fn min(&self) -> (usize, f64) {
         (self.keys[0], self.values[0])
     }
 
-    /// The number of a key that was not removed.
+    /// The value of a key that has not been removed.
     pub(super) fn value(&self, key: usize) -> f64 {
         self.values[self.positions[key]]
     }
 
-    /// Removes the smallest number.
+    /// Removes the smallest value.
     pub(super) fn remove_min(&mut self) {
         self.swap(0, self.values.len() - 1);
         self.values.pop();
@@ -41,7 +41,7 @@ impl Heap {
         self.sift_down(0);
     }
 
-    /// Changes the number of a key that was not removed.
+    /// Changes the value of a key that has not been removed.
     pub(super) fn change(&mut self, key: usize, value: f64) {
         let position = self.positions[key];
         let before = std::mem::replace(&mut self.values[position], value);
@@ -52,7 +52,7 @@ impl Heap {
         }
     }
 
-    /// Gives the number of each key `k` the key `names[k]`.
+    /// Renames each key `k` to `names[k]`.
     pub(super) fn rename(&mut self, names: &[usize]) {
         self.positions = vec![usize::MAX; self.values.len()];
         for (position, key) in self.keys.iter_mut().enumerate() {

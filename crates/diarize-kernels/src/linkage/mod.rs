@@ -1,27 +1,27 @@
 //! Agglomerative clustering: dendrograms of vectors from their distances.
 //!
-//! Starts with every vector on its own and merges, again and again, the two clusters that are
-//! closest. The distance of a third cluster `z` from the merged one follows from those of its halves
-//! `x` and `y` of `n_x` and `n_y` vectors (G. N. Lance, W. T. Williams, "A general theory of
-//! classificatory sorting strategies", The Computer Journal 9(4), 1967); [`Linkage`] has the formulas.
+//! Every vector starts as its own cluster, and the two closest clusters are merged repeatedly. The distance
+//! from the merged cluster to a third cluster `z` follows from the distances of its halves `x` and `y`, which
+//! hold `n_x` and `n_y` vectors (G. N. Lance, W. T. Williams, "A general theory of classificatory sorting
+//! strategies", The Computer Journal 9(4), 1967). [`Linkage`] gives the formulas.
 //!
-//! Merges come in SciPy's order, to the last bit of their distances and with its choice among equal
-//! ones; the numbers of clusters, and with them the names of speakers, hang on it. That choice comes
-//! out of the algorithm, so there are the same three (all in D. Müllner, "Modern hierarchical,
+//! Merges match SciPy's: the same order, bit-identical distances, and the same choice among ties. Cluster
+//! numbers, and therefore speaker labels, depend on this. The choice among ties is a side effect of the
+//! algorithm, so this module uses SciPy's three algorithms (all in D. Müllner, "Modern hierarchical,
 //! agglomerative clustering algorithms", arXiv:1109.2378):
 //!
-//! - Centroid and median linkage, where a merge may be at a smaller distance than the one before (an
-//!   inversion: the centroid of two clusters can lie closer to a third than either did): every cluster
-//!   keeps a lower bound of the distance to its nearest neighbour among those after it, a binary heap
-//!   gives the smallest bound, and a bound that proves too small is computed anew.
-//! - Average, complete, weighted and Ward's linkage: a chain from each cluster to its nearest
-//!   neighbour ends at two that are nearest to each other; these may be merged at once.
-//! - Single linkage: the minimum spanning tree.
+//! - Centroid and median linkage allow inversions: a merge can have a smaller distance than the merge before
+//!   it, because the centroid of two clusters can lie closer to a third than either did. Every cluster keeps
+//!   a lower bound of the distance to its nearest later neighbor. A binary heap yields the smallest bound,
+//!   and a bound that proves too small is recomputed.
+//! - Average, complete, weighted and Ward's linkage follow a chain from each cluster to its nearest neighbor.
+//!   The chain ends at two clusters that are each other's nearest neighbors, and these are merged.
+//! - Single linkage is the minimum spanning tree.
 //!
-//! A GPU makes centroid linkage by the first of these, without the heap ([`device`]).
+//! On a GPU, [`device`] runs the first algorithm for centroid linkage, without the heap.
 //!
-//! A merged cluster takes the place of the later of its halves. All need time and memory that grow
-//! with the square of the number of vectors.
+//! A merged cluster takes the place of the later of its halves. Time and memory grow with the square of the
+//! number of vectors.
 //!
 //! Source: `fast_linkage`, `nn_chain` and `mst_single_linkage` in `scipy/cluster/_hierarchy.pyx`.
 
@@ -37,26 +37,26 @@ mod unsorted;
 
 use self::{condensed::Condensed, distances::Distances};
 
-/// How far apart two clusters are, by the distance of the merged cluster `xy` from `z`.
+/// The linkage criterion, given by the distance `d` from the cluster merged from `x` and `y` to a third, `z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Linkage {
     /// Distance of the centroids:
-    /// `d² = (n_x d(z,x)² + n_y d(z,y)² - n_x n_y d(x,y)² / (n_x + n_y)) / (n_x + n_y)`. Takes Euclidean
+    /// `d² = (n_x d(z,x)² + n_y d(z,y)² - n_x n_y d(x,y)² / (n_x + n_y)) / (n_x + n_y)`. Requires Euclidean
     /// distances.
     Centroid,
-    /// As centroid linkage, but both halves weigh the same: `d² = (d(z,x)² + d(z,y)²) / 2 - d(x,y)² / 4`.
-    /// Takes Euclidean distances.
+    /// Like centroid linkage with equal weights for both halves:
+    /// `d² = (d(z,x)² + d(z,y)²) / 2 - d(x,y)² / 4`. Requires Euclidean distances.
     Median,
     /// Mean of the distances of all pairs (UPGMA): `d = (n_x d(z,x) + n_y d(z,y)) / (n_x + n_y)`.
     Average,
-    /// As average linkage, but both halves weigh the same (WPGMA): `d = (d(z,x) + d(z,y)) / 2`.
+    /// Like average linkage with equal weights for both halves (WPGMA): `d = (d(z,x) + d(z,y)) / 2`.
     Weighted,
     /// Largest distance of a pair: `d = max(d(z,x), d(z,y))`.
     Complete,
     /// Smallest distance of a pair: `d = min(d(z,x), d(z,y))`.
     Single,
-    /// By how much the merge raises the sum of squared distances from the centroids:
-    /// `d² = ((n_z + n_x) d(z,x)² + (n_z + n_y) d(z,y)² - n_z d(x,y)²) / (n_x + n_y + n_z)`. Takes
+    /// Increase of the sum of squared distances to the centroids:
+    /// `d² = ((n_z + n_x) d(z,x)² + (n_z + n_y) d(z,y)² - n_z d(x,y)²) / (n_x + n_y + n_z)`. Requires
     /// Euclidean distances.
     Ward,
 }
@@ -74,9 +74,9 @@ impl Linkage {
     ];
 }
 
-/// Two clusters become one: a row of SciPy's linkage matrix.
+/// The merge of two clusters: a row of SciPy's linkage matrix.
 ///
-/// Of `n` vectors, clusters 0 to `n - 1` are the single vectors; merge `k` makes cluster `n + k`.
+/// For `n` vectors, clusters 0 to `n - 1` are the single vectors, and merge `k` creates cluster `n + k`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Merge {
     /// The cluster with the smaller number.
@@ -85,12 +85,12 @@ pub struct Merge {
     pub right: usize,
     /// Their distance.
     pub distance: f64,
-    /// Vectors in the new cluster.
+    /// Number of vectors in the new cluster.
     pub size: usize,
 }
 
-/// The dendrogram of `count` vectors, from their distances in the order of
-/// [`crate::cdist::euclidean_condensed`], which become the working memory: `count - 1` merges.
+/// The dendrogram of `count` vectors from their distances, in the order of
+/// [`crate::cdist::euclidean_condensed`]. Returns `count - 1` merges. `distances` is reused as working memory.
 ///
 /// # Panics
 /// If there are not `count (count - 1) / 2` distances, or one is not a number from 0 to 1e100.
@@ -98,8 +98,8 @@ pub fn linkage(linkage: Linkage, distances: Vec<f64>, count: usize) -> Vec<Merge
     linkage_of_groups(linkage, distances, &vec![1; count])
 }
 
-/// [`linkage`] of groups of vectors, of the given sizes, in place of single ones: the rest of a
-/// dendrogram whose first merges made the groups.
+/// Like [`linkage`], but starts from groups of vectors with the given sizes: the remainder of a dendrogram whose
+/// first merges formed the groups.
 ///
 /// # Panics
 /// As [`linkage`].
@@ -126,31 +126,35 @@ pub fn centroid(distances: Vec<f64>, count: usize) -> Vec<Merge> {
     linkage(Linkage::Centroid, distances, count)
 }
 
-/// Distances beyond the limit would square to infinity, beyond that of every other place.
+/// Checks number and range of the distances. Larger distances could overflow when squared.
 fn check(distances: &[f64], count: usize) {
-    assert_eq!(distances.len(), count * count.saturating_sub(1) / 2, "distances of {count} vectors");
+    assert_eq!(
+        distances.len(),
+        count * count.saturating_sub(1) / 2,
+        "number of distances of {count} vectors"
+    );
     assert!(
         distances.iter().all(|distance| (0.0..=1e100).contains(distance)),
-        "a distance is not within 0 to 1e100"
+        "a distance is not a number from 0 to 1e100"
     );
 }
 
-/// Whether so few places are in use that it pays to leave the others out: most of the time is spent waiting
-/// for memory.
-fn few(used: usize, all: usize) -> bool {
+/// Whether enough of `all` places are unused that dropping them saves time. Most time is spent waiting for
+/// memory.
+fn worth_compacting(used: usize, all: usize) -> bool {
     all > 64 && 4 * used < 3 * all
 }
 
-/// Places that moved together in order, since few are in use.
-struct Moved {
-    /// What was the place of each.
+/// A renumbering that keeps the places in use, in order.
+struct Compaction {
+    /// The old place of each new place.
     old: Vec<usize>,
-    /// What is the place of each.
+    /// The new place of each old place, `usize::MAX` if it is dropped.
     new: Vec<usize>,
 }
 
-impl Moved {
-    /// Of `count` places those in use.
+impl Compaction {
+    /// Keeps the places `in_use` out of `count`.
     fn new(in_use: &[usize], count: usize) -> Self {
         let mut new = vec![usize::MAX; count];
         for (index, &place) in in_use.iter().enumerate() {
@@ -159,13 +163,13 @@ impl Moved {
         Self { old: in_use.to_vec(), new }
     }
 
-    /// The values of the places in use, which are taken.
-    fn in_use<T: Default>(&self, values: &mut [T]) -> Vec<T> {
+    /// Moves the values of the places in use out of `values`.
+    fn take_used<T: Default>(&self, values: &mut [T]) -> Vec<T> {
         self.old.iter().map(|&place| std::mem::take(&mut values[place])).collect()
     }
 }
 
-/// The two halves of a merge: their distance and numbers of vectors.
+/// The two halves of a merge: their distance and sizes.
 #[derive(Clone, Copy)]
 struct Halves {
     distance: f64,
@@ -173,8 +177,8 @@ struct Halves {
     size_y: f64,
 }
 
-/// Distance of the cluster merged of `x` and `y` from a third one of `size_z` vectors, in SciPy's order
-/// of operations. Where the two coincide, rounding can make a square negative: that is 0, not NaN.
+/// Distance from the cluster merged from `x` and `y` to a third cluster with `size_z` vectors, in SciPy's order of
+/// operations. If the two coincide, rounding can make a square negative; the distance is then 0, not NaN.
 #[inline(always)]
 fn merged_distance(linkage: Linkage, zx: f64, zy: f64, halves: Halves, size_z: f64) -> f64 {
     let Halves { distance: xy, size_x, size_y } = halves;
@@ -197,7 +201,7 @@ fn merged_distance(linkage: Linkage, zx: f64, zy: f64, halves: Halves, size_z: f
     }
 }
 
-/// The two clusters of a merge in the order in which it names them.
+/// A merge of clusters `a` and `b`, given in any order.
 fn merge(a: usize, b: usize, distance: f64, size: usize) -> Merge {
     Merge { left: a.min(b), right: a.max(b), distance, size }
 }

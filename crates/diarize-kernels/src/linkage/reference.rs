@@ -1,8 +1,8 @@
-//! The algorithms on a full square matrix, one step after the other.
+//! Plain implementations on a full square matrix.
 
 use super::{Halves, Linkage, Merge, check, heap::Heap, merge, merged_distance};
 
-/// [`super::linkage`] of the linkages that need a heap of lower bounds, plainly: centroid and median.
+/// A plain implementation of [`super::linkage`] for centroid and median linkage, which use lower bounds.
 ///
 /// # Panics
 /// As [`super::linkage`].
@@ -12,9 +12,9 @@ pub fn with_bounds(linkage: Linkage, distances: &[f64], count: usize) -> Vec<Mer
         return Vec::new();
     }
     let mut matrix = square(distances, count);
-    let mut sizes = vec![1; count]; // 0 for a place whose cluster went into another
+    let mut sizes = vec![1; count]; // 0 for an unused place
     let mut clusters: Vec<usize> = (0..count).collect(); // the cluster in each place
-    let (mut neighbours, bounds): (Vec<usize>, Vec<f64>) =
+    let (mut neighbors, bounds): (Vec<usize>, Vec<f64>) =
         (0..count - 1).map(|place| nearest(&matrix, &sizes, place)).unzip();
     let mut heap = Heap::new(bounds);
     let mut merges = Vec::with_capacity(count - 1);
@@ -22,11 +22,11 @@ pub fn with_bounds(linkage: Linkage, distances: &[f64], count: usize) -> Vec<Mer
     for step in 0..count - 1 {
         let (x, y, distance) = loop {
             let (x, bound) = heap.min();
-            if bound == matrix[x][neighbours[x]] {
-                break (x, neighbours[x], bound);
+            if bound == matrix[x][neighbors[x]] {
+                break (x, neighbors[x], bound);
             }
-            let (neighbour, distance) = nearest(&matrix, &sizes, x);
-            neighbours[x] = neighbour;
+            let (neighbor, distance) = nearest(&matrix, &sizes, x);
+            neighbors[x] = neighbor;
             heap.change(x, distance);
         };
         heap.remove_min();
@@ -35,27 +35,27 @@ pub fn with_bounds(linkage: Linkage, distances: &[f64], count: usize) -> Vec<Mer
         merge_places(linkage, &mut matrix, &mut sizes, x, y);
         clusters[y] = count + step;
         for z in 0..x {
-            if sizes[z] > 0 && neighbours[z] == x {
-                neighbours[z] = y;
+            if sizes[z] > 0 && neighbors[z] == x {
+                neighbors[z] = y;
             }
         }
         for z in 0..y {
             if sizes[z] > 0 && matrix[z][y] < heap.value(z) {
-                neighbours[z] = y;
+                neighbors[z] = y;
                 heap.change(z, matrix[z][y]);
             }
         }
         if y < count - 1 {
-            let (neighbour, distance) = nearest(&matrix, &sizes, y);
-            neighbours[y] = neighbour;
+            let (neighbor, distance) = nearest(&matrix, &sizes, y);
+            neighbors[y] = neighbor;
             heap.change(y, distance);
         }
     }
     merges
 }
 
-/// The definition: the two closest of all clusters are merged, again and again. The same merges as
-/// [`super::linkage`], up to rounding, where no distances are equal.
+/// The definition: repeatedly merges the two closest clusters. Without ties, the merges equal those of
+/// [`super::linkage`] up to rounding.
 ///
 /// # Panics
 /// As [`super::linkage`].
@@ -70,7 +70,7 @@ pub fn closest_first(linkage: Linkage, distances: &[f64], count: usize) -> Vec<M
         let (x, y) = pairs
             .filter(|&(x, y)| sizes[x] > 0 && sizes[y] > 0)
             .min_by(|&(a, b), &(c, d)| matrix[a][b].total_cmp(&matrix[c][d]))
-            .expect("two clusters are left");
+            .expect("at least two clusters are left");
         merges.push(merge(clusters[x], clusters[y], matrix[x][y], sizes[x] + sizes[y]));
         merge_places(linkage, &mut matrix, &mut sizes, x, y);
         clusters[y] = count + step;
@@ -88,7 +88,7 @@ fn square(distances: &[f64], count: usize) -> Vec<Vec<f64>> {
     matrix
 }
 
-/// Merges the cluster in place `x` into that in place `y`.
+/// Merges the cluster in place `x` into the one in place `y`.
 fn merge_places(linkage: Linkage, matrix: &mut [Vec<f64>], sizes: &mut [usize], x: usize, y: usize) {
     let halves = Halves { distance: matrix[x][y], size_x: sizes[x] as f64, size_y: sizes[y] as f64 };
     sizes[y] += sizes[x];

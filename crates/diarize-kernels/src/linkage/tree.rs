@@ -1,10 +1,10 @@
-//! Prim's algorithm for the minimum spanning tree, whose edges are the merges of single linkage.
+//! Prim's algorithm for the minimum spanning tree. Its edges are the merges of single linkage.
 
 use super::{Condensed, Merge, unsorted};
 
 pub(super) fn linkage(matrix: &Condensed, sizes: &[usize]) -> Vec<Merge> {
     let mut outside: Vec<usize> = (1..matrix.count).collect();
-    let mut distances = vec![f64::INFINITY; matrix.count]; // from the tree
+    let mut distances = vec![f64::INFINITY; matrix.count]; // to the tree
     let mut edges = Vec::with_capacity(matrix.count - 1);
     let mut last = 0;
     while !outside.is_empty() {
@@ -15,8 +15,8 @@ pub(super) fn linkage(matrix: &Condensed, sizes: &[usize]) -> Vec<Merge> {
                 nearest = (place, distances[place]);
             }
         }
-        // Not from the place in the tree that is nearest: once sorted, that makes no difference, and it
-        // is what SciPy records.
+        // Like SciPy, record the place added last instead of the nearest place in the tree. After sorting,
+        // the dendrogram is the same.
         edges.push((last, nearest.0, nearest.1));
         last = nearest.0;
         outside.retain(|&place| place != last);

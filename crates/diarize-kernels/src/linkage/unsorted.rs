@@ -1,9 +1,9 @@
-//! Merges that were found in another order than that of their distances.
+//! Dendrograms from merges that were not found in the order of their distances.
 
 use super::{Merge, merge};
 
-/// The dendrogram of vectors, or groups of the given sizes, from merges `(vector, vector, distance)`, each
-/// of the two clusters that hold the vectors. Those of equal distance stay in their order.
+/// The dendrogram of vectors, or of groups with the given sizes. A merge `(vector, vector, distance)` joins the
+/// two clusters that contain the vectors. Merges of equal distance keep their order.
 pub(super) fn dendrogram(mut merges: Vec<(usize, usize, f64)>, sizes: &[usize]) -> Vec<Merge> {
     let count = sizes.len();
     merges.sort_by(|a, b| a.2.total_cmp(&b.2));
@@ -21,14 +21,14 @@ pub(super) fn dendrogram(mut merges: Vec<(usize, usize, f64)>, sizes: &[usize]) 
     dendrogram
 }
 
-/// Which clusters went into which: a forest with the present clusters as its roots.
+/// A union-find forest. Its roots are the current clusters.
 struct Clusters {
     parents: Vec<usize>,
     sizes: Vec<usize>,
 }
 
 impl Clusters {
-    /// The present cluster that holds `cluster`. Paths are halved on the way, so they stay short.
+    /// The current cluster that contains `cluster`. Halves paths on the way to keep them short.
     fn of(&mut self, mut cluster: usize) -> usize {
         while self.parents[cluster] != cluster {
             self.parents[cluster] = self.parents[self.parents[cluster]];

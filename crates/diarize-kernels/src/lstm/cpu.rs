@@ -1,7 +1,7 @@
-//! The layer in vectors of the processor's own width, a few sequences at once so that each weight
-//! fetched from the cache serves them all, and groups of sequences in parallel.
+//! The fast path, in vectors of the processor's native width. Several sequences advance together, so that each
+//! weight fetched from the cache is used for all of them. Groups of sequences run in parallel.
 //!
-//! A sequence's result depends neither on its neighbours in the batch nor on the number of threads.
+//! The result of a sequence does not depend on the rest of the batch or the number of threads.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -9,22 +9,23 @@ use rayon::prelude::*;
 use super::Dims;
 use crate::simd::{self, accumulate};
 
-/// Vectors of gates that one pass over the state accumulates.
+/// Vectors of gates that are accumulated in one pass over the state.
 const VECTORS: usize = 2;
 
-/// Sequences that advance together: as many as the registers hold [`VECTORS`] of sums for, with as much
-/// again for what is multiplied.
+/// Number of sequences that advance together: the registers hold [`VECTORS`] sums for each of them, and leave
+/// room for the factors.
 const fn rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { MANY_ROWS } else { FEW_ROWS }
 }
 const MANY_ROWS: usize = 8;
 const FEW_ROWS: usize = 4;
 
-/// The output `(batch, steps, directions * hidden)`; arguments are laid out as in [`super::lstm`].
+/// Returns the output `(batch, steps, directions * hidden)`. The layout of the arguments is that of
+/// [`super::lstm`].
 pub(super) fn lstm(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f32> {
     let Dims { batch, steps, directions, hidden } = dims;
     // SAFETY: every direction of every sequence writes all of its steps.
-    let mut output = unsafe { crate::unwritten(batch * steps * directions * hidden) };
+    let mut output = unsafe { crate::uninitialized(batch * steps * directions * hidden) };
     if output.is_empty() {
         return output;
     }
@@ -54,8 +55,8 @@ impl WithSimd for Rows {
     }
 }
 
-/// `W_hh` in the order in which [`Sequences::project`] reads it: tiles of gates, and within a tile
-/// the gates of one state value side by side; gates padded with zeros to whole tiles.
+/// `W_hh` in the order in which [`project`] reads it, `(tile, state, gate of the tile)`. The gates are padded
+/// with zeros to whole tiles.
 struct Packed {
     weights: Vec<f32>,
     tile: usize,
@@ -86,7 +87,7 @@ impl WithSimd for Pack<'_> {
     }
 }
 
-/// One direction of up to [`rows`] sequences, over all steps.
+/// One direction of up to [`rows`] sequences over all steps.
 struct Sequences<'a> {
     dims: Dims,
     direction: usize,
@@ -117,7 +118,7 @@ impl Sequences<'_> {
         for step in 0..steps {
             let t = if self.direction == 0 { step } else { steps - 1 - step };
             let at = |row: usize| (row * steps + t) * directions + self.direction;
-            // Rows that are not there do again what the last one does.
+            // Missing rows repeat the last one.
             let inputs: [&[f32]; ROWS] =
                 std::array::from_fn(|row| &self.input[at(row.min(batch - 1)) * 4 * hidden..][..4 * hidden]);
             project(simd, self.weights, inputs, &h, &mut gates);
@@ -158,7 +159,7 @@ fn project<S: Simd, const ROWS: usize>(
     }
 }
 
-/// The gates of one sequence become its next state.
+/// Updates the state `h` and `c` of one sequence from its gates.
 #[inline(always)]
 fn activate(gates: &[f32], h: &mut [f32], c: &mut [f32]) {
     let hidden = h.len();
@@ -181,11 +182,11 @@ fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
 
-/// `e^x` to 2 units in the last place, without branches so that it becomes vector code.
+/// `e^x` within 2 units in the last place. It has no branches, so that the compiler can vectorize it.
 /// Coefficients: `expf` of the Cephes library, Stephen Moshier, 1989.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    /// Adding it leaves the nearest integer in the low bits of the mantissa.
+    /// Adding this constant puts the nearest integer into the low bits of the mantissa.
     const ROUND: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;

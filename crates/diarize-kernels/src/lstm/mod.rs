@@ -1,9 +1,9 @@
-//! The recurrent part of one LSTM layer, one or two directions, over all time steps.
+//! The recurrent part of one LSTM layer over all time steps, in one or two directions.
 //!
 //! With `z[t] = input[t] + W_hh h[t-1]` split into the gates `i, f, g, o` (PyTorch's order):
 //! `c[t] = sigmoid(f) c[t-1] + sigmoid(i) tanh(g)` and `h[t] = sigmoid(o) tanh(c[t])`, both zero
-//! before the first step. `input` is the projection `W_ih x + b_ih + b_hh`, made for all steps by
-//! one matrix product before. The second direction runs from the last step to the first.
+//! before the first step. `input` is the projection `W_ih x + b_ih + b_hh`, which the caller computes for
+//! all steps with one matrix product. The second direction runs from the last step to the first.
 //!
 //! Source: `torch.nn.LSTM`; Hochreiter and Schmidhuber, Long short-term memory, 1997.
 
@@ -23,31 +23,35 @@ use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word};
 /// - `input`: `(batch, steps, directions * 4 * hidden)` f32, gates `i, f, g, o` of each direction;
 /// - `recurrent`: `(directions, 4 * hidden, hidden)` f32, `W_hh` of each direction;
 /// - returns `(batch, steps, directions * hidden)` f32.
+///
+/// # Errors
+/// The shapes do not fit each other, a tensor is not f32, a GPU lacks threadgroup memory for the state, or the
+/// device fails.
 pub fn lstm(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm)
 }
 
-/// Sizes of one call.
+/// The sizes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dims {
-    /// Sequences.
+    /// Number of sequences.
     pub batch: usize,
-    /// Time steps.
+    /// Number of time steps.
     pub steps: usize,
     /// 1, or 2 for a bidirectional layer.
     pub directions: usize,
-    /// Values of the state.
+    /// Size of the hidden state.
     pub hidden: usize,
 }
 
 impl Dims {
-    /// The sizes that an input `(batch, steps, directions * 4 * hidden)` and weights `(directions, 4 *
-    /// hidden, hidden)` have.
+    /// Reads the sizes from an input `(batch, steps, directions * 4 * hidden)` and weights
+    /// `(directions, 4 * hidden, hidden)`.
     fn of(input: &Shape, recurrent: &Shape) -> Result<Self> {
         let (batch, steps, width) = input.dims3()?;
         let (directions, gates, hidden) = recurrent.dims3()?;
         if gates != 4 * hidden || width != directions * gates || !(1..=2).contains(&directions) {
-            bail!("lstm: input {input:?} does not fit weights {recurrent:?}");
+            bail!("lstm: an input of shape {input:?} does not fit weights of shape {recurrent:?}");
         }
         Ok(Self { batch, steps, directions, hidden })
     }
@@ -56,16 +60,17 @@ impl Dims {
         (self.batch, self.steps, self.directions * self.hidden).into()
     }
 
-    /// What a GPU does: the weights are packed, then all steps run in one launch.
+    /// The GPU plan: one launch packs the weights, another runs all steps.
     ///
     /// # Errors
-    /// A state too large for threadgroup memory.
+    /// The state does not fit into threadgroup memory.
     pub fn plan(&self) -> Result<Plan> {
         const GROUP_WORDS: usize = 8192;
         const PACK_THREADS: usize = 256;
         let &Self { batch, steps, directions, hidden } = self;
         let (gates, columns) = (4 * hidden, hidden.next_multiple_of(4));
-        // Many sequences share a reading of the weights; few leave more threadgroups to run at once.
+        // More sequences in a threadgroup share each read of the weights; fewer allow more threadgroups in
+        // parallel.
         let wanted = match batch * directions {
             512.. => 8,
             128.. => 4,
@@ -74,7 +79,7 @@ impl Dims {
         };
         let sequences = wanted.min(GROUP_WORDS / (gates + columns).max(1));
         if sequences == 0 {
-            bail!("lstm: a state of {hidden} values is too large for a GPU");
+            bail!("lstm: a hidden state of {hidden} values does not fit into a GPU's threadgroup memory");
         }
         let threads = gates.next_multiple_of(32).min(MAX_THREADS);
         let words = directions * columns * gates;

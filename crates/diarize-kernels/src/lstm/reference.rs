@@ -1,8 +1,9 @@
-//! The layer by its definition, in f64, one sequence and one direction after the other.
+//! The layer computed directly from its definition, in f64, one sequence and one direction at a time.
 
 use super::Dims;
 
-/// The output `(batch, steps, directions * hidden)`; arguments are laid out as in [`super::lstm`].
+/// Returns the output `(batch, steps, directions * hidden)`. The layout of the arguments is that of
+/// [`super::lstm`].
 pub fn lstm(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f64> {
     let Dims { batch, steps, directions, hidden } = dims;
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());

@@ -1,4 +1,4 @@
-//! The filterbank over the non-zero part of each triangle, frames in parallel.
+//! Applies the non-zero part of each triangle, with frames in parallel.
 
 use rayon::prelude::*;
 
@@ -12,7 +12,7 @@ pub(super) fn log_energies(mel: &LogMel, power: &[f32], energies: &mut [f32]) {
         .for_each(|(energies, power)| frame(mel, |bin| power[bin], energies));
 }
 
-/// Fills `energies`, one of each filter, from the power of each bin.
+/// Fills `energies`, one for each filter, from the power of each bin.
 pub(super) fn frame(mel: &LogMel, power: impl Fn(usize) -> f32, energies: &mut [f32]) {
     for (energy, filter) in energies.iter_mut().zip(&mel.filters) {
         let bins = filter.first_bin..;

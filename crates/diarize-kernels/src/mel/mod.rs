@@ -1,7 +1,7 @@
 //! Mel filterbank and logarithm: `ln(max(sum_k power[k] weight[m, k], floor))`.
 //!
-//! The triangles are kaldi's: equally spaced on the scale `1127 ln(1 + f / 700)` and evaluated
-//! there, not in hertz, at the centre of each Fourier bin.
+//! The triangles are Kaldi's: they are equally spaced on the scale `1127 ln(1 + f / 700)` and are evaluated on
+//! this scale, not in hertz, at the center of each Fourier bin.
 //!
 //! Source: `torchaudio.compliance.kaldi.get_mel_banks` and `fbank`.
 
@@ -31,28 +31,28 @@ struct Filter {
     weights: Vec<f32>,
 }
 
-/// Range and resolution of a filterbank. Frequencies are in hertz.
+/// The range and resolution of a filterbank. Frequencies are in hertz.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MelScale {
     /// Number of triangles.
     pub filters: usize,
-    /// Where the first triangle starts.
+    /// Lower edge of the first triangle.
     pub low: f64,
-    /// Where the last triangle ends.
+    /// Upper edge of the last triangle.
     pub high: f64,
-    /// Samples per second of the waveform.
+    /// Sample rate of the waveform.
     pub sample_rate: f64,
-    /// Points of the Fourier transform.
+    /// Number of points of the Fourier transform.
     pub fft_length: usize,
 }
 
 impl MelScale {
-    /// 80 triangles from 20 Hz to 8 kHz over a 512-point transform: the features of `WeSpeaker`.
+    /// `WeSpeaker`'s features: 80 triangles from 20 Hz to 8 kHz over a 512-point transform.
     pub fn kaldi_16khz() -> Self {
         Self { filters: 80, low: 20.0, high: 8000.0, sample_rate: 16000.0, fft_length: 512 }
     }
 
-    /// Weight of Fourier bin `bin` in triangle `filter`. The Nyquist bin has none.
+    /// The weight of Fourier bin `bin` in triangle `filter`. The Nyquist bin has weight 0.
     pub fn weight(&self, filter: usize, bin: usize) -> f64 {
         if bin >= self.fft_length / 2 {
             return 0.0;
@@ -66,7 +66,8 @@ impl MelScale {
 }
 
 impl LogMel {
-    /// Energies below `floor` count as `floor`, so that digital silence has a logarithm.
+    /// Builds the filterbank of `scale`. Energies below `floor` are raised to it, so that digital silence has a
+    /// logarithm.
     pub fn new(scale: &MelScale, floor: f32) -> Self {
         let bins = scale.fft_length / 2 + 1;
         let filters = (0..scale.filters)
@@ -80,17 +81,17 @@ impl LogMel {
         Self { filters, bins, floor }
     }
 
-    /// What a GPU does for an input `(batch, frames, bins)`, and the shape of its output.
+    /// The GPU plan for an input `(batch, frames, bins)`, and the output shape `(batch, frames, filters)`.
     ///
     /// # Errors
-    /// An input of another number of bins.
+    /// The input has the wrong number of bins, or more than a GPU supports.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
         const THREADS: usize = 256;
         const GROUP_WORDS: usize = 4096;
         let (batch, frames, bins) = input.dims3()?;
         if bins != self.bins || bins > GROUP_WORDS {
             bail!(
-                "mel: {bins} Fourier bins where the filterbank has {} and a GPU takes {GROUP_WORDS}",
+                "mel: the input has {bins} Fourier bins; the filterbank takes {}, and a GPU at most {GROUP_WORDS}",
                 self.bins
             );
         }
@@ -118,8 +119,8 @@ impl LogMel {
         Ok((plan, (batch, frames, self.filters.len()).into()))
     }
 
-    /// What a GPU reads: of each filter the first bin and how many times four there are, and the weights,
-    /// `(four bins of the filter, filter, 4)`, filled up with zeros.
+    /// The tables of the mel kernel: for each filter its first bin and its number of groups of four bins, and
+    /// the weights `(group of four bins, filter, 4)`, padded with zeros.
     pub(crate) fn tables(&self) -> Result<[Vec<u32>; 3]> {
         let order: Vec<_> = (0..self.filters.len())
             .filter_map(|filter| Some((filter, self.starts(filter).next()?)))
@@ -129,17 +130,17 @@ impl LogMel {
         Ok([starts, quads, self.quad_weights(&order)])
     }
 
-    /// The same for a kernel in which eight neighbouring threads sum a filter each, a bin at a time: of each
-    /// filter one word, and the weights. The long filters come first. First bins of neighbours differ modulo
-    /// eight, as far as can be, so that their power lies in different banks of memory all along.
+    /// The tables of the fused kernel, in which each of eight neighboring threads sums its own filter, one bin
+    /// at a time: for each filter one word, and the weights. The long filters come first. As far as possible,
+    /// the first bins of neighbors differ modulo eight, so that they always read from different memory banks.
     ///
     /// # Errors
-    /// No filters, or more bins or filters than a word takes.
-    pub(crate) fn tables_apart(&self) -> Result<[Vec<u32>; 2]> {
-        const NEIGHBOURS: usize = 8;
+    /// There are no filters, or more bins or filters than fit into a word.
+    pub(crate) fn bank_conflict_free_tables(&self) -> Result<[Vec<u32>; 2]> {
+        const NEIGHBORS: usize = 8;
         if self.filters.is_empty() || self.bins.max(self.filters.len()) > 2048 {
             bail!(
-                "mel: a GPU takes 1 to 2048 bins and filters, not {} and {}",
+                "mel: a GPU supports 1 to 2048 bins and filters, not {} and {}",
                 self.bins,
                 self.filters.len()
             );
@@ -149,12 +150,12 @@ impl LogMel {
         while !rest.is_empty() {
             let mut group: Vec<(usize, usize)> = Vec::new();
             let taken = |group: &[(usize, usize)], start: usize| {
-                group.iter().any(|&(_, other)| other % NEIGHBOURS == start % NEIGHBOURS)
+                group.iter().any(|&(_, other)| other % NEIGHBORS == start % NEIGHBORS)
             };
             for apart in [true, false] {
                 rest.retain(|&filter| {
                     let start = self.starts(filter).find(|&start| !(apart && taken(&group, start)));
-                    let fits = group.len() < NEIGHBOURS && start.is_some();
+                    let fits = group.len() < NEIGHBORS && start.is_some();
                     group.extend(start.filter(|_| fits).map(|start| (filter, start)));
                     !fits
                 });
@@ -166,12 +167,12 @@ impl LogMel {
         Ok([packed.collect::<Result<_>>()?, self.quad_weights(&order)])
     }
 
-    /// How many times four bins a filter is summed over.
+    /// Number of groups of four bins that a filter is summed over.
     fn quads(&self, filter: usize) -> usize {
         self.filters[filter].weights.len().div_ceil(4)
     }
 
-    /// The bins from which a filter can be summed over as many as that, the last of them first.
+    /// The possible first bins for summing a filter over whole groups of four, in descending order.
     fn starts(&self, filter: usize) -> impl Iterator<Item = usize> + use<> {
         let Filter { first_bin, weights } = &self.filters[filter];
         let count = 4 * self.quads(filter);
@@ -179,7 +180,7 @@ impl LogMel {
         ((first_bin + weights.len()).saturating_sub(count)..=last).rev()
     }
 
-    /// The weights of filters from their first bins on: `(four bins, filter, 4)`.
+    /// The weights of filters, starting at their first bins: `(group of four bins, filter, 4)`.
     fn quad_weights(&self, order: &[(usize, usize)]) -> Vec<u32> {
         let weight = |filter: usize, bin: usize| {
             let Filter { first_bin, weights } = &self.filters[filter];
@@ -192,27 +193,30 @@ impl LogMel {
         words(&weights.collect::<Vec<_>>())
     }
 
-    /// How many filters there are.
+    /// Number of filters.
     pub fn filters(&self) -> usize {
         self.filters.len()
     }
 
-    /// How many Fourier bins they take.
+    /// Number of Fourier bins of the input.
     pub fn bins(&self) -> usize {
         self.bins
     }
 
-    /// The smallest energy.
+    /// The minimum energy.
     pub(crate) fn floor(&self) -> f32 {
         self.floor
     }
 
-    /// Fills `energies`, one of each filter, from the power of each bin.
+    /// Fills `energies`, one for each filter, from the power of each bin.
     pub(crate) fn frame(&self, power: impl Fn(usize) -> f32, energies: &mut [f32]) {
         cpu::frame(self, power, energies);
     }
 
-    /// Power `(batch, frames, bins)` f32 to log energies `(batch, frames, filters)` f32.
+    /// Maps power `(batch, frames, bins)` f32 to log energies `(batch, frames, filters)` f32.
+    ///
+    /// # Errors
+    /// The tensor's shape or type is wrong, or the device fails.
     pub fn log_energies(&self, power: &Tensor) -> Result<Tensor> {
         power.contiguous()?.apply_op1_no_bwd(self)
     }

@@ -1,12 +1,12 @@
-//! Pooling and norm in vectors of channels, inputs of the batch in parallel. Sums are taken over
-//! blocks of steps in f32 and over the blocks in f64. The vectors are the compiler's: wider ones than every processor of
-//! the kind has made it slower (0.9 ms for a chunk with AVX-512 where it takes 0.6).
+//! Pooling and norm over contiguous channels, with the inputs of a batch in parallel. Steps are summed in f32
+//! within blocks, and blocks in f64. Vectorization is left to the compiler's baseline instructions: explicit
+//! AVX-512 was slower (0.9 ms for a chunk instead of 0.6 ms).
 
 use rayon::prelude::*;
 
 use super::{EPSILON, PoolNorm, Window};
 
-/// Steps that are summed up in f32.
+/// Number of steps that are summed in f32.
 const BLOCK: usize = 32;
 
 /// Fills `y` `(batch, time / op.window, channels)` from `x` `(batch, time, channels)`.
@@ -33,7 +33,7 @@ pub(super) fn windows(op: &PoolNorm, x: &[f32], windows: &[Window], length: usiz
     });
 }
 
-/// One input of the batch; `of` says what becomes of a value of a channel before anything else.
+/// Processes one input of the batch. `of` maps each input value and its channel to the value to pool.
 fn one(op: &PoolNorm, x: &[f32], y: &mut [f32], of: impl Fn(f32, usize) -> f32) {
     let channels = op.weight.len();
     for (y, window) in y.chunks_exact_mut(channels).zip(x.chunks_exact(op.window * channels)) {
@@ -43,7 +43,7 @@ fn one(op: &PoolNorm, x: &[f32], y: &mut [f32], of: impl Fn(f32, usize) -> f32) 
         for step in window[channels..].chunks_exact(channels) {
             for (channel, (y, &x)) in y.iter_mut().zip(step).enumerate() {
                 let x = of(x, channel);
-                // In this order a NaN of either stays one.
+                // This form propagates NaN from either value.
                 *y = if x > *y || x.is_nan() { x } else { *y };
             }
         }
@@ -59,13 +59,13 @@ fn one(op: &PoolNorm, x: &[f32], y: &mut [f32], of: impl Fn(f32, usize) -> f32) 
     for y in y.chunks_exact_mut(channels) {
         for channel in 0..channels {
             let z = (y[channel] - mean[channel]) * scales[channel] + op.bias[channel];
-            // A NaN stays one: it is not less than 0.
+            // NaN is not less than 0, so it propagates.
             y[channel] = if z < 0.0 { op.slope * z } else { z };
         }
     }
 }
 
-/// Mean over time of `of(y, given)` for each channel, `given` being a value of that channel.
+/// The mean over time of `of(y, given)` for each channel, where `given` has one value for each channel.
 fn means(y: &[f32], channels: usize, of: impl Fn(f32, f32) -> f32, given: &[f32]) -> Vec<f32> {
     let mut totals = vec![0f64; channels];
     let mut sums = vec![0f32; channels];

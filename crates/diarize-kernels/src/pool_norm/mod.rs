@@ -1,10 +1,11 @@
-//! Max-pooling over time, instance norm and leaky rectifier, in one go:
-//! `p[t, c] = max x[t k .. t k + k, c]`, then with mean `m[c]` and biased variance `v[c]` of `p` over
-//! time `y = leaky(weight[c] (p - m[c]) / sqrt(v[c] + 1e-5) + bias[c])`, `leaky(z) = max(z, slope z)`.
-//! Steps left over after the last whole window are dropped.
+//! Max pooling over time, instance norm and leaky ReLU, fused:
+//! `p[t, c] = max x[t k .. t k + k, c]` and
+//! `y = leaky(weight[c] (p - m[c]) / sqrt(v[c] + 1e-5) + bias[c])`, where `m[c]` and `v[c]` are the mean and the
+//! biased variance of `p` over time, and `leaky(z) = max(z, slope z)`. Steps after the last whole window are
+//! dropped.
 //!
-//! Source: `torch.nn.MaxPool1d`, `InstanceNorm1d` and `functional.leaky_relu`, as they follow each
-//! other in `pyannote/audio/models/blocks/sincnet.py`.
+//! Source: `torch.nn.MaxPool1d`, `InstanceNorm1d` and `functional.leaky_relu`, in the order of
+//! `pyannote/audio/models/blocks/sincnet.py`.
 
 mod cpu;
 pub mod reference;
@@ -17,15 +18,15 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word, words};
 
-/// What is added to a variance before the root.
+/// Added to the variance before taking the square root.
 const EPSILON: f64 = 1e-5;
 
-/// Pooling, norm and rectifier with the norm's weights.
+/// Pooling, norm and activation, with the weights of the norm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolNorm {
-    /// Steps that become one.
+    /// Number of steps that are pooled into one.
     pub window: usize,
-    /// What a negative output is multiplied by, from 0 to 1.
+    /// Factor for negative outputs, from 0 to 1.
     pub slope: f32,
     /// Scale of each channel.
     pub weight: Vec<f32>,
@@ -33,33 +34,41 @@ pub struct PoolNorm {
     pub bias: Vec<f32>,
 }
 
-/// A part of an input, and what is done to it before it is pooled.
+/// A section of an input, and the affine map that is applied to it before pooling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
-    /// Its first step.
+    /// First step of the section.
     pub start: usize,
-    /// What it is multiplied by.
+    /// Factor for all values.
     pub scale: f32,
-    /// What is then added to each channel.
+    /// Added to each channel after scaling.
     pub shift: Vec<f32>,
 }
 
 impl PoolNorm {
-    /// `x` `(batch, time, channels)` to `(batch, time / window, channels)`, f32.
+    /// Maps `x` `(batch, time, channels)` to `(batch, time / window, channels)`, f32.
+    ///
+    /// # Errors
+    /// The tensor's shape or type is wrong, or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         x.contiguous()?.apply_op1_no_bwd(self)
     }
 
-    /// Windows of `length` steps, which may overlap, of one `x` `(1, time, channels)` to `(window, length /
-    /// self.window, channels)`, f32: each is first made `|scale x + shift|`. On the CPU alone.
+    /// Maps windows of one `x` `(1, time, channels)` to `(windows, length / self.window, channels)`, f32. Each
+    /// window has `length` steps and is first replaced by `|scale x + shift|`; windows may overlap. This exists
+    /// only on the CPU.
+    ///
+    /// # Errors
+    /// The tensor's shape or type is wrong, a window does not fit, or the tensor is on a GPU.
     pub fn forward_windows(&self, x: &Tensor, windows: &[Window], length: usize) -> Result<Tensor> {
         x.contiguous()?.apply_op1_no_bwd(&Windows { op: self, windows, length })
     }
 
-    /// What a GPU does for an input `(batch, time, channels)`, and the shape of its output.
+    /// The GPU plan for an input `(batch, time, channels)`, and the output shape
+    /// `(batch, time / window, channels)`.
     ///
     /// # Errors
-    /// An input of another number of channels than the norm's.
+    /// The input's number of channels is not the norm's.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
         const CHANNELS_EACH: usize = 16;
         const LANES: usize = 32;
@@ -88,12 +97,15 @@ impl PoolNorm {
         Ok((plan, (batch, pooled, channels).into()))
     }
 
-    /// Whether the norm is one of `channels` channels.
+    /// Checks that window and weights are valid for `channels` channels.
     fn check(&self, channels: usize) -> Result<()> {
         if self.window == 0 || [self.weight.len(), self.bias.len()] != [channels; 2] {
             let Self { window, weight, bias, .. } = self;
             let sizes = (weight.len(), bias.len());
-            bail!("pool_norm: {channels} channels, window of {window}, weights and biases of {sizes:?}");
+            bail!(
+                "pool_norm: an input of {channels} channels does not fit a window of {window} steps and {sizes:?} \
+                 weights and biases"
+            );
         }
         Ok(())
     }
@@ -109,7 +121,7 @@ impl CustomOp1 for PoolNorm {
         self.check(channels)?;
         let x = crate::contiguous_f32(storage, layout, "pool_norm")?;
         // SAFETY: every step of every input is written.
-        let mut y = unsafe { crate::unwritten(batch * (time / self.window) * channels) };
+        let mut y = unsafe { crate::uninitialized(batch * (time / self.window) * channels) };
         cpu::pool_norm(self, x, time, &mut y);
         Ok((CpuStorage::F32(y), (batch, time / self.window, channels).into()))
     }
@@ -127,7 +139,7 @@ impl CustomOp1 for PoolNorm {
     }
 }
 
-/// One application to windows.
+/// One call of [`PoolNorm::forward_windows`].
 struct Windows<'a> {
     op: &'a PoolNorm,
     windows: &'a [Window],
@@ -145,12 +157,12 @@ impl CustomOp1 for Windows<'_> {
         op.check(channels)?;
         let fits = |window: &Window| window.start + length <= time && window.shift.len() == channels;
         if batch != 1 || !windows.iter().all(fits) {
-            bail!("pool_norm: windows of {length} steps do not fit an input {:?}", layout.shape());
+            bail!("pool_norm: windows of {length} steps do not fit an input of shape {:?}", layout.shape());
         }
         let x = crate::contiguous_f32(storage, layout, "pool_norm")?;
         let shape = (windows.len(), length / op.window, channels);
         // SAFETY: every step of every window is written.
-        let mut y = unsafe { crate::unwritten(shape.0 * shape.1 * shape.2) };
+        let mut y = unsafe { crate::uninitialized(shape.0 * shape.1 * shape.2) };
         cpu::windows(op, x, windows, length, &mut y);
         Ok((CpuStorage::F32(y), shape.into()))
     }

@@ -1,8 +1,8 @@
-//! Pooling and norm by their definition, in f64, one channel after the other.
+//! Pooling and norm computed directly from their definition, in f64, one channel at a time.
 
 use super::{EPSILON, PoolNorm};
 
-/// The output `(time / window, channels)` of one input `x` `(time, channels)`.
+/// Returns the output `(time / window, channels)` for one input `x` `(time, channels)`.
 pub fn pool_norm(op: &PoolNorm, x: &[f32]) -> Vec<f64> {
     let channels = op.weight.len();
     let pooled = x.len() / channels / op.window;
@@ -17,8 +17,8 @@ pub fn pool_norm(op: &PoolNorm, x: &[f32]) -> Vec<f64> {
         let mean = maxima.iter().sum::<f64>() / pooled as f64;
         let variance = maxima.iter().map(|p| (p - mean) * (p - mean)).sum::<f64>() / pooled as f64;
         for (t, p) in maxima.iter().enumerate() {
-            let normalised = (p - mean) / (variance + EPSILON).sqrt();
-            let z = f64::from(op.weight[channel]) * normalised + f64::from(op.bias[channel]);
+            let normalized = (p - mean) / (variance + EPSILON).sqrt();
+            let z = f64::from(op.weight[channel]) * normalized + f64::from(op.bias[channel]);
             y[t * channels + channel] = z.max(f64::from(op.slope) * z);
         }
     }

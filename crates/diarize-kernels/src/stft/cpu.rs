@@ -1,12 +1,13 @@
-//! The transform by a real FFT, frames in parallel.
+//! The transform by a real FFT (`realfft`, which builds on `rustfft`), with frames in parallel.
 
 use rayon::prelude::*;
-use realfft::{RealFftPlanner, num_complex::Complex};
+use realfft::RealFftPlanner;
+use rustfft::num_complex::Complex;
 
 use super::Stft;
 
-/// Fills `output` `(batch, frames, width)` from `waveforms` `(batch, samples)`: `finish` makes the values of
-/// a frame of its spectrum.
+/// Fills `output` `(batch, frames, width)` from `waveforms` `(batch, samples)`. `finish` computes the output of a
+/// frame from its spectrum.
 pub(crate) fn each_frame(
     stft: &Stft,
     waveforms: &[f32],
@@ -25,7 +26,7 @@ pub(crate) fn each_frame(
         |(frame, spectrum, scratch), (index, output)| {
             let (row, t) = (index / frames, index % frames);
             window(stft, &waveforms[row * samples + t * stft.hop..][..stft.frame_length], frame);
-            fft.process_with_scratch(frame, spectrum, scratch).expect("buffers made by this plan");
+            fft.process_with_scratch(frame, spectrum, scratch).expect("the plan created the buffers");
             finish(spectrum, output);
         },
     );
@@ -40,15 +41,15 @@ pub(super) fn power_spectrum(stft: &Stft, waveforms: &[f32], samples: usize, pow
     });
 }
 
-/// One frame without its mean, pre-emphasised, windowed and padded with zeros.
+/// Copies a frame, removes its mean, applies pre-emphasis and the window, and pads it with zeros.
 fn window(stft: &Stft, samples: &[f32], frame: &mut [f32]) {
     let mean = (samples.iter().map(|&x| f64::from(x)).sum::<f64>() / samples.len() as f64) as f32;
     let (head, padding) = frame.split_at_mut(samples.len());
     let mut previous = samples[0] - mean;
     for ((out, &sample), weight) in head.iter_mut().zip(samples).zip(&stft.window) {
-        let centred = sample - mean;
-        *out = (centred - stft.preemphasis * previous) * weight;
-        previous = centred;
+        let centered = sample - mean;
+        *out = (centered - stft.preemphasis * previous) * weight;
+        previous = centered;
     }
     padding.fill(0.0);
 }

@@ -1,9 +1,9 @@
-//! Short-time Fourier transform as kaldi frames it: the power spectrum of every window.
+//! Short-time Fourier transform with Kaldi's framing: the power spectrum of every frame.
 //!
-//! For each frame `t`, with `x` the `frame_length` samples from `t * hop` on:
-//! remove the mean (`x -= mean(x)`), pre-emphasise (`x[n] -= 0.97 x[n-1]`, the first sample taken as
-//! its own predecessor), multiply by the window, pad with zeros to `fft_length`, and take
-//! `|rfft(x)|^2`. Frames that would reach past the end are not made (kaldi's `snip_edges`).
+//! For each frame `t`, where `x` is the `frame_length` samples starting at `t * hop`:
+//! remove the mean (`x -= mean(x)`), apply pre-emphasis (`x[n] -= 0.97 x[n-1]`, where the first sample is
+//! its own predecessor), multiply by the window, pad with zeros to `fft_length`, and compute
+//! `|rfft(x)|^2`. Frames that would extend past the end are dropped (Kaldi's `snip_edges`).
 //!
 //! Source: `torchaudio.compliance.kaldi._get_window` and `spectrogram`, with
 //! `window_type="hamming"`, `dither=0`.
@@ -24,23 +24,23 @@ use crate::{
     mel::LogMel,
 };
 
-/// Framing and window of the transform. Lengths are in samples.
+/// The framing and window of the transform. Lengths are in samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stft {
-    /// Samples in a frame.
+    /// Length of a frame.
     pub frame_length: usize,
-    /// Samples from one frame's start to the next.
+    /// Distance between the starts of neighboring frames.
     pub hop: usize,
-    /// Points of the Fourier transform, even, at least `frame_length`.
+    /// Number of points of the Fourier transform: even and at least `frame_length`.
     pub fft_length: usize,
-    /// Share of the previous sample that pre-emphasis subtracts.
+    /// Factor for the previous sample, which pre-emphasis subtracts.
     pub preemphasis: f32,
-    /// What each sample of a frame is multiplied by: `frame_length` values.
+    /// The window function: `frame_length` factors.
     pub window: Vec<f32>,
 }
 
 impl Stft {
-    /// 25 ms frames every 10 ms at 16 kHz, symmetric Hamming window: the features of `WeSpeaker`.
+    /// `WeSpeaker`'s features: 25 ms frames every 10 ms at 16 kHz, with a symmetric Hamming window.
     pub fn kaldi_16khz() -> Self {
         let frame_length = 400;
         let window = (0..frame_length)
@@ -54,21 +54,21 @@ impl Stft {
         samples.checked_sub(self.frame_length).map_or(0, |rest| 1 + rest / self.hop)
     }
 
-    /// Number of frequencies: 0 to Nyquist.
+    /// Number of frequency bins, from 0 to Nyquist.
     pub fn bins(&self) -> usize {
         self.fft_length / 2 + 1
     }
 
-    /// What a GPU does for an input `(batch, samples)`, and the shape of its output.
+    /// The GPU plan for an input `(batch, samples)`, and the output shape `(batch, frames, bins)`.
     ///
     /// # Errors
-    /// A transform whose number of points is not a power of two from 64 to 2048, or more than 65,535 waveforms,
-    /// which only the CPU can do; an input or frames of the wrong shape.
+    /// The number of points is not a power of two from 64 to 2048, or there are more than 65,535 waveforms (the
+    /// CPU supports both), or the sizes do not fit each other.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
         self.plan_with("stft", input, None)
     }
 
-    /// [`Self::plan`], of the power spectra or, given a filterbank, of its log energies.
+    /// Like [`Self::plan`], but computes log energies if a filterbank is given.
     pub(crate) fn plan_with(
         &self,
         operation: &'static str,
@@ -76,19 +76,19 @@ impl Stft {
         mel: Option<&LogMel>,
     ) -> Result<(Plan, Shape)> {
         const THREADS: usize = 64;
-        /// As many threadgroups as CUDA starts along the second axis.
+        /// CUDA's limit on the number of threadgroups along the second axis.
         const MAX_WAVEFORMS: usize = 65_535;
         let (batch, samples) = input.dims2()?;
         self.check()?;
         let points = self.fft_length;
         if !points.is_power_of_two() || !(64..=2048).contains(&points) {
             bail!(
-                "{operation}: a GPU transforms 64, 128, 256, 512, 1024 or 2048 points, not {points}; the CPU takes \
-                 any number"
+                "{operation}: a GPU supports transforms of 64, 128, 256, 512, 1024 or 2048 points, not {points}; the \
+                 CPU supports any number"
             );
         }
         if batch > MAX_WAVEFORMS {
-            bail!("{operation}: a GPU takes {MAX_WAVEFORMS} waveforms at once, not {batch}");
+            bail!("{operation}: a GPU supports at most {MAX_WAVEFORMS} waveforms at once, not {batch}");
         }
         let frames = self.frames(samples);
         let (row, bins) = (points / 16, self.bins());
@@ -104,10 +104,10 @@ impl Stft {
         let aligned = [self.frame_length, self.hop, rows_apart].iter().all(|size| size.is_multiple_of(4));
         let width = mel.map_or(bins, LogMel::filters);
         let window = [&*self.window, &vec![0.0; points - self.frame_length]].concat();
-        let mut tables = vec![words(&window), words(&turns(row))];
+        let mut tables = vec![words(&window), words(&twiddle_factors(row))];
         let filters = match mel {
             Some(mel) => {
-                tables.extend(mel.tables_apart()?);
+                tables.extend(mel.bank_conflict_free_tables()?);
                 [2, 3]
             }
             None => [0; 2],
@@ -137,7 +137,7 @@ impl Stft {
             params: [
                 vec![word(frames)?, word(samples)?],
                 words(&[self.preemphasis, mel.map_or(0.0, LogMel::floor)]),
-                words(&[1, 2, 4, 8].map(|k| turn(k, points)).concat()),
+                words(&[1, 2, 4, 8].map(|k| twiddle(k, points)).concat()),
             ]
             .concat(),
         };
@@ -146,43 +146,48 @@ impl Stft {
         Ok((plan, (batch, frames, width).into()))
     }
 
-    /// Whether window and transform fit the frames.
+    /// Checks that window, transform and hop fit the frame length.
     pub(crate) fn check(&self) -> Result<()> {
         let Self { frame_length, fft_length, .. } = *self;
         if self.window.len() != frame_length || fft_length < frame_length || self.hop == 0 {
             let window = self.window.len();
             bail!(
-                "stft: window of {window}, transform of {fft_length}, hop of {} for frames of {frame_length}",
+                "stft: a window of {window} samples, a transform of {fft_length} points and a hop of {} do not fit \
+                 frames of {frame_length} samples",
                 self.hop
             );
         }
         Ok(())
     }
 
-    /// `(batch, samples)` f32 to power `(batch, frames, bins)` f32.
+    /// Maps waveforms `(batch, samples)` f32 to power `(batch, frames, bins)` f32.
+    ///
+    /// # Errors
+    /// The sizes do not fit each other, a GPU does not support them (see [`Self::plan`]), or the device fails.
     pub fn power_spectrum(&self, waveforms: &Tensor) -> Result<Tensor> {
         aligned(waveforms)?.apply_op1_no_bwd(self)
     }
 }
 
-/// How many threads share a row of `row` points.
+/// Number of threads that share a row of `row` points.
 fn middle(row: usize) -> usize {
     row.div_ceil(32)
 }
 
-/// `exp(-2πi k / points)`: real and imaginary part.
-fn turn(k: usize, points: usize) -> [f32; 2] {
+/// The twiddle factor `exp(-2πi k / points)` as real and imaginary part.
+fn twiddle(k: usize, points: usize) -> [f32; 2] {
     let (sin, cos) = (-2.0 * PI * k as f64 / points as f64).sin_cos();
     [cos as f32, sin as f32]
 }
 
-/// What complex numbers are multiplied by, real and imaginary parts in turn: in rows 1, 2 and 4 the first column of
-/// each thread; between the passes of a long row; where even and odd sums of the folded frame come together.
-fn turns(row: usize) -> Vec<f32> {
+/// The twiddle factors of the kernel, with alternating real and imaginary parts: for rows 1, 2 and 4, those of
+/// each thread's first column; those between the passes of a long row; and those that combine the even and odd
+/// sums of the folded frame.
+fn twiddle_factors(row: usize) -> Vec<f32> {
     let rows = [1, 2, 4].into_iter().flat_map(|k| (0..row / 4).map(move |lane| (4 * k * lane, 16 * row)));
     let between = (1..middle(row)).flat_map(|k| (0..32).map(move |i| (k * i, row)));
     let folded = (0..row / 2).map(|k| (k, 2 * row));
-    rows.chain(between).chain(folded).flat_map(|(k, points)| turn(k, points)).collect()
+    rows.chain(between).chain(folded).flat_map(|(k, points)| twiddle(k, points)).collect()
 }
 
 impl CustomOp1 for Stft {

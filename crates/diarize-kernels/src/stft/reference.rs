@@ -1,4 +1,4 @@
-//! The transform by its definition, in f64: slow, and plain to see right.
+//! The transform computed directly from its definition, in f64: slow but evidently correct.
 
 use std::f64::consts::PI;
 
@@ -11,11 +11,11 @@ pub fn power_spectrum(stft: &Stft, waveform: &[f32]) -> Vec<f64> {
         let frame: Vec<f64> =
             waveform[t * stft.hop..][..stft.frame_length].iter().map(|&x| f64::from(x)).collect();
         let mean = frame.iter().sum::<f64>() / frame.len() as f64;
-        let centred: Vec<f64> = frame.iter().map(|x| x - mean).collect();
+        let centered: Vec<f64> = frame.iter().map(|x| x - mean).collect();
         let windowed: Vec<f64> = (0..frame.len())
             .map(|n| {
-                let previous = centred[n.saturating_sub(1)];
-                (centred[n] - f64::from(stft.preemphasis) * previous) * f64::from(stft.window[n])
+                let previous = centered[n.saturating_sub(1)];
+                (centered[n] - f64::from(stft.preemphasis) * previous) * f64::from(stft.window[n])
             })
             .collect();
         for k in 0..stft.bins() {

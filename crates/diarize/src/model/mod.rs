@@ -80,7 +80,7 @@ impl ModelFiles {
     pub fn bundled() -> Result<Self> {
         macro_rules! file {
             ($name:literal) => {
-                include_bytes!(concat!("../../../../weights/default/", $name)).as_slice()
+                include_bytes!(concat!(env!("DIARIZE_BUNDLED_MODEL"), "/", $name)).as_slice()
             };
         }
         let file = |name: &str, bytes: &'static [u8]| WeightsFile {

@@ -1,4 +1,4 @@
-//! Recordings whose turns are known, and the pipeline that is measured on them.
+//! Labeled recordings and the pipeline under test.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use diarize::{Device, Diarizer, Options, Turn};
 
 use crate::recording::{read_wav, with_truth};
 
-/// What the commands that measure the pipeline take.
+/// Arguments of the commands that measure the pipeline.
 #[derive(Args, Debug)]
-pub struct Labelled {
-    /// Folders of WAV and RTTM files
+pub struct Labeled {
+    /// Folders with WAV and RTTM files
     #[arg(required = true)]
     folders: Vec<PathBuf>,
     /// Model directory
@@ -20,37 +20,37 @@ pub struct Labelled {
     /// auto, cpu, metal or cuda[:N]
     #[arg(long, default_value = "auto")]
     device: Device,
-    /// Processor threads; all where absent
+    /// Number of CPU threads [default: all]
     #[arg(long)]
     threads: Option<usize>,
 }
 
-/// A recording whose turns are known.
+/// A recording with its true turns.
 #[derive(Debug)]
 pub struct Recording {
     /// The WAV file.
     pub wav: PathBuf,
-    /// 16 kHz, one channel.
+    /// Samples at 16 kHz, mono.
     pub samples: Vec<f32>,
-    /// The turns.
+    /// The true turns.
     pub truth: Vec<Turn>,
 }
 
-impl Labelled {
-    /// The pipeline, with the model's own options on the number of threads that is asked for.
+impl Labeled {
+    /// Loads the pipeline. The options are the model's, with the requested number of threads.
     ///
     /// # Errors
-    /// Where the model cannot be read or there is no such device.
+    /// The model cannot be read, or the device does not exist.
     pub fn diarizer(&self) -> Result<(Diarizer, Options)> {
         let diarizer = Diarizer::load(&self.model, self.device)?;
         let options = Options { threads: self.threads, ..diarizer.options() };
         Ok((diarizer, options))
     }
 
-    /// The recordings, by name, each read when it comes.
+    /// The recordings, sorted by path and read lazily.
     ///
     /// # Errors
-    /// Where a folder or an RTTM file cannot be read, or there is no recording.
+    /// A folder or an RTTM file cannot be read, or there is no recording.
     pub fn recordings(&self) -> Result<impl Iterator<Item = Result<Recording>>> {
         Ok(with_truth(&self.folders)?.into_iter().map(|(wav, truth)| {
             let samples = read_wav(&wav).with_context(|| format!("cannot read {}", wav.display()))?;
