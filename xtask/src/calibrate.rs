@@ -3,10 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use diarize::{
-    Diarization, EmbeddingTrunk, Parameters, Turn,
-    confidence::{Evidence, Votes},
+    EmbeddingTrunk, Turn,
     scoring::{Rules, compare},
-    turns::turns,
+    unstable::Evidence,
 };
 
 use crate::labeled::{Labeled, Recording};
@@ -47,7 +46,11 @@ impl Calibrate {
         let (mut of_turns, mut of_speakers, mut evidence) = (Vec::new(), Vec::new(), Vec::new());
         for recording in self.labeled.recordings()? {
             let Recording { samples, truth, .. } = recording?;
-            let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
+            let mut listener = diarizer.listen(&options)?;
+            listener.push(&samples)?;
+            let embedded = listener.embedded()?;
+            let clustered = embedded.assign(&options)?;
+            let diarization = clustered.diarization(&options.parameters);
             let claims = claims(&truth, &diarization.turns);
             for speaker in &diarization.speakers {
                 let own =
@@ -56,7 +59,7 @@ impl Calibrate {
                 let confidence = speaker.confidence.unwrap_or(0.0);
                 of_speakers.push(Claim { confidence, seconds: speaker.duration, correct });
             }
-            evidence.extend(evidence_of_turns(&diarization, &options.parameters));
+            evidence.extend(clustered.evidence(&options));
             of_turns.extend(claims);
         }
         println!("turns");
@@ -79,25 +82,6 @@ fn claims(truth: &[Turn], found: &[Turn]) -> Vec<Claim> {
         Claim { confidence: turn.confidence.unwrap_or(0.0), seconds: turn.end - turn.start, correct }
     };
     found.iter().map(claim).collect()
-}
-
-fn evidence_of_turns(diarization: &Diarization, parameters: &Parameters) -> Vec<Evidence> {
-    let stages = &diarization.stages;
-    let votes = Votes {
-        segmentations: stages.segmentations.view(),
-        hard_clusters: stages.hard_clusters.view(),
-        separation: stages.separation.view(),
-        chunks: stages.chunks,
-        frames: stages.frames,
-    };
-    let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
-    let discrete = stages.discrete_diarization.view();
-    let (turns, clusters) = turns(discrete, stages.frames, on, off, parameters.clustering.compat);
-    let cluster = |turn: &Turn| {
-        let names = diarization.speakers.iter().map(|speaker| &speaker.label);
-        names.zip(&clusters).find(|(name, _)| **name == turn.speaker).map_or(0, |(_, &cluster)| cluster)
-    };
-    turns.iter().map(|turn| votes.evidence(turn.start, turn.end, cluster(turn))).collect()
 }
 
 /// Prints one line per tenth of confidence, and the mean calibration error.

@@ -107,9 +107,9 @@ fn of_pipeline(model: &ModelFiles) -> Result<String> {
             .map(|(name, view)| (name.to_owned(), format!("{:?}", view.dtype()), view.shape().to_vec()));
         table(&mut text, name, shapes.collect())?;
     }
-    let frames = manifest.segmentation.receptive_field();
+    let (duration, step) = manifest.segmentation.frame_times();
     writeln!(text, "segmentation outputs: {}", manifest.segmentation.classes())?;
-    writeln!(text, "frames: {} s long, every {} s", frames.duration, frames.step)?;
+    writeln!(text, "frames: {duration} s long, every {step} s")?;
     writeln!(text, "\n{}", manifest.to_toml())?;
     let diarizer = Diarizer::from_files(model, Device::Cpu)?;
     let tone: Vec<f32> = (0..SAMPLE_RATE)

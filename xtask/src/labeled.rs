@@ -43,7 +43,8 @@ impl Labeled {
     /// The model cannot be read, or the device does not exist.
     pub fn diarizer(&self) -> Result<(Diarizer, Options)> {
         let diarizer = Diarizer::load(&self.model, self.device)?;
-        let options = Options { threads: self.threads, ..diarizer.options() };
+        let mut options = diarizer.options();
+        options.threads = self.threads;
         Ok((diarizer, options))
     }
 

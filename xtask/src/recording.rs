@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use diarize::{SAMPLE_RATE, Turn, turns::parse_rttm};
+use diarize::{SAMPLE_RATE, Turn, parse_rttm};
 use hound::SampleFormat;
 
 /// Reads the samples of a WAV file: 16 kHz, mono, 16-bit integers or 32-bit floats.

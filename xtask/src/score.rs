@@ -80,13 +80,15 @@ impl Score {
                 let parameters = &mut options.parameters;
                 parameters.set_embedding_trunk(same_trunk[0].trunk);
                 parameters.reconstruction = self.reconstruction.unwrap_or(parameters.reconstruction);
-                let diarization = diarizer.diarize_with(&samples, &options, &mut |_| {})?;
+                let mut listener = diarizer.listen(&options)?;
+                listener.push(&samples)?;
+                let embedded = listener.embedded()?;
                 for setting in same_trunk {
                     let sum = &mut sums[found.len()];
                     let start = Instant::now();
                     let mut options = options.clone();
                     options.parameters.clustering = setting.clustering.clone();
-                    found.push(diarizer.cluster_again(&diarization.stages, &options)?.turns);
+                    found.push(embedded.cluster(&options)?.turns);
                     sum.seconds += start.elapsed().as_secs_f64();
                 }
             }

@@ -14,9 +14,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use diarize::{
-    Device, EmbeddingTrunk, Turn,
+    Device, EmbeddingTrunk, Turn, parse_rttm,
     scoring::{Rules, compare},
-    turns::parse_rttm,
 };
 
 use self::{

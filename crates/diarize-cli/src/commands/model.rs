@@ -80,12 +80,12 @@ fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
         None => ModelFiles::bundled()?,
     };
     let manifest = &files.manifest;
-    let frames = manifest.segmentation.receptive_field();
+    let (duration, step) = manifest.segmentation.frame_times();
     let mut text = String::new();
     for (file, what) in [(&files.segmentation, "segmentation"), (&files.embedding, "embedding")] {
         writeln!(text, "# {what}: {:.1} MB", file.bytes.len() as f64 / 1e6)?;
     }
-    writeln!(text, "# frames: {} s each, one every {} s\n", frames.duration, frames.step)?;
+    writeln!(text, "# frames: {duration} s each, one every {step} s\n")?;
     Ok(text + &manifest.to_toml())
 }
 

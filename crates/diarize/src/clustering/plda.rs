@@ -4,6 +4,9 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::ClusteringError;
 
+/// Embeddings that become features at once. Bounds the memory; the result does not depend on it.
+const BLOCK: usize = 4096;
+
 /// A PLDA model, as the arrays of `xvec_transform.npz` and `plda.npz` of pyannote's
 /// speaker-diarization-community-1.
 ///
@@ -85,9 +88,9 @@ impl Plda {
     /// If the embeddings are not of the size that the model was made for.
     pub fn discriminants(&self, embeddings: ArrayView2<'_, f32>) -> Array2<f64> {
         let (inputs, outputs) = self.lda.dim();
-        let mut centred = embeddings.mapv(f64::from) - &self.mean1; // (embedding, value)
-        scale_rows(&mut centred, (inputs as f64).sqrt());
-        let mut projected = centred.dot(&self.lda) - &self.mean2; // (embedding, discriminant)
+        let mut centered = embeddings.mapv(f64::from) - &self.mean1; // (embedding, value)
+        scale_rows(&mut centered, (inputs as f64).sqrt());
+        let mut projected = centered.dot(&self.lda) - &self.mean2; // (embedding, discriminant)
         scale_rows(&mut projected, (outputs as f64).sqrt());
         projected
     }
@@ -101,8 +104,13 @@ impl Plda {
         order.sort_by(|&a, &b| self.psi[b].total_cmp(&self.psi[a]));
         order.truncate(dimension);
         let transform = self.tr.select(Axis(0), &order); // (feature, discriminant)
-        let centred = self.discriminants(embeddings) - &self.mu; // (embedding, discriminant)
-        Features { values: centred.dot(&transform.t()), between: self.psi.select(Axis(0), &order) }
+        let mut values = Array2::zeros((embeddings.nrows(), order.len()));
+        let blocks = values.axis_chunks_iter_mut(Axis(0), BLOCK).zip(embeddings.axis_chunks_iter(Axis(0), BLOCK));
+        for (mut values, embeddings) in blocks {
+            let centered = self.discriminants(embeddings) - &self.mu; // (embedding, discriminant)
+            values.assign(&centered.dot(&transform.t()));
+        }
+        Features { values, between: self.psi.select(Axis(0), &order) }
     }
 }
 

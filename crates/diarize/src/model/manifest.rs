@@ -86,8 +86,14 @@ impl SegmentationArchitecture {
         if self.multilabel.is_some() { self.speakers } else { self.powerset_classes() }
     }
 
+    /// How much audio each frame of the network sees, and the time from one frame to the next, in seconds.
+    pub fn frame_times(&self) -> (f64, f64) {
+        let frames = self.receptive_field();
+        (frames.duration, frames.step)
+    }
+
     /// When each frame of the network starts and how much audio it sees, in seconds.
-    pub fn receptive_field(&self) -> SlidingWindow {
+    pub(crate) fn receptive_field(&self) -> SlidingWindow {
         receptive_field(self.sincnet_stride)
     }
 }

@@ -1,0 +1,289 @@
+//! Recordings that come in blocks, observers, and what the networks heard.
+
+use std::{
+    ops::ControlFlow,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use diarize::{
+    Diarization, Diarizer, EmbeddingTrunk, Error, Event, Options, Reconstruction, Span, Stage, Warning,
+    clustering::{Compat, Method, Settings},
+    model::{ModelFiles, VoiceWindows},
+};
+use diarize_testkit::{Random, deterministic_model, device, wav};
+
+/// The pipeline with deterministic weights, loaded once.
+fn diarizer() -> &'static Diarizer {
+    static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
+    DIARIZER.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        deterministic_model::write(dir.path(), 5).unwrap();
+        let mut files = ModelFiles::read(dir.path()).unwrap();
+        files.manifest.voices = Some(VoiceWindows { temperature: 0.15, duration: 1.0, hop: 0.32 });
+        Diarizer::from_files(&files, device()).unwrap()
+    })
+}
+
+/// The options of the two ways to embed.
+fn both_trunks() -> [Options; 2] {
+    let chunk = diarizer().options();
+    let mut shared = chunk.clone();
+    shared.parameters.embedding_trunk = EmbeddingTrunk::Shared;
+    shared.parameters.reconstruction = Reconstruction::Voices;
+    [chunk, shared]
+}
+
+/// Pushes blocks of the given lengths, in turn, until all samples are pushed.
+fn in_blocks(samples: &[f32], options: &Options, mut lengths: impl FnMut() -> usize) -> Diarization {
+    let mut listener = diarizer().listen(options).unwrap();
+    let mut rest = samples;
+    while !rest.is_empty() {
+        let (block, after) = rest.split_at(lengths().min(rest.len()));
+        listener.push(block).unwrap();
+        rest = after;
+    }
+    assert_eq!(listener.seconds(), samples.len() as f64 / 16_000.0);
+    listener.finish().unwrap()
+}
+
+/// Two minutes with a pause of digital silence of twelve seconds, which is longer than a chunk.
+fn long() -> Vec<f32> {
+    let speech = wav::golden("short30");
+    [&speech[..], &[0.0; 12 * 16_000], &speech, &speech[..300_000], &speech].concat()
+}
+
+#[test]
+fn the_result_does_not_depend_on_how_the_samples_are_cut() {
+    let samples = wav::golden("exact13");
+    for options in both_trunks() {
+        let whole = diarizer().diarize_with(&samples, &options, |_| ControlFlow::Continue(())).unwrap();
+        assert!(!whole.turns.is_empty());
+        for length in [1, 7, 160, 16_000, 1_000_000] {
+            assert_eq!(in_blocks(&samples, &options, || length), whole, "blocks of {length}");
+        }
+    }
+}
+
+#[test]
+fn random_blocks_of_a_long_recording_and_any_threads_give_the_same() {
+    let samples = long();
+    let mut random = Random(3);
+    for options in both_trunks() {
+        let whole = in_blocks(&samples, &options.clone().with_threads(1), || samples.len());
+        assert!(!whole.turns.is_empty());
+        for threads in [1, 2, 3] {
+            let lengths = || 1 + (random.vector(1, 0.5)[0].abs() * 1.2e6) as usize;
+            let found = in_blocks(&samples, &options.clone().with_threads(threads), lengths);
+            assert_eq!(found, whole, "{threads} threads");
+        }
+    }
+}
+
+/// The same to the bit, before anything is rounded to turns.
+#[test]
+fn the_networks_results_do_not_depend_on_the_blocks() {
+    let samples = long();
+    for options in both_trunks() {
+        let embedded = |length: usize| {
+            let mut listener = diarizer().listen(&options).unwrap();
+            samples.chunks(length).for_each(|block| listener.push(block).unwrap());
+            listener.embedded().unwrap().stages(&options).unwrap()
+        };
+        let (whole, blocks) = (embedded(samples.len()), embedded(4_321));
+        assert_eq!(whole.segmentations, blocks.segmentations);
+        assert_eq!(whole.speaker_count, blocks.speaker_count);
+        assert_eq!(whole.embeddings, blocks.embeddings);
+        assert_eq!(whole.window_embeddings, blocks.window_embeddings);
+        assert_eq!(whole.discrete_diarization, blocks.discrete_diarization);
+    }
+}
+
+#[test]
+fn a_provisional_result_is_that_of_a_recording_that_ends_there() {
+    let samples = long();
+    for options in both_trunks() {
+        let mut listener = diarizer().listen(&options).unwrap();
+        let mut told = 0;
+        for (block, end) in samples.chunks(500_000).zip((1..).map(|n| n * 500_000)) {
+            listener.push(block).unwrap();
+            let ended = in_blocks(&samples[..end.min(samples.len())], &options, || 123_456);
+            assert_eq!(listener.provisional().unwrap(), ended);
+            told += 1;
+        }
+        assert!(told > 2);
+        assert_eq!(listener.finish().unwrap(), in_blocks(&samples, &options, || 99_999));
+    }
+}
+
+#[test]
+fn regions_and_spans_do_not_depend_on_the_blocks() {
+    let samples = long();
+    let (diarizer, options) = (diarizer(), diarizer().options());
+    let whole = diarizer.activity(1, &samples, &options).unwrap();
+    let mut listener = diarizer.listen_for_activity(&options, |_| ControlFlow::Continue(())).unwrap();
+    samples.chunks(7_777).for_each(|block| listener.push(block).unwrap());
+    assert_eq!(listener.finish(1).unwrap(), whole);
+
+    let span = |start, end| Span { start, end };
+    let spans = [span(3.0, 5.5), span(0.0, f64::INFINITY), span(4.0, 100.0), span(60.0, 61.0)];
+    let whole = diarizer.embed_spans(&samples, &spans, &options).unwrap();
+    let mut listener = diarizer.listen_to_spans(&spans, &options, |_| ControlFlow::Continue(())).unwrap();
+    samples.chunks(7_777).for_each(|block| listener.push(block).unwrap());
+    assert_eq!(listener.finish().unwrap(), whole);
+}
+
+#[test]
+fn the_observer_hears_every_turn_once_when_it_is_certain() {
+    let samples = wav::golden("short30");
+    let mut events = Vec::new();
+    let options = diarizer().options();
+    let found = diarizer()
+        .diarize_with(&samples, &options, |event| {
+            events.push(event);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let turns: Vec<_> = events.iter().filter_map(|event| match event {
+        Event::Turn(turn) => Some(turn.clone()),
+        _ => None,
+    });
+    assert_eq!(turns.collect::<Vec<_>>(), found.turns);
+    let last = |stage: Stage| {
+        events.iter().rposition(|event| matches!(event, Event::Progress(now) if now.stage == stage)).unwrap()
+    };
+    assert!(last(Stage::Segmentation) < last(Stage::Clustering));
+}
+
+#[test]
+fn an_observer_cancels_within_a_second() {
+    let samples = long().repeat(4);
+    for options in both_trunks() {
+        for stage in [Stage::Segmentation, Stage::Embeddings, Stage::Clustering] {
+            let mut asked: Option<Instant> = None;
+            let result = diarizer().diarize_with(&samples, &options, |event| match event {
+                Event::Progress(progress) if progress.stage == stage => {
+                    asked.get_or_insert_with(Instant::now);
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            });
+            assert!(matches!(result, Err(Error::Cancelled)), "{stage}: {result:?}");
+            assert!(asked.unwrap().elapsed() < Duration::from_secs(1), "{stage}: {:?}", asked.unwrap().elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_number_of_speakers_is_a_warning_and_in_the_result() {
+    let samples = wav::golden("tiny8");
+    let options = diarizer().options().with_num_speakers(40);
+    let mut told = Vec::new();
+    let found = diarizer()
+        .diarize_with(&samples, &options, |event| {
+            told.extend(match event {
+                Event::Warning(warning) => Some(warning),
+                _ => None,
+            });
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let [Warning::SpeakerCount { wanted: 40, found: count, .. }] = found.warnings[..] else {
+        panic!("{:?}", found.warnings)
+    };
+    assert!(count < 40);
+    assert_eq!(told, found.warnings);
+    assert!(told[0].to_string().starts_with(&format!("asked for 40 speakers, found {count}")), "{}", told[0]);
+    let fewer = diarizer().diarize_with(&samples, &diarizer().options(), |_| ControlFlow::Continue(()));
+    assert_eq!(fewer.unwrap().warnings, []);
+}
+
+#[test]
+fn other_thresholds_are_tried_without_running_the_networks_again() {
+    let samples = wav::golden("short30");
+    for options in both_trunks() {
+        let mut listener = diarizer().listen(&options).unwrap();
+        listener.push(&samples).unwrap();
+        let embedded = listener.embedded().unwrap();
+        let diarize = |options: &Options| {
+            diarizer().diarize_with(&samples, options, |_| ControlFlow::Continue(())).unwrap()
+        };
+        assert_eq!(embedded.cluster(&options).unwrap(), diarize(&options));
+        for (name, key, value) in [("agglomerative", "threshold", "0.3"), ("kmeans", "runs", "2")] {
+            let mut other = options.clone().with_num_speakers(3);
+            other.parameters.clustering = Settings::named(name).unwrap();
+            other.parameters.clustering.set(key, value).unwrap();
+            other.parameters.min_duration_off = 0.5;
+            assert_eq!(embedded.cluster(&other).unwrap(), diarize(&other), "{name}");
+        }
+        let mut pyannote = options.clone();
+        pyannote.parameters.clustering.compat = Compat::Pyannote;
+        assert_eq!(embedded.cluster(&pyannote).unwrap(), diarize(&pyannote));
+    }
+}
+
+#[test]
+fn what_the_networks_were_not_asked_for_is_refused() {
+    let samples = wav::golden("tiny8");
+    let embedded = |options: &Options| {
+        let mut listener = diarizer().listen(options).unwrap();
+        listener.push(&samples).unwrap();
+        listener.embedded().unwrap()
+    };
+    let [chunk, shared] = both_trunks();
+    let one = embedded(&chunk.clone().with_num_speakers(1));
+    let error = one.cluster(&chunk).unwrap_err().to_string();
+    assert!(error.starts_with("max_speakers is more than 1"), "{error}");
+    let error = embedded(&chunk).cluster(&shared).unwrap_err().to_string();
+    assert!(error.starts_with("parameters is"), "{error}");
+    let mut step = chunk.clone();
+    step.parameters.segmentation_step = 0.2;
+    assert!(embedded(&chunk).cluster(&step).is_err());
+    let mut votes = shared.clone();
+    votes.parameters.reconstruction = Reconstruction::Votes;
+    assert!(embedded(&votes).cluster(&shared).unwrap_err().to_string().starts_with("reconstruction is voices"));
+    assert!(embedded(&shared).cluster(&votes).is_ok());
+}
+
+#[test]
+fn a_model_without_voices_says_so_and_has_no_confidence() {
+    let dir = tempfile::tempdir().unwrap();
+    deterministic_model::write(dir.path(), 5).unwrap();
+    let mut files = ModelFiles::read(dir.path()).unwrap();
+    (files.manifest.voices, files.manifest.confidence) = (None, None);
+    let plain = Diarizer::from_files(&files, device()).unwrap();
+    let [_, shared] = both_trunks();
+    let error = plain.listen(&shared).unwrap_err().to_string();
+    assert!(error.starts_with("reconstruction is voices, but must be votes"), "{error}");
+    let found = plain.diarize(&wav::golden("tiny8")).unwrap();
+    assert!(!found.turns.is_empty());
+    assert!(found.turns.iter().all(|turn| turn.confidence.is_none()));
+    assert!(found.speakers.iter().all(|speaker| speaker.confidence.is_none()));
+}
+
+#[test]
+fn vbx_without_a_plda_is_refused_before_any_work() {
+    let mut options = diarizer().options();
+    options.parameters.clustering = Settings::named("vbx").unwrap();
+    assert!(matches!(options.parameters.clustering.method, Method::Vbx(_)));
+    let error = diarizer().listen(&options).unwrap_err().to_string();
+    assert!(error.starts_with("VBx needs a PLDA"), "{error}");
+}
+
+#[test]
+fn results_can_be_passed_on_and_handles_between_threads() {
+    fn is_shared<T: Send + Sync + 'static>() {}
+    fn is_sent<T: Send>() {}
+    is_shared::<Diarizer>();
+    is_shared::<diarize::Embedded>();
+    is_shared::<Diarization>();
+    is_shared::<Options>();
+    is_shared::<Error>();
+    is_shared::<Warning>();
+    is_sent::<diarize::Listener<'static>>();
+    let found = diarizer().diarize(&wav::golden("tiny8")).unwrap();
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json["turns"].as_array().unwrap().len(), found.turns.len());
+    assert_eq!(json["turns"][0]["speaker"], found.turns[0].speaker);
+    assert_eq!(json["warnings"].as_array().unwrap().len(), 0);
+}
