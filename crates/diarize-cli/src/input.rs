@@ -5,12 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use diarize_audio::{Channels, Error, Recording, Settings};
 use tracing::warn;
 
-use crate::{
-    audio::{self, Audio, Channels},
-    progress::{Console, FileProgress},
-};
+use crate::progress::{Console, FileProgress};
 
 /// One input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +34,11 @@ impl Input {
     }
 
     /// Its audio.
-    pub fn read(&self, channels: Channels) -> Result<Audio, audio::Error> {
+    pub fn read(&self, channels: Channels) -> Result<Recording, Error> {
+        let settings = Settings::default().with_channels(channels);
         match self {
-            Input::File(path) => audio::read(path, channels),
-            Input::Stdin => audio::read_stdin(channels),
+            Input::File(path) => diarize_audio::read(path, &settings),
+            Input::Stdin => diarize_audio::read_stdin(&settings),
         }
     }
 
@@ -48,7 +47,7 @@ impl Input {
         &self,
         channel: Option<usize>,
         console: &Console,
-    ) -> Result<(Audio, FileProgress), audio::Error> {
+    ) -> Result<(Recording, FileProgress), Error> {
         let progress = console.file(&self.to_string());
         let audio = self.read(channel.map_or(Channels::Mean, Channels::Only))?;
         for warning in &audio.warnings {

@@ -1,9 +1,8 @@
-//! The parts of the program `diarize`: its commands, audio decoding, output formats, the loop over files.
+//! The parts of the program `diarize`: its commands, output formats, the loop over files.
 //!
 //! Programs that want speaker diarization use the crate `diarize`; this one only dresses it for
 //! the command line.
 
-pub mod audio;
 pub mod commands;
 pub mod config;
 pub mod database;

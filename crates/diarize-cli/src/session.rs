@@ -7,7 +7,6 @@ use diarize::{Diarizer, Options, Progress};
 use tracing::{info, warn};
 
 use crate::{
-    audio::Audio,
     commands::diarize::Job,
     input::Input,
     listener::Listener,
@@ -66,7 +65,8 @@ impl<'a> Session<'a> {
         let uri = output::uri(&stem);
         let mut progress = self.console.file(&file);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
-        let Audio { mut samples, duration, warnings } = input.read(self.job.channels)?;
+        let diarize_audio::Recording { mut samples, duration, warnings, .. } =
+            input.read(self.job.channels)?;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));

@@ -2,8 +2,9 @@
 
 use std::{fs, io, num::NonZeroUsize, path::PathBuf};
 
+use diarize_audio::Channels;
+
 use crate::{
-    audio::Channels,
     commands::conflict,
     input::Input,
     inputs::{self, Inputs},
