@@ -184,7 +184,7 @@ fn a_clip_in_which_nobody_speaks_and_a_name_that_is_none_change_nothing() {
 /// Two recordings of the same people: as it is, and begun in the middle.
 fn two_recordings() -> TempDir {
     let directory = tempdir().unwrap();
-    let samples = diarize_cli::audio::read(&data("conversation.flac"), Default::default()).unwrap().samples;
+    let samples = diarize_audio::read(&data("conversation.flac"), &Default::default()).unwrap().samples;
     let samples: Vec<i16> = samples.iter().map(|sample| (sample * 32767.0) as i16).collect();
     let later = [&samples[samples.len() / 2..], &samples[..samples.len() / 2]].concat();
     write_i16(&directory.path().join("1.wav"), 16_000, 1, &samples);
@@ -207,7 +207,7 @@ fn turned_back(turns: &[Turn], duration: f64) -> Vec<Turn> {
 fn the_same_unknown_person_has_the_same_label_in_a_batch() {
     let directory = two_recordings();
     let duration =
-        diarize_cli::audio::read(&directory.path().join("1.wav"), Default::default()).unwrap().seconds();
+        diarize_audio::read(&directory.path().join("1.wav"), &Default::default()).unwrap().seconds();
     let rttm = |arguments: &[&str]| parse_rttm(&run(&directory, arguments)).unwrap();
     let linked = rttm(&["-q", "--link-speakers", "1.wav", "2.wav"]);
     let confused = |recordings: &[(String, Vec<Turn>)]| {

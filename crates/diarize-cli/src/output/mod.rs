@@ -116,12 +116,13 @@ pub struct Timings {
 impl Timings {
     /// Adds time to that of a stage.
     pub fn add(&mut self, stage: Stage, elapsed: Duration) {
-        *match stage {
+        let step = match stage {
             Stage::Segmentation => &mut self.segmentation,
             Stage::SpeakerCounting => &mut self.speaker_counting,
             Stage::Embeddings => &mut self.embeddings,
-            Stage::Clustering => &mut self.clustering,
-        } += elapsed.as_secs_f64();
+            _ => &mut self.clustering,
+        };
+        *step += elapsed.as_secs_f64();
     }
 }
 

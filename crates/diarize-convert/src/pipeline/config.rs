@@ -5,7 +5,7 @@
 //! `SpeakerDiarization`, versions 2.1 to 4.0.
 
 use diarize::{
-    Decoding, EmbeddingTrunk, Parameters, Reconstruction,
+    Parameters,
     clustering::{Agglomerative, Method, Settings, Vbx},
 };
 use serde::{Deserialize, de::IgnoredAny};
@@ -158,23 +158,19 @@ impl Config {
         let Params { clustering, segmentation } = file.params;
         // Before version 4, pyannote.audio had no PLDA, and its default was agglomerative clustering.
         let default = if constructor.plda.is_some() { "VBxClustering" } else { "AgglomerativeClustering" };
-        let parameters = |clustering: Settings| Parameters {
-            segmentation_step: constructor.segmentation_step.unwrap_or(0.1),
-            decoding: Decoding::Argmax,
-            segmentation_batch_size: constructor.segmentation_batch_size,
-            embedding_batch_size: constructor.embedding_batch_size,
-            embedding_exclude_overlap: constructor.embedding_exclude_overlap.unwrap_or(false),
-            embedding_trunk: EmbeddingTrunk::Chunk,
-            reconstruction: Reconstruction::Votes,
-            min_duration_on: 0.0,
-            min_duration_off: segmentation.min_duration_off.unwrap_or(0.0),
-            clustering,
-        };
-        let (parameters, plda) = match constructor.clustering.as_deref().unwrap_or(default) {
-            "AgglomerativeClustering" => (parameters(clustering.agglomerative()?), None),
+        let mut parameters = Parameters::default();
+        parameters.segmentation_step = constructor.segmentation_step.unwrap_or(0.1);
+        parameters.segmentation_batch_size = constructor.segmentation_batch_size;
+        parameters.embedding_batch_size = constructor.embedding_batch_size;
+        parameters.embedding_exclude_overlap = constructor.embedding_exclude_overlap.unwrap_or(false);
+        parameters.min_duration_off = segmentation.min_duration_off.unwrap_or(0.0);
+        let mut plda = None;
+        parameters.clustering = match constructor.clustering.as_deref().unwrap_or(default) {
+            "AgglomerativeClustering" => clustering.agglomerative()?,
             "VBxClustering" => {
-                let plda = constructor.plda.clone().ok_or(ConfigProblem::Missing("pipeline.params.plda"))?;
-                (parameters(clustering.vbx()?), Some(plda))
+                plda =
+                    Some(constructor.plda.clone().ok_or(ConfigProblem::Missing("pipeline.params.plda"))?);
+                clustering.vbx()?
             }
             other => {
                 let reason = "only AgglomerativeClustering and VBxClustering are supported";

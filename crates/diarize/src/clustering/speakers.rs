@@ -27,6 +27,7 @@ pub struct Clusters {
     pub hard: Array2<i32>,
     /// `(chunk, local speaker, cluster)`: 2 minus the cosine distance of embedding and centroid. For
     /// those who never speak, where they must take no cluster from others, less than all others.
+    #[cfg_attr(not(feature = "unstable"), expect(dead_code, reason = "tests compare it with pyannote's"))]
     pub soft: Array3<f64>,
     /// `(chunk, local speaker)`: how much nearer the embedding is to the mean of its own cluster than to
     /// any other's, from -1 to 1 (see [`crate::stages::confidence`]); 1 if there was nothing to decide.

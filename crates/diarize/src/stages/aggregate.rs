@@ -2,7 +2,9 @@
 
 use std::f64::consts::PI;
 
-use ndarray::{Array2, ArrayBase, ArrayView3, Axis, Data, Ix2, Slice};
+use ndarray::{Array2, ArrayBase, Data, Ix2};
+#[cfg(feature = "unstable")]
+use ndarray::{ArrayView3, Axis, Slice};
 
 use crate::math::SlidingWindow;
 
@@ -69,10 +71,11 @@ pub fn aggregate<S: Data<Elem = f32>>(
     sums
 }
 
-/// Cuts shares of each chunk's duration off its left and right: the frames that are left, and the
+/// Cuts fractions of each chunk's duration off its left and right: the frames that are left, and the
 /// chunks they make.
 ///
 /// Source: `Inference.trim` in `pyannote/audio/core/inference.py`.
+#[cfg(feature = "unstable")]
 pub fn trim<T>(
     mut scores: ArrayView3<'_, T>,
     chunks: SlidingWindow,

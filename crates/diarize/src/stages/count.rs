@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 use ndarray::ArrayView2;
 
 use super::{
-    Segmentations,
     aggregate::{first_frame, total_frames},
 };
+#[cfg(feature = "unstable")]
+use super::Segmentations;
 use crate::math::SlidingWindow;
 
 /// Counts speakers while chunks come: the mean over the chunks that hold a frame, halves rounded to even.
@@ -70,6 +71,7 @@ impl SpeakerCounter {
 }
 
 /// The count of every frame of a recording, `(frame,)`.
+#[cfg(feature = "unstable")]
 pub fn speaker_count(
     segmentations: &Segmentations,
     chunks: SlidingWindow,

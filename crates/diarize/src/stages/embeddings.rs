@@ -1,7 +1,7 @@
 //! Vectors of local speakers and of windows, kept as small as they may be.
 
 use half::f16;
-use ndarray::{Array1, Array2, Array3, ArrayView3, ArrayViewMut1, Axis};
+use ndarray::{Array1, Array2, ArrayView3, ArrayViewMut1, Axis};
 
 /// The place of a vector that is not there.
 const NONE: u32 = u32::MAX;
@@ -40,6 +40,7 @@ impl Vectors {
     }
 
     /// Whether there is no place.
+    #[cfg(feature = "unstable")]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -148,7 +149,8 @@ impl Embeddings {
     }
 
     /// All of them as an array `(chunk, local speaker, dimension)`.
-    pub fn to_array(&self) -> Array3<f32> {
+    #[cfg(any(test, feature = "unstable"))]
+    pub fn to_array(&self) -> ndarray::Array3<f32> {
         let shape = (self.chunks(), self.speakers, self.dimension());
         let all = self.select(0..self.vectors.len());
         all.into_shape_with_order(shape).expect("the number of values is the same")

@@ -1,6 +1,6 @@
 //! Who speaks in which frame of each chunk, one bit for each.
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 
 /// Decisions `(chunk, frame, local speaker)` of 0 and 1, kept as bits: 221 bytes for a chunk of 589
 /// frames and three local speakers.
@@ -83,8 +83,9 @@ impl Segmentations {
     }
 
     /// All of them as an array `(chunk, frame, local speaker)`.
-    pub fn to_array(&self) -> Array3<u8> {
-        let mut all = Array3::zeros((self.chunks, self.frames, self.speakers));
+    #[cfg(any(test, feature = "unstable"))]
+    pub fn to_array(&self) -> ndarray::Array3<u8> {
+        let mut all = ndarray::Array3::zeros((self.chunks, self.frames, self.speakers));
         for (chunk, mut decisions) in all.outer_iter_mut().enumerate() {
             decisions.assign(&self.chunk(chunk));
         }

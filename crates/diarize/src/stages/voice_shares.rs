@@ -45,12 +45,14 @@ impl WindowEmbeddings {
     }
 
     /// Whether there is no window.
+    #[cfg(feature = "unstable")]
     pub fn is_empty(&self) -> bool {
         self.directions.is_empty()
     }
 
     /// All windows, `(window, dimension)`: rows of length 1, within the rounding of f16, and of zeros if
     /// nobody speaks alone.
+    #[cfg(feature = "unstable")]
     pub fn directions(&self) -> Array2<f32> {
         self.block(0, self.len())
     }

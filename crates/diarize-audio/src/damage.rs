@@ -4,16 +4,16 @@ use std::io;
 
 use symphonia::core::errors::Error as SymphoniaError;
 
-use super::{Error, Warning, track::Track};
+use crate::{Error, Warning, track::Track};
 
 /// Headers may say a little more than there is.
 const TOLERATED_LOSS_SECONDS: f64 = 0.1;
 
 /// Notes of everything that went wrong.
 #[derive(Default)]
-pub(super) struct Damage {
+pub(crate) struct Damage {
     /// Packets seen.
-    pub(super) packets: usize,
+    pub(crate) packets: usize,
     corrupt: usize,
     first_reason: String,
     gaps: usize,
@@ -23,7 +23,7 @@ pub(super) struct Damage {
 
 impl Damage {
     /// A packet could not be decoded.
-    pub(super) fn corrupt(&mut self, error: &SymphoniaError) {
+    pub(crate) fn corrupt(&mut self, error: &SymphoniaError) {
         if self.corrupt == 0 {
             self.first_reason = error.to_string();
         }
@@ -31,34 +31,31 @@ impl Damage {
     }
 
     /// Packets are missing.
-    pub(super) fn gap(&mut self, seconds: f64) {
+    pub(crate) fn gap(&mut self, seconds: f64) {
         self.gaps += 1;
         self.gap_seconds += seconds;
     }
 
     /// No further packet can be read.
-    pub(super) fn breaks_off(&mut self, error: SymphoniaError) {
+    pub(crate) fn breaks_off(&mut self, error: SymphoniaError) {
         self.breaks_off = Some(error);
     }
 
     /// The error of a file whose packets are all corrupt.
-    pub(super) fn refuse_if_total(&mut self) -> Result<(), Error> {
+    pub(crate) fn refuse_if_total(&self) -> Result<(), Error> {
         if self.corrupt == 0 || self.corrupt < self.packets {
             return Ok(());
         }
-        Err(Error::AllPacketsCorrupt {
-            packets: self.packets,
-            reason: std::mem::take(&mut self.first_reason),
-        })
+        Err(Error::AllPacketsCorrupt { packets: self.packets, reason: self.first_reason.clone() })
     }
 
     /// The error of a file that gave nothing.
-    pub(super) fn into_error(self) -> Error {
+    pub(crate) fn into_error(self) -> Error {
         self.breaks_off.map_or(Error::NoSamples, |error| Error::Header(error.to_string()))
     }
 
     /// What to tell of a track that gave `seconds` of audio.
-    pub(super) fn into_warnings(self, track: &Track, seconds: f64) -> Vec<Warning> {
+    pub(crate) fn into_warnings(self, track: &Track, seconds: f64) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.corrupt > 0 {
             let Self { corrupt, packets, .. } = self;

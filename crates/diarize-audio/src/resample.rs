@@ -1,10 +1,11 @@
 //! Any sample rate to 16 kHz.
 
-use diarize::SAMPLE_RATE;
 use rubato::{
     Async, FixedAsync, Indexing, Resampler as _, SincInterpolationParameters, SincInterpolationType,
     WindowFunction, audioadapter_buffers::direct::SequentialSlice,
 };
+
+use crate::SAMPLE_RATE;
 
 /// Samples of the slower of both rates under the filter: flat to 7.1 kHz of 8.
 const FILTER_LENGTH: usize = 256;

@@ -15,7 +15,7 @@ use symphonia::core::{
     units::TimeBase,
 };
 
-use super::Error;
+use crate::Error;
 
 /// No codec has longer packets; a broken header may claim any length.
 const LONGEST_PACKET_SECONDS: f64 = 1.0;
@@ -24,7 +24,7 @@ const LONGEST_PACKET_SECONDS: f64 = 1.0;
 const GAP_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
 
 /// The track that is decoded.
-pub(super) struct Track {
+pub(crate) struct Track {
     id: u32,
     rate: Option<u32>,
     declared: Option<f64>,
@@ -37,7 +37,7 @@ pub(super) struct Track {
 
 impl Track {
     /// Opens the audio track that the file marks as its main one, or else the first.
-    pub(super) fn open(format: &dyn FormatReader) -> Result<Self, Error> {
+    pub(crate) fn open(format: &dyn FormatReader) -> Result<Self, Error> {
         let track = format.default_track(TrackType::Audio).ok_or(Error::NoAudioTrack)?;
         let Some(CodecParameters::Audio(parameters)) = &track.codec_params else {
             return Err(Error::NoAudioTrack);
@@ -61,38 +61,38 @@ impl Track {
     }
 
     /// Its number in the container.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.id
     }
 
     /// The sample rate that the header names.
-    pub(super) fn rate(&self) -> Option<u32> {
+    pub(crate) fn rate(&self) -> Option<u32> {
         self.rate
     }
 
     /// How many seconds of audio the header says there are.
-    pub(super) fn declared(&self) -> Option<f64> {
+    pub(crate) fn declared(&self) -> Option<f64> {
         self.declared
     }
 
     /// Whether it ends with the file, wherever that is: a WAV that was written to a pipe.
-    pub(super) fn has_open_end(&self) -> bool {
+    pub(crate) fn has_open_end(&self) -> bool {
         self.has_open_end
     }
 
     /// Decodes a packet.
-    pub(super) fn decode(&mut self, packet: &Packet) -> SymphoniaResult<GenericAudioBufferRef<'_>> {
+    pub(crate) fn decode(&mut self, packet: &Packet) -> SymphoniaResult<GenericAudioBufferRef<'_>> {
         self.decoder.decode(packet)
     }
 
     /// How long a packet lasts, as far as the container says so.
-    pub(super) fn seconds(&self, packet: &Packet) -> f64 {
+    pub(crate) fn seconds(&self, packet: &Packet) -> f64 {
         let time = self.time_base.and_then(|base| base.calc_duration(packet.dur));
         time.map_or(0.0, |time| time.as_secs_f64()).clamp(0.0, LONGEST_PACKET_SECONDS)
     }
 
     /// How many seconds are missing between `position`, the end of what came before, and a packet.
-    pub(super) fn gap_before(&mut self, packet: &Packet, position: f64) -> f64 {
+    pub(crate) fn gap_before(&mut self, packet: &Packet, position: f64) -> f64 {
         let Some(time) = self.time_base.and_then(|base| base.calc_time(packet.pts)) else {
             return 0.0;
         };

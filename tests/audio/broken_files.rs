@@ -1,24 +1,22 @@
 //! Broken and unlikely files: as much audio as there is, or one sentence that says what to do.
 
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{fixture, wav_bytes, write_f32};
-use diarize_cli::audio::{Audio, Channels, Error, Warning, read};
+use crate::inputs::{fixture, wav_bytes, write_f32};
+use diarize_audio::{Error, Recording, Settings, Warning, read};
 use tempfile::tempdir;
 
-fn read_bytes(bytes: &[u8]) -> Result<Audio, Error> {
+fn read_bytes(bytes: &[u8]) -> Result<Recording, Error> {
     let directory = tempdir().unwrap();
     let path = directory.path().join("file");
     fs::write(&path, bytes).unwrap();
-    read(&path, Channels::Mean)
+    read(&path, &Settings::default())
 }
 
 #[test]
 fn files_that_are_not_there() {
-    assert!(matches!(read(Path::new("/no/such/file.wav"), Channels::Mean), Err(Error::Missing)));
-    assert!(matches!(read(tempdir().unwrap().path(), Channels::Mean), Err(Error::Directory)));
+    assert!(matches!(read(Path::new("/no/such/file.wav"), &Settings::default()), Err(Error::Missing)));
+    assert!(matches!(read(tempdir().unwrap().path(), &Settings::default()), Err(Error::Directory)));
     assert!(matches!(read_bytes(b""), Err(Error::Empty)));
 }
 
@@ -130,7 +128,7 @@ fn samples_that_are_no_numbers_are_named() {
         let mut samples = vec![0.25; 44_100];
         samples[22_050] = value;
         write_f32(&path, 44_100, 1, &samples);
-        let error = read(&path, Channels::Mean).unwrap_err().to_string();
+        let error = read(&path, &Settings::default()).unwrap_err().to_string();
         assert_eq!(error, format!("the sample at 0.500 s is {value}: clean the audio first"));
     }
 }

@@ -1,9 +1,7 @@
 //! Other sample rates become 16 kHz without loss in the pass band and without a shift in time.
 
-mod common;
-
-use common::sine;
-use diarize_cli::audio::Resampler;
+use crate::inputs::sine;
+use diarize_audio::Resampler;
 
 const RATES: [u32; 8] = [8_000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000];
 

@@ -7,6 +7,11 @@ pub enum Error {
     /// The operating system does not give the file.
     #[error("cannot read it: {0}")]
     Io(#[from] std::io::Error),
+    /// A pipe whose container needs seeking cannot be copied to a temporary file.
+    #[error(
+        "its format cannot be read from a pipe, and copying it to a temporary file failed ({0}): save it to a file first"
+    )]
+    Copy(std::io::Error),
     /// There is no such file.
     #[error("no such file: check the path")]
     Missing,
@@ -49,8 +54,8 @@ pub enum Error {
     /// The sample rate is none that audio is recorded at.
     #[error(
         "its sample rate is {rate} Hz, but must be {min} to {max} Hz: its header is broken",
-        min = super::RATES.start(),
-        max = super::RATES.end()
+        min = crate::RATES.start(),
+        max = crate::RATES.end()
     )]
     SampleRate {
         /// What the file says.

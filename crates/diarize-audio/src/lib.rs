@@ -1,0 +1,114 @@
+//! Any audio file or pipe as blocks of 16 kHz mono samples, in bounded memory.
+//!
+//! [`Audio`] is an iterator over blocks: it reads, decodes, mixes the channels down and resamples as
+//! the blocks are taken, whatever the recording's length. [`read`] collects a whole short file.
+//!
+//! ```no_run
+//! use diarize_audio::{Audio, Settings};
+//!
+//! # fn main() -> Result<(), diarize_audio::Error> {
+//! let mut audio = Audio::open("meeting.mp3".as_ref(), &Settings::default())?;
+//! for block in &mut audio {
+//!     println!("{} samples", block?.len());
+//! }
+//! println!("{:.3} s, {:?}", audio.duration(), audio.warnings());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Samples
+//! Channels are averaged first and the mean is resampled, as pyannote does. A 16 kHz file of 16-bit
+//! samples gives exactly the numbers that pyannote reads. For other sample rates pyannote uses
+//! torchaudio's windowed sinc (`lowpass_filter_width` 6, `rolloff` 0.99, Hann window), which is
+//! shorter than the filter used here, so results can differ minutely.
+//!
+//! Encoder delay is trimmed where Symphonia does so: in MP3 and in Vorbis in Ogg, not in AAC.
+//!
+//! # Pipes
+//! A pipe is decoded while it is being written, for as long as its container can be read forward. An
+//! MP4 file whose index comes last, or whose tracks are interleaved, needs seeking: such a stream is
+//! copied to a temporary file first.
+
+#![forbid(unsafe_code)]
+
+mod audio;
+mod damage;
+mod error;
+mod mono;
+mod probe;
+mod resample;
+mod source;
+mod track;
+
+use std::{ops::RangeInclusive, path::Path};
+
+pub use audio::Audio;
+pub use error::{Error, Warning};
+pub use resample::Resampler;
+
+/// Samples per second of what is read, in Hz.
+pub const SAMPLE_RATE: u32 = 16_000;
+
+/// Sample rates that are accepted in a file, in Hz.
+pub const RATES: RangeInclusive<u32> = 1_000..=768_000;
+
+/// Which channels of a file are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Channels {
+    /// The arithmetic mean of all.
+    #[default]
+    Mean,
+    /// One of them, numbered from 0.
+    Only(usize),
+}
+
+/// How a recording is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Which channels are used.
+    pub channels: Channels,
+}
+
+impl Settings {
+    /// These settings, with other channels.
+    pub fn with_channels(self, channels: Channels) -> Self {
+        Self { channels, ..self }
+    }
+}
+
+/// A whole recording: one channel at [`SAMPLE_RATE`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Recording {
+    /// The samples, full scale at ±1.
+    pub samples: Vec<f32>,
+    /// Length of the file's audio in seconds, before resampling rounds it up to a whole sample.
+    pub duration: f64,
+    /// What was wrong with the file.
+    pub warnings: Vec<Warning>,
+}
+
+impl Recording {
+    /// Length of the samples in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(SAMPLE_RATE)
+    }
+}
+
+/// Reads a whole file into memory: 230 MB per hour. [`Audio::open`] reads longer ones.
+///
+/// # Errors
+/// As [`Audio::open`] and its iteration.
+pub fn read(path: &Path, settings: &Settings) -> Result<Recording, Error> {
+    Audio::open(path, settings)?.read_all()
+}
+
+/// Reads the standard input to its end, as [`read`] does a file.
+///
+/// # Errors
+/// As [`Audio::stdin`] and its iteration.
+pub fn read_stdin(settings: &Settings) -> Result<Recording, Error> {
+    Audio::stdin(settings)?.read_all()
+}
