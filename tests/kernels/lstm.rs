@@ -1,13 +1,8 @@
 //! The fast LSTM layer against its definition.
 
-#[path = "../support/instructions.rs"]
-mod instructions;
-#[path = "../support/random.rs"]
-mod random;
-
 use candle_core::{Device, Tensor};
 use diarize_kernels::lstm::{Dims, lstm, reference};
-use random::Random;
+use diarize_testkit::{Random, run_with_each};
 
 /// What f32 arithmetic over some hundred steps leaves, for states within ±1.
 const TOLERANCE: f64 = 5e-6;
@@ -87,5 +82,5 @@ fn misfitting_shapes_are_an_error_that_names_the_operation() {
 
 #[test]
 fn every_set_of_instructions_is_right() {
-    instructions::run_with_each(&["equals_the_definition", "saturated_gates"]);
+    run_with_each(&["lstm::equals_the_definition", "lstm::saturated_gates"]);
 }

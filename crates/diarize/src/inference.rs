@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn what_a_device_lacks_is_an_error_or_moves_to_the_cpu() {
         let directory = tempfile::tempdir().unwrap();
-        xtask::deterministic_model::write(directory.path(), 5).unwrap();
+        diarize_testkit::deterministic_model::write(directory.path(), 5).unwrap();
         let files = ModelFiles::read(directory.path()).unwrap();
         let networks =
             Networks { files: Some(files.clone()), ..Networks::load(&files, Device::Cpu).unwrap() };

@@ -34,6 +34,8 @@ pub mod reconstruct;
 pub mod scoring;
 mod segmentation;
 pub mod turns;
+#[cfg(feature = "unstable")]
+pub mod unstable;
 pub mod voices;
 
 pub use ndarray;
@@ -49,23 +51,3 @@ pub use crate::{
 
 /// Samples per second of the audio that the pipeline takes.
 pub const SAMPLE_RATE: u32 = 16_000;
-
-// Under this name the support of the integration tests knows the library.
-#[cfg(test)]
-extern crate self as diarize;
-
-#[cfg(test)]
-#[path = "../../../tests/support/golden.rs"]
-mod golden;
-
-#[cfg(test)]
-#[path = "../../../tests/support/random.rs"]
-mod random;
-
-#[cfg(test)]
-#[path = "../../../tests/diarize/networks.rs"]
-mod network_tests;
-
-#[cfg(test)]
-#[path = "../../../tests/convert/shapes.rs"]
-mod shape_tests;

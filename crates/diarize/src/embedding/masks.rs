@@ -7,7 +7,7 @@ use ndarray::{ArrayView2, Axis};
 /// left, else all in which the speaker does.
 ///
 /// Source: `SpeakerDiarization.get_embeddings` in pyannote/audio/pipelines/speaker_diarization.py.
-pub(crate) fn embedding_masks(
+pub fn embedding_masks(
     segmentation: ArrayView2<'_, u8>,
     exclude_overlap: bool,
     min_frames: usize,

@@ -3,7 +3,7 @@
 mod fingerprint;
 mod manifest;
 mod plda;
-mod weights;
+pub(crate) mod weights;
 
 use std::{
     borrow::Cow,

@@ -10,7 +10,7 @@ use crate::{
 
 /// How the scores of a chunk are read.
 #[derive(Clone, Debug)]
-pub(crate) enum Decoder {
+pub enum Decoder {
     /// One of a set of classes, each a set of speakers.
     Powerset(Powerset),
     /// Each speaker by itself.
@@ -18,7 +18,8 @@ pub(crate) enum Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(architecture: &SegmentationArchitecture) -> Self {
+    /// The decoder that the scores of a network need.
+    pub fn new(architecture: &SegmentationArchitecture) -> Self {
         match architecture.multilabel {
             None => Self::Powerset(Powerset::new(architecture.speakers, architecture.simultaneous_speakers)),
             Some(hysteresis) => Self::Multilabel(architecture.speakers, hysteresis),
@@ -35,7 +36,7 @@ impl Decoder {
 
     /// Who speaks in each frame of a chunk: scores of all its frames to `(frame, local speaker)` of
     /// 0 and 1. `decoding` chooses among sets of speakers.
-    pub(crate) fn decide(&self, scores: &[f32], decoding: Decoding, mut decisions: ArrayViewMut2<'_, u8>) {
+    pub fn decide(&self, scores: &[f32], decoding: Decoding, mut decisions: ArrayViewMut2<'_, u8>) {
         let frames = scores.chunks_exact(self.classes()).zip(decisions.outer_iter_mut());
         match self {
             Self::Powerset(powerset) => {

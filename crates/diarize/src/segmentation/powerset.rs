@@ -6,7 +6,7 @@
 /// All sets of at most `simultaneous` of `speakers` local speakers, by size, then in lexicographic
 /// order: for 3 and 2 the seven classes {}, {0}, {1}, {2}, {0,1}, {0,2}, {1,2}.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Powerset {
+pub struct Powerset {
     /// `(class, local speaker)`, 1 where the speaker is in the set.
     mapping: Vec<Vec<u8>>,
     /// `(class that is answered, class that is true)`: how many speakers are missed, made up or confused.
@@ -14,7 +14,8 @@ pub(crate) struct Powerset {
 }
 
 impl Powerset {
-    pub(crate) fn new(speakers: usize, simultaneous: usize) -> Self {
+    /// The sets of at most `simultaneous` of `speakers` local speakers.
+    pub fn new(speakers: usize, simultaneous: usize) -> Self {
         let mut sets: Vec<Vec<u8>> = vec![vec![0; speakers]];
         let mut previous = sets.clone();
         for _ in 0..simultaneous {
@@ -42,7 +43,7 @@ impl Powerset {
     }
 
     /// The set of the most probable class, the first where several are: 0 or 1 for each speaker.
-    pub(crate) fn most_probable(&self, log_probabilities: &[f32]) -> &[u8] {
+    pub fn most_probable(&self, log_probabilities: &[f32]) -> &[u8] {
         let mut best = 0;
         for (class, value) in log_probabilities.iter().enumerate() {
             if *value > log_probabilities[best] {
@@ -54,7 +55,7 @@ impl Powerset {
 
     /// The set with the fewest errors to be expected, the first where several are: see
     /// [`Decoding::LeastError`](crate::Decoding::LeastError).
-    pub(crate) fn least_error(&self, log_probabilities: &[f32]) -> &[u8] {
+    pub fn least_error(&self, log_probabilities: &[f32]) -> &[u8] {
         let probabilities: Vec<f32> = log_probabilities.iter().map(|value| value.exp()).collect();
         let mut best = (0, f32::INFINITY);
         for (answer, errors) in self.errors.iter().enumerate() {
@@ -80,8 +81,9 @@ fn errors(answer: &[u8], truth: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use diarize_testkit::Random;
+
     use super::Powerset;
-    use crate::random::Random;
 
     /// Missed, false and confused speakers, as a diarization error rate counts them.
     fn errors(answer: &[u8], truth: &[u8]) -> f64 {
