@@ -11,12 +11,8 @@ use diarize::{
     clustering::{Agglomerative, KMeans, Linkage, Method, Online, Plda, Spectral, Vbx, partition},
     ndarray::{Array1, Array2},
 };
+use diarize_testkit::Random;
 use ndarray_npy::write_npy;
-
-#[path = "../tests/support/random.rs"]
-mod random;
-
-use random::Random;
 
 const DIMENSION: usize = 256;
 const DISCRIMINANTS: usize = 128;

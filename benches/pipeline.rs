@@ -23,7 +23,7 @@ fn noise() -> impl Iterator<Item = f32> {
 /// The networks. Throughput: seconds of audio.
 fn networks(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
-    xtask::deterministic_model::write(dir.path(), 5).unwrap();
+    diarize_testkit::deterministic_model::write(dir.path(), 5).unwrap();
     let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
     let options: Options = diarizer.options();
     let samples: Vec<f32> = noise().take(SECONDS * 16_000).collect();
@@ -49,7 +49,7 @@ fn networks(criterion: &mut Criterion) {
 /// The stages after the networks, for one hour with three speakers. Throughput: chunks.
 fn after_the_networks(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
-    xtask::deterministic_model::write(dir.path(), 5).unwrap();
+    diarize_testkit::deterministic_model::write(dir.path(), 5).unwrap();
     let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
     let mut options = diarizer.options();
     options.parameters.clustering = Default::default();

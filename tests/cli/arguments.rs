@@ -1,11 +1,10 @@
 //! What the command line refuses before any work, and what it answers without audio.
 
-mod common;
-
 use std::fs;
 
-use common::{diarize, diarize_in, names, stderr, stdout, write_silence};
 use tempfile::tempdir;
+
+use crate::common::{diarize, diarize_in, names, stderr, stdout, write_silence};
 
 /// Runs the command and checks that it is a usage error that says `reason`.
 fn assert_usage_error(arguments: &[&str], reason: &str) {

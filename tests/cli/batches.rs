@@ -1,7 +1,5 @@
 //! Many files: directories, patterns and lists; failures, interruptions, and going on afterwards.
 
-mod common;
-
 use std::{
     fs,
     io::Read,
@@ -11,8 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{diarize, diarize_bytes, names, stderr, stdout, write_i16, write_silence};
+use diarize_testkit::repository;
 use tempfile::{TempDir, tempdir};
+
+use crate::common::{diarize, diarize_bytes, names, stderr, stdout, write_i16, write_silence};
 
 /// A directory with silent recordings of these names.
 fn recordings(names: &[&str]) -> TempDir {
@@ -172,7 +172,7 @@ fn ctrl_c_finishes_the_current_file_and_the_next_run_goes_on() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_abandons_a_single_file() {
-    let audio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/conversation.flac");
+    let audio = repository("tests/data/conversation.flac");
     let directory = tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
         .args(["--verbose", "-o", &path(&directory, "talk.rttm")])

@@ -1,17 +1,17 @@
 //! `diarize embed`: files, parts of them and turns of results become vectors.
 
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{diarize, diarize_bytes, diarize_in, names, stderr, stdout, write_silence};
 use diarize::ndarray::{Array2, ArrayView1};
+use diarize_testkit::repository;
 use ndarray_npy::ReadNpyExt;
 use serde_json::Value;
 use tempfile::tempdir;
 
+use crate::common::{diarize, diarize_bytes, diarize_in, names, stderr, stdout, write_silence};
+
 fn sample(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(name).display().to_string()
+    repository("tests/data").join(name).display().to_string()
 }
 
 fn vector(embedded: &Value) -> Vec<f32> {

@@ -1,14 +1,11 @@
 //! Speakers by name: enrolled, listed, found in recordings, and linked across recordings.
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use common::{diarize_in, names, stderr, stdout, write_i16, write_silence};
 use diarize::{
     Turn,
     model::Fingerprint,
@@ -16,11 +13,14 @@ use diarize::{
     turns::parse_rttm,
     voices::Voices,
 };
+use diarize_testkit::repository;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
+use crate::common::{diarize_in, names, stderr, stdout, write_i16, write_silence};
+
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(name)
+    repository("tests/data").join(name)
 }
 
 fn truth() -> Vec<Turn> {

@@ -1,15 +1,15 @@
 //! `diarize model`: what a model is and where it lies.
 
-mod common;
-
 use std::{
     fs,
     path::Path,
     process::{Command, Output},
 };
 
-use common::{stderr, stdout};
+use diarize_testkit::repository;
 use tempfile::tempdir;
+
+use crate::common::{stderr, stdout};
 
 /// Runs `diarize model` with an empty cache of the hub, without a network.
 fn model(cache: &Path, arguments: &[&str]) -> Output {
@@ -23,7 +23,7 @@ fn model(cache: &Path, arguments: &[&str]) -> Output {
 }
 
 fn weights() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights/default").display().to_string()
+    repository("weights/default").display().to_string()
 }
 
 #[test]

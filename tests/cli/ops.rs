@@ -1,8 +1,6 @@
 //! `diarize ops` tries what a device can do.
 
-mod common;
-
-use common::{diarize, stderr, stdout};
+use crate::common::{diarize, stderr, stdout};
 
 #[test]
 fn every_operation_is_right_on_the_cpu() {

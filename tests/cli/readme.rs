@@ -1,12 +1,11 @@
 //! The README's commands, run as they stand there.
-#![cfg(unix)]
-
-mod common;
 
 use std::{env, fs, path::Path, process};
 
-use common::{diarize, diarize_in, fixture, stderr, stdout, write_silence};
+use diarize_testkit::repository;
 use tempfile::{TempDir, tempdir};
+
+use crate::common::{diarize, diarize_in, fixture, stderr, stdout, write_silence};
 
 const README: &str = include_str!("../../README.md");
 
@@ -74,11 +73,11 @@ fn desk() -> TempDir {
     fs::copy(fixture("tone.mp3"), path("meeting.mp3")).unwrap();
     ["call.wav", "talk.wav", "meeting.wav"].iter().for_each(|name| write_silence(&path(name)));
     fs::create_dir(path("my-model")).unwrap();
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights/default");
+    let model = repository("weights/default");
     for file in fs::read_dir(model).unwrap().map(|file| file.unwrap()) {
         fs::copy(file.path(), path("my-model").join(file.file_name())).unwrap();
     }
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    let data = repository("tests/data");
     for folder in ["monday", "labelled"] {
         fs::create_dir(path(folder)).unwrap();
     }

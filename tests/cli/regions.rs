@@ -1,20 +1,20 @@
 //! `diarize vad` and `diarize overlap` on the sample conversation.
 
-mod common;
-
 use std::path::Path;
 
-use common::{diarize, diarize_in, stderr, stdout, write_silence};
 use diarize::{
     Turn,
     scoring::{Rules, compare},
     turns::parse_rttm,
 };
+use diarize_testkit::repository;
 use serde_json::Value;
 use tempfile::tempdir;
 
+use crate::common::{diarize, diarize_in, stderr, stdout, write_silence};
+
 fn sample(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(name).display().to_string()
+    repository("tests/data").join(name).display().to_string()
 }
 
 /// The time in which at least so many speak in the turns, as turns of one speaker.

@@ -1,22 +1,22 @@
 //! Results in every format, as people ask for them.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
 
-use common::{diarize, names, stderr, stdout, write_silence};
 use diarize::{Turn, turns::parse_rttm};
+use diarize_testkit::repository;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+
+use crate::common::{diarize, names, stderr, stdout, write_silence};
 
 const SCHEMA: &str = include_str!("../../crates/diarize-cli/schema/diarization.v1.schema.json");
 
 fn conversation() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/conversation.flac")
+    repository("tests/data/conversation.flac")
 }
 
 /// The sample conversation in every format, made once, and its turns.

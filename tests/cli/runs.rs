@@ -1,15 +1,14 @@
 //! The whole command with the model in the box.
 
-mod common;
-
 use std::{
     fs,
     io::Read,
     process::{Command, Stdio},
 };
 
-use common::{diarize, diarize_bytes, fixture, names, stderr, stdout, wav_bytes, write_silence};
 use tempfile::tempdir;
+
+use crate::common::{diarize, diarize_bytes, fixture, names, stderr, stdout, wav_bytes, write_silence};
 
 #[test]
 fn silence_has_no_turns() {

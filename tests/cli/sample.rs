@@ -1,17 +1,15 @@
 //! The first command of the README: the sample conversation with the model in the box.
 
-mod common;
-#[path = "../support/der.rs"]
-mod der;
-
 use std::{fs, path::Path};
 
-use common::{diarize, stderr, stdout};
 use diarize::turns::parse_rttm;
+use diarize_testkit::{der::diarization_error_rate, repository};
+
+use crate::common::{diarize, stderr, stdout};
 
 #[test]
 fn the_sample_s_three_speakers_are_told_apart() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    let folder = repository("tests/data");
     let output = diarize([folder.join("conversation.flac")]);
     assert!(output.status.success(), "{}", stderr(&output));
     let found = parse_rttm(stdout(&output)).unwrap();
@@ -22,7 +20,7 @@ fn the_sample_s_three_speakers_are_told_apart() {
     speakers.sort_unstable();
     speakers.dedup();
     assert_eq!(speakers, ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02"]);
-    let rate = der::diarization_error_rate(&truth[0].1, &found[0].1);
+    let rate = diarization_error_rate(&truth[0].1, &found[0].1);
     println!("diarization error rate: {:.1} %", 100.0 * rate);
     assert!(rate < 0.15, "diarization error rate: {:.1} %", 100.0 * rate);
 }

@@ -1,12 +1,12 @@
 //! `diarize score`: results held against what is right.
 
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{diarize, diarize_bytes, diarize_in, stderr, stdout};
+use diarize_testkit::repository;
 use serde_json::Value;
 use tempfile::tempdir;
+
+use crate::common::{diarize, diarize_bytes, diarize_in, stderr, stdout};
 
 const REFERENCE: &str = "\
 SPEAKER meeting 1 0.000 10.000 <NA> <NA> Ann <NA> <NA>
@@ -39,7 +39,7 @@ fn json(directory: &Path, arguments: &[&str]) -> Value {
 /// The example of the README, to the letter.
 #[test]
 fn a_file_is_scored_as_in_the_readme() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
     let (_, example) = readme.split_once("$ diarize score reference.rttm meeting.rttm\n").unwrap();
     let (expected, _) = example.split_once("```").unwrap();
     let directory = tempdir().unwrap();

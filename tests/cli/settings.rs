@@ -1,15 +1,14 @@
 //! Settings from a configuration file and from the environment, below those of the command line.
 
-mod common;
-
 use std::{
     fs,
     path::Path,
     process::{Command, Output, Stdio},
 };
 
-use common::{stderr, stdout, write_silence};
 use tempfile::{TempDir, tempdir};
+
+use crate::common::{stderr, stdout, write_silence};
 
 const RTTM: &str = "SPEAKER a 1 0 10 <NA> <NA> A <NA> <NA>\n";
 

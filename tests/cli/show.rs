@@ -1,11 +1,10 @@
 //! Results drawn in the terminal.
 
-mod common;
-
 use std::fs;
 
-use common::{diarize, diarize_bytes, stderr, stdout};
 use tempfile::tempdir;
+
+use crate::common::{diarize, diarize_bytes, stderr, stdout};
 
 const RTTM: &str = "SPEAKER talk 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
                     SPEAKER talk 1 20.000 20.000 <NA> <NA> Bob <NA> <NA>\n";

@@ -1,17 +1,17 @@
 //! Transcripts of other programs get their speakers.
 
-mod common;
-
 use std::{collections::BTreeMap, fs, path::Path};
 
-use common::{diarize, stderr, stdout, write_silence};
 use diarize::{Turn, turns::parse_rttm};
 use diarize_cli::{output::Format, transcript::Transcript};
+use diarize_testkit::repository;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
+use crate::common::{diarize, stderr, stdout, write_silence};
+
 fn data() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data")
+    repository("tests/data")
 }
 
 /// The turns that were really spoken.

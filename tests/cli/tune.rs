@@ -1,12 +1,12 @@
 //! `diarize tune`: parameters are searched on a folder whose turns are known.
 
-mod common;
-
 use std::{fs, path::Path};
 
-use common::{diarize_in, stderr, stdout, write_silence};
+use diarize_testkit::repository;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+
+use crate::common::{diarize_in, stderr, stdout, write_silence};
 
 /// Runs the embedding network once over a recording, which is fast; a threshold decides alone.
 const FAST: &str = "embedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n\
@@ -15,7 +15,7 @@ const FAST: &str = "embedding-trunk = \"shared\"\nclustering = \"agglomerative\"
 /// A folder with the sample conversation and its turns.
 fn labelled() -> TempDir {
     let directory = tempdir().unwrap();
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data");
+    let data = repository("tests/data");
     fs::create_dir(directory.path().join("talks")).unwrap();
     for name in ["conversation.flac", "conversation.rttm"] {
         fs::copy(data.join(name), directory.path().join("talks").join(name)).unwrap();

@@ -1,7 +1,5 @@
 //! Tests downloads from a hub, with local servers that implement its API.
 
-mod hub_server;
-
 use std::{
     env, fs,
     path::PathBuf,
@@ -10,9 +8,11 @@ use std::{
 };
 
 use diarize_convert::hub::{Download, HubError, Settings, fetch_with};
-use hub_server::{Reply, Request, Server};
+use diarize_testkit::rerun;
 use sha2::{Digest, Sha256};
 use tempfile::{TempDir, tempdir};
+
+use crate::hub_server::{Reply, Request, Server};
 
 const REPO: &str = "org/model";
 const LARGE: &str = "embedding/pytorch_model.bin";
@@ -443,23 +443,17 @@ fn invalid_names_and_endpoints_are_rejected() {
     }
 }
 
-/// A helper of the next test, which runs it as a separate process: prints the settings from the environment.
-#[test]
-#[ignore = "run by `settings_come_from_the_environment`, in an environment made for it"]
-fn print_settings() {
-    let settings = Settings::from_env();
-    println!(
-        "settings: {} {} {} {}",
-        settings.endpoint,
-        settings.token.as_deref().unwrap_or("-"),
-        settings.cache.display(),
-        settings.offline
-    );
-}
+/// Asks the next test's process for nothing but what its environment says.
+const PRINT: &str = "DIARIZE_TEST_PRINT_SETTINGS";
 
 /// Each environment belongs to a separate process.
 #[test]
 fn settings_come_from_the_environment() {
+    if env::var_os(PRINT).is_some() {
+        let Settings { endpoint, token, cache, offline } = Settings::from_env();
+        println!("settings: {endpoint} {} {} {offline}", token.as_deref().unwrap_or("-"), cache.display());
+        return;
+    }
     let folder = tempdir().unwrap();
     let home = folder.path().to_str().unwrap();
     fs::create_dir_all(folder.path().join("hf")).unwrap();
@@ -468,13 +462,9 @@ fn settings_come_from_the_environment() {
     let hf_home = format!("{home}/hf");
 
     let read = |variables: &[(&str, &str)]| {
-        let output = Command::new(env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "print_settings", "--nocapture"])
-            .env_clear()
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap();
-        let printed = String::from_utf8(output.stdout).unwrap();
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "hub::settings_come_from_the_environment"]);
+        let printed = rerun(command.env_clear().env(PRINT, "").envs(variables.iter().copied()));
         let line =
             printed.lines().find_map(|line| line.split_once("settings: ").map(|(_, rest)| rest.to_owned()));
         line.unwrap_or_else(|| panic!("{printed}"))

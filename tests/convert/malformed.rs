@@ -1,12 +1,13 @@
 //! Malformed files give errors that name the file and the reason.
 
-mod support;
-
 use std::fs;
 
 use diarize_convert::{ConvertOptions, convert};
-use support::{Pickle, archive, archive_with, checkpoint, legacy, legacy_storage, no_hub, npy, one_tensor};
 use zip::CompressionMethod;
+
+use crate::support::{
+    Pickle, archive, archive_with, checkpoint, legacy, legacy_storage, no_hub, npy, one_tensor,
+};
 
 const NPY: &str = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }";
 

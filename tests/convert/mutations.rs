@@ -2,8 +2,6 @@
 //!
 //! The damage is drawn from a seed, so that failures can be reproduced.
 
-mod support;
-
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -11,10 +9,12 @@ use std::{
 
 use diarize::model::Manifest;
 use diarize_convert::{Checkpoint, pickle};
+use diarize_testkit::alone;
 use fastrand::Rng;
 use peak_alloc::PeakAlloc;
-use support::{archive_with, checkpoint, golden, legacy, legacy_storage, npy, one_tensor};
 use zip::CompressionMethod;
+
+use crate::support::{archive_with, checkpoint, golden, legacy, legacy_storage, npy, one_tensor};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -83,9 +83,13 @@ fn survives(name: &str, seed: u64, count: usize, wholes: &[Vec<u8>], read: impl 
     println!("{name}: {accepted} of {count} damaged files can still be read");
 }
 
-/// A single test, because memory is counted for the whole process.
+/// All in one test, in a process of its own: memory is counted for the whole process.
 #[test]
 fn damaged_files_are_survived() {
+    alone("mutations::damaged_files_are_survived", survive_damage);
+}
+
+fn survive_damage() {
     let small = std::fs::read(golden("small.ckpt")).unwrap();
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(&small)).unwrap();
     let name = archive

@@ -1,18 +1,18 @@
-//! Compares networks with unusual architectures with pyannote.audio 3.3.2 (`make_shapes.py`). These tests are compiled
-//! into the library because its networks are private.
+//! Networks of other shapes than the stock ones against what the real pyannote.audio 3.3.2 answers
+//! (`make_shapes.py`).
 
-use std::{fs, path::Path};
+use std::fs;
 
 use candle_core::{Device, Tensor};
+use diarize::{
+    model::{Hysteresis, LinearArchitecture, LstmArchitecture, MANIFEST, Manifest, ModelFiles},
+    unstable::{PyanNet, WeSpeaker, Weights, resize_nearest},
+};
 use diarize_convert::{ConvertOptions, convert};
+use diarize_testkit::{Golden, deterministic_model};
 use ndarray::ArrayD;
 
-use crate::{
-    embedding::{WeSpeaker, resize_nearest},
-    golden::Golden,
-    model::{Hysteresis, LinearArchitecture, LstmArchitecture, MANIFEST, Manifest, ModelFiles, Weights},
-    segmentation::PyanNet,
-};
+use crate::support::{golden, no_hub};
 
 const SEED: u64 = 5;
 const SAMPLES: usize = 24_000;
@@ -21,7 +21,7 @@ const SAMPLES: usize = 24_000;
 const TIMES: f32 = 3.0;
 
 fn waveform() -> Vec<f32> {
-    let value = |index| 2.0 * xtask::deterministic_model::uniform("waveform", index, SEED) - 1.0;
+    let value = |index| 2.0 * deterministic_model::uniform("waveform", index, SEED) - 1.0;
     (0..SAMPLES).map(|index| (0.3 * value(index)) as f32).collect()
 }
 
@@ -31,7 +31,7 @@ fn deterministic(change: impl FnOnce(&mut Manifest)) -> ModelFiles {
     change(&mut manifest);
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(MANIFEST), manifest.to_toml()).unwrap();
-    xtask::deterministic_model::fill(dir.path(), SEED).unwrap();
+    deterministic_model::fill(dir.path(), SEED).unwrap();
     ModelFiles::read(dir.path()).unwrap()
 }
 
@@ -99,13 +99,10 @@ fn a_network_without_a_powerset_matches_pyannote() {
 #[test]
 fn a_converted_checkpoint_matches_pyannote() {
     let dir = tempfile::tempdir().unwrap();
-    xtask::deterministic_model::write(dir.path(), SEED).unwrap();
-    let checkpoint =
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/convert/small.ckpt"));
+    deterministic_model::write(dir.path(), SEED).unwrap();
     let embedding = dir.path().join("embedding.safetensors").to_str().unwrap().to_owned();
     let options = ConvertOptions { embedding: Some(embedding), ..ConvertOptions::default() };
-    let mut no_hub = |_: &str, _: &str| panic!("the hub was asked");
-    let converted = convert(checkpoint.to_str().unwrap(), &options, &mut no_hub).unwrap();
+    let converted = convert(golden("small.ckpt").to_str().unwrap(), &options, &mut no_hub).unwrap();
     let model = dir.path().join("converted");
     converted.write(&model, options.precision).unwrap();
     assert_is_golden("small", 3e-6, &segment(&ModelFiles::read(&model).unwrap()));

@@ -1,8 +1,5 @@
 //! Linkage, flat clusters and clustering against SciPy and pyannote.
 
-#[path = "../support/golden.rs"]
-mod golden;
-
 use diarize::{
     SpeakerBounds,
     clustering::{
@@ -15,7 +12,7 @@ use diarize_kernels::{
     cdist::{cosine_condensed, euclidean_condensed},
     linkage::{Linkage, Merge, linkage},
 };
-use golden::Golden;
+use diarize_testkit::Golden;
 use serde_json::Value;
 
 const METHODS: [(&str, Linkage); 7] = [

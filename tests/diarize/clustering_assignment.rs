@@ -1,15 +1,12 @@
 //! One-to-one assignment against SciPy, and what it means for the local speakers of a chunk.
 
-#[path = "../support/golden.rs"]
-mod golden;
-
 use diarize::{
     SpeakerBounds,
     clustering::{Assignment, Compat, Settings, assign_distinct, best_assignment, cluster_speakers},
     ndarray::{Array1, Array2, Array3, array},
     reconstruct::INACTIVE,
 };
-use golden::Golden;
+use diarize_testkit::Golden;
 
 #[test]
 fn assignment_is_scipys_on_ties() {

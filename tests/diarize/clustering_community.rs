@@ -1,8 +1,5 @@
 //! Clustering as in speaker-diarization-community-1, stage by stage, against pyannote.audio 4.0.
 
-#[path = "../support/golden.rs"]
-mod golden;
-
 use std::{fs::File, path::PathBuf};
 
 use diarize::{
@@ -17,7 +14,7 @@ use diarize::{
     scoring::{Rules, compare},
     turns::{rttm, turns},
 };
-use golden::Golden;
+use diarize_testkit::{Golden, shared};
 use ndarray_npy::{NpzReader, ReadNpyExt, ReadableElement};
 
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
@@ -303,166 +300,165 @@ fn vbx_without_a_model_is_an_error() {
     assert!(matches!(run(Some(&broken)), Err(ClusteringError::Plda { .. })));
 }
 
-/// A folder of results on real recordings next to the checkout; `None`, and a line that says so, where
-/// it is not there.
-fn shared(folder: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/real")).join(folder);
-    if !path.exists() {
-        println!("skipped: there is no {}", path.display());
-        return None;
-    }
-    Some(path)
-}
+mod needs_shared {
+    use super::*;
 
-/// Arrays of an `.npz` file.
-struct Npz(NpzReader<File>);
+    /// Arrays of an `.npz` file.
+    struct Npz(NpzReader<File>);
 
-impl Npz {
-    fn open(path: PathBuf) -> Self {
-        Self(NpzReader::new(File::open(path).unwrap()).unwrap())
+    impl Npz {
+        fn open(path: PathBuf) -> Self {
+            Self(NpzReader::new(File::open(path).unwrap()).unwrap())
+        }
+
+        fn get<T: ReadableElement, D: Dimension>(&mut self, name: &str) -> Array<T, D> {
+            self.0.by_name(name).unwrap_or_else(|error| panic!("{name}: {error}"))
+        }
     }
 
-    fn get<T: ReadableElement, D: Dimension>(&mut self, name: &str) -> Array<T, D> {
-        self.0.by_name(name).unwrap_or_else(|error| panic!("{name}: {error}"))
+    fn real_plda(folder: PathBuf) -> Plda {
+        let mut transform = Npz::open(folder.join("xvec_transform.npz"));
+        let mut plda = Npz::open(folder.join("plda.npz"));
+        Plda {
+            mean1: transform.get("mean1"),
+            lda: transform.get::<f32, _>("lda").mapv(f64::from),
+            mean2: transform.get::<f32, _>("mean2").mapv(f64::from),
+            mu: plda.get("mu"),
+            tr: plda.get("tr"),
+            psi: plda.get("psi"),
+        }
     }
-}
 
-fn real_plda(folder: PathBuf) -> Plda {
-    let mut transform = Npz::open(folder.join("xvec_transform.npz"));
-    let mut plda = Npz::open(folder.join("plda.npz"));
-    Plda {
-        mean1: transform.get("mean1"),
-        lda: transform.get::<f32, _>("lda").mapv(f64::from),
-        mean2: transform.get::<f32, _>("mean2").mapv(f64::from),
-        mu: plda.get("mu"),
-        tr: plda.get("tr"),
-        psi: plda.get("psi"),
+    #[test]
+    #[ignore = "needs the folder `shared` next to the checkout"]
+    fn every_stage_of_real_recordings_is_pyannotes() {
+        let plda = real_plda(shared("real/plda"));
+        let dumps = shared("real/dumps/community-1");
+        for name in RECORDINGS {
+            check_recording(name, &dumps.join(name), &plda);
+        }
     }
-}
 
-#[test]
-fn every_stage_of_real_recordings_is_pyannotes() {
-    let (Some(plda), Some(dumps)) = (shared("plda"), shared("dumps/community-1")) else {
-        return;
-    };
-    let plda = real_plda(plda);
-    for name in RECORDINGS {
-        check_recording(name, &dumps.join(name), &plda);
+    /// A quarter as many groups as embeddings make the turns that the exact dendrogram makes.
+    #[test]
+    #[ignore = "needs the folder `shared` next to the checkout"]
+    fn groups_of_real_recordings_make_the_same_turns() {
+        let dumps = shared("real/dumps/community-1");
+        for name in RECORDINGS {
+            let open = |file: &str| Npz::open(dumps.join(name).join(file));
+            let embeddings: Array3<f32> = open("raw_embeddings.npz").get("embeddings");
+            let segmentations: Array<f32, Ix3> = open("segmentations.npz").get("segmentations");
+            let segmentations = segmentations.mapv(|active| active as u8);
+            let count = speaker_count(segmentations.view(), CHUNKS, FRAMES);
+            for (linkage, threshold) in [(Linkage::Centroid, 0.7045654963945799), (Linkage::Average, 0.6)] {
+                let found = |max_embeddings| {
+                    let parameters =
+                        Agglomerative { linkage, threshold, max_embeddings, ..Default::default() };
+                    let settings =
+                        Settings { method: Method::Agglomerative(parameters), ..Default::default() };
+                    let (embeddings, segmentations) = (embeddings.view(), segmentations.view());
+                    let mut hard =
+                        cluster_speakers(embeddings, segmentations, ANY, &settings, None).unwrap().hard;
+                    mark_inactive(&mut hard, segmentations);
+                    let discrete =
+                        reconstruct(segmentations, hard.view(), count.view(), None, CHUNKS, FRAMES, None);
+                    turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Off).0
+                };
+                // Fewer groups than that would be about as many as clusters.
+                let limit = (embeddings.dim().0 * 2 / 5).max(40);
+                let score = compare(&found(20_000), &found(limit), None, &Rules::default()).score;
+                let rate = score.diarization_error_rate();
+                println!("{name}: {linkage:?}, {limit} groups: {:.3} % of the turns differ", 100.0 * rate);
+                assert!(rate < 0.001, "{name}: {linkage:?}: {rate}");
+            }
+        }
     }
-}
 
-/// A quarter as many groups as embeddings make the turns that the exact dendrogram makes.
-#[test]
-fn groups_of_real_recordings_make_the_same_turns() {
-    let Some(dumps) = shared("dumps/community-1") else {
-        return;
-    };
-    for name in RECORDINGS {
-        let open = |file: &str| Npz::open(dumps.join(name).join(file));
+    fn check_recording(name: &str, folder: &std::path::Path, plda: &Plda) {
+        let open = |file: &str| Npz::open(folder.join(file));
         let embeddings: Array3<f32> = open("raw_embeddings.npz").get("embeddings");
         let segmentations: Array<f32, Ix3> = open("segmentations.npz").get("segmentations");
         let segmentations = segmentations.mapv(|active| active as u8);
-        let count = speaker_count(segmentations.view(), CHUNKS, FRAMES);
-        for (linkage, threshold) in [(Linkage::Centroid, 0.7045654963945799), (Linkage::Average, 0.6)] {
-            let found = |max_embeddings| {
-                let parameters = Agglomerative { linkage, threshold, max_embeddings, ..Default::default() };
-                let settings = Settings { method: Method::Agglomerative(parameters), ..Default::default() };
-                let (embeddings, segmentations) = (embeddings.view(), segmentations.view());
-                let mut hard =
-                    cluster_speakers(embeddings, segmentations, ANY, &settings, None).unwrap().hard;
-                mark_inactive(&mut hard, segmentations);
-                let discrete =
-                    reconstruct(segmentations, hard.view(), count.view(), None, CHUNKS, FRAMES, None);
-                turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Off).0
-            };
-            // Fewer groups than that would be about as many as clusters.
-            let limit = (embeddings.dim().0 * 2 / 5).max(40);
-            let score = compare(&found(20_000), &found(limit), None, &Rules::default()).score;
-            let rate = score.diarization_error_rate();
-            println!("{name}: {linkage:?}, {limit} groups: {:.3} % of the turns differ", 100.0 * rate);
-            assert!(rate < 0.001, "{name}: {linkage:?}: {rate}");
+        let (chunks, speakers, dimension) = embeddings.dim();
+
+        let mut stage = open("plda_embeddings.npz");
+        let (train_chunks, train_speakers): (Array<i64, Ix1>, Array<i64, Ix1>) =
+            (stage.get("train_chunk_idx"), stage.get("train_speaker_idx"));
+        let rows: Vec<usize> = train_chunks
+            .iter()
+            .zip(&train_speakers)
+            .map(|(&chunk, &speaker)| chunk as usize * speakers + speaker as usize)
+            .collect();
+        let train = embeddings.to_shape((chunks * speakers, dimension)).unwrap().select(Axis(0), &rows);
+        let discriminants = largest_difference(&plda.discriminants(train.view()), &stage.get("post_xvec"));
+        let features = plda.features(train.view(), 128);
+        let between = largest_difference(&features.between, &stage.get("phi"));
+        let expected: Array<f64, Ix2> = stage.get("post_plda");
+        let values = largest_difference(&with_signs_of(features.values.clone(), &expected), &expected);
+        assert!(discriminants.max(between).max(values) < 1e-10, "{name}: {discriminants} {between} {values}");
+
+        let labels = vbx_first_labels(train.view(), &Vbx::default());
+        let expected =
+            Array1::<i64>::read_npy(File::open(folder.join("ahc_init_labels.npy")).unwrap()).unwrap();
+        assert_eq!(
+            Array1::from_iter(labels.iter().map(|&label| label as i64)),
+            expected,
+            "{name}: first labels"
+        );
+
+        let mut stage = open("vbx_state.npz");
+        let posteriors = vbx(&features, &labels, &Vbx::default());
+        let posterior = largest_difference(&posteriors.responsibilities, &stage.get("q_final"));
+        let share = largest_difference(&posteriors.shares, &stage.get("sp_final"));
+        let bound = largest_difference(&Array1::from(posteriors.bounds), &stage.get("elbo_trajectory"));
+        assert!(posterior.max(share).max(bound) < 1e-6, "{name}: {posterior} {share} {bound}");
+
+        let mut stage = open("clustering.npz");
+        let expected: Array2<i32> = stage.get::<i8, _>("hard_clusters").mapv(i32::from);
+        for compat in [Compat::Off, Compat::Pyannote] {
+            let settings = community(Vbx::default(), compat);
+            let found = cluster_speakers(embeddings.view(), segmentations.view(), ANY, &settings, Some(plda));
+            let found = found.unwrap();
+            assert_eq!(found.hard, expected, "{name}: hard clusters, {compat:?}");
+            let soft = largest_difference(&found.soft, &stage.get("soft_clusters"));
+            let centroids: Array2<f64> = stage.get("centroids");
+            let centroid = largest_difference(&found.centroids.mapv(f64::from), &centroids);
+            assert!(soft < 1e-9 && centroid < 1e-6, "{name}: {soft} {centroid}");
         }
+        println!(
+            "{name}: {} of {} embeddings; differences: features {values:.0e}, posteriors {posterior:.0e}, \
+             shares {share:.0e}, bounds {bound:.0e}",
+            train.nrows(),
+            chunks * speakers,
+        );
+        check_turns(name, folder, expected, &segmentations);
     }
-}
 
-fn check_recording(name: &str, folder: &std::path::Path, plda: &Plda) {
-    let open = |file: &str| Npz::open(folder.join(file));
-    let embeddings: Array3<f32> = open("raw_embeddings.npz").get("embeddings");
-    let segmentations: Array<f32, Ix3> = open("segmentations.npz").get("segmentations");
-    let segmentations = segmentations.mapv(|active| active as u8);
-    let (chunks, speakers, dimension) = embeddings.dim();
+    /// From hard clusters to RTTM; and the exclusive diarization, in which one speaks at a time.
+    fn check_turns(name: &str, folder: &std::path::Path, mut hard: Array2<i32>, segmentations: &Array3<u8>) {
+        let mut stage = Npz::open(folder.join("reconstruction.npz"));
+        mark_inactive(&mut hard, segmentations.view());
+        let count = speaker_count(segmentations.view(), CHUNKS, FRAMES);
+        let expected: Array2<u8> = stage.get("count");
+        assert_eq!(count, expected.index_axis(Axis(1), 0), "{name}: count");
+        let discrete = |count: &Array1<u8>| {
+            reconstruct(segmentations.view(), hard.view(), count.view(), None, CHUNKS, FRAMES, None)
+        };
+        let overlapping = discrete(&count);
+        let expected: Array2<f32> = stage.get("discrete_diarization");
+        assert_eq!(overlapping.mapv(f32::from), expected, "{name}: discrete diarization");
 
-    let mut stage = open("plda_embeddings.npz");
-    let (train_chunks, train_speakers): (Array<i64, Ix1>, Array<i64, Ix1>) =
-        (stage.get("train_chunk_idx"), stage.get("train_speaker_idx"));
-    let rows: Vec<usize> = train_chunks
-        .iter()
-        .zip(&train_speakers)
-        .map(|(&chunk, &speaker)| chunk as usize * speakers + speaker as usize)
-        .collect();
-    let train = embeddings.to_shape((chunks * speakers, dimension)).unwrap().select(Axis(0), &rows);
-    let discriminants = largest_difference(&plda.discriminants(train.view()), &stage.get("post_xvec"));
-    let features = plda.features(train.view(), 128);
-    let between = largest_difference(&features.between, &stage.get("phi"));
-    let expected: Array<f64, Ix2> = stage.get("post_plda");
-    let values = largest_difference(&with_signs_of(features.values.clone(), &expected), &expected);
-    assert!(discriminants.max(between).max(values) < 1e-10, "{name}: {discriminants} {between} {values}");
+        let text = std::fs::read_to_string(folder.join("reference.rttm")).unwrap();
+        let uri = text.split_whitespace().nth(1).unwrap();
+        let found = rttm(uri, &turns(overlapping.view(), FRAMES, 0.0, 0.0, Compat::Pyannote).0).unwrap();
+        assert!(found == text, "{name}: another RTTM");
 
-    let labels = vbx_first_labels(train.view(), &Vbx::default());
-    let expected = Array1::<i64>::read_npy(File::open(folder.join("ahc_init_labels.npy")).unwrap()).unwrap();
-    assert_eq!(Array1::from_iter(labels.iter().map(|&label| label as i64)), expected, "{name}: first labels");
-
-    let mut stage = open("vbx_state.npz");
-    let posteriors = vbx(&features, &labels, &Vbx::default());
-    let posterior = largest_difference(&posteriors.responsibilities, &stage.get("q_final"));
-    let share = largest_difference(&posteriors.shares, &stage.get("sp_final"));
-    let bound = largest_difference(&Array1::from(posteriors.bounds), &stage.get("elbo_trajectory"));
-    assert!(posterior.max(share).max(bound) < 1e-6, "{name}: {posterior} {share} {bound}");
-
-    let mut stage = open("clustering.npz");
-    let expected: Array2<i32> = stage.get::<i8, _>("hard_clusters").mapv(i32::from);
-    for compat in [Compat::Off, Compat::Pyannote] {
-        let settings = community(Vbx::default(), compat);
-        let found = cluster_speakers(embeddings.view(), segmentations.view(), ANY, &settings, Some(plda));
-        let found = found.unwrap();
-        assert_eq!(found.hard, expected, "{name}: hard clusters, {compat:?}");
-        let soft = largest_difference(&found.soft, &stage.get("soft_clusters"));
-        let centroids: Array2<f64> = stage.get("centroids");
-        let centroid = largest_difference(&found.centroids.mapv(f64::from), &centroids);
-        assert!(soft < 1e-9 && centroid < 1e-6, "{name}: {soft} {centroid}");
-    }
-    println!(
-        "{name}: {} of {} embeddings; differences: features {values:.0e}, posteriors {posterior:.0e}, \
-         shares {share:.0e}, bounds {bound:.0e}",
-        train.nrows(),
-        chunks * speakers,
-    );
-    check_turns(name, folder, expected, &segmentations);
-}
-
-/// From hard clusters to RTTM; and the exclusive diarization, in which one speaks at a time.
-fn check_turns(name: &str, folder: &std::path::Path, mut hard: Array2<i32>, segmentations: &Array3<u8>) {
-    let mut stage = Npz::open(folder.join("reconstruction.npz"));
-    mark_inactive(&mut hard, segmentations.view());
-    let count = speaker_count(segmentations.view(), CHUNKS, FRAMES);
-    let expected: Array2<u8> = stage.get("count");
-    assert_eq!(count, expected.index_axis(Axis(1), 0), "{name}: count");
-    let discrete = |count: &Array1<u8>| {
-        reconstruct(segmentations.view(), hard.view(), count.view(), None, CHUNKS, FRAMES, None)
-    };
-    let overlapping = discrete(&count);
-    let expected: Array2<f32> = stage.get("discrete_diarization");
-    assert_eq!(overlapping.mapv(f32::from), expected, "{name}: discrete diarization");
-
-    let text = std::fs::read_to_string(folder.join("reference.rttm")).unwrap();
-    let uri = text.split_whitespace().nth(1).unwrap();
-    let found = rttm(uri, &turns(overlapping.view(), FRAMES, 0.0, 0.0, Compat::Pyannote).0).unwrap();
-    assert!(found == text, "{name}: another RTTM");
-
-    let exclusive = discrete(&count.mapv(|count| count.min(1)));
-    for ((exclusive, overlapping), &count) in exclusive.rows().into_iter().zip(overlapping.rows()).zip(&count)
-    {
-        assert_eq!(exclusive.sum(), count.min(1));
-        assert!(exclusive.iter().zip(overlapping).all(|(&one, &all)| one <= all));
+        let exclusive = discrete(&count.mapv(|count| count.min(1)));
+        for ((exclusive, overlapping), &count) in
+            exclusive.rows().into_iter().zip(overlapping.rows()).zip(&count)
+        {
+            assert_eq!(exclusive.sum(), count.min(1));
+            assert!(exclusive.iter().zip(overlapping).all(|(&one, &all)| one <= all));
+        }
     }
 }

@@ -1,8 +1,5 @@
 //! What holds for every method of clustering.
 
-#[path = "../support/random.rs"]
-mod random;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use diarize::{
@@ -13,7 +10,7 @@ use diarize::{
     },
     ndarray::{Array1, Array2, Axis},
 };
-use random::Random;
+use diarize_testkit::Random;
 
 const DIMENSION: usize = 24;
 /// Groups that agglomerative clustering makes of more embeddings.

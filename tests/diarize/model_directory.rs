@@ -7,6 +7,7 @@ use diarize::{
     Decoding, Device, Diarizer, Error, TensorProblem,
     model::{Hysteresis, MANIFEST, Manifest},
 };
+use diarize_testkit::deterministic_model;
 use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 /// A good model directory, then changed.
 fn model(change: impl FnOnce(&Path)) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    xtask::deterministic_model::write(dir.path(), 5).unwrap();
+    deterministic_model::write(dir.path(), 5).unwrap();
     change(dir.path());
     dir
 }
@@ -163,7 +164,7 @@ fn a_network_that_weighs_speakers_is_not_asked_for_a_set_of_them() {
     manifest.segmentation.multilabel = Some(Hysteresis { onset: 0.5, offset: 0.5 });
     manifest.parameters.decoding = Decoding::LeastError;
     fs::write(dir.path().join(MANIFEST), manifest.to_toml()).unwrap();
-    xtask::deterministic_model::fill(dir.path(), 5).unwrap();
+    deterministic_model::fill(dir.path(), 5).unwrap();
     let diarizer = load(&dir).unwrap();
     assert_eq!(diarizer.model(), &manifest, "the manifest is read as it was written");
 

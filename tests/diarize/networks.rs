@@ -1,38 +1,41 @@
 //! The networks, layer by layer, against tensors of the real pyannote.audio 3.3.2 with
-//! deterministic weights (`det5`). Compiled into the library, whose networks are private.
+//! deterministic weights (`det5`).
 //!
 //! Tolerances are relative to the largest value of each tensor, since that is how f32 errors of sums
 //! scale. The reference's own f32 noise against f64 is stated beside each.
 
-#[path = "../support/device.rs"]
-mod device_name;
-#[path = "../support/instructions.rs"]
-mod instructions;
-#[path = "../support/recording.rs"]
-mod recording;
-
 use candle_core::{DType, Tensor};
 use candle_nn::Module;
+use diarize::{
+    Decoding, SpeakerBounds,
+    clustering::{Settings, partition},
+    model::{Hysteresis, ModelFiles, WeightsFile},
+    unstable::{
+        self, Decoder, Powerset, PyanNet, ResNet, SincNet, WeSpeaker, Weights, embedding_masks,
+        resize_nearest, sinc_filters, stats_pool,
+    },
+};
+use diarize_testkit::{Golden, Random, deterministic_model, run_with_each, wav};
 use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-use self::recording::wav;
-use crate::{
-    Decoding,
-    clustering::{self, Settings, partition},
-    embedding::{ResNet, WeSpeaker, embedding_masks, resize_nearest, stats_pool},
-    golden::Golden,
-    model::{Hysteresis, ModelFiles, Weights, WeightsFile},
-    options::SpeakerBounds,
-    random::Random,
-    segmentation::{self, Decoder, Powerset, PyanNet, SincNet, sinc_filters},
-};
+/// Samples of a chunk, and from the start of one to that of the next.
+const CHUNK: usize = 160_000;
+const HOP: usize = 16_000;
 
-/// The device of the tests: see `tests/support/device.rs`.
+/// The device of the tests: see [`diarize_testkit::device`].
 fn device() -> &'static candle_core::Device {
     static OPEN: std::sync::OnceLock<candle_core::Device> = std::sync::OnceLock::new();
-    OPEN.get_or_init(|| device_name::device().open().unwrap())
+    OPEN.get_or_init(|| unstable::open(diarize_testkit::device()).unwrap())
+}
+
+/// A recording with the zeros that fill up the last of `chunks` chunks.
+fn padded(mut samples: Vec<f32>, chunks: usize) -> Vec<f32> {
+    let length = (chunks - 1) * HOP + CHUNK;
+    assert!(samples.len() <= length && samples.len() + HOP > length, "{chunks} chunks");
+    samples.resize(length, 0.0);
+    samples
 }
 
 /// Directory of the deterministic model, written once.
@@ -40,7 +43,7 @@ fn model() -> ModelFiles {
     static WRITTEN: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
     let dir = WRITTEN.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        xtask::deterministic_model::write(dir.path(), 5).unwrap();
+        deterministic_model::write(dir.path(), 5).unwrap();
         dir
     });
     ModelFiles::read(dir.path()).unwrap()
@@ -218,9 +221,7 @@ fn powerset_decisions_are_pyannote_s() {
 fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
     let golden = Golden::open("det5/seg_all_chunks");
     let expected: ndarray::Array3<f32> = golden.get("log_probs");
-    let samples = wav("short30");
-    let chunks = crate::chunks::Chunks::new(&samples, 10.0, 1.0);
-    assert_eq!(chunks.count(), expected.dim().0);
+    let samples = padded(wav::golden("short30"), expected.dim().0);
 
     let ours = pyannet(&model());
     let mut with_their_filters = pyannet(&model());
@@ -231,7 +232,7 @@ fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
         SincNet::sinc_block(&weights, filters.as_slice().unwrap(), 10).unwrap();
 
     for (chunk, expected) in expected.outer_iter().enumerate() {
-        let waveform = Tensor::from_slice(&chunks.get(chunk), (1, 160_000), device()).unwrap();
+        let waveform = Tensor::from_slice(&samples[chunk * HOP..][..CHUNK], (1, CHUNK), device()).unwrap();
         for (network, tolerance) in [(&with_their_filters, 4e-5), (&ours, 2e-4)] {
             let found = network.forward(&waveform).unwrap();
             assert_all([Comparison::new(
@@ -253,58 +254,48 @@ fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
     }
 }
 
-/// The sinc filters run once over what chunks share: the tolerances are those of the chunks one by one.
+/// The sinc filters run once over what chunks share, which is done on the CPU alone: the tolerances are those
+/// of the chunks one by one.
 #[test]
 fn chunks_that_share_the_sinc_filters_are_decided_as_pyannote_decides_them() {
-    if !device().is_cpu() {
-        return;
-    }
     let expected: ndarray::Array3<f32> = Golden::open("det5/seg_all_chunks").get("log_probs");
-    let samples = wav("short30");
-    let chunks = crate::chunks::Chunks::new(&samples, 10.0, 1.0);
-    let network = pyannet(&model());
+    let (chunks, samples) = (expected.dim().0, wav::golden("short30"));
+    let files = model();
+    let weights = Weights::open(&files.segmentation, &candle_core::Device::Cpu).unwrap();
+    let network = PyanNet::load(&weights, &files.manifest.segmentation).unwrap();
+    let powerset = Powerset::new(3, 2);
     // A constant that the filters must not see.
-    for level in [0.0, 0.25] {
-        let shifted: Vec<f32> = samples.iter().map(|sample| sample + level).collect();
-        let shifted = crate::chunks::Chunks::new(&shifted, 10.0, 1.0);
+    for constant in [0.0, 0.25] {
+        let shifted: Vec<f32> = samples.iter().map(|sample| sample + constant).collect();
+        let level = shifted.iter().map(|&sample| f64::from(sample)).sum::<f64>() / shifted.len() as f64;
+        let shifted = padded(shifted, chunks);
+        let scores = |first: usize, count: usize| {
+            let stretch = &shifted[first * HOP..(first + count - 1) * HOP + CHUNK];
+            network.forward_overlapping(stretch, [CHUNK, HOP], level as f32).unwrap()
+        };
         for first in (0..20).step_by(4) {
-            let stretch = shifted.stretch(first, 4);
-            let found = network.forward_overlapping(&stretch, [160_000, 16_000], shifted.level()).unwrap();
+            let found = scores(first, 4);
             for chunk in first..first + 4 {
                 let found = found.narrow(0, chunk - first, 1).unwrap();
-                let expected = expected.index_axis(ndarray::Axis(0), chunk).to_owned();
-                assert_all([Comparison::new(
-                    &format!("chunk {chunk}"),
-                    &found,
-                    &expected.clone().into_dyn(),
-                    2e-4,
-                )]);
+                let expected = expected.index_axis(ndarray::Axis(0), chunk);
+                let name = format!("chunk {chunk}");
+                assert_all([Comparison::new(&name, &found, &expected.to_owned().into_dyn(), 2e-4)]);
                 let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();
-                let powerset = Powerset::new(3, 2);
                 for (found, expected) in found.chunks(7).zip(expected.outer_iter()) {
-                    assert_eq!(
-                        powerset.most_probable(found),
-                        powerset.most_probable(&expected.to_vec()),
-                        "chunk {chunk}"
-                    );
+                    let decision = powerset.most_probable(found);
+                    assert_eq!(decision, powerset.most_probable(&expected.to_vec()), "{name}");
                 }
-                let alone = network.forward_overlapping(
-                    &shifted.stretch(chunk, 1),
-                    [160_000, 16_000],
-                    shifted.level(),
-                );
-                let alone: Vec<f32> = alone.unwrap().flatten_all().unwrap().to_vec1().unwrap();
-                assert_eq!(alone, found, "chunk {chunk} depends on its neighbours");
+                let alone: Vec<f32> = scores(chunk, 1).flatten_all().unwrap().to_vec1().unwrap();
+                assert_eq!(alone, found, "{name} depends on its neighbours");
             }
         }
     }
-    assert_eq!(chunks.count(), expected.dim().0);
 }
 
 /// The layers once more with each set of vector instructions.
 #[test]
 fn layers_equal_pyannote_with_every_set_of_instructions() {
-    instructions::run_with_each(&["sincnet_equals", "lstm_and_classifier", "resnet_equals"]);
+    run_with_each(&["networks::sincnet_equals", "networks::lstm_and_classifier", "networks::resnet_equals"]);
 }
 
 #[test]
@@ -313,9 +304,9 @@ fn frames_and_receptive_field_are_pyannote_s() {
     let samples: ndarray::Array1<i64> = golden.get("num_samples");
     let frames: ndarray::Array1<i64> = golden.get("num_frames");
     for (&samples, &frames) in samples.iter().zip(&frames) {
-        assert_eq!(segmentation::num_frames(10, samples as usize), frames as usize, "{samples} samples");
+        assert_eq!(unstable::num_frames(10, samples as usize), frames as usize, "{samples} samples");
     }
-    let field = segmentation::receptive_field(10);
+    let field = unstable::receptive_field(10);
     assert_eq!(
         golden.get::<f64, ndarray::Ix1>("receptive_field").to_vec(),
         [field.start, field.duration, field.step]
@@ -516,8 +507,9 @@ fn large_dendrograms_are_the_cpu_s() {
     let embeddings =
         Array2::from_shape_fn((2100, 64), |(row, k)| centres[row % 5 * 64 + k] + 0.5 * random.signed());
     let bounds = SpeakerBounds { min: 1, max: None };
-    let labels = || partition(embeddings.view(), bounds, &Settings::default().method, None).unwrap().0;
-    let on_device = clustering::with_device(device(), labels);
-    assert_eq!(on_device, labels());
+    let method = Settings::default().method;
+    let on_device = unstable::partition_on(device(), embeddings.view(), bounds, &method).unwrap();
+    let (labels, _) = partition(embeddings.view(), bounds, &method, None).unwrap();
+    assert_eq!(on_device, labels);
     assert!(on_device.iter().max() > Some(&1));
 }

@@ -1,33 +1,21 @@
 //! The whole pipeline, from samples to RTTM, against pyannote.audio 3.3.2 with deterministic weights
 //! (`det5`), and what a caller may rely on beside that.
 
-#[path = "../support/device.rs"]
-mod device;
-#[path = "../support/golden.rs"]
-mod golden;
-#[path = "../support/recording.rs"]
-mod recording;
-#[path = "../support/same_turns.rs"]
-mod same_turns;
-
 use std::sync::OnceLock;
 
-use device::device;
 use diarize::{
     Decoding, Diarization, Diarizer, Error, Options, Progress, Span, Stage,
     clustering::{Agglomerative, Compat, Method},
 };
-use golden::Golden;
+use diarize_testkit::{Golden, assert_same_turns, deterministic_model, device, repository, wav};
 use ndarray::{Array1, Array2, Array3};
-use recording::wav;
-use same_turns::assert_same_turns;
 
 /// The pipeline with deterministic weights, loaded once.
 fn diarizer() -> &'static Diarizer {
     static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
     DIARIZER.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        xtask::deterministic_model::write(dir.path(), 5).unwrap();
+        deterministic_model::write(dir.path(), 5).unwrap();
         Diarizer::load(dir.path(), device()).unwrap()
     })
 }
@@ -61,7 +49,7 @@ fn options(bounds: &str) -> Options {
 #[test]
 fn turns_are_pyannote_s_under_every_bound_on_the_speakers() {
     for recording in ["tiny8", "exact13", "short30"] {
-        let samples = wav(recording);
+        let samples = wav::golden(recording);
         for bounds in ["auto", "num1", "num2", "max2", "min4"] {
             let golden = Golden::open(&format!("det5/pipe_{recording}_{bounds}"));
             let found = diarize(&samples, &options(bounds));
@@ -102,7 +90,7 @@ fn compare_stages(golden: &Golden, found: &Diarization) {
 
 #[test]
 fn speakers_come_with_their_time_and_their_centroid() {
-    let found = diarize(&wav("tiny8"), &options("num2"));
+    let found = diarize(&wav::golden("tiny8"), &options("num2"));
     let labels: Vec<&str> = found.speakers.iter().map(|speaker| speaker.label.as_str()).collect();
     assert_eq!(labels, ["SPEAKER_00", "SPEAKER_01"]);
     for (cluster, speaker) in found.speakers.iter().enumerate() {
@@ -111,13 +99,13 @@ fn speakers_come_with_their_time_and_their_centroid() {
         let centroids = found.stages.centroids.as_ref().unwrap();
         assert_eq!(speaker.embedding.as_deref(), centroids.row(cluster).to_slice());
     }
-    let alone = diarize(&wav("tiny8"), &options("num1"));
+    let alone = diarize(&wav::golden("tiny8"), &options("num1"));
     assert_eq!((alone.speakers.len(), &alone.speakers[0].embedding), (1, &None));
 }
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let samples = wav("exact13");
+    let samples = wav::golden("exact13");
     let [one, three] =
         [1, 3].map(|threads| diarize(&samples, &Options { threads: Some(threads), ..options("auto") }));
     assert_eq!(one.turns, three.turns);
@@ -129,7 +117,9 @@ fn the_number_of_threads_changes_nothing() {
 #[test]
 fn the_hook_is_told_of_every_stage_from_its_start_to_its_end() {
     let mut told: Vec<Progress> = Vec::new();
-    diarizer().diarize_with(&wav("exact13"), &options("auto"), &mut |progress| told.push(progress)).unwrap();
+    diarizer()
+        .diarize_with(&wav::golden("exact13"), &options("auto"), &mut |progress| told.push(progress))
+        .unwrap();
     for (stage, chunks) in [
         (Stage::Segmentation, 4),
         (Stage::SpeakerCounting, 1),
@@ -194,7 +184,7 @@ fn options_that_make_no_sense_are_refused_by_name() {
 
 #[test]
 fn the_decoding_reaches_turns_and_regions() {
-    let samples = wav("short30");
+    let samples = wav::golden("short30");
     let mut options = options("auto");
     let likely = diarize(&samples, &options);
     options.parameters.decoding = Decoding::LeastError;
@@ -217,7 +207,7 @@ fn relative_distance(found: &[f32], expected: &[f32]) -> f32 {
 /// Reference noise: 3e-6 relative.
 #[test]
 fn excerpts_are_embedded_as_pyannote_embeds_them() {
-    let samples = wav("short30");
+    let samples = wav::golden("short30");
     let spans = [Span { start: 5.0, end: 15.0 }, Span { start: 9.0, end: 10.0 }];
     let found = diarizer().embed_spans(&samples, &spans, &diarizer().options(), &mut |_| {}).unwrap();
     for (row, golden, name) in [(0, "det5/emb_10s", "embedding_none"), (1, "det5/emb_1s", "embedding")] {
@@ -229,7 +219,7 @@ fn excerpts_are_embedded_as_pyannote_embeds_them() {
 
 #[test]
 fn an_excerpt_of_more_than_a_minute_is_the_mean_of_its_parts() {
-    let samples = wav("short30").repeat(4);
+    let samples = wav::golden("short30").repeat(4);
     let embed =
         |spans: &[Span]| diarizer().embed_spans(&samples, spans, &diarizer().options(), &mut |_| {}).unwrap();
     let whole = embed(&[Span { start: 0.0, end: 80.0 }]);
@@ -241,7 +231,7 @@ fn an_excerpt_of_more_than_a_minute_is_the_mean_of_its_parts() {
 
 #[test]
 fn what_cannot_be_embedded_is_told_with_its_time() {
-    let samples = wav("tiny8");
+    let samples = wav::golden("tiny8");
     for (start, end) in [(1.0, 1.02), (9.0, 9.5), (2.0, 1.0)] {
         let span = Span { start, end };
         let error = diarizer().embed_spans(&samples, &[span], &diarizer().options(), &mut |_| {});
@@ -254,11 +244,11 @@ fn what_cannot_be_embedded_is_told_with_its_time() {
 /// `tests/goldens/make_regions.py` made them with pyannote.audio's own pipelines.
 #[test]
 fn speech_and_overlap_are_pyannote_s() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/det5/regions.json");
-    let golden: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(folder).unwrap()).unwrap();
+    let golden = std::fs::read(repository("tests/goldens/det5/regions.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
     for case in golden["cases"].as_array().unwrap() {
         let number = |key: &str| case[key].as_f64().unwrap();
-        let samples = wav(case["recording"].as_str().unwrap());
+        let samples = wav::golden(case["recording"].as_str().unwrap());
         let mut options = diarizer().options();
         options.parameters.min_duration_on = number("min_duration_on");
         options.parameters.min_duration_off = number("min_duration_off");

@@ -1,10 +1,5 @@
 //! Everything after clustering, step by step, against pyannote.
 
-#[path = "../support/golden.rs"]
-mod golden;
-#[path = "../support/random.rs"]
-mod random;
-
 use diarize::{
     clustering::Compat,
     frames::SlidingWindow,
@@ -15,8 +10,7 @@ use diarize::{
     },
     turns::{Binarize, rttm, turns, turns_of},
 };
-use golden::Golden;
-use random::Random;
+use diarize_testkit::{Golden, Random};
 
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
 const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };

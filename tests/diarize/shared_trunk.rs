@@ -1,20 +1,17 @@
 //! The residual network run once over the recording: what a user who chooses that may rely on.
 
-#[path = "../support/recording.rs"]
-mod recording;
-
 use std::sync::OnceLock;
 
 use diarize::{Device, Diarization, Diarizer, EmbeddingTrunk, Options, Progress, Reconstruction, Stage};
+use diarize_testkit::{deterministic_model, wav};
 use ndarray::{Array3, ArrayView1, Axis, s};
-use recording::wav;
 
 /// The pipeline with deterministic weights, loaded once.
 fn diarizer() -> &'static Diarizer {
     static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
     DIARIZER.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        xtask::deterministic_model::write(dir.path(), 5).unwrap();
+        deterministic_model::write(dir.path(), 5).unwrap();
         Diarizer::load(dir.path(), Device::Cpu).unwrap()
     })
 }
@@ -43,7 +40,7 @@ fn relative_distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
 
 #[test]
 fn a_recording_of_one_chunk_gives_what_the_chunk_gives() {
-    let samples = wav("tiny8");
+    let samples = wav::golden("tiny8");
     let [shared, chunk] =
         [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk].map(|trunk| diarize(&samples, &options(trunk)));
     assert_eq!(shared.turns, chunk.turns);
@@ -55,7 +52,7 @@ fn a_recording_of_one_chunk_gives_what_the_chunk_gives() {
 
 #[test]
 fn the_number_of_threads_changes_nothing() {
-    let samples = wav("short30");
+    let samples = wav::golden("short30");
     let [one, three] = [1, 3].map(|threads| {
         let mut options = Options { threads: Some(threads), ..options(EmbeddingTrunk::Shared) };
         options.parameters.reconstruction = Reconstruction::Voices;
@@ -71,7 +68,7 @@ fn the_number_of_threads_changes_nothing() {
 /// window, one speaks alone.
 #[test]
 fn windows_are_embedded_from_where_one_speaks_alone() {
-    let samples = wav("short30");
+    let samples = wav::golden("short30");
     let mut options = options(EmbeddingTrunk::Shared);
     options.parameters.reconstruction = Reconstruction::Voices;
     options.parameters.embedding_exclude_overlap = false;
@@ -125,7 +122,7 @@ fn windows_are_embedded_from_where_one_speaks_alone() {
 
 #[test]
 fn voices_need_the_network_run_once_over_the_recording() {
-    let samples = wav("tiny8");
+    let samples = wav::golden("tiny8");
     let mut options = options(EmbeddingTrunk::Shared);
     let votes = diarize(&samples, &options);
     options.parameters.reconstruction = Reconstruction::Voices;
@@ -143,7 +140,7 @@ fn voices_need_the_network_run_once_over_the_recording() {
 /// the borders of the pieces fall, which are 20 s apart.
 #[test]
 fn borders_of_pieces_change_nothing() {
-    let period = &wav("short30")[..160_000];
+    let period = &wav::golden("short30")[..160_000];
     let samples = period.repeat(8);
     let embeddings = embed(&samples, 71, EmbeddingTrunk::Shared);
     for chunk in 10..50 {
@@ -156,7 +153,7 @@ fn borders_of_pieces_change_nothing() {
 /// The point of it. What all chunks share is taken off first.
 #[test]
 fn embeddings_are_more_like_their_own_chunk_s_than_like_another_s() {
-    let samples = wav("short30");
+    let samples = wav::golden("short30");
     let [shared, chunk] = [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk].map(|trunk| {
         let embeddings = embed(&samples, 22, trunk).index_axis_move(Axis(1), 0);
         let mean = embeddings.mean_axis(Axis(0)).unwrap();
@@ -183,7 +180,7 @@ fn silence_and_short_recordings_are_no_error() {
 fn the_hook_is_told_of_every_chunk() {
     let mut told: Vec<Progress> = Vec::new();
     let options = options(EmbeddingTrunk::Shared);
-    diarizer().diarize_with(&wav("exact13"), &options, &mut |progress| told.push(progress)).unwrap();
+    diarizer().diarize_with(&wav::golden("exact13"), &options, &mut |progress| told.push(progress)).unwrap();
     let told: Vec<&Progress> = told.iter().filter(|progress| progress.stage == Stage::Embeddings).collect();
     assert!(told.iter().all(|progress| progress.total == 4) && told.is_sorted_by_key(|p| p.done));
     assert_eq!((told[0].done, told.last().unwrap().done), (0, 4));

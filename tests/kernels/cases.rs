@@ -13,9 +13,8 @@ use diarize_kernels::{
     pool_norm::{self, PoolNorm},
     stft::{self, Stft},
 };
+use diarize_testkit::Random;
 use ndarray::ArrayView2;
-
-use crate::random::Random;
 
 type Forward = Box<dyn Fn(&Device) -> Result<Tensor>>;
 

@@ -1,11 +1,8 @@
 //! The fast pairwise distances are bit-identical to their references.
 
-#[path = "../support/random.rs"]
-mod random;
-
 use diarize_kernels::cdist::{cosine, euclidean_condensed, reference};
+use diarize_testkit::Random;
 use ndarray::{Array2, ArrayView1, array, s};
-use random::Random;
 
 fn rows(count: usize, dimension: usize, random: &mut Random) -> Array2<f32> {
     Array2::from_shape_vec((count, dimension), random.vector(count * dimension, 3.0)).unwrap()

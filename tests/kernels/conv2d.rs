@@ -1,13 +1,8 @@
 //! Compares the fast convolution with its reference.
 
-#[path = "../support/instructions.rs"]
-mod instructions;
-#[path = "../support/random.rs"]
-mod random;
-
 use candle_core::{DType, Device, Tensor};
 use diarize_kernels::conv2d::{Activation, Conv2d, Dims, reference};
-use random::Random;
+use diarize_testkit::{Random, run_with_each};
 
 fn tensor(values: &[f32], shape: &[usize]) -> Tensor {
     Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
@@ -168,6 +163,6 @@ fn mismatched_shapes_are_an_error_that_names_the_operation() {
 }
 
 #[test]
-fn every_instruction_set_is_correct() {
-    instructions::run_with_each(&["equals_the_definition", "large_images"]);
+fn every_set_of_instructions_is_right() {
+    run_with_each(&["conv2d::equals_the_definition", "conv2d::large_images"]);
 }

@@ -1,8 +1,5 @@
 //! Compares the power spectrum and the mel filterbank with their references, and checks known signals.
 
-#[path = "../support/random.rs"]
-mod random;
-
 use std::f64::consts::PI;
 
 use candle_core::{Device, Tensor};
@@ -10,7 +7,7 @@ use diarize_kernels::{
     mel::{self, LogMel, MelScale},
     stft::{self, Stft},
 };
-use random::Random;
+use diarize_testkit::Random;
 
 fn power(stft: &Stft, waveforms: &[&[f32]]) -> Tensor {
     let samples = waveforms[0].len();

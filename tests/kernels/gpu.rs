@@ -2,22 +2,20 @@
 //! threads, and that they have no data races and stay within their buffers. With the feature `cuda` or `metal`, they
 //! also run on a GPU.
 
-mod cases;
-mod emulator;
-mod metal;
-#[path = "../support/random.rs"]
-mod random;
-
 use candle_core::Device;
-use cases::{Case, error, small};
 use diarize_kernels::{
     cdist::{self, Metric},
     gpu::Plan,
     linkage::{self, Merge},
     stft::Stft,
 };
-use emulator::{Build, Emulator};
+use diarize_testkit::Random;
 use ndarray::Array2;
+
+use crate::{
+    cases::{self, Case, error, small},
+    emulator::{Build, Emulator},
+};
 
 fn inputs(case: &Case) -> Vec<&[f32]> {
     case.inputs.iter().map(Vec::as_slice).collect()
@@ -77,13 +75,6 @@ fn every_operation_equals_its_reference_on_every_device() {
     check_on_every_device(&small());
 }
 
-/// Also for a GPU's sanitizers: `compute-sanitizer --tool racecheck TEST --ignored networks`.
-#[test]
-#[ignore = "the references take minutes without --release"]
-fn the_networks_operations_equal_their_references_on_every_device() {
-    check_on_every_device(&cases::networks());
-}
-
 #[test]
 fn every_kernel_equals_its_reference_in_any_order_of_threads() {
     let cases = small();
@@ -111,8 +102,8 @@ fn no_kernel_accesses_memory_outside_its_buffers() {
 
 /// Vectors around three centers. Two of the vectors are equal.
 fn blobs(count: usize, dimension: usize) -> Array2<f64> {
-    let mut random = random::Random(11);
-    let centers = random.vector(3 * dimension, 1.0);
+    let mut random = Random(11);
+    let centres = random.vector(3 * dimension, 1.0);
     let mut rows = Array2::from_shape_fn((count, dimension), |(row, k)| {
         f64::from(centers[row % 3 * dimension + k]) + 0.3 * f64::from(random.vector(1, 1.0)[0])
     });
@@ -176,8 +167,8 @@ fn planted(case: &Case, build: Build, right: &str, wrong: &str) -> Result<Vec<f3
 }
 
 #[test]
-fn a_missing_barrier_is_detected() {
-    let case = cases::mel_case(7, 64, 1, 17, &mut random::Random(3));
+fn a_missing_barrier_is_seen() {
+    let case = cases::mel_case(7, 64, 1, 17, &mut Random(3));
     let seen = planted(&case, Build::ThreadSanitizer, "BARRIER();", "").unwrap_err();
     assert!(seen.contains("data race"), "{seen}");
     // Without the sanitizer, threads read values that have not been written yet.
@@ -187,8 +178,8 @@ fn a_missing_barrier_is_detected() {
 
 /// The threads of the transform exchange rows within a SIMD group, but power values within the threadgroup.
 #[test]
-fn a_barrier_for_too_few_threads_is_detected() {
-    let case = cases::fbank_case(Stft::kaldi_16khz(), 80, 1, 2000, &mut random::Random(3));
+fn a_barrier_of_too_few_threads_is_seen() {
+    let case = cases::fbank_case(Stft::kaldi_16khz(), 80, 1, 2000, &mut Random(3));
     let (right, wrong) = ("    BARRIER();\n\n#if MEL", "    SIMD_BARRIER();\n\n#if MEL");
     let seen = planted(&case, Build::ThreadSanitizer, right, wrong).unwrap_err();
     assert!(seen.contains("data race"), "{seen}");
@@ -197,8 +188,8 @@ fn a_barrier_for_too_few_threads_is_detected() {
 }
 
 #[test]
-fn a_buffer_overrun_is_detected() {
-    let case = cases::cdist_case(Metric::Euclidean, 3, 5, 4, &mut random::Random(3));
+fn an_overrun_is_seen() {
+    let case = cases::cdist_case(Metric::Euclidean, 3, 5, 4, &mut Random(3));
     let (right, wrong) = ("column + j < p.m)", "column + j <= p.m)");
     let seen = planted(&case, Build::AddressSanitizer, right, wrong).unwrap_err();
     assert!(seen.contains("heap-buffer-overflow"), "{seen}");
@@ -207,8 +198,19 @@ fn a_buffer_overrun_is_detected() {
 }
 
 #[test]
-fn a_barrier_that_some_threads_skip_is_detected() {
-    let case = cases::mel_case(7, 64, 1, 17, &mut random::Random(3));
+fn a_barrier_that_some_threads_skip_is_seen() {
+    let case = cases::mel_case(7, 64, 1, 17, &mut Random(3));
     let seen = planted(&case, Build::Fibers, "BARRIER();", "if (item > 0u) BARRIER();").unwrap_err();
     assert!(seen.contains("never reach"), "{seen}");
+}
+
+mod needs_release {
+    use super::*;
+
+    /// Under a GPU's sanitizers too: `compute-sanitizer --tool racecheck TEST --ignored networks`.
+    #[test]
+    #[ignore = "needs --release: the references take minutes without"]
+    fn the_networks_operations_equal_their_references_on_every_device() {
+        check_on_every_device(&cases::networks());
+    }
 }

@@ -1,14 +1,11 @@
 //! Compares linkage with its plain implementations, and tests its distances.
 
-#[path = "../support/random.rs"]
-mod random;
-
 use diarize_kernels::{
     cdist::{self, cosine_condensed, euclidean_condensed},
     linkage::{Linkage, centroid, linkage, linkage_of_groups, reference},
 };
+use diarize_testkit::Random;
 use ndarray::{Array1, Array2};
-use random::Random;
 
 const COUNTS: [usize; 7] = [0, 1, 2, 3, 17, 50, 300];
 

@@ -1,13 +1,8 @@
 //! Compares the fast LSTM layer with its reference.
 
-#[path = "../support/instructions.rs"]
-mod instructions;
-#[path = "../support/random.rs"]
-mod random;
-
 use candle_core::{Device, Tensor};
 use diarize_kernels::lstm::{Dims, lstm, reference};
-use random::Random;
+use diarize_testkit::{Random, run_with_each};
 
 /// Rounding error of f32 arithmetic over a few hundred steps, for states within ±1.
 const TOLERANCE: f64 = 5e-6;
@@ -86,6 +81,6 @@ fn mismatched_shapes_are_an_error_that_names_the_operation() {
 }
 
 #[test]
-fn every_instruction_set_is_correct() {
-    instructions::run_with_each(&["equals_the_definition", "saturated_gates"]);
+fn every_set_of_instructions_is_right() {
+    run_with_each(&["lstm::equals_the_definition", "lstm::saturated_gates"]);
 }

@@ -1,11 +1,8 @@
 //! Compares fast pooling and norm with their reference.
 
-#[path = "../support/random.rs"]
-mod random;
-
 use candle_core::{Device, Tensor};
 use diarize_kernels::pool_norm::{PoolNorm, Window, reference};
-use random::Random;
+use diarize_testkit::Random;
 
 fn op(random: &mut Random, window: usize, channels: usize) -> PoolNorm {
     PoolNorm { window, slope: 0.01, weight: random.vector(channels, 2.0), bias: random.vector(channels, 1.0) }

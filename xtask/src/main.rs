@@ -1,8 +1,18 @@
-//! `cargo xtask <command>`.
+//! `cargo xtask <command>`: the project's own commands, one file per command.
+
+mod bench;
+mod calibrate;
+mod check_metal;
+mod convert_weights;
+mod deterministic_model;
+mod labelled;
+mod recording;
+mod score;
 
 use anyhow::Result;
 use clap::Parser;
-use xtask::{
+
+use crate::{
     bench::Bench, calibrate::Calibrate, check_metal::CheckMetal, convert_weights::ConvertWeights,
     deterministic_model::DeterministicModel, score::Score,
 };

@@ -2,13 +2,30 @@
 
 use ndarray::{Array1, Array2, Array3};
 
-use crate::{Embedded, Options, Result, embedded::Clustered};
+use crate::{Device, Embedded, Options, Result, embedded::Clustered};
 
 pub use crate::{
     clustering::internals::*,
-    math::{INACTIVE, SlidingWindow, assign_distinct, best_assignment, normalized},
+    math::{INACTIVE, Powerset, SlidingWindow, assign_distinct, best_assignment, normalized},
+    model::{
+        geometry::{num_frames, receptive_field},
+        weights::Weights,
+    },
+    networks::{
+        PyanNet, WeSpeaker,
+        pyannet::{Lstm, LstmLayer, SincBlock, SincNet, sinc_filters},
+        wespeaker::{Fbank, ResNet, ResidualBlock, resize_nearest, stats_pool},
+    },
     stages::internals::*,
 };
+
+/// The device of the tensor library that `device` stands for.
+///
+/// # Errors
+/// This build cannot use it, or the machine has none.
+pub fn open(device: Device) -> Result<candle_core::Device> {
+    device.open()
+}
 
 /// The intermediate results of the pipeline.
 #[derive(Clone, Debug)]

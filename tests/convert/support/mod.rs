@@ -1,27 +1,16 @@
 //! Builders for small test files: pickles from opcodes and archives from entries.
 
-#![allow(dead_code)]
-
 use std::{
     io::{Cursor, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
+use diarize_testkit::repository;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
-
-/// A path in the folder `shared` next to the checkout, if it exists.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).join(path);
-    let exists = path.exists();
-    if !exists {
-        println!("skipped: there is no {}", path.display());
-    }
-    exists.then_some(path)
-}
 
 /// A file of this repository's `tests/goldens/convert`.
 pub fn golden(name: &str) -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/convert")).join(name)
+    repository("tests/goldens/convert").join(name)
 }
 
 /// A hub that must not be accessed.

@@ -80,8 +80,9 @@ fn errors(answer: &[u8], truth: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use diarize_testkit::Random;
+
     use super::Powerset;
-    use crate::random::Random;
 
     /// Missed, false and confused speakers, as a diarization error rate counts them.
     fn errors(answer: &[u8], truth: &[u8]) -> f64 {

@@ -15,7 +15,7 @@ fn layers(sincnet_stride: usize) -> [(usize, usize); 6] {
 }
 
 /// Number of frames that the network makes of `samples` samples.
-pub(crate) fn num_frames(sincnet_stride: usize, samples: usize) -> usize {
+pub fn num_frames(sincnet_stride: usize, samples: usize) -> usize {
     layers(sincnet_stride).iter().fold(samples, |length, &(kernel, stride)| {
         length.checked_sub(kernel).map_or(0, |rest| 1 + rest / stride)
     })
@@ -24,7 +24,7 @@ pub(crate) fn num_frames(sincnet_stride: usize, samples: usize) -> usize {
 /// When each frame of the network starts and how much audio it sees, in seconds.
 ///
 /// Source: `pyannote/audio/utils/receptive_field.py`.
-pub(crate) fn receptive_field(sincnet_stride: usize) -> SlidingWindow {
+pub fn receptive_field(sincnet_stride: usize) -> SlidingWindow {
     let samples_of = |frames: usize| {
         layers(sincnet_stride)
             .iter()

@@ -1,10 +1,10 @@
 //! A model directory, read and checked: a manifest and the safetensors files that it names.
 
 mod fingerprint;
-mod geometry;
+pub(crate) mod geometry;
 mod manifest;
 mod plda;
-mod weights;
+pub(crate) mod weights;
 
 use std::{
     borrow::Cow,

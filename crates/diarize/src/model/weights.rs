@@ -10,14 +10,18 @@ use super::WeightsFile;
 use crate::{Error, Result, TensorProblem};
 
 /// The tensors of one weights file. f16 becomes f32 as it is read.
-pub(crate) struct Weights<'a> {
+pub struct Weights<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
     device: &'a Device,
 }
 
 impl<'a> Weights<'a> {
-    pub(crate) fn open(file: &'a WeightsFile, device: &'a Device) -> Result<Self> {
+    /// The tensors of a file, to be put on a device.
+    ///
+    /// # Errors
+    /// Where the file is not a safetensors file.
+    pub fn open(file: &'a WeightsFile, device: &'a Device) -> Result<Self> {
         let tensors = SafeTensors::deserialize(&file.bytes)
             .map_err(|source| Error::WeightsFile { path: file.path.clone(), source })?;
         Ok(Self { path: &file.path, tensors, device })
@@ -37,7 +41,10 @@ impl<'a> Weights<'a> {
     }
 
     /// The values of a tensor, row-major.
-    pub(crate) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// Where it is missing, of another shape or type, or holds a value that is not finite.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let view = self.tensors.tensor(name).map_err(|_| self.wrong(name, TensorProblem::Missing))?;
         if view.shape() != shape {
             let problem = TensorProblem::Shape { expected: shape.to_vec(), found: view.shape().to_vec() };

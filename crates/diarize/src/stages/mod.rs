@@ -40,6 +40,7 @@ pub(crate) mod internals {
         binarize::{Binarize, Region},
         confidence::{Evidence, Votes},
         count::speaker_count,
+        decode::Decoder,
         embeddings::{Embeddings, Vectors},
         masks::embedding_masks,
         reconstruct::{Choice, mark_inactive, reconstruct},

@@ -13,12 +13,14 @@ use crate::{
 
 /// A stack of LSTM layers, the outputs of both directions side by side.
 #[derive(Debug)]
-pub(crate) struct Lstm {
-    pub(crate) layers: Vec<LstmLayer>,
+pub struct Lstm {
+    /// The layers, first to last.
+    pub layers: Vec<LstmLayer>,
 }
 
+/// One layer, in one direction or both.
 #[derive(Debug)]
-pub(crate) struct LstmLayer {
+pub struct LstmLayer {
     /// The input weights of both directions and the sum of PyTorch's two biases, as a convolution of
     /// one step: `inputs` to `directions * 4 * hidden` values.
     projection: Conv2d,
@@ -43,7 +45,7 @@ impl Lstm {
     }
 
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
-    pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+    pub fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
         self.layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))
     }
 }
@@ -77,7 +79,7 @@ impl LstmLayer {
     }
 
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
-    pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+    pub fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
         let projected = self.projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?;
         lstm(&projected.squeeze(1)?, &self.recurrent)
     }

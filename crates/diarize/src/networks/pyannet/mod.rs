@@ -6,29 +6,36 @@ mod sincnet;
 use candle_core::{D, Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
 
-pub(crate) use self::{lstm::Lstm, sincnet::SincNet};
+pub use self::{
+    lstm::{Lstm, LstmLayer},
+    sincnet::{Block as SincBlock, SincNet, sinc_filters},
+};
 use crate::{
     Result,
     model::{SegmentationArchitecture, Weights},
 };
 
-#[cfg(test)]
-pub(crate) use self::sincnet::sinc_filters;
-
 /// The segmentation network: waveform to powerset log-probabilities, or to a probability for each speaker.
 ///
 /// Source: `pyannote/audio/models/segmentation/PyanNet.py`.
 #[derive(Debug)]
-pub(crate) struct PyanNet {
-    pub(crate) sincnet: SincNet,
-    pub(crate) lstm: Lstm,
-    pub(crate) linear: Vec<Linear>,
+pub struct PyanNet {
+    /// From waveforms to feature frames.
+    pub sincnet: SincNet,
+    /// The recurrent layers.
+    pub lstm: Lstm,
+    /// The layers between the recurrent ones and the classifier.
+    pub linear: Vec<Linear>,
     classifier: Linear,
     multilabel: bool,
 }
 
 impl PyanNet {
-    pub(crate) fn load(weights: &Weights<'_>, architecture: &SegmentationArchitecture) -> Result<Self> {
+    /// The network of these weights.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or of another shape.
+    pub fn load(weights: &Weights<'_>, architecture: &SegmentationArchitecture) -> Result<Self> {
         let linear = |name: &str, outputs: usize, inputs: usize| -> Result<Linear> {
             let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
             Ok(Linear::new(weight, Some(weights.tensor(&format!("{name}.bias"), &[outputs])?)))
@@ -50,14 +57,14 @@ impl PyanNet {
 
     /// Waveforms `(batch, samples)` to scores `(batch, frames, classes)`: log-probabilities of the
     /// powerset's classes, or probabilities of the speakers.
-    pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+    pub fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let x = self.sincnet.forward(waveforms)?; // (batch, 589, 60)
         let x = self.lstm.forward(&x)?; // (batch, 589, 256)
         self.classify(&x)
     }
 
     /// The same for the chunks of a stretch of a recording, on the CPU; see [`SincNet::forward_overlapping`].
-    pub(crate) fn forward_overlapping(
+    pub fn forward_overlapping(
         &self,
         stretch: &[f32],
         length_and_hop: [usize; 2],
@@ -68,7 +75,7 @@ impl PyanNet {
     }
 
     /// Recurrent features `(batch, frames, features)` to scores `(batch, frames, classes)`.
-    pub(crate) fn classify(&self, x: &Tensor) -> TensorResult<Tensor> {
+    pub fn classify(&self, x: &Tensor) -> TensorResult<Tensor> {
         let mut x = x.clone();
         for layer in &self.linear {
             x = leaky_relu(layer.forward(&x)?)?; // (batch, 589, 128)

@@ -27,13 +27,14 @@ const EPSILON: f64 = 1e-5;
 
 /// Waveform to feature frames.
 #[derive(Debug)]
-pub(crate) struct SincNet {
+pub struct SincNet {
     waveform_norm: [Tensor; 2],
     /// Samples from one output of the sinc filters to the next.
     stride: usize,
     /// What each sinc filter makes of a waveform of ones.
     sums: Vec<f64>,
-    pub(crate) blocks: [Block; 3],
+    /// The sinc filters and two convolutions.
+    pub blocks: [Block; 3],
 }
 
 impl SincNet {
@@ -70,7 +71,10 @@ impl SincNet {
     ///
     /// `stride` samples are taken together as the channels of one step. The filters, filled up with
     /// zeros to whole steps, then move on by one step at a time.
-    pub(crate) fn sinc_block(weights: &Weights<'_>, filters: &[f32], stride: usize) -> Result<Block> {
+    ///
+    /// # Errors
+    /// Where a tensor of its norm is missing or of another shape.
+    pub fn sinc_block(weights: &Weights<'_>, filters: &[f32], stride: usize) -> Result<Block> {
         let steps = FILTER_LENGTH.div_ceil(stride);
         let mut kernel = Vec::with_capacity(FILTERS * steps * stride);
         for filter in filters.chunks_exact(FILTER_LENGTH) {
@@ -135,7 +139,7 @@ impl SincNet {
     }
 
     /// Waveforms `(batch, samples)`, each to zero mean and unit variance, scaled and shifted.
-    pub(crate) fn normalise(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+    pub fn normalise(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let centred = waveforms.broadcast_sub(&waveforms.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let [weight, bias] = &self.waveform_norm;
@@ -145,7 +149,7 @@ impl SincNet {
 
     /// Waveforms `(batch, samples)` to `(batch, 1, steps, stride)`, filled up with zeros. Those that
     /// the last filter sees there are multiplied by the zeros that fill the filters up.
-    pub(crate) fn steps(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+    pub fn steps(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let (batch, samples) = waveforms.dims2()?;
         let outputs = samples.checked_sub(FILTER_LENGTH).map_or(0, |rest| 1 + rest / self.stride);
         let steps = (outputs + FILTER_LENGTH.div_ceil(self.stride)).saturating_sub(1);
@@ -174,7 +178,7 @@ fn moments(waveform: &[f32]) -> (f64, f64) {
 
 /// A convolution over time, pooled, normalised and rectified.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub struct Block {
     convolution: Conv2d,
     activation: Activation,
     pool_norm: PoolNorm,
@@ -198,7 +202,7 @@ impl Block {
     }
 
     /// `(batch, 1, time, channels)` to `(batch, 1, about time / 3, filters)`.
-    pub(crate) fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+    pub fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
         let x = self.convolution.forward(x, None, self.activation)?;
         self.pool_norm.forward(&x.squeeze(1)?)?.unsqueeze(1)
     }
@@ -207,7 +211,7 @@ impl Block {
 /// The filters `(80, 251)` of the given cut-off and band parameters, in hertz: 40 even ones
 /// (differences of sines) and 40 odd ones (differences of cosines), each scaled to its band.
 /// In f64, since the arguments of sine and cosine reach some 400 radians.
-pub(crate) fn sinc_filters(low: &[f32], band: &[f32]) -> Vec<f32> {
+pub fn sinc_filters(low: &[f32], band: &[f32]) -> Vec<f32> {
     let half = FILTER_LENGTH / 2;
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let cutoffs: Vec<(f64, f64)> = low

@@ -18,7 +18,7 @@ const FLOOR: f32 = f32::EPSILON;
 
 /// Waveform to centred log-mel energies.
 #[derive(Debug)]
-pub(crate) struct Fbank(fbank::Fbank);
+pub struct Fbank(fbank::Fbank);
 
 /// Number of mel bands.
 pub(crate) const BANDS: usize = 80;
@@ -52,13 +52,13 @@ impl Fbank {
     }
 
     /// Waveforms `(batch, samples)` to log energies `(batch, frames, 80)`.
-    pub(crate) fn log_energies(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+    pub fn log_energies(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         self.0.log_energies(waveforms)
     }
 
     /// Waveforms `(batch, samples)` to features `(batch, frames, 80)`: each band's mean over the
     /// whole chunk is subtracted, whoever speaks in it.
-    pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+    pub fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let energies = self.log_energies(waveforms)?; // (batch, 998, 80)
         if !energies.device().is_cpu() {
             return energies.broadcast_sub(&energies.mean_keepdim(1)?);

@@ -7,10 +7,10 @@ pub(crate) mod resnet;
 use candle_core::{Device, Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
 
-pub(crate) use self::{
+pub use self::{
     fbank::{BANDS, Fbank},
     pooling::{pool, resize_nearest, stats_pool},
-    resnet::ResNet,
+    resnet::{Block as ResidualBlock, ResNet},
 };
 use crate::{
     Result,
@@ -26,15 +26,21 @@ pub(crate) fn by_frame(x: &Tensor) -> TensorResult<Vec<f32>> {
 ///
 /// Source: `WeSpeakerResNet34` in `pyannote/audio/models/embedding/wespeaker/__init__.py`.
 #[derive(Debug)]
-pub(crate) struct WeSpeaker {
-    pub(crate) fbank: Fbank,
-    pub(crate) resnet: ResNet,
+pub struct WeSpeaker {
+    /// From waveforms to features.
+    pub fbank: Fbank,
+    /// From features to frames.
+    pub resnet: ResNet,
     projection: Linear,
     pub(crate) architecture: EmbeddingArchitecture,
 }
 
 impl WeSpeaker {
-    pub(crate) fn load(weights: &Weights<'_>, architecture: &EmbeddingArchitecture) -> Result<Self> {
+    /// The network of these weights.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or of another shape.
+    pub fn load(weights: &Weights<'_>, architecture: &EmbeddingArchitecture) -> Result<Self> {
         let shape = [architecture.dimension, 2 * resnet::features(architecture)];
         let weight = weights.tensor("resnet.seg_1.weight", &shape)?;
         let bias = weights.tensor("resnet.seg_1.bias", &shape[..1])?;
@@ -48,7 +54,7 @@ impl WeSpeaker {
 
     /// Waveforms `(batch, samples)` and masks `(batch, masks, output_frames)` to embeddings
     /// `(batch, masks, dimension)`. The residual network runs once a chunk, however many masks it has.
-    pub(crate) fn forward(&self, waveforms: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
+    pub fn forward(&self, waveforms: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
         let features = self.fbank.forward(waveforms)?; // (batch, 998, 80)
         let frames = self.resnet.forward(&features)?; // (batch, 2560, 125)
         self.project(&stats_pool(&frames, masks)?) // (batch, masks, 5120) to (batch, masks, 256)
@@ -68,7 +74,7 @@ impl WeSpeaker {
     }
 
     /// Pooled statistics `(batch, masks, 5120)` to embeddings `(batch, masks, 256)`, not normalised.
-    pub(crate) fn project(&self, statistics: &Tensor) -> TensorResult<Tensor> {
+    pub fn project(&self, statistics: &Tensor) -> TensorResult<Tensor> {
         self.projection.forward(statistics)
     }
 
@@ -78,7 +84,7 @@ impl WeSpeaker {
     }
 
     /// Frames of the residual network's output for `samples` samples.
-    pub(crate) fn output_frames(&self, samples: usize) -> usize {
+    pub fn output_frames(&self, samples: usize) -> usize {
         resnet::output_frames(&self.architecture, self.fbank.frames(samples))
     }
 
@@ -88,7 +94,7 @@ impl WeSpeaker {
     }
 
     /// The embedding of a mask of zeros: what is left is the projection's bias.
-    pub(crate) fn embedding_of_nobody(&self) -> TensorResult<Vec<f32>> {
+    pub fn embedding_of_nobody(&self) -> TensorResult<Vec<f32>> {
         match self.projection.bias() {
             Some(bias) => bias.to_vec1(),
             None => Ok(vec![0.0; self.architecture.dimension]),

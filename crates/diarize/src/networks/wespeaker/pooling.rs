@@ -12,7 +12,7 @@ const EPSILON: f64 = 1e-8;
 /// - `frames`: `(batch, features, time)`;
 /// - `masks`: `(batch, masks, time)`, weights of the frames;
 /// - returns `(batch, masks, 2 * features)`: means, then standard deviations. Zeros for a mask of zeros.
-pub(crate) fn stats_pool(frames: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
+pub fn stats_pool(frames: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
     let frames = frames.unsqueeze(1)?; // (batch, 1, features, time)
     let weights = masks.unsqueeze(2)?; // (batch, masks, 1, time)
     let sum = (weights.sum_keepdim(D::Minus1)? + EPSILON)?; // (batch, masks, 1, 1)
@@ -26,7 +26,7 @@ pub(crate) fn stats_pool(frames: &Tensor, masks: &Tensor) -> TensorResult<Tensor
 
 /// Stretches or shrinks a mask to `frames` frames by taking the nearest one, as
 /// `torch.nn.functional.interpolate(mode="nearest")` does.
-pub(crate) fn resize_nearest(mask: &[f32], frames: usize) -> impl Iterator<Item = f32> + '_ {
+pub fn resize_nearest(mask: &[f32], frames: usize) -> impl Iterator<Item = f32> + '_ {
     (0..frames).map(move |frame| mask[frame * mask.len() / frames])
 }
 

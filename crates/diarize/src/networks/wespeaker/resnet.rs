@@ -17,10 +17,10 @@ const EPSILON: f64 = 1e-5;
 
 /// Features to frames, before they are pooled over time.
 #[derive(Debug)]
-pub(crate) struct ResNet {
+pub struct ResNet {
     stem: Conv2d,
     /// Four stages of residual blocks.
-    pub(crate) stages: Vec<Vec<Block>>,
+    pub stages: Vec<Vec<Block>>,
 }
 
 impl ResNet {
@@ -45,7 +45,7 @@ impl ResNet {
     }
 
     /// Features `(batch, frames, 80)` to `(batch, 256 * 10, frames / 8)`, channel-major.
-    pub(crate) fn forward(&self, features: &Tensor) -> TensorResult<Tensor> {
+    pub fn forward(&self, features: &Tensor) -> TensorResult<Tensor> {
         let x = self.trunk(features)?; // (batch, 10, 125, 256)
         x.permute((0, 3, 1, 2))?.flatten(1, 2)?.contiguous()
     }
@@ -60,12 +60,12 @@ impl ResNet {
     }
 
     /// Features `(batch, frames, 80)` to `(batch, 80, frames, 32)`.
-    pub(crate) fn stem(&self, features: &Tensor) -> TensorResult<Tensor> {
+    pub fn stem(&self, features: &Tensor) -> TensorResult<Tensor> {
         self.stem.forward(&features.transpose(1, 2)?.unsqueeze(3)?, None, Activation::Relu)
     }
 
     /// One stage of residual blocks.
-    pub(crate) fn stage(blocks: &[Block], x: Tensor) -> TensorResult<Tensor> {
+    pub fn stage(blocks: &[Block], x: Tensor) -> TensorResult<Tensor> {
         blocks.iter().try_fold(x, |x, block| block.forward(x))
     }
 }
@@ -111,7 +111,7 @@ struct BlockShape {
 
 /// Convolutions and a way around them: two, or three of which the outer ones are of size 1.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub struct Block {
     first: Vec<Conv2d>,
     last: Conv2d,
     /// Where the shape changes; elsewhere the input itself goes around.

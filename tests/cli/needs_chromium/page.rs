@@ -1,9 +1,4 @@
 //! The page that `--format html` writes, in a real browser.
-#![cfg(unix)]
-
-#[path = "../support/browser.rs"]
-mod browser;
-mod common;
 
 use std::{
     env, fs,
@@ -13,27 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use browser::{Browser, chromium};
-use common::{diarize, stderr, write_silence};
 use diarize::turns::parse_rttm;
+use diarize_testkit::repository;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-/// A browser, unless Chromium is missing.
-fn browser() -> Option<Browser> {
-    let found = chromium();
-    if found.is_none() {
-        eprintln!("skipped: needs Chromium");
-    }
-    Some(Browser::start(&found?))
-}
+use super::browser::Browser;
+use crate::common::{diarize, stderr, write_silence};
 
 /// The sample conversation as a page, as JSON and as RTTM, made once.
 fn results() -> &'static Path {
     static RESULTS: OnceLock<TempDir> = OnceLock::new();
     let directory = RESULTS.get_or_init(|| {
         let directory = tempdir().unwrap();
-        let audio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/conversation.flac");
+        let audio = repository("tests/data/conversation.flac");
         let output = diarize([
             "--format".as_ref(),
             "html,json,rttm".as_ref(),
@@ -68,8 +56,9 @@ fn saved(path: &Path) -> String {
 const TIME: &str = "Number(document.querySelector('#overview').getAttribute('aria-valuenow'))";
 
 #[test]
+#[ignore = "needs Chromium"]
 fn the_page_shows_what_json_says() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     browser.show(&page(), 1280, 900, "light");
     let result = json_of(&results().join("conversation.json"));
     let turns = result["turns"].as_array().unwrap();
@@ -115,8 +104,9 @@ fn the_page_shows_what_json_says() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn clicks_and_keys_move_through_the_recording() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     browser.show(&page(), 1280, 900, "light");
     browser.wait("document.querySelector('#play').disabled === false");
     let result = json_of(&results().join("conversation.json"));
@@ -154,8 +144,9 @@ fn clicks_and_keys_move_through_the_recording() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn two_fingers_zoom_on_a_phone() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     browser.show(&page(), 390, 844, "light");
     browser.wait("document.querySelector('#play').disabled === false");
     let width = "document.querySelector('#world').offsetWidth";
@@ -174,8 +165,9 @@ fn two_fingers_zoom_on_a_phone() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn the_audio_plays_in_step_with_the_timeline() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     browser.show(&page(), 1280, 900, "dark");
     browser.wait("document.querySelector('#play').disabled === false");
     browser.click("#play");
@@ -187,8 +179,9 @@ fn the_audio_plays_in_step_with_the_timeline() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn renamed_speakers_are_saved() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     let downloads = tempdir().unwrap();
     browser.show(&page(), 1280, 900, "light");
     let behaviour = json!({ "behavior": "allow", "downloadPath": downloads.path() });
@@ -227,8 +220,9 @@ fn renamed_speakers_are_saved() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn confidence_is_a_shade_and_a_number() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     let directory = tempdir().unwrap();
     let unsure = directory.path().join("unsure.html");
     let page_text = fs::read_to_string(page()).unwrap();
@@ -256,8 +250,9 @@ fn confidence_is_a_shade_and_a_number() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn a_transcript_is_read_in_the_page() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     let result = json_of(&results().join("conversation.json"));
     let turns = result["turns"].as_array().unwrap();
     let other = turns.iter().find(|turn| turn["speaker"] != turns[0]["speaker"]).unwrap();
@@ -268,7 +263,7 @@ fn a_transcript_is_read_in_the_page() {
     let directory = tempdir().unwrap();
     let (transcript, page) = (directory.path().join("said.json"), directory.path().join("talk.html"));
     fs::write(&transcript, segments.to_string()).unwrap();
-    let audio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/conversation.flac");
+    let audio = repository("tests/data/conversation.flac");
     let output = diarize([
         "--transcript".as_ref(),
         transcript.as_os_str(),
@@ -306,8 +301,9 @@ fn a_transcript_is_read_in_the_page() {
 
 /// Also writes the pictures to the directory of `DIARIZE_SCREENSHOTS`, if there is one.
 #[test]
+#[ignore = "needs Chromium"]
 fn the_page_fits_screens_and_themes() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     let mut pictures = Vec::new();
     for (width, height) in [(1280, 900), (390, 1180)] {
         for theme in ["light", "dark"] {
@@ -335,8 +331,9 @@ fn the_page_fits_screens_and_themes() {
 }
 
 #[test]
+#[ignore = "needs Chromium"]
 fn a_linked_file_plays_and_a_missing_one_is_told_of() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = Browser::start();
     let directory = tempdir().unwrap();
     let audio = directory.path().join("quiet 100%.wav");
     write_silence(&audio);

@@ -4,7 +4,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -33,28 +33,25 @@ const FLAGS: [&str; 13] = [
     "--allow-file-access-from-files",
 ];
 
-/// Where Chromium is, if it is installed.
-pub(crate) fn chromium() -> Option<PathBuf> {
-    ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-        .into_iter()
-        .map(PathBuf::from)
-        .find(|path| path.exists())
-}
+/// Where Chromium may be.
+const PROGRAMS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 /// A browser with one page. It ends when dropped.
-pub(crate) struct Browser {
+pub struct Browser {
     child: Child,
     commands: ChildStdin,
     answers: Receiver<Value>,
     session: Option<String>,
     sent: u64,
     /// Requests and complaints of the page.
-    pub(crate) events: Vec<Value>,
+    pub events: Vec<Value>,
     _profile: TempDir,
 }
 
 impl Browser {
-    pub(crate) fn start(chromium: &Path) -> Self {
+    pub fn start() -> Self {
+        let chromium = PROGRAMS.iter().find(|path| Path::new(path).exists());
+        let chromium = chromium.unwrap_or_else(|| panic!("this test needs Chromium: one of {PROGRAMS:?}"));
         let profile = tempfile::tempdir().unwrap();
         // Chromium reads from descriptor 3 and writes to 4.
         let mut child = Command::new("sh")
@@ -94,7 +91,7 @@ impl Browser {
     }
 
     /// Calls a method and waits for its answer.
-    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
+    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.sent += 1;
         let mut message = json!({ "id": self.sent, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -112,7 +109,7 @@ impl Browser {
     }
 
     /// Shows a file in a window of so many pixels.
-    pub(crate) fn show(&mut self, page: &Path, width: u32, height: u32, theme: &str) {
+    pub fn show(&mut self, page: &Path, width: u32, height: u32, theme: &str) {
         let phone = width < 600;
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
         self.call("Emulation.setDeviceMetricsOverride", metrics);
@@ -124,7 +121,7 @@ impl Browser {
     }
 
     /// The value of an expression in the page.
-    pub(crate) fn eval(&mut self, expression: &str) -> Value {
+    pub fn eval(&mut self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.call("Runtime.evaluate", parameters);
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
@@ -132,7 +129,7 @@ impl Browser {
     }
 
     /// Waits until an expression is true.
-    pub(crate) fn wait(&mut self, expression: &str) {
+    pub fn wait(&mut self, expression: &str) {
         let begin = Instant::now();
         while self.eval(expression) != json!(true) {
             assert!(begin.elapsed() < PATIENCE, "never true: {expression}");
@@ -141,7 +138,7 @@ impl Browser {
     }
 
     /// Clicks on an element, at a share of its width.
-    pub(crate) fn click_at(&mut self, selector: &str, share: f64) {
+    pub fn click_at(&mut self, selector: &str, share: f64) {
         let place = self.eval(&format!(
             "(() => {{ const item = document.querySelector({selector:?}); item.scrollIntoView({{ block: 'center' }}); \
              const box = item.getBoundingClientRect(); return [box.left + {share} * box.width, box.top + box.height / 2]; }})()"
@@ -154,12 +151,12 @@ impl Browser {
     }
 
     /// Clicks on the middle of an element.
-    pub(crate) fn click(&mut self, selector: &str) {
+    pub fn click(&mut self, selector: &str) {
         self.click_at(selector, 0.5);
     }
 
     /// Two fingers on an element, so many pixels apart in the end as in the list of distances.
-    pub(crate) fn pinch(&mut self, selector: &str, distances: &[f64]) {
+    pub fn pinch(&mut self, selector: &str, distances: &[f64]) {
         let middle = self.eval(&format!(
             "(() => {{ const item = document.querySelector({selector:?}); item.scrollIntoView({{ block: 'center' }}); \
              const box = item.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; }})()"
@@ -175,14 +172,14 @@ impl Browser {
     }
 
     /// Presses a key.
-    pub(crate) fn key(&mut self, key: &str) {
+    pub fn key(&mut self, key: &str) {
         let text = if key.len() == 1 { key } else { "" };
         self.call("Input.dispatchKeyEvent", json!({ "type": "keyDown", "key": key, "text": text }));
         self.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key }));
     }
 
     /// Types over what an input holds.
-    pub(crate) fn fill(&mut self, selector: &str, text: &str) {
+    pub fn fill(&mut self, selector: &str, text: &str) {
         self.click(selector);
         self.eval(&format!("document.querySelector({selector:?}).select()"));
         self.call("Input.insertText", json!({ "text": text }));
@@ -193,7 +190,7 @@ impl Browser {
     }
 
     /// The page as PNG, from its top to so many pixels.
-    pub(crate) fn screenshot(&mut self, width: u32, height: u32) -> Vec<u8> {
+    pub fn screenshot(&mut self, width: u32, height: u32) -> Vec<u8> {
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
         let parameters = json!({ "format": "png", "clip": clip, "captureBeyondViewport": true });
         let answer = self.call("Page.captureScreenshot", parameters);

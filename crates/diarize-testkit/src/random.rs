@@ -1,6 +1,8 @@
 //! Repeatable random numbers for property tests.
 
-/// A generator (splitmix64) that gives the same numbers for the same seed everywhere.
+/// A generator (splitmix64) that gives the same numbers for the same seed everywhere. It holds its state,
+/// which starts as the seed.
+#[derive(Clone, Debug)]
 pub struct Random(pub u64);
 
 impl Random {

@@ -3,10 +3,13 @@
 use diarize::{Diarization, Options, turns::rttm};
 use ndarray::Array2;
 
-use crate::golden::Golden;
+use crate::Golden;
 
 /// Asserts that `found` says who spoke when as the golden does: the same clusters in every frame but
 /// those that pyannote leaves to chance, and where it leaves none, the same RTTM to the letter.
+///
+/// # Panics
+/// If it does not.
 pub fn assert_same_turns(golden: &Golden, found: &Diarization, options: &Options, name: &str) {
     let expected: Array2<u8> = golden.get("discrete_diarization");
     let discrete = &found.stages.discrete_diarization;

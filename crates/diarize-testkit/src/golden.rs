@@ -1,15 +1,15 @@
 //! Reader of goldens: `.safetensors` files with named tensors and JSON metadata.
 
-// Every test binary compiles its own copy and uses a part of it.
-#![allow(dead_code)]
-
 use std::{collections::HashMap, path::Path};
 
 use ndarray::{Array, Dimension};
 use safetensors::{Dtype, SafeTensors};
 
+use crate::{repository, shared};
+
 /// One golden file, in memory.
-pub(crate) struct Golden {
+#[derive(Debug)]
+pub struct Golden {
     name: String,
     bytes: Vec<u8>,
     metadata: HashMap<String, String>,
@@ -17,28 +17,26 @@ pub(crate) struct Golden {
 
 impl Golden {
     /// A golden of this repository, by its path in `tests/goldens` without the extension.
-    pub(crate) fn open(name: &str) -> Self {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens");
-        Self::read(&Path::new(folder).join(name).with_extension("safetensors"))
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn open(name: &str) -> Self {
+        Self::read(&repository("tests/goldens").join(name).with_extension("safetensors"))
     }
 
-    /// A golden that is too large for the repository, by its path in the folder `shared` next to the
-    /// checkout; `None`, and a line that says so, where that folder does not hold it.
-    pub(crate) fn open_shared(name: &str) -> Option<Self> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden");
-        let path = Path::new(folder).join(name).with_extension("safetensors");
-        if !path.exists() {
-            println!("skipped: there is no {}", path.display());
-            return None;
-        }
-        Some(Self::read(&path))
+    /// A golden that is too large for the repository, by its path in `shared/golden` next to the checkout.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn open_shared(name: &str) -> Self {
+        Self::read(&shared("golden").join(name).with_extension("safetensors"))
     }
 
     /// Any safetensors file.
     ///
     /// # Panics
     /// If there is none.
-    pub(crate) fn read(path: &Path) -> Self {
+    pub fn read(path: &Path) -> Self {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}"));
         let (_, header) =
@@ -48,14 +46,14 @@ impl Golden {
     }
 
     /// Names of the tensors, in alphabetical order.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.tensors().names().into_iter().map(str::to_owned).collect();
         names.sort();
         names
     }
 
     /// Whether there is a tensor of that name.
-    pub(crate) fn has(&self, tensor: &str) -> bool {
+    pub fn has(&self, tensor: &str) -> bool {
         self.tensors().tensor(tensor).is_ok()
     }
 
@@ -63,7 +61,7 @@ impl Golden {
     ///
     /// # Panics
     /// If it is not there, or of another element type or number of axes.
-    pub(crate) fn get<T: Element, D: Dimension>(&self, tensor: &str) -> Array<T, D> {
+    pub fn get<T: Element, D: Dimension>(&self, tensor: &str) -> Array<T, D> {
         let fail = |problem: String| -> ! { panic!("{}: {tensor}: {problem}", self.name) };
         let view = self.tensors().tensor(tensor).unwrap_or_else(|error| fail(error.to_string()));
         let values =
@@ -77,7 +75,7 @@ impl Golden {
     ///
     /// # Panics
     /// If it is not there.
-    pub(crate) fn text(&self, key: &str) -> &str {
+    pub fn text(&self, key: &str) -> &str {
         self.metadata.get(key).unwrap_or_else(|| panic!("{}: no metadata {key}", self.name))
     }
 
@@ -85,7 +83,7 @@ impl Golden {
     ///
     /// # Panics
     /// If it is not there or not JSON.
-    pub(crate) fn json(&self, key: &str) -> serde_json::Value {
+    pub fn json(&self, key: &str) -> serde_json::Value {
         serde_json::from_str(self.text(key)).unwrap_or_else(|error| panic!("{}: {key}: {error}", self.name))
     }
 
@@ -95,7 +93,7 @@ impl Golden {
 }
 
 /// An element type that goldens have.
-pub(crate) trait Element: Sized {
+pub trait Element: Sized {
     /// The little-endian values; `None` where the tensor's type is another.
     fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>>;
 }
@@ -106,7 +104,7 @@ macro_rules! element {
             fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>> {
                 let values = bytes.chunks_exact(size_of::<Self>());
                 (dtype == Dtype::$dtype)
-                    .then(|| values.map(|value| Self::from_le_bytes(value.try_into().unwrap())).collect())
+                    .then(|| values.map(|value| Self::from_le_bytes(value.try_into().expect("as many bytes"))).collect())
             }
         }
     )*};
@@ -119,10 +117,15 @@ impl Element for f32 {
     fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>> {
         match dtype {
             Dtype::F32 => Some(
-                bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect(),
+                bytes
+                    .chunks_exact(4)
+                    .map(|value| f32::from_le_bytes(value.try_into().expect("as many bytes")))
+                    .collect(),
             ),
             Dtype::F16 => {
-                let decode = |value: &[u8]| half::f16::from_le_bytes(value.try_into().unwrap()).to_f32();
+                let decode = |value: &[u8]| {
+                    half::f16::from_le_bytes(value.try_into().expect("as many bytes")).to_f32()
+                };
                 Some(bytes.chunks_exact(2).map(decode).collect())
             }
             _ => None,

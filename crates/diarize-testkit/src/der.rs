@@ -3,7 +3,10 @@
 use diarize::Turn;
 
 /// Missed, false and confused speech as a share of the reference's speech, with the best assignment
-/// of speakers to speakers, without a collar, overlap scored. Up to six speakers.
+/// of speakers to speakers, without a collar, overlap scored.
+///
+/// # Panics
+/// If there are more than six speakers.
 pub fn diarization_error_rate(reference: &[Turn], found: &[Turn]) -> f64 {
     let (truth, answer) = (speakers(reference), speakers(found));
     assert!(truth.len() <= 6 && answer.len() <= 6, "too many speakers to try every assignment");
@@ -51,13 +54,18 @@ fn best(together: &[Vec<usize>], taken: &mut Vec<bool>, speaker: usize) -> usize
     most
 }
 
-#[test]
-fn known_errors_are_counted() {
-    let turn = |start, end, speaker: &str| Turn::new(start, end, speaker);
-    let reference = [turn(0.0, 4.0, "a"), turn(4.0, 8.0, "b")];
-    let rate = |found: &[Turn]| diarization_error_rate(&reference, found);
-    assert_eq!(rate(&[turn(0.0, 4.0, "x"), turn(4.0, 8.0, "y")]), 0.0, "other names");
-    assert_eq!(rate(&[]), 1.0, "all missed");
-    assert_eq!(rate(&[turn(0.0, 8.0, "x")]), 0.5, "half confused");
-    assert_eq!(rate(&[turn(0.0, 4.0, "x"), turn(4.0, 10.0, "y")]), 0.25, "two seconds false");
+#[cfg(test)]
+mod tests {
+    use super::{Turn, diarization_error_rate};
+
+    #[test]
+    fn known_errors_are_counted() {
+        let turn = |start, end, speaker: &str| Turn::new(start, end, speaker);
+        let reference = [turn(0.0, 4.0, "a"), turn(4.0, 8.0, "b")];
+        let rate = |found: &[Turn]| diarization_error_rate(&reference, found);
+        assert_eq!(rate(&[turn(0.0, 4.0, "x"), turn(4.0, 8.0, "y")]), 0.0, "other names");
+        assert_eq!(rate(&[]), 1.0, "all missed");
+        assert_eq!(rate(&[turn(0.0, 8.0, "x")]), 0.5, "half confused");
+        assert_eq!(rate(&[turn(0.0, 4.0, "x"), turn(4.0, 10.0, "y")]), 0.25, "two seconds false");
+    }
 }

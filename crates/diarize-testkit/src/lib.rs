@@ -1,0 +1,34 @@
+//! What the tests, the benches and `xtask` of this project share: a model whose weights follow from a
+//! formula, goldens of pyannote.audio, recordings, repeatable random numbers. Never published.
+//!
+//! The crates under test depend on this one for their tests, and this one depends on them. Cargo allows
+//! that, but the unit tests within `crates/diarize` are a second copy of that crate: they can use only
+//! what has none of the library's types in its signature.
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "pipeline")]
+pub mod der;
+#[cfg(feature = "pipeline")]
+pub mod deterministic_model;
+#[cfg(feature = "pipeline")]
+mod device;
+mod golden;
+mod instructions;
+mod paths;
+mod process;
+mod random;
+#[cfg(feature = "pipeline")]
+mod same_turns;
+pub mod signal;
+pub mod wav;
+
+#[cfg(feature = "pipeline")]
+pub use self::{device::device, same_turns::assert_same_turns};
+pub use self::{
+    golden::{Element, Golden},
+    instructions::run_with_each,
+    paths::{repository, shared},
+    process::{alone, rerun},
+    random::Random,
+};

@@ -1,0 +1,22 @@
+//! The tests of the program, in one program.
+
+mod arguments;
+mod batches;
+mod common;
+mod embed;
+mod known_speakers;
+mod models;
+#[cfg(unix)]
+mod needs_chromium;
+mod ops;
+#[cfg(unix)]
+mod readme;
+mod regions;
+mod results;
+mod runs;
+mod sample;
+mod scores;
+mod settings;
+mod show;
+mod transcripts;
+mod tune;

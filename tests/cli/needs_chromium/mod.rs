@@ -1,0 +1,4 @@
+//! What a browser makes of the page.
+
+mod browser;
+mod page;

@@ -1,0 +1,16 @@
+//! The tests of the library, in one program.
+
+mod ami_xvectors;
+mod clustering;
+mod clustering_assignment;
+mod clustering_community;
+mod clustering_properties;
+mod confidence;
+mod model_directory;
+mod networks;
+mod pipeline;
+mod pipeline_after_networks;
+mod reconstruction;
+mod scoring;
+mod shared_trunk;
+mod with_shared_models;

@@ -1,0 +1,12 @@
+//! The tests of the operations, in one program.
+
+mod cases;
+mod cdist;
+mod conv2d;
+mod emulator;
+mod features;
+mod gpu;
+mod linkage;
+mod lstm;
+mod metal;
+mod pool_norm;
