@@ -8,10 +8,11 @@ use std::{fs, time::Instant};
 
 use diarize::{
     SpeakerBounds,
-    clustering::{Agglomerative, KMeans, Linkage, Method, Online, Plda, Spectral, Vbx, partition},
-    ndarray::{Array1, Array2},
+    clustering::{Agglomerative, KMeans, Linkage, Method, Online, Spectral, Vbx},
+    unstable::{Plda, partition},
 };
 use diarize_testkit::Random;
+use ndarray::{Array1, Array2};
 use ndarray_npy::write_npy;
 
 const DIMENSION: usize = 256;

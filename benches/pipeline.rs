@@ -3,8 +3,8 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diarize::{
     Device, Diarizer, EmbeddingTrunk, Options,
-    clustering::{Compat, cluster_speakers},
-    reconstruct, turns,
+    clustering::Compat,
+    unstable::{self, cluster_speakers},
 };
 use ndarray::{Array2, Array3};
 
@@ -27,20 +27,18 @@ fn networks(criterion: &mut Criterion) {
     let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
     let options: Options = diarizer.options();
     let samples: Vec<f32> = noise().take(SECONDS * 16_000).collect();
-    let segmentations = diarizer.segment(&samples, &options, &mut |_| {}).unwrap();
+    let segmentations = diarizer.segment(&samples, &options).unwrap();
 
     let mut group = criterion.benchmark_group("networks");
     group.sample_size(10).throughput(Throughput::Elements(SECONDS as u64));
-    group.bench_function("segmentation", |b| {
-        b.iter(|| diarizer.segment(&samples, &options, &mut |_| {}).unwrap())
-    });
+    group.bench_function("segmentation", |b| b.iter(|| diarizer.segment(&samples, &options).unwrap()));
     group.bench_function("embeddings", |b| {
-        b.iter(|| diarizer.embed(&samples, segmentations.view(), &options, &mut |_| {}).unwrap());
+        b.iter(|| diarizer.embed(&samples, segmentations.view(), &options).unwrap());
     });
     let mut shared = options.clone();
     shared.parameters.embedding_trunk = EmbeddingTrunk::Shared;
     group.bench_function("embeddings_from_shared_trunk", |b| {
-        b.iter(|| diarizer.embed(&samples, segmentations.view(), &shared, &mut |_| {}).unwrap());
+        b.iter(|| diarizer.embed(&samples, segmentations.view(), &shared).unwrap());
     });
     group.bench_function("whole_pipeline", |b| b.iter(|| diarizer.diarize(&samples).unwrap()));
     group.bench_function("load_model", |b| b.iter(|| Diarizer::load(dir.path(), Device::Cpu).unwrap()));
@@ -53,7 +51,7 @@ fn after_the_networks(criterion: &mut Criterion) {
     let diarizer = Diarizer::load(dir.path(), Device::Cpu).unwrap();
     let mut options = diarizer.options();
     options.parameters.clustering = Default::default();
-    let stages = diarizer.diarize(&[0.0; 16_000]).unwrap().stages;
+    let stages = diarize_testkit::diarize(&diarizer, &[0.0; 16_000], &options).stages;
     let (chunks, frames) = (stages.chunks, stages.frames);
 
     let count = 3600;
@@ -65,8 +63,8 @@ fn after_the_networks(criterion: &mut Criterion) {
         f32::from(u8::from(dimension % 3 == speaker)) + 0.5 * noise.next().unwrap()
     });
     let hard = Array2::from_shape_fn((count, 3), |(_, speaker)| speaker as i32);
-    let speaker_count = reconstruct::speaker_count(segmentations.view(), chunks, frames);
-    let discrete = reconstruct::reconstruct(
+    let speaker_count = unstable::speaker_count(segmentations.view(), chunks, frames);
+    let discrete = unstable::reconstruct(
         segmentations.view(),
         hard.view(),
         speaker_count.view(),
@@ -79,7 +77,7 @@ fn after_the_networks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one_hour");
     group.sample_size(10).throughput(Throughput::Elements(count as u64));
     group.bench_function("speaker_counting", |b| {
-        b.iter(|| reconstruct::speaker_count(segmentations.view(), chunks, frames));
+        b.iter(|| unstable::speaker_count(segmentations.view(), chunks, frames));
     });
     let bounds = diarize::SpeakerBounds { min: 1, max: None };
     let settings = &options.parameters.clustering;
@@ -89,11 +87,12 @@ fn after_the_networks(criterion: &mut Criterion) {
     group.bench_function("reconstruction", |b| {
         b.iter(|| {
             let (hard, count) = (hard.view(), speaker_count.view());
-            reconstruct::reconstruct(segmentations.view(), hard, count, None, chunks, frames, None)
+            unstable::reconstruct(segmentations.view(), hard, count, None, chunks, frames, None)
         });
     });
-    group
-        .bench_function("turns", |b| b.iter(|| turns::turns(discrete.view(), frames, 0.0, 0.0, Compat::Off)));
+    group.bench_function("turns", |b| {
+        b.iter(|| unstable::turns(discrete.view(), frames, 0.0, 0.0, Compat::Off))
+    });
 }
 
 criterion_group!(benches, networks, after_the_networks);

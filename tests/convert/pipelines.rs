@@ -269,15 +269,15 @@ mod needs_shared {
         for (recording, bounds, options) in [
             ("tiny8", "auto", auto.clone()),
             ("exact13", "auto", auto.clone()),
-            ("exact13", "num1", Options { num_speakers: Some(1), ..auto.clone() }),
+            ("exact13", "num1", auto.clone().with_num_speakers(1)),
             ("short30", "auto", auto.clone()),
-            ("short30", "num2", Options { num_speakers: Some(2), ..auto.clone() }),
-            ("short30", "min4", Options { min_speakers: Some(4), ..auto.clone() }),
+            ("short30", "num2", auto.clone().with_num_speakers(2)),
+            ("short30", "min4", auto.clone().with_min_speakers(4)),
             ("conv4", "auto", auto.clone()),
         ] {
             let golden = Golden::open_shared(&format!("tuned/pipe_{recording}_{bounds}"));
             let samples = wav::read(&synthetic.join(recording).with_extension("wav"));
-            let found = diarizer.diarize_with(&samples, &options, &mut |_| {}).unwrap();
+            let found = diarize_testkit::diarize(&diarizer, &samples, &options);
             assert_same_turns(&golden, &found, &options, &format!("{recording} {bounds}"));
         }
     }
@@ -307,8 +307,9 @@ mod needs_shared {
 
         let diarizer = Diarizer::from_files(&model, Device::Cpu).unwrap();
         for num_speakers in [None, Some(1), Some(2)] {
-            let options = Options { num_speakers, ..diarizer.options() };
-            let found = diarizer.diarize_with(&wav::golden("short30"), &options, &mut |_| {}).unwrap();
+            let mut options = diarizer.options();
+            options.num_speakers = num_speakers;
+            let found = diarize_testkit::diarize(&diarizer, &wav::golden("short30"), &options);
             assert!(!found.turns.is_empty());
             assert!(found.speakers.iter().all(|speaker| speaker.embedding.is_some()));
             assert!(num_speakers.is_none_or(|most| found.speakers.len() <= most));

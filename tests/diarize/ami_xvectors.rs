@@ -7,12 +7,13 @@ use std::fs;
 
 use diarize::{
     Span, SpeakerBounds, Turn,
-    clustering::{Agglomerative, KMeans, Linkage, Method, Online, Spectral, partition},
-    ndarray::Array2,
+    clustering::{Agglomerative, KMeans, Linkage, Method, Online, Spectral},
+    parse_rttm,
     scoring::{Rules, Score, compare},
-    turns::parse_rttm,
+    unstable::partition,
 };
 use diarize_testkit::shared;
+use ndarray::Array2;
 
 const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
 const FOUR: SpeakerBounds = SpeakerBounds { min: 4, max: Some(4) };

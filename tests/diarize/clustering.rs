@@ -2,17 +2,15 @@
 
 use diarize::{
     SpeakerBounds,
-    clustering::{
-        Agglomerative, Assignment, Clusters, Compat, Method, Settings, agglomerate, cluster_speakers,
-        flat_clusters, normalised,
-    },
-    ndarray::{Array1, Array2, Array3, ArrayView2, Axis},
+    clustering::{Agglomerative, Assignment, Compat, Method, Settings},
+    unstable::{Clusters, agglomerate, cluster_speakers, flat_clusters, normalized},
 };
 use diarize_kernels::{
     cdist::{cosine_condensed, euclidean_condensed},
     linkage::{Linkage, Merge, linkage},
 };
 use diarize_testkit::Golden;
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
 use serde_json::Value;
 
 const METHODS: [(&str, Linkage); 7] = [
@@ -90,7 +88,7 @@ fn linkage_is_scipys_on_ties() {
 fn linkage_of_embeddings_is_scipys() {
     let golden = Golden::open("det5/clustering_core");
     let embeddings: Array2<f32> = golden.get("embeddings");
-    let rows = normalised(embeddings.view());
+    let rows = normalized(embeddings.view());
     for (name, method) in METHODS {
         let expected = merges(golden.get::<f64, _>(&format!("Z_{name}")).view());
         let distances = match method {

@@ -2,11 +2,11 @@
 
 use diarize::{
     SpeakerBounds,
-    clustering::{Assignment, Compat, Settings, assign_distinct, best_assignment, cluster_speakers},
-    ndarray::{Array1, Array2, Array3, array},
-    reconstruct::INACTIVE,
+    clustering::{Assignment, Compat, Settings},
+    unstable::{INACTIVE, assign_distinct, best_assignment, cluster_speakers},
 };
 use diarize_testkit::Golden;
+use ndarray::{Array1, Array2, Array3, array};
 
 #[test]
 fn assignment_is_scipys_on_ties() {

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use diarize::{
     SpeakerBounds,
     clustering::{
-        Agglomerative, ClusteringError, KMeans, Linkage, Method, Neighbours, Online, Plda, Spectral, Vbx,
-        partition,
+        Agglomerative, ClusteringError, KMeans, Linkage, Method, Neighbours, Online, Spectral, Vbx,
     },
-    ndarray::{Array1, Array2, Axis},
+    unstable::{Plda, partition},
 };
 use diarize_testkit::Random;
+use ndarray::{Array1, Array2, Axis};
 
 const DIMENSION: usize = 24;
 /// Groups that agglomerative clustering makes of more embeddings.

@@ -2,12 +2,11 @@
 
 use diarize::{
     SpeakerBounds,
-    clustering::{Settings, cluster_speakers},
-    confidence::{Evidence, Votes},
-    frames::SlidingWindow,
-    ndarray::{Array2, Array3, array},
-    reconstruct::INACTIVE,
+    clustering::Settings,
+    model::ConfidenceFunction,
+    unstable::{Evidence, INACTIVE, SlidingWindow, Votes, cluster_speakers},
 };
+use ndarray::{Array2, Array3, array};
 
 /// Chunks of ten frames, a second each, every five frames.
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 5.0 };
@@ -25,7 +24,7 @@ fn agreement_is_the_share_of_chunks_that_hear_the_speaker() {
     let hard = array![[INACTIVE, 1], [1, INACTIVE], [0, 0]];
     let separation = array![[0.0, 0.75], [0.25, 0.0], [1.0, 0.5]];
     let votes = Votes {
-        segmentations: segmentations.view(),
+        segmentations: &segmentations.view().into(),
         hard_clusters: hard.view(),
         separation: separation.view(),
         chunks: CHUNKS,
@@ -47,7 +46,8 @@ fn agreement_is_the_share_of_chunks_that_hear_the_speaker() {
 
 #[test]
 fn more_evidence_is_more_confidence() {
-    let confidence = |agreement, separation| Evidence { agreement, separation }.confidence();
+    let function = ConfidenceFunction { bias: -0.68, factor: 4.17 };
+    let confidence = |agreement, separation| function.of(Evidence { agreement, separation });
     for step in 0..10 {
         let (low, high) = (f64::from(step) / 10.0, f64::from(step + 1) / 10.0);
         assert!(confidence(low, 0.5) < confidence(high, 0.5));

@@ -144,7 +144,7 @@ fn the_observer_hears_every_turn_once_when_it_is_certain() {
             ControlFlow::Continue(())
         })
         .unwrap();
-    let turns: Vec<_> = events.iter().filter_map(|event| match event {
+    let turns = events.iter().filter_map(|event| match event {
         Event::Turn(turn) => Some(turn.clone()),
         _ => None,
     });
@@ -169,7 +169,11 @@ fn an_observer_cancels_within_a_second() {
                 _ => ControlFlow::Continue(()),
             });
             assert!(matches!(result, Err(Error::Cancelled)), "{stage}: {result:?}");
-            assert!(asked.unwrap().elapsed() < Duration::from_secs(1), "{stage}: {:?}", asked.unwrap().elapsed());
+            assert!(
+                asked.unwrap().elapsed() < Duration::from_secs(1),
+                "{stage}: {:?}",
+                asked.unwrap().elapsed()
+            );
         }
     }
 }
@@ -241,7 +245,9 @@ fn what_the_networks_were_not_asked_for_is_refused() {
     assert!(embedded(&chunk).cluster(&step).is_err());
     let mut votes = shared.clone();
     votes.parameters.reconstruction = Reconstruction::Votes;
-    assert!(embedded(&votes).cluster(&shared).unwrap_err().to_string().starts_with("reconstruction is voices"));
+    assert!(
+        embedded(&votes).cluster(&shared).unwrap_err().to_string().starts_with("reconstruction is voices")
+    );
     assert!(embedded(&shared).cluster(&votes).is_ok());
 }
 

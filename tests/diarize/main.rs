@@ -6,6 +6,7 @@ mod clustering_assignment;
 mod clustering_community;
 mod clustering_properties;
 mod confidence;
+mod listener;
 mod model_directory;
 mod networks;
 mod pipeline;

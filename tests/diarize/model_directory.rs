@@ -107,7 +107,10 @@ fn half_precision_weights_are_read() {
         }
     });
     let samples = vec![0.0; 16_000];
-    assert_eq!(load(&dir).unwrap().diarize(&samples).unwrap().stages.segmentations.dim(), (1, 589, 3));
+    assert_eq!(
+        load(&dir).unwrap().segment(&samples, &load(&dir).unwrap().options()).unwrap().dim(),
+        (1, 589, 3)
+    );
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn a_network_that_weighs_speakers_is_not_asked_for_a_set_of_them() {
     assert!(error.starts_with("decoding is least_error, but must be argmax"), "{error}");
     let mut options = diarizer.options();
     options.parameters.decoding = Decoding::Argmax;
-    assert!(diarizer.diarize_with(&[0.0; 16_000], &options, &mut |_| {}).is_ok());
+    assert!(diarizer.listen(&options).is_ok());
 }
 
 #[test]

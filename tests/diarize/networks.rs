@@ -8,10 +8,10 @@ use candle_core::{DType, Tensor};
 use candle_nn::Module;
 use diarize::{
     Decoding, SpeakerBounds,
-    clustering::{Settings, partition},
+    clustering::Settings,
     model::{Hysteresis, ModelFiles, WeightsFile},
     unstable::{
-        self, Decoder, Powerset, PyanNet, ResNet, SincNet, WeSpeaker, Weights, embedding_masks,
+        self, Decoder, Powerset, PyanNet, ResNet, SincNet, WeSpeaker, Weights, embedding_masks, partition,
         resize_nearest, sinc_filters, stats_pool,
     },
 };
@@ -404,7 +404,7 @@ fn masks_weigh_the_pooled_frames_as_pyannote_weighs_them() {
         ]);
         if ["zeros", "three_frames_vanish"].contains(&mask) {
             let nothing = embedding.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            assert_eq!(nothing, network.embedding_of_nothing().unwrap(), "{mask}");
+            assert_eq!(nothing, network.embedding_of_nobody().unwrap(), "{mask}");
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use diarize::{
     SpeakerBounds,
-    clustering::{Agglomerative, Compat, Method, Settings, cluster_speakers},
-    frames::SlidingWindow,
-    ndarray::{Array2, Array3},
-    reconstruct::{Aggregation, aggregate, mark_inactive, reconstruct, speaker_count},
-    turns::{rttm, turns},
+    clustering::{Agglomerative, Compat, Method, Settings},
+    rttm,
+    unstable::{
+        Aggregation, SlidingWindow, aggregate, cluster_speakers, mark_inactive, reconstruct, speaker_count,
+        turns,
+    },
 };
 use diarize_testkit::Golden;
+use ndarray::{Array2, Array3};
 use serde_json::Value;
 
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };

@@ -2,15 +2,14 @@
 
 use diarize::{
     clustering::Compat,
-    frames::SlidingWindow,
-    ndarray::{Array1, Array2, Array3, ArrayView1, s},
-    reconstruct::{
-        Aggregation, INACTIVE, Voices, WindowEmbeddings, aggregate, mark_inactive, reconstruct,
-        speaker_count, trim,
+    rttm,
+    unstable::{
+        Aggregation, Binarize, INACTIVE, SlidingWindow, WindowEmbeddings, aggregate, mark_inactive,
+        reconstruct, speaker_count, trim, turns, turns_of, voice_shares,
     },
-    turns::{Binarize, rttm, turns, turns_of},
 };
 use diarize_testkit::{Golden, Random};
+use ndarray::{Array1, Array2, Array3, ArrayView1, s};
 
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
 const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };
@@ -188,11 +187,11 @@ fn votes_and_voices_decide_together() {
         let (mut embeddings, centroids) = (vectors(frames / 20), vectors(4));
         embeddings.row_mut(3).fill(0.0);
         let windows = SlidingWindow { start: -0.4, duration: 0.9, step: 0.32 };
-        let mut windows = WindowEmbeddings::new(windows, embeddings.nrows(), 8);
-        for (window, embedding) in embeddings.rows().into_iter().enumerate() {
-            windows.set(window, embedding.to_slice().unwrap());
+        let mut windows = WindowEmbeddings::new(windows, 8);
+        for embedding in embeddings.rows() {
+            windows.push(embedding.to_slice());
         }
-        let voices = Voices::new(&windows, centroids.view());
+        let voices = voice_shares(&windows, centroids.view(), 0.15);
         let found = |voices| {
             reconstruct(segmentations.view(), hard.view(), count.view(), None, CHUNKS, FRAMES, voices)
         };

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, fs};
 
 use diarize::{
-    Span, Turn,
+    Span, Turn, parse_rttm,
     scoring::{Rules, Score, compare, parse_uem},
-    turns::parse_rttm,
 };
 use diarize_testkit::{repository, shared};
 use serde_json::Value;

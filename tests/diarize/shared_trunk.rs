@@ -1,9 +1,12 @@
 //! The residual network run once over the recording: what a user who chooses that may rely on.
 
-use std::sync::OnceLock;
+use std::{ops::ControlFlow, sync::OnceLock};
 
-use diarize::{Device, Diarization, Diarizer, EmbeddingTrunk, Options, Progress, Reconstruction, Stage};
-use diarize_testkit::{deterministic_model, wav};
+use diarize::{
+    Device, Diarizer, EmbeddingTrunk, Event, Options, Progress, Reconstruction, Stage,
+    model::{ModelFiles, VoiceWindows},
+};
+use diarize_testkit::{Found, deterministic_model, wav};
 use ndarray::{Array3, ArrayView1, Axis, s};
 
 /// The pipeline with deterministic weights, loaded once.
@@ -12,7 +15,9 @@ fn diarizer() -> &'static Diarizer {
     DIARIZER.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         deterministic_model::write(dir.path(), 5).unwrap();
-        Diarizer::load(dir.path(), Device::Cpu).unwrap()
+        let mut files = ModelFiles::read(dir.path()).unwrap();
+        files.manifest.voices = Some(VoiceWindows { temperature: 0.15, duration: 1.0, hop: 0.32 });
+        Diarizer::from_files(&files, Device::Cpu).unwrap()
     })
 }
 
@@ -22,15 +27,15 @@ fn options(trunk: EmbeddingTrunk) -> Options {
     options
 }
 
-fn diarize(samples: &[f32], options: &Options) -> Diarization {
-    diarizer().diarize_with(samples, options, &mut |_| {}).unwrap()
+fn diarize(samples: &[f32], options: &Options) -> Found {
+    diarize_testkit::diarize(diarizer(), samples, options)
 }
 
 /// Embeddings of chunks in which the first local speaker speaks all the time.
 fn embed(samples: &[f32], chunks: usize, trunk: EmbeddingTrunk) -> Array3<f32> {
     let mut segmentations = Array3::zeros((chunks, 589, 3));
     segmentations.slice_mut(s![.., .., 0]).fill(1);
-    diarizer().embed(samples, segmentations.view(), &options(trunk), &mut |_| {}).unwrap()
+    diarizer().embed(samples, segmentations.view(), &options(trunk)).unwrap()
 }
 
 fn relative_distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
@@ -44,7 +49,10 @@ fn a_recording_of_one_chunk_gives_what_the_chunk_gives() {
     let [shared, chunk] =
         [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk].map(|trunk| diarize(&samples, &options(trunk)));
     assert_eq!(shared.turns, chunk.turns);
-    let (shared, chunk) = (shared.stages.embeddings.unwrap(), chunk.stages.embeddings.unwrap());
+    assert_eq!(shared.stages.segmentations, chunk.stages.segmentations);
+    // Before they are rounded to f16.
+    let [shared, chunk] = [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk]
+        .map(|trunk| diarizer().embed(&samples, chunk.stages.segmentations.view(), &options(trunk)).unwrap());
     for (shared, chunk) in shared.rows().into_iter().zip(chunk.rows()) {
         assert!(relative_distance(shared, chunk) < 1e-5, "{shared} {chunk}");
     }
@@ -54,7 +62,7 @@ fn a_recording_of_one_chunk_gives_what_the_chunk_gives() {
 fn the_number_of_threads_changes_nothing() {
     let samples = wav::golden("short30");
     let [one, three] = [1, 3].map(|threads| {
-        let mut options = Options { threads: Some(threads), ..options(EmbeddingTrunk::Shared) };
+        let mut options = options(EmbeddingTrunk::Shared).with_threads(threads);
         options.parameters.reconstruction = Reconstruction::Voices;
         diarize(&samples, &options)
     });
@@ -106,7 +114,7 @@ fn windows_are_embedded_from_where_one_speaks_alone() {
         for frame in frames {
             mask[[chunk, place(frame, chunk), 0]] = 1;
         }
-        let expected = diarizer().embed(&samples, mask.view(), &options, &mut |_| {}).unwrap();
+        let expected = diarizer().embed(&samples, mask.view(), &options).unwrap();
         let expected = expected.slice(s![chunk, 0, ..]);
         let length = expected.mapv(|x| x * x).sum().sqrt();
         for (&found, &expected) in directions.row(window).iter().zip(expected) {
@@ -124,12 +132,14 @@ fn windows_are_embedded_from_where_one_speaks_alone() {
 fn voices_need_the_network_run_once_over_the_recording() {
     let samples = wav::golden("tiny8");
     let mut options = options(EmbeddingTrunk::Shared);
-    let votes = diarize(&samples, &options);
+    let mut listener = diarizer().listen(&options).unwrap();
+    listener.push(&samples).unwrap();
+    let votes = listener.embedded().unwrap();
     options.parameters.reconstruction = Reconstruction::Voices;
-    let error = diarizer().cluster_again(&votes.stages, &options).unwrap_err().to_string();
+    let error = votes.cluster(&options).unwrap_err().to_string();
     assert!(error.contains("run the networks"), "{error}");
     options.parameters.embedding_trunk = EmbeddingTrunk::Chunk;
-    let error = diarizer().diarize_with(&samples, &options, &mut |_| {}).unwrap_err().to_string();
+    let error = diarizer().listen(&options).unwrap_err().to_string();
     assert!(error.starts_with("reconstruction is voices"), "{error}");
     options.parameters.set_embedding_trunk(EmbeddingTrunk::Chunk);
     assert_eq!(options.parameters.reconstruction, Reconstruction::Votes);
@@ -180,7 +190,14 @@ fn silence_and_short_recordings_are_no_error() {
 fn the_hook_is_told_of_every_chunk() {
     let mut told: Vec<Progress> = Vec::new();
     let options = options(EmbeddingTrunk::Shared);
-    diarizer().diarize_with(&wav::golden("exact13"), &options, &mut |progress| told.push(progress)).unwrap();
+    let observer = |event: Event| {
+        told.extend(match event {
+            Event::Progress(progress) => Some(progress),
+            _ => None,
+        });
+        ControlFlow::Continue(())
+    };
+    diarizer().diarize_with(&wav::golden("exact13"), &options, observer).unwrap();
     let told: Vec<&Progress> = told.iter().filter(|progress| progress.stage == Stage::Embeddings).collect();
     assert!(told.iter().all(|progress| progress.total == 4) && told.is_sorted_by_key(|p| p.done));
     assert_eq!((told[0].done, told.last().unwrap().done), (0, 4));

@@ -23,8 +23,8 @@ mod needs_shared {
 
         let diarizer = Diarizer::load(dir.path(), device()).unwrap();
         let samples = wav::read(&dump.join("clip_16k.wav"));
-        let options = Options { num_speakers: Some(1), ..diarizer.options() };
-        let found = diarizer.diarize_with(&samples, &options, &mut |_| {}).unwrap().stages.segmentations;
+        let options = diarizer.options();
+        let found = diarizer.segment(&samples, &options).unwrap();
 
         let file = File::open(dump.join("segmentations.npz")).unwrap();
         let expected: Array3<f32> =

@@ -5,7 +5,7 @@ mod calibrate;
 mod check_metal;
 mod convert_weights;
 mod deterministic_model;
-mod labelled;
+mod labeled;
 mod recording;
 mod score;
 

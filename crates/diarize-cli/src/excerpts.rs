@@ -82,9 +82,8 @@ impl Excerpts {
                     turns => turns,
                 };
                 let turns = turns.with_context(|| format!("--segments has no turns of {name}"))?;
-                let part = |turn: &Turn| {
-                    (Span { start: turn.start, end: turn.end }, Some(turn.speaker.clone()))
-                };
+                let part =
+                    |turn: &Turn| (Span { start: turn.start, end: turn.end }, Some(turn.speaker.clone()));
                 Ok(turns.iter().map(part).collect())
             }
         }

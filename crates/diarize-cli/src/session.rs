@@ -75,7 +75,8 @@ impl<'a> Session<'a> {
         let again = self.names.is_some() || outputs.iter().any(|output| output.format == Format::Html);
         let source = Source::new(input, self.job.channels, again)?;
         let mut timings = Timings::default();
-        let (mut diarization, Heard { duration, mut warnings }) = self.listen(&file, &source, &mut timings)?;
+        let (mut diarization, Heard { duration, mut warnings }) =
+            self.listen(&file, &source, &mut timings)?;
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
         }

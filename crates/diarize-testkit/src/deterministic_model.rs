@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 use diarize::{
-    Parameters,
     clustering::{Agglomerative, Method, Settings},
     model::{EmbeddingArchitecture, MANIFEST, Manifest, SegmentationArchitecture},
 };
@@ -24,16 +23,13 @@ pub fn write(dir: &Path, seed: u64) -> Result<()> {
         "CC0-1.0",
         "cargo xtask deterministic-model: weights from a formula, for tests",
     );
-    manifest.parameters = Parameters {
-        clustering: Settings {
-            method: Method::Agglomerative(Agglomerative {
-                threshold: 0.075,
-                min_cluster_size: 4,
-                ..Agglomerative::default()
-            }),
-            ..Settings::speaker_diarization_3_1()
-        },
-        ..Parameters::default()
+    manifest.parameters.clustering = Settings {
+        method: Method::Agglomerative(Agglomerative {
+            threshold: 0.075,
+            min_cluster_size: 4,
+            ..Agglomerative::default()
+        }),
+        ..Settings::speaker_diarization_3_1()
     };
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let path = dir.join(MANIFEST);

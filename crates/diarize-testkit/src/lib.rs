@@ -13,6 +13,8 @@ pub mod der;
 pub mod deterministic_model;
 #[cfg(feature = "pipeline")]
 mod device;
+#[cfg(feature = "pipeline")]
+mod found;
 mod golden;
 mod instructions;
 mod paths;
@@ -24,7 +26,11 @@ pub mod signal;
 pub mod wav;
 
 #[cfg(feature = "pipeline")]
-pub use self::{device::device, same_turns::assert_same_turns};
+pub use self::{
+    device::device,
+    found::{Found, diarize},
+    same_turns::assert_same_turns,
+};
 pub use self::{
     golden::{Element, Golden},
     instructions::run_with_each,

@@ -1,16 +1,16 @@
 //! Turns of the pipeline against those of a golden.
 
-use diarize::{Diarization, Options, turns::rttm};
+use diarize::{Options, rttm};
 use ndarray::Array2;
 
-use crate::Golden;
+use crate::{Found, Golden};
 
 /// Asserts that `found` says who spoke when as the golden does: the same clusters in every frame but
 /// those that pyannote leaves to chance, and where it leaves none, the same RTTM to the letter.
 ///
 /// # Panics
 /// If it does not.
-pub fn assert_same_turns(golden: &Golden, found: &Diarization, options: &Options, name: &str) {
+pub fn assert_same_turns(golden: &Golden, found: &Found, options: &Options, name: &str) {
     let expected: Array2<u8> = golden.get("discrete_diarization");
     let discrete = &found.stages.discrete_diarization;
     assert_eq!(discrete.dim(), expected.dim(), "{name}");
@@ -30,7 +30,7 @@ pub fn assert_same_turns(golden: &Golden, found: &Diarization, options: &Options
 
 /// The frames in which pyannote leaves the choice between equally active clusters to NumPy's unstable
 /// sort, so that its own result depends on the processor.
-fn ties(found: &Diarization, options: &Options) -> Vec<bool> {
+fn ties(found: &Found, options: &Options) -> Vec<bool> {
     let stages = &found.stages;
     let (frames, clusters) = stages.discrete_diarization.dim();
     let mut activations = Array2::<u32>::zeros((frames, clusters));

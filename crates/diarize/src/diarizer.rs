@@ -17,7 +17,7 @@ use crate::{
 /// The diarization pipeline with a model loaded on a device. Cheap to clone: clones share the model.
 #[derive(Clone, Debug)]
 pub struct Diarizer {
-    model: Arc<Model>,
+    pub(crate) model: Arc<Model>,
 }
 
 /// What is loaded once and used for every recording.
@@ -30,12 +30,20 @@ pub(crate) struct Model {
 
 /// Both networks over the chunks that the samples complete; over all that is left if the recording has
 /// `ended`. Samples that nothing needs any more are forgotten.
-pub(crate) fn hear(heard: &mut Heard, ended: bool, model: &Model, options: &Options, context: &Context<'_>) -> Result<()> {
+pub(crate) fn hear(
+    heard: &mut Heard,
+    ended: bool,
+    model: &Model,
+    options: &Options,
+    context: &Context<'_>,
+) -> Result<()> {
     let (networks, parameters) = (&model.networks, &options.parameters);
     let Heard { waveform, chunks, segmenter, count, embedder } = heard;
     let until = match ended {
         true => chunks.count(waveform.received()),
-        false => chunks_to_segment(chunks.complete(waveform.received()), networks, parameters, context.threads()),
+        false => {
+            chunks_to_segment(chunks.complete(waveform.received()), networks, parameters, context.threads())
+        }
     };
 
     let new = segmenter.advance(until, waveform, chunks, networks, parameters, context)?; // (chunk, frame, local speaker)

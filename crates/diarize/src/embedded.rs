@@ -108,11 +108,10 @@ impl Embedded {
         };
         let (clusters, voices) = context.on_device(networks, |networks| {
             let place = Place::on(&networks.device);
-            self.cluster_on(&place, embeddings, options)
-                .map_err(|error| match error {
-                    Error::Clustering(source) => error::clustering(source, networks.place()),
-                    error => error,
-                })
+            self.cluster_on(&place, embeddings, options).map_err(|error| match error {
+                Error::Clustering(source) => error::clustering(source, networks.place()),
+                error => error,
+            })
         })?;
         if let Some(Mismatch { wanted, found }) = clusters.mismatch {
             let min_cluster_size = matches!(parameters.clustering.method, Method::Agglomerative(_));
@@ -187,7 +186,8 @@ impl Embedded {
             clustering: Default::default(),
             ..parameters.clone()
         };
-        let again = |option, value: String, requirement| Err(Error::InvalidOption { option, value, requirement });
+        let again =
+            |option, value: String, requirement| Err(Error::InvalidOption { option, value, requirement });
         if of_networks(&options.parameters) != of_networks(&self.options.parameters) {
             return again(
                 "parameters",

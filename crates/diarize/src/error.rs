@@ -144,9 +144,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The device's memory is too small for the smallest batch of a stage.
-    #[error(
-        "{stage} needs more memory than {device} has free: use another device, such as cpu"
-    )]
+    #[error("{stage} needs more memory than {device} has free: use another device, such as cpu")]
     OutOfMemory {
         /// The stage of the pipeline.
         stage: &'static str,

@@ -55,7 +55,7 @@ pub mod voices;
 
 pub use crate::{
     device::Device,
-    diarization::{Diarization, Speaker, Span, Turn},
+    diarization::{Diarization, Span, Speaker, Turn},
     diarizer::Diarizer,
     embedded::{Clustered, Embedded},
     error::{Error, Result, TensorProblem},

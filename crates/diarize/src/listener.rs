@@ -169,6 +169,12 @@ impl<'o> ActivityListener<'o> {
         self.listener.expect(seconds);
     }
 
+    /// What the segmentation network heard.
+    #[cfg(feature = "unstable")]
+    pub(crate) fn embedded(self) -> Result<Embedded> {
+        self.listener.embedded()
+    }
+
     /// The spans in which at least `speakers` people speak: speech for 1, overlap for 2. Spans shorter than
     /// the options' `min_duration_on` are dropped, gaps shorter than `min_duration_off` are filled.
     ///

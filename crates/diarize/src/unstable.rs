@@ -1,9 +1,18 @@
 //! The stages' arrays and functions, for tests, benches and tools. No promise is made about them.
 
-use ndarray::{Array1, Array2, Array3};
+use std::ops::ControlFlow;
 
-use crate::{Device, Embedded, Options, Result, embedded::Clustered};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3};
 
+use crate::{
+    Device, Diarizer, Embedded, Options, Result, SpeakerBounds,
+    clustering::{
+        Agglomerative, ClusteringError, KMeans, Method, Place, Settings, Vbx, internals as clustering,
+    },
+    embedded::Clustered,
+    engine::{Chunks, Context, Waveform},
+    stages::{self, Choice, Embedder, Segmented, SpeakerCounter},
+};
 pub use crate::{
     clustering::internals::*,
     math::{INACTIVE, Powerset, SlidingWindow, assign_distinct, best_assignment, normalized},
@@ -25,6 +34,155 @@ pub use crate::{
 /// This build cannot use it, or the machine has none.
 pub fn open(device: Device) -> Result<candle_core::Device> {
     device.open()
+}
+
+/// How many people speak in each frame of the recording, `(frame,)`, from segmentations `(chunk, frame,
+/// local speaker)`.
+pub fn speaker_count(
+    segmentations: ArrayView3<'_, u8>,
+    chunks: SlidingWindow,
+    frames: SlidingWindow,
+) -> Array1<u8> {
+    stages::speaker_count(&segmentations.into(), chunks, frames).into()
+}
+
+/// Takes local speakers who never speak in their chunk out of their cluster.
+pub fn mark_inactive(hard: &mut Array2<i32>, segmentations: ArrayView3<'_, u8>) {
+    stages::mark_inactive(hard, &segmentations.into());
+}
+
+/// Which cluster speaks in which frame: `(frame, cluster)` of 0 and 1.
+pub fn reconstruct(
+    segmentations: ArrayView3<'_, u8>,
+    hard: ArrayView2<'_, i32>,
+    count: ArrayView1<'_, u8>,
+    most: Option<usize>,
+    chunks: SlidingWindow,
+    frames: SlidingWindow,
+    voices: Option<&VoiceShares>,
+) -> Array2<u8> {
+    stages::reconstruct(&segmentations.into(), hard, &count.to_vec(), Choice { most, voices }, chunks, frames)
+}
+
+/// Each cluster's share of the voice in each window, on the CPU.
+///
+/// # Panics
+/// Never: only a device can fail.
+pub fn voice_shares(
+    windows: &WindowEmbeddings,
+    centroids: ArrayView2<'_, f32>,
+    temperature: f64,
+) -> VoiceShares {
+    VoiceShares::new(windows, centroids, temperature, &Place::Cpu).expect("the CPU does not fail")
+}
+
+/// Clusters embeddings `(chunk, local speaker, dimension)` on the CPU.
+///
+/// # Errors
+/// As the stage of the pipeline.
+pub fn cluster_speakers(
+    embeddings: ArrayView3<'_, f32>,
+    segmentations: ArrayView3<'_, u8>,
+    bounds: SpeakerBounds,
+    settings: &Settings,
+    plda: Option<&Plda>,
+) -> std::result::Result<Clusters, ClusteringError> {
+    let (embeddings, segmentations) = (&embeddings.into(), &segmentations.into());
+    crate::clustering::cluster_speakers(embeddings, segmentations, bounds, settings, plda, &Place::Cpu)
+}
+
+/// Clusters embeddings `(embedding, dimension)` on the CPU.
+///
+/// # Errors
+/// As the stage of the pipeline.
+pub fn partition(
+    embeddings: ArrayView2<'_, f32>,
+    bounds: SpeakerBounds,
+    method: &Method,
+    plda: Option<&Plda>,
+) -> std::result::Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
+    clustering::partition(embeddings, bounds, method, plda, &Place::Cpu)
+}
+
+/// The same on a device.
+///
+/// # Errors
+/// As [`partition`]; a failure of the device.
+pub fn partition_on(
+    device: &candle_core::Device,
+    embeddings: ArrayView2<'_, f32>,
+    bounds: SpeakerBounds,
+    method: &Method,
+) -> std::result::Result<Vec<usize>, ClusteringError> {
+    clustering::partition(embeddings, bounds, method, None, &Place::on(device)).map(|(labels, _)| labels)
+}
+
+/// Agglomerative clustering on the CPU.
+///
+/// # Panics
+/// Never: only a device can fail.
+pub fn agglomerate(
+    embeddings: ArrayView2<'_, f32>,
+    bounds: SpeakerBounds,
+    parameters: &Agglomerative,
+) -> (Vec<usize>, Option<Mismatch>) {
+    clustering::agglomerate(embeddings, bounds, parameters, &Place::Cpu).expect("the CPU does not fail")
+}
+
+/// k-means on the CPU.
+///
+/// # Panics
+/// If `clusters` is 0 while there are points.
+pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, parameters: &KMeans) -> KMeansFit {
+    clustering::kmeans(points, clusters, parameters, &Place::Cpu).expect("the CPU does not fail")
+}
+
+/// The labels with which VBx begins.
+///
+/// # Panics
+/// Never: only a device can fail.
+pub fn vbx_first_labels(embeddings: ArrayView2<'_, f32>, parameters: &Vbx) -> Vec<usize> {
+    clustering::vbx_first_labels(embeddings, parameters, &Place::Cpu).expect("the CPU does not fail")
+}
+
+impl Diarizer {
+    /// The first stage alone: which local speaker speaks in which frame of each chunk, `(chunk, frame,
+    /// local speaker)` of 0 and 1.
+    ///
+    /// # Errors
+    /// As [`Self::diarize_with`].
+    pub fn segment(&self, samples: &[f32], options: &Options) -> Result<Array3<u8>> {
+        let mut listener = self.listen_for_activity(options, |_| ControlFlow::Continue(()))?;
+        listener.push(samples)?;
+        Ok(listener.embedded()?.segmentations.to_array())
+    }
+
+    /// The embedding stage alone: one embedding for each local speaker of each chunk, `(chunk, local
+    /// speaker, dimension)`, for segmentations of the same samples.
+    ///
+    /// # Errors
+    /// As [`Self::diarize_with`].
+    pub fn embed(
+        &self,
+        samples: &[f32],
+        segmentations: ArrayView3<'_, u8>,
+        options: &Options,
+    ) -> Result<Array3<f32>> {
+        let (networks, parameters) = (&self.model.networks, &options.parameters);
+        let context = Context::new(options, Box::new(|_| ControlFlow::Continue(())))?;
+        let duration = networks.manifest.segmentation.duration;
+        let chunks = Chunks::new(duration, parameters.segmentation_step * duration);
+        let mut waveform = Waveform::default();
+        waveform.push(samples)?;
+        let segmentations = Segmentations::from(segmentations);
+        let segmented =
+            Segmented { waveform: &waveform, chunks: &chunks, segmentations: &segmentations, ended: true };
+        let mut count = SpeakerCounter::new(chunks.window, networks.frames());
+        let mut embedder = Embedder::exact(networks, &chunks, parameters)?;
+        context.on_threads(|| embedder.advance(segmented, &mut count, networks, parameters, &context))?;
+        let (embeddings, _) = embedder.finish();
+        Ok(embeddings.expect("an embedder makes them").to_array())
+    }
 }
 
 /// The intermediate results of the pipeline.

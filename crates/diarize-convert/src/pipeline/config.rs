@@ -168,8 +168,7 @@ impl Config {
         parameters.clustering = match constructor.clustering.as_deref().unwrap_or(default) {
             "AgglomerativeClustering" => clustering.agglomerative()?,
             "VBxClustering" => {
-                plda =
-                    Some(constructor.plda.clone().ok_or(ConfigProblem::Missing("pipeline.params.plda"))?);
+                plda = Some(constructor.plda.clone().ok_or(ConfigProblem::Missing("pipeline.params.plda"))?);
                 clustering.vbx()?
             }
             other => {

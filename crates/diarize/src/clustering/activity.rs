@@ -26,8 +26,9 @@ impl Activity {
                 }
             }
         }
-        let speaks =
-            Array2::from_shape_fn((chunks, speakers), |(chunk, speaker)| segmentations.speaks(chunk, speaker));
+        let speaks = Array2::from_shape_fn((chunks, speakers), |(chunk, speaker)| {
+            segmentations.speaks(chunk, speaker)
+        });
         Self { speaks, alone, frames: segmentations.frames() }
     }
 

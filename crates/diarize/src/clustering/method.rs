@@ -5,12 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Agglomerative, ClusteringError, KMeans, Mismatch, Online, Place, Spectral, Vbx,
-    agglomerative::agglomerate,
-    kmeans::kmeans,
-    labels,
-    online::online,
-    plda::Plda,
-    spectral::spectral,
+    agglomerative::agglomerate, kmeans::kmeans, labels, online::online, plda::Plda, spectral::spectral,
     vbx_speakers::vbx_speakers,
 };
 use crate::{

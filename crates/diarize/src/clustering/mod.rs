@@ -26,7 +26,7 @@ mod tree;
 mod vbx;
 mod vbx_speakers;
 
-use diarize_kernels::linkage::Linkage;
+pub use diarize_kernels::linkage::Linkage;
 
 pub use self::{
     agglomerative::Agglomerative,
@@ -48,18 +48,16 @@ pub use crate::options::Compat;
 /// What tests, benches and tools reach for.
 #[cfg(feature = "unstable")]
 pub(crate) mod internals {
-    pub use diarize_kernels::linkage::Linkage;
-
     pub use super::{
-        agglomerative::agglomerate,
+        Mismatch,
         dendrogram::flat_clusters,
-        kmeans::{KMeansFit, kmeans},
-        method::partition,
-        on_device::Place,
+        kmeans::KMeansFit,
         plda::{Features, Plda},
-        speakers::{Clusters, cluster_speakers},
+        speakers::Clusters,
         vbx::{VbxPosteriors, vbx},
-        vbx_speakers::vbx_first_labels,
+    };
+    pub(crate) use super::{
+        agglomerative::agglomerate, kmeans::kmeans, method::partition, vbx_speakers::vbx_first_labels,
     };
 }
 

@@ -114,7 +114,7 @@ mod tests {
 
     use super::Place;
     use crate::{
-        clustering::{Agglomerative, ClusteringError, KMeans, Method, Settings, partition},
+        clustering::{Agglomerative, ClusteringError, KMeans, Method, Settings, method::partition},
         options::SpeakerBounds,
     };
 
@@ -129,7 +129,7 @@ mod tests {
         ] {
             let error = partition(rows.view(), bounds, &method, None, &Place::Broken).unwrap_err();
             assert!(
-                matches!(&error, ClusteringError::Device { operation: failed, .. } if *failed == operation),
+                matches!(&error, ClusteringError::Device { operation: failed, .. } if failed == &operation),
                 "{error}"
             );
             assert!(error.to_string().contains("no kernel image"), "{error}");

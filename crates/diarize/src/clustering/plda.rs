@@ -105,7 +105,8 @@ impl Plda {
         order.truncate(dimension);
         let transform = self.tr.select(Axis(0), &order); // (feature, discriminant)
         let mut values = Array2::zeros((embeddings.nrows(), order.len()));
-        let blocks = values.axis_chunks_iter_mut(Axis(0), BLOCK).zip(embeddings.axis_chunks_iter(Axis(0), BLOCK));
+        let blocks =
+            values.axis_chunks_iter_mut(Axis(0), BLOCK).zip(embeddings.axis_chunks_iter(Axis(0), BLOCK));
         for (mut values, embeddings) in blocks {
             let centered = self.discriminants(embeddings) - &self.mu; // (embedding, discriminant)
             values.assign(&centered.dot(&transform.t()));

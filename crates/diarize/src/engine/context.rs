@@ -82,7 +82,9 @@ impl<'o> Context<'o> {
             return work(networks.on_cpu()?);
         }
         let error = match work(networks) {
-            Err(error) if error.is_of_device() && self.allow_cpu_fallback && !networks.device.is_cpu() => error,
+            Err(error) if error.is_of_device() && self.allow_cpu_fallback && !networks.device.is_cpu() => {
+                error
+            }
             result => return result,
         };
         let on_cpu = networks.on_cpu()?;

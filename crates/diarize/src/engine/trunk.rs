@@ -82,7 +82,8 @@ impl<'a> SharedTrunk<'a> {
     /// For each of a chunk's frames the value of its mask there.
     pub(crate) fn resize(&self, mask: &[f32], chunk: usize) -> Vec<f32> {
         let start = self.chunks.start(chunk);
-        let value = |frame| mask[(frame * self.samples_per_frame() - start) * mask.len() / self.chunks.length];
+        let value =
+            |frame| mask[(frame * self.samples_per_frame() - start) * mask.len() / self.chunks.length];
         self.frames_of_chunk(chunk).map(value).collect()
     }
 

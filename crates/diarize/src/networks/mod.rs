@@ -3,4 +3,4 @@
 pub(crate) mod pyannet;
 pub(crate) mod wespeaker;
 
-pub(crate) use self::{pyannet::PyanNet, wespeaker::WeSpeaker};
+pub use self::{pyannet::PyanNet, wespeaker::WeSpeaker};

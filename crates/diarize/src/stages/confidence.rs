@@ -18,7 +18,11 @@
 use ndarray::ArrayView2;
 
 use super::{Segmentations, aggregate::first_frame, turns::label};
-use crate::{Turn, math::{SlidingWindow, count_while}, model::ConfidenceFunction};
+use crate::{
+    Turn,
+    math::{SlidingWindow, count_while},
+    model::ConfidenceFunction,
+};
 
 /// The evidence for a turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,8 +94,8 @@ impl Votes<'_> {
         let labels: Vec<String> = (0..labelled.len()).map(label).collect();
         for turn in turns {
             let cluster = labels.iter().zip(labelled).find(|(label, _)| **label == turn.speaker);
-            turn.confidence = cluster
-                .map(|(_, &cluster)| function.of(self.evidence(turn.start, turn.end, cluster)));
+            turn.confidence =
+                cluster.map(|(_, &cluster)| function.of(self.evidence(turn.start, turn.end, cluster)));
         }
     }
 }

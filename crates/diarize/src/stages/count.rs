@@ -6,11 +6,9 @@ use std::collections::VecDeque;
 
 use ndarray::ArrayView2;
 
-use super::{
-    aggregate::{first_frame, total_frames},
-};
 #[cfg(feature = "unstable")]
 use super::Segmentations;
+use super::aggregate::{first_frame, total_frames};
 use crate::math::SlidingWindow;
 
 /// Counts speakers while chunks come: the mean over the chunks that hold a frame, halves rounded to even.
@@ -72,11 +70,7 @@ impl SpeakerCounter {
 
 /// The count of every frame of a recording, `(frame,)`.
 #[cfg(feature = "unstable")]
-pub fn speaker_count(
-    segmentations: &Segmentations,
-    chunks: SlidingWindow,
-    frames: SlidingWindow,
-) -> Vec<u8> {
+pub fn speaker_count(segmentations: &Segmentations, chunks: SlidingWindow, frames: SlidingWindow) -> Vec<u8> {
     let mut counter = SpeakerCounter::new(chunks, frames);
     segmentations.iter().for_each(|chunk| counter.push(chunk.view()));
     counter.finish()

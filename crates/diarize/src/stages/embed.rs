@@ -59,6 +59,21 @@ impl Embedder {
         })
     }
 
+    /// No chunk is embedded yet, and no embedding will be rounded.
+    #[cfg(feature = "unstable")]
+    pub(crate) fn exact(networks: &Networks, chunks: &Chunks, parameters: &Parameters) -> Result<Self> {
+        let (network, speakers) = (&networks.embedding, networks.manifest.segmentation.speakers);
+        let of_nobody = network.embedding_of_nobody().map_err(networks.failed(Stage::Embeddings))?;
+        let vectors = Vectors::exact(networks.manifest.embedding.dimension);
+        let embeddings = Embeddings::new(speakers, of_nobody, vectors);
+        Ok(match parameters.embedding_trunk {
+            EmbeddingTrunk::Chunk => Self::Chunks(embeddings),
+            EmbeddingTrunk::Shared => {
+                Self::Trunk(Box::new(FromTrunk::new(networks, chunks, embeddings, None)))
+            }
+        })
+    }
+
     /// Embeds what can be embedded of what is segmented: `(chunk, local speaker, dimension)`, and with
     /// [`Reconstruction::Voices`] `(window, dimension)`.
     pub(crate) fn advance(

@@ -14,6 +14,13 @@ mod segmentations;
 mod turns;
 mod voice_shares;
 
+pub(crate) use self::{
+    binarize::Binarize,
+    embed::{Embedder, Segmented, SpanEmbedder, no_voices},
+    reconstruct::{Choice, at_least, mark_inactive, reconstruct},
+    segment::{Segmenter, chunks_to_segment},
+    turns::{turns, turns_of},
+};
 pub use self::{
     binarize::Region,
     count::SpeakerCounter,
@@ -24,13 +31,9 @@ pub use self::{
     turns::label,
     voice_shares::{VoiceShares, WindowEmbeddings},
 };
-pub(crate) use self::{
-    binarize::Binarize,
-    embed::{Embedder, Segmented, SpanEmbedder, no_voices},
-    reconstruct::{Choice, at_least, mark_inactive, reconstruct},
-    segment::{Segmenter, chunks_to_segment},
-    turns::{turns, turns_of},
-};
+
+#[cfg(feature = "unstable")]
+pub(crate) use self::count::speaker_count;
 
 /// What tests, benches and tools reach for.
 #[cfg(feature = "unstable")]
@@ -39,11 +42,9 @@ pub(crate) mod internals {
         aggregate::{Aggregation, aggregate, trim},
         binarize::{Binarize, Region},
         confidence::{Evidence, Votes},
-        count::speaker_count,
         decode::Decoder,
         embeddings::{Embeddings, Vectors},
         masks::embedding_masks,
-        reconstruct::{Choice, mark_inactive, reconstruct},
         segmentations::Segmentations,
         turns::{label, turns, turns_of},
         voice_shares::{VoiceShares, WindowEmbeddings},

@@ -76,11 +76,7 @@ pub fn reconstruct(
     chunks: SlidingWindow,
     frames: SlidingWindow,
 ) -> Array2<u8> {
-    assert_eq!(
-        hard.dim(),
-        (segmentations.chunks(), segmentations.speakers()),
-        "chunks and local speakers"
-    );
+    assert_eq!(hard.dim(), (segmentations.chunks(), segmentations.speakers()), "chunks and local speakers");
     let most = choice.most.unwrap_or(usize::MAX);
     let count_in = |frame: &u8| usize::from(*frame).min(most);
     let clusters = hard.iter().map(|&cluster| usize::try_from(cluster + 1).unwrap_or(0)).max().unwrap_or(0);

@@ -45,13 +45,15 @@ pub(crate) struct Segmenter {
     pub(crate) segmentations: Segmentations,
     /// The first chunk of digital silence. All are alike, so it stands for the others.
     silence: Option<usize>,
+    /// Mean of the first chunk: about the constant that a microphone adds to all samples.
+    level: f32,
 }
 
 impl Segmenter {
     pub(crate) fn new(networks: &Networks, chunks: &Chunks) -> Self {
         let architecture = &networks.manifest.segmentation;
         let frames = num_frames(architecture.sincnet_stride, chunks.length);
-        Self { segmentations: Segmentations::new(frames, architecture.speakers), silence: None }
+        Self { segmentations: Segmentations::new(frames, architecture.speakers), silence: None, level: 0.0 }
     }
 
     /// Segments the chunks before `until` that are not yet segmented, `(chunk, frame, local speaker)`, and
@@ -66,6 +68,9 @@ impl Segmenter {
         context: &Context<'_>,
     ) -> Result<Range<usize>> {
         let new = self.segmentations.chunks()..until;
+        if new.start == 0 {
+            self.level = mean(&waveform.range(0..waveform.received().min(chunks.length)));
+        }
         let mut distinct = Vec::with_capacity(new.len());
         for chunk in new.clone() {
             let silent = waveform.is_silent(chunks.range(chunk));
@@ -77,7 +82,7 @@ impl Segmenter {
         let size = BatchSize { cpu: CPU_BATCH, gpu: parameters.segmentation_batch_size.unwrap_or(GPU_BATCH) };
         let scores = context.on_device(networks, |networks| {
             let meter = Meter::new(context, Stage::Segmentation, new.start, total)?;
-            let network = |batch: &[usize]| scores(networks, waveform, chunks, batch);
+            let network = |batch: &[usize]| scores(networks, waveform, chunks, batch, self.level);
             let scores = in_batches(networks, &distinct, size, &meter, network)?;
             meter.add(new.len() - distinct.len())?;
             Ok(scores)
@@ -106,6 +111,7 @@ fn scores(
     waveform: &Waveform,
     chunks: &Chunks,
     indices: &[usize],
+    level: f32,
 ) -> TensorResult<Tensor> {
     let (network, shape) = (&networks.segmentation, [chunks.length, chunks.hop]);
     if !(networks.device.is_cpu() && network.sincnet.shares(shape)) {
@@ -113,7 +119,12 @@ fn scores(
     }
     let mut scores = Vec::new();
     for run in indices.chunk_by(|a, b| a + 1 == *b) {
-        scores.push(network.forward_overlapping(&waveform.range(chunks.stretch(run)), shape)?);
+        scores.push(network.forward_overlapping(&waveform.range(chunks.stretch(run)), shape, level)?);
     }
     Tensor::cat(&scores, 0)
+}
+
+fn mean(samples: &[f32]) -> f32 {
+    let sum: f64 = samples.iter().map(|&sample| f64::from(sample)).sum();
+    (sum / samples.len().max(1) as f64) as f32
 }

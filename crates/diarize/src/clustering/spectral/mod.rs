@@ -176,7 +176,8 @@ mod tests {
     fn signs_of_the_eigenvectors_change_nothing() {
         let mut random = Random::new(11);
         let mut vectors = Array2::from_shape_simple_fn((200, 4), || random.unit() - 0.5);
-        let cluster = |vectors: &Array2<f64>| cluster_rows(vectors.view(), &KMeans::default(), &Place::Cpu).unwrap();
+        let cluster =
+            |vectors: &Array2<f64>| cluster_rows(vectors.view(), &KMeans::default(), &Place::Cpu).unwrap();
         let expected = cluster(&vectors);
         for flips in 1..16 {
             for column in (0..4).filter(|column| flips >> column & 1 == 1) {

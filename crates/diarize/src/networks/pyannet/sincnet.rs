@@ -104,14 +104,14 @@ impl SincNet {
     /// run once over the samples that chunks share.
     ///
     /// A chunk's norm subtracts its mean and scales it. A filter of the result is the filter of the
-    /// stretch, scaled and shifted. The mean of the stretch is subtracted first, so that no large constant
-    /// hides small samples.
-    pub(crate) fn forward_overlapping(
+    /// stretch, scaled and shifted. `level`, the same for all chunks of a recording, is subtracted first,
+    /// so that no large constant hides small samples.
+    pub fn forward_overlapping(
         &self,
         stretch: &[f32],
         [length, hop]: [usize; 2],
+        level: f32,
     ) -> TensorResult<Tensor> {
-        let level = (stretch.iter().map(|&x| f64::from(x)).sum::<f64>() / stretch.len() as f64) as f32;
         let [weight, bias] = &self.waveform_norm;
         let scalar = |tensor: &Tensor| Ok::<_, candle_core::Error>(f64::from(tensor.to_vec1::<f32>()?[0]));
         let (weight, bias) = (scalar(weight)?, scalar(bias)?);

@@ -21,7 +21,7 @@ const FLOOR: f32 = f32::EPSILON;
 pub struct Fbank(fbank::Fbank);
 
 /// Number of mel bands.
-pub(crate) const BANDS: usize = 80;
+pub const BANDS: usize = 80;
 
 impl Fbank {
     pub(crate) fn new() -> Self {

@@ -32,7 +32,7 @@ pub fn resize_nearest(mask: &[f32], frames: usize) -> impl Iterator<Item = f32> 
 
 /// Means and standard deviations of the frames `(frame, features)` that a mask of zeros and ones
 /// takes: `2 * features` values, zeros where it takes none. As [`stats_pool`].
-pub(crate) fn pool(frames: &[f32], mask: &[f32], features: usize) -> Vec<f32> {
+pub fn pool(frames: &[f32], mask: &[f32], features: usize) -> Vec<f32> {
     let taken = || frames.chunks_exact(features).zip(mask).filter(|(_, weight)| **weight != 0.0);
     let count = taken().count() as f32;
     let mut statistics = vec![0f32; 2 * features];

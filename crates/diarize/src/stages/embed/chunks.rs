@@ -39,7 +39,8 @@ pub(super) fn embed(
     for chunk in new {
         match computed.next_if(|&(&computed, _)| computed == chunk) {
             Some((_, values)) => {
-                let speaks = (0..segmentations.speakers()).map(|speaker| segmentations.speaks(chunk, speaker));
+                let speaks =
+                    (0..segmentations.speakers()).map(|speaker| segmentations.speaks(chunk, speaker));
                 embeddings.push_chunk(values, speaks);
             }
             None => embeddings.push_silent_chunk(),
@@ -63,7 +64,8 @@ fn forward(
     let frames = network.output_frames(chunks.length);
     let mut masks = Vec::new();
     for &chunk in indices {
-        masks.extend(masks_of(chunk).iter().flat_map(|mask| resize_nearest(mask, frames).collect::<Vec<_>>()));
+        masks
+            .extend(masks_of(chunk).iter().flat_map(|mask| resize_nearest(mask, frames).collect::<Vec<_>>()));
     }
     let shape = [indices.len(), segmented.segmentations.speakers(), frames];
     network.forward(&networks.waveforms(waveform, chunks, indices)?, &networks.tensor(masks, &shape)?)

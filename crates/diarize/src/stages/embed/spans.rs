@@ -104,9 +104,8 @@ impl SpanEmbedder {
             }
         }
         self.embed(networks, context)?;
-        let mean = |gathered: Gathered| {
-            gathered.sum.into_iter().map(|sum| (sum / gathered.weight) as f32).collect()
-        };
+        let mean =
+            |gathered: Gathered| gathered.sum.into_iter().map(|sum| (sum / gathered.weight) as f32).collect();
         Ok(self.spans.into_iter().map(mean).collect())
     }
 
@@ -117,8 +116,7 @@ impl SpanEmbedder {
         let embeddings: Vec<Vec<f32>> = context.on_device(networks, |networks| {
             let meter = Meter::new(context, Stage::Embeddings, done, self.spans.len())?;
             let embed = |part: &Part| {
-                let embedding =
-                    embed(&part.samples, networks).map_err(networks.failed(Stage::Embeddings))?;
+                let embedding = embed(&part.samples, networks).map_err(networks.failed(Stage::Embeddings))?;
                 check_finite(&embedding, Stage::Embeddings)?;
                 meter.add(0)?;
                 Ok(embedding)

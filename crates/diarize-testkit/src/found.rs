@@ -1,0 +1,33 @@
+//! A diarization with what its stages made.
+
+use std::ops::{ControlFlow, Deref};
+
+use diarize::{Diarization, Diarizer, Options, unstable::Stages};
+
+/// A diarization with what its stages made.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The result.
+    pub diarization: Diarization,
+    /// What the stages made.
+    pub stages: Stages,
+}
+
+/// Diarizes `samples` and keeps what the stages make.
+///
+/// # Panics
+/// If that fails.
+pub fn diarize(diarizer: &Diarizer, samples: &[f32], options: &Options) -> Found {
+    let mut listener = diarizer.listen_with(options, |_| ControlFlow::Continue(())).unwrap();
+    listener.push(samples).unwrap();
+    let embedded = listener.embedded().unwrap();
+    Found { diarization: embedded.cluster(options).unwrap(), stages: embedded.stages(options).unwrap() }
+}
+
+impl Deref for Found {
+    type Target = Diarization;
+
+    fn deref(&self) -> &Diarization {
+        &self.diarization
+    }
+}
