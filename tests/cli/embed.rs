@@ -1,9 +1,9 @@
 //! `diarize embed`: files, parts of them and turns of results become vectors.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use diarize::ndarray::{Array2, ArrayView1};
 use diarize_testkit::repository;
+use ndarray::{Array2, ArrayView1};
 use ndarray_npy::ReadNpyExt;
 use serde_json::Value;
 use tempfile::tempdir;

@@ -1,16 +1,12 @@
 //! Speakers by name: enrolled, listed, found in recordings, and linked across recordings.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use diarize::{
     Turn,
     model::Fingerprint,
+    parse_rttm,
     scoring::{Rules, compare},
-    turns::parse_rttm,
     voices::Voices,
 };
 use diarize_testkit::repository;

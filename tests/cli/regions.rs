@@ -1,11 +1,8 @@
 //! `diarize vad` and `diarize overlap` on the sample conversation.
 
-use std::path::Path;
-
 use diarize::{
-    Turn,
+    Turn, parse_rttm,
     scoring::{Rules, compare},
-    turns::parse_rttm,
 };
 use diarize_testkit::repository;
 use serde_json::Value;

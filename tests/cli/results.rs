@@ -1,12 +1,8 @@
 //! Results in every format, as people ask for them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+use std::{fs, path::PathBuf, sync::OnceLock};
 
-use diarize::{Turn, turns::parse_rttm};
+use diarize::{Turn, parse_rttm};
 use diarize_testkit::repository;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};

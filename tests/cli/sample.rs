@@ -1,8 +1,8 @@
 //! The first command of the README: the sample conversation with the model in the box.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use diarize::turns::parse_rttm;
+use diarize::parse_rttm;
 use diarize_testkit::{der::diarization_error_rate, repository};
 
 use crate::common::{diarize, stderr, stdout};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use diarize::{Turn, turns::parse_rttm};
+use diarize::{Turn, parse_rttm};
 use diarize_cli::{output::Format, transcript::Transcript};
 use diarize_testkit::repository;
 use serde_json::{Value, json};

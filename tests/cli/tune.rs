@@ -1,6 +1,6 @@
 //! `diarize tune`: parameters are searched on a folder whose turns are known.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use diarize_testkit::repository;
 use serde_json::Value;

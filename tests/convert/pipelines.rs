@@ -7,7 +7,7 @@ use std::{
 };
 
 use diarize::{
-    Device, Diarizer, Options,
+    Device, Diarizer,
     clustering::{Compat, Method, Settings},
     model::{MANIFEST, ModelFiles},
 };

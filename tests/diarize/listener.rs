@@ -47,10 +47,10 @@ fn in_blocks(samples: &[f32], options: &Options, mut lengths: impl FnMut() -> us
     listener.finish().unwrap()
 }
 
-/// Two minutes with a pause of digital silence of twelve seconds, which is longer than a chunk.
+/// Three quarters of a minute with a pause of digital silence that is longer than a chunk.
 fn long() -> Vec<f32> {
     let speech = wav::golden("short30");
-    [&speech[..], &[0.0; 12 * 16_000], &speech, &speech[..300_000], &speech].concat()
+    [&speech[..320_000], &[0.0; 12 * 16_000], &speech[100_000..330_000]].concat()
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn random_blocks_of_a_long_recording_and_any_threads_give_the_same() {
     for options in both_trunks() {
         let whole = in_blocks(&samples, &options.clone().with_threads(1), || samples.len());
         assert!(!whole.turns.is_empty());
-        for threads in [1, 2, 3] {
-            let lengths = || 1 + (random.vector(1, 0.5)[0].abs() * 1.2e6) as usize;
+        for threads in [1, 3] {
+            let lengths = || 1 + (random.vector(1, 0.5)[0].abs() * 8e5) as usize;
             let found = in_blocks(&samples, &options.clone().with_threads(threads), lengths);
             assert_eq!(found, whole, "{threads} threads");
         }
@@ -105,7 +105,7 @@ fn a_provisional_result_is_that_of_a_recording_that_ends_there() {
     for options in both_trunks() {
         let mut listener = diarizer().listen(&options).unwrap();
         let mut told = 0;
-        for (block, end) in samples.chunks(500_000).zip((1..).map(|n| n * 500_000)) {
+        for (block, end) in samples.chunks(300_000).zip((1..).map(|n| n * 300_000)) {
             listener.push(block).unwrap();
             let ended = in_blocks(&samples[..end.min(samples.len())], &options, || 123_456);
             assert_eq!(listener.provisional().unwrap(), ended);
@@ -126,7 +126,7 @@ fn regions_and_spans_do_not_depend_on_the_blocks() {
     assert_eq!(listener.finish(1).unwrap(), whole);
 
     let span = |start, end| Span { start, end };
-    let spans = [span(3.0, 5.5), span(0.0, f64::INFINITY), span(4.0, 100.0), span(60.0, 61.0)];
+    let spans = [span(3.0, 5.5), span(0.0, f64::INFINITY), span(4.0, 40.0), span(30.0, 31.0)];
     let whole = diarizer.embed_spans(&samples, &spans, &options).unwrap();
     let mut listener = diarizer.listen_to_spans(&spans, &options, |_| ControlFlow::Continue(())).unwrap();
     samples.chunks(7_777).for_each(|block| listener.push(block).unwrap());
@@ -157,7 +157,7 @@ fn the_observer_hears_every_turn_once_when_it_is_certain() {
 
 #[test]
 fn an_observer_cancels_within_a_second() {
-    let samples = long().repeat(4);
+    let samples = long();
     for options in both_trunks() {
         for stage in [Stage::Segmentation, Stage::Embeddings, Stage::Clustering] {
             let mut asked: Option<Instant> = None;

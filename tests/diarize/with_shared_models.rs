@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 
-use diarize::{Diarizer, Options};
+use diarize::Diarizer;
 use diarize_testkit::{deterministic_model, device, shared, wav};
 use ndarray::{Array3, Axis};
 

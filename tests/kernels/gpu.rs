@@ -103,7 +103,7 @@ fn no_kernel_accesses_memory_outside_its_buffers() {
 /// Vectors around three centers. Two of the vectors are equal.
 fn blobs(count: usize, dimension: usize) -> Array2<f64> {
     let mut random = Random(11);
-    let centres = random.vector(3 * dimension, 1.0);
+    let centers = random.vector(3 * dimension, 1.0);
     let mut rows = Array2::from_shape_fn((count, dimension), |(row, k)| {
         f64::from(centers[row % 3 * dimension + k]) + 0.3 * f64::from(random.vector(1, 1.0)[0])
     });

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diarize::turns::parse_rttm;
+use diarize::parse_rttm;
 use diarize_testkit::repository;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};

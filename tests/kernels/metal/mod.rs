@@ -55,7 +55,7 @@ mod needs_clang {
             plans.flat_map(|plan| plan.launches).map(|launch| launch.kernel).collect();
         assert!(kernels.len() > 50);
         for kernel in &kernels {
-            if let Some(why) = refused(&metal(kernel)) {
+            if let Some(why) = errors(&metal(kernel)) {
                 panic!("{}: {why}", kernel.key());
             }
         }
@@ -63,10 +63,10 @@ mod needs_clang {
 
     #[test]
     #[ignore = "needs clang, which type-checks the Metal texts"]
-    fn what_metal_forbids_is_refused() {
+    fn what_metal_forbids_is_errors() {
         let case = cases::mel_case(7, 64, 1, 17, &mut Random(3));
         let text = metal(&case.plan.launches[0].kernel);
-        assert_eq!(refused(&text), None);
+        assert_eq!(errors(&text), None);
         for (right, wrong) in [
             // Words of Metal as names.
             ("const uint filter =", "const uint half = 1u, filter ="),
@@ -79,7 +79,7 @@ mod needs_clang {
             ("rows[i] = power[(ulong)start * BINS + i]", "power[i] = rows[i]"),
         ] {
             assert!(text.contains(right), "the text has no {right}");
-            assert!(refused(&text.replacen(right, wrong, 1)).is_some(), "clang takes {wrong}");
+            assert!(errors(&text.replacen(right, wrong, 1)).is_some(), "clang takes {wrong}");
         }
     }
 }

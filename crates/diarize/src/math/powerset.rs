@@ -14,6 +14,7 @@ pub struct Powerset {
 }
 
 impl Powerset {
+    /// All sets of at most `simultaneous` of `speakers` local speakers.
     pub fn new(speakers: usize, simultaneous: usize) -> Self {
         let mut sets: Vec<Vec<u8>> = vec![vec![0; speakers]];
         let mut previous = sets.clone();

@@ -18,6 +18,7 @@ pub enum Decoder {
 }
 
 impl Decoder {
+    /// The decoder for the scores of a network of this architecture.
     pub fn new(architecture: &SegmentationArchitecture) -> Self {
         match architecture.multilabel {
             None => Self::Powerset(Powerset::new(architecture.speakers, architecture.simultaneous_speakers)),

@@ -64,8 +64,13 @@ impl PyanNet {
     }
 
     /// The same for the chunks of a stretch of a recording, on the CPU; see [`SincNet::forward_overlapping`].
-    pub fn forward_overlapping(&self, stretch: &[f32], length_and_hop: [usize; 2]) -> TensorResult<Tensor> {
-        let x = self.sincnet.forward_overlapping(stretch, length_and_hop)?; // (batch, 589, 60)
+    pub fn forward_overlapping(
+        &self,
+        stretch: &[f32],
+        length_and_hop: [usize; 2],
+        level: f32,
+    ) -> TensorResult<Tensor> {
+        let x = self.sincnet.forward_overlapping(stretch, length_and_hop, level)?; // (batch, 589, 60)
         let x = self.lstm.forward(&x)?; // (batch, 589, 256)
         self.classify(&x)
     }
