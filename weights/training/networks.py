@@ -168,15 +168,16 @@ class ResNet34(nn.Module):
         """Features (batch, frames, 80) and masks (batch, talkers, any frames) to embeddings (batch, talkers, 256)."""
         x = F.relu(self.bn1(self.conv1(features.transpose(1, 2)[:, None])))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        x = x.float().flatten(1, 2)[:, None]
-        w = F.interpolate(masks, x.shape[-1], mode="nearest")[:, :, None]
-        v1 = w.sum(-1) + 1e-8
-        v2 = w.square().sum(-1)
-        mean = (x @ w.transpose(-1, -2))[..., 0] / v1
-        # E[x^2] - E[x]^2 spares a (batch, talkers, 2560, frames) tensor.
-        square = (x.square() @ w.transpose(-1, -2))[..., 0]
-        variance = (square - v1 * mean.square()) / (v1 - v2 / v1 + 1e-8)
-        return self.seg_1(torch.cat([mean, variance.clamp_min(1e-10).sqrt()], -1))
+        with torch.autocast(x.device.type, enabled=False):  # the variance is a small difference
+            x = x.float().flatten(1, 2)[:, None]
+            w = F.interpolate(masks.float(), x.shape[-1], mode="nearest")[:, :, None]
+            v1 = w.sum(-1) + 1e-8
+            v2 = w.square().sum(-1)
+            mean = (x @ w.transpose(-1, -2))[..., 0] / v1
+            # E[x^2] - E[x]^2 spares a (batch, talkers, 2560, frames) tensor.
+            square = (x.square() @ w.transpose(-1, -2))[..., 0]
+            variance = (square - v1 * mean.square()) / (v1 - v2 / v1 + 1e-8)
+            return self.seg_1(torch.cat([mean, variance.clamp_min(1e-10).sqrt()], -1))
 
 
 def mel_banks(device):
