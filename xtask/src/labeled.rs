@@ -17,7 +17,7 @@ pub struct Labeled {
     /// Model directory
     #[arg(long, default_value = "weights/default")]
     model: PathBuf,
-    /// auto, cpu, metal or cuda[:N]
+    /// auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: Device,
     /// Number of CPU threads [default: all]

@@ -34,7 +34,7 @@ pub struct Bench {
     /// Model for diarize [default: the bundled model]
     #[arg(long)]
     model: Option<String>,
-    /// auto, cpu, metal or cuda[:N]
+    /// auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: Device,
     /// Input of the embedding network's trunk

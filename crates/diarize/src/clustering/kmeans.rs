@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClusteringError, Place, labels::by_first_member, random::Random};
 
-/// Parameters of [`kmeans`]. The defaults are those of pyannote and scikit-learn.
+/// Parameters of k-means. The defaults are those of pyannote and scikit-learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KMeans {

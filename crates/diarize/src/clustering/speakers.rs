@@ -30,7 +30,7 @@ pub struct Clusters {
     #[cfg_attr(not(feature = "unstable"), expect(dead_code, reason = "tests compare it with pyannote's"))]
     pub soft: Array3<f64>,
     /// `(chunk, local speaker)`: how much nearer the embedding is to the mean of its own cluster than to
-    /// any other's, from -1 to 1 (see [`crate::stages::confidence`]); 1 if there was nothing to decide.
+    /// any other's, from -1 to 1 (see `stages/confidence.rs`); 1 if there was nothing to decide.
     pub separation: Array2<f32>,
     /// `(cluster, dimension)`: mean of the embeddings, not normalized, that were clustered together.
     pub centroids: Array2<f32>,
