@@ -46,6 +46,10 @@ pub(crate) fn hear(
         }
     };
 
+    if !ended && until == segmenter.segmentations.chunks() {
+        return Ok(());
+    }
+
     let new = segmenter.advance(until, waveform, chunks, networks, parameters, context)?; // (chunk, frame, local speaker)
     let segmentations = &segmenter.segmentations;
     for chunk in new {
