@@ -19,8 +19,7 @@ const BLOCK: usize = 16 * SAMPLE_RATE as usize;
 ///
 /// The result is the same to the bit however the samples are cut into blocks. Of the samples only the last
 /// seconds are kept; what grows with the recording are one bit for each local speaker and frame of each
-/// chunk, and one vector for each local speaker and each window: about 10 MB an hour with
-/// [`EmbeddingTrunk::Shared`](crate::EmbeddingTrunk).
+/// chunk, and one vector for each local speaker and each window.
 #[derive(Debug)]
 pub struct Listener<'o> {
     model: Arc<Model>,

@@ -48,7 +48,8 @@ impl Embedder {
                 Self::Chunks(Embeddings::new(speakers, of_nobody, Vectors::exact(dimension)))
             }
             EmbeddingTrunk::Shared => {
-                let embeddings = Embeddings::new(speakers, of_nobody, Vectors::rounded(dimension));
+                // Not rounded to f16: on short recordings even that changes how many speakers are found.
+                let embeddings = Embeddings::new(speakers, of_nobody, Vectors::exact(dimension));
                 let windows = match (parameters.reconstruction, &networks.manifest.voices) {
                     (Reconstruction::Votes, _) => None,
                     (Reconstruction::Voices, Some(windows)) => Some(windows),
