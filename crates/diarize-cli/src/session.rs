@@ -147,15 +147,21 @@ impl<'a> Session<'a> {
         let mut listener = self.diarizer.listen_with(&self.options, observer)?;
         listener.expect(audio.declared_duration().unwrap_or(0.0));
         let heard = Heard::all(audio, |block| {
-            let (last, timings) = &mut *lock(&clock);
-            timings.reading += last.elapsed().as_secs_f64();
-            *last = Instant::now();
+            note_reading(&clock);
             Ok(listener.push(block)?)
         })?;
         let diarization = listener.finish()?;
         *timings = lock(&clock).1;
         Ok((diarization, heard))
     }
+}
+
+/// The time since the last event was spent waiting for audio. The lock is released before the networks run,
+/// since their events take it too.
+fn note_reading(clock: &Mutex<(Instant, Timings)>) {
+    let (last, timings) = &mut *lock(clock);
+    timings.reading += last.elapsed().as_secs_f64();
+    *last = Instant::now();
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
