@@ -7,10 +7,11 @@ use diarize_audio::{Error, Recording, Settings, Warning, read};
 use tempfile::tempdir;
 
 fn read_bytes(bytes: &[u8]) -> Result<Recording, Error> {
-    let directory = tempdir().unwrap();
-    let path = directory.path().join("file");
-    fs::write(&path, bytes).unwrap();
-    read(&path, &Settings::default())
+    crate::inputs::read_bytes(bytes, &Settings::default())
+}
+
+fn read_damaged(bytes: &[u8]) -> Result<Recording, Error> {
+    crate::inputs::read_bytes(bytes, &Settings::default().with_keep_damaged(true))
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn corrupt_packets_become_silence_of_the_same_length() {
     let whole = read_bytes(&bytes).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 300].fill(0xff);
-    let audio = read_bytes(&bytes).unwrap();
+    let audio = read_damaged(&bytes).unwrap();
     assert_eq!(audio.samples.len(), whole.samples.len());
     assert!(
         matches!(audio.warnings[..], [Warning::CorruptPackets { corrupt: 1..=4, packets: 45, .. }]),
@@ -95,7 +96,9 @@ fn frames_that_the_reader_skips_become_silence_of_the_same_length() {
     let mut bytes = fs::read(fixture("tone.flac")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 300].fill(0x55);
-    let audio = read_bytes(&bytes).unwrap();
+    let error = read_bytes(&bytes).unwrap_err();
+    assert!(matches!(error, Error::Damaged { seconds: 1.0, .. }), "{error}");
+    let audio = read_damaged(&bytes).unwrap();
     assert_eq!(audio.samples.len(), 16_000);
     assert!(matches!(audio.warnings[..], [Warning::Gaps { count: 1, .. }]), "{:?}", audio.warnings);
 }

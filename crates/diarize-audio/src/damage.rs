@@ -9,6 +9,9 @@ use crate::{Error, Warning, track::Track};
 /// Headers may say a little more than there is.
 const TOLERATED_LOSS_SECONDS: f64 = 0.1;
 
+/// The share of a recording that may be lost.
+const MOST_LOST: f64 = 0.05;
+
 /// Notes of everything that went wrong.
 #[derive(Default)]
 pub(crate) struct Damage {
@@ -18,22 +21,28 @@ pub(crate) struct Damage {
     first_reason: String,
     gaps: usize,
     gap_seconds: f64,
+    /// Seconds of silence where there should be audio.
+    lost: f64,
     breaks_off: Option<SymphoniaError>,
 }
 
 impl Damage {
-    /// A packet could not be decoded.
-    pub(crate) fn corrupt(&mut self, error: &SymphoniaError) {
+    /// A packet of `seconds` could not be decoded.
+    pub(crate) fn corrupt(&mut self, reason: String, seconds: f64) {
         if self.corrupt == 0 {
-            self.first_reason = error.to_string();
+            self.first_reason = reason;
         }
         self.corrupt += 1;
+        self.lost += seconds;
     }
 
-    /// Packets are missing.
-    pub(crate) fn gap(&mut self, seconds: f64) {
+    /// Packets are missing, be it by damage or because a recorder paused.
+    pub(crate) fn gap(&mut self, seconds: f64, is_damage: bool) {
         self.gaps += 1;
         self.gap_seconds += seconds;
+        if is_damage {
+            self.lost += seconds;
+        }
     }
 
     /// No further packet can be read.
@@ -47,6 +56,14 @@ impl Damage {
             return Ok(());
         }
         Err(Error::AllPacketsCorrupt { packets: self.packets, reason: self.first_reason.clone() })
+    }
+
+    /// The error of a file of which too much is lost.
+    pub(crate) fn refuse_if_much(&self, seconds: f64) -> Result<(), Error> {
+        match self.lost > MOST_LOST * seconds {
+            true => Err(Error::Damaged { lost: self.lost, seconds, reason: self.first_reason.clone() }),
+            false => Ok(()),
+        }
     }
 
     /// The error of a file that gave nothing.
