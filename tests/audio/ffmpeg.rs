@@ -10,16 +10,18 @@ use crate::inputs::write_i16;
 /// Samples by which times may differ: a millisecond.
 const MOST_LAG: usize = 16;
 
-fn ffmpeg(arguments: &[&str]) -> Vec<u8> {
+fn ffmpeg(arguments: &[&str]) {
     let output = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
 }
 
-fn by_ffmpeg(path: &Path) -> Vec<f32> {
-    let path = path.to_str().unwrap();
-    let bytes = ffmpeg(&["-i", path, "-ac", "1", "-ar", "16000", "-f", "f32le", "-"]);
-    bytes.chunks_exact(4).map(|sample| f32::from_le_bytes(sample.try_into().unwrap())).collect()
+/// What ffmpeg decodes, at the file's own rate, mixed and resampled here: only decoding is compared.
+fn by_ffmpeg(path: &Path, options: &[&str]) -> Vec<f32> {
+    let directory = tempdir().unwrap();
+    let wav = directory.path().join("reference.wav");
+    let names = ["-i", path.to_str().unwrap(), "-c:a", "pcm_f32le", wav.to_str().unwrap()];
+    ffmpeg(&[options, &names].concat());
+    read(&wav, &Settings::default()).unwrap().samples
 }
 
 /// Bursts of low-pass noise, which look different at every shift.
@@ -47,12 +49,13 @@ fn difference(ours: &[f32], theirs: &[f32], lag: isize) -> f64 {
     off / energy(&mut theirs.iter().copied())
 }
 
-fn assert_as_ffmpeg(path: &Path, most: f64) {
+/// `decoder` chooses another decoder of ffmpeg than its own.
+fn assert_as_ffmpeg(path: &Path, decoder: &[&str], most: f64) {
     let name = path.file_name().unwrap().to_string_lossy();
     let ours = read(path, &Settings::default()).unwrap();
     assert_eq!(ours.warnings, [], "{name}");
-    let theirs = by_ffmpeg(path);
-    let lags = -160..=160;
+    let theirs = by_ffmpeg(path, decoder);
+    let lags = -40..=40;
     let lag = lags
         .min_by(|a, b| {
             difference(&ours.samples, &theirs, *a).total_cmp(&difference(&ours.samples, &theirs, *b))
@@ -71,7 +74,8 @@ fn assert_encoded(rate: u32, channels: u16, options: &[&str], name: &str, most: 
     let (wav, path) = (directory.path().join("in.wav"), directory.path().join(name));
     write_i16(&wav, rate, channels, &bursts(rate, channels));
     ffmpeg(&[&["-i", wav.to_str().unwrap()], options, &[path.to_str().unwrap()]].concat());
-    assert_as_ffmpeg(&path, most);
+    let decoder: &[&str] = if options.contains(&"libopus") { &["-c:a", "libopus"] } else { &[] };
+    assert_as_ffmpeg(&path, decoder, most);
 }
 
 #[test]
@@ -87,8 +91,12 @@ fn opus_is_what_ffmpeg_decodes() {
     ] {
         let options =
             ["-c:a", "libopus", "-b:a", bits, "-application", application, "-frame_duration", frame];
-        for name in ["a.opus", "a.webm", "a.mkv", "a.mp4"] {
-            assert_encoded(rate, channels, &options, name, 1e-3);
+        for name in ["a.opus", "a.webm", "a.mkv"] {
+            assert_encoded(rate, channels, &options, name, 1e-6);
+        }
+        // At other rates ffmpeg 5 trims too little of MP4: it takes the edit list's unit for 1/48000 s.
+        if rate == 48_000 {
+            assert_encoded(rate, channels, &options, "a.mp4", 1e-6);
         }
     }
 }
@@ -97,13 +105,13 @@ fn opus_is_what_ffmpeg_decodes() {
 #[ignore = "needs ffmpeg"]
 fn aac_and_mp3_are_what_ffmpeg_decodes() {
     for (rate, channels) in [(8_000, 1), (16_000, 1), (44_100, 2), (48_000, 1)] {
-        assert_encoded(rate, channels, &["-c:a", "aac"], "a.m4a", 1e-3);
-        assert_encoded(rate, channels, &["-c:a", "aac", "-movflags", "faststart"], "a.mp4", 1e-3);
-        assert_encoded(rate, channels, &["-c:a", "aac"], "a.aac", 1e-3);
-        assert_encoded(rate, channels, &["-c:a", "libmp3lame"], "a.mp3", 1e-3);
-        assert_encoded(rate, channels, &["-c:a", "libmp3lame"], "a.wav", 1e-3);
-        assert_encoded(rate, channels, &["-c:a", "libvorbis"], "a.ogg", 1e-3);
-        assert_encoded(rate, channels, &["-c:a", "libvorbis"], "a.webm", 1e-3);
+        assert_encoded(rate, channels, &["-c:a", "aac"], "a.m4a", 1e-6);
+        assert_encoded(rate, channels, &["-c:a", "aac", "-movflags", "faststart"], "a.mp4", 1e-6);
+        assert_encoded(rate, channels, &["-c:a", "aac"], "a.aac", 1e-6);
+        assert_encoded(rate, channels, &["-c:a", "libmp3lame"], "a.mp3", 1e-6);
+        assert_encoded(rate, channels, &["-c:a", "libmp3lame"], "a.wav", 1e-6);
+        assert_encoded(rate, channels, &["-c:a", "libvorbis"], "a.ogg", 1e-6);
+        assert_encoded(rate, channels, &["-c:a", "libvorbis"], "a.webm", 1e-6);
     }
 }
 
@@ -126,7 +134,7 @@ fn samples_are_what_ffmpeg_reads() {
         ("alac", "a.m4a"),
         ("alac", "a.caf"),
     ] {
-        assert_encoded(44_100, 2, &["-c:a", codec], name, 1e-4);
+        assert_encoded(44_100, 2, &["-c:a", codec], name, 1e-9);
     }
-    assert_encoded(48_000, 1, &["-rf64", "always"], "a.wav", 1e-4);
+    assert_encoded(48_000, 1, &["-rf64", "always"], "a.wav", 1e-9);
 }

@@ -175,7 +175,6 @@ impl Audio {
         // The first packet of some codecs gives nothing: the audio begins with the next.
         let frames = planes.first().map_or(0, Vec::len);
         if self.trim.is_none() && frames == 0 && decoded.is_ok() {
-            self.hear_of(packet);
             return;
         }
         let gap = if self.trim.is_none() {
@@ -208,7 +207,7 @@ impl Audio {
         }
     }
 
-    /// Takes note of the time of a packet before the audio begins.
+    /// Takes note of the time of another track's packet before the audio begins.
     fn hear_of(&mut self, packet: &Packet) {
         let time = self.container.time(packet);
         self.earliest = self.earliest.into_iter().chain(time).reduce(f64::min);
