@@ -32,7 +32,7 @@ fn bursts(rate: u32, channels: u16) -> Vec<i16> {
         .flat_map(|frame| {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             low += 0.2 * (f64::from(seed as i32) / f64::from(i32::MAX) - low);
-            let is_loud = frame / (rate / 5) % 3 != 0;
+            let is_loud = !(frame / (rate / 5)).is_multiple_of(3);
             let sample = (if is_loud { 20_000.0 * low } else { 0.0 }) as i16;
             std::iter::repeat_n(sample, channels.into())
         })
