@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::inputs::{fixture, wav_bytes, write_f32};
+use crate::inputs::{case, fixture, wav_bytes, write_f32};
 use diarize_audio::{Error, Recording, Settings, Warning, read};
 use tempfile::tempdir;
 
@@ -73,6 +73,16 @@ fn compressed_files_that_break_off_give_what_is_there() {
             "{name}: {:?}",
             audio.warnings
         );
+    }
+}
+
+#[test]
+fn downloads_that_break_off_give_what_is_there() {
+    for name in ["faststart.m4a", "tone.aac"] {
+        let bytes = fs::read(case(name)).unwrap();
+        let audio = read_bytes(&bytes[..bytes.len() * 9 / 10]).unwrap();
+        assert!((0.7..1.0).contains(&audio.duration), "{name}: {} s", audio.duration);
+        assert!(matches!(audio.warnings[..], [Warning::CutShort { .. }]), "{name}: {:?}", audio.warnings);
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Container {
     pub(crate) mp4: Option<Mp4>,
     /// The track, where the reader of its packets does not know the codec.
     track: Option<Track>,
+    /// A Matroska stream from a pipe, which ends wherever it ends.
+    pub(crate) is_pipe: bool,
 }
 
 /// The readers.
@@ -58,7 +60,7 @@ impl Container {
             Kind::Wave => wave(source)?,
             Kind::Symphonia => Packets::Symphonia(probe(source)?),
         };
-        Ok(Self { packets, mp4: None, track: None })
+        Ok(Self { packets, mp4: None, track: None, is_pipe: false })
     }
 
     /// The track that the file marks as its main one, or else the first.
@@ -145,22 +147,30 @@ fn wave(source: Source) -> Result<Packets, Error> {
 }
 
 fn mp4(source: Source) -> Result<Container, Error> {
-    if let Source::Pipe(pipe) = &source
-        && let Some(mp4) = mp4::read_forward(&mut source.reader()?)?
-        // Packets come by their time, which jumps back and forth in a file of several tracks.
+    // Read forward where that is possible: a file that breaks off then gives what there is. Packets come by
+    // their time, which jumps back and forth in a file of several tracks.
+    if let Some(mp4) = mp4::read_forward(&mut source.reader()?)?
         && mp4.count == 1
         && !mp4.tracks.iter().any(|track| mp4::is_g711(&track.codec))
-        && let Ok(format) = symphonia(Part::of_pipe(pipe, 0, None)?)
+        && let Ok(format) = forward(&source)?
+        && format.default_track(TrackType::Audio).is_some()
     {
-        pipe.stop_keeping();
-        return Ok(Container { packets: Packets::Symphonia(format), mp4: Some(mp4), track: None });
+        if let Source::Pipe(pipe) = &source {
+            pipe.stop_keeping();
+        }
+        return Ok(Container {
+            packets: Packets::Symphonia(format),
+            mp4: Some(mp4),
+            track: None,
+            is_pipe: false,
+        });
     }
     let mut file = source.into_file()?;
     file.rewind()?;
     let mp4 = mp4::read(&mut io::BufReader::new(&file))?;
     let tracks = mp4.as_ref().map_or(&[][..], |mp4| &mp4.tracks);
     if let Some(track) = tracks.first().filter(|track| mp4::is_g711(&track.codec)) {
-        return Ok(Container { packets: g711(file, track)?, mp4, track: None });
+        return Ok(Container { packets: g711(file, track)?, mp4, track: None, is_pipe: false });
     }
     let name = tracks.first().map(|track| track.codec.escape_ascii().to_string());
     let format = probe_file(&file)?;
@@ -169,10 +179,11 @@ fn mp4(source: Source) -> Result<Container, Error> {
     {
         return Err(Error::Codec(name));
     }
-    Ok(Container { packets: Packets::Symphonia(format), mp4, track: None })
+    Ok(Container { packets: Packets::Symphonia(format), mp4, track: None, is_pipe: false })
 }
 
 fn matroska(source: Source) -> Result<Container, Error> {
+    let is_pipe = matches!(source, Source::Pipe(_));
     let audio = matroska::audio_track(&mut source.reader()?)?;
     let format = probe(source)?;
     let mut track = None;
@@ -191,7 +202,14 @@ fn matroska(source: Source) -> Result<Container, Error> {
             _ => return Err(Error::Codec(audio.codec)),
         }
     }
-    Ok(Container { packets: Packets::Symphonia(format), mp4: None, track })
+    Ok(Container { packets: Packets::Symphonia(format), mp4: None, track, is_pipe })
+}
+
+fn forward(source: &Source) -> io::Result<SymphoniaResult<Box<dyn FormatReader>>> {
+    Ok(match source {
+        Source::File(file) => symphonia(Part::of_file(file, 0, None, false)?),
+        Source::Pipe(pipe) => symphonia(Part::of_pipe(pipe, 0, None)?),
+    })
 }
 
 /// µ-law and A-law of a QuickTime file.

@@ -4,7 +4,10 @@
 //! another decoder. As in ffmpeg, encoder delay is trimmed of the first part, and padding where nothing follows
 //! it: that of other parts is heard as a short silence.
 
-use std::{collections::VecDeque, io::Read};
+use std::{
+    collections::VecDeque,
+    io::{self, Read},
+};
 
 use symphonia::core::{
     audio::Channels,
@@ -175,7 +178,11 @@ impl Elementary {
             }
             let frame = Frame::parse(self.bytes());
             if let Some(frame) = frame.filter(|frame| self.is_in_sync && frame.layout == self.layout) {
-                return Ok(self.fill(frame.len)?.then_some(frame));
+                let is_whole = self.fill(frame.len)?;
+                if !is_whole && frame.layout.codec == Codec::Adts {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                return Ok(is_whole.then_some(frame));
             }
             if let Some(frame) = frame
                 && self.is_followed(&frame)?

@@ -97,12 +97,13 @@ impl Track {
                 .map(|(frames, rate)| frames as f64 / f64::from(rate)),
         };
         let is_raw_open = matches!(container.packets, Packets::Raw(_)) && track.num_frames.is_none();
+        let is_open = is_raw_open || container.is_pipe;
         Ok(Self {
             id: track.id,
             rate: parameters.sample_rate,
             declared,
             estimated: declared.or_else(|| duration(track)),
-            has_open_end: is_raw_open || format == Some(FORMAT_ID_WAVE) && track.num_frames.is_none(),
+            has_open_end: is_open || format == Some(FORMAT_ID_WAVE) && track.num_frames.is_none(),
             are_gaps_damage: is_elementary
                 || parameters.codec == CODEC_ID_FLAC && format != Some(FORMAT_ID_MKV),
             gap_seconds: if is_elementary { EXACT_GAP_SECONDS } else { GAP_SECONDS },
