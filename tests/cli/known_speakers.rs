@@ -164,7 +164,7 @@ fn a_clip_in_which_nobody_speaks_and_a_name_that_is_none_change_nothing() {
     write_silence(&desk.path().join("silence.wav"));
     let before = names(desk.path());
     for (arguments, code, reason) in [
-        (&["Ann", "conversation.flac", "silence.wav"][..], 1, "silence.wav: nobody speaks in it"),
+        (&["Ann", "conversation.flac", "silence.wav"][..], 1, "silence.wav: contains too little speech"),
         (&["Ann", "missing.wav"], 1, "missing.wav"),
         (&["SPEAKER_07", "conversation.flac"], 2, "labels of those who have no name"),
         (&["  ", "conversation.flac"], 2, "a name is not empty"),
