@@ -164,5 +164,5 @@ fn mismatched_shapes_are_an_error_that_names_the_operation() {
 
 #[test]
 fn every_set_of_instructions_is_right() {
-    run_with_each(&["conv2d::equals_the_definition", "conv2d::large_images"]);
+    run_with_each(&["conv2d::equals_the_reference", "conv2d::large_images"]);
 }

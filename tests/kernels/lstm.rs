@@ -82,5 +82,5 @@ fn mismatched_shapes_are_an_error_that_names_the_operation() {
 
 #[test]
 fn every_set_of_instructions_is_right() {
-    run_with_each(&["lstm::equals_the_definition", "lstm::saturated_gates"]);
+    run_with_each(&["lstm::equals_the_reference", "lstm::saturated_gates"]);
 }
