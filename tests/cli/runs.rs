@@ -4,6 +4,8 @@ use std::{
     fs,
     io::Read,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::tempdir;
@@ -139,4 +141,32 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(told, "");
+}
+
+/// With one thread the networks run over the first half minute while the rest is still read.
+#[test]
+fn a_recording_is_diarized_while_it_is_read() {
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/conversation.flac");
+    let directory = tempdir().unwrap();
+    let result = directory.path().join("result.rttm");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .args(["--quiet", "--threads", "1", recording])
+        .stdout(fs::File::create(&result).unwrap())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(300);
+    let status = loop {
+        if let Some(status) = program.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            program.kill().unwrap();
+            panic!("the program hangs");
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert!(status.success());
+    let all_threads = diarize(["--quiet", recording]);
+    assert_eq!(fs::read_to_string(&result).unwrap(), stdout(&all_threads));
+    assert!(!stdout(&all_threads).is_empty());
 }
