@@ -22,8 +22,11 @@ pub use crate::{
     },
     networks::{
         PyanNet, WeSpeaker,
-        pyannet::{Lstm, LstmLayer, SincBlock, SincNet, sinc_filters},
-        wespeaker::{Fbank, ResNet, ResidualBlock, resize_nearest, stats_pool},
+        pyannet::{
+            lstm::{Lstm, LstmLayer},
+            sincnet::{Block as SincBlock, SincNet, sinc_filters},
+        },
+        wespeaker::{Fbank, ResNet, resize_nearest, resnet::Block as ResidualBlock, stats_pool},
     },
     stages::internals::*,
 };

@@ -1,15 +1,12 @@
 //! PyanNet, the segmentation network: which of a chunk's speakers speaks in which frame.
 
-mod lstm;
-mod sincnet;
+pub(crate) mod lstm;
+pub(crate) mod sincnet;
 
 use candle_core::{D, Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
 
-pub use self::{
-    lstm::{Lstm, LstmLayer},
-    sincnet::{Block as SincBlock, SincNet, sinc_filters},
-};
+use self::{lstm::Lstm, sincnet::SincNet};
 use crate::{
     Result,
     model::{SegmentationArchitecture, Weights},

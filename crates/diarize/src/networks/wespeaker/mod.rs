@@ -10,7 +10,7 @@ use candle_nn::{Linear, Module};
 pub use self::{
     fbank::{BANDS, Fbank},
     pooling::{pool, resize_nearest, stats_pool},
-    resnet::{Block as ResidualBlock, ResNet},
+    resnet::ResNet,
 };
 use crate::{
     Result,
