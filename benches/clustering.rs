@@ -7,9 +7,8 @@
 use std::{fs, time::Instant};
 
 use diarize::{
-    SpeakerBounds,
     clustering::{Agglomerative, KMeans, Linkage, Method, Online, Spectral, Vbx},
-    unstable::{Plda, partition},
+    unstable::{Plda, SpeakerBounds, partition},
 };
 use diarize_testkit::Random;
 use ndarray::{Array1, Array2};

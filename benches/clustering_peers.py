@@ -3,7 +3,8 @@
     python3 benches/clustering_peers.py FOLDER [NUMBERS OF EMBEDDINGS] [METHODS]
 
 Measures the time from embeddings to labels, with all cores if the library uses them. Memory excludes the embeddings.
-Each row runs in its own process; it is the best of three runs, or a single run if it takes more than two seconds.
+Each row is measured in its own process. It shows the best of three runs, or the only run if that takes more than
+two seconds.
 """
 
 import multiprocessing

@@ -43,9 +43,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Prints the best of several runs with its arithmetic and memory throughput, for the given minimum numbers of
-/// operations and bytes. Also prints the mean of ten runs with one synchronization at the end, so that memory is
-/// reused and launches overlap.
+/// Prints the time of the fastest of five runs, and the arithmetic and memory throughput that it means for the given
+/// minimum numbers of operations and bytes. Also prints the mean of ten runs that are queued without waiting for each
+/// other, so that memory is reused and launches overlap.
 fn row(name: &str, device: &Device, operations: f64, bytes: f64, run: impl Fn() -> Result<()>) -> Result<()> {
     run()?;
     device.synchronize()?;
@@ -174,8 +174,7 @@ fn dendrogram(count: usize, device: &Device) -> Result<()> {
     })
 }
 
-/// Times kernels alone: tables and output are allocated on the device beforehand, and launches follow each other
-/// without gaps.
+/// Times the kernels alone: tables and output are already on the device, and launches are queued back to back.
 #[cfg(feature = "cuda")]
 mod kernels {
     use diarize_kernels::gpu::{Plan, cuda};

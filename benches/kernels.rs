@@ -19,8 +19,8 @@ fn noise(shape: &[usize]) -> Tensor {
     Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap()
 }
 
-/// Multiplications and additions in registers, on one core and on all cores: the peak performance, to which all
-/// other results are compared.
+/// The processor's peak rate of multiplications and additions, measured in registers on one core and on all cores.
+/// The other results are compared with it.
 fn peak(criterion: &mut Criterion) {
     const SUMS: usize = 12;
     const STEPS: usize = 1 << 20;

@@ -8,7 +8,7 @@ use diarize::{
 };
 use ndarray::{Array2, Array3};
 
-/// Seconds of audio in the benchmarks of the networks.
+/// Length of the audio that the networks are timed on, in seconds.
 const SECONDS: usize = 20;
 
 /// A reproducible sequence of numbers in `[-1, 1)`.
@@ -79,7 +79,7 @@ fn after_the_networks(criterion: &mut Criterion) {
     group.bench_function("speaker_counting", |b| {
         b.iter(|| unstable::speaker_count(segmentations.view(), chunks, frames));
     });
-    let bounds = diarize::SpeakerBounds { min: 1, max: None };
+    let bounds = unstable::SpeakerBounds { min: 1, max: None };
     let settings = &options.parameters.clustering;
     group.bench_function("clustering", |b| {
         b.iter(|| cluster_speakers(embeddings.view(), segmentations.view(), bounds, settings, None));

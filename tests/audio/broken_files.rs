@@ -2,9 +2,11 @@
 
 use std::{fs, path::Path};
 
-use crate::inputs::{fixture, wav_bytes, write_f32};
 use diarize_audio::{Error, Recording, Settings, Warning, read};
+use diarize_testkit::wav::{self, write_f32};
 use tempfile::tempdir;
+
+use crate::inputs::fixture;
 
 fn read_bytes(bytes: &[u8]) -> Result<Recording, Error> {
     let directory = tempdir().unwrap();
@@ -29,34 +31,34 @@ fn files_that_are_not_audio() {
 
 #[test]
 fn headers_that_lie() {
-    assert!(matches!(read_bytes(&wav_bytes(16_000, 1, 0, &[])), Err(Error::NoSamples)));
-    assert!(matches!(read_bytes(&wav_bytes(16_000, 0, 8, &[1; 8])), Err(Error::Header(_))));
+    assert!(matches!(read_bytes(&wav::bytes(16_000, 1, 0, &[])), Err(Error::NoSamples)));
+    assert!(matches!(read_bytes(&wav::bytes(16_000, 0, 8, &[1; 8])), Err(Error::Header(_))));
     for rate in [0, 1, 999, 768_001, u32::MAX] {
-        let result = read_bytes(&wav_bytes(rate, 1, 8, &[1; 8]));
+        let result = read_bytes(&wav::bytes(rate, 1, 8, &[1; 8]));
         assert!(
             matches!(result, Err(Error::SampleRate { rate: found }) if found == rate),
             "{rate}: {result:?}"
         );
     }
-    assert!(matches!(read_bytes(&wav_bytes(16_000, 1, 8, &[])[..30]), Err(Error::Header(_))));
+    assert!(matches!(read_bytes(&wav::bytes(16_000, 1, 8, &[])[..30]), Err(Error::Header(_))));
 }
 
 #[test]
 fn one_sample_is_audio() {
-    let audio = read_bytes(&wav_bytes(16_000, 1, 2, &[0, 64])).unwrap();
+    let audio = read_bytes(&wav::bytes(16_000, 1, 2, &[0, 64])).unwrap();
     assert_eq!(audio.samples, [0.5]);
 }
 
 #[test]
 fn a_wav_that_breaks_off_gives_what_is_there() {
-    let audio = read_bytes(&wav_bytes(16_000, 1, 64_000, &[0; 24_001])).unwrap();
+    let audio = read_bytes(&wav::bytes(16_000, 1, 64_000, &[0; 24_001])).unwrap();
     assert_eq!(audio.samples.len(), 12_000);
     assert!(matches!(audio.warnings[..], [Warning::CutShort { seconds: 0.75, .. }]), "{:?}", audio.warnings);
 }
 
 #[test]
 fn a_wav_from_a_pipe_has_no_length_and_gives_no_warning() {
-    let audio = read_bytes(&wav_bytes(16_000, 1, u32::MAX, &[0; 24_000])).unwrap();
+    let audio = read_bytes(&wav::bytes(16_000, 1, u32::MAX, &[0; 24_000])).unwrap();
     assert_eq!(audio.samples.len(), 12_000);
     assert_eq!(audio.warnings, []);
 }

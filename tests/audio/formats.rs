@@ -1,8 +1,13 @@
 //! Every format that people have comes out as the same second of two tones.
 
-use crate::inputs::{amplitude, fixture, sine, write_f32, write_i16};
 use diarize_audio::{Channels, Settings, read};
+use diarize_testkit::{
+    signal::{amplitude, sine},
+    wav::{write_f32, write_i16},
+};
 use tempfile::tempdir;
+
+use crate::inputs::fixture;
 
 fn only(channel: usize) -> Settings {
     Settings::default().with_channels(Channels::Only(channel))

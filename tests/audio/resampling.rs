@@ -1,7 +1,7 @@
 //! Other sample rates become 16 kHz without loss in the pass band and without a shift in time.
 
-use crate::inputs::sine;
 use diarize_audio::Resampler;
+use diarize_testkit::signal::sine;
 
 const RATES: [u32; 8] = [8_000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000];
 

@@ -12,9 +12,13 @@ use std::{
 };
 
 use diarize_audio::{Audio, Error, Recording, SAMPLE_RATE, Settings, read};
+use diarize_testkit::{
+    signal::sine,
+    wav::{self, write_i16},
+};
 use tempfile::{NamedTempFile, tempdir};
 
-use crate::inputs::{fixture, sine, wav_bytes, write_i16};
+use crate::inputs::fixture;
 
 /// A reader that gives a few bytes at a time and counts them.
 struct Trickle<R> {
@@ -123,7 +127,7 @@ fn blocks_come_while_the_recorder_still_writes() {
         let (go_on, waits) = mpsc::channel();
         let recorder = thread::spawn(move || {
             let second = vec![0; 2 * rate as usize];
-            writer.write_all(&wav_bytes(rate, 1, u32::MAX, &second)).unwrap();
+            writer.write_all(&wav::bytes(rate, 1, u32::MAX, &second)).unwrap();
             waits.recv().unwrap();
             writer.write_all(&second).unwrap();
         });
@@ -144,7 +148,7 @@ fn blocks_come_while_the_recorder_still_writes() {
 #[test]
 fn a_pipe_is_read_no_further_than_needed() {
     const SECONDS: usize = 600;
-    let bytes = wav_bytes(16_000, 1, u32::MAX, &vec![0; SECONDS * 32_000]);
+    let bytes = wav::bytes(16_000, 1, u32::MAX, &vec![0; SECONDS * 32_000]);
     let given = Arc::new(AtomicUsize::new(0));
     let reader = Trickle { inner: Cursor::new(bytes), piece: usize::MAX, given: given.clone() };
     let mut audio = Audio::from_reader(reader, &Settings::default()).unwrap();
@@ -174,7 +178,7 @@ fn an_endless_pipe_of_something_else_is_refused() {
 #[test]
 fn an_error_is_the_last_item() {
     let mut audio =
-        Audio::from_reader(Cursor::new(wav_bytes(16_000, 1, 0, &[])), &Settings::default()).unwrap();
+        Audio::from_reader(Cursor::new(wav::bytes(16_000, 1, 0, &[])), &Settings::default()).unwrap();
     assert!(matches!(audio.next(), Some(Err(Error::NoSamples))));
     assert!(audio.next().is_none());
 }

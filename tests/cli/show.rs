@@ -27,7 +27,7 @@ overlap  ··········█████·····      0:10   25 %
 }
 
 #[test]
-fn a_pipe_is_looked_at_in_part_and_in_colour() {
+fn a_pipe_is_looked_at_in_part_and_in_color() {
     let arguments = ["show", "--from", "0:30", "--to", "0:40", "--width", "46", "--color", "always", "-"];
     let output = diarize_bytes(&arguments, RTTM.as_bytes());
     assert!(output.status.success(), "{}", stderr(&output));

@@ -13,7 +13,7 @@ const FAST: &str = "embedding-trunk = \"shared\"\nclustering = \"agglomerative\"
                     [tune]\nembedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n";
 
 /// A folder with the sample conversation and its turns.
-fn labelled() -> TempDir {
+fn labeled() -> TempDir {
     let directory = tempdir().unwrap();
     let data = repository("tests/data");
     fs::create_dir(directory.path().join("talks")).unwrap();
@@ -36,7 +36,7 @@ fn json(directory: &TempDir, arguments: &[&str]) -> Value {
 
 #[test]
 fn every_combination_is_scored_as_the_program_would_be() {
-    let directory = labelled();
+    let directory = labeled();
     let report = json(
         &directory,
         &["--step", "2", "--try", "threshold=0.3,0.6", "--try", "min_duration_off=0,1", "--try", "step=5"],
@@ -72,7 +72,7 @@ fn every_combination_is_scored_as_the_program_would_be() {
 
 #[test]
 fn what_is_best_can_be_pasted() {
-    let directory = labelled();
+    let directory = labeled();
     // Nobody is another person from a distance of 2 on, so that the best is known.
     let table = run(&directory, &["--threshold", "2", "--try", "threshold=2,0.6", "talks"]);
     assert!(table.contains("\nBest: diarize --set threshold=0.6 …\n"), "{table}");
@@ -90,7 +90,7 @@ fn what_is_best_can_be_pasted() {
 
 #[test]
 fn a_search_goes_on_where_it_was_interrupted() {
-    let directory = labelled();
+    let directory = labeled();
     let state = directory.path().join("tune.jsonl");
     let arguments = ["--state", "tune.jsonl", "--try", "threshold=0.5,0.7", "--try", "min_duration_off=0"];
     let first = json(&directory, &arguments);
@@ -114,7 +114,7 @@ fn a_search_goes_on_where_it_was_interrupted() {
 
 #[test]
 fn a_uem_says_what_is_scored() {
-    let directory = labelled();
+    let directory = labeled();
     let wav = directory.path().join("talks/unknown.wav");
     write_silence(&wav);
     fs::write(wav.with_extension("rttm"), "SPEAKER unknown 1 0 1 <NA> <NA> A <NA> <NA>\n").unwrap();
@@ -148,7 +148,7 @@ fn a_uem_says_what_is_scored() {
 
 #[test]
 fn what_cannot_be_searched_is_told_before_any_work() {
-    let directory = labelled();
+    let directory = labeled();
     write_silence(&directory.path().join("talks/unknown.wav"));
     write_silence(&directory.path().join("alone.wav"));
     for (arguments, code, reason) in [

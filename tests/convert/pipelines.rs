@@ -102,7 +102,7 @@ fn every_parameter_of_a_configuration_is_found() {
     let hysteresis = manifest.segmentation.multilabel.unwrap();
     assert_eq!((hysteresis.onset, hysteresis.offset), (0.4, 0.4));
     assert_eq!(manifest.embedding.blocks, [3, 4, 6, 3]);
-    assert_eq!(manifest.licence, "CC-BY-4.0 AND MIT");
+    assert_eq!(manifest.license, "CC-BY-4.0 AND MIT");
     assert_eq!(manifest.inputs.len(), 3);
     assert!(manifest.inputs.values().all(|hash| hash.len() == 64));
     Diarizer::from_files(&model, Device::Cpu).unwrap();
@@ -209,7 +209,7 @@ fn a_hub_pipeline_fetches_its_networks() {
     };
     let model = load("lab/pipeline", &mut fetch).unwrap();
     assert_eq!(model.manifest.source, "lab/pipeline");
-    assert_eq!(model.manifest.licence, "Apache-2.0");
+    assert_eq!(model.manifest.license, "Apache-2.0");
     let inputs: Vec<&str> = model.manifest.inputs.keys().map(String::as_str).collect();
     assert_eq!(
         inputs,

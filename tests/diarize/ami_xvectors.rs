@@ -6,11 +6,11 @@
 use std::fs;
 
 use diarize::{
-    Span, SpeakerBounds, Turn,
+    Span, Turn,
     clustering::{Agglomerative, KMeans, Linkage, Method, Online, Spectral},
     parse_rttm,
     scoring::{Rules, Score, compare},
-    unstable::partition,
+    unstable::{SpeakerBounds, partition},
 };
 use diarize_testkit::shared;
 use ndarray::Array2;

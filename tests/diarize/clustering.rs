@@ -1,9 +1,8 @@
 //! Linkage, flat clusters and clustering against SciPy and pyannote.
 
 use diarize::{
-    SpeakerBounds,
     clustering::{Agglomerative, Assignment, Compat, Method, Settings},
-    unstable::{Clusters, agglomerate, cluster_speakers, flat_clusters, normalized},
+    unstable::{Clusters, SpeakerBounds, agglomerate, cluster_speakers, flat_clusters, normalized},
 };
 use diarize_kernels::{
     cdist::{cosine_condensed, euclidean_condensed},

@@ -1,9 +1,8 @@
 //! One-to-one assignment against SciPy, and what it means for the local speakers of a chunk.
 
 use diarize::{
-    SpeakerBounds,
     clustering::{Assignment, Compat, Settings},
-    unstable::{INACTIVE, assign_distinct, best_assignment, cluster_speakers},
+    unstable::{INACTIVE, SpeakerBounds, assign_distinct, best_assignment, cluster_speakers},
 };
 use diarize_testkit::Golden;
 use ndarray::{Array1, Array2, Array3, array};

@@ -3,13 +3,12 @@
 use std::{fs::File, path::PathBuf};
 
 use diarize::{
-    SpeakerBounds,
     clustering::{Agglomerative, ClusteringError, Compat, KMeans, Linkage, Method, Settings, Vbx},
     rttm,
     scoring::{Rules, compare},
     unstable::{
-        Clusters, Plda, SlidingWindow, cluster_speakers, kmeans, mark_inactive, normalized, reconstruct,
-        speaker_count, turns, vbx, vbx_first_labels,
+        Clusters, Plda, SlidingWindow, SpeakerBounds, cluster_speakers, kmeans, mark_inactive, normalized,
+        reconstruct, speaker_count, turns, vbx, vbx_first_labels,
     },
 };
 use diarize_testkit::{Golden, shared};

@@ -3,11 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diarize::{
-    SpeakerBounds,
-    clustering::{
-        Agglomerative, ClusteringError, KMeans, Linkage, Method, Neighbours, Online, Spectral, Vbx,
-    },
-    unstable::{Plda, partition},
+    clustering::{Agglomerative, ClusteringError, KMeans, Linkage, Method, Neighbors, Online, Spectral, Vbx},
+    unstable::{Plda, SpeakerBounds, partition},
 };
 use diarize_testkit::Random;
 use ndarray::{Array1, Array2, Axis};
@@ -30,8 +27,8 @@ fn methods() -> Vec<Method> {
     methods.push(Method::Vbx(Vbx::default()));
     methods.push(Method::KMeans(KMeans::default()));
     methods.push(Method::Spectral(Spectral::default()));
-    methods.push(Method::Spectral(Spectral { neighbours: Neighbours::Share(0.2), ..Spectral::default() }));
-    methods.push(Method::Spectral(Spectral { neighbours: Neighbours::Count(8), ..Spectral::default() }));
+    methods.push(Method::Spectral(Spectral { neighbors: Neighbors::Share(0.2), ..Spectral::default() }));
+    methods.push(Method::Spectral(Spectral { neighbors: Neighbors::Count(8), ..Spectral::default() }));
     methods.push(Method::Spectral(Spectral { max_embeddings: 40, ..Spectral::default() }));
     methods.push(Method::Online(Online::default()));
     methods
@@ -81,7 +78,7 @@ fn labels(embeddings: &Array2<f32>, bounds: SpeakerBounds, method: &Method) -> V
     labels
 }
 
-/// Whether two labellings are the same up to the numbers.
+/// Whether two labelings are the same up to the numbers.
 fn same(a: &[usize], b: &[usize]) -> bool {
     let (mut there, mut back) = (BTreeMap::new(), BTreeMap::new());
     a.iter().zip(b).all(|(a, b)| *there.entry(a).or_insert(b) == b && *back.entry(b).or_insert(a) == a)
@@ -195,7 +192,7 @@ fn many_embeddings() {
         Method::Agglomerative(agglomerative),
         Method::Agglomerative(Agglomerative { linkage: Linkage::Average, threshold: 0.5, ..agglomerative }),
         Method::Spectral(Spectral::default()),
-        Method::Spectral(Spectral { neighbours: Neighbours::Count(50), ..Spectral::default() }),
+        Method::Spectral(Spectral { neighbors: Neighbors::Count(50), ..Spectral::default() }),
         // The last speaker is heard too rarely for more support within the delay.
         Method::Online(Online { support: 1, ..Online::default() }),
     ] {

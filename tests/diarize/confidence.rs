@@ -1,10 +1,9 @@
 //! How sure the pipeline is of its turns, and from what.
 
 use diarize::{
-    SpeakerBounds,
     clustering::Settings,
     model::ConfidenceFunction,
-    unstable::{Evidence, INACTIVE, SlidingWindow, Votes, cluster_speakers},
+    unstable::{Evidence, INACTIVE, SlidingWindow, SpeakerBounds, Votes, cluster_speakers},
 };
 use ndarray::{Array2, Array3, array};
 
@@ -47,7 +46,7 @@ fn agreement_is_the_share_of_chunks_that_hear_the_speaker() {
 #[test]
 fn more_evidence_is_more_confidence() {
     let function = ConfidenceFunction { bias: -0.68, factor: 4.17 };
-    let confidence = |agreement, separation| function.of(Evidence { agreement, separation });
+    let confidence = |agreement, separation| function.confidence(agreement, separation);
     for step in 0..10 {
         let (low, high) = (f64::from(step) / 10.0, f64::from(step + 1) / 10.0);
         assert!(confidence(low, 0.5) < confidence(high, 0.5));

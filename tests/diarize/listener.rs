@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::OnceLock};
 use diarize::{
     Diarization, Diarizer, EmbeddingTrunk, Error, Event, Options, Reconstruction, Span, Stage, Warning,
     clustering::{Compat, Method, Settings},
-    model::{ModelFiles, VoiceWindows},
+    model::ModelFiles,
 };
 use diarize_testkit::{Random, deterministic_model, device, wav};
 
@@ -13,10 +13,7 @@ use diarize_testkit::{Random, deterministic_model, device, wav};
 fn diarizer() -> &'static Diarizer {
     static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
     DIARIZER.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        deterministic_model::write(dir.path(), 5).unwrap();
-        let mut files = ModelFiles::read(dir.path()).unwrap();
-        files.manifest.voices = Some(VoiceWindows { temperature: 0.15, duration: 1.0, hop: 0.32 });
+        let files = deterministic_model::with_voices(5).unwrap();
         Diarizer::from_files(&files, device()).unwrap()
     })
 }

@@ -7,12 +7,12 @@
 use candle_core::{DType, Tensor};
 use candle_nn::Module;
 use diarize::{
-    Decoding, SpeakerBounds,
+    Decoding,
     clustering::Settings,
     model::{Hysteresis, ModelFiles, WeightsFile},
     unstable::{
-        self, Decoder, Powerset, PyanNet, ResNet, SincNet, WeSpeaker, Weights, embedding_masks, partition,
-        resize_nearest, sinc_filters, stats_pool,
+        self, Decoder, Powerset, PyanNet, ResNet, SincNet, SpeakerBounds, WeSpeaker, Weights,
+        embedding_masks, partition, resize_nearest, sinc_filters, stats_pool,
     },
 };
 use diarize_testkit::{Golden, Random, deterministic_model, run_with_each, wav};
@@ -117,8 +117,8 @@ fn compare_sincnet(files: &ModelFiles) -> Vec<Comparison> {
     let golden = Golden::open("det5/seg_frontend");
     let sincnet = pyannet(files).sincnet;
     let waveform: ArrayD<f32> = golden.get("waveform");
-    let normalised = sincnet.normalise(&batched(&waveform)).unwrap();
-    let steps = sincnet.steps(&normalised).unwrap();
+    let normalized = sincnet.normalize(&batched(&waveform)).unwrap();
+    let steps = sincnet.steps(&normalized).unwrap();
     let layers: Vec<Tensor> = sincnet
         .blocks
         .iter()
@@ -129,9 +129,9 @@ fn compare_sincnet(files: &ModelFiles) -> Vec<Comparison> {
         .collect(); // (batch, channels, time) each
     let sums: ArrayD<f64> = golden.get("sincnet_layer0_sum_over_time");
     let found_sums = layers[0].to_dtype(DType::F64).unwrap().sum(2).unwrap().to_dtype(DType::F32).unwrap();
-    let start = normalised.narrow(1, 0, 256).unwrap();
+    let start = normalized.narrow(1, 0, 256).unwrap();
     vec![
-        Comparison::new("normalised waveform", &start, &golden.get("wav_norm_first256"), 2e-6),
+        Comparison::new("normalized waveform", &start, &golden.get("wav_norm_first256"), 2e-6),
         Comparison::new(
             "layer 0",
             &layers[0].narrow(1, 0, 40).unwrap(),
@@ -286,7 +286,7 @@ fn chunks_that_share_the_sinc_filters_are_decided_as_pyannote_decides_them() {
                     assert_eq!(decision, powerset.most_probable(&expected.to_vec()), "{name}");
                 }
                 let alone: Vec<f32> = scores(chunk, 1).flatten_all().unwrap().to_vec1().unwrap();
-                assert_eq!(alone, found, "{name} depends on its neighbours");
+                assert_eq!(alone, found, "{name} depends on its neighbors");
             }
         }
     }
@@ -503,9 +503,9 @@ fn with_wrong_tensor(file: &WeightsFile, name: &str) -> WeightsFile {
 #[test]
 fn large_dendrograms_are_the_cpu_s() {
     let mut random = Random(6);
-    let centres = random.vector(5 * 64, 1.0);
+    let centers = random.vector(5 * 64, 1.0);
     let embeddings =
-        Array2::from_shape_fn((2100, 64), |(row, k)| centres[row % 5 * 64 + k] + 0.5 * random.signed());
+        Array2::from_shape_fn((2100, 64), |(row, k)| centers[row % 5 * 64 + k] + 0.5 * random.signed());
     let bounds = SpeakerBounds { min: 1, max: None };
     let method = Settings::default().method;
     let on_device = unstable::partition_on(device(), embeddings.view(), bounds, &method).unwrap();

@@ -1,12 +1,11 @@
 //! From pyannote's segmentations and embeddings to its RTTM, with each result on the way.
 
 use diarize::{
-    SpeakerBounds,
     clustering::{Agglomerative, Compat, Method, Settings},
     rttm,
     unstable::{
-        Aggregation, SlidingWindow, aggregate, cluster_speakers, mark_inactive, reconstruct, speaker_count,
-        turns,
+        Aggregation, SlidingWindow, SpeakerBounds, aggregate, cluster_speakers, mark_inactive, reconstruct,
+        speaker_count, turns,
     },
 };
 use diarize_testkit::Golden;

@@ -2,10 +2,7 @@
 
 use std::{ops::ControlFlow, sync::OnceLock};
 
-use diarize::{
-    Device, Diarizer, EmbeddingTrunk, Event, Options, Progress, Reconstruction, Stage,
-    model::{ModelFiles, VoiceWindows},
-};
+use diarize::{Device, Diarizer, EmbeddingTrunk, Event, Options, Progress, Reconstruction, Stage};
 use diarize_testkit::{Found, deterministic_model, wav};
 use ndarray::{Array3, ArrayView1, Axis, s};
 
@@ -13,10 +10,7 @@ use ndarray::{Array3, ArrayView1, Axis, s};
 fn diarizer() -> &'static Diarizer {
     static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
     DIARIZER.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        deterministic_model::write(dir.path(), 5).unwrap();
-        let mut files = ModelFiles::read(dir.path()).unwrap();
-        files.manifest.voices = Some(VoiceWindows { temperature: 0.15, duration: 1.0, hop: 0.32 });
+        let files = deterministic_model::with_voices(5).unwrap();
         Diarizer::from_files(&files, Device::Cpu).unwrap()
     })
 }

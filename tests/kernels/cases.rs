@@ -388,10 +388,10 @@ pub fn kmeans_case(
     runs: usize,
     random: &mut Random,
 ) -> Case {
-    let centres = random.vector(clusters * dimension, 1.0);
+    let centers = random.vector(clusters * dimension, 1.0);
     let noise = random.vector(count * dimension, 0.2);
-    let centre = |i: usize| centres[i / dimension % clusters * dimension + i % dimension];
-    let input: Vec<f32> = noise.iter().enumerate().map(|(i, noise)| centre(i) + noise).collect();
+    let center = |i: usize| centers[i / dimension % clusters * dimension + i % dimension];
+    let input: Vec<f32> = noise.iter().enumerate().map(|(i, noise)| center(i) + noise).collect();
     let draws = || {
         let numbers = random.vector(kmeans::draws(clusters), 0.499);
         numbers.into_iter().map(|x| f64::from(x) + 0.5).collect()

@@ -363,7 +363,7 @@ def main():
 
     def part(name, variant, seconds, together, decay):
         parameters = [p for n, p in student.named_parameters() if variant["margin"] or not n.startswith("head")]
-        optimiser = torch.optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=1e-4, nesterov=True)
+        optimizer = torch.optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=1e-4, nesterov=True)
         average = Average(student.network, decay)
         sums, step, reported, start, report, saved = torch.zeros(4, device=device), 0, 0, time.time(), time.time(), time.time()
         student.train()
@@ -378,7 +378,7 @@ def main():
                 break
             frames = int(rng.choice(LENGTHS))
             rate = variant["rate"] * min(1, (step + 1) / 150) * (1 - progress if together else 1 - 0.5 * progress)
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = rate
             chunks = max(2, int(args.audio * 100 / max(200, frames)))
             features, masks, heard, speakers, long_enough, clean = voices.batch(chunks, frames, variant["same"])
@@ -386,7 +386,7 @@ def main():
                 target = teacher(clean).float()
                 embeddings = student.network(features, masks).flatten(0, 1)[heard]
             loss, told = losses(student, embeddings, target, speakers, long_enough.float(), variant["margin"])
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if together and size > 1:
                 gradients = [p.grad for p in parameters if p.grad is not None]
@@ -394,7 +394,7 @@ def main():
                 dist.all_reduce(flat)
                 torch._foreach_copy_(gradients, [f.view_as(g) for f, g in zip((flat / size).split([g.numel() for g in gradients]), gradients)])
             nn.utils.clip_grad_norm_(parameters, 5.0)
-            optimiser.step()
+            optimizer.step()
             average.update()
             step += 1
             sums += torch.cat([loss.detach()[None], told])

@@ -226,7 +226,7 @@ def main():
         print("at the start: EER %, threshold, pairs", trials(network), flush=True)
         start_from_voices(head, network, speakers)
     parameters = [*network.parameters(), *head.parameters()]
-    optimiser = torch.optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=3e-4, nesterov=True)
+    optimizer = torch.optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=3e-4, nesterov=True)
     average = Average(network, 0.995 if args.init else 0.998)
 
     def save():
@@ -238,7 +238,7 @@ def main():
     while time.time() < last:
         progress = (time.time() - start) / (last - start)
         large = not args.init and progress > LARGE_MARGIN_FROM
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / (100 if args.init else 400)) * 1e-3**progress
         margin = 0.35 if large else args.margin if args.init else 0.2 * min(1, progress / 0.3)
         seconds = float(rng.choice([5.0, 6.0] if large else [2.0, 2.0, 2.0, 3.0] if args.init else [3.0, 4.0, 5.0]))
@@ -247,10 +247,10 @@ def main():
             embeddings = network(features, masks)
         chosen = who.flatten() >= 0
         loss, hits = head(embeddings.float().flatten(0, 1)[chosen], who.flatten()[chosen], margin)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimiser.step()
+        optimizer.step()
         average.update()
         step += 1
         sums += torch.stack([loss.detach(), hits])

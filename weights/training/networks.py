@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 RATE = 16_000
-FRAME_STEP, FRAME_CENTRE = 270, 495  # samples: of the segmentation's output frames
+FRAME_STEP, FRAME_CENTER = 270, 495  # samples: of the segmentation's output frames
 POWERSET = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]])
 SIZES = POWERSET.sum(1)
 ERRORS = torch.maximum(SIZES[:, None], SIZES) - POWERSET @ POWERSET.T  # speakers missed, made up or confused
@@ -42,7 +42,7 @@ class SincFilters(nn.Module):
 
 def convolve(x, weight, bias, hop, together):
     """A convolution as one large matrix product: x (batch, samples, inputs) and weight (outputs, inputs, kernel) to
-    (batch, frames, outputs). `together` neighbouring frames share a window, and the matrix holds the weights once for
+    (batch, frames, outputs). `together` neighboring frames share a window, and the matrix holds the weights once for
     each of them: more arithmetic than cuDNN's convolution for these few channels, in a fraction of its time."""
     outputs, inputs, kernel = weight.shape
     frames = (x.shape[1] - kernel) // hop + 1
@@ -61,7 +61,7 @@ def thirds(x):
     return x[:, : x.shape[1] // 3 * 3].unflatten(1, (-1, 3)).amax(2)
 
 
-def normalise(x, norm):
+def normalize(x, norm):
     """`norm`, an InstanceNorm1d, over the frames of (batch, frames, channels)."""
     variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
     scale = norm.weight * (variance + norm.eps).rsqrt()
@@ -84,9 +84,9 @@ class SincNet(nn.Module):
         filters = self.conv1d[0].filterbank()
         x = F.instance_norm(x[:, None]).transpose(1, 2)
         x = convolve(x, self.wav_norm1d.weight * filters, self.wav_norm1d.bias * filters.sum((1, 2)), 10, 30).abs()
-        x = F.leaky_relu(normalise(thirds(x), self.norm1d[0]))
+        x = F.leaky_relu(normalize(thirds(x), self.norm1d[0]))
         for conv, norm in zip(self.conv1d[1:], self.norm1d[1:]):
-            x = F.leaky_relu(normalise(thirds(convolve(x, conv.weight, conv.bias, 1, 12)), norm))
+            x = F.leaky_relu(normalize(thirds(convolve(x, conv.weight, conv.bias, 1, 12)), norm))
         return x
 
 
@@ -191,7 +191,7 @@ def mel_banks(device):
 
 
 def fbank(x, banks, hamming):
-    """Kaldi's 80 log-mel energies, centred over the chunk; x in [-1, 1]."""
+    """Kaldi's 80 log-mel energies, centered over the chunk; x in [-1, 1]."""
     frames = (x * 32768).unfold(1, 400, 160)
     frames = frames - frames.mean(2, keepdim=True)
     frames = frames - 0.97 * torch.cat([frames[..., :1], frames[..., :-1]], 2)

@@ -131,7 +131,7 @@ def one(out, cap, corpus, task):
     return write(out, {"corpus": corpus, "speaker": speaker}, pieces) if have >= 3 else None
 
 
-def unlabelled(out, repo, task):
+def unlabeled(out, repo, task):
     """Clips of whoever it is, some in one file: each is a voice of its own, `clips` has their lengths in samples."""
     name, blobs = task
     pieces = []
@@ -142,7 +142,7 @@ def unlabelled(out, repo, task):
             continue
         if len(x) >= 2.5 * RATE:
             pieces.append(x)
-    row = {"corpus": "common_voice_13_unlabelled", "speaker": name, "clips": [len(x) for x in pieces]}
+    row = {"corpus": "common_voice_13_unlabeled", "speaker": name, "clips": [len(x) for x in pieces]}
     return write(out, row, pieces) if pieces else None
 
 
@@ -182,14 +182,14 @@ def main():
             done = [r for r in pool.map(partial(one, args.out, cap, corpus), tasks, chunksize=4) if r]
             print(corpus, len(tasks), "speakers,", len(done), "with enough,", sum(r["seconds"] for r in done) / 3600, "h", flush=True)
             rows += done
-        # The clips of korliu/whisper of which no table tells the speaker, every second one: neighbours are often the same.
+        # The clips of korliu/whisper of which no table tells the speaker, every second one: neighbors are often the same.
         repo = Path(args.clones) / "korliu+whisper"
         repo = str(repo / "repo" if (repo / "repo").exists() else repo)
         named = {blob for blobs in speakers(repo, "common_voice_13_en").values() for blob in blobs}
         others = [blob for path, blob in sorted(clips(repo).items()) if path.endswith(".mp3") and blob not in named][::2]
         tasks = [(f"{i:05d}", others[i : i + 16]) for i in range(0, len(others), 16)]
-        done = [r for r in pool.map(partial(unlabelled, args.out, repo), tasks) if r]
-        print("unlabelled", sum(len(r["clips"]) for r in done), "clips", sum(r["seconds"] for r in done) / 3600, "h", flush=True)
+        done = [r for r in pool.map(partial(unlabeled, args.out, repo), tasks) if r]
+        print("unlabeled", sum(len(r["clips"]) for r in done), "clips", sum(r["seconds"] for r in done) / 3600, "h", flush=True)
         rows += done
     (Path(args.out) / "index.json").write_text(json.dumps(rows))
 

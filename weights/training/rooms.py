@@ -80,7 +80,7 @@ class Acoustics:
     def chance(self, p, *shape):
         return torch.rand(*shape, device=self.device) < p
 
-    def equaliser(self, shape, bins, spread):
+    def equalizer(self, shape, bins, spread):
         """Smooth random responses over the spectrum."""
         points = torch.randn(math.prod(shape), 1, 9, device=self.device) * spread
         return decibels(F.interpolate(points, bins, mode="linear", align_corners=True)).view(*shape, bins)
@@ -103,9 +103,9 @@ class Acoustics:
         wet = torch.where(self.chance(dry, batch, 1, 1), self.uniform(0, 0.25, batch, 1, 1), self.uniform(0.4, 1, batch, 1, 1))
         response = torch.lerp(direct, response, wet)
         response = response / response.norm(dim=-1, keepdim=True)
-        # A colour and a level for each of them.
-        colour = self.equaliser((batch, talkers), bins, 2) * gains[..., None]
-        spectrum = (spectrum * torch.fft.rfft(response, n) * colour).sum(1)
+        # A color and a level for each of them.
+        color = self.equalizer((batch, talkers), bins, 2) * gains[..., None]
+        spectrum = (spectrum * torch.fft.rfft(response, n) * color).sum(1)
         level = spectrum.abs().square().mean(1, keepdim=True).sqrt()
         # A silent chunk keeps a noise floor.
         level = level.clamp_min(0.02 * n**0.5)
@@ -113,9 +113,9 @@ class Acoustics:
             far = decibels(-self.uniform(18, 40, batch, 1)) * self.chance(0.15, batch, 1)
             spectrum = spectrum + (spectrum / level).roll(1, 0) * level * far
 
-        # Hiss of any colour in all of them, recorded noise in some.
-        colour = (hz / 500).clamp_min(0.1) ** -self.uniform(0, 1.2, batch, 1)
-        hiss = torch.randn(batch, bins, dtype=torch.cfloat, device=self.device) * colour
+        # Hiss of any color in all of them, recorded noise in some.
+        color = (hz / 500).clamp_min(0.1) ** -self.uniform(0, 1.2, batch, 1)
+        hiss = torch.randn(batch, bins, dtype=torch.cfloat, device=self.device) * color
         hiss *= level * decibels(-self.uniform(*(5, 36) if self.harsh else (8, 45), batch, 1)) / hiss.abs().square().mean(1, keepdim=True).sqrt()
         start = torch.randint(len(self.noise) - samples, (batch, 1), device=self.device)
         clip = torch.fft.rfft(self.noise[start + torch.arange(samples, device=self.device)].float(), n)
@@ -126,7 +126,7 @@ class Acoustics:
         top = torch.where(self.chance(0.25, batch, 1), self.uniform(3300, 7500, batch, 1), 9e3)
         bottom = torch.where(self.chance(0.3, batch, 1), self.uniform(80, 300, batch, 1), 20.0)
         band = torch.sigmoid((top - hz) / 60) * torch.sigmoid((hz - bottom) / 15)
-        y = torch.fft.irfft(spectrum * self.equaliser((batch,), bins, 3) * band, n)[:, :samples]
+        y = torch.fft.irfft(spectrum * self.equalizer((batch,), bins, 3) * band, n)[:, :samples]
 
         # From very quiet to clipped.
         y = y / y.abs().amax(1, keepdim=True).clamp_min(1e-4)

@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 
 import corpus
 from conversations import FRAMES, TALKERS, Plans
-from networks import FRAME_CENTRE, FRAME_STEP, POWERSET, RATE, Average, PyanNet, half_precision, most_probable
+from networks import FRAME_CENTER, FRAME_STEP, POWERSET, RATE, Average, PyanNet, half_precision, most_probable
 from rooms import Acoustics, room_bank
 
 CHUNK = 10 * RATE
@@ -60,7 +60,7 @@ class Simulator:
         self.acoustics = Acoustics(bank, corpus.noises(args.noise, device), harsh=True)
         self.spoken = corpus.close(self.corpus.speech[None, None], 12)[0, 0]
         self.teacher = PyanNet().read(args.teacher).to(device).eval()
-        self.centres = (torch.arange(OUTPUTS, device=device) * FRAME_STEP + FRAME_CENTRE) // corpus.FRAME
+        self.centers = (torch.arange(OUTPUTS, device=device) * FRAME_STEP + FRAME_CENTER) // corpus.FRAME
 
     @torch.no_grad()
     def batch(self):
@@ -76,7 +76,7 @@ class Simulator:
         drift = F.interpolate(torch.randn(*plan.shape[:2], 6, device=self.device) * 3, x.shape[-1], mode="linear")
         x = self.acoustics(x * fade * 10 ** (drift / 20), 10 ** (level.clamp(-14, 14) / 20))
         answer, hidden = self.teacher(x, fast=True)
-        labels = (on & self.spoken[plan.clamp_min(0)])[..., self.centres]
+        labels = (on & self.spoken[plan.clamp_min(0)])[..., self.centers]
         return x.half(), labels, answer, *(h.bfloat16() for h in hidden)
 
 
@@ -192,7 +192,7 @@ def local_error(network, recordings, device, decode=most_probable):
         chunks = torch.stack([F.pad(torch.from_numpy(wav[a : a + CHUNK]), (0, max(0, CHUNK - len(wav)))) for a in starts])
         answers = POWERSET.float()[decode(network(chunks.to(device))[0]).cpu()]
         for start, answer in zip(starts, answers):
-            time_ = (torch.arange(OUTPUTS) * FRAME_STEP + FRAME_CENTRE + start) / RATE
+            time_ = (torch.arange(OUTPUTS) * FRAME_STEP + FRAME_CENTER + start) / RATE
             names = sorted({name for *_, name in turns})
             truth = torch.stack(
                 [torch.stack([(time_ >= a) & (time_ < b) for a, b, n in turns if n == name]).any(0) for name in names], 1
@@ -294,14 +294,14 @@ def main():
     known = {id(p) for p in matrices}
     others = [p for p in everything.parameters() if id(p) not in known]
     adamw = torch.optim.AdamW(others, args.rate, (0.9, 0.99), weight_decay=1e-3, fused=device.type == "cuda")
-    optimisers = [adamw, Muon(matrices, args.rate)]
+    optimizers = [adamw, Muon(matrices, args.rate)]
     average = Average(network)
     step = 0
     if args.resume:
         state = torch.load(args.resume, map_location=device)
         everything.load_state_dict(state["networks"])
-        for optimiser, past in zip(optimisers, state["optimisers"]):
-            optimiser.load_state_dict(past)
+        for optimizer, past in zip(optimizers, state["optimizers"]):
+            optimizer.load_state_dict(past)
         torch._foreach_copy_(average.values, [state["average"][n] for n in average.names])
         step = average.steps = state["step"]
 
@@ -314,7 +314,7 @@ def main():
         results = [(averaged(x, fast=True)[0], taught) for x, _, taught, *_ in probe]
         kl = sum(divergence_from(*pair).mean() for pair in results).item() / len(probe)
         if args.state:
-            state = {"networks": everything.state_dict(), "optimisers": [o.state_dict() for o in optimisers]}
+            state = {"networks": everything.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
             torch.save(state | {"average": average.state(), "step": step, "probe": kl}, args.state)
         return round(kl, 4), local_error(averaged, recordings, device)
 
@@ -324,7 +324,7 @@ def main():
     start, last = time.time(), began + 60 * args.minutes
     while time.time() < last:
         left = (last - time.time()) / (last - start)
-        for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = args.rate * min(1, (step + 1) / 300) * min(1, left / max(1e-9, args.cool))
         x, labels, taught, *taught_hidden = source.batch()
         log_probs, hidden = network(x, fast=True)
@@ -337,8 +337,8 @@ def main():
             p.grad = None
         loss.backward()
         nn.utils.clip_grad_norm_(others, 1.0)
-        for optimiser in optimisers:
-            optimiser.step()
+        for optimizer in optimizers:
+            optimizer.step()
         average.update()
         step += 1
         with torch.no_grad():

@@ -6,7 +6,6 @@
 pub mod commands;
 pub mod config;
 pub mod database;
-pub mod ear;
 pub mod excerpts;
 pub mod failure;
 pub mod input;
@@ -24,3 +23,4 @@ pub mod session;
 pub mod source;
 pub mod timeline;
 pub mod transcript;
+pub mod voice_embedder;

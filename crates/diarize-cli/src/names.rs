@@ -13,7 +13,7 @@ use diarize::{
     voices::{Recognised, Recognition, Voices},
 };
 
-use crate::{database::Database, ear::Ear, overrides::similarity, source::Source};
+use crate::{database::Database, overrides::similarity, source::Source, voice_embedder::VoiceEmbedder};
 
 /// A voice is known from this cosine similarity on.
 pub const THRESHOLD: f64 = 0.6;
@@ -114,17 +114,17 @@ struct Linked {
 }
 
 impl Names {
-    /// Renames the speakers of a recording. Returns, for those who were recognised, how alike they are.
+    /// Renames the speakers of a recording. Returns, for those who were recognized, how alike they are.
     ///
     /// With links, recordings must come one after the other.
     pub fn give(
         &self,
         diarization: &mut Diarization,
-        ear: &Ear<'_>,
+        embedder: &VoiceEmbedder<'_>,
         source: &Source,
         duration: f64,
     ) -> anyhow::Result<BTreeMap<String, f64>> {
-        let voices = ear.voices_of(diarization, source, duration)?;
+        let voices = embedder.voices_of(diarization, source, duration)?;
         let mut naming = Naming { names: vec![None; voices.len()], similarities: BTreeMap::new() };
         if let Some(known) = &self.known {
             naming.recognise(known, &voices, self.recognition);
@@ -164,7 +164,7 @@ impl Names {
 /// What the speakers of a recording are called so far.
 struct Naming {
     names: Vec<Option<String>>,
-    /// How alike those are who were recognised.
+    /// How alike those are who were recognized.
     similarities: BTreeMap<String, f64>,
 }
 

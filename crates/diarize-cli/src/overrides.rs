@@ -30,7 +30,7 @@ pub struct Overrides {
     ///
     /// kmeans: for a known number of speakers (--set runs, max_iterations, seed).
     ///
-    /// spectral: needs no threshold (--set neighbours, which is auto, "{ share = 0.1 }" or "{ count = 50 }",
+    /// spectral: needs no threshold (--set neighbors, which is auto, "{ share = 0.1 }" or "{ count = 50 }",
     /// max_speakers, max_embeddings, kmeans.seed).
     ///
     /// online: decides in the order of time, after a fixed delay (--set threshold, delay, support).

@@ -91,7 +91,7 @@ impl Console {
             .with_style(style("{spinner} {prefix}: {msg}"));
         bar.set_message("reading audio");
         bar.enable_steady_tick(Duration::from_millis(200));
-        FileProgress { bar, stage: None, done: [0; 2], embeds: true }
+        FileProgress { bar, stage: None, segmented: 0, embedded: 0, embeds: true }
     }
 
     /// A bar for one download.
@@ -126,13 +126,15 @@ impl Drop for TotalProgress {
 pub struct FileProgress {
     bar: ProgressBar,
     stage: Option<&'static str>,
-    /// Chunks that are segmented and embedded.
-    done: [u64; 2],
+    /// Chunks that are segmented.
+    segmented: u64,
+    /// Chunks that are embedded.
+    embedded: u64,
     /// Whether both networks run.
     embeds: bool,
 }
 
-/// How much more work the embedding of a chunk is than its segmentation.
+/// About how many times as long embedding a chunk takes as segmenting it.
 const EMBEDDING_WORK: u64 = 3;
 
 impl FileProgress {
@@ -146,14 +148,14 @@ impl FileProgress {
     pub fn show(&mut self, progress: Progress) {
         let (done, total) = (progress.done as u64, progress.total as u64);
         let work = if self.embeds { 1 + EMBEDDING_WORK } else { 1 };
+        match progress.stage {
+            Stage::Segmentation => self.segmented = done,
+            Stage::Embeddings => self.embedded = done,
+            _ => {}
+        }
         let (name, position, length) = match progress.stage {
-            Stage::Segmentation => {
-                self.done[0] = done;
-                ("listening", self.done[0] + EMBEDDING_WORK * self.done[1], work * total)
-            }
-            Stage::Embeddings => {
-                self.done[1] = done;
-                ("listening", self.done[0] + EMBEDDING_WORK * self.done[1], work * total)
+            Stage::Segmentation | Stage::Embeddings => {
+                ("listening", self.segmented + EMBEDDING_WORK * self.embedded, work * total)
             }
             stage => (stage.name(), done, total),
         };

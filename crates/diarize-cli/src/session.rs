@@ -14,14 +14,14 @@ use tracing::{info, warn};
 
 use crate::{
     commands::diarize::Job,
-    ear::Ear,
     input::Input,
     names::Names,
     order::Ticket,
     output::{self, Format, Output, Recording, Timings},
     progress::Console,
-    source::{Heard, Source},
+    source::{Decoded, Source},
     transcript::Transcripts,
+    voice_embedder::VoiceEmbedder,
 };
 
 /// What all files share.
@@ -75,7 +75,7 @@ impl<'a> Session<'a> {
         let again = self.names.is_some() || outputs.iter().any(|output| output.format == Format::Html);
         let source = Source::new(input, self.job.channels, again)?;
         let mut timings = Timings::default();
-        let (mut diarization, Heard { duration, mut warnings }) =
+        let (mut diarization, Decoded { duration, mut warnings }) =
             self.listen(&file, &source, &mut timings)?;
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
@@ -88,8 +88,8 @@ impl<'a> Session<'a> {
             None => BTreeMap::new(),
             Some(names) => {
                 place.wait();
-                let ear = Ear { diarizer: &self.diarizer, options: &self.options };
-                names.give(&mut diarization, &ear, &source, duration)?
+                let embedder = VoiceEmbedder { diarizer: &self.diarizer, options: &self.options };
+                names.give(&mut diarization, &embedder, &source, duration)?
             }
         };
         drop(place);
@@ -132,7 +132,7 @@ impl<'a> Session<'a> {
         file: &str,
         source: &Source,
         timings: &mut Timings,
-    ) -> anyhow::Result<(Diarization, Heard)> {
+    ) -> anyhow::Result<(Diarization, Decoded)> {
         let mut progress = self.console.file(file);
         let clock = Mutex::new((Instant::now(), *timings));
         let observer = |event: Event| {
@@ -146,13 +146,13 @@ impl<'a> Session<'a> {
         let audio = source.open()?;
         let mut listener = self.diarizer.listen_with(&self.options, observer)?;
         listener.expect(audio.declared_duration().unwrap_or(0.0));
-        let heard = Heard::all(audio, |block| {
+        let decoded = Decoded::all(audio, |block| {
             note_reading(&clock);
             Ok(listener.push(block)?)
         })?;
         let diarization = listener.finish()?;
         *timings = lock(&clock).1;
-        Ok((diarization, heard))
+        Ok((diarization, decoded))
     }
 }
 

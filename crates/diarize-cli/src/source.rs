@@ -37,13 +37,9 @@ impl Source {
     /// Length of the samples in seconds, by decoding all of them. What is wrong with the audio goes to the
     /// log.
     pub fn duration(&self, input: &Input) -> anyhow::Result<f64> {
-        let mut samples = 0;
-        let heard = self.read(|block| {
-            samples += block.len();
-            Ok(())
-        })?;
-        heard.warn(input);
-        Ok(samples as f64 / f64::from(diarize::SAMPLE_RATE))
+        let decoded = self.read(|_| Ok(()))?;
+        decoded.warn(input);
+        Ok(decoded.duration)
     }
 
     /// Begins to read.
@@ -55,21 +51,21 @@ impl Source {
     }
 
     /// Reads all of it and hands each block to `take`.
-    pub fn read(&self, take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Heard> {
-        Heard::all(self.open()?, take)
+    pub fn read(&self, take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Decoded> {
+        Decoded::all(self.open()?, take)
     }
 }
 
 /// What is known of audio that was read to its end.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct Decoded {
     /// Its length in seconds.
     pub duration: f64,
     /// What was wrong with it.
     pub warnings: Vec<String>,
 }
 
-impl Heard {
+impl Decoded {
     /// Reads `audio` to its end and hands each block to `take`, while the next ones are decoded on another
     /// thread.
     pub fn all(mut audio: Audio, mut take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Self> {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 /// Height of a cell by the share of its time that somebody speaks.
 const HEIGHTS: [char; 9] = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Okabe and Ito's colours among the 256 of terminals.
-const COLOURS: [u8; 8] = [32, 214, 36, 175, 74, 166, 227, 246];
+/// Okabe and Ito's colors among the 256 of terminals.
+const COLORS: [u8; 8] = [32, 214, 36, 175, 74, 166, 227, 246];
 
 /// Seconds between the marks of a ruler.
 const STEPS: [f64; 19] = [
@@ -34,8 +34,8 @@ pub struct Timeline {
 pub struct Drawing {
     /// Columns of the terminal.
     pub width: usize,
-    /// Whether speakers have colours.
-    pub colours: bool,
+    /// Whether speakers have colors.
+    pub colors: bool,
     /// The seconds that are drawn, as far as there are some.
     pub seconds: Range<f64>,
 }
@@ -99,8 +99,8 @@ impl Timeline {
         let length = self.end();
         for (index, (name, turns)) in speakers.iter().enumerate() {
             let total: f64 = turns.iter().map(|turn| turn.end - turn.start).sum();
-            let (on, off) = if drawing.colours {
-                (format!("\x1b[38;5;{}m", COLOURS[index % COLOURS.len()]), "\x1b[0m")
+            let (on, off) = if drawing.colors {
+                (format!("\x1b[38;5;{}m", COLORS[index % COLORS.len()]), "\x1b[0m")
             } else {
                 (String::new(), "")
             };
@@ -232,7 +232,7 @@ mod tests {
                         SPEAKER talk 1 19.900 0.100 <NA> <NA> Bob <NA> <NA>\n";
 
     fn draw(width: usize, seconds: std::ops::Range<f64>) -> String {
-        let drawing = Drawing { width, colours: false, seconds };
+        let drawing = Drawing { width, colors: false, seconds };
         Timeline::parse(RTTM).unwrap()[0].draw(&drawing).unwrap()
     }
 
@@ -264,7 +264,7 @@ overlap  ········██··········      0:02   10 %
         let text = r#"{"uri": "a", "duration": 4.0, "turns": [
             {"start": 0, "end": 1, "speaker": "S", "confidence": 0.5},
             {"start": 1, "end": 4, "speaker": "S", "confidence": 0.9}]}"#;
-        let drawing = Drawing { width: 60, colours: false, seconds: 0.0..f64::INFINITY };
+        let drawing = Drawing { width: 60, colors: false, seconds: 0.0..f64::INFINITY };
         let picture = Timeline::parse(text).unwrap()[0].draw(&drawing).unwrap();
         let last = picture.lines().last().unwrap();
         assert!(last.ends_with("0:04  100 %   80 % sure"), "{picture}");
@@ -279,7 +279,7 @@ overlap  ········██··········      0:02   10 %
                       {"uri": "b", "duration": 3.0, "turns": []}"#;
         let timelines = Timeline::parse(text).unwrap();
         assert_eq!((timelines.len(), timelines[1].duration, timelines[0].turns.len()), (2, 3.0, 1));
-        let drawing = Drawing { width: 80, colours: true, seconds: 0.0..f64::INFINITY };
+        let drawing = Drawing { width: 80, colors: true, seconds: 0.0..f64::INFINITY };
         assert_eq!(timelines[1].draw(&drawing).unwrap(), "b  0:03  0 speakers  0 turns\n");
         assert!(timelines[0].draw(&drawing).unwrap().contains("\x1b[38;5;32mS "));
         assert!(Timeline::parse("{\"turns\": []}").is_err() && Timeline::parse("minutes").is_err());

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 use diarize::{
     clustering::{Agglomerative, Method, Settings},
-    model::{EmbeddingArchitecture, MANIFEST, Manifest, SegmentationArchitecture},
+    model::{EmbeddingArchitecture, MANIFEST, Manifest, ModelFiles, SegmentationArchitecture, VoiceWindows},
 };
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -35,6 +35,18 @@ pub fn write(dir: &Path, seed: u64) -> Result<()> {
     let path = dir.join(MANIFEST);
     fs::write(&path, manifest.to_toml()).with_context(|| format!("cannot write {}", path.display()))?;
     fill(dir, seed)
+}
+
+/// The model of `seed` in memory. Its manifest also says how voices are compared.
+///
+/// # Errors
+/// Where the temporary directory cannot be written.
+pub fn with_voices(seed: u64) -> Result<ModelFiles> {
+    let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
+    write(dir.path(), seed)?;
+    let mut files = ModelFiles::read(dir.path())?;
+    files.manifest.voices = Some(VoiceWindows { temperature: 0.15, duration: 1.0, hop: 0.32 });
+    Ok(files)
 }
 
 /// Writes the weights that the manifest of a directory asks for.

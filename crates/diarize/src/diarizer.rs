@@ -9,7 +9,7 @@ use crate::{
     Decoding, Device, Diarization, Error, Event, Listener, Options, Result, Span,
     clustering::{ClusteringError, Method, Plda},
     engine::{Context, Networks},
-    listener::{ActivityListener, Heard, SpanListener},
+    listener::{ActivityListener, Recording, SpanListener},
     model::{Manifest, ModelFiles, read_plda},
     stages::{Segmented, chunks_to_segment},
 };
@@ -31,14 +31,14 @@ pub(crate) struct Model {
 /// Both networks over the chunks that the samples complete; over all that is left if the recording has
 /// `ended`. Samples that nothing needs any more are forgotten.
 pub(crate) fn hear(
-    heard: &mut Heard,
+    recording: &mut Recording,
     ended: bool,
     model: &Model,
     options: &Options,
     context: &Context<'_>,
 ) -> Result<()> {
     let (networks, parameters) = (&model.networks, &options.parameters);
-    let Heard { waveform, chunks, segmenter, count, embedder } = heard;
+    let Recording { waveform, chunks, segmenter, count, embedder } = recording;
     let until = match ended {
         true => chunks.count(waveform.received()),
         false => {

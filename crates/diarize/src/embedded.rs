@@ -6,10 +6,9 @@ use ndarray::Array2;
 
 use crate::{
     Diarization, Error, Event, Options, Parameters, Reconstruction, Result, Speaker, Stage, Turn, Warning,
-    clustering::{Clusters, Method, Mismatch, Place, cluster_speakers},
+    clustering::{Clusters, ComputeDevice, Method, Mismatch, cluster_speakers},
     diarizer::Model,
     engine::{Chunks, Context},
-    error,
     options::Compat,
     stages::{
         Choice, Embeddings, Segmentations, VoiceShares, WindowEmbeddings,
@@ -75,7 +74,7 @@ impl Embedded {
         options: &Options,
         observer: impl FnMut(Event) -> ControlFlow<()> + Send,
     ) -> Result<Diarization> {
-        let context = Context::new(options, Box::new(observer))?;
+        let context = Context::after(&self.warnings, options, Box::new(observer))?;
         context.on_threads(|| self.apply(options, &context))
     }
 
@@ -84,7 +83,7 @@ impl Embedded {
     /// # Errors
     /// As [`Self::cluster`].
     pub fn assign(&self, options: &Options) -> Result<Clustered<'_>> {
-        let context = Context::new(options, Box::new(|_| ControlFlow::Continue(())))?;
+        let context = Context::after(&self.warnings, options, Box::new(|_| ControlFlow::Continue(())))?;
         context.on_threads(|| self.clusters(options, &context))
     }
 
@@ -107,11 +106,8 @@ impl Embedded {
             return Ok(self.one_cluster(options, context));
         };
         let (clusters, voices) = context.on_device(networks, |networks| {
-            let place = Place::on(&networks.device);
-            self.cluster_on(&place, embeddings, options).map_err(|error| match error {
-                Error::Clustering(source) => error::clustering(source, networks.place()),
-                error => error,
-            })
+            let place = ComputeDevice::on(&networks.device);
+            self.cluster_on(&place, embeddings, options).map_err(|error| error.on(networks.place()))
         })?;
         if let Some(Mismatch { wanted, found }) = clusters.mismatch {
             let min_cluster_size = matches!(parameters.clustering.method, Method::Agglomerative(_));
@@ -127,14 +123,14 @@ impl Embedded {
             centroids: Some(clusters.centroids),
             voices,
             most: options.speaker_bounds().max.into_iter().chain(found).min(),
-            warnings: self.all_warnings(context),
+            warnings: context.warnings(),
         })
     }
 
     /// Clusters and, if voices decide who speaks, the clusters' shares of the voice in each window.
     fn cluster_on(
         &self,
-        place: &Place<'_>,
+        place: &ComputeDevice<'_>,
         embeddings: &Embeddings,
         options: &Options,
     ) -> Result<(Clusters, Option<VoiceShares>)> {
@@ -164,14 +160,8 @@ impl Embedded {
             centroids: None,
             voices: None,
             most: options.speaker_bounds().max,
-            warnings: self.all_warnings(context),
+            warnings: context.warnings(),
         }
-    }
-
-    fn all_warnings(&self, context: &Context<'_>) -> Vec<Warning> {
-        let mut warnings = self.warnings.clone();
-        warnings.extend(context.warnings().into_iter().filter(|warning| !self.warnings.contains(warning)));
-        warnings
     }
 
     /// That the options make sense, and that what they need was computed.
@@ -217,20 +207,20 @@ impl Clustered<'_> {
         let count = &self.embedded.speaker_count; // (frame,)
 
         let speaking = self.reconstruct(count); // (frame, cluster)
-        let (mut turns, labelled) = turns(speaking.view(), frames, on, off, compat);
+        let (mut turns, labeled) = turns(speaking.view(), frames, on, off, compat);
         drop(speaking);
 
         let at_most_one: Vec<u8> = count.iter().map(|&count| count.min(1)).collect(); // (frame,)
         let speaking = self.reconstruct(&at_most_one); // (frame, cluster)
         let off = if compat == Compat::Pyannote { off } else { 0.0 };
-        let mut exclusive = turns_of(&labelled, speaking.view(), frames, on, off);
+        let mut exclusive = turns_of(&labeled, speaking.view(), frames, on, off);
 
         if let Some(function) = &self.embedded.model.networks.manifest.confidence {
             let votes = self.votes();
-            votes.rate(&mut turns, &labelled, function);
-            votes.rate(&mut exclusive, &labelled, function);
+            votes.rate(&mut turns, &labeled, function);
+            votes.rate(&mut exclusive, &labeled, function);
         }
-        let speakers = self.speakers(&turns, &labelled);
+        let speakers = self.speakers(&turns, &labeled);
         Diarization { turns, exclusive, speakers, warnings: self.warnings.clone() }
     }
 
@@ -253,8 +243,8 @@ impl Clustered<'_> {
         }
     }
 
-    /// The speakers of `turns`; `labelled` has the cluster of each label, in order.
-    fn speakers(&self, turns: &[Turn], labelled: &[usize]) -> Vec<Speaker> {
+    /// The speakers of `turns`; `labeled` has the cluster of each label, in order.
+    fn speakers(&self, turns: &[Turn], labeled: &[usize]) -> Vec<Speaker> {
         let speaker = |(index, &cluster): (usize, &usize)| {
             let label = label(index);
             let own = turns.iter().filter(|turn| turn.speaker == label);
@@ -263,6 +253,6 @@ impl Clustered<'_> {
             let embedding = centroids.map(|centroids| centroids.row(cluster).to_vec());
             Speaker { confidence: confidence::of_speaker(&label, turns), label, duration, embedding }
         };
-        labelled.iter().enumerate().map(speaker).collect()
+        labeled.iter().enumerate().map(speaker).collect()
     }
 }

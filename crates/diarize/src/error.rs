@@ -178,21 +178,23 @@ impl Error {
         }
     }
 
+    /// The same error, with the name of the device if an operation of the clustering failed on it.
+    pub(crate) fn on(self, device: Device) -> Self {
+        let stage = Stage::Clustering.name();
+        match self {
+            Error::Clustering(ClusteringError::Device { out_of_memory: true, .. }) => {
+                Error::OutOfMemory { stage, device }
+            }
+            Error::Clustering(ClusteringError::Device { operation, reason, .. }) => {
+                Error::Operation { stage, device, source: format!("{operation}: {reason}").into() }
+            }
+            error => error,
+        }
+    }
+
     /// Whether the device is to blame, so that another one might do it.
     pub(crate) fn is_of_device(&self) -> bool {
         matches!(self, Error::Operation { .. } | Error::OutOfMemory { .. })
-    }
-}
-
-/// The error of a clustering on a device.
-pub(crate) fn clustering(error: ClusteringError, device: Device) -> Error {
-    let stage = Stage::Clustering.name();
-    match error {
-        ClusteringError::Device { out_of_memory: true, .. } => Error::OutOfMemory { stage, device },
-        ClusteringError::Device { operation, reason, .. } => {
-            Error::Operation { stage, device, source: format!("{operation}: {reason}").into() }
-        }
-        error => Error::Clustering(error),
     }
 }
 

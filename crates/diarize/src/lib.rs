@@ -61,7 +61,7 @@ pub use crate::{
     error::{Error, Result, TensorProblem},
     listener::{ActivityListener, Listener, SpanListener},
     observer::{Event, Observer, Progress, Stage, Warning},
-    options::{Decoding, EmbeddingTrunk, Options, Parameters, Reconstruction, SpeakerBounds},
+    options::{Decoding, EmbeddingTrunk, Options, Parameters, Reconstruction},
     rttm::{parse_rttm, rttm},
     stages::label,
 };

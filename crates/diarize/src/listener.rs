@@ -25,12 +25,12 @@ pub struct Listener<'o> {
     model: Arc<Model>,
     options: Options,
     context: Context<'o>,
-    heard: Heard,
+    recording: Recording,
 }
 
 /// What is heard of a recording so far.
 #[derive(Clone, Debug)]
-pub(crate) struct Heard {
+pub(crate) struct Recording {
     pub(crate) waveform: Waveform,
     pub(crate) chunks: Chunks,
     pub(crate) segmenter: Segmenter,
@@ -43,8 +43,8 @@ impl<'o> Listener<'o> {
         // One speaker needs no embeddings, but VBx gives that speaker's all the same.
         let vbx = matches!(options.parameters.clustering.method, Method::Vbx(_));
         let one_speaker = options.speaker_bounds().max == Some(1);
-        let heard = Heard::new(&model.networks, &options.parameters, vbx || !one_speaker)?;
-        Ok(Self { model, options: options.clone(), context, heard })
+        let recording = Recording::new(&model.networks, &options.parameters, vbx || !one_speaker)?;
+        Ok(Self { model, options: options.clone(), context, recording })
     }
 
     /// Takes the next samples: 16 kHz, one channel, full scale 1, any number of them. The networks run over
@@ -54,12 +54,14 @@ impl<'o> Listener<'o> {
     /// A sample that is not finite; a failure of the device; [`Error::Cancelled`](crate::Error::Cancelled)
     /// by the observer. After an error the recording cannot go on.
     pub fn push(&mut self, samples: &[f32]) -> Result<()> {
-        let Self { model, options, context, heard } = self;
-        heard.waveform.expect(heard.waveform.expected().max(heard.waveform.received() + samples.len()));
+        let Self { model, options, context, recording } = self;
+        recording
+            .waveform
+            .expect(recording.waveform.expected().max(recording.waveform.received() + samples.len()));
         context.on_threads(|| {
             samples.chunks(BLOCK).try_for_each(|block| {
-                heard.waveform.push(block)?;
-                hear(heard, false, model, options, context)
+                recording.waveform.push(block)?;
+                hear(recording, false, model, options, context)
             })
         })
     }
@@ -67,12 +69,12 @@ impl<'o> Listener<'o> {
     /// Says how long the recording is expected to be, in seconds. Nothing but
     /// [`Progress::total`](crate::Progress) depends on it.
     pub fn expect(&mut self, seconds: f64) {
-        self.heard.waveform.expect((seconds * f64::from(SAMPLE_RATE)) as usize);
+        self.recording.waveform.expect((seconds * f64::from(SAMPLE_RATE)) as usize);
     }
 
     /// Seconds of audio that were pushed.
     pub fn seconds(&self) -> f64 {
-        self.heard.waveform.received() as f64 / f64::from(SAMPLE_RATE)
+        self.recording.waveform.received() as f64 / f64::from(SAMPLE_RATE)
     }
 
     /// The result if the recording ended here. Everything in it may still change, the numbers of speakers
@@ -82,7 +84,7 @@ impl<'o> Listener<'o> {
     /// As [`Self::finish`].
     pub fn provisional(&self) -> Result<Diarization> {
         let context = self.context.provisional();
-        let embedded = self.heard.clone().finish(&self.model, &self.options, &context)?;
+        let embedded = self.recording.clone().finish(&self.model, &self.options, &context)?;
         context.on_threads(|| embedded.apply(&self.options, &context))
     }
 
@@ -91,7 +93,7 @@ impl<'o> Listener<'o> {
     /// # Errors
     /// A failure of the device; [`Error::Cancelled`](crate::Error::Cancelled) by the observer.
     pub fn finish(self) -> Result<Diarization> {
-        let embedded = self.heard.finish(&self.model, &self.options, &self.context)?;
+        let embedded = self.recording.finish(&self.model, &self.options, &self.context)?;
         self.context.on_threads(|| embedded.apply(&self.options, &self.context))
     }
 
@@ -100,15 +102,14 @@ impl<'o> Listener<'o> {
     /// # Errors
     /// As [`Self::finish`].
     pub fn embedded(self) -> Result<Embedded> {
-        self.heard.finish(&self.model, &self.options, &self.context)
+        self.recording.finish(&self.model, &self.options, &self.context)
     }
 }
 
-impl Heard {
+impl Recording {
     /// Nothing yet. Without `embeddings` only the segmentation network will run.
     fn new(networks: &Networks, parameters: &Parameters, embeddings: bool) -> Result<Self> {
-        let duration = networks.manifest.segmentation.duration;
-        let chunks = Chunks::new(duration, parameters.segmentation_step * duration);
+        let chunks = networks.chunks(parameters);
         Ok(Self {
             waveform: Waveform::default(),
             segmenter: Segmenter::new(networks, &chunks),
@@ -151,8 +152,8 @@ pub struct ActivityListener<'o> {
 
 impl<'o> ActivityListener<'o> {
     pub(crate) fn new(model: Arc<Model>, options: &Options, context: Context<'o>) -> Result<Self> {
-        let heard = Heard::new(&model.networks, &options.parameters, false)?;
-        Ok(Self { listener: Listener { model, options: options.clone(), context, heard } })
+        let recording = Recording::new(&model.networks, &options.parameters, false)?;
+        Ok(Self { listener: Listener { model, options: options.clone(), context, recording } })
     }
 
     /// Takes the next samples, as [`Listener::push`].

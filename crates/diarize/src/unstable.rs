@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayView3};
 
 use crate::{
-    Device, Diarizer, Embedded, Options, Result, SpeakerBounds,
+    Device, Diarizer, Embedded, Options, Parameters, Reconstruction, Result,
     clustering::{
-        Agglomerative, ClusteringError, KMeans, Method, Place, Settings, Vbx, internals as clustering,
+        Agglomerative, ClusteringError, ComputeDevice, KMeans, Method, Settings, Vbx, internals as clustering,
     },
     embedded::Clustered,
-    engine::{Chunks, Context, Waveform},
+    engine::{Context, Waveform},
     stages::{self, Choice, Embedder, Segmented, SpeakerCounter},
 };
 pub use crate::{
@@ -28,6 +28,7 @@ pub use crate::{
         },
         wespeaker::{Fbank, ResNet, resize_nearest, resnet::Block as ResidualBlock, stats_pool},
     },
+    options::SpeakerBounds,
     stages::internals::*,
 };
 
@@ -76,7 +77,7 @@ pub fn voice_shares(
     centroids: ArrayView2<'_, f32>,
     temperature: f64,
 ) -> VoiceShares {
-    VoiceShares::new(windows, centroids, temperature, &Place::Cpu).expect("the CPU does not fail")
+    VoiceShares::new(windows, centroids, temperature, &ComputeDevice::Cpu).expect("the CPU does not fail")
 }
 
 /// Clusters embeddings `(chunk, local speaker, dimension)` on the CPU.
@@ -91,7 +92,14 @@ pub fn cluster_speakers(
     plda: Option<&Plda>,
 ) -> std::result::Result<Clusters, ClusteringError> {
     let (embeddings, segmentations) = (&embeddings.into(), &segmentations.into());
-    crate::clustering::cluster_speakers(embeddings, segmentations, bounds, settings, plda, &Place::Cpu)
+    crate::clustering::cluster_speakers(
+        embeddings,
+        segmentations,
+        bounds,
+        settings,
+        plda,
+        &ComputeDevice::Cpu,
+    )
 }
 
 /// Clusters embeddings `(embedding, dimension)` on the CPU.
@@ -104,7 +112,7 @@ pub fn partition(
     method: &Method,
     plda: Option<&Plda>,
 ) -> std::result::Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
-    clustering::partition(embeddings, bounds, method, plda, &Place::Cpu)
+    clustering::partition(embeddings, bounds, method, plda, &ComputeDevice::Cpu)
 }
 
 /// The same on a device.
@@ -117,7 +125,8 @@ pub fn partition_on(
     bounds: SpeakerBounds,
     method: &Method,
 ) -> std::result::Result<Vec<usize>, ClusteringError> {
-    clustering::partition(embeddings, bounds, method, None, &Place::on(device)).map(|(labels, _)| labels)
+    clustering::partition(embeddings, bounds, method, None, &ComputeDevice::on(device))
+        .map(|(labels, _)| labels)
 }
 
 /// Agglomerative clustering on the CPU.
@@ -129,7 +138,8 @@ pub fn agglomerate(
     bounds: SpeakerBounds,
     parameters: &Agglomerative,
 ) -> (Vec<usize>, Option<Mismatch>) {
-    clustering::agglomerate(embeddings, bounds, parameters, &Place::Cpu).expect("the CPU does not fail")
+    clustering::agglomerate(embeddings, bounds, parameters, &ComputeDevice::Cpu)
+        .expect("the CPU does not fail")
 }
 
 /// k-means on the CPU.
@@ -137,7 +147,7 @@ pub fn agglomerate(
 /// # Panics
 /// If `clusters` is 0 while there are points.
 pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, parameters: &KMeans) -> KMeansFit {
-    clustering::kmeans(points, clusters, parameters, &Place::Cpu).expect("the CPU does not fail")
+    clustering::kmeans(points, clusters, parameters, &ComputeDevice::Cpu).expect("the CPU does not fail")
 }
 
 /// The labels with which VBx begins.
@@ -145,7 +155,7 @@ pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, parameters: &KMeans)
 /// # Panics
 /// Never: only a device can fail.
 pub fn vbx_first_labels(embeddings: ArrayView2<'_, f32>, parameters: &Vbx) -> Vec<usize> {
-    clustering::vbx_first_labels(embeddings, parameters, &Place::Cpu).expect("the CPU does not fail")
+    clustering::vbx_first_labels(embeddings, parameters, &ComputeDevice::Cpu).expect("the CPU does not fail")
 }
 
 impl Diarizer {
@@ -171,17 +181,17 @@ impl Diarizer {
         segmentations: ArrayView3<'_, u8>,
         options: &Options,
     ) -> Result<Array3<f32>> {
-        let (networks, parameters) = (&self.model.networks, &options.parameters);
+        let networks = &self.model.networks;
+        let parameters = &Parameters { reconstruction: Reconstruction::Votes, ..options.parameters.clone() };
         let context = Context::new(options, Box::new(|_| ControlFlow::Continue(())))?;
-        let duration = networks.manifest.segmentation.duration;
-        let chunks = Chunks::new(duration, parameters.segmentation_step * duration);
+        let chunks = networks.chunks(parameters);
         let mut waveform = Waveform::default();
         waveform.push(samples)?;
         let segmentations = Segmentations::from(segmentations);
         let segmented =
             Segmented { waveform: &waveform, chunks: &chunks, segmentations: &segmentations, ended: true };
         let mut count = SpeakerCounter::new(chunks.window, networks.frames());
-        let mut embedder = Embedder::exact(networks, &chunks, parameters)?;
+        let mut embedder = Embedder::new(networks, &chunks, parameters)?;
         context.on_threads(|| embedder.advance(segmented, &mut count, networks, parameters, &context))?;
         let (embeddings, _) = embedder.finish();
         Ok(embeddings.expect("an embedder makes them").to_array())
@@ -242,10 +252,10 @@ impl Clustered<'_> {
         let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
         let frames = self.embedded.model.networks.frames();
         let speaking = self.reconstruct(&self.embedded.speaker_count); // (frame, cluster)
-        let (turns, labelled) = turns(speaking.view(), frames, on, off, parameters.clustering.compat);
+        let (turns, labeled) = turns(speaking.view(), frames, on, off, parameters.clustering.compat);
         let votes = self.votes();
         let cluster = |speaker: &str| {
-            labelled.iter().enumerate().find(|(index, _)| label(*index) == speaker).map_or(0, |(_, &c)| c)
+            labeled.iter().enumerate().find(|(index, _)| label(*index) == speaker).map_or(0, |(_, &c)| c)
         };
         turns.iter().map(|turn| votes.evidence(turn.start, turn.end, cluster(&turn.speaker))).collect()
     }

@@ -46,7 +46,7 @@ pub struct Recognition {
     pub margin: f64,
 }
 
-/// A known voice that was recognised.
+/// A known voice that was recognized.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recognised {
     /// Whose voice it is.
@@ -81,11 +81,11 @@ struct Metadata {
     version: u32,
     model: String,
     embedding_network: Fingerprint,
-    speakers: BTreeMap<String, Heard>,
+    speakers: BTreeMap<String, SpeakerMetadata>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Heard {
+struct SpeakerMetadata {
     seconds: f64,
     recordings: usize,
 }
@@ -117,7 +117,7 @@ impl Voices {
         let metadata: Metadata = serde_json::from_str(text).map_err(wrong)?;
         let tensors = SafeTensors::deserialize(bytes)?;
         let mut people = BTreeMap::new();
-        for (name, Heard { seconds, recordings }) in metadata.speakers {
+        for (name, SpeakerMetadata { seconds, recordings }) in metadata.speakers {
             let view = tensors.tensor(&name)?;
             let embedding: Vec<f32> =
                 view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
@@ -140,12 +140,13 @@ impl Voices {
     /// # Panics
     /// Never: every name and vector can stand in safetensors.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let heard = |voice: &Voice| Heard { seconds: voice.seconds, recordings: voice.recordings };
+        let metadata =
+            |voice: &Voice| SpeakerMetadata { seconds: voice.seconds, recordings: voice.recordings };
         let metadata = Metadata {
             version: VERSION,
             model: self.model.clone(),
             embedding_network: self.fingerprint.clone(),
-            speakers: self.people.iter().map(|(name, voice)| (name.clone(), heard(voice))).collect(),
+            speakers: self.people.iter().map(|(name, voice)| (name.clone(), metadata(voice))).collect(),
         };
         let metadata = serde_json::to_string(&metadata).expect("finite numbers and text");
         let values = |voice: &Voice| -> Vec<u8> {
@@ -223,7 +224,7 @@ impl Voices {
             }
         }
         let scores = similarities.mapv(|similarity| (similarity - threshold).max(0.0));
-        let recognised = |(speaker, person): (usize, Option<usize>)| {
+        let recognized = |(speaker, person): (usize, Option<usize>)| {
             let person = person?;
             let row = similarities.row(speaker);
             let others = row.iter().enumerate().filter(|&(other, _)| other != person);
@@ -232,7 +233,7 @@ impl Voices {
             let sure = similarity >= threshold && similarity - nearest_other >= margin;
             sure.then(|| Recognised { name: names[person].to_owned(), similarity })
         };
-        best_assignment(scores.view()).into_iter().enumerate().map(recognised).collect()
+        best_assignment(scores.view()).into_iter().enumerate().map(recognized).collect()
     }
 }
 
@@ -257,7 +258,7 @@ mod tests {
         let embeddings: Vec<Option<&[f32]>> =
             embeddings.iter().map(|embedding| Some(embedding.as_slice())).collect();
         let found = voices.recognise(&embeddings, recognition).into_iter();
-        found.map(|recognised| Some(recognised?.name)).collect()
+        found.map(|recognized| Some(recognized?.name)).collect()
     }
 
     #[test]

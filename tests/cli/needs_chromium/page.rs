@@ -184,8 +184,8 @@ fn renamed_speakers_are_saved() {
     let mut browser = Browser::start();
     let downloads = tempdir().unwrap();
     browser.show(&page(), 1280, 900, "light");
-    let behaviour = json!({ "behavior": "allow", "downloadPath": downloads.path() });
-    browser.call("Browser.setDownloadBehavior", behaviour);
+    let behavior = json!({ "behavior": "allow", "downloadPath": downloads.path() });
+    browser.call("Browser.setDownloadBehavior", behavior);
     browser.fill("#speakers tr:nth-child(1) input", "Ann <i>Lee</i>");
     browser.fill("#speakers tr:nth-child(3) input", "SPEAKER_01");
     browser.click("#save-rttm");
@@ -233,7 +233,7 @@ fn confidence_is_a_shade_and_a_number() {
     }
     assert_ne!(page_text, less_sure);
     fs::write(&unsure, less_sure).unwrap();
-    // The colours in the middle of the lanes.
+    // The colors in the middle of the lanes.
     let lanes = "JSON.stringify([...document.querySelector('#timeline').getContext('2d')\
                  .getImageData(0, 123, 1200, 1).data])";
     let mut pictures = Vec::new();
@@ -273,8 +273,8 @@ fn a_transcript_is_read_in_the_page() {
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
     browser.show(&page, 390, 844, "dark");
-    let behaviour = json!({ "behavior": "allow", "downloadPath": directory.path() });
-    browser.call("Browser.setDownloadBehavior", behaviour);
+    let behavior = json!({ "behavior": "allow", "downloadPath": directory.path() });
+    browser.call("Browser.setDownloadBehavior", behavior);
     assert_eq!(browser.eval("document.querySelector('#list').textContent"), "Transcript");
     assert_eq!(browser.eval("document.querySelectorAll('#turns li').length"), 2);
     let first = browser.eval("document.querySelector('#turns li .what').textContent");

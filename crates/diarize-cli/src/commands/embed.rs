@@ -34,7 +34,7 @@ Examples:
   diarize embed --segments results/ -o all.npy recordings/
 
 An embedding is a vector of the model's embedding network; the cosine of two says how alike they sound. \
-It is of all that sounds in the part, whoever speaks, and is not normalised: what pyannote.audio's \
+It is of all that sounds in the part, whoever speaks, and is not normalized: what pyannote.audio's \
 Inference(model, window=\"whole\") gives. The mean embedding of each speaker of a conversation is in \
 `diarize --format json --embeddings`; voices by name are kept by `diarize enroll`.";
 

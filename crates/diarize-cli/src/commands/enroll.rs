@@ -3,12 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use diarize::{Span, voices::Voices};
+use diarize::voices::Voices;
 use diarize_audio::Channels;
 
 use crate::{
     database::{self, Database},
-    ear::{Ear, Voice},
     excerpts::{ExcerptArgs, Excerpts},
     input::Input,
     inputs,
@@ -16,6 +15,7 @@ use crate::{
     names,
     progress::{Console, Talk},
     source::Source,
+    voice_embedder::{Voice, VoiceEmbedder},
 };
 
 const EXAMPLES: &str = "\
@@ -69,14 +69,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (diarizer, files) = args.model.open_with_files(&console)?;
     let mut database = Database::of_model_or_new(&args.db, &files)?;
     let options = args.model.options(&diarizer);
-    let ear = Ear { diarizer: &diarizer, options: &options };
+    let embedder = VoiceEmbedder { diarizer: &diarizer, options: &options };
 
     if args.replace {
         database.voices.people.remove(&args.name);
     }
     let mut seconds = 0.0;
     for found in &inputs.all {
-        let heard = hear(&ear, &found.input, args, &excerpts, inputs.all.len() == 1, &console)
+        let heard = hear(&embedder, &found.input, args, &excerpts, inputs.all.len() == 1, &console)
             .with_context(|| found.input.to_string())?;
         warn_of_doubts(&database.voices, &args.name, &heard, &found.input, &console);
         database.voices.hear(&args.name, &heard.embedding, heard.seconds);
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn hear(
-    ear: &Ear<'_>,
+    embedder: &VoiceEmbedder<'_>,
     input: &Input,
     args: &Args,
     excerpts: &Excerpts,
@@ -103,14 +103,16 @@ fn hear(
     let source = Source::new(input, args.channel.map_or(Channels::Mean, Channels::Only), true)?;
     let mut progress = console.file(&input.to_string());
     let mut parts = excerpts.of(input, only)?;
-    let duration = source.duration(input)?;
-    Excerpts::clip(&mut parts, duration)?;
-    let parts: Vec<Span> = parts.into_iter().map(|(span, _)| span).collect();
-    let spans = match excerpts {
-        Excerpts::Turns(_) => parts,
-        Excerpts::Span(_) => ear.speech(&source, parts[0], &mut progress)?,
+    let (spans, duration) = match excerpts {
+        Excerpts::Turns(_) => (parts.iter().map(|(span, _)| *span).collect(), source.duration(input)?),
+        Excerpts::Span(_) => {
+            let (spans, decoded) = embedder.speech(&source, parts[0].0, &mut progress)?;
+            decoded.warn(input);
+            (spans, decoded.duration)
+        }
     };
-    let heard = ear.hear(&source, duration, &spans, |event| progress.observe(&event))?;
+    Excerpts::clip(&mut parts, duration)?;
+    let heard = embedder.hear(&source, duration, &spans, |event| progress.observe(&event))?;
     heard.context("contains too little speech")
 }
 

@@ -38,7 +38,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// What a model is: name, licence, source, networks, parameters
+    /// What a model is: name, license, source, networks, parameters
     Info {
         /// As for --model [default: the model in the box]
         model: Option<String>,

@@ -20,7 +20,7 @@ use crate::{
     output::{self, csv_field, write_whole},
     overrides::not_negative,
     progress::{Console, Talk},
-    source::{Heard, Source},
+    source::{Decoded, Source},
 };
 
 /// Shown below the help of `diarize vad`.
@@ -151,10 +151,10 @@ fn regions(
     let audio = source.open()?;
     let mut listener = diarizer.listen_for_activity(options, |event| progress.observe(&event))?;
     listener.expect(audio.declared_duration().unwrap_or(0.0));
-    let heard = Heard::all(audio, |block| Ok(listener.push(block)?))?;
-    heard.warn(input);
+    let decoded = Decoded::all(audio, |block| Ok(listener.push(block)?))?;
+    decoded.warn(input);
     let spans = listener.finish(kind.speakers())?;
-    render(kind, args.format, input, heard.duration, &spans)
+    render(kind, args.format, input, decoded.duration, &spans)
 }
 
 fn render(

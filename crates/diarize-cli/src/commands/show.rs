@@ -42,7 +42,7 @@ pub struct Args {
     /// Columns [default: those of the terminal]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
-    /// When to use colours
+    /// When to use colors
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = clap::ColorChoice::Auto)]
     color: clap::ColorChoice,
 }
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if seconds.start >= seconds.end {
         bail!("--from is not before --to");
     }
-    let colours = match args.color {
+    let colors = match args.color {
         clap::ColorChoice::Always => true,
         clap::ColorChoice::Never => false,
         clap::ColorChoice::Auto => {
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let terminal = || terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
     let width = args.width.or_else(terminal).unwrap_or(WIDTH);
-    let drawing = Drawing { width, colours, seconds };
+    let drawing = Drawing { width, colors, seconds };
     let mut pictures = Vec::new();
     for file in &args.files {
         let named = || file.display().to_string();

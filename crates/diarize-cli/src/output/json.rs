@@ -42,7 +42,7 @@ struct Speaker<'a> {
     duration: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
-    /// Of those whose voices were recognised.
+    /// Of those whose voices were recognized.
     #[serde(skip_serializing_if = "Option::is_none")]
     similarity: Option<f64>,
     /// Not there unless asked for; then `null` where none was computed.

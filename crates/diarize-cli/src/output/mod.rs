@@ -61,7 +61,7 @@ pub struct Recording<'a> {
     pub timings: Timings,
     /// The answer.
     pub diarization: &'a Diarization,
-    /// How alike those are whose voices were recognised, by their names.
+    /// How alike those are whose voices were recognized, by their names.
     pub similarities: &'a BTreeMap<String, f64>,
     /// What is said in it, with the speakers of the answer.
     pub transcript: Option<&'a Transcript>,

@@ -106,7 +106,7 @@ fn span(value: &Value) -> Option<Span> {
     Some(Span { start: offsets["from"].as_f64()? / 1000.0, end: offsets["to"].as_f64()? / 1000.0 })
 }
 
-/// Words with the times that WhisperX could not find (of numbers, mostly) taken from their neighbours.
+/// Words with the times that WhisperX could not find (of numbers, mostly) taken from their neighbors.
 fn filled(segment: Span, words: Vec<(Option<Span>, String)>) -> Vec<Word> {
     let mut filled = Vec::with_capacity(words.len());
     let mut now = segment.start;
@@ -158,7 +158,7 @@ mod tests {
     use super::{Span, Whisper};
 
     #[test]
-    fn words_without_times_lie_between_their_neighbours() {
+    fn words_without_times_lie_between_their_neighbors() {
         let text = r#"{"segments": [{"start": 1.0, "end": 4.0, "text": "in 2024 we did",
             "words": [{"word": "in", "start": 1.0, "end": 1.5}, {"word": "2024"},
                       {"word": "we", "start": 2.0, "end": 2.5}, {"word": "did"}]}]}"#;

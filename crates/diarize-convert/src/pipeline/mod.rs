@@ -111,7 +111,7 @@ fn assemble(
         |path, tensors: &Tensors, precision| WeightsFile { path, bytes: encode(tensors, precision).into() };
     let manifest = Manifest {
         name: name.to_owned(),
-        licence: sources.license(),
+        license: sources.license(),
         source: name.to_owned(),
         segmentation,
         embedding,

@@ -4,7 +4,7 @@ use diarize_kernels::{cdist, linkage::Linkage};
 use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{ClusteringError, Mismatch, Place, labels, tree::Tree};
+use super::{ClusteringError, ComputeDevice, Mismatch, labels, tree::Tree};
 use crate::{
     math::{argmax, cluster_means, normalized},
     options::SpeakerBounds,
@@ -77,7 +77,7 @@ pub fn agglomerate(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Agglomerative,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
     let count = embeddings.nrows();
     let min_size = min_large_size(count, parameters.min_cluster_size);

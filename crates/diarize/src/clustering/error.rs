@@ -11,7 +11,7 @@ pub enum ClusteringError {
         row: usize,
     },
     /// More speakers are asked for than there are embeddings to tell them apart. Only where pyannote's
-    /// behaviour is asked for; otherwise there are as many speakers as there can be.
+    /// behavior is asked for; otherwise there are as many speakers as there can be.
     #[error("{embeddings} embeddings cannot make {speakers} speakers")]
     TooFewEmbeddings {
         /// Embeddings that could be clustered.

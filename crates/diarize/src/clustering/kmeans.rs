@@ -4,7 +4,7 @@ use diarize_kernels::kmeans::{self as kernel, Fit};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::{ClusteringError, Place, labels::by_first_member, random::Random};
+use super::{ClusteringError, ComputeDevice, labels::by_first_member, random::Random};
 
 /// Parameters of k-means. The defaults are those of pyannote and scikit-learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub fn kmeans(
     points: ArrayView2<'_, f64>,
     clusters: usize,
     parameters: &KMeans,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<KMeansFit, ClusteringError> {
     if points.nrows() == 0 {
         return Ok(KMeansFit { labels: Vec::new(), inertia: 0.0 });

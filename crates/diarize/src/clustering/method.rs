@@ -4,7 +4,7 @@ use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Agglomerative, ClusteringError, KMeans, Mismatch, Online, Place, Spectral, Vbx,
+    Agglomerative, ClusteringError, ComputeDevice, KMeans, Mismatch, Online, Spectral, Vbx,
     agglomerative::agglomerate, kmeans::kmeans, labels, online::online, plda::Plda, spectral::spectral,
     vbx_speakers::vbx_speakers,
 };
@@ -33,7 +33,7 @@ pub enum Method {
     /// k-means of normalized embeddings. For a known number of speakers: without bounds it makes one
     /// cluster, otherwise as many as the lower bound says. Fast at any size.
     KMeans(KMeans),
-    /// The loosely connected parts of a graph of neighbours. Needs no threshold, and no scale of the
+    /// The loosely connected parts of a graph of neighbors. Needs no threshold, and no scale of the
     /// distances is assumed; good at counting a few speakers who all say enough, blind to one who says
     /// little.
     Spectral(Spectral),
@@ -61,7 +61,7 @@ pub fn partition(
     bounds: SpeakerBounds,
     method: &Method,
     plda: Option<&Plda>,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
     for (row, embedding) in embeddings.axis_iter(Axis(0)).enumerate() {
         let norm = norm(embedding);

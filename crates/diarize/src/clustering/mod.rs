@@ -35,11 +35,11 @@ pub use self::{
     method::Method,
     online::Online,
     settings::{Assignment, Settings},
-    spectral::{Neighbours, Spectral},
+    spectral::{Neighbors, Spectral},
     vbx::Vbx,
 };
 pub(crate) use self::{
-    on_device::Place,
+    on_device::ComputeDevice,
     plda::Plda,
     speakers::{Clusters, cluster_speakers},
 };

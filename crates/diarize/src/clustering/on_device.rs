@@ -1,4 +1,4 @@
-//! What clustering computes on a GPU, if there is enough of it to be faster there.
+//! What clustering computes on a GPU, if there is enough of it.
 
 use candle_core::{Device, Result as TensorResult, Tensor};
 use diarize_kernels::{
@@ -11,15 +11,15 @@ use ndarray::{Array2, ArrayView2};
 
 use super::{ClusteringError, Linkage};
 
-/// Vectors from which on a GPU makes a dendrogram or k-means faster than the CPU, which needs a few
-/// hundredths of a second for them.
+/// From this many vectors on, a GPU computes dendrograms and k-means. Below, the CPU needs a few hundredths
+/// of a second. Not tuned.
 const FEWEST_VECTORS: usize = 2000;
-/// Distances from which on a GPU computes them faster than the CPU.
+/// From this many distances on, a GPU computes them. Not tuned.
 const FEWEST_DISTANCES: usize = 1_000_000;
 
 /// Where clustering computes what grows fastest with the recording.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
+pub enum ComputeDevice<'a> {
     /// On the CPU.
     Cpu,
     /// On a GPU what is large enough, the rest on the CPU.
@@ -29,7 +29,7 @@ pub enum Place<'a> {
     Broken,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ComputeDevice<'a> {
     pub(crate) fn on(device: &'a Device) -> Self {
         if device.is_cpu() { Self::Cpu } else { Self::Gpu(device) }
     }
@@ -112,7 +112,7 @@ fn failed(operation: &'static str) -> impl Fn(candle_core::Error) -> ClusteringE
 mod tests {
     use ndarray::Array2;
 
-    use super::Place;
+    use super::ComputeDevice;
     use crate::{
         clustering::{Agglomerative, ClusteringError, KMeans, Method, Settings, method::partition},
         options::SpeakerBounds,
@@ -127,7 +127,7 @@ mod tests {
             (Method::KMeans(KMeans::default()), "k-means"),
             (Settings::named("spectral").unwrap().method, "k-means"),
         ] {
-            let error = partition(rows.view(), bounds, &method, None, &Place::Broken).unwrap_err();
+            let error = partition(rows.view(), bounds, &method, None, &ComputeDevice::Broken).unwrap_err();
             assert!(
                 matches!(&error, ClusteringError::Device { operation: failed, .. } if failed == &operation),
                 "{error}"
@@ -135,6 +135,6 @@ mod tests {
             assert!(error.to_string().contains("no kernel image"), "{error}");
         }
         let rows64 = rows.mapv(f64::from);
-        assert!(Place::Broken.cosine(rows.view(), rows64.view()).is_err());
+        assert!(ComputeDevice::Broken.cosine(rows.view(), rows64.view()).is_err());
     }
 }

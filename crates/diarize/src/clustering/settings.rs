@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{Agglomerative, KMeans, Method, Neighbours, Online, Spectral, Vbx};
+use super::{Agglomerative, KMeans, Method, Neighbors, Online, Spectral, Vbx};
 use crate::{Error, Result, options::Compat};
 
 /// How local speakers become speakers of the recording.
@@ -154,14 +154,14 @@ impl Settings {
                 check_kmeans(kmeans)
             }
             Method::KMeans(kmeans) => check_kmeans(kmeans),
-            Method::Spectral(Spectral { neighbours, max_speakers, max_embeddings, kmeans }) => {
-                match *neighbours {
-                    Neighbours::Share(neighbours) => {
-                        positive("neighbours", neighbours)?;
-                        share("neighbours", neighbours)?;
+            Method::Spectral(Spectral { neighbors, max_speakers, max_embeddings, kmeans }) => {
+                match *neighbors {
+                    Neighbors::Share(neighbors) => {
+                        positive("neighbors", neighbors)?;
+                        share("neighbors", neighbors)?;
                     }
-                    Neighbours::Count(neighbours) => at_least_one("neighbours", neighbours)?,
-                    Neighbours::Auto => {}
+                    Neighbors::Count(neighbors) => at_least_one("neighbors", neighbors)?,
+                    Neighbors::Auto => {}
                 }
                 at_least_one("max_speakers", *max_speakers)?;
                 at_least_one("max_embeddings", *max_embeddings)?;
@@ -226,7 +226,7 @@ fn require(holds: bool, option: &'static str, value: impl ToString, requirement:
 mod tests {
     use diarize_kernels::linkage::Linkage;
 
-    use super::{Method, Neighbours, Settings};
+    use super::{Method, Neighbors, Settings};
 
     #[test]
     fn every_method_has_a_name_and_survives_a_manifest() {
@@ -250,9 +250,9 @@ mod tests {
         let found = found.unwrap();
         let Method::Agglomerative(parameters) = found.method else { panic!() };
         assert_eq!((parameters.linkage, parameters.threshold, found.min_alone), (Linkage::Ward, 1.0, 0.1));
-        let found = set("spectral", &[("neighbours", "{ share = 0.25 }"), ("kmeans.seed", "7")]).unwrap();
+        let found = set("spectral", &[("neighbors", "{ share = 0.25 }"), ("kmeans.seed", "7")]).unwrap();
         let Method::Spectral(parameters) = found.method else { panic!() };
-        assert_eq!((parameters.neighbours, parameters.kmeans.seed), (Neighbours::Share(0.25), 7));
+        assert_eq!((parameters.neighbors, parameters.kmeans.seed), (Neighbors::Share(0.25), 7));
         assert_eq!(found.get("kmeans.seed").as_deref(), Some("7"));
         assert_eq!(found.get("assignment").as_deref(), Some("nearest"));
         assert_eq!((found.get("threshold"), found.get("kmeans.threshold")), (None, None));

@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, Axis};
 
 use super::{
-    Assignment, ClusteringError, Mismatch, Place, Settings,
+    Assignment, ClusteringError, ComputeDevice, Mismatch, Settings,
     activity::Activity,
     labels,
     method::{Method, partition},
@@ -60,7 +60,7 @@ pub fn cluster_speakers(
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<Clusters, ClusteringError> {
     let shape @ (chunks, speakers) = (embeddings.chunks(), embeddings.speakers());
     assert_eq!(shape, (segmentations.chunks(), segmentations.speakers()), "chunks and local speakers");
@@ -135,7 +135,7 @@ fn centroids(
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<Option<Centroids>, ClusteringError> {
     if let Method::Vbx(parameters) = &settings.method {
         if train.nrows() < 2 {
@@ -158,7 +158,7 @@ fn centroids(
 fn similarities(
     embeddings: &Embeddings,
     means: ArrayView2<'_, f64>,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<Array3<f64>, ClusteringError> {
     let (chunks, speakers, clusters) = (embeddings.chunks(), embeddings.speakers(), means.nrows());
     let mut soft = Array2::zeros((chunks * speakers, clusters)); // (chunk * local speaker, cluster)

@@ -7,7 +7,7 @@ use diarize_kernels::{
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::{ClusteringError, Place, dendrogram::flat_clusters, labels};
+use super::{ClusteringError, ComputeDevice, dendrogram::flat_clusters, labels};
 use crate::math::{cluster_means, normalized};
 
 /// Embeddings that are grouped together where there are too many for one dendrogram.
@@ -32,7 +32,7 @@ impl Tree {
         embeddings: ArrayView2<'_, f32>,
         method: Linkage,
         limit: usize,
-        place: &Place<'_>,
+        place: &ComputeDevice<'_>,
     ) -> Result<Self, ClusteringError> {
         let count = embeddings.nrows();
         if count <= limit {
@@ -66,7 +66,7 @@ impl Tree {
 fn dendrogram(
     embeddings: ArrayView2<'_, f32>,
     method: Linkage,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<Vec<Merge>, ClusteringError> {
     match method {
         Linkage::Centroid => place.centroid_linkage(normalized(embeddings).view()),

@@ -22,12 +22,12 @@ pub struct Vbx {
     /// embeddings. Lower than for agglomerative clustering alone, since VBx joins clusters, but never
     /// splits one.
     pub threshold: f64,
-    /// `Fa`: how much an embedding counts. Below 1 because neighbouring embeddings are not independent.
+    /// `Fa`: how much an embedding counts. Below 1 because neighboring embeddings are not independent.
     pub fa: f64,
     /// `Fb`: how strongly speakers are held to the prior; more of it gives fewer speakers.
     pub fb: f64,
     /// `Fb` is `fb · n^fb_exponent` for `n` embeddings, so 0 for `fb` itself. With 0.5 the prior keeps step
-    /// with chance: what neighbouring embeddings have in common beside the speaker is no evidence for another
+    /// with chance: what neighboring embeddings have in common beside the speaker is no evidence for another
     /// one, but adds up like a random walk, as the root of their number. So one setting serves recordings of
     /// half a minute, where a larger constant merges speakers, and of hours, where a smaller one splits them.
     pub fb_exponent: f64,

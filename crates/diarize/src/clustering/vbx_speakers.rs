@@ -4,7 +4,7 @@ use diarize_kernels::linkage::Linkage;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
-    ClusteringError, Mismatch, Place,
+    ClusteringError, ComputeDevice, Mismatch,
     kmeans::{KMeans, kmeans},
     labels,
     plda::Plda,
@@ -36,7 +36,7 @@ pub(super) struct VbxSpeakers {
 pub fn vbx_first_labels(
     embeddings: ArrayView2<'_, f32>,
     parameters: &Vbx,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     if embeddings.nrows() == 0 {
         return Ok(Vec::new());
@@ -58,7 +58,7 @@ pub(super) fn vbx_speakers(
     parameters: &Vbx,
     plda: Option<&Plda>,
     compat: Compat,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     let plda = plda.ok_or(ClusteringError::NoPlda)?;
     plda.check()?;
@@ -87,7 +87,7 @@ fn kmeans_speakers(
     wanted: usize,
     parameters: &KMeans,
     compat: Compat,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     if compat == Compat::Pyannote && embeddings.nrows() < wanted {
         return Err(ClusteringError::TooFewEmbeddings { embeddings: embeddings.nrows(), speakers: wanted });

@@ -40,6 +40,15 @@ impl<'o> Context<'o> {
         })
     }
 
+    /// A context that goes on where another one ended, with the warnings of that one.
+    pub(crate) fn after(
+        warnings: &[Warning],
+        options: &Options,
+        observer: Box<Observer<'o>>,
+    ) -> Result<Self> {
+        Ok(Self { warnings: Mutex::new(warnings.to_vec()), ..Self::new(options, observer)? })
+    }
+
     /// A context for a result that is not final: the observer of this one hears its progress alone.
     pub(crate) fn provisional(&self) -> Context<'_> {
         let progress_alone = |event| match event {

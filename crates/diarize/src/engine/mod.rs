@@ -12,6 +12,6 @@ pub(crate) use self::{
     context::Context,
     networks::{Networks, check_finite},
     trunk::SharedTrunk,
-    waveform::{Chunks, Waveform},
+    waveform::{Chunks, Waveform, check_samples},
     windows::Windows,
 };

@@ -10,6 +10,7 @@ use crate::{
     math::SlidingWindow,
     model::{Manifest, ModelFiles, Weights},
     networks::{PyanNet, WeSpeaker},
+    options::Parameters,
     stages::Decoder,
 };
 
@@ -61,6 +62,12 @@ impl Networks {
     /// When the frames of the segmentation start, in seconds.
     pub(crate) fn frames(&self) -> SlidingWindow {
         self.manifest.segmentation.receptive_field()
+    }
+
+    /// The grid of chunks that the segmentation runs over.
+    pub(crate) fn chunks(&self, parameters: &Parameters) -> Chunks {
+        let duration = self.manifest.segmentation.duration;
+        Chunks::new(duration, parameters.segmentation_step * duration)
     }
 
     /// The waveforms `(chunk, sample)` of some chunks. A GPU is given each stretch of consecutive chunks

@@ -26,6 +26,7 @@ const PIECE: usize = 150;
 
 /// The frames of a recording, computed a piece at a time. Pieces overlap by what the network sees, so
 /// their borders change nothing.
+#[derive(Clone, Copy)]
 pub(crate) struct SharedTrunk<'a> {
     network: &'a WeSpeaker,
     chunks: &'a Chunks,
@@ -43,6 +44,11 @@ impl<'a> SharedTrunk<'a> {
             None => usize::MAX / 2,
         };
         Self { network, chunks, features, window: network.fbank.frames(chunks.length) }
+    }
+
+    /// The same trunk computed by `network`, which has the same weights on another device.
+    pub(crate) fn with_network(self, network: &'a WeSpeaker) -> Self {
+        Self { network, ..self }
     }
 
     /// Number of frames of the whole recording.

@@ -6,6 +6,14 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::{Error, Result, SAMPLE_RATE, math::SlidingWindow};
 
+/// That all samples are numbers; `received` came before them.
+pub(crate) fn check_samples(samples: &[f32], received: usize) -> Result<()> {
+    match samples.iter().position(|sample| !sample.is_finite()) {
+        Some(index) => Err(Error::NonFiniteSample { index: received + index, value: samples[index] }),
+        None => Ok(()),
+    }
+}
+
 /// The end of a recording, as far as it has come. Positions count from the start of the recording.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waveform {
@@ -22,9 +30,7 @@ impl Waveform {
     /// # Errors
     /// A sample that is not finite; nothing is appended then.
     pub(crate) fn push(&mut self, samples: &[f32]) -> Result<()> {
-        if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
-            return Err(Error::NonFiniteSample { index: self.received() + index, value: samples[index] });
-        }
+        check_samples(samples, self.received())?;
         self.samples.extend_from_slice(samples);
         Ok(())
     }

@@ -25,8 +25,8 @@ pub struct Manifest {
     pub format: u32,
     /// What the model is called.
     pub name: String,
-    /// The licence of its weights, as an SPDX expression where there is one.
-    pub licence: String,
+    /// The license of its weights, as an SPDX expression where there is one.
+    pub license: String,
     /// Where it comes from.
     pub source: String,
     /// File name of the PLDA, which VBx needs: the arrays of `plda.npz` and `xvec_transform.npz` of
@@ -271,11 +271,11 @@ impl Manifest {
 
     /// The manifest of pyannote/speaker-diarization-3.1's architecture, its weights in
     /// `segmentation.safetensors` and `embedding.safetensors`.
-    pub fn pyannote_3_1(name: &str, licence: &str, source: &str) -> Self {
+    pub fn pyannote_3_1(name: &str, license: &str, source: &str) -> Self {
         Self {
             format: FORMAT,
             name: name.into(),
-            licence: licence.into(),
+            license: license.into(),
             source: source.into(),
             plda: None,
             segmentation: SegmentationArchitecture {

@@ -133,17 +133,17 @@ fn attention(queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor>
     ops::softmax(&scores, D::Minus1)?.matmul(values)
 }
 
-/// Attention with four heads, then two linear layers, each around itself and normalised.
+/// Attention with four heads, then two linear layers, each around itself and normalized.
 fn transformer(x: &[Tensor]) -> Result<Tensor> {
     let linear = |weight: &Tensor, x: &Tensor| Linear::new(weight.affine(0.2, 0.0)?, None).forward(x);
-    let normalise = |values: Tensor| layer_norm(&values, &x[5], &x[6]);
+    let normalize = |values: Tensor| layer_norm(&values, &x[5], &x[6]);
     let projected = linear(&x[1], &x[0])?.reshape((BATCH, STEPS, 3, 4, 16))?.permute((2, 0, 3, 1, 4))?; // (3, batch, head, step, width)
     let part = |index| projected.get(index)?.contiguous();
     let attended = attention(&part(0)?, &part(1)?, &part(2)?)?; // (batch, head, step, width)
     let attended = attended.transpose(1, 2)?.reshape((BATCH, STEPS, WIDTH))?;
-    let y = normalise((&x[0] + linear(&x[2], &attended)?)?)?;
+    let y = normalize((&x[0] + linear(&x[2], &attended)?)?)?;
     let inner = linear(&x[3], &y)?.gelu_erf()?; // (batch, step, 256)
-    normalise((&y + linear(&x[4], &inner)?)?)
+    normalize((&y + linear(&x[4], &inner)?)?)
 }
 
 /// Windows of `length` samples, one every `hop`: `(window, length)`.

@@ -209,10 +209,10 @@ fn distances(name: &'static str, metric: Metric) -> Op {
     )
 }
 
-/// Points around four centres.
+/// Points around four centers.
 fn points(count: usize, dimension: usize) -> Vec<f32> {
-    let (centres, noise) = (noise(4 * dimension, 1), noise(count * dimension, 2));
-    let point = |i: usize| centres[i / dimension % 4 * dimension + i % dimension] + 0.4 * noise[i];
+    let (centers, noise) = (noise(4 * dimension, 1), noise(count * dimension, 2));
+    let point = |i: usize| centers[i / dimension % 4 * dimension + i % dimension] + 0.4 * noise[i];
     (0..count * dimension).map(point).collect()
 }
 

@@ -35,8 +35,11 @@ pub struct Evidence {
 
 impl ConfidenceFunction {
     /// The fraction of a turn that its speaker is estimated to speak.
-    pub fn of(&self, evidence: Evidence) -> f64 {
-        let score = self.bias + self.factor * evidence.agreement * evidence.separation;
+    ///
+    /// `agreement`, from 0 to 1: how far the segmentations of overlapping chunks agree. `separation`, from -1
+    /// to 1: how far the voice is from other speakers' voices.
+    pub fn confidence(&self, agreement: f64, separation: f64) -> f64 {
+        let score = self.bias + self.factor * agreement * separation;
         1.0 / (1.0 + (-score).exp())
     }
 }
@@ -89,13 +92,15 @@ impl Votes<'_> {
         }
     }
 
-    /// Gives each turn its confidence. `labelled` has the cluster of each label, in order.
-    pub(crate) fn rate(&self, turns: &mut [Turn], labelled: &[usize], function: &ConfidenceFunction) {
-        let labels: Vec<String> = (0..labelled.len()).map(label).collect();
+    /// Gives each turn its confidence. `labeled` has the cluster of each label, in order.
+    pub(crate) fn rate(&self, turns: &mut [Turn], labeled: &[usize], function: &ConfidenceFunction) {
+        let labels: Vec<String> = (0..labeled.len()).map(label).collect();
         for turn in turns {
-            let cluster = labels.iter().zip(labelled).find(|(label, _)| **label == turn.speaker);
-            turn.confidence =
-                cluster.map(|(_, &cluster)| function.of(self.evidence(turn.start, turn.end, cluster)));
+            let cluster = labels.iter().zip(labeled).find(|(label, _)| **label == turn.speaker);
+            turn.confidence = cluster.map(|(_, &cluster)| {
+                let Evidence { agreement, separation } = self.evidence(turn.start, turn.end, cluster);
+                function.confidence(agreement, separation)
+            });
         }
     }
 }

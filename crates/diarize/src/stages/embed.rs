@@ -43,34 +43,17 @@ impl Embedder {
         let (network, speakers) = (&networks.embedding, networks.manifest.segmentation.speakers);
         let dimension = networks.manifest.embedding.dimension;
         let of_nobody = network.embedding_of_nobody().map_err(networks.failed(Stage::Embeddings))?;
-        Ok(match parameters.embedding_trunk {
-            EmbeddingTrunk::Chunk => {
-                Self::Chunks(Embeddings::new(speakers, of_nobody, Vectors::exact(dimension)))
-            }
-            EmbeddingTrunk::Shared => {
-                // Not rounded to f16: on short recordings even that changes how many speakers are found.
-                let embeddings = Embeddings::new(speakers, of_nobody, Vectors::exact(dimension));
-                let windows = match (parameters.reconstruction, &networks.manifest.voices) {
-                    (Reconstruction::Votes, _) => None,
-                    (Reconstruction::Voices, Some(windows)) => Some(windows),
-                    (Reconstruction::Voices, None) => return Err(no_voices()),
-                };
-                Self::Trunk(Box::new(FromTrunk::new(networks, chunks, embeddings, windows)))
-            }
-        })
-    }
-
-    /// No chunk is embedded yet, and no embedding will be rounded.
-    #[cfg(feature = "unstable")]
-    pub(crate) fn exact(networks: &Networks, chunks: &Chunks, parameters: &Parameters) -> Result<Self> {
-        let (network, speakers) = (&networks.embedding, networks.manifest.segmentation.speakers);
-        let of_nobody = network.embedding_of_nobody().map_err(networks.failed(Stage::Embeddings))?;
-        let vectors = Vectors::exact(networks.manifest.embedding.dimension);
-        let embeddings = Embeddings::new(speakers, of_nobody, vectors);
+        // Not rounded to f16: on short recordings even that changes how many speakers are found.
+        let embeddings = Embeddings::new(speakers, of_nobody, Vectors::exact(dimension));
+        let windows = match (parameters.reconstruction, &networks.manifest.voices) {
+            (Reconstruction::Votes, _) => None,
+            (Reconstruction::Voices, Some(windows)) => Some(windows),
+            (Reconstruction::Voices, None) => return Err(no_voices()),
+        };
         Ok(match parameters.embedding_trunk {
             EmbeddingTrunk::Chunk => Self::Chunks(embeddings),
             EmbeddingTrunk::Shared => {
-                Self::Trunk(Box::new(FromTrunk::new(networks, chunks, embeddings, None)))
+                Self::Trunk(Box::new(FromTrunk::new(networks, chunks, embeddings, windows)))
             }
         })
     }

@@ -3,6 +3,8 @@
 use half::f16;
 use ndarray::{Array1, Array2, ArrayView3, ArrayViewMut1, Axis};
 
+use super::Segmentations;
+
 /// The place of a vector that is not there.
 const NONE: u32 = u32::MAX;
 
@@ -121,15 +123,30 @@ impl Embeddings {
         self.vectors.dimension()
     }
 
-    /// Appends a chunk in which nobody speaks.
-    pub(crate) fn push_silent_chunk(&mut self) {
-        (0..self.speakers).for_each(|_| self.vectors.push_none());
+    /// Appends the chunks up to `until`. `active` are those of them in which somebody speaks, and `values`
+    /// the embeddings of their local speakers: `(active chunk, local speaker * dimension)`.
+    pub(crate) fn push_chunks(
+        &mut self,
+        until: usize,
+        active: &[usize],
+        values: &[Vec<f32>],
+        segmentations: &Segmentations,
+    ) {
+        let mut active = active.iter().zip(values).peekable();
+        for chunk in self.chunks()..until {
+            match active.next_if(|&(&active, _)| active == chunk) {
+                Some((_, values)) => {
+                    self.push_chunk(values, |speaker| segmentations.speaks(chunk, speaker));
+                }
+                None => (0..self.speakers).for_each(|_| self.vectors.push_none()),
+            }
+        }
     }
 
-    /// Appends a chunk: the values of its local speakers, one after the other, and who of them speaks.
-    pub(crate) fn push_chunk(&mut self, values: &[f32], speaks: impl Iterator<Item = bool>) {
-        for (vector, speaks) in values.chunks_exact(self.dimension()).zip(speaks) {
-            match speaks {
+    /// Appends a chunk: the embeddings of those of its local speakers who speak.
+    fn push_chunk(&mut self, values: &[f32], speaks: impl Fn(usize) -> bool) {
+        for (speaker, vector) in values.chunks_exact(self.dimension()).enumerate() {
+            match speaks(speaker) {
                 true => self.vectors.push(vector.iter().map(|&x| f64::from(x))),
                 false => self.vectors.push_none(),
             }
@@ -169,15 +186,18 @@ impl From<ArrayView3<'_, f32>> for Embeddings {
 
 #[cfg(test)]
 mod tests {
-    use super::{Embeddings, Vectors};
+    use ndarray::array;
+
+    use super::{Embeddings, Segmentations, Vectors};
 
     #[test]
     fn who_never_speaks_has_the_embedding_of_nobody() {
         for vectors in [Vectors::exact(2), Vectors::rounded(2)] {
+            let speaks = array![[[0, 1]], [[0, 0]], [[1, 1]]]; // (chunk, frame, local speaker)
+            let segmentations = Segmentations::from(speaks.view());
             let mut embeddings = Embeddings::new(2, vec![0.5, -0.25], vectors);
-            embeddings.push_chunk(&[1.0, 2.0, 3.0, 4.0], [false, true].into_iter());
-            embeddings.push_silent_chunk();
-            embeddings.push_chunk(&[5.0, 6.0, 7.0, 8.0], [true, true].into_iter());
+            embeddings.push_chunks(2, &[0], &[vec![1.0, 2.0, 3.0, 4.0]], &segmentations);
+            embeddings.push_chunks(3, &[2], &[vec![5.0, 6.0, 7.0, 8.0]], &segmentations);
             let all: Vec<f32> = embeddings.to_array().into_iter().collect();
             assert_eq!(all, [0.5, -0.25, 3.0, 4.0, 0.5, -0.25, 0.5, -0.25, 5.0, 6.0, 7.0, 8.0]);
             assert_eq!(embeddings.select([5, 1].into_iter()).row(1).to_vec(), [3.0, 4.0]);

@@ -2,8 +2,8 @@
 
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 
-/// Decisions `(chunk, frame, local speaker)` of 0 and 1, kept as bits: 221 bytes for a chunk of 589
-/// frames and three local speakers.
+/// Decisions `(chunk, frame, local speaker)` of 0 and 1, kept as bits: 240 bytes for a chunk of 589
+/// frames and three local speakers, since each speaker has whole words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segmentations {
     frames: usize,

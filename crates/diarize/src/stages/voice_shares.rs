@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 
 use super::Vectors;
 use crate::{
-    clustering::{ClusteringError, Place},
+    clustering::{ClusteringError, ComputeDevice},
     math::SlidingWindow,
 };
 
@@ -87,7 +87,7 @@ impl VoiceShares {
         windows: &WindowEmbeddings,
         centroids: ArrayView2<'_, f32>,
         temperature: f64,
-        place: &Place<'_>,
+        place: &ComputeDevice<'_>,
     ) -> Result<Self, ClusteringError> {
         let centroids = centroids.mapv(f64::from);
         let mut shares = Array2::zeros((windows.len(), centroids.nrows())); // (window, cluster)

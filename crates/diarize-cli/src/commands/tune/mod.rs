@@ -175,7 +175,7 @@ fn points(axes: &[Axis], options: &Options, chunk: f64) -> anyhow::Result<(Vec<P
     for point in &points {
         grid::apply(point, &mut options.clone(), chunk).context("--try")?;
     }
-    // Those for which the networks run once are neighbours.
+    // Those for which the networks run once are neighbors.
     points.sort_by_key(grid::of_networks);
     Ok((points, own))
 }

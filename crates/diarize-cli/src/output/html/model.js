@@ -3,8 +3,8 @@
 const { result, said, peaks: packedPeaks, audio: source } = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 
-// Okabe and Ito's colours; patterns tell speakers apart without them.
-const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999"];
+// Okabe and Ito's colors; patterns tell speakers apart without them.
+const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999"];
 const PATTERNS = ["plain", "rising", "dots", "upright", "falling", "level"];
 const PEAKS_PER_SECOND = 100;
 const RULER = 22, WAVE = 70, LABEL = 17, BAR = 18, LANE = LABEL + BAR + 5;

@@ -2,12 +2,12 @@
 
 const theme = name => getComputedStyle(document.documentElement).getPropertyValue(name);
 
-/** The fill of a speaker: a colour and a pattern. */
+/** The fill of a speaker: a color and a pattern. */
 function fill(context, index) {
-  const colour = COLOURS[index % COLOURS.length], tile = document.createElement("canvas"), size = 8;
+  const color = COLORS[index % COLORS.length], tile = document.createElement("canvas"), size = 8;
   tile.width = tile.height = size;
   const paper = tile.getContext("2d");
-  paper.fillStyle = colour;
+  paper.fillStyle = color;
   paper.fillRect(0, 0, size, size);
   paper.strokeStyle = paper.fillStyle = "rgba(255, 255, 255, .55)";
   paper.lineWidth = 1.6;
@@ -55,7 +55,7 @@ function paintWave(context, from, scale, top, width, height) {
 function paintBlock(context, x, y, width, height, index, confidence) {
   context.globalAlpha = confidence === undefined ? 1 : 0.3 + 0.7 * confidence;
   // A pattern would hide what is narrower than it.
-  context.fillStyle = width < 8 ? COLOURS[index % COLOURS.length] : fills[index].pattern;
+  context.fillStyle = width < 8 ? COLORS[index % COLORS.length] : fills[index].pattern;
   context.beginPath();
   context.roundRect(x, y, Math.max(width, 1.5), height, Math.min(3, width / 2));
   context.fill();

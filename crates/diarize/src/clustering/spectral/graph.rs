@@ -1,4 +1,4 @@
-//! Graphs of nearest neighbours, and the spectra of their normalized Laplacians.
+//! Graphs of nearest neighbors, and the spectra of their normalized Laplacians.
 //!
 //! Every point is tied to its `p` nearest by cosine similarity, itself among them, which gives a matrix `B`
 //! of 0 and 1; `A = (B + Bᵀ) / 2`, `D` is its row sums, and the Laplacian is `L = 1 - D^-½ A D^-½`.
@@ -11,13 +11,13 @@ use super::lanczos::{Leading, eigen, eigenvalues, leading};
 
 /// Points that make a dense matrix, all of whose eigenvalues are computed.
 pub(super) const MAX_DENSE: usize = 800;
-/// The most neighbours that are known of each of more points.
+/// The most neighbors that are known of each of more points.
 pub(super) const MAX_NEIGHBOURS: usize = 512;
-/// The largest share of the points that is tried for neighbours.
+/// The largest share of the points that is tried for neighbors.
 const MAX_SHARE: f64 = 0.25;
-/// Numbers of neighbours that are tried, of a dense matrix.
+/// Numbers of neighbors that are tried, of a dense matrix.
 const CANDIDATES: usize = 12;
-/// The smallest number of neighbours that is tried of more points: so many are near in time alone.
+/// The smallest number of neighbors that is tried of more points: so many are near in time alone.
 const FEWEST: usize = 32;
 /// Points whose similarities to all others are in memory at once.
 const ROWS: usize = 64;
@@ -26,11 +26,11 @@ const ROWS: usize = 64;
 pub(super) enum Graph {
     /// `(point, point)`: cosine similarity.
     Dense(Array2<f64>),
-    /// `(point, neighbour)`: the nearest points, from the point itself on.
+    /// `(point, neighbor)`: the nearest points, from the point itself on.
     Sparse(Array2<u32>),
 }
 
-/// Eigenvalues of the Laplacian for a number of neighbours.
+/// Eigenvalues of the Laplacian for a number of neighbors.
 pub(super) struct Spectrum {
     /// The smallest, rising.
     pub(super) smallest: Vec<f64>,
@@ -50,19 +50,19 @@ impl Graph {
     pub(super) fn points(&self) -> usize {
         match self {
             Self::Dense(similarities) => similarities.nrows(),
-            Self::Sparse(neighbours) => neighbours.nrows(),
+            Self::Sparse(neighbors) => neighbors.nrows(),
         }
     }
 
-    /// The largest number of neighbours that it knows of.
-    pub(super) fn most_neighbours(&self) -> usize {
+    /// The largest number of neighbors that it knows of.
+    pub(super) fn most_neighbors(&self) -> usize {
         match self {
             Self::Dense(similarities) => similarities.nrows(),
-            Self::Sparse(neighbours) => neighbours.ncols(),
+            Self::Sparse(neighbors) => neighbors.ncols(),
         }
     }
 
-    /// Numbers of neighbours to choose from, rising.
+    /// Numbers of neighbors to choose from, rising.
     pub(super) fn candidates(&self) -> Vec<usize> {
         let most = ((MAX_SHARE * self.points() as f64) as usize).max(2);
         let mut candidates: Vec<usize> = match self {
@@ -70,7 +70,7 @@ impl Graph {
                 (1..=CANDIDATES).map(|step| (step * most).div_ceil(CANDIDATES).max(2)).collect()
             }
             Self::Sparse(_) => {
-                let most = most.min(self.most_neighbours());
+                let most = most.min(self.most_neighbors());
                 std::iter::successors(Some(FEWEST), |&before| Some(2 * before))
                     .take_while(|&candidate| candidate <= most)
                     .collect()
@@ -81,26 +81,26 @@ impl Graph {
     }
 
     /// The `wanted` smallest eigenvalues, or more, of the Laplacian in which every point has that many
-    /// neighbours.
-    pub(super) fn spectrum(&self, neighbours: usize, wanted: usize) -> Spectrum {
+    /// neighbors.
+    pub(super) fn spectrum(&self, neighbors: usize, wanted: usize) -> Spectrum {
         match self {
             Self::Dense(similarities) => {
-                let smallest = eigenvalues(&laplacian(similarities, neighbours));
+                let smallest = eigenvalues(&laplacian(similarities, neighbors));
                 Spectrum { largest: smallest[smallest.len() - 1], smallest }
             }
-            Self::Sparse(nearest) => spectrum_of(&tied(nearest, neighbours, wanted)),
+            Self::Sparse(nearest) => spectrum_of(&tied(nearest, neighbors, wanted)),
         }
     }
 
     /// The same with the eigenvectors: `(point, eigenvalue)`.
-    pub(super) fn eigenvectors(&self, neighbours: usize, wanted: usize) -> (Spectrum, Array2<f64>) {
+    pub(super) fn eigenvectors(&self, neighbors: usize, wanted: usize) -> (Spectrum, Array2<f64>) {
         match self {
             Self::Dense(similarities) => {
-                let (smallest, vectors) = eigen(&laplacian(similarities, neighbours));
+                let (smallest, vectors) = eigen(&laplacian(similarities, neighbors));
                 (Spectrum { largest: smallest[smallest.len() - 1], smallest }, vectors)
             }
             Self::Sparse(nearest) => {
-                let found = tied(nearest, neighbours, wanted);
+                let found = tied(nearest, neighbors, wanted);
                 (spectrum_of(&found), found.vectors)
             }
         }
@@ -108,8 +108,8 @@ impl Graph {
 }
 
 /// The largest eigenvalues of `D^-½ A D^-½`.
-fn tied(nearest: &Array2<u32>, neighbours: usize, wanted: usize) -> Leading {
-    let ties = Ties::of(nearest.slice_axis(Axis(1), Slice::from(..neighbours)));
+fn tied(nearest: &Array2<u32>, neighbors: usize, wanted: usize) -> Leading {
+    let ties = Ties::of(nearest.slice_axis(Axis(1), Slice::from(..neighbors)));
     leading(nearest.nrows(), wanted, |columns| ties.product(columns))
 }
 
@@ -117,17 +117,17 @@ fn spectrum_of(Leading { values, smallest, .. }: &Leading) -> Spectrum {
     Spectrum { smallest: values.iter().map(|value| 1.0 - value).collect(), largest: 1.0 - smallest }
 }
 
-/// The Laplacian. Points as near as the last of the neighbours are tied too.
-pub(super) fn laplacian(similarities: &Array2<f64>, neighbours: usize) -> Array2<f64> {
+/// The Laplacian. Points as near as the last of the neighbors are tied too.
+pub(super) fn laplacian(similarities: &Array2<f64>, neighbors: usize) -> Array2<f64> {
     let count = similarities.nrows();
     let last: Vec<f64> = similarities
         .rows()
         .into_iter()
         .map(|row| {
             let mut row = row.to_vec();
-            *row.select_nth_unstable_by(neighbours - 1, |a, b| b.total_cmp(a)).1
+            *row.select_nth_unstable_by(neighbors - 1, |a, b| b.total_cmp(a)).1
         })
-        .collect(); // similarity of each point's last neighbour
+        .collect(); // similarity of each point's last neighbor
     let tie = |i: usize, j: usize| {
         0.5 * (f64::from(similarities[[i, j]] >= last[i]) + f64::from(similarities[[j, i]] >= last[j]))
     };
@@ -137,19 +137,19 @@ pub(super) fn laplacian(similarities: &Array2<f64>, neighbours: usize) -> Array2
     })
 }
 
-/// The nearest neighbours of each point, itself first, then by falling similarity, the first of equal ones
-/// first: `(point, neighbour)`. Similarities are f32.
+/// The nearest neighbors of each point, itself first, then by falling similarity, the first of equal ones
+/// first: `(point, neighbor)`. Similarities are f32.
 fn nearest(points: ArrayView2<'_, f32>) -> Array2<u32> {
     let count = points.nrows();
     let kept = MAX_NEIGHBOURS.min(count);
-    let mut neighbours = Array2::zeros((count, kept));
+    let mut neighbors = Array2::zeros((count, kept));
     let blocks: Vec<_> =
-        neighbours.axis_chunks_iter_mut(Axis(0), ROWS).zip(points.axis_chunks_iter(Axis(0), ROWS)).collect();
-    blocks.into_par_iter().enumerate().for_each(|(block, (mut neighbours, rows))| {
+        neighbors.axis_chunks_iter_mut(Axis(0), ROWS).zip(points.axis_chunks_iter(Axis(0), ROWS)).collect();
+    blocks.into_par_iter().enumerate().for_each(|(block, (mut neighbors, rows))| {
         let similarities = rows.dot(&points.t()); // (point of the block, point)
         let mut order: Vec<u32> = Vec::with_capacity(count);
-        for (offset, (mut neighbours, similarities)) in
-            neighbours.rows_mut().into_iter().zip(similarities.rows()).enumerate()
+        for (offset, (mut neighbors, similarities)) in
+            neighbors.rows_mut().into_iter().zip(similarities.rows()).enumerate()
         {
             let own = (block * ROWS + offset) as u32;
             let key = |&point: &u32| (point != own, -similarities[point as usize]);
@@ -163,15 +163,15 @@ fn nearest(points: ArrayView2<'_, f32>) -> Array2<u32> {
                 order.select_nth_unstable_by(kept, nearer);
             }
             order[..kept].sort_unstable_by(nearer);
-            neighbours.assign(&ArrayView2::from_shape((1, kept), &order[..kept]).expect("a row").row(0));
+            neighbors.assign(&ArrayView2::from_shape((1, kept), &order[..kept]).expect("a row").row(0));
         }
     });
-    neighbours
+    neighbors
 }
 
 /// `A` as lists: whom each point is tied to, and who to it.
 struct Ties<'a> {
-    /// `(point, neighbour)`: the rows of `B`.
+    /// `(point, neighbor)`: the rows of `B`.
     to: ArrayView2<'a, u32>,
     /// The rows of `Bᵀ`, one after the other, and where each begins.
     from: Vec<u32>,
@@ -182,10 +182,10 @@ struct Ties<'a> {
 
 impl<'a> Ties<'a> {
     fn of(to: ArrayView2<'a, u32>) -> Self {
-        let (count, neighbours) = to.dim();
+        let (count, neighbors) = to.dim();
         let mut starts = vec![0; count + 1];
         to.iter().for_each(|&point| starts[point as usize + 1] += 1);
-        let degree = |tied_from: usize| 0.5 * (neighbours + tied_from) as f64;
+        let degree = |tied_from: usize| 0.5 * (neighbors + tied_from) as f64;
         let scale = starts[1..].iter().map(|&tied_from| degree(tied_from).sqrt().recip()).collect();
         for point in 0..count {
             starts[point + 1] += starts[point];
@@ -244,15 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_neighbours_make_the_same_matrix() {
+    fn lists_of_neighbors_make_the_same_matrix() {
         let points = points(90);
         let similarities = 1.0 - diarize_kernels::cdist::cosine(points.view(), points.view());
         let lists = nearest(points.view());
-        for neighbours in [1, 2, 7, 90] {
-            let ties = Ties::of(lists.slice_axis(Axis(1), Slice::from(..neighbours)));
+        for neighbors in [1, 2, 7, 90] {
+            let ties = Ties::of(lists.slice_axis(Axis(1), Slice::from(..neighbors)));
             let found = Array2::eye(90) - ties.product(Array2::eye(90).view());
-            let difference = found - laplacian(&similarities, neighbours);
-            assert!(difference.iter().all(|x: &f64| x.abs() < 1e-12), "{neighbours} neighbours");
+            let difference = found - laplacian(&similarities, neighbors);
+            assert!(difference.iter().all(|x: &f64| x.abs() < 1e-12), "{neighbors} neighbors");
         }
     }
 
@@ -261,19 +261,18 @@ mod tests {
         let points = points(300);
         let dense = Graph::of(points.view());
         let sparse = Graph::Sparse(nearest(points.view()));
-        for neighbours in [12, 40] {
-            let (all, (some, vectors)) =
-                (dense.spectrum(neighbours, 300), sparse.eigenvectors(neighbours, 6));
+        for neighbors in [12, 40] {
+            let (all, (some, vectors)) = (dense.spectrum(neighbors, 300), sparse.eigenvectors(neighbors, 6));
             assert_eq!(vectors.dim(), (300, 6));
             for (value, expected) in some.smallest.iter().zip(&all.smallest) {
-                assert!((value - expected).abs() < 1e-6, "{neighbours}: {value}, not {expected}");
+                assert!((value - expected).abs() < 1e-6, "{neighbors}: {value}, not {expected}");
             }
             assert!((some.largest - all.largest).abs() < 1e-2, "{} {}", some.largest, all.largest);
         }
     }
 
     #[test]
-    fn equal_points_have_themselves_as_first_neighbour() {
+    fn equal_points_have_themselves_as_first_neighbor() {
         let points = Array2::from_elem((5, 2), 0.5_f32.sqrt());
         let lists = nearest(points.view());
         let expected = [[0, 1, 2, 3, 4], [1, 0, 2, 3, 4], [2, 0, 1, 3, 4], [3, 0, 1, 2, 4], [4, 0, 1, 2, 3]];

@@ -1,4 +1,4 @@
-//! Spectral clustering: the parts of a graph of neighbours that hang together loosely.
+//! Spectral clustering: the parts of a graph of neighbors that hang together loosely.
 
 mod graph;
 mod lanczos;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use self::graph::Graph;
 use super::{
-    ClusteringError, Place,
+    ClusteringError, ComputeDevice,
     kmeans::{KMeans, kmeans},
     labels,
 };
@@ -22,8 +22,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spectral {
-    /// How many neighbours an embedding has in the graph.
-    pub neighbours: Neighbours,
+    /// How many neighbors an embedding has in the graph.
+    pub neighbors: Neighbors,
     /// At most this many speakers are found where the bounds set no limit.
     pub max_speakers: usize,
     /// Of more embeddings than this, an even choice is clustered and the others go to the nearest
@@ -36,7 +36,7 @@ pub struct Spectral {
 impl Default for Spectral {
     fn default() -> Self {
         Self {
-            neighbours: Neighbours::Auto,
+            neighbors: Neighbors::Auto,
             max_speakers: 10,
             max_embeddings: 20_000,
             kmeans: KMeans::default(),
@@ -44,16 +44,16 @@ impl Default for Spectral {
     }
 }
 
-/// How many neighbours an embedding has, itself among them: of more than 800 embeddings at most 512.
+/// How many neighbors an embedding has, itself among them: of more than 800 embeddings at most 512.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Neighbours {
+pub enum Neighbors {
     /// This share of the embeddings, above 0 and at most 1: all above a percentile of the similarities.
     Share(f64),
     /// So many.
     Count(usize),
     /// The number `p` for which `p / g` is smallest, `g` being the largest eigengap divided by the
-    /// largest eigenvalue: few neighbours, but a clear number of speakers.
+    /// largest eigenvalue: few neighbors, but a clear number of speakers.
     Auto,
 }
 
@@ -66,9 +66,9 @@ pub enum Neighbours {
 /// clustered by k-means. The signs of the eigenvectors do not matter to that, since it uses nothing but
 /// distances.
 ///
-/// Up to 800 embeddings make a dense matrix, where those as near as the last neighbour are neighbours too
+/// Up to 800 embeddings make a dense matrix, where those as near as the last neighbor are neighbors too
 /// and 12 numbers of them are tried, up to a quarter of all. More make lists of the 512 nearest, whose
-/// first eigenvalues the Lanczos method finds; 32, 64, 128, 256 and 512 neighbours are tried.
+/// first eigenvalues the Lanczos method finds; 32, 64, 128, 256 and 512 neighbors are tried.
 ///
 /// Source: A. Ng, M. Jordan, Y. Weiss, "On spectral clustering: analysis and an algorithm", NIPS 2001;
 /// the binary graph and the choice of `p` from T. J. Park et al., "Auto-tuning spectral clustering for
@@ -78,7 +78,7 @@ pub(super) fn spectral(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Spectral,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
     let points = normalized(embeddings); // (embedding, dimension)
@@ -100,7 +100,7 @@ fn spectral_of_all(
     points: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Spectral,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = points.nrows();
     if count < 2 || bounds.min >= count {
@@ -110,13 +110,13 @@ fn spectral_of_all(
     let most = bounds.max.unwrap_or(parameters.max_speakers.max(bounds.min)).min(count - 1);
     let range = (bounds.min, most);
     let graph = Graph::of(points);
-    let neighbours = match parameters.neighbours {
-        Neighbours::Share(share) => (share * count as f64).round() as usize,
-        Neighbours::Count(neighbours) => neighbours,
-        Neighbours::Auto => best_neighbours(&graph, range),
+    let neighbors = match parameters.neighbors {
+        Neighbors::Share(share) => (share * count as f64).round() as usize,
+        Neighbors::Count(neighbors) => neighbors,
+        Neighbors::Auto => best_neighbors(&graph, range),
     };
-    let neighbours = neighbours.clamp(1, graph.most_neighbours());
-    let (spectrum, vectors) = graph.eigenvectors(neighbours, most + 1);
+    let neighbors = neighbors.clamp(1, graph.most_neighbors());
+    let (spectrum, vectors) = graph.eigenvectors(neighbors, most + 1);
     let (clusters, _) = largest_gap(&spectrum.smallest, range);
     cluster_rows(vectors.slice_axis(Axis(1), Slice::from(..clusters)), &parameters.kmeans, place)
 }
@@ -125,7 +125,7 @@ fn spectral_of_all(
 fn cluster_rows(
     vectors: ArrayView2<'_, f64>,
     parameters: &KMeans,
-    place: &Place<'_>,
+    place: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let mut rows = vectors.to_owned();
     for mut row in rows.rows_mut() {
@@ -137,13 +137,13 @@ fn cluster_rows(
     Ok(kmeans(rows.view(), rows.ncols(), parameters, place)?.labels)
 }
 
-/// The number of neighbours that [`Neighbours::Auto`] describes, the smallest of equally good ones.
-fn best_neighbours(graph: &Graph, range: (usize, usize)) -> usize {
+/// The number of neighbors that [`Neighbors::Auto`] describes, the smallest of equally good ones.
+fn best_neighbors(graph: &Graph, range: (usize, usize)) -> usize {
     let candidates = graph.candidates();
-    let ratio = |&neighbours: &usize| {
-        let spectrum = graph.spectrum(neighbours, range.1 + 1);
+    let ratio = |&neighbors: &usize| {
+        let spectrum = graph.spectrum(neighbors, range.1 + 1);
         let (_, gap) = largest_gap(&spectrum.smallest, range);
-        neighbours as f64 * spectrum.largest / gap.max(f64::MIN_POSITIVE)
+        neighbors as f64 * spectrum.largest / gap.max(f64::MIN_POSITIVE)
     };
     let ratios: Vec<f64> = candidates.par_iter().map(ratio).collect();
     candidates[argmax(ratios.iter().map(|ratio| -ratio))]
@@ -160,7 +160,7 @@ fn largest_gap(values: &[f64], (least, most): (usize, usize)) -> (usize, f64) {
 mod tests {
     use ndarray::Array2;
 
-    use super::{KMeans, Place, cluster_rows, largest_gap};
+    use super::{ComputeDevice, KMeans, cluster_rows, largest_gap};
     use crate::clustering::random::Random;
 
     #[test]
@@ -176,8 +176,9 @@ mod tests {
     fn signs_of_the_eigenvectors_change_nothing() {
         let mut random = Random::new(11);
         let mut vectors = Array2::from_shape_simple_fn((200, 4), || random.unit() - 0.5);
-        let cluster =
-            |vectors: &Array2<f64>| cluster_rows(vectors.view(), &KMeans::default(), &Place::Cpu).unwrap();
+        let cluster = |vectors: &Array2<f64>| {
+            cluster_rows(vectors.view(), &KMeans::default(), &ComputeDevice::Cpu).unwrap()
+        };
         let expected = cluster(&vectors);
         for flips in 1..16 {
             for column in (0..4).filter(|column| flips >> column & 1 == 1) {

@@ -1,4 +1,4 @@
-//! `SincNet`: learned band-pass filters, then two convolutions, each pooled and normalised.
+//! `SincNet`: learned band-pass filters, then two convolutions, each pooled and normalized.
 //!
 //! Source: `pyannote/audio/models/blocks/sincnet.py`, `asteroid_filterbanks/param_sinc_fb.py`;
 //! Ravanelli and Bengio, Speaker recognition from raw waveform with SincNet, 2018.
@@ -90,7 +90,7 @@ impl SincNet {
 
     /// Waveforms `(batch, samples)` to `(batch, frames, 60)`.
     pub(crate) fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
-        let x = self.steps(&self.normalise(waveforms)?)?; // (batch, 1, 16000, 10)
+        let x = self.steps(&self.normalize(waveforms)?)?; // (batch, 1, 16000, 10)
         self.after_sinc(&self.blocks[0].forward(&x)?)
     }
 
@@ -115,17 +115,17 @@ impl SincNet {
         let [weight, bias] = &self.waveform_norm;
         let scalar = |tensor: &Tensor| Ok::<_, candle_core::Error>(f64::from(tensor.to_vec1::<f32>()?[0]));
         let (weight, bias) = (scalar(weight)?, scalar(bias)?);
-        let centred: Vec<f32> = stretch.iter().map(|sample| sample - level).collect();
+        let centered: Vec<f32> = stretch.iter().map(|sample| sample - level).collect();
         let windows: Vec<Window> = (0..=(stretch.len() - length) / hop)
             .map(|chunk| {
-                let (mean, variance) = moments(&centred[chunk * hop..][..length]);
+                let (mean, variance) = moments(&centered[chunk * hop..][..length]);
                 let scale = weight / (variance + EPSILON).sqrt();
                 let shift = self.sums.iter().map(|sum| ((bias - scale * mean) * sum) as f32).collect();
                 Window { start: chunk * hop / self.stride, scale: scale as f32, shift }
             })
             .collect();
         let length_of = |samples: usize| 1 + (samples - FILTER_LENGTH) / self.stride;
-        let stretch = Tensor::from_vec(centred, (1, stretch.len()), &candle_core::Device::Cpu)?;
+        let stretch = Tensor::from_vec(centered, (1, stretch.len()), &candle_core::Device::Cpu)?;
         let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
         let x = convolution.forward(&self.steps(&stretch)?, None, Activation::Identity)?; // (1, 1, steps, 80)
         self.after_sinc(
@@ -139,12 +139,12 @@ impl SincNet {
     }
 
     /// Waveforms `(batch, samples)`, each to zero mean and unit variance, scaled and shifted.
-    pub fn normalise(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
-        let centred = waveforms.broadcast_sub(&waveforms.mean_keepdim(D::Minus1)?)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    pub fn normalize(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
+        let centered = waveforms.broadcast_sub(&waveforms.mean_keepdim(D::Minus1)?)?;
+        let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
         let [weight, bias] = &self.waveform_norm;
         let scale = weight.broadcast_div(&(variance + EPSILON)?.sqrt()?)?;
-        centred.broadcast_mul(&scale)?.broadcast_add(bias)
+        centered.broadcast_mul(&scale)?.broadcast_add(bias)
     }
 
     /// Waveforms `(batch, samples)` to `(batch, 1, steps, stride)`, filled up with zeros. Those that
@@ -176,7 +176,7 @@ fn moments(waveform: &[f32]) -> (f64, f64) {
     (mean(sums), (mean(squares) - mean(sums) * mean(sums)).max(0.0))
 }
 
-/// A convolution over time, pooled, normalised and rectified.
+/// A convolution over time, pooled, normalized and rectified.
 #[derive(Debug)]
 pub struct Block {
     convolution: Conv2d,

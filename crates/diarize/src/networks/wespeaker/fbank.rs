@@ -1,4 +1,4 @@
-//! Features of the embedding network: centred log-mel energies.
+//! Features of the embedding network: centered log-mel energies.
 //!
 //! Source: `WeSpeaker` in `pyannote/audio/models/embedding/wespeaker/__init__.py`, `compute_fbank`.
 
@@ -16,7 +16,7 @@ const FULL_SCALE: f32 = 32768.0;
 /// Least energy that has a logarithm of its own.
 const FLOOR: f32 = f32::EPSILON;
 
-/// Waveform to centred log-mel energies.
+/// Waveform to centered log-mel energies.
 #[derive(Debug)]
 pub struct Fbank(fbank::Fbank);
 
@@ -65,13 +65,13 @@ impl Fbank {
         }
         let (shape, (_, frames, _)) = (energies.shape().clone(), energies.dims3()?);
         let mut energies: Vec<f32> = energies.flatten_all()?.to_vec1()?;
-        energies.chunks_exact_mut((frames * BANDS).max(1)).for_each(centre);
+        energies.chunks_exact_mut((frames * BANDS).max(1)).for_each(center);
         Tensor::from_vec(energies, shape, &Device::Cpu)
     }
 }
 
 /// Subtracts from each band of `(frame, 80)` its mean.
-fn centre(energies: &mut [f32]) {
+fn center(energies: &mut [f32]) {
     let frames = energies.as_chunks_mut::<BANDS>().0;
     let mut sums = [0f64; BANDS];
     for frame in frames.iter() {

@@ -73,7 +73,7 @@ impl WeSpeaker {
         self.project(&pooled) // (masks, 5120) to (masks, 256)
     }
 
-    /// Pooled statistics `(batch, masks, 5120)` to embeddings `(batch, masks, 256)`, not normalised.
+    /// Pooled statistics `(batch, masks, 5120)` to embeddings `(batch, masks, 256)`, not normalized.
     pub fn project(&self, statistics: &Tensor) -> TensorResult<Tensor> {
         self.projection.forward(statistics)
     }

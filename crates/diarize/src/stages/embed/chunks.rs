@@ -34,18 +34,7 @@ pub(super) fn embed(
         meter.add(new.len() - active.len())?;
         Ok(values)
     })?;
-
-    let mut computed = active.iter().zip(&values).peekable();
-    for chunk in new {
-        match computed.next_if(|&(&computed, _)| computed == chunk) {
-            Some((_, values)) => {
-                let speaks =
-                    (0..segmentations.speakers()).map(|speaker| segmentations.speaks(chunk, speaker));
-                embeddings.push_chunk(values, speaks);
-            }
-            None => embeddings.push_silent_chunk(),
-        }
-    }
+    embeddings.push_chunks(new.end, &active, &values, segmentations);
     Ok(())
 }
 

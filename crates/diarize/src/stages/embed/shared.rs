@@ -21,15 +21,15 @@ use crate::{
 pub(crate) struct FromTrunk {
     /// Pieces of the residual network's frames that are computed.
     pieces: usize,
-    known: Known,
+    frames: FrameBuffer,
     /// Of the chunks whose last frame is known.
     embeddings: Embeddings,
-    windows: Option<Track>,
+    windows: Option<VoiceTrack>,
 }
 
 /// The frames that are still needed, from number `start` on.
 #[derive(Clone, Debug)]
-struct Known {
+struct FrameBuffer {
     start: usize,
     /// `(frame, features)`.
     values: Vec<f32>,
@@ -40,7 +40,7 @@ struct Known {
 
 /// Embeddings of windows all along the recording.
 #[derive(Clone, Debug)]
-struct Track {
+struct VoiceTrack {
     settings: VoiceWindows,
     embeddings: WindowEmbeddings,
 }
@@ -56,12 +56,12 @@ impl FromTrunk {
         let track = |settings: &VoiceWindows| {
             let times = Windows::new(&trunk, settings).times();
             let embeddings = WindowEmbeddings::new(times, embeddings.dimension());
-            Track { settings: settings.clone(), embeddings }
+            VoiceTrack { settings: settings.clone(), embeddings }
         };
         let windows = windows.map(track);
         let features = networks.embedding.features();
-        let known = Known { start: 0, values: Vec::new(), features, alone: Vec::new() };
-        Self { pieces: 0, known, embeddings, windows }
+        let frames = FrameBuffer { start: 0, values: Vec::new(), features, alone: Vec::new() };
+        Self { pieces: 0, frames, embeddings, windows }
     }
 
     /// Computes the pieces that can be computed, and embeds the chunks and windows that they complete.
@@ -85,22 +85,20 @@ impl FromTrunk {
         };
         let until = self.computable(&trunk, &segmented, counts.len(), networks);
         let total = chunks.count(segmented.waveform.expected());
-        let mut meter = Meter::new(context, Stage::Embeddings, self.embeddings.chunks(), total)?;
-        while self.pieces < until {
-            let at_once = if networks.device.is_cpu() { context.threads() } else { 1 };
+        let meter = Meter::new(context, Stage::Embeddings, self.embeddings.chunks(), total)?;
+        let at_once = if networks.device.is_cpu() { context.threads() } else { 1 };
+        loop {
             let pieces = self.pieces..until.min(self.pieces + at_once);
             let before = self.embeddings.chunks();
-            self.compute(pieces, &segmented, counts, networks, context, ended)?;
-            self.embed_chunks(&segmented, networks, parameters, context, ended)?;
-            self.embed_windows(chunks, networks, context, ended)?;
+            self.compute(pieces, &segmented, counts, &trunk, networks, context)?;
+            self.embed_chunks(&segmented, &trunk, networks, parameters, context)?;
+            self.embed_windows(&trunk, networks, context)?;
             self.forget(&trunk);
             meter.add(self.embeddings.chunks() - before)?;
+            if self.pieces == until {
+                return Ok(());
+            }
         }
-        if segmented.ended {
-            self.embed_chunks(&segmented, networks, parameters, context, ended)?;
-        }
-        meter = Meter::new(context, Stage::Embeddings, self.embeddings.chunks(), total)?;
-        meter.add(0)
     }
 
     /// The first sample that is still needed.
@@ -140,18 +138,17 @@ impl FromTrunk {
         pieces: Range<usize>,
         segmented: &Segmented<'_>,
         counts: &[u8],
+        trunk: &SharedTrunk<'_>,
         networks: &Networks,
         context: &Context<'_>,
-        ended: Option<usize>,
     ) -> Result<()> {
-        let trunk = SharedTrunk::new(&networks.embedding, segmented.chunks, ended);
         let speech: Vec<Vec<bool>> =
-            pieces.clone().map(|piece| speech(&trunk, segmented, trunk.frames_of_piece(piece))).collect();
+            pieces.clone().map(|piece| speech(trunk, segmented, trunk.frames_of_piece(piece))).collect();
         let computed = context.on_device(networks, |networks| {
-            let trunk = SharedTrunk::new(&networks.embedding, segmented.chunks, ended);
+            let trunk = trunk.with_network(&networks.embedding);
             let compute = |(piece, speech): (usize, &Vec<bool>)| match speech.contains(&true) {
                 true => trunk.compute(piece, segmented.waveform, &networks.device),
-                false => Ok(vec![0.0; speech.len() * self.known.features]),
+                false => Ok(vec![0.0; speech.len() * self.frames.features]),
             };
             let computed: TensorResult<Vec<Vec<f32>>> = match pieces.len() {
                 1 => compute((pieces.start, &speech[0])).map(|frames| vec![frames]),
@@ -161,10 +158,10 @@ impl FromTrunk {
         })?;
         let (middles, frames) = (trunk.middles(), networks.frames());
         for ((piece, values), speech) in pieces.clone().zip(computed).zip(speech) {
-            self.known.values.extend(values);
+            self.frames.values.extend(values);
             for (frame, speaks) in trunk.frames_of_piece(piece).zip(speech) {
                 let one = counts.get(frames.closest_frame(middles.middle_of(frame))) == Some(&1);
-                self.known.alone.push(f32::from(u8::from(speaks && one)));
+                self.frames.alone.push(f32::from(u8::from(speaks && one)));
             }
         }
         self.pieces = pieces.end;
@@ -175,60 +172,46 @@ impl FromTrunk {
     fn embed_chunks(
         &mut self,
         segmented: &Segmented<'_>,
+        trunk: &SharedTrunk<'_>,
         networks: &Networks,
         parameters: &Parameters,
         context: &Context<'_>,
-        ended: Option<usize>,
     ) -> Result<()> {
-        let segmentations = segmented.segmentations;
-        let trunk = SharedTrunk::new(&networks.embedding, segmented.chunks, ended);
-        let is_known = |&chunk: &usize| trunk.frames_of_chunk(chunk).end <= self.known.end();
-        let new: Vec<usize> =
-            (self.embeddings.chunks()..segmentations.chunks()).take_while(is_known).collect();
-        let active: Vec<usize> =
-            new.iter().copied().filter(|&chunk| segmentations.is_active(chunk)).collect();
-        let known = &self.known;
+        let (segmentations, frames) = (segmented.segmentations, &self.frames);
+        let is_known = |&chunk: &usize| trunk.frames_of_chunk(chunk).end <= frames.end();
+        let first = self.embeddings.chunks();
+        let until = first + (first..segmentations.chunks()).take_while(is_known).count();
+        let active: Vec<usize> = (first..until).filter(|&chunk| segmentations.is_active(chunk)).collect();
         let embedded = context.on_device(networks, |networks| {
             let embed = |&chunk: &usize| {
                 let masks = masks_of(chunk, segmented, networks, parameters);
-                embed_chunk(chunk, &masks, known, &trunk, networks)
+                embed_chunk(chunk, &masks, frames, trunk, networks)
             };
             let embedded: TensorResult<Vec<Vec<f32>>> = active.par_iter().map(embed).collect();
             embedded.map_err(networks.failed(Stage::Embeddings))
         })?;
-        let mut computed = active.iter().zip(&embedded).peekable();
-        for chunk in new {
-            match computed.next_if(|&(&computed, _)| computed == chunk) {
-                Some((_, values)) => {
-                    check_finite(values, Stage::Embeddings)?;
-                    let speaks = |speaker| segmentations.speaks(chunk, speaker);
-                    self.embeddings.push_chunk(values, (0..segmentations.speakers()).map(speaks));
-                }
-                None => self.embeddings.push_silent_chunk(),
-            }
-        }
+        embedded.iter().try_for_each(|values| check_finite(values, Stage::Embeddings))?;
+        self.embeddings.push_chunks(until, &active, &embedded, segmentations);
         Ok(())
     }
 
     /// Embeds the windows whose last frame is known: `(window, dimension)`.
     fn embed_windows(
         &mut self,
-        chunks: &Chunks,
+        trunk: &SharedTrunk<'_>,
         networks: &Networks,
         context: &Context<'_>,
-        ended: Option<usize>,
     ) -> Result<()> {
-        let Some(Track { settings, embeddings }) = &mut self.windows else { return Ok(()) };
-        let trunk = SharedTrunk::new(&networks.embedding, chunks, ended);
-        let (windows, known) = (Windows::new(&trunk, settings), &self.known);
+        let Some(VoiceTrack { settings, embeddings }) = &mut self.windows else { return Ok(()) };
+        let (windows, frames) = (Windows::new(trunk, settings), &self.frames);
         let last = |&window: &usize| windows.frames_of(window).end - 1;
         let ready: Vec<usize> =
-            (embeddings.len()..windows.count()).take_while(|window| last(window) < known.end()).collect();
+            (embeddings.len()..windows.count()).take_while(|window| last(window) < frames.end()).collect();
         // Those that end in one piece together, whatever the number of threads.
         let groups: Vec<&[usize]> =
             ready.chunk_by(|a, b| SharedTrunk::piece_of(last(a)) == SharedTrunk::piece_of(last(b))).collect();
         let embedded = context.on_device(networks, |networks| {
-            let embed = |group: &&[usize]| embed_windows(group, &windows, known, networks);
+            let embed = |group: &&[usize]| embed_windows(group, &windows, frames, networks);
             let embedded: TensorResult<Vec<_>> = groups.par_iter().map(embed).collect();
             embedded.map_err(networks.failed(Stage::Embeddings))
         })?;
@@ -244,14 +227,14 @@ impl FromTrunk {
     /// Forgets the frames that no further chunk or window needs.
     fn forget(&mut self, trunk: &SharedTrunk<'_>) {
         let mut needed = trunk.frames_of_chunk(self.embeddings.chunks()).start;
-        if let Some(Track { settings, embeddings }) = &self.windows {
+        if let Some(VoiceTrack { settings, embeddings }) = &self.windows {
             needed = needed.min(Windows::new(trunk, settings).frames_of(embeddings.len()).start);
         }
-        self.known.forget_until(needed.min(self.known.end()));
+        self.frames.forget_until(needed.min(self.frames.end()));
     }
 }
 
-impl Known {
+impl FrameBuffer {
     /// The number of the first frame that is not known.
     fn end(&self) -> usize {
         self.start + self.alone.len()
@@ -294,7 +277,7 @@ fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usiz
 fn embed_chunk(
     chunk: usize,
     masks: &[Vec<f32>],
-    known: &Known,
+    known: &FrameBuffer,
     trunk: &SharedTrunk<'_>,
     networks: &Networks,
 ) -> TensorResult<Vec<f32>> {
@@ -309,7 +292,7 @@ fn embed_chunk(
 fn embed_windows(
     group: &[usize],
     windows: &Windows,
-    known: &Known,
+    known: &FrameBuffer,
     networks: &Networks,
 ) -> TensorResult<Vec<Option<Vec<f32>>>> {
     let mask = |window: usize| {

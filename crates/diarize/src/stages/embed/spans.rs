@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::{
     Error, Result, SAMPLE_RATE, Span, Stage,
-    engine::{Context, Meter, Networks, check_finite},
+    engine::{Context, Meter, Networks, check_finite, check_samples},
 };
 
 /// Samples that go through the network together: a minute takes some 400 MB.
@@ -60,9 +60,7 @@ impl SpanEmbedder {
 
     /// Takes the next samples and embeds the parts that they complete.
     pub(crate) fn push(&mut self, samples: &[f32], networks: &Networks, context: &Context<'_>) -> Result<()> {
-        if let Some(index) = samples.iter().position(|sample| !sample.is_finite()) {
-            return Err(Error::NonFiniteSample { index: self.received + index, value: samples[index] });
-        }
+        check_samples(samples, self.received)?;
         // A block of any length is taken piece by piece, so that no span gathers more than it may.
         for samples in samples.chunks(LONGEST) {
             let block = self.received..self.received + samples.len();

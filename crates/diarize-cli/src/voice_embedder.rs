@@ -1,17 +1,20 @@
-//! What the voice in a part of a recording sounds like.
+//! Embeddings of the voices in parts of a recording.
 
 use std::ops::ControlFlow;
 
 use diarize::{Diarization, Diarizer, Event, Options, Span, Turn};
 
-use crate::{progress::FileProgress, source::Source};
+use crate::{
+    progress::FileProgress,
+    source::{Decoded, Source},
+};
 
 /// Pauses of speech that are heard with it, in seconds.
 const PAUSE: f64 = 0.5;
 /// Shorter pieces of speech, in seconds, say little about a voice.
 const PIECE: f64 = 0.3;
 
-/// What was heard of somebody.
+/// A voice, from everything that was embedded of it.
 #[derive(Clone, Debug)]
 pub struct Voice {
     /// Mean of the embeddings of all that was said.
@@ -20,23 +23,23 @@ pub struct Voice {
     pub seconds: f64,
 }
 
-/// Hears voices.
+/// Embeds voices.
 #[derive(Clone, Copy)]
-pub struct Ear<'a> {
+pub struct VoiceEmbedder<'a> {
     /// The networks.
     pub diarizer: &'a Diarizer,
     /// How they run.
     pub options: &'a Options,
 }
 
-impl Ear<'_> {
-    /// The spans in which somebody speaks in a part of a recording.
+impl VoiceEmbedder<'_> {
+    /// The spans in which somebody speaks in a part of a recording, and what is known of the recording.
     pub fn speech(
         &self,
         source: &Source,
         part: Span,
         progress: &mut FileProgress,
-    ) -> anyhow::Result<Vec<Span>> {
+    ) -> anyhow::Result<(Vec<Span>, Decoded)> {
         let mut options = self.options.clone();
         (options.parameters.min_duration_on, options.parameters.min_duration_off) = (PIECE, PAUSE);
         let mut listener = self.diarizer.listen_for_activity(&options, |event| progress.observe(&event))?;
@@ -44,14 +47,14 @@ impl Ear<'_> {
         let [from, until] =
             [part.start, part.end].map(|seconds| (seconds * f64::from(diarize::SAMPLE_RATE)) as usize);
         let mut received = 0;
-        source.read(|block| {
+        let decoded = source.read(|block| {
             let inside = |position: usize| position.saturating_sub(received).min(block.len());
             listener.push(&block[inside(from)..inside(until)])?;
             received += block.len();
             Ok(())
         })?;
         let inside = |span: Span| Span { start: part.start + span.start, end: part.start + span.end };
-        Ok(listener.finish(1)?.into_iter().map(inside).collect())
+        Ok((listener.finish(1)?.into_iter().map(inside).collect(), decoded))
     }
 
     /// The voice that speaks in some spans of a recording of `duration` seconds; `None` if they are too
