@@ -1,4 +1,4 @@
-//! The README's commands, run as they stand there.
+//! The commands of the README and of the guide to the program, run exactly as they are written there.
 
 use std::{env, fs, path::Path, process};
 
@@ -8,6 +8,14 @@ use tempfile::{TempDir, tempdir};
 use crate::common::{diarize, diarize_in, fixture, stderr, stdout, write_silence};
 
 const README: &str = include_str!("../../README.md");
+const GUIDE: &str = include_str!("../../crates/diarize-cli/docs/guide.md");
+
+/// Commands of these documents that need a microphone or the network.
+const NOT_RUN: [&str; 3] = [
+    "diarize --model pyannote/speaker-diarization-3.1 meeting.wav",
+    "diarize model download pyannote/speaker-diarization-3.1 --output my-model",
+    "arecord -f S16_LE -r 16000 | diarize -",
+];
 
 const RTTM: &str = "SPEAKER meeting 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
                     SPEAKER meeting 1 20.000 20.000 <NA> <NA> Bob <NA> <NA>\n";
@@ -48,7 +56,7 @@ const COMMANDS: [&[Command]; 13] = [
         ("diarize --link-speakers -o linked/ monday/", &["linked/a.rttm", "linked/b.rttm"]),
         ("diarize embed --segments talk.rttm -o voices.npy talk.flac", &["voices.npy"]),
     ],
-    &[("diarize tune --state tune.jsonl labelled/", &["tune.jsonl"])],
+    &[("diarize tune --state tune.jsonl labeled/", &["tune.jsonl"])],
     &[
         ("diarize vad meeting.mp3", &[]),
         ("diarize overlap -f csv recordings/ > overlap.csv", &["overlap.csv"]),
@@ -59,10 +67,11 @@ const COMMANDS: [&[Command]; 13] = [
         ("diarize man --output DIR", &["DIR/diarize.1", "DIR/diarize-score.1"]),
         ("diarize --version", &[]),
         ("diarize show meeting.rttm", &[]),
+        ("diarize score reference.rttm meeting.rttm", &[]),
     ],
 ];
 
-/// A directory with the files that the README talks of.
+/// A directory with the files that the documents mention.
 fn desk() -> TempDir {
     let directory = tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
@@ -78,18 +87,18 @@ fn desk() -> TempDir {
         fs::copy(file.path(), path("my-model").join(file.file_name())).unwrap();
     }
     let data = repository("tests/data");
-    for folder in ["monday", "labelled"] {
+    for folder in ["monday", "labeled"] {
         fs::create_dir(path(folder)).unwrap();
     }
-    for name in ["ann.flac", "talk.flac", "labelled/conversation.flac"] {
+    for name in ["ann.flac", "talk.flac", "labeled/conversation.flac"] {
         fs::copy(data.join("conversation.flac"), path(name)).unwrap();
     }
-    for name in ["talk.rttm", "labelled/conversation.rttm"] {
+    for name in ["talk.rttm", "labeled/conversation.rttm"] {
         fs::copy(data.join("conversation.rttm"), path(name)).unwrap();
     }
     ["monday/a.wav", "monday/b.wav"].iter().for_each(|name| write_silence(&path(name)));
     fs::write(path("list.txt"), "recordings/a.flac\n").unwrap();
-    fs::write(path("meeting.rttm"), RTTM).unwrap();
+    ["meeting.rttm", "reference.rttm"].iter().for_each(|name| fs::write(path(name), RTTM).unwrap());
     fs::create_dir(path("whisper")).unwrap();
     for name in ["meeting.json", "whisper/a.json", "whisper/b.json"] {
         fs::write(path(name), r#"{"segments": [{"start": 0.1, "end": 0.9, "text": " Hello"}]}"#).unwrap();
@@ -98,13 +107,14 @@ fn desk() -> TempDir {
 }
 
 #[test]
-fn the_commands_of_the_readme_do_what_it_says() {
+fn the_commands_of_the_documents_work() {
     let program = Path::new(env!("CARGO_BIN_EXE_diarize")).parent().unwrap();
     let search = format!("{}:{}", program.display(), env::var("PATH").unwrap());
     for commands in COMMANDS {
         let desk = desk();
         for (command, files) in commands {
-            assert!(README.contains(command), "the README lacks: {command}");
+            let documented = [README, GUIDE].iter().any(|document| document.contains(command));
+            assert!(documented, "neither the README nor the guide contains: {command}");
             let output = process::Command::new("sh")
                 .args(["-c", command])
                 .env("PATH", &search)
@@ -120,20 +130,34 @@ fn the_commands_of_the_readme_do_what_it_says() {
 }
 
 #[test]
-fn the_drawing_of_the_readme_is_what_a_narrow_terminal_shows() {
+fn every_command_of_the_documents_is_run() {
+    let run: Vec<&str> = COMMANDS.iter().copied().flatten().map(|(command, _)| *command).collect();
+    let lines = [README, GUIDE].into_iter().flat_map(str::lines);
+    let commands =
+        lines.filter_map(|line| line.strip_prefix("$ ")).filter(|line| !line.starts_with("cargo "));
+    let mut found = 0;
+    for line in commands {
+        let command = line.split(" #").next().unwrap_or(line).trim_end();
+        assert!(run.contains(&command) || NOT_RUN.contains(&command), "no test runs: {command}");
+        found += 1;
+    }
+    assert!(found > 20, "only {found} commands");
+}
+
+#[test]
+fn the_drawing_of_the_guide_is_what_a_narrow_terminal_shows() {
     let desk = desk();
     let rttm = desk.path().join("meeting.rttm");
     let output = diarize(["show".as_ref(), "--width".as_ref(), "46".as_ref(), rttm.as_os_str()]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(README.contains(stdout(&output)), "{}", stdout(&output));
+    assert!(GUIDE.contains(stdout(&output)), "{}", stdout(&output));
 }
 
 #[test]
-fn the_settings_of_the_readme_are_settings() {
+fn the_settings_of_the_guide_are_settings() {
     let desk = desk();
-    let settings = README.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let settings = GUIDE.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     fs::write(desk.path().join("diarize.toml"), settings).unwrap();
-    fs::copy(desk.path().join("meeting.rttm"), desk.path().join("reference.rttm")).unwrap();
     let output = diarize_in(desk.path(), &["score", "reference.rttm", "meeting.rttm"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("collar 0.5 s"), "{}", stdout(&output));

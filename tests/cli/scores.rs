@@ -36,11 +36,11 @@ fn json(directory: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(stdout(&output)).unwrap()
 }
 
-/// The example of the README, to the letter.
+/// The example of the guide, to the letter.
 #[test]
-fn a_file_is_scored_as_in_the_readme() {
-    let readme = fs::read_to_string(repository("README.md")).unwrap();
-    let (_, example) = readme.split_once("$ diarize score reference.rttm meeting.rttm\n").unwrap();
+fn a_file_is_scored_as_in_the_guide() {
+    let guide = fs::read_to_string(repository("crates/diarize-cli/docs/guide.md")).unwrap();
+    let (_, example) = guide.split_once("$ diarize score reference.rttm meeting.rttm\n").unwrap();
     let (expected, _) = example.split_once("```").unwrap();
     let directory = tempdir().unwrap();
     write(directory.path(), &[("reference.rttm", REFERENCE), ("meeting.rttm", FOUND)]);
