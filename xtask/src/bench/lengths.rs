@@ -12,7 +12,9 @@ use diarize_testkit::Random;
 use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::{
-    Bench, machine,
+    Bench,
+    contender::Contender,
+    machine,
     measure::{Run, measure},
     turns, without_folders,
 };
@@ -86,15 +88,10 @@ pub(super) fn measure_lengths(bench: &Bench, lengths: &[Length]) -> Result<Strin
         diarize_audio::read(&bench.audio, &diarize_audio::Settings::default()).with_context(read)?;
     let (mut rows, mut command) = (String::new(), String::new());
     for &length in lengths {
-        let folder = tempfile::tempdir().context("cannot create a temporary directory")?;
-        let audio = folder.path().join(format!("{length}.wav"));
-        write_recording(&audio, &conversation.samples, length)
-            .with_context(|| format!("cannot write {}", audio.display()))?;
-        let mut contender = bench.diarize(&audio, threads, None)?;
-        let run = measure(&contender.command).with_context(|| format!("cannot measure {length}"))?;
-        eprintln!("{length}: {:.2} s", run.wall);
-        contender.runs.push(run);
-        rows += &row(length, &contender.runs[0], &turns(&contender)?);
+        let contender = run_once(bench, threads, &conversation.samples, length)?;
+        let row = row(length, &contender.runs[0], &turns(&contender)?);
+        eprint!("{row}");
+        rows += &row;
         let words: Vec<String> = contender.command.iter().map(|word| without_folders(word)).collect();
         command = format!("`{}`: {}", words.join(" "), contender.version());
     }
@@ -115,6 +112,18 @@ pub(super) fn measure_lengths(bench: &Bench, lengths: &[Length]) -> Result<Strin
     Ok(text)
 }
 
+/// Runs diarize on a recording of one length. The recording is deleted afterwards.
+fn run_once(bench: &Bench, threads: usize, conversation: &[f32], length: Length) -> Result<Contender> {
+    let folder = tempfile::tempdir().context("cannot create a temporary directory")?;
+    let audio = folder.path().join(format!("{length}.wav"));
+    let mut contender = bench.diarize(&audio, threads, None)?;
+    write_recording(&audio, conversation, length)
+        .with_context(|| format!("cannot write {}", audio.display()))?;
+    let run = measure(&contender.command).with_context(|| format!("cannot measure {length}"))?;
+    contender.runs.push(run);
+    Ok(contender)
+}
+
 /// One line of the table.
 fn row(length: Length, run: &Run, turns: &[Turn]) -> String {
     let ends = turns.iter().map(|turn| turn.end);
@@ -129,7 +138,8 @@ fn row(length: Length, run: &Run, turns: &[Turn]) -> String {
     )
 }
 
-/// Writes a 16-bit WAV file of exactly this length, one repetition at a time.
+/// Writes a 16-bit WAV file of exactly this length, one repetition at a time. A shorter recording is the start of a
+/// longer one.
 fn write_recording(path: &Path, conversation: &[f32], length: Length) -> Result<()> {
     ensure!(!conversation.is_empty(), "the conversation has no samples");
     let spec = WavSpec {
