@@ -68,3 +68,8 @@ pub use crate::{
 
 /// Samples per second of the audio that the pipeline takes.
 pub const SAMPLE_RATE: u32 = 16_000;
+
+/// Compiles the README's Rust, which uses the bundled model.
+#[cfg(all(doctest, feature = "bundled"))]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeExamples;

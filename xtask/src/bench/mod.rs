@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: compares the program with others on a recording.
+//! `cargo xtask bench`: compares the program with others on a recording, or measures it on recordings of several
+//! lengths.
 
 mod contender;
+mod lengths;
 mod machine;
 mod measure;
 
@@ -20,17 +22,40 @@ use diarize::{
 
 use self::{
     contender::{Contender, Peer},
+    lengths::{Length, measure_lengths},
     measure::{Run, measure},
 };
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench meeting.wav --threads 1,2                       one recording, two numbers of threads
+  cargo xtask bench --lengths                                       5 minutes, 1 hour, 10 hours and 24 hours
+  cargo xtask bench --lengths 5m,1h tests/data/conversation.flac    other lengths and another conversation";
 
 /// Run whole programs on a recording and write a table of their speed and memory
 ///
 /// Times include startup, decoding and writing. Programs take turns: every round runs each of them once, so that
-/// other load affects all alike. The table shows medians. Linux only.
+/// other load affects all alike. The table shows medians. With --lengths, diarize alone runs once on a recording of
+/// each length. Linux only.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Bench {
     /// Recording; other programs may need 16 kHz mono
+    #[arg(default_value = "tests/data/conversation.flac")]
     audio: PathBuf,
+    /// Repeat the recording to these lengths, such as 90s, 5m or 10h [default without a value: 5m,1h,10h,24h]
+    ///
+    /// A WAV file of each length is written to a temporary directory and deleted after the run. A day takes 2.8 GB;
+    /// the environment variable TMPDIR chooses another directory. Each repetition of the recording is scaled by a
+    /// random gain and followed by a gap of random length, always the same ones.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        num_args = 0..=1,
+        default_missing_value = "5m,1h,10h,24h",
+        conflicts_with_all = ["embedding_trunk", "peers", "runs"]
+    )]
+    lengths: Option<Vec<Length>>,
     /// Model for diarize [default: the bundled model]
     #[arg(long)]
     model: Option<String>,
@@ -56,7 +81,7 @@ pub struct Bench {
     /// Program to run [default: the one built by `cargo build --release`]
     #[arg(long)]
     program: Option<PathBuf>,
-    /// Output file [default: a file in benches/results, named after CPU and recording]
+    /// Output file [default: a file in benches/results, named after CPU and recording, or after CPU and "lengths"]
     #[arg(long)]
     output: Option<PathBuf>,
 }
@@ -69,6 +94,27 @@ impl Bench {
     pub fn run(&self) -> Result<()> {
         ensure!(self.runs > 0, "--runs must be at least 1");
         ensure!(self.audio.is_file(), "there is no file {}", self.audio.display());
+        match &self.lengths {
+            Some(lengths) => self.write(&measure_lengths(self, lengths)?, "lengths"),
+            None => {
+                let stem = self.audio.file_stem().unwrap_or_default().to_string_lossy();
+                self.write(&self.compare()?, &stem)
+            }
+        }
+    }
+
+    /// Prints a table and writes it to the output file.
+    fn write(&self, table: &str, default_name: &str) -> Result<()> {
+        print!("{table}");
+        let output = match &self.output {
+            Some(output) => output.clone(),
+            None => Path::new("benches/results").join(format!("{}-{default_name}.md", machine::name())),
+        };
+        fs::write(&output, table).with_context(|| format!("cannot write {}", output.display()))
+    }
+
+    /// Runs all programs and returns their table.
+    fn compare(&self) -> Result<String> {
         let mut contenders = self.contenders()?;
         for round in 1..=self.runs {
             for contender in &mut contenders {
@@ -78,20 +124,30 @@ impl Bench {
                 contender.runs.push(run);
             }
         }
-        let table = self.table(&contenders)?;
-        print!("{table}");
-        let output = match &self.output {
-            Some(output) => output.clone(),
-            None => {
-                let stem = self.audio.file_stem().unwrap_or_default().to_string_lossy();
-                Path::new("benches/results").join(format!("{}-{stem}.md", machine::name()))
-            }
-        };
-        fs::write(&output, table).with_context(|| format!("cannot write {}", output.display()))
+        self.table(&contenders)
     }
 
     /// diarize in all requested configurations, followed by the other programs.
     fn contenders(&self) -> Result<Vec<Contender>> {
+        let threads = match self.threads.as_slice() {
+            [] => vec![machine::cores()],
+            threads => threads.to_vec(),
+        };
+        let mut contenders = Vec::new();
+        for &threads in &threads {
+            for &trunk in &self.embedding_trunk {
+                contenders.push(self.diarize(&self.audio, threads, Some(trunk))?);
+            }
+        }
+        let most = threads.into_iter().max().unwrap_or(1);
+        for Peer { name, words } in &self.peers {
+            contenders.push(Contender::new(name.clone(), words.clone(), most, &self.audio, String::new())?);
+        }
+        Ok(contenders)
+    }
+
+    /// diarize on a recording. Without `trunk`, the model chooses the trunk's input.
+    fn diarize(&self, audio: &Path, threads: usize, trunk: Option<EmbeddingTrunk>) -> Result<Contender> {
         let program = match &self.program {
             Some(program) => program.clone(),
             None => std::env::current_exe()?.with_file_name("diarize"),
@@ -100,32 +156,20 @@ impl Bench {
         ensure!(program.is_file(), "there is no program {}: {advice}", program.display());
         let version = Command::new(&program).arg("--version").output()?.stdout;
         let version = String::from_utf8_lossy(&version).lines().next().unwrap_or_default().to_owned();
-        let threads = match self.threads.as_slice() {
-            [] => vec![machine::cores()],
-            threads => threads.to_vec(),
-        };
-        let mut contenders = Vec::new();
-        for &threads in &threads {
-            for trunk in &self.embedding_trunk {
-                let mut words = vec![program.display().to_string(), "--quiet".into()];
-                for (name, value) in [
-                    ("--device", self.device.to_string()),
-                    ("--embedding-trunk", trunk.to_string()),
-                    ("--threads", threads.to_string()),
-                ] {
-                    words.extend([name.into(), value]);
-                }
-                words.extend(self.model.iter().flat_map(|model| ["--model".into(), model.clone()]));
-                words.push("{audio}".into());
-                let name = format!("diarize, {trunk}");
-                contenders.push(Contender::new(name, words, threads, &self.audio, version.clone())?);
-            }
+
+        let mut words = vec![program.display().to_string(), "--quiet".into()];
+        let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+        option("--device", self.device.to_string());
+        if let Some(trunk) = trunk {
+            option("--embedding-trunk", trunk.to_string());
         }
-        let most = threads.into_iter().max().unwrap_or(1);
-        for Peer { name, words } in &self.peers {
-            contenders.push(Contender::new(name.clone(), words.clone(), most, &self.audio, String::new())?);
+        option("--threads", threads.to_string());
+        if let Some(model) = &self.model {
+            option("--model", model.clone());
         }
-        Ok(contenders)
+        words.push("{audio}".into());
+        let name = trunk.map_or("diarize".to_owned(), |trunk| format!("diarize, {trunk}"));
+        Contender::new(name, words, threads, audio, version)
     }
 
     fn table(&self, contenders: &[Contender]) -> Result<String> {
@@ -211,4 +255,46 @@ fn without_folders(word: &str) -> String {
 fn median_of(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Bench;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        bench: Bench,
+    }
+
+    fn parse(arguments: &str) -> Result<Bench, clap::Error> {
+        let words = std::iter::once("bench").chain(arguments.split_whitespace());
+        Program::try_parse_from(words).map(|program| program.bench)
+    }
+
+    #[test]
+    fn lengths_have_a_default_and_leave_the_recording_alone() {
+        for (arguments, lengths, audio) in [
+            ("", "none", "tests/data/conversation.flac"),
+            ("--lengths", "5m 1h 10h 24h", "tests/data/conversation.flac"),
+            ("--lengths 90s,2h a.wav", "90s 2h", "a.wav"),
+            ("a.wav --lengths", "5m 1h 10h 24h", "a.wav"),
+        ] {
+            let bench = parse(arguments).unwrap();
+            let found = bench.lengths.map_or("none".to_owned(), |lengths| {
+                lengths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(found, lengths, "{arguments}");
+            assert_eq!(bench.audio.to_str(), Some(audio), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn lengths_refuse_what_they_would_ignore() {
+        for arguments in ["--peer a=b", "--runs 3", "--embedding-trunk chunk", "5x"] {
+            assert!(parse(&format!("--lengths {arguments}")).is_err(), "{arguments}");
+        }
+    }
 }
