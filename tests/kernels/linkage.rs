@@ -2,7 +2,7 @@
 
 use diarize_kernels::{
     cdist::{self, cosine_condensed, euclidean_condensed},
-    linkage::{Linkage, centroid, linkage, linkage_of_groups, reference},
+    linkage::{Linkage, centroid, linkage, linkage_of_groups, linkage_while, reference},
 };
 use diarize_testkit::Random;
 use ndarray::{Array1, Array2};
@@ -157,5 +157,23 @@ fn linkage_of_groups_continues_the_dendrogram() {
             assert!((merge.distance - expected.distance).abs() < 1e-6, "{method:?}, merge {step}");
             assert_eq!(merge.size, expected.size, "{method:?}, merge {step}");
         }
+    }
+}
+
+#[test]
+fn linkage_stops_when_told_to() {
+    let distances = euclidean_condensed(vectors(50, 4, &mut Random(6)).view());
+    for method in Linkage::ALL {
+        let mut calls = 0;
+        let mut until = |most: usize| {
+            calls = 0;
+            linkage_while(method, distances.clone(), &[1; 50], &mut || {
+                calls += 1;
+                calls <= most
+            })
+        };
+        assert_eq!(until(49), Some(linkage(method, distances.clone(), 50)), "{method:?}: one call per merge");
+        assert_eq!(until(20), None, "{method:?}");
+        assert_eq!(calls, 21, "{method:?}: stops at once");
     }
 }

@@ -3,7 +3,12 @@
 
 use super::{Condensed, Halves, Linkage, Merge, merged_distance, unsorted};
 
-pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[usize]) -> Vec<Merge> {
+pub(super) fn linkage(
+    linkage: Linkage,
+    mut matrix: Condensed,
+    first_sizes: &[usize],
+    may_continue: &mut dyn FnMut() -> bool,
+) -> Option<Vec<Merge>> {
     let count = matrix.count;
     let mut sizes = first_sizes.to_vec();
     let mut names: Vec<usize> = (0..count).collect(); // original place of each place
@@ -12,6 +17,9 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[us
     let mut merges = Vec::with_capacity(count - 1);
 
     for _ in 1..count {
+        if !may_continue() {
+            return None;
+        }
         if chain.is_empty() {
             chain.push(places[0]);
         }
@@ -45,7 +53,7 @@ pub(super) fn linkage(linkage: Linkage, mut matrix: Condensed, first_sizes: &[us
             places = (0..places.len()).collect();
         }
     }
-    unsorted::dendrogram(merges, first_sizes)
+    Some(unsorted::dendrogram(merges, first_sizes))
 }
 
 /// The first of the places nearest to `x` if it is nearer than `best`, otherwise `best`.

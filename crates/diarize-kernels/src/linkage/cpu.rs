@@ -4,7 +4,12 @@ use rayon::prelude::*;
 
 use super::{Distances, Halves, Linkage, Merge, heap::Heap, merge};
 
-pub(super) fn linkage(linkage: Linkage, mut distances: Distances, sizes: &[usize]) -> Vec<Merge> {
+pub(super) fn linkage(
+    linkage: Linkage,
+    mut distances: Distances,
+    sizes: &[usize],
+    may_continue: &mut dyn FnMut() -> bool,
+) -> Option<Vec<Merge>> {
     let count = distances.count;
     let mut sizes = sizes.to_vec();
     let mut clusters: Vec<usize> = (0..count).collect(); // the cluster in each place
@@ -14,6 +19,9 @@ pub(super) fn linkage(linkage: Linkage, mut distances: Distances, sizes: &[usize
     let mut merges = Vec::with_capacity(count - 1);
 
     for step in 0..count - 1 {
+        if !may_continue() {
+            return None;
+        }
         let (x, y, distance) = loop {
             let (x, bound) = heap.min();
             if bound == distances.get(x, neighbors[x]) {
@@ -58,5 +66,5 @@ pub(super) fn linkage(linkage: Linkage, mut distances: Distances, sizes: &[usize
             heap.rename(&compaction.new);
         }
     }
-    merges
+    Some(merges)
 }

@@ -104,17 +104,33 @@ pub fn linkage(linkage: Linkage, distances: Vec<f64>, count: usize) -> Vec<Merge
 /// # Panics
 /// As [`linkage`].
 pub fn linkage_of_groups(linkage: Linkage, distances: Vec<f64>, sizes: &[usize]) -> Vec<Merge> {
+    linkage_while(linkage, distances, sizes, &mut || true).expect("it may always continue")
+}
+
+/// Like [`linkage_of_groups`], but can be stopped: `may_continue` is called before each merge, and `None` is
+/// returned as soon as it returns `false`.
+///
+/// # Panics
+/// As [`linkage`].
+pub fn linkage_while(
+    linkage: Linkage,
+    distances: Vec<f64>,
+    sizes: &[usize],
+    may_continue: &mut dyn FnMut() -> bool,
+) -> Option<Vec<Merge>> {
     let count = sizes.len();
     check(&distances, count);
     if count < 2 {
-        return Vec::new();
+        return Some(Vec::new());
     }
     match linkage {
-        Linkage::Centroid | Linkage::Median => cpu::linkage(linkage, Distances::new(distances, count), sizes),
-        Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Ward => {
-            chain::linkage(linkage, Condensed::new(distances, count), sizes)
+        Linkage::Centroid | Linkage::Median => {
+            cpu::linkage(linkage, Distances::new(distances, count), sizes, may_continue)
         }
-        Linkage::Single => tree::linkage(&Condensed::new(distances, count), sizes),
+        Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Ward => {
+            chain::linkage(linkage, Condensed::new(distances, count), sizes, may_continue)
+        }
+        Linkage::Single => tree::linkage(&Condensed::new(distances, count), sizes, may_continue),
     }
 }
 

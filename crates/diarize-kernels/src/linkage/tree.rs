@@ -2,12 +2,19 @@
 
 use super::{Condensed, Merge, unsorted};
 
-pub(super) fn linkage(matrix: &Condensed, sizes: &[usize]) -> Vec<Merge> {
+pub(super) fn linkage(
+    matrix: &Condensed,
+    sizes: &[usize],
+    may_continue: &mut dyn FnMut() -> bool,
+) -> Option<Vec<Merge>> {
     let mut outside: Vec<usize> = (1..matrix.count).collect();
     let mut distances = vec![f64::INFINITY; matrix.count]; // to the tree
     let mut edges = Vec::with_capacity(matrix.count - 1);
     let mut last = 0;
     while !outside.is_empty() {
+        if !may_continue() {
+            return None;
+        }
         let mut nearest = (0, f64::INFINITY);
         for &place in &outside {
             distances[place] = distances[place].min(matrix.get(last, place));
@@ -21,5 +28,5 @@ pub(super) fn linkage(matrix: &Condensed, sizes: &[usize]) -> Vec<Merge> {
         last = nearest.0;
         outside.retain(|&place| place != last);
     }
-    unsorted::dendrogram(edges, sizes)
+    Some(unsorted::dendrogram(edges, sizes))
 }
