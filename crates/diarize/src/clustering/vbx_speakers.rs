@@ -1,4 +1,4 @@
-//! From embeddings to speakers by VBx, as in speaker-diarization-community-1.
+//! Clustering embeddings into speakers with VBx, as in speaker-diarization-community-1.
 
 use diarize_kernels::linkage::Linkage;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -16,23 +16,24 @@ use crate::{
     options::{Compat, SpeakerBounds},
 };
 
-/// Speakers of embeddings that were clustered.
+/// The speakers found by clustering embeddings.
 pub(super) struct VbxSpeakers {
-    /// The speaker of each embedding.
+    /// `(embedding,)`: the speaker of each embedding.
     pub(super) labels: Vec<usize>,
     /// `(speaker, dimension)`: mean of the embeddings, weighted by responsibility.
     pub(super) centroids: Array2<f64>,
-    /// Whether the number of speakers is the bounds' and not VBx's own.
+    /// Whether the bounds forced a different number of speakers than VBx found.
     pub(super) forced: bool,
     pub(super) mismatch: Option<Mismatch>,
 }
 
-/// The first labels for VBx: clusters of the dendrogram of centroid linkage, cut at `parameters.threshold`.
+/// The initial labels for VBx, one per embedding: the dendrogram of centroid linkage, cut at
+/// `parameters.threshold`.
 ///
-/// `embeddings` `(embedding, dimension)` must be finite and not zero.
+/// `embeddings` `(embedding, dimension)` must be finite and nonzero.
 ///
 /// # Errors
-/// A failure of the device.
+/// If the device fails.
 pub fn vbx_first_labels(
     embeddings: ArrayView2<'_, f32>,
     parameters: &Vbx,
@@ -46,10 +47,10 @@ pub fn vbx_first_labels(
     Ok(tree.cut(&heights, parameters.threshold))
 }
 
-/// The speakers of `embeddings` `(embedding, dimension)`, of which there are at least two.
+/// Clusters `embeddings` `(embedding, dimension)`, at least two, into speakers.
 ///
-/// If VBx finds a number of speakers that is not within `bounds`, k-means of the normalized
-/// embeddings makes the nearest number that is.
+/// If the number of speakers found by VBx is not within `bounds`, k-means of the normalized embeddings is
+/// used with the nearest number that is.
 ///
 /// Source: `VBxClustering.__call__` in `pyannote/audio/pipelines/clustering.py`.
 pub(super) fn vbx_speakers(
