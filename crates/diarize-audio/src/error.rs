@@ -16,7 +16,7 @@ pub enum Error {
     #[error("no such file: check the path")]
     Missing,
     /// The path is a directory.
-    #[error("is a directory: name the audio files in it")]
+    #[error("is a directory: specify the audio files in it")]
     Directory,
     /// The file has no bytes.
     #[error("the file is empty (0 bytes): record or copy it again")]
@@ -63,8 +63,8 @@ pub enum Error {
     },
     /// The requested channel does not exist.
     #[error("has no channel {asked} (channels: {count}, counted from 0)")]
-    /// The requested channel.
-        /// The one asked for.
+    Channel {
+        /// The requested channel.
         asked: usize,
         /// Number of channels.
         count: usize,

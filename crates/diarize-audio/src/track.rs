@@ -36,8 +36,8 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    /// Opens the audio track that the file marks as its main one, or else the first.
     /// Opens the default audio track, or else the first one.
+    pub(crate) fn open(format: &dyn FormatReader) -> Result<Self, Error> {
         let track = format.default_track(TrackType::Audio).ok_or(Error::NoAudioTrack)?;
         let Some(CodecParameters::Audio(parameters)) = &track.codec_params else {
             return Err(Error::NoAudioTrack);

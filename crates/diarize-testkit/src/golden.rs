@@ -7,9 +7,9 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{repository, shared};
 
-/// One golden file, in memory.
-#[derive(Debug)]
 /// A golden file in memory.
+#[derive(Debug)]
+pub struct Golden {
     name: String,
     bytes: Vec<u8>,
     metadata: HashMap<String, String>,

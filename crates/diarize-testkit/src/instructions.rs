@@ -14,7 +14,8 @@ use crate::rerun;
 pub fn run_with_each(names: &[&str]) {
     let sets = available();
     for (set, _) in &sets[..sets.len() - 1] {
-        let mut command = Command::new(std::env::current_exe().expect("the path of the test binary is known"));
+        let mut command =
+            Command::new(std::env::current_exe().expect("the path of the test binary is known"));
         let printed = rerun(command.args(names).env(VARIABLE, set));
         for name in names {
             assert!(printed.contains(&format!("test {name}")), "no test matches {name}");

@@ -209,7 +209,7 @@ impl Diarizer {
             return Err(Error::InvalidOption {
                 option: "decoding",
                 value: options.parameters.decoding.to_string(),
-                requirement: "argmax: this model's network weighs speakers, not sets of speakers",
+                requirement: "argmax, since this model's network has no powerset classes",
             });
         }
         Ok(())

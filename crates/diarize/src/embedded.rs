@@ -105,8 +105,8 @@ impl Embedded {
             return Ok(self.one_cluster(options, context));
         };
         let (clusters, voices) = context.on_device(networks, |networks| {
-            let place = ComputeDevice::on(&networks.device);
-            self.cluster_on(&place, embeddings, options).map_err(|error| error.on(networks.place()))
+            let device = ComputeDevice::on(&networks.device);
+            self.cluster_on(&device, embeddings, options).map_err(|error| error.on(networks.place()))
         })?;
         if let Some(Mismatch { wanted, found }) = clusters.mismatch {
             let min_cluster_size = matches!(parameters.clustering.method, Method::Agglomerative(_));
@@ -130,18 +130,18 @@ impl Embedded {
     /// in each window.
     fn cluster_on(
         &self,
-        place: &ComputeDevice<'_>,
+        device: &ComputeDevice<'_>,
         embeddings: &Embeddings,
         options: &Options,
     ) -> Result<(Clusters, Option<VoiceShares>)> {
         let (settings, plda) = (&options.parameters.clustering, self.model.plda.as_ref());
         let bounds = options.speaker_bounds();
-        let clusters = cluster_speakers(embeddings, &self.segmentations, bounds, settings, plda, place)?;
+        let clusters = cluster_speakers(embeddings, &self.segmentations, bounds, settings, plda, device)?;
         let voices = match (options.parameters.reconstruction, &self.windows) {
             (Reconstruction::Voices, Some(windows)) => {
                 let settings = self.model.networks.manifest.voices.as_ref().ok_or_else(no_voices)?;
                 let centroids = clusters.centroids.view();
-                Some(VoiceShares::new(windows, centroids, settings.temperature, place)?)
+                Some(VoiceShares::new(windows, centroids, settings.temperature, device)?)
             }
             _ => None,
         };

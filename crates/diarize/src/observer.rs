@@ -44,8 +44,8 @@ pub struct Progress {
 pub enum Stage {
     /// Local segmentation of every chunk.
     Segmentation,
-    /// Counting the speakers of every frame.
     /// Counting the speakers in every frame.
+    SpeakerCounting,
     /// Embedding the local speakers of every chunk.
     Embeddings,
     /// Clustering the embeddings and building the turns.

@@ -179,7 +179,9 @@ pub enum Decoding {
     /// The most probable set, as in pyannote.
     #[default]
     Argmax,
-    /// The set with the lowest expected diarization error: the set `A` that minimizes `Σ_S p(S) (max(|A|, |S|) - |A ∩ S|)`. The factor of `p(S)` is the number of missed, false and confused speakers if `S` is the truth.
+    /// The set with the lowest expected diarization error: the set `A` that minimizes
+    /// `Σ_S p(S) (max(|A|, |S|) - |A ∩ S|)`. The factor of `p(S)` is the number of missed, false and confused
+    /// speakers if `S` is the truth.
     ///
     /// It differs from the most probable set where the network is uncertain: if silence is more probable
     /// than any other single set, but less probable than speech as a whole, it chooses speech.

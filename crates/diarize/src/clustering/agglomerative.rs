@@ -72,6 +72,7 @@ impl Default for Agglomerative {
 /// Embeddings must be finite and nonzero. If several merges are equally far from the threshold, the
 /// earliest is tried first; pyannote leaves the order to NumPy's unstable sort, whose result depends on the
 /// CPU.
+///
 /// Source: `AgglomerativeClustering.cluster` in `pyannote/audio/pipelines/clustering.py`.
 ///
 /// # Errors
@@ -80,12 +81,12 @@ pub fn agglomerate(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Agglomerative,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
     let count = embeddings.nrows();
     let min_size = min_large_size(count, parameters.min_cluster_size);
 
-    let tree = Tree::of(embeddings, parameters.linkage, parameters.max_embeddings, place)?;
+    let tree = Tree::of(embeddings, parameters.linkage, parameters.max_embeddings, device)?;
     let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
     let labels = tree.cut(&heights, parameters.threshold); // (embedding,)
     let large =

@@ -51,7 +51,7 @@ pub fn kmeans(
     points: ArrayView2<'_, f64>,
     clusters: usize,
     parameters: &KMeans,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<KMeansFit, ClusteringError> {
     if points.nrows() == 0 {
         return Ok(KMeansFit { labels: Vec::new(), inertia: 0.0 });
@@ -66,7 +66,7 @@ pub fn kmeans(
         max_iterations: parameters.max_iterations,
         draws: (0..parameters.runs.max(1)).map(|_| numbers()).collect(),
     };
-    let fits = place.kmeans(&runs, points)?.into_iter();
+    let fits = device.kmeans(&runs, points)?.into_iter();
     let best = fits.reduce(|best, fit| if fit.inertia < best.inertia { fit } else { best });
     let Fit { labels, inertia } = best.expect("there is at least one run");
     Ok(KMeansFit { labels: by_first_member(&labels), inertia })

@@ -60,7 +60,7 @@ pub fn partition(
     bounds: SpeakerBounds,
     method: &Method,
     plda: Option<&Plda>,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
     for (row, embedding) in embeddings.axis_iter(Axis(0)).enumerate() {
         let norm = norm(embedding);
@@ -77,18 +77,18 @@ pub fn partition(
     };
     let labels = match method {
         _ if bounds.max == Some(1) => vec![0; count],
-        Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, place)?.0,
+        Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, device)?.0,
         Method::Vbx(parameters) => {
-            let speakers = vbx_speakers(embeddings, bounds, parameters, plda, Compat::Off, place)?;
+            let speakers = vbx_speakers(embeddings, bounds, parameters, plda, Compat::Off, device)?;
             labels::by_first_member(&speakers.labels)
         }
         Method::KMeans(parameters) => {
             let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
-            kmeans(points.view(), bounds.min, parameters, place)?.labels
+            kmeans(points.view(), bounds.min, parameters, device)?.labels
         }
         Method::Spectral(parameters) => {
             let bounds = SpeakerBounds { max: asked.max.and(bounds.max), ..bounds };
-            spectral(embeddings, bounds, parameters, place)?
+            spectral(embeddings, bounds, parameters, device)?
         }
         Method::Online(parameters) => online(embeddings, bounds, parameters),
     };

@@ -60,14 +60,15 @@ pub fn cluster_speakers(
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Clusters, ClusteringError> {
     let shape @ (chunks, speakers) = (embeddings.chunks(), embeddings.speakers());
     assert_eq!(shape, (segmentations.chunks(), segmentations.speakers()), "chunks and local speakers");
     let activity = Activity::of(segmentations);
     let train = embeddings.select(training(embeddings, &activity, bounds, settings).into_iter()); // (embedding, dimension)
 
-    let Some(Centroids { means, forced, mismatch }) = centroids(train.view(), bounds, settings, plda, place)?
+    let Some(Centroids { means, forced, mismatch }) =
+        centroids(train.view(), bounds, settings, plda, device)?
     else {
         return Ok(Clusters {
             hard: Array2::zeros(shape),
@@ -78,7 +79,7 @@ pub fn cluster_speakers(
         });
     };
     drop(train);
-    let mut soft = similarities(embeddings, means.view(), place)?; // (chunk, local speaker, cluster)
+    let mut soft = similarities(embeddings, means.view(), device)?; // (chunk, local speaker, cluster)
     let hard = match settings.assignment {
         Assignment::Distinct if settings.compat == Compat::Off && means.nrows() == 1 => Array2::zeros(shape),
         Assignment::Distinct if !forced => {
@@ -135,21 +136,21 @@ fn centroids(
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Option<Centroids>, ClusteringError> {
     if let Method::Vbx(parameters) = &settings.method {
         if train.nrows() < 2 {
             return Ok(None);
         }
         let VbxSpeakers { centroids, forced, mismatch, .. } =
-            vbx_speakers(train, bounds, parameters, plda, settings.compat, place)?;
+            vbx_speakers(train, bounds, parameters, plda, settings.compat, device)?;
         return Ok(Some(Centroids { means: centroids, forced, mismatch }));
     }
     let most = train.nrows().min(bounds.max.unwrap_or(usize::MAX));
     if most < 2 {
         return Ok(None);
     }
-    let (labels, mismatch) = partition(train, bounds, &settings.method, plda, place)?;
+    let (labels, mismatch) = partition(train, bounds, &settings.method, plda, device)?;
     let means = cluster_means(train, &labels, labels::count(&labels)).mapv(f64::from);
     Ok(Some(Centroids { means, forced: false, mismatch }))
 }
@@ -158,7 +159,7 @@ fn centroids(
 fn similarities(
     embeddings: &Embeddings,
     means: ArrayView2<'_, f64>,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Array3<f64>, ClusteringError> {
     let (chunks, speakers, clusters) = (embeddings.chunks(), embeddings.speakers(), means.nrows());
     let mut soft = Array2::zeros((chunks * speakers, clusters)); // (chunk * local speaker, cluster)
@@ -166,7 +167,7 @@ fn similarities(
         let mut block: ArrayViewMut2<'_, f64> = block;
         let first = index * BLOCK;
         let rows = embeddings.select(first..first + block.nrows()); // (embedding, dimension)
-        block.assign(&(2.0 - place.cosine(rows.view(), means)?));
+        block.assign(&(2.0 - device.cosine(rows.view(), means)?));
     }
     Ok(soft.into_shape_with_order((chunks, speakers, clusters)).expect("the number of values is the same"))
 }

@@ -33,11 +33,11 @@ impl Tree {
         embeddings: ArrayView2<'_, f32>,
         method: Linkage,
         limit: usize,
-        place: &ComputeDevice<'_>,
+        device: &ComputeDevice<'_>,
     ) -> Result<Self, ClusteringError> {
         let count = embeddings.nrows();
         if count <= limit {
-            let merges = dendrogram(embeddings, method, place)?;
+            let merges = dendrogram(embeddings, method, device)?;
             return Ok(Self { merges, sizes: vec![1; count], leaf_of: None });
         }
         let leaf_of = groups(embeddings, method, limit); // (embedding,)
@@ -67,10 +67,10 @@ impl Tree {
 fn dendrogram(
     embeddings: ArrayView2<'_, f32>,
     method: Linkage,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<Merge>, ClusteringError> {
     match method {
-        Linkage::Centroid => place.centroid_linkage(normalized(embeddings).view()),
+        Linkage::Centroid => device.centroid_linkage(normalized(embeddings).view()),
         _ => Ok(linkage(method, distances(embeddings, method), embeddings.nrows())),
     }
 }

@@ -37,12 +37,12 @@ pub(super) struct VbxSpeakers {
 pub fn vbx_first_labels(
     embeddings: ArrayView2<'_, f32>,
     parameters: &Vbx,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     if embeddings.nrows() == 0 {
         return Ok(Vec::new());
     }
-    let tree = Tree::of(embeddings, Linkage::Centroid, parameters.max_embeddings, place)?;
+    let tree = Tree::of(embeddings, Linkage::Centroid, parameters.max_embeddings, device)?;
     let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
     Ok(tree.cut(&heights, parameters.threshold))
 }
@@ -59,18 +59,18 @@ pub(super) fn vbx_speakers(
     parameters: &Vbx,
     plda: Option<&Plda>,
     compat: Compat,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     let plda = plda.ok_or(ClusteringError::NoPlda)?;
     plda.check()?;
-    let first = vbx_first_labels(embeddings, parameters, place)?; // (embedding,)
+    let first = vbx_first_labels(embeddings, parameters, device)?; // (embedding,)
     let features = plda.features(embeddings, parameters.lda_dimension); // (embedding, feature)
     let posteriors = vbx(&features, &first, parameters);
     let kept = posteriors.kept();
 
     let wanted = kept.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
     if wanted != kept.len() {
-        return kmeans_speakers(embeddings, wanted, &parameters.kmeans, compat, place);
+        return kmeans_speakers(embeddings, wanted, &parameters.kmeans, compat, device);
     }
     let responsibilities = posteriors.responsibilities.select(Axis(1), &kept); // (embedding, speaker)
     let weights = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
@@ -88,13 +88,13 @@ fn kmeans_speakers(
     wanted: usize,
     parameters: &KMeans,
     compat: Compat,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     if compat == Compat::Pyannote && embeddings.nrows() < wanted {
         return Err(ClusteringError::TooFewEmbeddings { embeddings: embeddings.nrows(), speakers: wanted });
     }
     let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
-    let labels = kmeans(points.view(), wanted, parameters, place)?.labels; // (embedding,)
+    let labels = kmeans(points.view(), wanted, parameters, device)?.labels; // (embedding,)
     let found = labels::count(&labels);
     Ok(VbxSpeakers {
         centroids: cluster_means(embeddings, &labels, found).mapv(f64::from),

@@ -80,10 +80,10 @@ impl Waveform {
 
 /// The grid of overlapping chunks. The last chunk of a recording is padded with zeros if it is short.
 #[derive(Clone, Copy, Debug, PartialEq)]
-/// Length of a chunk in samples.
-    /// Samples of a chunk.
+pub struct Chunks {
+    /// Length of a chunk in samples.
+    pub length: usize,
     /// Step between chunks in samples.
-    /// Samples from the start of a chunk to that of the next.
     pub hop: usize,
     /// Times of the chunks, in seconds.
     pub window: SlidingWindow,

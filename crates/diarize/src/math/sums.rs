@@ -2,8 +2,8 @@
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
-/// Euclidean norm, as `np.linalg.norm(…, axis=-1)` in f32.
 /// Euclidean norm, like `np.linalg.norm(…, axis=-1)` in f32.
+pub fn norm(vector: ArrayView1<'_, f32>) -> f32 {
     let squares: Vec<f32> = vector.iter().map(|x| x * x).collect();
     pairwise_sum(&squares).sqrt()
 }

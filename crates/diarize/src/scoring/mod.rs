@@ -22,6 +22,7 @@ use crate::{Span, Turn, math::best_assignment};
 pub struct Rules {
     /// Width in seconds of the unscored collar around each start and end of a reference turn: the total
     /// width, half on either side, as in pyannote. (`md-eval` takes the half width.)
+    pub collar: f64,
     /// Do not score regions in which reference turns overlap.
     pub skip_overlap: bool,
 }

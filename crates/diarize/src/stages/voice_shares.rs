@@ -87,14 +87,14 @@ impl VoiceShares {
         windows: &WindowEmbeddings,
         centroids: ArrayView2<'_, f32>,
         temperature: f64,
-        place: &ComputeDevice<'_>,
+        device: &ComputeDevice<'_>,
     ) -> Result<Self, ClusteringError> {
         let centroids = centroids.mapv(f64::from);
         let mut shares = Array2::zeros((windows.len(), centroids.nrows())); // (window, cluster)
         for (index, block) in shares.axis_chunks_iter_mut(Axis(0), BLOCK).enumerate() {
             let mut block: ArrayViewMut2<'_, f32> = block;
             let rows = windows.block(index * BLOCK, block.nrows()); // (window, dimension)
-            let distances = place.cosine(rows.view(), centroids.view())?; // (window, cluster)
+            let distances = device.cosine(rows.view(), centroids.view())?; // (window, cluster)
             for (mut shares, distances) in block.rows_mut().into_iter().zip(distances.rows()) {
                 shares.assign(&softmax(distances.mapv(|distance| -distance / temperature)));
             }

@@ -80,19 +80,19 @@ pub(super) fn spectral(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Spectral,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
     let points = normalized(embeddings); // (embedding, dimension)
     let limit = parameters.max_embeddings.max(2).max(bounds.min);
     if count <= limit {
-        return spectral_of_all(points.view(), bounds, parameters, place);
+        return spectral_of_all(points.view(), bounds, parameters, device);
     }
     let chosen: Vec<usize> = (0..limit).map(|index| index * count / limit).collect();
     let some = points.select(Axis(0), &chosen);
-    let found = spectral_of_all(some.view(), bounds, parameters, place)?;
+    let found = spectral_of_all(some.view(), bounds, parameters, device)?;
     let means = cluster_means(some.view(), &found, labels::count(&found)); // (cluster, dimension)
-    let distances = place.cosine(points.view(), means.mapv(f64::from).view())?; // (embedding, cluster)
+    let distances = device.cosine(points.view(), means.mapv(f64::from).view())?; // (embedding, cluster)
     let nearest: Vec<usize> =
         distances.rows().into_iter().map(|row| argmax(row.iter().map(|distance| -distance))).collect();
     Ok(labels::by_first_member(&nearest))
@@ -102,7 +102,7 @@ fn spectral_of_all(
     points: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Spectral,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = points.nrows();
     if count < 2 || bounds.min >= count {
@@ -120,7 +120,7 @@ fn spectral_of_all(
     let neighbors = neighbors.clamp(1, graph.most_neighbors());
     let (spectrum, vectors) = graph.eigenvectors(neighbors, most + 1);
     let (clusters, _) = largest_gap(&spectrum.smallest, range);
-    cluster_rows(vectors.slice_axis(Axis(1), Slice::from(..clusters)), &parameters.kmeans, place)
+    cluster_rows(vectors.slice_axis(Axis(1), Slice::from(..clusters)), &parameters.kmeans, device)
 }
 
 /// Clusters points by their values in the eigenvectors `(point, eigenvector)`, into as many clusters as
@@ -128,7 +128,7 @@ fn spectral_of_all(
 fn cluster_rows(
     vectors: ArrayView2<'_, f64>,
     parameters: &KMeans,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let mut rows = vectors.to_owned();
     for mut row in rows.rows_mut() {
@@ -137,7 +137,7 @@ fn cluster_rows(
             row /= norm;
         }
     }
-    Ok(kmeans(rows.view(), rows.ncols(), parameters, place)?.labels)
+    Ok(kmeans(rows.view(), rows.ncols(), parameters, device)?.labels)
 }
 
 /// The number of neighbors described at [`Neighbors::Auto`]; the smallest in case of ties.

@@ -16,20 +16,20 @@ use crate::{
     Result,
     model::{EmbeddingArchitecture, Weights},
 };
+
 /// Reorders the residual network's output `(1, 10, frames, 256)` as `(frame, 2560)`.
-/// Outputs of the residual network `(1, 10, frames, 256)` as `(frame, 2560)`.
 pub(crate) fn by_frame(x: &Tensor) -> TensorResult<Vec<f32>> {
     x.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()
 }
+
 /// The embedding network: a waveform and masks to one embedding per mask.
-/// The embedding network: waveform and masks to one vector for each mask.
 ///
 /// Source: `WeSpeakerResNet34` in `pyannote/audio/models/embedding/wespeaker/__init__.py`.
 #[derive(Debug)]
-/// Waveforms to features.
-    /// From waveforms to features.
+pub struct WeSpeaker {
+    /// Waveforms to features.
+    pub fbank: Fbank,
     /// Features to frames.
-    /// From features to frames.
     pub resnet: ResNet,
     projection: Linear,
     pub(crate) architecture: EmbeddingArchitecture,
