@@ -1,4 +1,4 @@
-//! A recording that is decoded block by block.
+//! Decoding a recording block by block.
 
 use std::{
     io::{self, Read},
@@ -12,17 +12,17 @@ use crate::{
     source::Source, track::Track,
 };
 
-/// A header can say anything: no more room than for a day is made because of it.
+/// Limits how much memory is reserved because of a header, which may be wrong.
 const MAX_RESERVED_SECONDS: f64 = 86_400.0;
 
-/// A recording that is decoded as it is iterated over.
+/// An iterator that decodes a recording.
 ///
-/// Each item is a block of samples of one channel at [`SAMPLE_RATE`], full scale at ±1. Blocks have
-/// any length but 0, at most a second for most formats; a recording is the same to the bit however it
-/// arrives. Memory does not grow with the recording.
+/// Each item is a non-empty block of mono samples at [`SAMPLE_RATE`], with full scale at ±1; for most
+/// formats it holds at most one second. The samples are bit-identical whether a recording comes from a file
+/// or a pipe. Memory does not grow with the length of the recording.
 ///
-/// Corrupt parts are replaced by silence of the same length and told by [`Audio::warnings`] at the
-/// end. An `Err` is the last item.
+/// Corrupt parts are replaced by silence of the same length and reported by [`Audio::warnings`] at the end.
+/// After an `Err` the iterator ends.
 pub struct Audio {
     format: Box<dyn FormatReader>,
     track: Track,
@@ -34,15 +34,16 @@ pub struct Audio {
 }
 
 impl Audio {
-    /// Opens a file, or a pipe that has a path.
+    /// Opens a file or a named pipe.
     ///
     /// # Errors
-    /// No such file; a directory; an empty file; a format or codec that is not read; a broken header.
+    /// If the file is missing, is a directory or is empty; if its format or codec is not supported; if its
+    /// header is invalid.
     pub fn open(path: &Path, settings: &Settings) -> Result<Self, Error> {
         Self::new(Source::open(path)?, settings)
     }
 
-    /// Reads the standard input.
+    /// Reads standard input.
     ///
     /// # Errors
     /// As [`Audio::open`].
@@ -50,11 +51,11 @@ impl Audio {
         Self::from_reader(io::stdin(), settings)
     }
 
-    /// Reads a stream. It is read forward, in pieces as they come, and not beyond what the next block
-    /// needs by more than 64 KiB; only a container that needs seeking is copied to a temporary file first.
+    /// Reads a stream. It is read forward as data arrives, at most 64 KiB beyond what the next block needs.
+    /// Only containers that need seeking are first copied to a temporary file.
     ///
     /// # Errors
-    /// As [`Audio::open`]; also where no temporary file can be written.
+    /// As [`Audio::open`]; also if a temporary file cannot be written.
     pub fn from_reader(reader: impl Read + Send + 'static, settings: &Settings) -> Result<Self, Error> {
         Self::new(Source::pipe(reader), settings)
     }
@@ -77,31 +78,31 @@ impl Audio {
         })
     }
 
-    /// Seconds of audio that the header promises, for a progress bar: what can be decoded may differ.
-    /// `None` where the header does not say.
+    /// Duration according to the header, in seconds, for a progress bar; it may differ from what can be
+    /// decoded. `None` if the header does not state it.
     pub fn declared_duration(&self) -> Option<f64> {
         self.track.declared()
     }
 
-    /// Seconds of audio decoded so far, before resampling rounds them up to a whole sample. Once the
-    /// iterator has ended, this is the length of the recording.
+    /// Duration of the audio decoded so far, in seconds, before resampling rounds it up to a whole sample.
+    /// Once the iterator has ended, this is the length of the recording.
     pub fn duration(&self) -> f64 {
         self.mono.seconds()
     }
 
-    /// What is wrong with the recording. Complete once the iterator has ended, and empty before.
+    /// Problems found in the recording. Empty until the iterator has ended.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Decodes everything that is left: 230 MB per hour.
+    /// Decodes the rest of the recording: 230 MB per hour.
     ///
     /// # Errors
-    /// As the iteration.
+    /// The first error of the iteration.
     pub fn read_all(mut self) -> Result<Recording, Error> {
         let mut samples = Vec::new();
         let seconds = self.declared_duration().unwrap_or(0.0).clamp(0.0, MAX_RESERVED_SECONDS);
-        // Spares copying. Where there is not so much memory, the vector grows as needed.
+        // Avoids reallocation. If that much memory is not available, the vector grows as needed.
         let _ = samples.try_reserve_exact((seconds * f64::from(SAMPLE_RATE)) as usize + 1);
         for block in &mut self {
             samples.extend_from_slice(&block?);
@@ -109,7 +110,7 @@ impl Audio {
         Ok(Recording { samples, duration: self.duration(), warnings: self.warnings })
     }
 
-    /// The next samples. An empty block at the end.
+    /// The next samples; an empty block at the end.
     fn next_block(&mut self) -> Result<Vec<f32>, Error> {
         let mut block = Vec::new();
         while block.is_empty() && !self.has_ended {
@@ -125,7 +126,7 @@ impl Audio {
         Ok(block)
     }
 
-    /// The next packet of the track, from one Ogg stream to the next in the same file.
+    /// The next packet of the track. Continues with the next Ogg stream if the file has several.
     fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
         loop {
             match self.format.next_packet() {
@@ -141,7 +142,7 @@ impl Audio {
         }
     }
 
-    /// Queues the samples of a packet, or silence in their place.
+    /// Queues the samples of a packet, or silence if it cannot be decoded.
     fn decode(&mut self, packet: &Packet) -> Result<(), Error> {
         self.damage.packets += 1;
         let gap = self.track.gap_before(packet, self.mono.seconds());
@@ -162,7 +163,7 @@ impl Audio {
         }
     }
 
-    /// Appends the last samples and settles what was wrong.
+    /// Appends the last samples and sets the warnings.
     fn end(&mut self, block: &mut Vec<f32>) -> Result<(), Error> {
         self.has_ended = true;
         let damage = std::mem::take(&mut self.damage);

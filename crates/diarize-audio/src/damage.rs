@@ -1,4 +1,4 @@
-//! What was wrong with a file while it was decoded.
+//! Collecting the problems found while decoding a file.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use symphonia::core::errors::Error as SymphoniaError;
 
 use crate::{Error, Warning, track::Track};
 
-/// Headers may say a little more than there is.
+/// Headers may state slightly more audio than there is.
 const TOLERATED_LOSS_SECONDS: f64 = 0.1;
 
-/// Notes of everything that went wrong.
+/// Everything that went wrong so far.
 #[derive(Default)]
 pub(crate) struct Damage {
-    /// Packets seen.
+    /// Number of packets read.
     pub(crate) packets: usize,
     corrupt: usize,
     first_reason: String,
@@ -22,7 +22,7 @@ pub(crate) struct Damage {
 }
 
 impl Damage {
-    /// A packet could not be decoded.
+    /// Records a packet that could not be decoded.
     pub(crate) fn corrupt(&mut self, error: &SymphoniaError) {
         if self.corrupt == 0 {
             self.first_reason = error.to_string();
@@ -30,18 +30,18 @@ impl Damage {
         self.corrupt += 1;
     }
 
-    /// Packets are missing.
+    /// Records missing packets.
     pub(crate) fn gap(&mut self, seconds: f64) {
         self.gaps += 1;
         self.gap_seconds += seconds;
     }
 
-    /// No further packet can be read.
+    /// Records that no further packet can be read.
     pub(crate) fn breaks_off(&mut self, error: SymphoniaError) {
         self.breaks_off = Some(error);
     }
 
-    /// The error of a file whose packets are all corrupt.
+    /// Fails if all packets are corrupt.
     pub(crate) fn refuse_if_total(&self) -> Result<(), Error> {
         if self.corrupt == 0 || self.corrupt < self.packets {
             return Ok(());
@@ -49,12 +49,12 @@ impl Damage {
         Err(Error::AllPacketsCorrupt { packets: self.packets, reason: self.first_reason.clone() })
     }
 
-    /// The error of a file that gave nothing.
+    /// The error for a file without any samples.
     pub(crate) fn into_error(self) -> Error {
         self.breaks_off.map_or(Error::NoSamples, |error| Error::Header(error.to_string()))
     }
 
-    /// What to tell of a track that gave `seconds` of audio.
+    /// The warnings for a track with `seconds` of decoded audio.
     pub(crate) fn into_warnings(self, track: &Track, seconds: f64) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.corrupt > 0 {

@@ -1,7 +1,7 @@
-//! Any audio file or pipe as blocks of 16 kHz mono samples, in bounded memory.
+//! Reads audio files and pipes as blocks of 16 kHz mono samples, in bounded memory.
 //!
-//! [`Audio`] is an iterator over blocks: it reads, decodes, mixes the channels down and resamples as
-//! the blocks are taken, whatever the recording's length. [`read`] collects a whole short file.
+//! [`Audio`] is an iterator over blocks: it reads, decodes, downmixes and resamples as blocks are
+//! requested, however long the recording is. [`read`] reads a whole short file at once.
 //!
 //! ```no_run
 //! use diarize_audio::{Audio, Settings};
@@ -17,17 +17,17 @@
 //! ```
 //!
 //! # Samples
-//! Channels are averaged first and the mean is resampled, as pyannote does. A 16 kHz file of 16-bit
-//! samples gives exactly the numbers that pyannote reads. For other sample rates pyannote uses
-//! torchaudio's windowed sinc (`lowpass_filter_width` 6, `rolloff` 0.99, Hann window), which is
-//! shorter than the filter used here, so results can differ minutely.
+//! Channels are averaged first and the mean is resampled, as in pyannote. For a 16 kHz file of 16-bit
+//! samples, the values are exactly those that pyannote reads. For other sample rates, pyannote uses
+//! torchaudio's windowed sinc (`lowpass_filter_width` 6, `rolloff` 0.99, Hann window), which is shorter
+//! than the filter used here, so results may differ slightly.
 //!
-//! Encoder delay is trimmed where Symphonia does so: in MP3 and in Vorbis in Ogg, not in AAC.
+//! Encoder delay is trimmed where Symphonia supports it: in MP3 and in Vorbis in Ogg, but not in AAC.
 //!
 //! # Pipes
-//! A pipe is decoded while it is being written, for as long as its container can be read forward. An
-//! MP4 file whose index comes last, or whose tracks are interleaved, needs seeking: such a stream is
-//! copied to a temporary file first.
+//! A pipe is decoded while it is being written, if its container can be read forward. An MP4 file whose
+//! index is at the end, or whose tracks are interleaved, needs seeking and is first copied to a temporary
+//! file.
 
 #![forbid(unsafe_code)]
 
@@ -46,58 +46,58 @@ pub use audio::Audio;
 pub use error::{Error, Warning};
 pub use resample::Resampler;
 
-/// Samples per second of what is read, in Hz.
+/// Sample rate of the output, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
 
-/// Sample rates that are accepted in a file, in Hz.
+/// Sample rates accepted in a file, in hertz.
 pub const RATES: RangeInclusive<u32> = 1_000..=768_000;
 
-/// Which channels of a file are used.
+/// Which channels of a file to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Channels {
-    /// The arithmetic mean of all.
+    /// The arithmetic mean of all channels.
     #[default]
     Mean,
-    /// One of them, numbered from 0.
+    /// A single channel, counted from 0.
     Only(usize),
 }
 
-/// How a recording is read.
+/// Settings for reading a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Which channels are used.
+    /// Which channels to use.
     pub channels: Channels,
 }
 
 impl Settings {
-    /// These settings, with other channels.
+    /// Sets the channels to use.
     pub fn with_channels(self, channels: Channels) -> Self {
         Self { channels, ..self }
     }
 }
 
-/// A whole recording: one channel at [`SAMPLE_RATE`].
+/// A whole recording: mono at [`SAMPLE_RATE`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Recording {
-    /// The samples, full scale at ±1.
+    /// The samples, with full scale at ±1.
     pub samples: Vec<f32>,
-    /// Length of the file's audio in seconds, before resampling rounds it up to a whole sample.
+    /// Duration of the file's audio in seconds, before resampling rounds it up to a whole sample.
     pub duration: f64,
-    /// What was wrong with the file.
+    /// Problems found in the file.
     pub warnings: Vec<Warning>,
 }
 
 impl Recording {
-    /// Length of the samples in seconds.
+    /// Duration of the samples in seconds.
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(SAMPLE_RATE)
     }
 }
 
-/// Reads a whole file into memory: 230 MB per hour. [`Audio::open`] reads longer ones.
+/// Reads a whole file into memory: 230 MB per hour. For long files, use [`Audio::open`].
 ///
 /// # Errors
 /// As [`Audio::open`] and its iteration.
@@ -105,7 +105,7 @@ pub fn read(path: &Path, settings: &Settings) -> Result<Recording, Error> {
     Audio::open(path, settings)?.read_all()
 }
 
-/// Reads the standard input to its end, as [`read`] does a file.
+/// Reads standard input to its end, like [`read`] for a file.
 ///
 /// # Errors
 /// As [`Audio::stdin`] and its iteration.

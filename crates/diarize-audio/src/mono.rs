@@ -1,26 +1,26 @@
-//! Decoded packets to one channel at 16 kHz.
+//! Converting decoded packets to 16 kHz mono.
 
 use symphonia::core::audio::GenericAudioBufferRef;
 
 use crate::{Channels, Error, RATES, Resampler, SAMPLE_RATE};
 
-/// Mixes and resamples packets. Holds one packet and what the resampler holds.
+/// Downmixes and resamples packets. Holds one packet and the resampler's state.
 pub(crate) struct Mono {
     channels: Channels,
     rate: u32,
-    /// `None` where the rate is right already.
+    /// `None` if the rate is already right.
     resampler: Option<Resampler>,
     planes: Vec<Vec<f32>>,
-    /// Frames of silence that come next.
+    /// Number of frames of silence queued.
     silence: u64,
-    /// The packet that comes next, mixed down, and its rate.
+    /// The queued packet, downmixed, and its rate.
     mean: Vec<f32>,
     mean_rate: u32,
-    /// Output of a resampler that has finished, which comes before all else.
+    /// Output of a finished resampler, which precedes everything else.
     tail: Vec<f32>,
-    /// Frames taken at this rate.
+    /// Number of frames processed at the current rate.
     frames: u64,
-    /// Seconds taken at earlier rates.
+    /// Seconds processed at earlier rates.
     earlier: f64,
 }
 
@@ -40,7 +40,7 @@ impl Mono {
         }
     }
 
-    /// Seconds taken so far.
+    /// Seconds processed so far.
     pub(crate) fn seconds(&self) -> f64 {
         self.earlier + self.frames as f64 / f64::from(self.rate)
     }
@@ -52,15 +52,15 @@ impl Mono {
         self.mix()
     }
 
-    /// Queues silence in place of what cannot be decoded, so that what follows keeps its time.
+    /// Queues silence for audio that cannot be decoded, so that later audio keeps its time.
     pub(crate) fn push_silence(&mut self, seconds: f64) {
         self.silence = (seconds * f64::from(self.rate)).round() as u64;
     }
 
-    /// Appends a part of what is queued to `output`. Returns whether anything was queued.
+    /// Processes part of what is queued and appends it to `output`. Returns whether anything was queued.
     pub(crate) fn advance(&mut self, output: &mut Vec<f32>) -> Result<bool, Error> {
         if self.silence > 0 {
-            // A second at a time: a gap may be long.
+            // At most one second at a time, since a gap may be long.
             let frames = self.silence.min(u64::from(self.rate));
             self.silence -= frames;
             self.append(&vec![0.0; frames as usize], output);
@@ -81,7 +81,7 @@ impl Mono {
         Ok(true)
     }
 
-    /// Appends what the resampler still holds.
+    /// Appends the resampler's remaining output.
     pub(crate) fn finish(&mut self, output: &mut Vec<f32>) {
         output.append(&mut self.tail);
         if let Some(resampler) = self.resampler.take() {
@@ -89,7 +89,7 @@ impl Mono {
         }
     }
 
-    /// Sets the rate of what follows: that of the file, or in chained streams one after the other.
+    /// Sets the sample rate of the following audio. It may change in chained streams.
     pub(crate) fn set_rate(&mut self, rate: u32) -> Result<(), Error> {
         if !RATES.contains(&rate) {
             return Err(Error::SampleRate { rate });

@@ -1,4 +1,4 @@
-//! From bytes to the reader of their container.
+//! Finding the reader for a container.
 
 use std::fs::File;
 
@@ -13,7 +13,7 @@ use crate::{
     source::{self, Pipe, Source},
 };
 
-/// How the reason begins where no reader knows the format, not even its container.
+/// Start of Symphonia's message if no reader recognizes the container.
 const NO_READER: &str = "core (probe)";
 
 /// Finds the reader for a recording's container.
@@ -29,7 +29,7 @@ fn probe_file(file: &File) -> Result<Box<dyn FormatReader>, Error> {
         Ok(format) => return Ok(format),
         Err(error) => error,
     };
-    // Some readers look for more behind the audio first, and fail where the file breaks off before.
+    // Some readers first look for data after the audio and fail if the file is truncated.
     probe_stream(source::forward_only(file)?).map_err(|_| refusal(error))
 }
 
@@ -45,8 +45,8 @@ fn probe_pipe(pipe: Pipe) -> Result<Box<dyn FormatReader>, Error> {
     }
 }
 
-/// Whether a reader goes through its file in order. Packets of an MP4 file come by their time, which
-/// jumps back and forth in a file of several tracks.
+/// Whether a reader reads its file sequentially. Packets of an MP4 file are ordered by time, which is not
+/// sequential if there are several tracks.
 fn reads_forward(format: &dyn FormatReader) -> bool {
     format.format_info().format != FORMAT_ID_ISOMP4 || format.tracks().len() == 1
 }

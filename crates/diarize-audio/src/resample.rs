@@ -1,4 +1,4 @@
-//! Any sample rate to 16 kHz.
+//! Resampling from any sample rate to 16 kHz.
 
 use rubato::{
     Async, FixedAsync, Indexing, Resampler as _, SincInterpolationParameters, SincInterpolationType,
@@ -7,36 +7,35 @@ use rubato::{
 
 use crate::SAMPLE_RATE;
 
-/// Samples of the slower of both rates under the filter: flat to 7.1 kHz of 8.
+/// Filter length in samples of the lower of the two rates: flat up to 7.1 of 8 kHz.
 const FILTER_LENGTH: usize = 256;
 
-/// Samples given to the filter at once. Without influence on the result.
+/// Samples filtered at once. Does not affect the result.
 const BLOCK: usize = 4096;
 
-/// Largest number of exact filter phases that are kept; rates that need more are interpolated
-/// between fewer.
+/// Maximum number of exact filter phases; rates that need more interpolate between fewer.
 const MAX_PHASES: u32 = 1024;
 
-/// Resamples one channel to [`SAMPLE_RATE`] block by block, so that the original need not stay in
-/// memory.
+/// Resamples one channel to [`SAMPLE_RATE`] block by block, so that the input need not be kept in memory.
 ///
 /// `n` samples become `ceil(n · 16000 / rate)`. Sample 0 stays at time 0: the delay of the filter is
-/// taken off exactly, not to the nearest sample (to 1/256 sample for odd rates such as 44101 Hz).
+/// compensated exactly, not just to the nearest sample (to 1/256 sample for unusual rates such as 44101
+/// Hz).
 pub struct Resampler {
     filter: Async<f32>,
     rate: u32,
-    /// Input that does not fill a block yet. Begins with zeros that make the delay a whole number of
+    /// Input that does not fill a block yet. It starts with zeros that make the delay a whole number of
     /// output samples.
     pending: Vec<f32>,
     block: Vec<f32>,
-    /// Samples of the delay that are still to come.
+    /// Remaining samples of the delay to skip.
     delay: usize,
     received: u64,
     produced: u64,
 }
 
 impl Resampler {
-    /// A resampler from `rate`, which must not be 0.
+    /// A resampler from `rate` in hertz, which must not be 0.
     pub fn new(rate: u32) -> Self {
         let divisor = gcd(rate, SAMPLE_RATE);
         let (up, down) = (SAMPLE_RATE / divisor, (rate / divisor) as usize);
@@ -67,7 +66,7 @@ impl Resampler {
         }
     }
 
-    /// Takes the next samples and appends to `output` what is ready of them.
+    /// Takes the next samples and appends all finished output to `output`.
     pub fn push(&mut self, samples: &[f32], output: &mut Vec<f32>) {
         self.received += samples.len() as u64;
         self.pending.extend_from_slice(samples);
@@ -79,7 +78,7 @@ impl Resampler {
         self.pending.extend_from_slice(&pending[whole..]);
     }
 
-    /// Appends the rest.
+    /// Appends the remaining output.
     pub fn finish(mut self, output: &mut Vec<f32>) {
         let total = (self.received * u64::from(SAMPLE_RATE)).div_ceil(u64::from(self.rate));
         let mut last = std::mem::take(&mut self.pending);

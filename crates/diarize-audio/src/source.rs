@@ -1,4 +1,4 @@
-//! Where the bytes of a recording come from.
+//! Sources of a recording's bytes.
 
 use std::{
     fs::File,
@@ -12,14 +12,14 @@ use tempfile::SpooledTempFile;
 
 use crate::Error;
 
-/// Bytes kept in memory while a pipe's format is being recognized; more go to a temporary file.
+/// Bytes kept in memory until a pipe's format is recognized; more are kept in a temporary file.
 const KEPT_IN_MEMORY: usize = 1 << 20;
 
-/// The bytes of a recording.
+/// Source of a recording's bytes.
 pub(crate) enum Source {
-    /// Can be read more than once.
+    /// A file, which can be read more than once.
     File(File),
-    /// Can be read once.
+    /// A pipe, which can be read only once.
     Pipe(Pipe),
 }
 
@@ -43,7 +43,7 @@ impl Source {
         Ok(Self::File(file))
     }
 
-    /// A stream.
+    /// A source that reads from a stream.
     pub(crate) fn pipe(reader: impl Read + Send + 'static) -> Self {
         let state =
             State { reader: Box::new(reader), kept: Some(SpooledTempFile::new(KEPT_IN_MEMORY)), read: 0 };
@@ -51,12 +51,12 @@ impl Source {
     }
 }
 
-/// A file from its first byte on.
+/// Reads a file from its start, with seeking.
 pub(crate) fn seekable(file: &File) -> io::Result<Box<dyn MediaSource>> {
     Ok(Box::new(rewound(file)?))
 }
 
-/// A file from its first byte on, in that order only: readers that would look for more at its end do not.
+/// Reads a file from its start without seeking, so that readers do not look for data at the end.
 pub(crate) fn forward_only(file: &File) -> io::Result<Box<dyn MediaSource>> {
     Ok(Box::new(ReadOnlySource::new(rewound(file)?)))
 }
@@ -67,29 +67,29 @@ fn rewound(file: &File) -> io::Result<File> {
     Ok(file)
 }
 
-/// A stream whose beginning is kept until its format is known. Clones read the same stream.
+/// A stream whose start is kept until its format is known. Clones share the stream.
 #[derive(Clone)]
 pub(crate) struct Pipe(Arc<Mutex<State>>);
 
 struct State {
     reader: Box<dyn Read + Send>,
-    /// All that was read, as long as it may be needed again.
+    /// All bytes read so far, as long as they may be needed again.
     kept: Option<SpooledTempFile>,
     read: u64,
 }
 
 impl Pipe {
-    /// Forgets what was read: it is not needed again.
+    /// Drops the kept bytes, which are no longer needed.
     pub(crate) fn forget(&self) {
         self.with(|state| state.kept = None);
     }
 
-    /// Whether nothing could be read.
+    /// Whether the stream had no bytes.
     pub(crate) fn is_empty(&self) -> bool {
         self.with(|state| state.read == 0)
     }
 
-    /// Copies what was read and all that follows to a temporary file.
+    /// Copies the kept bytes and the rest of the stream to a temporary file.
     pub(crate) fn into_file(self) -> Result<File, Error> {
         self.with(|state| {
             let kept = state.kept.take();

@@ -1,4 +1,4 @@
-//! The audio track of a file: its decoder and its clock.
+//! The audio track of a file: decoding and timing.
 
 use symphonia::core::{
     audio::GenericAudioBufferRef,
@@ -17,33 +17,33 @@ use symphonia::core::{
 
 use crate::Error;
 
-/// No codec has longer packets; a broken header may claim any length.
+/// No codec has longer packets; an invalid header may state any length.
 const LONGEST_PACKET_SECONDS: f64 = 1.0;
 
-/// Gaps of these seconds are filled. Shorter ones are rounded timestamps, longer ones are nonsense.
+/// Range of gaps that are filled. Shorter ones are due to rounded timestamps, longer ones are implausible.
 const GAP_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
 
-/// The track that is decoded.
+/// The track to decode.
 pub(crate) struct Track {
     id: u32,
     rate: Option<u32>,
     declared: Option<f64>,
     has_open_end: bool,
     time_base: Option<TimeBase>,
-    /// What must be added to timestamps to get the position in the signal.
+    /// Offset from timestamps to positions in the signal.
     origin: Option<f64>,
     decoder: Box<dyn AudioDecoder>,
 }
 
 impl Track {
-    /// Opens the audio track that the file marks as its main one, or else the first.
+    /// Opens the default audio track, or else the first one.
     pub(crate) fn open(format: &dyn FormatReader) -> Result<Self, Error> {
         let track = format.default_track(TrackType::Audio).ok_or(Error::NoAudioTrack)?;
         let Some(CodecParameters::Audio(parameters)) = &track.codec_params else {
             return Err(Error::NoAudioTrack);
         };
-        // Without encoder delay in its header, the length of an MPEG stream is a guess from its
-        // first frames. Gapless decoding would cut off what lies behind.
+        // If the header does not state the encoder delay, the length of an MPEG stream is only estimated
+        // from its first frames. Gapless decoding would cut off audio beyond that.
         let is_mpeg = [CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3].contains(&parameters.codec);
         let is_length_known = track.delay.is_some() || !is_mpeg;
         let frames = track.num_frames.filter(|_| is_length_known);
@@ -60,22 +60,22 @@ impl Track {
         })
     }
 
-    /// Its number in the container.
+    /// The track's ID in the container.
     pub(crate) fn id(&self) -> u32 {
         self.id
     }
 
-    /// The sample rate that the header names.
+    /// Sample rate according to the header.
     pub(crate) fn rate(&self) -> Option<u32> {
         self.rate
     }
 
-    /// How many seconds of audio the header says there are.
+    /// Duration according to the header, in seconds.
     pub(crate) fn declared(&self) -> Option<f64> {
         self.declared
     }
 
-    /// Whether it ends with the file, wherever that is: a WAV that was written to a pipe.
+    /// Whether the track extends to the end of the file, as in a WAV file written to a pipe.
     pub(crate) fn has_open_end(&self) -> bool {
         self.has_open_end
     }
@@ -85,19 +85,19 @@ impl Track {
         self.decoder.decode(packet)
     }
 
-    /// How long a packet lasts, as far as the container says so.
+    /// Duration of a packet in seconds, as far as the container states it.
     pub(crate) fn seconds(&self, packet: &Packet) -> f64 {
         let time = self.time_base.and_then(|base| base.calc_duration(packet.dur));
         time.map_or(0.0, |time| time.as_secs_f64()).clamp(0.0, LONGEST_PACKET_SECONDS)
     }
 
-    /// How many seconds are missing between `position`, the end of what came before, and a packet.
+    /// Duration of the gap, in seconds, between `position`, the end of the preceding audio, and a packet.
     pub(crate) fn gap_before(&mut self, packet: &Packet, position: f64) -> f64 {
         let Some(time) = self.time_base.and_then(|base| base.calc_time(packet.pts)) else {
             return 0.0;
         };
         let time = time.as_secs_f64();
-        // Encoder delay lies before time 0 and is cut off; a part of a longer file begins anywhere.
+        // Encoder delay is before time 0 and is trimmed; an excerpt of a longer file may start at any time.
         let origin = *self.origin.get_or_insert(position - time.max(0.0));
         let gap = origin + time - position;
         if GAP_SECONDS.contains(&gap) { gap } else { 0.0 }

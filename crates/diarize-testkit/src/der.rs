@@ -1,9 +1,9 @@
-//! The diarization error rate, on a grid of ten milliseconds.
+//! The diarization error rate on a grid of ten milliseconds.
 
 use diarize::Turn;
 
-/// Missed, false and confused speech as a share of the reference's speech, with the best assignment
-/// of speakers to speakers, without a collar, overlap scored.
+/// Missed, false and confused speech as a fraction of the reference speech, for the best one-to-one
+/// matching of speakers, with no collar and with overlaps scored.
 ///
 /// # Panics
 /// If there are more than six speakers.
@@ -40,7 +40,7 @@ fn active(turns: &[Turn], speakers: &[&str], time: f64) -> Vec<usize> {
     (0..speakers.len()).filter(|&index| speaks(speakers[index])).collect()
 }
 
-/// The most steps that speakers from `speaker` on can have in common with others not yet `taken`.
+/// Maximum number of steps that speakers from `speaker` on can share with others not yet `taken`.
 fn best(together: &[Vec<usize>], taken: &mut Vec<bool>, speaker: usize) -> usize {
     let Some(row) = together.get(speaker) else { return 0 };
     let mut most = best(together, taken, speaker + 1);

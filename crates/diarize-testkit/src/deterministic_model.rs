@@ -1,8 +1,9 @@
-//! A model directory whose weights follow from a formula.
+//! A model directory whose weights are computed by a formula.
 //!
-//! Any language can make the same weights from a tensor's name, its shape and a seed, so the golden
-//! tests need no checkpoint. With `s = FNV-1a(name) ^ seed`, value `i` of a tensor comes from
-//! `z = splitmix64(s + (i + 1) * 0x9E3779B97F4A7C15)` and `u = (z >> 40) / 2^24`, in `[0, 1)`.
+//! The weights only depend on the tensors' names, their shapes and a seed, and can be reproduced in any
+//! language, so the golden tests need no checkpoint. With `s = FNV-1a(name) ^ seed`, value `i` of a tensor
+//! is computed from `z = splitmix64(s + (i + 1) * 0x9E3779B97F4A7C15)` and `u = (z >> 40) / 2^24`, in `[0,
+//! 1)`.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -13,10 +14,10 @@ use diarize::{
 };
 use safetensors::tensor::{Dtype, TensorView};
 
-/// Writes the model directory of `seed`, with the clustering parameters of the golden files.
+/// Writes the model directory for `seed`, with the clustering parameters of the golden files.
 ///
 /// # Errors
-/// Where the directory cannot be written.
+/// If the directory cannot be written.
 pub fn write(dir: &Path, seed: u64) -> Result<()> {
     let mut manifest = Manifest::pyannote_3_1(
         &format!("deterministic-{seed}"),
@@ -37,10 +38,10 @@ pub fn write(dir: &Path, seed: u64) -> Result<()> {
     fill(dir, seed)
 }
 
-/// The model of `seed` in memory. Its manifest also says how voices are compared.
+/// The model for `seed` in memory, with settings for comparing voices in its manifest.
 ///
 /// # Errors
-/// Where the temporary directory cannot be written.
+/// If the temporary directory cannot be written.
 pub fn with_voices(seed: u64) -> Result<ModelFiles> {
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
     write(dir.path(), seed)?;
@@ -49,10 +50,10 @@ pub fn with_voices(seed: u64) -> Result<ModelFiles> {
     Ok(files)
 }
 
-/// Writes the weights that the manifest of a directory asks for.
+/// Writes the weights for the manifest of a directory.
 ///
 /// # Errors
-/// Where there is no manifest, or the directory cannot be written.
+/// If there is no valid manifest, or the directory cannot be written.
 pub fn fill(dir: &Path, seed: u64) -> Result<()> {
     let path = dir.join(MANIFEST);
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -155,7 +156,7 @@ fn embedding_shapes(architecture: &EmbeddingArchitecture) -> Shapes {
     shapes
 }
 
-/// The values of one tensor, row-major: computed in f64, cast once.
+/// The values of a tensor, row-major: computed in f64, then rounded to f32.
 fn values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let is_norm = shape.len() == 1 && ["norm", ".bn", "shortcut.1"].iter().any(|part| name.contains(part));
     let gain = match shape.len() {
@@ -184,7 +185,7 @@ fn values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     (0..shape.iter().product()).map(value).collect()
 }
 
-/// What makes a value of its position in the tensor and of a number in `[0, 1)`.
+/// Computes a value from its position in the tensor and a number in `[0, 1)`.
 type Rule = Box<dyn Fn(f64, f64) -> f64>;
 
 /// A number in `[0, 1)` from a tensor's name, a position and a seed.
@@ -198,7 +199,7 @@ fn fnv1a(name: &str) -> u64 {
     })
 }
 
-/// Number `index` of those that start at `start`, in `[0, 1)`.
+/// Number `index` of the sequence that starts at `start`, in `[0, 1)`.
 fn splitmix(start: u64, index: usize) -> f64 {
     let mut z = start.wrapping_add((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

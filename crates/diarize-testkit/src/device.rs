@@ -1,11 +1,11 @@
-//! The device that tests of the networks run on.
+//! The device on which network tests run.
 
 use diarize::Device;
 
-/// What `DIARIZE_TEST_DEVICE` names, as `--device` does; else the CPU.
+/// The device named by `DIARIZE_TEST_DEVICE`, in the syntax of `--device`; by default the CPU.
 ///
 /// # Panics
-/// If it names none.
+/// If the name is invalid.
 pub fn device() -> Device {
     match std::env::var("DIARIZE_TEST_DEVICE") {
         Ok(name) => name.parse().unwrap_or_else(|error| panic!("DIARIZE_TEST_DEVICE: {error}")),

@@ -1,22 +1,22 @@
-//! A diarization with what its stages made.
+//! A diarization with the results of its stages.
 
 use std::ops::{ControlFlow, Deref};
 
 use diarize::{Diarization, Diarizer, Options, unstable::Stages};
 
-/// A diarization with what its stages made.
+/// A diarization with the results of its stages.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The result.
     pub diarization: Diarization,
-    /// What the stages made.
+    /// The results of the stages.
     pub stages: Stages,
 }
 
-/// Diarizes `samples` and keeps what the stages make.
+/// Diarizes `samples` and keeps the results of the stages.
 ///
 /// # Panics
-/// If that fails.
+/// If diarization fails.
 pub fn diarize(diarizer: &Diarizer, samples: &[f32], options: &Options) -> Found {
     let mut listener = diarizer.listen_with(options, |_| ControlFlow::Continue(())).unwrap();
     listener.push(samples).unwrap();

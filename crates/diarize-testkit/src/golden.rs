@@ -1,4 +1,4 @@
-//! Reader of goldens: `.safetensors` files with named tensors and JSON metadata.
+//! Reading golden files: `.safetensors` files with named tensors and JSON metadata.
 
 use std::{collections::HashMap, path::Path};
 
@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{repository, shared};
 
-/// One golden file, in memory.
+/// A golden file in memory.
 #[derive(Debug)]
 pub struct Golden {
     name: String,
@@ -16,26 +16,27 @@ pub struct Golden {
 }
 
 impl Golden {
-    /// A golden of this repository, by its path in `tests/goldens` without the extension.
+    /// Reads a golden file of this repository, given its path in `tests/goldens` without the extension.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If it does not exist.
     pub fn open(name: &str) -> Self {
         Self::read(&repository("tests/goldens").join(name).with_extension("safetensors"))
     }
 
-    /// A golden that is too large for the repository, by its path in `shared/golden` next to the checkout.
+    /// Reads a golden file that is too large for the repository, given its path in `shared/golden` next to
+    /// the checkout.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If it does not exist.
     pub fn open_shared(name: &str) -> Self {
         Self::read(&shared("golden").join(name).with_extension("safetensors"))
     }
 
-    /// Any safetensors file.
+    /// Reads any safetensors file.
     ///
     /// # Panics
-    /// If there is none.
+    /// If it does not exist or is invalid.
     pub fn read(path: &Path) -> Self {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -52,15 +53,15 @@ impl Golden {
         names
     }
 
-    /// Whether there is a tensor of that name.
+    /// Whether there is a tensor with this name.
     pub fn has(&self, tensor: &str) -> bool {
         self.tensors().tensor(tensor).is_ok()
     }
 
-    /// A tensor, for example as `Array2<f32>`.
+    /// Reads a tensor, for example as `Array2<f32>`.
     ///
     /// # Panics
-    /// If it is not there, or of another element type or number of axes.
+    /// If it does not exist, or has a different element type or number of axes.
     pub fn get<T: Element, D: Dimension>(&self, tensor: &str) -> Array<T, D> {
         let fail = |problem: String| -> ! { panic!("{}: {tensor}: {problem}", self.name) };
         let view = self.tensors().tensor(tensor).unwrap_or_else(|error| fail(error.to_string()));
@@ -71,18 +72,18 @@ impl Golden {
             .unwrap_or_else(|error| fail(error.to_string()))
     }
 
-    /// A text of the metadata.
+    /// A metadata value as text.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If it does not exist.
     pub fn text(&self, key: &str) -> &str {
         self.metadata.get(key).unwrap_or_else(|| panic!("{}: no metadata {key}", self.name))
     }
 
-    /// A JSON value of the metadata.
+    /// A metadata value parsed as JSON.
     ///
     /// # Panics
-    /// If it is not there or not JSON.
+    /// If it does not exist or is not valid JSON.
     pub fn json(&self, key: &str) -> serde_json::Value {
         serde_json::from_str(self.text(key)).unwrap_or_else(|error| panic!("{}: {key}: {error}", self.name))
     }
@@ -92,9 +93,9 @@ impl Golden {
     }
 }
 
-/// An element type that goldens have.
+/// An element type of golden tensors.
 pub trait Element: Sized {
-    /// The little-endian values; `None` where the tensor's type is another.
+    /// Decodes little-endian values; `None` if the dtype differs.
     fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>>;
 }
 
@@ -112,7 +113,7 @@ macro_rules! element {
 
 element!(f64: F64, u8: U8, i32: I32, i64: I64);
 
-/// From f32, and from f16 without loss.
+/// Decodes f32, and f16 without loss.
 impl Element for f32 {
     fn decode(dtype: Dtype, bytes: &[u8]) -> Option<Vec<Self>> {
         match dtype {

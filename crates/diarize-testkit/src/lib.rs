@@ -1,9 +1,9 @@
-//! What the tests, the benches and `xtask` of this project share: a model whose weights follow from a
-//! formula, goldens of pyannote.audio, recordings, repeatable random numbers. Never published.
+//! Code shared by the tests, benches and `xtask` of this project: a model with computed weights, golden
+//! files of pyannote.audio, recordings, and repeatable random numbers. Never published.
 //!
 //! The crates under test depend on this one for their tests, and this one depends on them. Cargo allows
-//! that, but the unit tests within `crates/diarize` are a second copy of that crate: they can use only
-//! what has none of the library's types in its signature.
+//! that, but the unit tests within `crates/diarize` are compiled as a second copy of that crate, so they
+//! can only use functions without the library's types in their signatures.
 
 #![forbid(unsafe_code)]
 

@@ -1,29 +1,29 @@
-//! Tests in processes of their own: what belongs to a process, such as its memory and its environment,
-//! would otherwise be shared with the tests that run beside them.
+//! Running tests in separate processes, so that process-wide state such as memory and environment variables
+//! is not shared with other tests.
 
 use std::process::Command;
 
-/// Says that this process was started for a single test.
+/// Set in a process that was started for a single test, to the test's name.
 const ALONE: &str = "DIARIZE_TEST_ALONE";
 
-/// Runs a test where no other one runs in the same process.
+/// Runs a test in a process of its own.
 ///
-/// `name` is the test's full name, and `test` what it does.
+/// `name` is the test's full name, `test` its body.
 ///
 /// # Panics
-/// If the test fails, or there is no test of that name.
+/// If the test fails, or if there is no test with this name.
 pub fn alone(name: &str, test: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some_and(|running| running == name) {
         return test();
     }
-    let mut command = Command::new(std::env::current_exe().expect("tests know their program"));
+    let mut command = Command::new(std::env::current_exe().expect("the path of the test binary is known"));
     rerun(command.args(["--exact", name]).env(ALONE, name));
 }
 
-/// Runs this test binary once more, as `command` says; returns what it printed.
+/// Reruns this test binary with the arguments and environment of `command`. Returns its standard output.
 ///
 /// # Panics
-/// If a test fails, or none runs.
+/// If a test fails, or if none runs.
 pub fn rerun(command: &mut Command) -> String {
     let output = command.args(["--include-ignored", "--nocapture"]).output().expect("the test binary runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

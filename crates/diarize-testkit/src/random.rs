@@ -1,7 +1,7 @@
 //! Repeatable random numbers for property tests.
 
-/// A generator (splitmix64) that gives the same numbers for the same seed everywhere. It holds its state,
-/// which starts as the seed.
+/// A splitmix64 generator, whose numbers depend only on the seed, on all platforms. The field is its state,
+/// initially the seed.
 #[derive(Clone, Debug)]
 pub struct Random(pub u64);
 

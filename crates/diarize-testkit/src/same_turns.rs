@@ -1,15 +1,15 @@
-//! Turns of the pipeline against those of a golden.
+//! Comparing the pipeline's turns with those of a golden file.
 
 use diarize::{Options, rttm};
 use ndarray::Array2;
 
 use crate::{Found, Golden};
 
-/// Asserts that `found` says who spoke when as the golden does: the same clusters in every frame but
-/// those that pyannote leaves to chance, and where it leaves none, the same RTTM to the letter.
+/// Asserts that `found` equals the golden file: the same clusters in every frame, except where pyannote's
+/// result is arbitrary, and exactly the same RTTM if it never is.
 ///
 /// # Panics
-/// If it does not.
+/// If they differ.
 pub fn assert_same_turns(golden: &Golden, found: &Found, options: &Options, name: &str) {
     let expected: Array2<u8> = golden.get("discrete_diarization");
     let discrete = &found.stages.discrete_diarization;
@@ -19,17 +19,17 @@ pub fn assert_same_turns(golden: &Golden, found: &Found, options: &Options, name
         assert!(found == expected || ties[frame], "{name}, frame {frame}: {found} {expected}");
     }
     let tied = ties.iter().filter(|&&tied| tied).count();
-    // NumPy sorts up to three clusters stably, so that ties are no matter there.
+    // NumPy's sort is stable for up to three clusters, so ties do not matter there.
     if tied == 0 || expected.ncols() <= 3 {
         let same = rttm(golden.text("uri"), &found.turns).unwrap() == golden.text("rttm");
-        assert!(same, "{name}: another RTTM");
+        assert!(same, "{name}: the RTTM differs");
     } else {
         println!("{name}: {tied} of {} frames tied among {} clusters", ties.len(), expected.ncols());
     }
 }
 
-/// The frames in which pyannote leaves the choice between equally active clusters to NumPy's unstable
-/// sort, so that its own result depends on the processor.
+/// The frames in which pyannote leaves the choice between equally active clusters to NumPy's unstable sort,
+/// whose result depends on the CPU.
 fn ties(found: &Found, options: &Options) -> Vec<bool> {
     let stages = &found.stages;
     let (frames, clusters) = stages.discrete_diarization.dim();

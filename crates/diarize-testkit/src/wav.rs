@@ -1,4 +1,4 @@
-//! WAV files: the recordings of the goldens, and small ones that tests write.
+//! WAV files: the recordings of the golden tests, and small ones that tests write.
 
 use std::path::Path;
 
@@ -6,15 +6,15 @@ use hound::{Sample, SampleFormat, WavReader, WavSpec, WavWriter};
 
 use crate::repository;
 
-/// Samples of one of the recordings in `tests/goldens/audio`.
+/// Reads a recording in `tests/goldens/audio`.
 ///
 /// # Panics
-/// If there is none of that name.
+/// If it does not exist.
 pub fn golden(name: &str) -> Vec<f32> {
     read(&repository("tests/goldens/audio").join(name).with_extension("wav"))
 }
 
-/// Samples of a 16-bit WAV file of one channel.
+/// Reads the samples of a 16-bit mono WAV file.
 ///
 /// # Panics
 /// If it cannot be read.
@@ -24,7 +24,7 @@ pub fn read(path: &Path) -> Vec<f32> {
     samples.map(|sample| f32::from(sample.unwrap_or_else(|error| fail(error))) / 32768.0).collect()
 }
 
-/// Writes a 16-bit WAV of interleaved samples.
+/// Writes a 16-bit WAV file of interleaved samples.
 ///
 /// # Panics
 /// If it cannot be written.
@@ -32,7 +32,7 @@ pub fn write_i16(path: &Path, rate: u32, channels: u16, samples: &[i16]) {
     write(path, rate, channels, 16, SampleFormat::Int, samples);
 }
 
-/// Writes a floating-point WAV of interleaved samples.
+/// Writes a floating-point WAV file of interleaved samples.
 ///
 /// # Panics
 /// If it cannot be written.
@@ -40,7 +40,7 @@ pub fn write_f32(path: &Path, rate: u32, channels: u16, samples: &[f32]) {
     write(path, rate, channels, 32, SampleFormat::Float, samples);
 }
 
-/// Writes a WAV of one second of silence at 16 kHz.
+/// Writes a WAV file with one second of silence at 16 kHz.
 ///
 /// # Panics
 /// If it cannot be written.
@@ -65,7 +65,7 @@ fn write<T: Sample + Copy>(
     writer.finalize().unwrap_or_else(|error| fail(error));
 }
 
-/// A 16-bit WAV whose header may lie: with `data_length` bytes in its data chunk, whatever `data` holds.
+/// The bytes of a 16-bit WAV file whose header states `data_length` bytes of data, whatever `data` contains.
 pub fn bytes(rate: u32, channels: u16, data_length: u32, data: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(b"RIFF");

@@ -7,27 +7,28 @@ use diarize_kernels::device::Kind;
 
 use crate::{Error, Result};
 
-/// Where the networks run, and what of clustering is large. Everything else runs on the CPU.
+/// The device that runs the networks and the large computations of clustering. Everything else runs on the
+/// CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Device {
-    /// The processor: always there.
+    /// The CPU. Always available.
     #[default]
     Cpu,
-    /// An NVIDIA GPU by its number, in a build with the feature `cuda`.
+    /// An NVIDIA GPU, by index. Requires the feature `cuda`.
     Cuda(usize),
-    /// An Apple GPU by its number, in a build with the feature `metal`.
+    /// An Apple GPU, by index. Requires the feature `metal`.
     Metal(usize),
 }
 
 impl Device {
-    /// The first GPU that this build can use and the machine has, else the CPU.
+    /// The first GPU that both this build and the machine support, or the CPU if there is none.
     pub fn auto() -> Self {
         let gpus = [Device::Cuda(0), Device::Metal(0)];
         gpus.into_iter().find(|gpu| diarize_kernels::device::is_present(gpu.kind())).unwrap_or(Device::Cpu)
     }
 
-    /// Every device that this build can use and the machine has: the CPU first, then the GPUs.
+    /// Every device that both this build and the machine support: the CPU first, then the GPUs.
     pub fn all() -> Vec<Self> {
         let present = |device: &Device| diarize_kernels::device::is_present(device.kind());
         let cuda = (0..).map(Device::Cuda).take_while(present);
@@ -39,7 +40,7 @@ impl Device {
         diarize_kernels::device::open(self.kind()).map_err(|reason| Error::Device { device: self, reason })
     }
 
-    /// The device that the tensor library has opened.
+    /// Converts from Candle's device.
     pub(crate) fn of(device: &candle_core::Device) -> Self {
         match device.location() {
             DeviceLocation::Cpu => Device::Cpu,
@@ -70,7 +71,7 @@ impl fmt::Display for Device {
 impl FromStr for Device {
     type Err = Error;
 
-    /// `auto`, `cpu`, `cuda`, `cuda:1`, `metal`, `metal:0`.
+    /// Parses `auto`, `cpu`, `cuda`, `cuda:1`, `metal` or `metal:0`.
     fn from_str(text: &str) -> Result<Self> {
         let invalid = || Error::InvalidOption {
             option: "device",

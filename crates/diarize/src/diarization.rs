@@ -8,16 +8,16 @@ use crate::Warning;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Diarization {
-    /// The turns, by start, then by end. Turns of different speakers may overlap. The last chunk is
-    /// padded with silence, so a turn may end a little after the audio, as pyannote's do.
+    /// The turns, sorted by start, then by end. Turns of different speakers may overlap. The last chunk is
+    /// padded with silence, so a turn may end slightly after the audio does, as in pyannote.
     pub turns: Vec<Turn>,
-    /// The turns if only one speaker may speak at a time, for joining them with a transcript: where
-    /// several speak at once, the one with the most evidence (see
-    /// [`Reconstruction`](crate::Reconstruction)). Speakers have the names that they have in `turns`.
+    /// The turns if only one speaker may speak at a time, useful for aligning with a transcript. Where
+    /// several people speak at once, the speaker with the most evidence is kept (see
+    /// [`Reconstruction`](crate::Reconstruction)). Labels are the same as in `turns`.
     pub exclusive: Vec<Turn>,
     /// The speakers of the turns, in the order of their labels.
     pub speakers: Vec<Speaker>,
-    /// Why the result is not quite what was asked for.
+    /// Ways in which the result differs from what was requested.
     pub warnings: Vec<Warning>,
 }
 
@@ -30,8 +30,8 @@ pub struct Turn {
     pub end: f64,
     /// Name of the speaker.
     pub speaker: String,
-    /// Estimated fraction of the turn actually spoken by this speaker, from 0 to 1. `None` if the model
-    /// has no confidence function, and for turns from elsewhere, such as those read from RTTM.
+    /// Estimated fraction of the turn actually spoken by this speaker, from 0 to 1. `None` if the model has
+    /// no confidence function, or if the turn comes from elsewhere, such as an RTTM file.
     #[serde(default)]
     pub confidence: Option<f64>,
 }
@@ -58,13 +58,13 @@ pub struct Span {
 pub struct Speaker {
     /// The name in the turns: `SPEAKER_00`, `SPEAKER_01` and so on.
     pub label: String,
-    /// Seconds of all turns together.
+    /// Total duration of this speaker's turns, in seconds.
     pub duration: f64,
     /// Estimated fraction of that time actually spoken by this speaker, from 0 to 1: the mean of the
     /// turns' confidences, weighted by their duration.
     pub confidence: Option<f64>,
-    /// Mean of the embeddings of the speaker's cluster, not normalized. `None` if embeddings were not
-    /// needed (one speaker was asked for, and the method is not VBx), or if more people spoke at once
-    /// than there are clusters.
+    /// Mean of the embeddings in the speaker's cluster, not normalized. `None` if embeddings were not
+    /// needed (one speaker was requested, and the method is not VBx), or if the speaker was added because
+    /// more people spoke at once than there are clusters.
     pub embedding: Option<Vec<f32>>,
 }

@@ -1,5 +1,5 @@
-//! The pipeline's story, from samples to turns, in the order of pyannote's `SpeakerDiarization.apply`:
-//! [`hear`] while the samples come, [`Embedded::cluster`] when they have.
+//! The pipeline from samples to turns, in the order of pyannote's `SpeakerDiarization.apply`: [`hear`] runs
+//! while samples arrive, [`Embedded::cluster`] once the recording has ended.
 //!
 //! Source: `pyannote/audio/pipelines/speaker_diarization.py`, versions 3.3.2 and 4.0.
 
@@ -20,16 +20,16 @@ pub struct Diarizer {
     pub(crate) model: Arc<Model>,
 }
 
-/// What is loaded once and used for every recording.
+/// The loaded model, shared by all recordings.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) networks: Networks,
-    /// What VBx needs, if the model has it.
+    /// Parameters for VBx, if the model has them.
     pub(crate) plda: Option<Plda>,
 }
 
-/// Both networks over the chunks that the samples complete; over all that is left if the recording has
-/// `ended`. Samples that nothing needs any more are forgotten.
+/// Runs both networks on every chunk that is now complete, or on all remaining chunks if the recording has
+/// `ended`. Drops samples that are no longer needed.
 pub(crate) fn hear(
     recording: &mut Recording,
     ended: bool,
@@ -67,53 +67,54 @@ impl Diarizer {
     /// Loads a model directory.
     ///
     /// # Errors
-    /// A file that is missing, truncated or invalid, named with its tensor; a device that is not there.
+    /// If a file is missing, truncated or invalid (the error names the file and tensor), or if the device
+    /// is not available.
     pub fn load(model_dir: impl AsRef<Path>, device: Device) -> Result<Self> {
         Self::from_files(&ModelFiles::read(model_dir.as_ref())?, device)
     }
 
-    /// Loads the model that this library carries.
+    /// Loads the model bundled with this library.
     ///
     /// # Errors
-    /// A device that is not there.
+    /// If the device is not available.
     #[cfg(feature = "bundled")]
     pub fn bundled(device: Device) -> Result<Self> {
         Self::from_files(&ModelFiles::bundled()?, device)
     }
 
-    /// Loads a model that is in memory.
+    /// Loads a model from memory.
     ///
     /// # Errors
-    /// Weights that are not what the manifest says; a device that is not there.
+    /// If the weights do not match the manifest, or if the device is not available.
     pub fn from_files(files: &ModelFiles, device: Device) -> Result<Self> {
         let dimension = files.manifest.embedding.dimension;
         let plda = files.plda.as_ref().map(|file| read_plda(file, dimension)).transpose()?;
         Ok(Self { model: Arc::new(Model { networks: Networks::load(files, device)?, plda }) })
     }
 
-    /// What the model is.
+    /// The model's manifest.
     pub fn model(&self) -> &Manifest {
         &self.model.networks.manifest
     }
 
-    /// The model's own hyper-parameters, nothing known of the speakers.
+    /// The model's own hyper-parameters, with no constraint on the number of speakers.
     pub fn options(&self) -> Options {
         Options::new(self.model().parameters.clone())
     }
 
-    /// Who spoke when in `samples`: 16 kHz, one channel, full scale 1.
+    /// Diarizes `samples` `(sample,)`: mono audio at 16 kHz with values from -1 to 1.
     ///
     /// # Errors
-    /// A sample that is not finite; a failure of the device.
+    /// If a sample is not finite, or if the device fails.
     pub fn diarize(&self, samples: &[f32]) -> Result<Diarization> {
         self.diarize_with(samples, &self.options(), |_| ControlFlow::Continue(()))
     }
 
-    /// The same with the caller's options and an [observer](crate::Observer).
+    /// Like [`Self::diarize`], with options and an [observer](crate::Observer).
     ///
     /// # Errors
-    /// An option that makes no sense; a sample that is not finite; a failure of the device;
-    /// [`Error::Cancelled`] by the observer.
+    /// If an option is invalid, a sample is not finite, or the device fails; [`Error::Cancelled`] if the
+    /// observer cancels.
     pub fn diarize_with(
         &self,
         samples: &[f32],
@@ -125,18 +126,18 @@ impl Diarizer {
         listener.finish()
     }
 
-    /// Listens to a recording that comes in blocks.
+    /// Starts diarizing a recording that arrives in blocks.
     ///
     /// # Errors
-    /// An option that makes no sense.
+    /// If an option is invalid.
     pub fn listen(&self, options: &Options) -> Result<Listener<'static>> {
         self.listen_with(options, |_| ControlFlow::Continue(()))
     }
 
-    /// The same with an [observer](crate::Observer).
+    /// Like [`Self::listen`], with an [observer](crate::Observer).
     ///
     /// # Errors
-    /// An option that makes no sense.
+    /// If an option is invalid.
     pub fn listen_with<'o>(
         &self,
         options: &Options,
@@ -149,11 +150,11 @@ impl Diarizer {
         Listener::new(self.model.clone(), options, Context::new(options, Box::new(observer))?)
     }
 
-    /// Finds the spans in which several people, or at least one, speak, in a recording that comes in
-    /// blocks. Only the segmentation network runs.
+    /// Starts detecting speech or overlapping speech in a recording that arrives in blocks. Only the
+    /// segmentation network runs.
     ///
     /// # Errors
-    /// An option that makes no sense.
+    /// If an option is invalid.
     pub fn listen_for_activity<'o>(
         &self,
         options: &Options,
@@ -163,10 +164,10 @@ impl Diarizer {
         ActivityListener::new(self.model.clone(), options, Context::new(options, Box::new(observer))?)
     }
 
-    /// Embeds spans of a recording that comes in blocks.
+    /// Starts embedding the given spans of a recording that arrives in blocks.
     ///
     /// # Errors
-    /// An option that makes no sense.
+    /// If an option is invalid.
     pub fn listen_to_spans<'o>(
         &self,
         spans: &[Span],
@@ -188,13 +189,13 @@ impl Diarizer {
         listener.finish(speakers)
     }
 
-    /// One embedding for each span, from everything that sounds in it, as pyannote's
-    /// `Inference(…, window="whole").crop` gives. Not normalized.
+    /// Computes one embedding for each span from all the audio in it, like pyannote's `Inference(…,
+    /// window="whole").crop`. Embeddings are not normalized.
     ///
-    /// A span of more than a minute is embedded in parts, and the mean taken, weighted by their lengths.
+    /// A span longer than a minute is embedded in parts; the result is their mean, weighted by length.
     ///
     /// # Errors
-    /// A span that is outside or shorter than 25 ms; otherwise as [`Self::diarize_with`].
+    /// If a span is shorter than 25 ms or outside the recording; otherwise as [`Self::diarize_with`].
     pub fn embed_spans(&self, samples: &[f32], spans: &[Span], options: &Options) -> Result<Vec<Vec<f32>>> {
         let mut listener = self.listen_to_spans(spans, options, |_| ControlFlow::Continue(()))?;
         listener.push(samples)?;
@@ -208,7 +209,7 @@ impl Diarizer {
             return Err(Error::InvalidOption {
                 option: "decoding",
                 value: options.parameters.decoding.to_string(),
-                requirement: "argmax: this model's network weighs speakers, not sets of speakers",
+                requirement: "argmax, since this model's network has no powerset classes",
             });
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What the networks heard in a recording, and the rest of the story: from embeddings to turns.
+//! The outputs of the networks for one recording, and the stages from embeddings to turns.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -17,58 +17,57 @@ use crate::{
     },
 };
 
-/// What both networks heard in a recording. Other thresholds, methods and numbers of speakers can be tried
-/// on it without running the networks again.
+/// The outputs of both networks for one recording. It can be clustered repeatedly with other thresholds,
+/// methods and numbers of speakers without running the networks again.
 #[derive(Clone, Debug)]
 pub struct Embedded {
     pub(crate) model: Arc<Model>,
-    /// With what the networks ran.
+    /// The options the networks ran with.
     pub(crate) options: Options,
     pub(crate) chunks: Chunks,
     pub(crate) segmentations: Segmentations,
-    /// `(frame,)`: how many people speak.
+    /// `(frame,)`: number of people speaking.
     pub(crate) speaker_count: Vec<u8>,
-    /// `None` if they are not needed.
+    /// `None` if embeddings are not needed.
     pub(crate) embeddings: Option<Embeddings>,
     pub(crate) windows: Option<WindowEmbeddings>,
-    /// Of the networks.
+    /// Warnings from running the networks.
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Which local speakers are the same person, and all that turns are made from.
+/// Local speakers grouped into clusters, with everything needed to build turns.
 #[derive(Clone, Debug)]
 pub struct Clustered<'e> {
     pub(crate) embedded: &'e Embedded,
-    /// `(chunk, local speaker)`: the cluster, negative for nobody.
+    /// `(chunk, local speaker)`: index of the cluster; negative if none.
     pub(crate) hard: Array2<i32>,
-    /// `(chunk, local speaker)`: how far the voice is from those of other speakers, from -1 to 1.
+    /// `(chunk, local speaker)`: how distinct the voice is from those of other speakers, from -1 to 1.
     pub(crate) separation: Array2<f32>,
     /// `(cluster, dimension)`; `None` if embeddings were not needed.
     pub(crate) centroids: Option<Array2<f32>>,
-    /// `(window, cluster)`; `None` if votes alone decide.
+    /// `(window, cluster)`; `None` if only votes decide.
     voices: Option<VoiceShares>,
-    /// At most this many speak at once; `None` for no limit.
+    /// Maximum number of people speaking at once; `None` for no limit.
     most: Option<usize>,
     warnings: Vec<Warning>,
 }
 
 impl Embedded {
-    /// Clusters the embeddings and makes the turns.
+    /// Clusters the embeddings and builds the turns.
     ///
-    /// `options` may differ from those with which the networks ran in the speakers' bounds and in the
-    /// parameters of clustering, reconstruction and turns.
+    /// Only the bounds on the number of speakers and the parameters of clustering, reconstruction and turns
+    /// may differ from the options that the networks ran with.
     ///
     /// # Errors
-    /// An option that makes no sense, or for which the networks would have to run again; a failure of the
-    /// device.
+    /// If an option is invalid or would require running the networks again, or if the device fails.
     pub fn cluster(&self, options: &Options) -> Result<Diarization> {
         self.cluster_with(options, |_| ControlFlow::Continue(()))
     }
 
-    /// The same with an [observer](crate::Observer).
+    /// Like [`Self::cluster`], with an [observer](crate::Observer).
     ///
     /// # Errors
-    /// As [`Self::cluster`]; [`Error::Cancelled`] by the observer.
+    /// As [`Self::cluster`]; [`Error::Cancelled`] if the observer cancels.
     pub fn cluster_with(
         &self,
         options: &Options,
@@ -78,7 +77,7 @@ impl Embedded {
         context.on_threads(|| self.apply(options, &context))
     }
 
-    /// Clusters the embeddings alone, for those who make turns in several ways.
+    /// Clusters the embeddings without building turns, for building them in several ways.
     ///
     /// # Errors
     /// As [`Self::cluster`].
@@ -87,7 +86,7 @@ impl Embedded {
         context.on_threads(|| self.clusters(options, &context))
     }
 
-    /// Everything after the networks, with its events.
+    /// Runs all stages after the networks and reports their progress and the turns.
     pub(crate) fn apply(&self, options: &Options, context: &Context<'_>) -> Result<Diarization> {
         context.step(Stage::Clustering, 0)?;
         let clusters = self.clusters(options, context)?; // (chunk, local speaker)
@@ -106,8 +105,8 @@ impl Embedded {
             return Ok(self.one_cluster(options, context));
         };
         let (clusters, voices) = context.on_device(networks, |networks| {
-            let place = ComputeDevice::on(&networks.device);
-            self.cluster_on(&place, embeddings, options).map_err(|error| error.on(networks.place()))
+            let device = ComputeDevice::on(&networks.device);
+            self.cluster_on(&device, embeddings, options).map_err(|error| error.on(networks.place()))
         })?;
         if let Some(Mismatch { wanted, found }) = clusters.mismatch {
             let min_cluster_size = matches!(parameters.clustering.method, Method::Agglomerative(_));
@@ -127,28 +126,29 @@ impl Embedded {
         })
     }
 
-    /// Clusters and, if voices decide who speaks, the clusters' shares of the voice in each window.
+    /// Clusters the embeddings and, if voices decide who speaks, computes each cluster's share of the voice
+    /// in each window.
     fn cluster_on(
         &self,
-        place: &ComputeDevice<'_>,
+        device: &ComputeDevice<'_>,
         embeddings: &Embeddings,
         options: &Options,
     ) -> Result<(Clusters, Option<VoiceShares>)> {
         let (settings, plda) = (&options.parameters.clustering, self.model.plda.as_ref());
         let bounds = options.speaker_bounds();
-        let clusters = cluster_speakers(embeddings, &self.segmentations, bounds, settings, plda, place)?;
+        let clusters = cluster_speakers(embeddings, &self.segmentations, bounds, settings, plda, device)?;
         let voices = match (options.parameters.reconstruction, &self.windows) {
             (Reconstruction::Voices, Some(windows)) => {
                 let settings = self.model.networks.manifest.voices.as_ref().ok_or_else(no_voices)?;
                 let centroids = clusters.centroids.view();
-                Some(VoiceShares::new(windows, centroids, settings.temperature, place)?)
+                Some(VoiceShares::new(windows, centroids, settings.temperature, device)?)
             }
             _ => None,
         };
         Ok((clusters, voices))
     }
 
-    /// Everybody is one speaker, or nobody speaks.
+    /// Assigns all active local speakers to one cluster.
     fn one_cluster(&self, options: &Options, context: &Context<'_>) -> Clustered<'_> {
         let shape = (self.segmentations.chunks(), self.segmentations.speakers());
         let mut hard = Array2::zeros(shape);
@@ -164,7 +164,7 @@ impl Embedded {
         }
     }
 
-    /// That the options make sense, and that what they need was computed.
+    /// Checks that the options are valid and that everything they need was computed.
     fn check(&self, options: &Options) -> Result<()> {
         options.check()?;
         let of_networks = |parameters: &Parameters| Parameters {
@@ -181,18 +181,18 @@ impl Embedded {
         if of_networks(&options.parameters) != of_networks(&self.options.parameters) {
             return again(
                 "parameters",
-                "other than before for the networks".into(),
-                "the same: run the networks with these parameters",
+                "different from those the networks ran with".into(),
+                "the same: run the networks again with these parameters",
             );
         }
         let silence = self.speaker_count.iter().all(|&count| count == 0);
         if self.embeddings.is_none() && !silence && options.speaker_bounds().max != Some(1) {
-            let requirement = "1 without embeddings: run the networks with this option";
+            let requirement = "1 without embeddings: run the networks again with this option";
             return again("max_speakers", "more than 1".into(), requirement);
         }
         let voices = options.parameters.reconstruction == Reconstruction::Voices;
         if voices && self.embeddings.is_some() && self.windows.is_none() {
-            let requirement = "votes after a run for votes: run the networks with this option";
+            let requirement = "votes without window embeddings: run the networks again with this option";
             return again("reconstruction", Reconstruction::Voices.to_string(), requirement);
         }
         Ok(())
@@ -200,7 +200,7 @@ impl Embedded {
 }
 
 impl Clustered<'_> {
-    /// The turns, with the options' parameters for turns.
+    /// Builds the turns, applying the turn parameters in `parameters`.
     pub fn diarization(&self, parameters: &Parameters) -> Diarization {
         let (frames, compat) = (self.embedded.model.networks.frames(), parameters.clustering.compat);
         let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
@@ -224,7 +224,8 @@ impl Clustered<'_> {
         Diarization { turns, exclusive, speakers, warnings: self.warnings.clone() }
     }
 
-    /// Who speaks in each frame if `count` `(frame,)` speak at once: `(frame, cluster)` of 0 and 1.
+    /// Decides who speaks in each frame, given that `count` `(frame,)` people speak at once: `(frame,
+    /// cluster)` of 0 and 1.
     pub(crate) fn reconstruct(&self, count: &[u8]) -> Array2<u8> {
         let Embedded { chunks, segmentations, .. } = self.embedded;
         let choice = Choice { most: self.most, voices: self.voices.as_ref() };
@@ -232,7 +233,7 @@ impl Clustered<'_> {
         reconstruct(segmentations, self.hard.view(), count, choice, chunks.window, frames)
     }
 
-    /// The evidence for turns.
+    /// The evidence from which the confidence of turns is computed.
     pub(crate) fn votes(&self) -> Votes<'_> {
         Votes {
             segmentations: &self.embedded.segmentations,
@@ -243,7 +244,7 @@ impl Clustered<'_> {
         }
     }
 
-    /// The speakers of `turns`; `labeled` has the cluster of each label, in order.
+    /// The speakers of `turns`; `labeled` lists the cluster of each label, in order.
     fn speakers(&self, turns: &[Turn], labeled: &[usize]) -> Vec<Speaker> {
         let speaker = |(index, &cluster): (usize, &usize)| {
             let label = label(index);

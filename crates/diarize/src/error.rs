@@ -1,4 +1,4 @@
-//! Everything that can go wrong, each with what, where and what to do.
+//! Errors: what failed, where, and what to do about it.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::{Device, Span, Stage, clustering::ClusteringError};
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong. Silence is not among it: it is `Ok` with no turns.
+/// Any error of this crate. Silence is not an error: it gives `Ok` with no turns.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,10 +18,10 @@ pub enum Error {
     ReadFile {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error reported by the operating system.
         source: std::io::Error,
     },
-    /// The manifest is invalid, or asks for what this version does not know.
+    /// The manifest is invalid, or requires something that this version does not support.
     #[error("{}: {reason}", path.display())]
     Manifest {
         /// The manifest file.
@@ -30,14 +30,14 @@ pub enum Error {
         reason: String,
     },
     /// A weights file is truncated or not safetensors.
-    #[error("{}: not a whole safetensors file: {source}", path.display())]
+    #[error("{}: not a complete safetensors file: {source}", path.display())]
     WeightsFile {
         /// The weights file.
         path: PathBuf,
-        /// What the reader said.
+        /// Error reported by safetensors.
         source: safetensors::SafeTensorError,
     },
-    /// One tensor of a weights file is missing or not what the architecture needs.
+    /// A tensor of a weights file is missing or does not match the architecture.
     #[error("{}: tensor `{tensor}` {problem}", path.display())]
     Tensor {
         /// The weights file.
@@ -48,22 +48,22 @@ pub enum Error {
         problem: TensorProblem,
     },
     /// A sample of the audio is NaN or infinite.
-    #[error("sample {index} of the audio is {value}: decode the audio again or clean it first")]
+    #[error("sample {index} of the audio is {value}: decode the audio again or replace such samples first")]
     NonFiniteSample {
-        /// Position in the samples given.
+        /// Index of the sample in the recording.
         index: usize,
         /// The value found there.
         value: f32,
     },
     /// A network produced NaN or infinity.
-    #[error("{stage} produced a non-finite number: the weights or the device are broken")]
+    #[error("{stage} produced a non-finite value: the weights or the device are faulty")]
     NonFiniteOutput {
         /// The stage of the pipeline.
         stage: &'static str,
     },
-    /// A span of a recording is too short to be embedded, or lies outside.
+    /// A span is too short to be embedded, or is outside the recording.
     #[error(
-        "{:.3} s to {:.3} s cannot be embedded: it takes at least {least} s of the recording's {duration:.3} s",
+        "cannot embed {:.3} s to {:.3} s: at least {least} s must be within the recording ({duration:.3} s)",
         span.start, span.end
     )]
     ShortSpan {
@@ -71,28 +71,28 @@ pub enum Error {
         span: Span,
         /// Length of the recording in seconds.
         duration: f64,
-        /// The shortest span that has an embedding, in seconds.
+        /// Minimum length of a span that can be embedded, in seconds.
         least: f64,
     },
-    /// An option has a value that makes no sense.
+    /// An option has an invalid value.
     #[error("{option} is {value}, but must be {requirement}")]
     InvalidOption {
         /// The option's name.
         option: &'static str,
         /// The value given.
         value: String,
-        /// What it must be.
+        /// Which values are valid.
         requirement: &'static str,
     },
-    /// A parameter of the clustering cannot be set so.
+    /// A clustering parameter cannot be set to the given value.
     #[error("{setting}: {reason}")]
     Setting {
-        /// What was to be set, as `key=value`.
+        /// The requested assignment, as `key=value`.
         setting: String,
-        /// Why not.
+        /// Why it is rejected.
         reason: String,
     },
-    /// The PLDA model of a model directory is broken.
+    /// The PLDA model of a model directory is invalid.
     #[error("{}: {source}", path.display())]
     Plda {
         /// The PLDA file.
@@ -100,50 +100,50 @@ pub enum Error {
         /// What is wrong with it.
         source: ClusteringError,
     },
-    /// The clustering that was asked for is impossible.
+    /// The requested clustering is impossible.
     #[error(transparent)]
     Clustering(#[from] ClusteringError),
-    /// The name of a recording cannot stand in an RTTM file, whose fields are separated by blanks.
-    #[error("`{uri}` cannot name a recording in RTTM: it is empty or holds white space")]
+    /// The recording's name is not valid in RTTM, whose fields are separated by white space.
+    #[error("`{uri}` is not a valid recording name in RTTM: it is empty or contains white space")]
     RttmUri {
         /// The name given.
         uri: String,
     },
-    /// A line of an RTTM file is not one.
-    #[error("line {line} is not RTTM: {reason}")]
+    /// A line is not valid RTTM.
+    #[error("line {line} is not valid RTTM: {reason}")]
     RttmLine {
         /// Line number, from 1.
         line: usize,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A line of a UEM file is not one.
-    #[error("line {line} is not UEM: {reason}")]
+    /// A line is not valid UEM.
+    #[error("line {line} is not valid UEM: {reason}")]
     UemLine {
         /// Line number, from 1.
         line: usize,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The device is not there, or this build cannot use it.
+    /// The device is not available, or this build does not support it.
     #[error("cannot use device {device}: {reason}")]
     Device {
-        /// The device asked for.
+        /// The requested device.
         device: Device,
-        /// Why not, and what to do.
+        /// Why, and what to do about it.
         reason: String,
     },
-    /// An operation of a stage failed on the device, or the device lacks it.
+    /// An operation of a stage failed on the device, or the device does not support it.
     #[error("{stage} failed on {device}: {source}")]
     Operation {
         /// The stage of the pipeline.
         stage: &'static str,
         /// The device.
         device: Device,
-        /// What the tensor library said.
+        /// Error reported by the tensor library.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The device's memory is too small for the smallest batch of a stage.
+    /// The device does not have enough memory for a stage, even with the smallest batch.
     #[error("{stage} needs more memory than {device} has free: use another device, such as cpu")]
     OutOfMemory {
         /// The stage of the pipeline.
@@ -151,21 +151,21 @@ pub enum Error {
         /// The device.
         device: Device,
     },
-    /// The observer asked to stop.
+    /// The observer cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// Something beside the stages failed.
+    /// Something outside the stages failed.
     #[error("{stage} failed: {source}")]
     Compute {
-        /// What was being done.
+        /// The task that failed.
         stage: &'static str,
-        /// What went wrong.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl Error {
-    /// The tensor library failed to take the weights.
+    /// The tensor library failed to load the weights.
     pub(crate) fn loading(source: candle_core::Error) -> Self {
         Error::Compute { stage: "loading the weights", source: without_backtrace(source).into() }
     }
@@ -178,7 +178,7 @@ impl Error {
         }
     }
 
-    /// The same error, with the name of the device if an operation of the clustering failed on it.
+    /// Adds the device to an error of a clustering operation on a device; leaves other errors unchanged.
     pub(crate) fn on(self, device: Device) -> Self {
         let stage = Stage::Clustering.name();
         match self {
@@ -192,7 +192,7 @@ impl Error {
         }
     }
 
-    /// Whether the device is to blame, so that another one might do it.
+    /// Whether the error is specific to the device, so that another device might succeed.
     pub(crate) fn is_of_device(&self) -> bool {
         matches!(self, Error::Operation { .. } | Error::OutOfMemory { .. })
     }
@@ -205,32 +205,32 @@ pub enum TensorProblem {
     /// It is not in the file.
     #[error("is missing")]
     Missing,
-    /// It has another number of axes than the architecture needs.
-    #[error("has shape {found:?}, the architecture needs {expected} axes")]
+    /// It has a different number of axes than the architecture requires.
+    #[error("has shape {found:?}, but the architecture requires {expected} axes")]
     Axes {
-        /// Axes needed.
+        /// Number of axes required.
         expected: usize,
         /// Shape in the file.
         found: Vec<usize>,
     },
-    /// Its shape is not the one that the manifest's architecture needs.
-    #[error("has shape {found:?}, the architecture needs {expected:?}")]
+    /// It has a different shape than the architecture requires.
+    #[error("has shape {found:?}, but the architecture requires {expected:?}")]
     Shape {
-        /// Shape the architecture needs.
+        /// Shape required.
         expected: Vec<usize>,
         /// Shape in the file.
         found: Vec<usize>,
     },
-    /// Its numbers are neither f32 nor f16.
-    #[error("has dtype {found}, only F32 and F16 are read, and F64 in a PLDA")]
+    /// Its dtype is not supported.
+    #[error("has dtype {found}, but only F32 and F16 are supported (and F64 in a PLDA)")]
     Dtype {
         /// Type in the file.
         found: String,
     },
-    /// It holds NaN or infinity.
-    #[error("holds a non-finite value at flat index {index}")]
+    /// It contains NaN or infinity.
+    #[error("contains a non-finite value at flat index {index}")]
     NonFinite {
-        /// Row-major position of the first one.
+        /// Row-major index of the first non-finite value.
         index: usize,
     },
 }

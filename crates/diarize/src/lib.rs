@@ -1,6 +1,6 @@
-//! Who spoke when: pyannote's speaker diarization pipeline in pure Rust.
+//! Speaker diarization ("who spoke when"): pyannote.audio's pipeline in pure Rust.
 //!
-//! Samples go in and turns come out:
+//! Audio samples go in, speaker turns come out:
 //!
 //! ```no_run
 //! use diarize::{Device, Diarizer};
@@ -14,21 +14,21 @@
 //! # Ok::<(), diarize::Error>(())
 //! ```
 //!
-//! - [`Diarizer`] diarizes a recording that is in memory.
-//! - [`Listener`] diarizes a recording while it comes, in blocks of any length.
-//! - [`Embedded`] is what the networks heard; other thresholds can be tried on it.
-//! - An [`Observer`] hears progress, warnings and turns, and can cancel.
+//! - [`Diarizer`] diarizes a recording in memory.
+//! - [`Listener`] diarizes a recording as it arrives, in blocks of any length.
+//! - [`Embedded`] holds the outputs of the networks, to be clustered with different settings.
+//! - An [`Observer`] receives progress, warnings and turns, and can cancel.
 //!
-//! Decoding files is left to the caller (or the crate `diarize-audio`), and so is the network: a model is a
-//! directory (see [`model`]).
+//! The caller decodes audio files (the crate `diarize-audio` can help) and supplies the model, a directory
+//! (see [`model`]).
 //!
 //! | feature | effect |
 //! |---|---|
-//! | `bundled` | carries the model of this project: [`Diarizer::bundled`] |
+//! | `bundled` | includes this project's model: [`Diarizer::bundled`] |
 //! | `cuda` | NVIDIA GPUs |
 //! | `metal` | Apple GPUs |
-//! | `accelerate` | Apple's library for matrix products on the CPU |
-//! | `unstable` | the stages' arrays, for tests and tools; no promise is made about them |
+//! | `accelerate` | Apple's Accelerate framework for matrix products on the CPU |
+//! | `unstable` | the stages' arrays, for tests and tools; exempt from semantic versioning |
 
 #![forbid(unsafe_code)]
 
@@ -66,10 +66,10 @@ pub use crate::{
     stages::label,
 };
 
-/// Samples per second of the audio that the pipeline takes.
+/// Sample rate of the audio that the pipeline takes, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
 
-/// Compiles the README's Rust, which uses the bundled model.
+/// Compiles the Rust examples in the README, which use the bundled model.
 #[cfg(all(doctest, feature = "bundled"))]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeExamples;

@@ -1,4 +1,4 @@
-//! Recordings that come in blocks of samples.
+//! Recordings that arrive in blocks of samples.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::{
     stages::{Binarize, Embedder, Region, Segmenter, SpanEmbedder, SpeakerCounter, at_least},
 };
 
-/// Samples that are taken at once of a long block, so that no more than these are ever kept twice.
+/// Maximum number of samples processed at once: longer blocks are split, so that little audio is held twice.
 const BLOCK: usize = 16 * SAMPLE_RATE as usize;
 
-/// Listens to a recording while it comes: give it the samples with [`Self::push`], and ask for the turns
-/// with [`Self::finish`].
+/// Diarizes a recording as it arrives: pass samples to [`Self::push`], then get the result from
+/// [`Self::finish`].
 ///
-/// The result is the same to the bit however the samples are cut into blocks. Of the samples only the last
-/// seconds are kept; what grows with the recording are one bit for each local speaker and frame of each
-/// chunk, and one vector for each local speaker and each window.
+/// The result is bit-identical however the samples are split into blocks. Only the last seconds of audio
+/// are kept. Memory grows with the recording by one bit per frame and local speaker of each chunk, plus one
+/// vector per local speaker and per window.
 #[derive(Debug)]
 pub struct Listener<'o> {
     model: Arc<Model>,
@@ -28,7 +28,7 @@ pub struct Listener<'o> {
     recording: Recording,
 }
 
-/// What is heard of a recording so far.
+/// Everything computed from a recording so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
     pub(crate) waveform: Waveform,
@@ -40,19 +40,19 @@ pub(crate) struct Recording {
 
 impl<'o> Listener<'o> {
     pub(crate) fn new(model: Arc<Model>, options: &Options, context: Context<'o>) -> Result<Self> {
-        // One speaker needs no embeddings, but VBx gives that speaker's all the same.
+        // A single speaker needs no embeddings, but VBx returns one for that speaker anyway.
         let vbx = matches!(options.parameters.clustering.method, Method::Vbx(_));
         let one_speaker = options.speaker_bounds().max == Some(1);
         let recording = Recording::new(&model.networks, &options.parameters, vbx || !one_speaker)?;
         Ok(Self { model, options: options.clone(), context, recording })
     }
 
-    /// Takes the next samples: 16 kHz, one channel, full scale 1, any number of them. The networks run over
-    /// what they complete.
+    /// Takes the next samples, any number of them: mono audio at 16 kHz with values from -1 to 1. Runs the
+    /// networks on the chunks that become complete.
     ///
     /// # Errors
-    /// A sample that is not finite; a failure of the device; [`Error::Cancelled`](crate::Error::Cancelled)
-    /// by the observer. After an error the recording cannot go on.
+    /// If a sample is not finite, or the device fails; [`Error::Cancelled`](crate::Error::Cancelled) if the
+    /// observer cancels. After an error the listener must not be used any further.
     pub fn push(&mut self, samples: &[f32]) -> Result<()> {
         let Self { model, options, context, recording } = self;
         recording
@@ -66,19 +66,19 @@ impl<'o> Listener<'o> {
         })
     }
 
-    /// Says how long the recording is expected to be, in seconds. Nothing but
-    /// [`Progress::total`](crate::Progress) depends on it.
+    /// Sets the expected length of the recording, in seconds. It only affects
+    /// [`Progress::total`](crate::Progress).
     pub fn expect(&mut self, seconds: f64) {
         self.recording.waveform.expect((seconds * f64::from(SAMPLE_RATE)) as usize);
     }
 
-    /// Seconds of audio that were pushed.
+    /// Seconds of audio received.
     pub fn seconds(&self) -> f64 {
         self.recording.waveform.received() as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// The result if the recording ended here. Everything in it may still change, the numbers of speakers
-    /// too; the observer hears its progress alone.
+    /// The result as if the recording ended here. All of it may still change, including the number of
+    /// speakers. The observer receives only progress events.
     ///
     /// # Errors
     /// As [`Self::finish`].
@@ -88,16 +88,16 @@ impl<'o> Listener<'o> {
         context.on_threads(|| embedded.apply(&self.options, &context))
     }
 
-    /// The result, now that the recording has ended.
+    /// Ends the recording and returns the result.
     ///
     /// # Errors
-    /// A failure of the device; [`Error::Cancelled`](crate::Error::Cancelled) by the observer.
+    /// If the device fails; [`Error::Cancelled`](crate::Error::Cancelled) if the observer cancels.
     pub fn finish(self) -> Result<Diarization> {
         let embedded = self.recording.finish(&self.model, &self.options, &self.context)?;
         self.context.on_threads(|| embedded.apply(&self.options, &self.context))
     }
 
-    /// What the networks heard, now that the recording has ended: for trying several ways to cluster it.
+    /// Ends the recording and returns the outputs of the networks, which can be clustered in several ways.
     ///
     /// # Errors
     /// As [`Self::finish`].
@@ -107,7 +107,7 @@ impl<'o> Listener<'o> {
 }
 
 impl Recording {
-    /// Nothing yet. Without `embeddings` only the segmentation network will run.
+    /// An empty recording. Without `embeddings`, only the segmentation network runs.
     fn new(networks: &Networks, parameters: &Parameters, embeddings: bool) -> Result<Self> {
         let chunks = networks.chunks(parameters);
         Ok(Self {
@@ -122,7 +122,7 @@ impl Recording {
         })
     }
 
-    /// Runs the networks over what is left.
+    /// Runs the networks on the remaining samples.
     fn finish(mut self, model: &Arc<Model>, options: &Options, context: &Context<'_>) -> Result<Embedded> {
         context.on_threads(|| hear(&mut self, true, model, options, context))?;
         context.step(Stage::SpeakerCounting, 0)?;
@@ -143,7 +143,7 @@ impl Recording {
     }
 }
 
-/// Finds the spans of time in which people speak, in a recording that comes in blocks; see
+/// Detects speech or overlapping speech in a recording that arrives in blocks; see
 /// [`Diarizer::listen_for_activity`](crate::Diarizer::listen_for_activity).
 #[derive(Debug)]
 pub struct ActivityListener<'o> {
@@ -156,7 +156,7 @@ impl<'o> ActivityListener<'o> {
         Ok(Self { listener: Listener { model, options: options.clone(), context, recording } })
     }
 
-    /// Takes the next samples, as [`Listener::push`].
+    /// Takes the next samples, like [`Listener::push`].
     ///
     /// # Errors
     /// As [`Listener::push`].
@@ -164,12 +164,12 @@ impl<'o> ActivityListener<'o> {
         self.listener.push(samples)
     }
 
-    /// Says how long the recording is expected to be, as [`Listener::expect`].
+    /// Sets the expected length of the recording, like [`Listener::expect`].
     pub fn expect(&mut self, seconds: f64) {
         self.listener.expect(seconds);
     }
 
-    /// What the segmentation network heard.
+    /// Ends the recording and returns the output of the segmentation network.
     #[cfg(feature = "unstable")]
     pub(crate) fn embedded(self) -> Result<Embedded> {
         self.listener.embedded()
@@ -194,7 +194,7 @@ impl<'o> ActivityListener<'o> {
     }
 }
 
-/// Embeds spans of a recording that comes in blocks; see
+/// Embeds spans of a recording that arrives in blocks; see
 /// [`Diarizer::listen_to_spans`](crate::Diarizer::listen_to_spans).
 #[derive(Debug)]
 pub struct SpanListener<'o> {
@@ -209,7 +209,7 @@ impl<'o> SpanListener<'o> {
         Self { model, context, embedder }
     }
 
-    /// Takes the next samples, as [`Listener::push`].
+    /// Takes the next samples, like [`Listener::push`].
     ///
     /// # Errors
     /// As [`Listener::push`].
@@ -218,10 +218,10 @@ impl<'o> SpanListener<'o> {
         context.on_threads(|| embedder.push(samples, &model.networks, context))
     }
 
-    /// One embedding for each span, in their order, not normalized.
+    /// One embedding for each span, in the order of the spans, not normalized.
     ///
     /// # Errors
-    /// A span that is outside or shorter than 25 ms; otherwise as [`Listener::finish`].
+    /// If a span is shorter than 25 ms or outside the recording; otherwise as [`Listener::finish`].
     pub fn finish(self) -> Result<Vec<Vec<f32>>> {
         let Self { model, context, embedder } = self;
         context.on_threads(|| embedder.finish(&model.networks, &context))

@@ -1,4 +1,4 @@
-//! What the pipeline tells while it runs, and how it is stopped.
+//! Events reported by the pipeline while it runs, and cancellation.
 
 use std::{fmt, ops::ControlFlow};
 
@@ -6,34 +6,34 @@ use serde::Serialize;
 
 use crate::{Device, Turn};
 
-/// Hears everything that the pipeline tells, and answers whether to go on: with
-/// [`ControlFlow::Break`] the call that is running ends with [`Error::Cancelled`](crate::Error::Cancelled).
+/// Receives the pipeline's events and decides whether to continue. If it returns [`ControlFlow::Break`],
+/// the current call fails with [`Error::Cancelled`](crate::Error::Cancelled).
 ///
-/// Any closure of this shape is an observer. It is called from one thread at a time.
+/// Any closure with this signature is an observer. It is called from one thread at a time.
 pub type Observer<'a> = dyn FnMut(Event) -> ControlFlow<()> + Send + 'a;
 
-/// Something that the pipeline tells.
+/// An event reported by the pipeline.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A stage has come this far.
+    /// Progress of a stage.
     Progress(Progress),
-    /// The result is not quite what was asked for, or is made in another way than asked for.
+    /// The result, or how it is computed, differs from what was requested.
     Warning(Warning),
-    /// A turn that will not change any more. Clustering sees the whole recording, so these come when
-    /// it ends, in the order of [`Diarization::turns`](crate::Diarization).
+    /// A final turn. Clustering needs the whole recording, so turns are reported when it ends, in the order
+    /// of [`Diarization::turns`](crate::Diarization).
     Turn(Turn),
 }
 
-/// How far a stage has come.
+/// Progress of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// The stage.
     pub stage: Stage,
-    /// Chunks done; for stages after the networks 0 or 1.
+    /// Number of chunks done; 0 or 1 for stages after the networks.
     pub done: usize,
-    /// Chunks of the samples that have been given so far; for stages after the networks 1.
+    /// Number of chunks in the samples received so far; 1 for stages after the networks.
     pub total: usize,
 }
 
@@ -44,16 +44,16 @@ pub struct Progress {
 pub enum Stage {
     /// Local segmentation of every chunk.
     Segmentation,
-    /// Counting the speakers of every frame.
+    /// Counting the speakers in every frame.
     SpeakerCounting,
     /// Embedding the local speakers of every chunk.
     Embeddings,
-    /// Clustering the embeddings and putting the turns together.
+    /// Clustering the embeddings and building the turns.
     Clustering,
 }
 
 impl Stage {
-    /// The stage in words.
+    /// A human-readable name.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Segmentation => "segmentation",
@@ -70,35 +70,35 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why a result is not quite what was asked for. [`fmt::Display`] gives a sentence.
+/// A way in which a result differs from what was requested. [`fmt::Display`] gives a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[non_exhaustive]
 pub enum Warning {
-    /// Another number of speakers was asked for than can be told apart.
+    /// The number of speakers found differs from the number requested.
     SpeakerCount {
-        /// The number asked for, or the bound nearest to what was found.
+        /// The number requested, or the bound that was violated.
         wanted: usize,
         /// The number found.
         found: usize,
         /// Whether a smaller `min_cluster_size` might help.
         min_cluster_size: bool,
     },
-    /// The device failed, and the CPU went on, as the options allow.
+    /// The device failed, so the CPU took over, as the options allow.
     MovedToCpu {
         /// The device that failed.
         #[serde(serialize_with = "as_text")]
         device: Device,
-        /// What failed, and why.
+        /// The failure and its cause.
         reason: String,
     },
-    /// The device's memory was too small for a batch.
+    /// The device did not have enough memory for a batch.
     SmallerBatch {
-        /// The stage whose batch it was.
+        /// The stage that the batch belonged to.
         stage: Stage,
         /// Chunks in the batch that failed.
         failed: usize,
-        /// Chunks in the batches after it.
+        /// Chunks per batch from then on.
         now: usize,
     },
 }
@@ -108,12 +108,12 @@ impl fmt::Display for Warning {
         match self {
             Self::SpeakerCount { wanted, found, min_cluster_size } => {
                 let hint = if *min_cluster_size { ": a smaller min_cluster_size might help" } else { "" };
-                write!(f, "asked for {wanted} speakers, found {found}{hint}")
+                write!(f, "requested {wanted} speakers, found {found}{hint}")
             }
             Self::MovedToCpu { reason, .. } => write!(f, "moved to the CPU: {reason}"),
             Self::SmallerBatch { stage, failed, now } => write!(
                 f,
-                "{stage}: the device's memory is too small for {failed} chunks at once, continuing with {now}"
+                "{stage}: not enough device memory for {failed} chunks at once, continuing with {now}"
             ),
         }
     }

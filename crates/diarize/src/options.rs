@@ -1,4 +1,4 @@
-//! What a caller may choose, and the hyper-parameters that come with a model.
+//! Options for a recording, and the hyper-parameters that come with a model.
 
 use std::{fmt, str::FromStr};
 
@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, clustering::Settings};
 
-/// What a caller may choose for one recording. [`crate::Diarizer::options`] gives the model's own.
+/// Options for one recording. [`crate::Diarizer::options`] returns the model's defaults.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// The exact number of speakers, if it is known. Takes precedence over the two bounds.
+    /// Exact number of speakers, if known. Takes precedence over the two bounds.
     pub num_speakers: Option<usize>,
-    /// At least this many speakers.
+    /// Minimum number of speakers.
     pub min_speakers: Option<usize>,
-    /// At most this many speakers.
+    /// Maximum number of speakers.
     pub max_speakers: Option<usize>,
-    /// Processor threads; `None` for all. The result does not depend on it.
+    /// Number of CPU threads; `None` for all. Does not affect the result.
     pub threads: Option<usize>,
-    /// Allow falling back to the CPU, with a [`Warning`](crate::Warning), if the device lacks an operation
-    /// or memory. Otherwise that is an error.
+    /// Allow falling back to the CPU, with a [`Warning`](crate::Warning), if the device does not support an
+    /// operation or runs out of memory. If `false`, that is an error.
     pub allow_cpu_fallback: bool,
     /// Hyper-parameters of the pipeline.
     pub parameters: Parameters,
 }
 
 impl Options {
-    /// Nothing known of the speakers, all processor threads.
+    /// Options with these parameters, any number of speakers, and all CPU threads.
     pub fn new(parameters: Parameters) -> Self {
         Self {
             num_speakers: None,
@@ -38,40 +38,40 @@ impl Options {
         }
     }
 
-    /// The same with an exact number of speakers.
+    /// Sets the exact number of speakers.
     #[must_use]
     pub fn with_num_speakers(self, speakers: usize) -> Self {
         Self { num_speakers: Some(speakers), ..self }
     }
 
-    /// The same with at least this many speakers.
+    /// Sets the minimum number of speakers.
     #[must_use]
     pub fn with_min_speakers(self, speakers: usize) -> Self {
         Self { min_speakers: Some(speakers), ..self }
     }
 
-    /// The same with at most this many speakers.
+    /// Sets the maximum number of speakers.
     #[must_use]
     pub fn with_max_speakers(self, speakers: usize) -> Self {
         Self { max_speakers: Some(speakers), ..self }
     }
 
-    /// The same with this many processor threads.
+    /// Sets the number of CPU threads.
     #[must_use]
     pub fn with_threads(self, threads: usize) -> Self {
         Self { threads: Some(threads), ..self }
     }
 
-    /// The same with the CPU stepping in for a device that fails.
+    /// Allows falling back to the CPU if the device fails.
     #[must_use]
     pub fn with_cpu_fallback(self) -> Self {
         Self { allow_cpu_fallback: true, ..self }
     }
 
-    /// Checks every option, as the pipeline does before any work.
+    /// Checks all options. The pipeline does this before any work.
     ///
     /// # Errors
-    /// The first option that makes no sense.
+    /// Names the first invalid option.
     pub fn check(&self) -> Result<()> {
         for (option, value) in [
             ("num_speakers", self.num_speakers),
@@ -94,7 +94,7 @@ impl Options {
         self.parameters.check()
     }
 
-    /// The bounds on the number of speakers, as pyannote's `SpeakerDiarization.apply` reads them.
+    /// The bounds on the number of speakers, interpreted as in pyannote's `SpeakerDiarization.apply`.
     pub(crate) fn speaker_bounds(&self) -> SpeakerBounds {
         SpeakerBounds {
             min: self.num_speakers.or(self.min_speakers).unwrap_or(1),
@@ -103,86 +103,88 @@ impl Options {
     }
 }
 
-/// What to do where pyannote fails or surprises.
+/// Whether to reproduce pyannote's behavior where it fails or is surprising.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Compat {
-    /// What users expect:
-    /// - Where too few local speakers speak alone for long enough (a file of a few seconds), all who
-    ///   speak are clustered.
-    /// - Where more speakers are asked for than can be told apart, as many as can be.
-    /// - Local speakers who are silent take no cluster from those who speak.
-    /// - A single cluster takes everyone.
-    /// - No more people speak at once than speakers were found.
+    /// The behavior that users expect:
+    /// - If too few local speakers speak alone for long enough (in a recording of a few seconds), all
+    ///   active local speakers are clustered.
+    /// - If more speakers are requested than can be distinguished, as many as possible are returned.
+    /// - Silent local speakers do not take clusters away from active ones.
+    /// - If there is a single cluster, all local speakers are assigned to it.
+    /// - The number of simultaneous speakers never exceeds the number of speakers found.
     /// - Speakers are numbered in the order of their clusters.
-    /// - In the exclusive diarization no pause is filled, which could put two speakers at one time.
+    /// - In the exclusive diarization, pauses are not filled, since that could make two speakers overlap.
     #[default]
     Off,
-    /// What pyannote.audio does, to the letter:
-    /// - Where fewer than two speak alone for long enough, all are one cluster.
-    /// - With VBx, asking for more speakers than there are embeddings is an error.
-    /// - With a method other than VBx, silent local speakers take part in [`Assignment::Distinct`](crate::clustering::Assignment).
-    /// - [`Assignment::Distinct`](crate::clustering::Assignment) with one cluster takes one local speaker of each chunk.
-    /// - Where more people speak at once than speakers were found, speakers are added for them.
-    /// - Speakers are numbered in the order of their clusters' numbers as text: 0, 1, 10, 11, 2, …
-    /// - In the exclusive diarization pauses are filled as in the overlapping one.
+    /// Exactly what pyannote.audio does:
+    /// - If fewer than two local speakers speak alone for long enough, all are put in one cluster.
+    /// - With VBx, requesting more speakers than there are embeddings is an error.
+    /// - With methods other than VBx, silent local speakers take part in
+    ///   [`Assignment::Distinct`](crate::clustering::Assignment).
+    /// - With one cluster, [`Assignment::Distinct`](crate::clustering::Assignment) assigns only one local
+    ///   speaker per chunk.
+    /// - If more people speak at once than speakers were found, speakers are added.
+    /// - Speakers are numbered in the order of their cluster indices sorted as text: 0, 1, 10, 11, 2, …
+    /// - In the exclusive diarization, pauses are filled as in the overlapping one.
     Pyannote,
 }
 
-/// Bounds on the number of speakers: `min` to `max`, both included.
+/// Inclusive bounds on the number of speakers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpeakerBounds {
-    /// At least 1.
+    /// Minimum; at least 1.
     pub min: usize,
-    /// `None` for no upper bound.
+    /// Maximum; `None` for no upper bound.
     pub max: Option<usize>,
 }
 
-/// Hyper-parameters of the pipeline, named as in pyannote's `config.yaml`.
+/// Hyper-parameters of the pipeline. Names are those of pyannote's `config.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Parameters {
-    /// Hop between chunks, as a fraction of the chunk's duration (0.1: one second of ten).
+    /// Step between chunks, as a fraction of the chunk duration (0.1 of ten seconds is one second).
     pub segmentation_step: f64,
-    /// Which set of speakers is chosen in a frame. Non-powerset networks support only
+    /// How the set of speakers in a frame is chosen. Non-powerset networks support only
     /// [`Decoding::Argmax`].
     pub decoding: Decoding,
-    /// Chunks given to the segmentation network at once on a GPU; `None` for a default. Half as many are
-    /// tried if its memory is too small. The result does not depend on it.
+    /// Chunks per batch of the segmentation network on a GPU; `None` for the default. The size is halved if
+    /// memory runs out. Does not affect the result.
     pub segmentation_batch_size: Option<usize>,
-    /// The same for the embedding network.
+    /// Chunks per batch of the embedding network on a GPU; see `segmentation_batch_size`.
     pub embedding_batch_size: Option<usize>,
-    /// Embed a speaker from the frames in which nobody else speaks, if there are enough of them.
+    /// Compute embeddings only from frames in which the speaker speaks alone, if there are enough.
     pub embedding_exclude_overlap: bool,
-    /// What the embedding network's residual layers run over.
+    /// Whether the embedding network's residual layers run on each chunk or once on the recording.
     pub embedding_trunk: EmbeddingTrunk,
-    /// How it is decided which speakers speak in a frame.
+    /// How the speakers of each frame are chosen.
     pub reconstruction: Reconstruction,
-    /// Turns shorter than this many seconds are dropped.
+    /// Minimum duration of a turn, in seconds; shorter turns are dropped.
     pub min_duration_on: f64,
-    /// Pauses of one speaker shorter than this many seconds are filled.
+    /// Minimum duration of a pause between turns of one speaker, in seconds; shorter pauses are filled.
     pub min_duration_off: f64,
-    /// How embeddings become speakers.
+    /// How embeddings are clustered into speakers.
     pub clustering: Settings,
 }
 
-/// Which set of a chunk's speakers is chosen in a frame. The segmentation network gives each set `S` a
+/// How the set of speakers in a frame of a chunk is chosen. The segmentation network gives each set `S` a
 /// probability `p(S)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Decoding {
-    /// The most probable one, as pyannote does.
+    /// The most probable set, as in pyannote.
     #[default]
     Argmax,
-    /// The one with the lowest expected diarization error: the set `A` with the smallest
-    /// `Σ_S p(S) (max(|A|, |S|) - |A ∩ S|)`. If the speakers of `S` speak, the answer `A` misses, invents and
-    /// confuses that many speakers.
+    /// The set with the lowest expected diarization error: the set `A` that minimizes
+    /// `Σ_S p(S) (max(|A|, |S|) - |A ∩ S|)`. The factor of `p(S)` is the number of missed, false and confused
+    /// speakers if `S` is the truth.
     ///
-    /// It differs from the most probable set where the network is unsure: if somebody speaks more probably
-    /// than not, but each set by itself is less probable than silence, somebody is heard to speak.
+    /// It differs from the most probable set where the network is uncertain: if silence is more probable
+    /// than any other single set, but less probable than speech as a whole, it chooses speech.
     LeastError,
 }
 
@@ -204,16 +206,18 @@ impl FromStr for Decoding {
     }
 }
 
-/// What the residual layers of the embedding network run over. They are nearly all of the pipeline's work.
+/// Whether the embedding network's residual layers, which take most of the pipeline's time, run on each
+/// chunk or once on the recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EmbeddingTrunk {
-    /// Each chunk by itself, as pyannote does. Chunks overlap, so every second of audio is seen many times.
+    /// On each chunk separately, as in pyannote. Chunks overlap, so every second of audio is processed many
+    /// times.
     #[default]
     Chunk,
-    /// The recording once, for all chunks: several times faster. Embeddings differ a little, since
-    /// frames see beyond their chunk and a sliding mean is taken off the features.
+    /// Once on the whole recording: several times faster. Embeddings differ slightly, because frames see
+    /// context beyond their chunk and the features are centered by a sliding mean.
     Shared,
 }
 
@@ -235,20 +239,21 @@ impl FromStr for EmbeddingTrunk {
     }
 }
 
-/// How it is decided which speakers speak in a frame, once it is known how many do.
+/// How the speakers of each frame are chosen, given how many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reconstruction {
-    /// By the number of chunks that hold the frame in which each of them speaks, as pyannote does.
+    /// By votes: the number of chunks containing the frame in which the speaker is active there, as in
+    /// pyannote.
     #[default]
     Votes,
-    /// By two equally weighted scores: the fraction of these chunks, and how much the voice in the second
-    /// around the frame sounds like each of them. That corrects confusions within chunks: if the
+    /// By two equally weighted scores: the fraction of those chunks, and how similar the voice in the
+    /// second around the frame is to the speaker's. This corrects confusions within chunks: if the
     /// segmentation network takes two people for one local speaker, all votes of that chunk go to one of
     /// them.
     ///
-    /// Needs [`EmbeddingTrunk::Shared`], from which a second's embedding costs next to nothing, and a model
+    /// Requires [`EmbeddingTrunk::Shared`], which makes embeddings of short windows cheap, and a model
     /// whose manifest has [`VoiceWindows`](crate::model::VoiceWindows).
     Voices,
 }
@@ -271,7 +276,7 @@ impl FromStr for Reconstruction {
     }
 }
 
-/// The value that is written as `text`.
+/// The value whose name is `text`.
 fn by_name<T: Copy + fmt::Display>(
     values: &[T],
     text: &str,
@@ -283,7 +288,7 @@ fn by_name<T: Copy + fmt::Display>(
 }
 
 impl Parameters {
-    /// Chooses what the embedding network runs over. With [`EmbeddingTrunk::Chunk`], votes decide who speaks.
+    /// Sets `embedding_trunk`. With [`EmbeddingTrunk::Chunk`], also resets `reconstruction` to votes.
     pub fn set_embedding_trunk(&mut self, trunk: EmbeddingTrunk) {
         self.embedding_trunk = trunk;
         if trunk == EmbeddingTrunk::Chunk {
@@ -299,7 +304,7 @@ impl Parameters {
             [("min_duration_on", self.min_duration_on), ("min_duration_off", self.min_duration_off)]
         {
             if !(seconds.is_finite() && seconds >= 0.0) {
-                return wrong(option, &seconds, "a number of seconds, 0 or more");
+                return wrong(option, &seconds, "a non-negative number of seconds");
             }
         }
         for (option, size) in [
@@ -314,18 +319,18 @@ impl Parameters {
             return wrong(
                 "segmentation_step",
                 &self.segmentation_step,
-                "more than 0 and at most 1, a share of the chunk",
+                "a fraction of the chunk duration, more than 0 and at most 1",
             );
         }
         if self.reconstruction == Reconstruction::Voices && self.embedding_trunk != EmbeddingTrunk::Shared {
-            return wrong("reconstruction", &self.reconstruction, "votes with the embedding trunk chunk");
+            return wrong("reconstruction", &self.reconstruction, "votes when embedding_trunk is chunk");
         }
         self.clustering.check()
     }
 }
 
 impl Default for Parameters {
-    /// The values of pyannote/speaker-diarization-3.1.
+    /// The parameters of pyannote/speaker-diarization-3.1.
     fn default() -> Self {
         Self {
             segmentation_step: 0.1,

@@ -1,11 +1,11 @@
-//! Rich Transcription Time Marked: one line of text for each turn.
+//! Rich Transcription Time Marked (RTTM): one line of text per turn.
 //!
 //! Source: `Annotation._iter_rttm` in `pyannote/core/annotation.py`; NIST, "The 2009 (RT-09) Rich
 //! Transcription Meeting Recognition Evaluation Plan", appendix A.
 
 use crate::{Error, Result, Turn};
 
-/// Types of lines that are not turns.
+/// Line types other than turns.
 const OTHER_TYPES: [&str; 13] = [
     "SEGMENT",
     "NOSCORE",
@@ -22,10 +22,11 @@ const OTHER_TYPES: [&str; 13] = [
     "SPKR-INFO",
 ];
 
-/// The turns of the recording `uri` as RTTM, a line each, times in seconds to the millisecond.
+/// Writes the turns of the recording `uri` as RTTM: one line per turn, times in seconds with millisecond
+/// precision.
 ///
 /// # Errors
-/// A name of the recording or of a speaker that is empty or holds white space.
+/// If the name of the recording or of a speaker is empty or contains white space.
 pub fn rttm(uri: &str, turns: &[Turn]) -> Result<String> {
     if !is_word(uri) {
         return Err(Error::RttmUri { uri: uri.to_owned() });
@@ -36,7 +37,7 @@ pub fn rttm(uri: &str, turns: &[Turn]) -> Result<String> {
             return Err(Error::InvalidOption {
                 option: "speaker",
                 value: format!("`{speaker}`"),
-                requirement: "a name without white space to stand in RTTM",
+                requirement: "a non-empty name without white space, to be valid in RTTM",
             });
         }
         let duration = end - start;
@@ -49,13 +50,13 @@ fn is_word(name: &str) -> bool {
     !name.is_empty() && !name.contains(char::is_whitespace)
 }
 
-/// The turns of each recording in RTTM text, recordings in the order of their first line, turns in
-/// the order of their lines.
+/// Parses RTTM text into the turns of each recording. Recordings are in the order of their first line,
+/// turns in the order of their lines.
 ///
 /// Blank lines, comments (`;;`) and lines of other types than `SPEAKER` are skipped.
 ///
 /// # Errors
-/// A line that is none of these, with its number.
+/// If a line is none of these; the error gives its number.
 pub fn parse_rttm(text: &str) -> Result<Vec<(String, Vec<Turn>)>> {
     let mut recordings: Vec<(String, Vec<Turn>)> = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -73,7 +74,7 @@ pub fn parse_rttm(text: &str) -> Result<Vec<(String, Vec<Turn>)>> {
     Ok(recordings)
 }
 
-/// Recording and turn of a line; `None` for a line that is no turn.
+/// Recording and turn of a line; `None` if the line is not a turn.
 fn parse_line(line: &str) -> std::result::Result<Option<(&str, Turn)>, &'static str> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     match fields[..] {
@@ -82,7 +83,7 @@ fn parse_line(line: &str) -> std::result::Result<Option<(&str, Turn)>, &'static 
             let start = seconds(start).ok_or("the start is not a number of seconds")?;
             let duration = seconds(duration)
                 .filter(|&duration| duration >= 0.0)
-                .ok_or("the duration is not a number of seconds from 0")?;
+                .ok_or("the duration is not a number of seconds that is 0 or more")?;
             Ok(Some((uri, Turn::new(start, start + duration, speaker))))
         }
         ["SPEAKER", ..] => Err("a SPEAKER line has at least eight fields"),
@@ -100,8 +101,9 @@ mod tests {
     use crate::Error;
 
     #[test]
-    fn times_are_rounded_as_python_rounds_them() {
-        // 0.0625 is a tie in binary too: to even. 0.0005 lies a little above, 0.0015 a little above.
+    fn times_are_rounded_as_in_python() {
+        // 0.0625 is an exact tie and rounds to even. 0.0005 and 0.0015 are stored slightly above their
+        // decimal value.
         let text = rttm("x", &[Turn::new(0.0625, 0.125, "A"), Turn::new(0.0005, 0.002, "B")]).unwrap();
         let expected =
             "SPEAKER x 1 0.062 0.062 <NA> <NA> A <NA> <NA>\nSPEAKER x 1 0.001 0.002 <NA> <NA> B <NA> <NA>\n";
@@ -110,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn names_that_would_break_the_format_are_refused() {
+    fn names_that_are_invalid_in_rttm_are_rejected() {
         for uri in ["", "a b", "a\tb", "a\u{a0}b"] {
             assert!(matches!(rttm(uri, &[]), Err(Error::RttmUri { .. })), "{uri:?}");
         }
         let error = rttm("x", &[Turn::new(0.0, 1.0, "A B")]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "speaker is `A B`, but must be a name without white space to stand in RTTM"
+            "speaker is `A B`, but must be a non-empty name without white space, to be valid in RTTM"
         );
     }
 
@@ -132,16 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_is_named() {
+    fn an_invalid_line_is_reported_with_its_number() {
         for (line, reason) in [
             ("SPEAKER x 1 0.0 1.0 <NA> <NA>", "a SPEAKER line has at least eight fields"),
             ("SPEAKER x 1 zero 1.0 <NA> <NA> A", "the start is not a number of seconds"),
-            ("SPEAKER x 1 0.0 -1.0 <NA> <NA> A", "the duration is not a number of seconds from 0"),
-            ("SPEAKER x 1 0.0 inf <NA> <NA> A", "the duration is not a number of seconds from 0"),
+            ("SPEAKER x 1 0.0 -1.0 <NA> <NA> A", "the duration is not a number of seconds that is 0 or more"),
+            ("SPEAKER x 1 0.0 inf <NA> <NA> A", "the duration is not a number of seconds that is 0 or more"),
             ("speaker x 1 0.0 1.0 <NA> <NA> A", "its type is unknown"),
         ] {
             let error = parse_rttm(&format!("\n{line}\n")).unwrap_err();
-            assert_eq!(error.to_string(), format!("line 2 is not RTTM: {reason}"));
+            assert_eq!(error.to_string(), format!("line 2 is not valid RTTM: {reason}"));
         }
     }
 }

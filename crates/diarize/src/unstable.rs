@@ -1,4 +1,4 @@
-//! The stages' arrays and functions, for tests, benches and tools. No promise is made about them.
+//! The stages' arrays and functions, for tests, benches and tools. Exempt from semantic versioning.
 
 use std::ops::ControlFlow;
 
@@ -32,15 +32,15 @@ pub use crate::{
     stages::internals::*,
 };
 
-/// The device of the tensor library that `device` stands for.
+/// Opens Candle's device for `device`.
 ///
 /// # Errors
-/// This build cannot use it, or the machine has none.
+/// If this build does not support the device, or the machine does not have it.
 pub fn open(device: Device) -> Result<candle_core::Device> {
     device.open()
 }
 
-/// How many people speak in each frame of the recording, `(frame,)`, from segmentations `(chunk, frame,
+/// Number of people speaking in each frame of the recording, `(frame,)`, from segmentations `(chunk, frame,
 /// local speaker)`.
 pub fn speaker_count(
     segmentations: ArrayView3<'_, u8>,
@@ -50,12 +50,12 @@ pub fn speaker_count(
     stages::speaker_count(&segmentations.into(), chunks, frames).into()
 }
 
-/// Takes local speakers who never speak in their chunk out of their cluster.
+/// Removes local speakers who never speak in their chunk from their cluster.
 pub fn mark_inactive(hard: &mut Array2<i32>, segmentations: ArrayView3<'_, u8>) {
     stages::mark_inactive(hard, &segmentations.into());
 }
 
-/// Which cluster speaks in which frame: `(frame, cluster)` of 0 and 1.
+/// Which clusters speak in which frame: `(frame, cluster)` of 0 and 1.
 pub fn reconstruct(
     segmentations: ArrayView3<'_, u8>,
     hard: ArrayView2<'_, i32>,
@@ -71,7 +71,7 @@ pub fn reconstruct(
 /// Each cluster's share of the voice in each window, on the CPU.
 ///
 /// # Panics
-/// Never: only a device can fail.
+/// Never: only a GPU can fail.
 pub fn voice_shares(
     windows: &WindowEmbeddings,
     centroids: ArrayView2<'_, f32>,
@@ -83,7 +83,7 @@ pub fn voice_shares(
 /// Clusters embeddings `(chunk, local speaker, dimension)` on the CPU.
 ///
 /// # Errors
-/// As the stage of the pipeline.
+/// As the pipeline's clustering stage.
 pub fn cluster_speakers(
     embeddings: ArrayView3<'_, f32>,
     segmentations: ArrayView3<'_, u8>,
@@ -105,7 +105,7 @@ pub fn cluster_speakers(
 /// Clusters embeddings `(embedding, dimension)` on the CPU.
 ///
 /// # Errors
-/// As the stage of the pipeline.
+/// As the pipeline's clustering stage.
 pub fn partition(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
@@ -115,10 +115,10 @@ pub fn partition(
     clustering::partition(embeddings, bounds, method, plda, &ComputeDevice::Cpu)
 }
 
-/// The same on a device.
+/// Like [`partition`], on a device.
 ///
 /// # Errors
-/// As [`partition`]; a failure of the device.
+/// As [`partition`]; also if the device fails.
 pub fn partition_on(
     device: &candle_core::Device,
     embeddings: ArrayView2<'_, f32>,
@@ -132,7 +132,7 @@ pub fn partition_on(
 /// Agglomerative clustering on the CPU.
 ///
 /// # Panics
-/// Never: only a device can fail.
+/// Never: only a GPU can fail.
 pub fn agglomerate(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
@@ -145,22 +145,22 @@ pub fn agglomerate(
 /// k-means on the CPU.
 ///
 /// # Panics
-/// If `clusters` is 0 while there are points.
+/// If `clusters` is 0 although there are points.
 pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, parameters: &KMeans) -> KMeansFit {
     clustering::kmeans(points, clusters, parameters, &ComputeDevice::Cpu).expect("the CPU does not fail")
 }
 
-/// The labels with which VBx begins.
+/// The initial labels of VBx.
 ///
 /// # Panics
-/// Never: only a device can fail.
+/// Never: only a GPU can fail.
 pub fn vbx_first_labels(embeddings: ArrayView2<'_, f32>, parameters: &Vbx) -> Vec<usize> {
     clustering::vbx_first_labels(embeddings, parameters, &ComputeDevice::Cpu).expect("the CPU does not fail")
 }
 
 impl Diarizer {
-    /// The first stage alone: which local speaker speaks in which frame of each chunk, `(chunk, frame,
-    /// local speaker)` of 0 and 1.
+    /// Runs only the segmentation stage: which local speakers speak in which frame of each chunk, `(chunk,
+    /// frame, local speaker)` of 0 and 1.
     ///
     /// # Errors
     /// As [`Self::diarize_with`].
@@ -170,8 +170,8 @@ impl Diarizer {
         Ok(listener.embedded()?.segmentations.to_array())
     }
 
-    /// The embedding stage alone: one embedding for each local speaker of each chunk, `(chunk, local
-    /// speaker, dimension)`, for segmentations of the same samples.
+    /// Runs only the embedding stage: one embedding for each local speaker of each chunk, `(chunk, local
+    /// speaker, dimension)`, given segmentations of the same samples.
     ///
     /// # Errors
     /// As [`Self::diarize_with`].
@@ -194,37 +194,37 @@ impl Diarizer {
         let mut embedder = Embedder::new(networks, &chunks, parameters)?;
         context.on_threads(|| embedder.advance(segmented, &mut count, networks, parameters, &context))?;
         let (embeddings, _) = embedder.finish();
-        Ok(embeddings.expect("an embedder makes them").to_array())
+        Ok(embeddings.expect("this embedder computes embeddings").to_array())
     }
 }
 
 /// The intermediate results of the pipeline.
 #[derive(Clone, Debug)]
 pub struct Stages {
-    /// When the chunks start, in seconds.
+    /// Times of the chunks.
     pub chunks: SlidingWindow,
-    /// When the frames of a chunk, and those of the whole recording, start, in seconds.
+    /// Times of the frames, both of a chunk and of the whole recording.
     pub frames: SlidingWindow,
     /// `(chunk, frame, local speaker)`: 1 where the speaker speaks.
     pub segmentations: Array3<u8>,
-    /// `(frame,)`: how many people speak, before any bound on the number of speakers.
+    /// `(frame,)`: number of people speaking, before applying bounds on the number of speakers.
     pub speaker_count: Array1<u8>,
     /// `(chunk, local speaker, dimension)`. `None` if embeddings were not needed.
     pub embeddings: Option<Array3<f32>>,
-    /// Embeddings of short windows all along the recording, if voices decide who speaks.
+    /// Embeddings of short windows along the recording, if voices decide who speaks.
     pub window_embeddings: Option<WindowEmbeddings>,
-    /// `(chunk, local speaker)`: the cluster, or -2 for one who never speaks in the chunk.
+    /// `(chunk, local speaker)`: index of the cluster, or -2 if the speaker never speaks in the chunk.
     pub hard_clusters: Array2<i32>,
     /// `(cluster, dimension)`: mean embedding of each cluster.
     pub centroids: Option<Array2<f32>>,
-    /// `(chunk, local speaker)`: how far the voice is from those of other speakers, from -1 to 1.
+    /// `(chunk, local speaker)`: how distinct the voice is from those of other speakers, from -1 to 1.
     pub separation: Array2<f32>,
     /// `(frame, cluster)`: 1 where the cluster's speaker speaks.
     pub discrete_diarization: Array2<u8>,
 }
 
 impl Embedded {
-    /// All stages, clustered with `options`.
+    /// The results of all stages, clustered with `options`.
     ///
     /// # Errors
     /// As [`Self::cluster`].
@@ -246,7 +246,7 @@ impl Embedded {
 }
 
 impl Clustered<'_> {
-    /// The evidence that each turn of [`Self::diarization`] is right, in their order.
+    /// The evidence for each turn of [`Self::diarization`], in the order of the turns.
     pub fn evidence(&self, options: &Options) -> Vec<Evidence> {
         let parameters = &options.parameters;
         let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);

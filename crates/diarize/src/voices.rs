@@ -1,4 +1,4 @@
-//! Speakers known by name: their voices, kept in a file, and who of them speaks in a recording.
+//! Known speakers: storing their voices in a file, and recognizing them in a recording.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,67 +8,67 @@ use serde::{Deserialize, Serialize};
 
 use crate::{math::best_assignment, model::Fingerprint};
 
-/// The version of the file's format that this library reads and writes.
+/// The file format version that this library reads and writes.
 const VERSION: u32 = 1;
-/// The key of the file's metadata, JSON.
+/// The metadata key in the file; its value is JSON.
 const METADATA: &str = "diarize";
 
-/// Voices by name, all embedded by one model.
+/// Named voices, all embedded with the same model.
 ///
-/// In a file each is a tensor of its name, `(dimension,)` f32.
+/// In a file, each voice is a tensor named after the person, `(dimension,)` f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Voices {
-    /// The name of the model.
+    /// Name of the model.
     pub model: String,
-    /// Its embedding network: voices of another one are not comparable.
+    /// Fingerprint of the embedding network. Voices embedded by different networks are not comparable.
     pub fingerprint: Fingerprint,
-    /// The voices.
+    /// The voices, by name.
     pub people: BTreeMap<String, Voice>,
 }
 
 /// A voice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Voice {
-    /// Mean of the embeddings of what was heard, each of length 1, weighted by its duration.
+    /// `(dimension,)`: mean of the length-normalized embeddings, weighted by their duration.
     pub embedding: Vec<f32>,
-    /// Seconds of speech that were heard.
+    /// Total duration of the speech it is based on, in seconds.
     pub seconds: f64,
-    /// In how many recordings.
+    /// Number of recordings it is based on.
     pub recordings: usize,
 }
 
-/// When a voice is taken for a known one.
+/// When a voice is recognized as a known one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recognition {
-    /// Cosine similarity that it takes at least.
+    /// Minimum cosine similarity.
     pub threshold: f64,
-    /// By how much more it must be like the known one than like any other.
+    /// Minimum lead over the similarity to any other known voice.
     pub margin: f64,
 }
 
-/// A known voice that was recognized.
+/// A recognized voice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recognised {
-    /// Whose voice it is.
+    /// The person's name.
     pub name: String,
-    /// Cosine similarity to it.
+    /// Cosine similarity to that person's voice.
     pub similarity: f64,
 }
 
-/// What is wrong with a file of voices.
+/// What is wrong with a voices file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VoicesError {
     /// It is not safetensors.
-    #[error("not a whole safetensors file: {0}")]
+    #[error("not a complete safetensors file: {0}")]
     NotSafetensors(#[from] safetensors::SafeTensorError),
-    /// It is safetensors, but not of voices.
-    #[error("no file of voices: {reason}")]
+    /// It is a safetensors file, but does not contain valid voices.
+    #[error("not a voices file: {reason}")]
     NoVoices {
-        /// What it lacks.
+        /// What is missing or invalid.
         reason: String,
     },
-    /// It is of a later version of this library.
+    /// It was written by a later version of this library.
     #[error("written by a later version of diarize (format {found}; this one reads {VERSION})")]
     Version {
         /// The version found.
@@ -91,15 +91,15 @@ struct SpeakerMetadata {
 }
 
 impl Voices {
-    /// Nobody yet.
+    /// An empty collection.
     pub fn new(model: impl Into<String>, fingerprint: Fingerprint) -> Self {
         Self { model: model.into(), fingerprint, people: BTreeMap::new() }
     }
 
-    /// Reads the content of a file.
+    /// Parses the content of a voices file.
     ///
     /// # Errors
-    /// What is no such file, or one of a later version.
+    /// If the content is not a valid voices file, or is of another version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VoicesError> {
         let no_voices = |reason: String| VoicesError::NoVoices { reason };
         let (_, header) = SafeTensors::read_metadata(bytes)?;
@@ -130,15 +130,15 @@ impl Voices {
         let mut sizes = people.values().map(|voice: &Voice| voice.embedding.len());
         let first = sizes.next();
         if sizes.any(|size| Some(size) != first) {
-            return Err(no_voices("its voices have different sizes".into()));
+            return Err(no_voices("its voices have different dimensions".into()));
         }
         Ok(Self { model: metadata.model, fingerprint: metadata.embedding_network, people })
     }
 
-    /// The content of a file.
+    /// The content of a voices file.
     ///
     /// # Panics
-    /// Never: every name and vector can stand in safetensors.
+    /// Never: safetensors supports any name and vector.
     pub fn to_bytes(&self) -> Vec<u8> {
         let metadata =
             |voice: &Voice| SpeakerMetadata { seconds: voice.seconds, recordings: voice.recordings };
@@ -156,16 +156,17 @@ impl Voices {
             self.people.iter().map(|(name, voice)| (name, values(voice))).collect();
         let tensors = bytes.iter().map(|(name, bytes)| {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
-            (name, view.expect("as many bytes as the shape says"))
+            (name, view.expect("the shape is that of the bytes"))
         });
         let metadata = HashMap::from([(METADATA.to_owned(), metadata)]);
-        safetensors::serialize(tensors, Some(metadata)).expect("tensors of one vector each")
+        safetensors::serialize(tensors, Some(metadata)).expect("each tensor is one vector")
     }
 
-    /// Hears somebody speak for so many seconds: a new voice, or more of a known one.
+    /// Adds an embedding `(dimension,)` of `seconds` of speech from one recording, creating the voice if
+    /// the name is new.
     ///
     /// # Panics
-    /// If the embedding is zero, not finite, or of another size than those of the known voices.
+    /// If the embedding is zero, not finite, or differs in dimension from the known voices.
     pub fn hear(&mut self, name: &str, embedding: &[f32], seconds: f64) {
         let length = norm(embedding);
         assert!(length > 0.0 && length.is_finite(), "an embedding of length {length}");
@@ -175,7 +176,7 @@ impl Voices {
             self.people.insert(name.to_owned(), Voice { embedding, seconds, recordings: 1 });
             return;
         };
-        assert_eq!(voice.embedding.len(), embedding.len(), "the size of an embedding");
+        assert_eq!(voice.embedding.len(), embedding.len(), "the dimension of an embedding");
         let all = voice.seconds + seconds;
         let new = if all > 0.0 { seconds / all } else { 0.5 };
         for (mean, value) in voice.embedding.iter_mut().zip(unit) {
@@ -185,15 +186,15 @@ impl Voices {
         voice.recordings += 1;
     }
 
-    /// Cosine similarity of a voice to each known one, by name. None for an embedding that is zero.
+    /// Cosine similarity of an embedding to each known voice, by name. Empty if the embedding is zero.
     ///
     /// # Panics
-    /// If the embedding has another size than those of the known voices.
+    /// If the embedding differs in dimension from the known voices.
     pub fn similarities(&self, embedding: &[f32]) -> BTreeMap<&str, f64> {
         let length = norm(embedding);
         let mut similarities = BTreeMap::new();
         for (name, voice) in &self.people {
-            assert_eq!(voice.embedding.len(), embedding.len(), "the size of an embedding");
+            assert_eq!(voice.embedding.len(), embedding.len(), "the dimension of an embedding");
             let products = voice.embedding.iter().zip(embedding).map(|(&a, &b)| f64::from(a) * f64::from(b));
             let similarity = products.sum::<f64>() / (length * norm(&voice.embedding));
             if similarity.is_finite() {
@@ -203,12 +204,11 @@ impl Voices {
         similarities
     }
 
-    /// Who speaks in a recording, given the embedding of each of its speakers, if there is one. No two of
-    /// them are the same person; of all ways to name them, that is taken which makes the sum of similarities
-    /// above the threshold highest.
+    /// Recognizes the speakers of a recording, given the embedding of each if there is one. No two speakers
+    /// get the same name; the assignment maximizes the total similarity above the threshold.
     ///
     /// # Panics
-    /// If an embedding has another size than those of the known voices.
+    /// If an embedding differs in dimension from the known voices.
     pub fn recognise(
         &self,
         embeddings: &[Option<&[f32]>],
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_voice_gets_its_name_and_a_strange_one_none() {
+    fn a_known_voice_is_named_and_an_unknown_one_is_not() {
         let voices = voices(&[("Ann", [1.0, 0.0, 0.0]), ("Bob", [0.0, 2.0, 0.0])]);
         let found = names(&voices, &[[0.0, 0.0, 1.0], [0.1, 3.0, 0.0], [5.0, 0.2, 0.1]], SURE);
         assert_eq!(found, [None, Some("Bob".to_owned()), Some("Ann".to_owned())]);
@@ -270,14 +270,14 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_found_once_and_where_the_whole_fits_best() {
+    fn each_person_is_assigned_once_maximizing_total_similarity() {
         let known = voices(&[("Ann", [1.0, 0.0, 0.0])]);
         assert_eq!(
             names(&known, &[[1.0, 0.5, 0.0], [1.0, 0.1, 0.0]], SURE),
             [None, Some("Ann".to_owned())],
             "the nearer of two"
         );
-        // Both are nearest to Ann; only one of them is like Bob at all.
+        // Both are nearest to Ann; only the second is also similar to Bob.
         let known = voices(&[("Ann", [1.0, 0.0, 0.0]), ("Bob", [0.8, 0.6, 0.0])]);
         let loose = Recognition { margin: -1.0, ..SURE };
         let found = names(&known, &[[1.0, 0.0, 0.3], [0.95, 0.3, 0.0]], loose);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_voice_between_two_known_ones_gets_no_name() {
+    fn a_voice_between_two_known_ones_is_not_named() {
         let known = voices(&[("Ann", [1.0, 0.0, 0.0]), ("Eve", [0.9, 0.1, 0.0])]);
         assert_eq!(names(&known, &[[1.0, 0.05, 0.0]], SURE), [None]);
         assert_eq!(
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_heard_counts_by_its_duration() {
+    fn embeddings_are_weighted_by_duration() {
         let mut voices = voices(&[("Ann", [2.0, 0.0, 0.0])]);
         voices.hear("Ann", &[0.0, 7.0, 0.0], 30.0);
         let ann = &voices.people["Ann"];
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_gives_back_what_was_written() {
+    fn a_written_file_reads_back_unchanged() {
         let mut voices = voices(&[("Ann", [1.0, 2.0, 3.0]), ("Bob the \"builder\" ü", [0.5, -1.0, 0.0])]);
         voices.hear("Ann", &[1.0, 1.0, 1.0], 2.5);
         assert_eq!(Voices::from_bytes(&voices.to_bytes()).unwrap(), voices);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_refused() {
+    fn other_files_are_rejected() {
         let whole = voices(&[("Ann", [1.0, 2.0, 3.0])]).to_bytes();
         for length in 0..whole.len() {
             assert!(Voices::from_bytes(&whole[..length]).is_err(), "{length} bytes");

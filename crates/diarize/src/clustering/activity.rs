@@ -1,16 +1,16 @@
-//! Which local speakers say enough for their embeddings to be clustered.
+//! Which local speakers speak enough for their embeddings to be clustered.
 
 use ndarray::Array2;
 
 use crate::stages::Segmentations;
 
-/// What the local speakers of each chunk do.
+/// How much the local speakers of each chunk speak.
 pub(super) struct Activity {
-    /// `(chunk, local speaker)`: whether they speak at all.
+    /// `(chunk, local speaker)`: whether the speaker speaks at all.
     pub(super) speaks: Array2<bool>,
-    /// `(chunk, local speaker)`: frames in which they speak and nobody else does.
+    /// `(chunk, local speaker)`: number of frames in which only this speaker speaks.
     alone: Array2<usize>,
-    /// Frames of a chunk.
+    /// Frames per chunk.
     frames: usize,
 }
 
@@ -32,13 +32,13 @@ impl Activity {
         Self { speaks, alone, frames: segmentations.frames() }
     }
 
-    /// The places of the local speakers who speak alone for at least the fraction `min_alone` of their
-    /// chunk. Places count local speakers chunk after chunk.
+    /// Indices of the local speakers who speak alone for at least the fraction `min_alone` of their chunk.
+    /// Indices count the local speakers chunk by chunk.
     ///
     /// Source: `BaseClustering.filter_embeddings` in `pyannote/audio/pipelines/clustering.py`, with a
     /// fraction of 0.2 from version 4.0 on.
     pub(super) fn training(&self, min_alone: f64) -> Vec<usize> {
-        // NumPy compares the counts, which are f32, with the limit as f32.
+        // NumPy compares both the count and the limit as f32.
         let limit = (min_alone * self.frames as f64) as f32;
         let speakers = self.speaks.iter().zip(&self.alone).enumerate();
         let enough = speakers.filter(|&(_, (&speaks, &alone))| speaks && alone as f32 >= limit);

@@ -1,4 +1,4 @@
-//! Agglomerative clustering: from embeddings to clusters of at least a minimum size.
+//! Agglomerative clustering with a minimum cluster size.
 
 use diarize_kernels::{cdist, linkage::Linkage};
 use ndarray::{ArrayView2, Axis};
@@ -10,32 +10,33 @@ use crate::{
     options::SpeakerBounds,
 };
 
-/// How many embeddings make an exact dendrogram.
+/// Default maximum number of embeddings for an exact dendrogram.
 pub(super) const MAX_EMBEDDINGS: usize = 20_000;
 
 /// Parameters of agglomerative clustering. The defaults are those of speaker-diarization-3.1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Agglomerative {
-    /// How far apart two clusters are. Centroid, median and Ward's linkage work on the Euclidean
-    /// distance of normalized embeddings, the others on the cosine distance.
+    /// How the distance between clusters is defined. Centroid, median and Ward linkage use the Euclidean
+    /// distance of normalized embeddings, the others the cosine distance.
     #[serde(with = "LinkageName")]
     pub linkage: Linkage,
-    /// Clusters closer than this are merged.
+    /// Distance below which clusters are merged.
     pub threshold: f64,
-    /// Smaller clusters are given to the nearest larger one.
+    /// Minimum size of a cluster; smaller ones are merged into the nearest larger one.
     pub min_cluster_size: usize,
-    /// Of more embeddings than this, groups are merged, about as many, so that memory and time stay
-    /// bounded: 8 bytes for every pair of groups. (20,000 are about three hours of three speakers.)
+    /// Maximum number of embeddings for an exact dendrogram. Above this count, embeddings are pre-merged
+    /// into about this many groups, which bounds memory (8 bytes per pair of groups) and time. (20,000
+    /// embeddings are about three hours with three speakers.)
     ///
-    /// Stretches of 2,000 consecutive embeddings are first clustered by themselves, with the same linkage
-    /// but no threshold, each down to its share of the groups. From there centroid, average and Ward's
-    /// linkage go on exactly as if these merges had been the first of all; for the others the distance of
-    /// two groups is that of their means (median) or the mean over all pairs.
+    /// For pre-merging, each stretch of 2,000 consecutive embeddings is clustered separately with the same
+    /// linkage, but down to its share of the groups instead of a threshold. Centroid, average and Ward
+    /// linkage then continue exactly as if these merges had been the first ones. For the others, the
+    /// distance between two groups is that of their means (median) or the mean over all pairs.
     pub max_embeddings: usize,
 }
 
-/// The linkages as they are called in manifests.
+/// Names of the linkages in manifests.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Linkage", rename_all = "snake_case")]
 enum LinkageName {
@@ -59,30 +60,33 @@ impl Default for Agglomerative {
     }
 }
 
-/// Clusters `(embedding, dimension)`: a cluster for each embedding, from 0 without gaps.
+/// Clusters `embeddings` `(embedding, dimension)`. Returns one label per embedding; labels are consecutive
+/// from 0.
 ///
 /// Embeddings are merged by `parameters.linkage`, and the dendrogram is cut at `parameters.threshold`.
-/// If then the number of large clusters (those of `min_cluster_size`, fewer where there are few
-/// embeddings) is not within `bounds`, the cut that comes nearest to the bound is taken instead.
-/// Finally every small cluster goes to the large one whose centroid has the smallest cosine distance.
+/// Clusters of at least `min_cluster_size` embeddings (fewer for few embeddings) are called large. If their
+/// number is not within `bounds`, the dendrogram is cut instead where it comes nearest to the bound.
+/// Finally, each small cluster is merged into the large one whose centroid has the smallest cosine
+/// distance.
 ///
-/// Embeddings must be finite and not zero. Where merges are equally far from the threshold, the
-/// earlier is tried first; NumPy's unstable sort leaves that to the processor.
+/// Embeddings must be finite and nonzero. If several merges are equally far from the threshold, the
+/// earliest is tried first; pyannote leaves the order to NumPy's unstable sort, whose result depends on the
+/// CPU.
 ///
 /// Source: `AgglomerativeClustering.cluster` in `pyannote/audio/pipelines/clustering.py`.
 ///
 /// # Errors
-/// A failure of the device.
+/// If the device fails.
 pub fn agglomerate(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Agglomerative,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
     let count = embeddings.nrows();
     let min_size = min_large_size(count, parameters.min_cluster_size);
 
-    let tree = Tree::of(embeddings, parameters.linkage, parameters.max_embeddings, place)?;
+    let tree = Tree::of(embeddings, parameters.linkage, parameters.max_embeddings, device)?;
     let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
     let labels = tree.cut(&heights, parameters.threshold); // (embedding,)
     let large =
@@ -105,14 +109,14 @@ pub fn agglomerate(
     Ok((labels, mismatch))
 }
 
-/// The size from which a cluster of `count` embeddings is large: a tenth of them, at most `limit`.
+/// Minimum size of a large cluster: a tenth of the `count` embeddings, but at most `limit`.
 fn min_large_size(count: usize, limit: usize) -> usize {
     let tenth = (0.1 * count as f64).round_ties_even() as usize;
     limit.min(tenth.max(1))
 }
 
-/// The merge after which to stop so that the number of large clusters is nearest to `wanted`, and
-/// that number. Merges near the threshold are tried first; the last resort is one cluster of all.
+/// The merge to stop after so that the number of large clusters is nearest to `wanted`, and that number.
+/// Merges near the threshold are tried first; the fallback is a single cluster.
 fn nearest_cut(tree: &Tree, threshold: f64, min_size: usize, wanted: usize) -> (usize, usize) {
     let merges = &tree.merges;
     let large_after = large_clusters_after_each(tree, min_size);
@@ -122,7 +126,7 @@ fn nearest_cut(tree: &Tree, threshold: f64, min_size: usize, wanted: usize) -> (
 
     let mut best = (merges.len(), 1_usize);
     for index in order {
-        // Joining small clusters into another small one changes nothing.
+        // Merging small clusters into another small one does not change the number of large ones.
         if merges[index].size < min_size {
             continue;
         }
@@ -137,8 +141,7 @@ fn nearest_cut(tree: &Tree, threshold: f64, min_size: usize, wanted: usize) -> (
     best
 }
 
-/// The number of clusters of at least `min_size` embeddings once the first merges were made, up to and
-/// with each.
+/// For each merge, the number of clusters of at least `min_size` embeddings after that merge.
 fn large_clusters_after_each(Tree { merges, sizes, .. }: &Tree, min_size: usize) -> Vec<usize> {
     let leaves = sizes.len();
     let is_large = |cluster: usize| {
@@ -154,7 +157,7 @@ fn large_clusters_after_each(Tree { merges, sizes, .. }: &Tree, min_size: usize)
     after
 }
 
-/// Moves small clusters to their nearest large one and numbers what is left without gaps, in order.
+/// Merges small clusters into their nearest large one and relabels the rest consecutively, in order.
 fn give_small_to_large(
     embeddings: ArrayView2<'_, f32>,
     mut labels: Vec<usize>,
@@ -189,7 +192,7 @@ mod tests {
     use super::min_large_size;
 
     #[test]
-    fn a_tenth_is_rounded_half_to_even() {
+    fn minimum_size_is_a_tenth_rounded_half_to_even() {
         let sizes = [(1, 1), (14, 1), (15, 2), (25, 2), (26, 3), (35, 4), (115, 12), (5000, 12)];
         for (count, size) in sizes {
             assert_eq!(min_large_size(count, 12), size, "of {count}");

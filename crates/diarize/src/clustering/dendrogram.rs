@@ -2,25 +2,25 @@
 
 use diarize_kernels::linkage::Merge;
 
-/// Flat clusters of the vectors that `merges` merged: a number for each vector, from 0.
+/// Flat clusters of the vectors merged by `merges`: one label per vector; labels are consecutive from 0.
 ///
-/// `heights` holds the height of each merge. A cluster is a largest subtree without a merge higher
-/// than `threshold`; so a low merge above a high one (an inversion) joins nothing.
+/// `heights` holds the height of each merge. A cluster is a maximal subtree without a merge higher than
+/// `threshold`, so a low merge above a high one (an inversion) joins nothing.
 ///
-/// Numbers follow SciPy's walk through the tree, from the root, left before right. A vector that
-/// stays alone gets its number only after the subtrees next to it.
+/// Labels follow SciPy's traversal of the tree: from the root, left before right. A vector in a cluster of
+/// its own is labeled after the subtrees next to it.
 ///
 /// Source: `cluster_dist` in `scipy/cluster/_hierarchy.pyx`, behind
 /// `fcluster(…, criterion="distance")`.
 ///
 /// # Panics
-/// If there are not as many heights as merges.
+/// If the number of heights differs from the number of merges.
 pub fn flat_clusters(merges: &[Merge], heights: &[f64], threshold: f64) -> Vec<usize> {
     assert_eq!(heights.len(), merges.len(), "one height for each merge");
     let count = merges.len() + 1;
     let merge_of = |cluster: usize| cluster.checked_sub(count);
 
-    // The highest merge of each subtree: a merge comes after those below it.
+    // The highest merge in each subtree. Merges come after those below them.
     let mut highest = heights.to_vec();
     for (index, merge) in merges.iter().enumerate() {
         for below in [merge.left, merge.right].into_iter().filter_map(merge_of) {
@@ -53,8 +53,8 @@ pub fn flat_clusters(merges: &[Merge], heights: &[f64], threshold: f64) -> Vec<u
     labels
 }
 
-/// A step of the walk: subtrees first, then the vectors right below a merge. The label is that of
-/// the cluster that holds the whole subtree, if one does.
+/// A step of the traversal: subtrees first, then the vectors directly below a merge. `label` is the label
+/// of the cluster containing the whole subtree, if there is one.
 enum Step {
     Enter { merge: usize, label: Option<usize> },
     Leaves { merge: usize, label: Option<usize> },
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_many_merges_is_walked_without_recursion() {
+    fn a_long_chain_of_merges_does_not_overflow_the_stack() {
         let count = 300_000;
         let merges: Vec<Merge> = (1..count)
             .map(|k| Merge {

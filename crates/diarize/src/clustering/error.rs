@@ -1,42 +1,42 @@
-//! Why a clustering is impossible.
+//! Errors of clustering.
 
-/// Why a clustering is impossible.
+/// Why clustering failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusteringError {
-    /// An embedding is zero or not finite, so it has no direction.
+    /// An embedding is zero or not finite.
     #[error("embedding {row} is zero or not finite")]
     NoDirection {
-        /// Its row, from 0.
+        /// Index of the embedding.
         row: usize,
     },
-    /// More speakers are asked for than there are embeddings to tell them apart. Only where pyannote's
-    /// behavior is asked for; otherwise there are as many speakers as there can be.
-    #[error("{embeddings} embeddings cannot make {speakers} speakers")]
+    /// More speakers are requested than there are embeddings. Only with
+    /// [`Compat::Pyannote`](super::Compat); otherwise there are as many speakers as possible.
+    #[error("cannot find {speakers} speakers in {embeddings} embeddings")]
     TooFewEmbeddings {
-        /// Embeddings that could be clustered.
+        /// Number of embeddings that could be clustered.
         embeddings: usize,
-        /// Speakers asked for.
+        /// Number of speakers requested.
         speakers: usize,
     },
     /// The method needs a PLDA model.
     #[error(
-        "VBx needs a PLDA, which this model does not have: use a model with one, such as \
+        "VBx needs a PLDA model, which this model directory does not have: use a model with one, such as \
          speaker-diarization-community-1, or another clustering method"
     )]
     NoPlda,
-    /// A GPU failed at an operation, or lacks it.
+    /// An operation failed on a GPU, or is not supported by it.
     #[error("{operation} failed: {reason}")]
     Device {
         /// The operation.
         operation: &'static str,
-        /// Whether the device's memory is too small.
+        /// Whether the device ran out of memory.
         out_of_memory: bool,
-        /// What the device said.
+        /// Error reported by the device.
         reason: String,
     },
-    /// The arrays of a PLDA model do not make one.
-    #[error("the PLDA model is broken: {reason}")]
+    /// The arrays of a PLDA model are inconsistent or have invalid values.
+    #[error("the PLDA model is invalid: {reason}")]
     Plda {
         /// What is wrong.
         reason: &'static str,

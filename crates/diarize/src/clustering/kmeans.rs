@@ -1,4 +1,4 @@
-//! k-means: a given number of clusters, each around its mean.
+//! k-means clustering with a given number of clusters.
 
 use diarize_kernels::kmeans::{self as kernel, Fit};
 use ndarray::ArrayView2;
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClusteringError, ComputeDevice, labels::by_first_member, random::Random};
 
-/// Parameters of k-means. The defaults are those of pyannote and scikit-learn.
+/// Parameters of k-means. The defaults are those of pyannote (and scikit-learn).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KMeans {
-    /// Runs from different seeds, of which the best counts.
+    /// Number of runs with different random initializations; the best one is returned.
     pub runs: usize,
-    /// Rounds of a run, if the clusters go on changing.
+    /// Maximum number of iterations per run.
     pub max_iterations: usize,
-    /// Seed of the random numbers: the same seed gives the same clusters.
+    /// Seed of the random numbers. The same seed gives the same clusters.
     pub seed: u64,
 }
 
@@ -24,33 +24,34 @@ impl Default for KMeans {
     }
 }
 
-/// Clusters of points.
+/// The clusters of points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KMeansFit {
-    /// The cluster of each point, numbered from 0 by their first points.
+    /// `(point,)`: label of each point's cluster, numbered from 0 in the order of their first points.
     pub labels: Vec<usize>,
-    /// Sum of the squared distances of all points from the mean of their cluster.
+    /// Sum of the squared distances of all points to the mean of their cluster.
     pub inertia: f64,
 }
 
-/// Clusters `points` `(point, dimension)` so that the squared distances from the means are small:
-/// `clusters` clusters, none of them empty; fewer only where there are fewer different points.
+/// Clusters `points` `(point, dimension)` into `clusters` non-empty clusters, minimizing the squared
+/// distances to the means. There are fewer clusters only if there are fewer distinct points.
 ///
-/// The best of some runs of [`diarize_kernels::kmeans`], on the CPU in f64. Points must be finite.
+/// Returns the best of several runs of [`diarize_kernels::kmeans`], on the CPU in f64 or on a GPU in f32.
+/// Points must be finite.
 ///
-/// scikit-learn finds the same clusters where they are well apart; elsewhere its random numbers may
-/// lead it to others of about the same inertia, which this does not try to imitate.
+/// scikit-learn finds the same clusters if they are well separated. Otherwise, its random numbers may lead
+/// to other clusters with about the same inertia; this function does not try to reproduce them.
 ///
 /// # Errors
-/// A failure of the device.
+/// If the device fails.
 ///
 /// # Panics
-/// If `clusters` is 0 while there are points.
+/// If `clusters` is 0 although there are points.
 pub fn kmeans(
     points: ArrayView2<'_, f64>,
     clusters: usize,
     parameters: &KMeans,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<KMeansFit, ClusteringError> {
     if points.nrows() == 0 {
         return Ok(KMeansFit { labels: Vec::new(), inertia: 0.0 });
@@ -65,7 +66,7 @@ pub fn kmeans(
         max_iterations: parameters.max_iterations,
         draws: (0..parameters.runs.max(1)).map(|_| numbers()).collect(),
     };
-    let fits = place.kmeans(&runs, points)?.into_iter();
+    let fits = device.kmeans(&runs, points)?.into_iter();
     let best = fits.reduce(|best, fit| if fit.inertia < best.inertia { fit } else { best });
     let Fit { labels, inertia } = best.expect("there is at least one run");
     Ok(KMeansFit { labels: by_first_member(&labels), inertia })

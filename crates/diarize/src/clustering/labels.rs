@@ -1,6 +1,6 @@
-//! Numbering clusters.
+//! Labels of clusters.
 
-/// Numbers clusters from 0 without gaps, in the order of their first members.
+/// Relabels clusters consecutively from 0, in the order of their first members.
 pub(super) fn by_first_member(labels: &[usize]) -> Vec<usize> {
     let mut numbers = vec![None; labels.iter().max().map_or(0, |last| last + 1)];
     let mut next = 0;
@@ -15,7 +15,7 @@ pub(super) fn by_first_member(labels: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-/// Number of members of each cluster.
+/// Number of members of each cluster, `(cluster,)`.
 pub(super) fn sizes(labels: &[usize], clusters: usize) -> Vec<usize> {
     let mut sizes = vec![0; clusters];
     for &label in labels {
@@ -24,7 +24,7 @@ pub(super) fn sizes(labels: &[usize], clusters: usize) -> Vec<usize> {
     sizes
 }
 
-/// Number of clusters, if they are numbered without gaps.
+/// Number of clusters, given consecutive labels.
 pub(super) fn count(labels: &[usize]) -> usize {
     labels.iter().max().map_or(0, |last| last + 1)
 }

@@ -1,4 +1,4 @@
-//! Every way to cluster embeddings, behind one function.
+//! All clustering methods behind a common function.
 
 use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
@@ -13,55 +13,54 @@ use crate::{
     options::{Compat, SpeakerBounds},
 };
 
-/// A way to cluster embeddings, with its parameters. All are deterministic, those with random numbers
-/// by their seed.
+/// A clustering method with its parameters. All methods are deterministic; random numbers depend only on
+/// the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Merging the nearest clusters up to a threshold. Well understood, robust, exact; the time grows
-    /// with the square of the number of embeddings, and so does the memory.
+    /// Merges the nearest clusters up to a threshold. Well understood, robust and exact, but time and
+    /// memory grow with the square of the number of embeddings.
     ///
-    /// Centroid linkage with the default threshold is what speaker-diarization-3.1 uses. Average linkage
-    /// is the classic of the field and has no inversions; complete and Ward's linkage give clusters of
-    /// about the same width; single linkage chains clusters and suits clean embeddings alone. Each needs
-    /// a threshold of its own.
+    /// speaker-diarization-3.1 uses centroid linkage with the default threshold. Average linkage is a
+    /// common choice in the field and has no inversions; complete and Ward linkage give clusters of similar
+    /// diameter; single linkage tends to chain clusters and is only suitable for clean embeddings. Each
+    /// linkage needs its own threshold.
     Agglomerative(Agglomerative),
-    /// Agglomerative clustering refined by variational Bayes in a PLDA space: what
-    /// speaker-diarization-community-1 uses. The best at counting speakers; needs a PLDA model that was
-    /// trained on embeddings of the same network.
+    /// Agglomerative clustering refined by variational Bayes in a PLDA space, as in
+    /// speaker-diarization-community-1. The best method for estimating the number of speakers; needs a PLDA
+    /// model trained on embeddings of the same network.
     Vbx(Vbx),
-    /// k-means of normalized embeddings. For a known number of speakers: without bounds it makes one
-    /// cluster, otherwise as many as the lower bound says. Fast at any size.
+    /// k-means of normalized embeddings, for a known number of speakers. It finds as many clusters as the
+    /// lower bound, that is one if there is none. Fast at any size.
     KMeans(KMeans),
-    /// The loosely connected parts of a graph of neighbors. Needs no threshold, and no scale of the
-    /// distances is assumed; good at counting a few speakers who all say enough, blind to one who says
-    /// little.
+    /// Partitions a nearest-neighbor graph where it is weakly connected. Needs no threshold and does not
+    /// depend on the scale of the distances. Good at counting a few speakers who all speak enough, but
+    /// misses those who speak little.
     Spectral(Spectral),
-    /// Each embedding to the nearest speaker known so far, or to a new one, after a fixed delay at most.
-    /// For streams, whose end cannot be waited for, and for recordings of any length: time and memory grow
-    /// with the number of embeddings alone. Depends on their order, and counts less well than the methods
-    /// that see all of them.
+    /// Assigns each embedding to the nearest known speaker or a new one, after at most a fixed delay. For
+    /// live streams and for recordings of any length: time and memory grow linearly with the number of
+    /// embeddings. Results depend on their order, and the number of speakers is less accurate than with
+    /// methods that see all embeddings.
     Online(Online),
 }
 
-/// Clusters `embeddings` `(embedding, dimension)`: a cluster for each, from 0 without gaps, and what
-/// the bounds asked for if it could not be had.
+/// Clusters `embeddings` `(embedding, dimension)`. Returns one label per embedding; labels are consecutive
+/// from 0. Also returns a mismatch if the bounds could not be satisfied.
 ///
-/// At most as many clusters as embeddings are made, and fewer only where the embeddings do not give
-/// them. `plda` is needed by VBx alone.
+/// There are at most as many clusters as embeddings; bounds beyond that are reduced. Only VBx needs `plda`.
 ///
 /// # Errors
-/// An embedding that is zero or not finite; VBx without a PLDA model or with a broken one; a failure of
-/// the device.
+/// If an embedding is zero or not finite; for VBx, if the PLDA model is missing or invalid; if the device
+/// fails.
 ///
 /// # Panics
-/// If the PLDA model is for embeddings of another size.
+/// If the PLDA model expects embeddings of another dimension.
 pub fn partition(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     method: &Method,
     plda: Option<&Plda>,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
     for (row, embedding) in embeddings.axis_iter(Axis(0)).enumerate() {
         let norm = norm(embedding);
@@ -78,18 +77,18 @@ pub fn partition(
     };
     let labels = match method {
         _ if bounds.max == Some(1) => vec![0; count],
-        Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, place)?.0,
+        Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, device)?.0,
         Method::Vbx(parameters) => {
-            let speakers = vbx_speakers(embeddings, bounds, parameters, plda, Compat::Off, place)?;
+            let speakers = vbx_speakers(embeddings, bounds, parameters, plda, Compat::Off, device)?;
             labels::by_first_member(&speakers.labels)
         }
         Method::KMeans(parameters) => {
             let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
-            kmeans(points.view(), bounds.min, parameters, place)?.labels
+            kmeans(points.view(), bounds.min, parameters, device)?.labels
         }
         Method::Spectral(parameters) => {
             let bounds = SpeakerBounds { max: asked.max.and(bounds.max), ..bounds };
-            spectral(embeddings, bounds, parameters, place)?
+            spectral(embeddings, bounds, parameters, device)?
         }
         Method::Online(parameters) => online(embeddings, bounds, parameters),
     };

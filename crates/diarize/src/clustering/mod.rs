@@ -1,9 +1,8 @@
-//! From the embeddings of local speakers to speakers of the whole recording: the methods and their
-//! parameters.
+//! Clustering the local speakers of all chunks into speakers of the recording: methods and parameters.
 //!
-//! The embeddings of local speakers who say enough are clustered, by any [`Method`]. Then all local
-//! speakers are assigned to the clusters by the similarity of embedding and centroid. That may move
-//! local speakers that were clustered; pyannote found it better than keeping them.
+//! The embeddings of local speakers who speak enough are clustered with a [`Method`]. Then all local
+//! speakers are assigned to the clusters by the similarity of their embedding to the centroid. This may
+//! move local speakers to another cluster than the method did; pyannote found that this improves results.
 //!
 //! Source: `pyannote/audio/pipelines/clustering.py`: version 3.3.2 with the settings of
 //! speaker-diarization-3.1, version 4.0 with those of speaker-diarization-community-1.
@@ -45,7 +44,7 @@ pub(crate) use self::{
 };
 pub use crate::options::Compat;
 
-/// What tests, benches and tools reach for.
+/// Items exposed to tests, benches and tools.
 #[cfg(feature = "unstable")]
 pub(crate) mod internals {
     pub use super::{
@@ -61,12 +60,11 @@ pub(crate) mod internals {
     };
 }
 
-/// The bounds ask for a number of clusters that the method does not find.
+/// The method found a number of clusters outside the bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// The number of clusters asked for.
+    /// The number requested: the bound nearest to `found`.
     pub wanted: usize,
-    /// The nearest number that was found. For agglomerative clustering, a smaller `min_cluster_size`
-    /// might help.
+    /// The number found. For agglomerative clustering, a smaller `min_cluster_size` might help.
     pub found: usize,
 }

@@ -1,4 +1,4 @@
-//! What clustering computes on a GPU, if there is enough of it.
+//! The operations of clustering that run on a GPU if they are large enough.
 
 use candle_core::{Device, Result as TensorResult, Tensor};
 use diarize_kernels::{
@@ -11,20 +11,20 @@ use ndarray::{Array2, ArrayView2};
 
 use super::{ClusteringError, Linkage};
 
-/// From this many vectors on, a GPU computes dendrograms and k-means. Below, the CPU needs a few hundredths
-/// of a second. Not tuned.
+/// Minimum number of vectors for computing dendrograms and k-means on a GPU. With fewer, the CPU takes a
+/// few hundredths of a second. Not tuned.
 const FEWEST_VECTORS: usize = 2000;
-/// From this many distances on, a GPU computes them. Not tuned.
+/// Minimum number of distances for computing them on a GPU. Not tuned.
 const FEWEST_DISTANCES: usize = 1_000_000;
 
-/// Where clustering computes what grows fastest with the recording.
+/// Where the most expensive operations of clustering run.
 #[derive(Clone, Copy, Debug)]
 pub enum ComputeDevice<'a> {
-    /// On the CPU.
+    /// All operations on the CPU.
     Cpu,
-    /// On a GPU what is large enough, the rest on the CPU.
+    /// Large operations on a GPU, the rest on the CPU.
     Gpu(&'a Device),
-    /// On a GPU that fails at everything.
+    /// A GPU on which every operation fails.
     #[cfg(test)]
     Broken,
 }
@@ -34,8 +34,8 @@ impl<'a> ComputeDevice<'a> {
         if device.is_cpu() { Self::Cpu } else { Self::Gpu(device) }
     }
 
-    /// The dendrogram of centroid linkage of `rows` `(vector, dimension)` by their Euclidean distance, in
-    /// the CPU's order of merges.
+    /// The dendrogram of centroid linkage of `rows` `(vector, dimension)` with Euclidean distances. Merges
+    /// are in the same order on all devices.
     pub(super) fn centroid_linkage(&self, rows: ArrayView2<'_, f32>) -> Result<Vec<Merge>, ClusteringError> {
         match self.gpu(rows.nrows() >= FEWEST_VECTORS, "centroid linkage")? {
             None => Ok(linkage(Linkage::Centroid, cdist::euclidean_condensed(rows), rows.nrows())),
@@ -45,7 +45,8 @@ impl<'a> ComputeDevice<'a> {
         }
     }
 
-    /// The fits of runs of k-means of `points` `(point, dimension)`: on the CPU in f64, on a GPU in f32.
+    /// Runs k-means on `points` `(point, dimension)`, on the CPU in f64 or on a GPU in f32. Returns one fit
+    /// per run.
     pub(super) fn kmeans(
         &self,
         runs: &KMeans,
@@ -60,8 +61,8 @@ impl<'a> ComputeDevice<'a> {
         }
     }
 
-    /// The cosine distance of every row of `a` `(n, dimension)` to every row of `b` `(m, dimension)`:
-    /// `(n, m)`, on the CPU in f64, on a GPU in f32. A vector of zeros has distances of NaN.
+    /// The cosine distance between each row of `a` `(n, dimension)` and each row of `b` `(m, dimension)`:
+    /// `(n, m)`, computed on the CPU in f64 or on a GPU in f32. NaN if either row is zero.
     pub(crate) fn cosine(
         &self,
         a: ArrayView2<'_, f32>,
@@ -73,7 +74,7 @@ impl<'a> ComputeDevice<'a> {
         }
     }
 
-    /// The GPU, if there is one and `large` says that it pays.
+    /// The GPU, if there is one and the operation is `large` enough for it.
     fn gpu(
         &self,
         large: bool,
@@ -95,7 +96,7 @@ fn cosine_on(device: &Device, a: ArrayView2<'_, f32>, b: ArrayView2<'_, f64>) ->
     Array2::from_shape_vec((a.nrows(), b.nrows()), values).map_err(candle_core::Error::wrap)
 }
 
-/// An array as a tensor of f32 on a device.
+/// Copies an array to a device as a tensor of f32.
 fn on(device: &Device, array: ArrayView2<'_, f64>) -> TensorResult<Tensor> {
     Tensor::from_vec(array.iter().map(|&x| x as f32).collect(), array.dim(), device)
 }
@@ -119,7 +120,7 @@ mod tests {
     };
 
     #[test]
-    fn a_device_that_fails_is_named_with_the_operation() {
+    fn the_error_of_a_failing_device_names_the_operation() {
         let rows = Array2::from_shape_fn((6, 2), |(row, axis)| ((row * 7 + axis * 3) % 5 + 1) as f32);
         let bounds = SpeakerBounds { min: 2, max: None };
         for (method, operation) in [

@@ -1,4 +1,4 @@
-//! Online clustering: embeddings get their speaker while the recording goes on.
+//! Online clustering: assigning embeddings to speakers while the recording continues.
 
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 use super::labels;
 use crate::{math::normalized, options::SpeakerBounds};
 
-/// Distances up to this are rounding.
+/// Distances up to this are considered rounding errors.
 const NOTHING: f64 = 1e-9;
-/// Where too few speakers are found, the threshold is lowered by this factor again and again,
+/// If too few speakers are found, the threshold is repeatedly multiplied by this factor.
 const LOWER: f64 = 0.9;
-/// so many times.
+/// Number of thresholds tried.
 const TRIALS: i32 = 40;
 
-/// Parameters of online clustering. The threshold and the support are those of the fewest errors on eight
-/// simulated conversations with the model in the box.
+/// Parameters of online clustering. The default threshold and support gave the fewest errors on eight
+/// simulated conversations with the bundled model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Online {
-    /// An embedding within this cosine distance of a speaker's mean is that speaker's.
+    /// Maximum cosine distance from a speaker's mean at which an embedding is assigned to the speaker.
     pub threshold: f64,
-    /// An embedding of nobody known waits for this many further embeddings, and then has to be the nearest
-    /// speaker's: the latency. In the pipeline there are one to three embeddings a second.
+    /// Latency: the number of further embeddings after which a pending embedding is assigned to the nearest
+    /// speaker. The pipeline has one to three embeddings per second.
     pub delay: usize,
-    /// So many waiting embeddings within the threshold of one of them found a new speaker. With more, fewer
-    /// speakers are found, and those who say little are missed.
+    /// Number of pending embeddings, within the threshold of one of them, needed to create a speaker. With
+    /// a higher number, fewer speakers are found, and those who speak little are missed.
     pub support: usize,
 }
 
@@ -34,22 +34,22 @@ impl Default for Online {
     }
 }
 
-/// Clusters `embeddings` `(embedding, dimension)` in their order; they must be finite and not zero: a
-/// cluster for each, from 0 without gaps.
+/// Clusters `embeddings` `(embedding, dimension)` in order. They must be finite and nonzero. Returns one
+/// label per embedding; labels are consecutive from 0.
 ///
-/// Each embedding goes to the nearest speaker within the threshold, whose mean it moves. One that is
-/// farther from all waits. When enough that are near each other wait, they become a speaker (if the upper
-/// bound allows one more); who has waited for `delay` embeddings goes to the nearest speaker, far as it is,
-/// without moving its mean, and founds one where there is none. So the cluster of an embedding depends
-/// only on those up to `delay` after it. The time grows with the number of embeddings times that of
-/// speakers.
+/// An embedding within the threshold of a speaker's mean is assigned to the nearest such speaker and
+/// updates the mean. Otherwise it becomes pending. When enough pending embeddings are close to a new one,
+/// they form a new speaker (unless the upper bound is reached). An embedding that has been pending for
+/// `delay` embeddings is assigned to the nearest speaker, however distant, without updating the mean; if
+/// there is no speaker yet, it creates one. So an embedding's label depends only on embeddings up to
+/// `delay` after it. The time is proportional to the number of embeddings times the number of speakers.
 ///
-/// Where fewer than `bounds.min` are found, that is known at the end alone: the stream is clustered again
-/// with lower thresholds, and then without support, until there are enough.
+/// Whether fewer than `bounds.min` speakers are found is only known at the end. In that case the stream is
+/// clustered again with lower thresholds, and then also with a support of 1, until there are enough.
 ///
-/// Source: the leader algorithm (J. Hartigan, "Clustering Algorithms", Wiley, 1975, chapter 3) with means
-/// that move, as in J. M. Coria et al., "Overlap-aware low-latency online speaker diarization based on
-/// end-to-end local segmentation", ASRU 2021; that outliers wait is our own.
+/// Source: the leader algorithm (J. Hartigan, "Clustering Algorithms", Wiley, 1975, chapter 3) with updated
+/// means, as in J. M. Coria et al., "Overlap-aware low-latency online speaker diarization based on
+/// end-to-end local segmentation", ASRU 2021. Pending embeddings are our addition.
 pub(super) fn online(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
@@ -77,19 +77,19 @@ pub(super) fn online(
     best
 }
 
-/// The state after some embeddings.
+/// The state after processing some embeddings.
 struct Stream<'a> {
     points: ArrayView2<'a, f64>,
-    /// The sum of the embeddings of each speaker.
+    /// For each speaker, the sum of the embeddings that determine the mean.
     leaders: Vec<Array1<f64>>,
-    /// Embeddings that have no speaker yet, in order.
+    /// Pending embeddings, in order.
     waiting: Vec<usize>,
-    /// The speaker of each embedding that has one.
+    /// `(embedding,)`: the speaker of each embedding that is not pending.
     labels: Vec<usize>,
 }
 
 impl<'a> Stream<'a> {
-    /// The speaker of each of the points `(embedding, dimension)`, at most `most` speakers.
+    /// The speaker of each of the points `(embedding, dimension)`; at most `most` speakers.
     fn of(points: ArrayView2<'a, f64>, most: usize, parameters: Online) -> Vec<usize> {
         let count = points.nrows();
         let mut stream = Self { points, leaders: Vec::new(), waiting: Vec::new(), labels: vec![0; count] };
@@ -130,7 +130,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Gives an embedding that cannot wait any longer to the nearest speaker.
+    /// Assigns an overdue embedding to the nearest speaker.
     fn decide(&mut self, embedding: usize) {
         let point = self.points.row(embedding);
         self.labels[embedding] = match self.nearest(point) {
@@ -142,7 +142,7 @@ impl<'a> Stream<'a> {
         };
     }
 
-    /// The first of the nearest speakers, and its distance.
+    /// The nearest speaker (the first in case of ties) and the distance.
     fn nearest(&self, point: ArrayView1<'_, f64>) -> Option<(usize, f64)> {
         let distance = |leader: &Array1<f64>| {
             let norm = leader.dot(leader).sqrt();

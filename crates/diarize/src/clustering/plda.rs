@@ -1,28 +1,28 @@
-//! Probabilistic linear discriminant analysis: from embeddings to features in which speakers differ.
+//! Probabilistic linear discriminant analysis: from embeddings to features that discriminate speakers.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::ClusteringError;
 
-/// Embeddings that become features at once. Bounds the memory; the result does not depend on it.
+/// Embeddings transformed at once. Bounds the memory. Does not affect the result.
 const BLOCK: usize = 4096;
 
-/// A PLDA model, as the arrays of `xvec_transform.npz` and `plda.npz` of pyannote's
+/// A PLDA model: the arrays of `xvec_transform.npz` and `plda.npz` in pyannote's
 /// speaker-diarization-community-1.
 ///
-/// An embedding `x` of `E` values first becomes one of `D` values by linear discriminant analysis,
-/// with its length normalized before and after:
+/// An embedding `x` with `E` values is first reduced to `D` values by linear discriminant analysis, with
+/// length normalization before and after:
 ///
 /// `y = √D · n(√E · n(x - mean1) · lda - mean2)`, `n(v) = v / |v|`
 ///
-/// and then a feature in which speakers vary by `psi` and each speaker's features by 1, along every
-/// axis on its own (S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006):
+/// and then transformed to a feature whose variance between speakers is `psi` and within a speaker 1,
+/// independently along each axis (S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006):
 ///
 /// `feature = tr · (y - mu)`
 ///
-/// Features are sorted by falling `psi`, so that the first ones tell speakers apart best.
+/// Features are sorted by decreasing `psi`, so that the first ones discriminate speakers best.
 ///
-/// pyannote gets there by the generalized eigenvalue problem `B v = λ W v` of the covariances between
+/// pyannote computes them from the generalized eigenvalue problem `B v = λ W v` of the covariances between
 /// and within speakers, `W = (trᵀ tr)⁻¹` and `B = (trᵀ diag(psi)⁻¹ tr)⁻¹`. No eigensolver is needed:
 /// for row `t` of `tr` and its variance `ψ`, `B t = tr⁻¹ diag(psi) e = ψ tr⁻¹ e = ψ W t` with `e` the
 /// unit vector of that row, and `tᵀ W t = 1`. So the rows of `tr` are the eigenvectors and `psi` the
@@ -31,45 +31,45 @@ const BLOCK: usize = 4096;
 /// Source: `pyannote/audio/utils/vbx.py` (`vbx_setup`) and `pyannote/audio/core/plda.py`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plda {
-    /// `(embedding value,)`: taken from the embeddings before all else.
+    /// `(embedding value,)`: subtracted from the embeddings first.
     pub mean1: Array1<f64>,
     /// `(embedding value, discriminant)`.
     pub lda: Array2<f64>,
-    /// `(discriminant,)`: taken from the discriminants.
+    /// `(discriminant,)`: subtracted from the discriminants.
     pub mean2: Array1<f64>,
-    /// `(discriminant,)`: mean of all speakers.
+    /// `(discriminant,)`: mean over all speakers.
     pub mu: Array1<f64>,
-    /// `(feature, discriminant)`, square: makes both covariances diagonal.
+    /// `(feature, discriminant)`, square: diagonalizes both covariances.
     pub tr: Array2<f64>,
-    /// `(feature,)`: variance between speakers where that within a speaker is 1.
+    /// `(feature,)`: variance between speakers, relative to a variance of 1 within a speaker.
     pub psi: Array1<f64>,
 }
 
-/// Embeddings in the space of a [`Plda`].
+/// Embeddings transformed into the feature space of a [`Plda`] model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
     /// `(embedding, feature)`.
     pub values: Array2<f64>,
-    /// `(feature,)`: variance between speakers, falling. That within a speaker is 1.
+    /// `(feature,)`: variance between speakers, in decreasing order. The variance within a speaker is 1.
     pub between: Array1<f64>,
 }
 
 impl Plda {
-    /// Whether the arrays fit together and hold numbers that make sense.
+    /// Checks that the shapes of the arrays are consistent and their values valid.
     ///
     /// # Errors
-    /// [`ClusteringError::Plda`] with what is wrong.
+    /// [`ClusteringError::Plda`] with the problem found.
     pub fn check(&self) -> Result<(), ClusteringError> {
         let (embedding, discriminants) = self.lda.dim();
         let wrong = |reason| Err(ClusteringError::Plda { reason });
         if self.mean1.len() != embedding || self.mean2.len() != discriminants {
-            return wrong("the means do not have the sizes of lda");
+            return wrong("mean1 and mean2 do not match the shape of lda");
         }
         if self.mu.len() != discriminants
             || self.psi.len() != discriminants
             || self.tr.dim() != (discriminants, discriminants)
         {
-            return wrong("mu, psi and tr do not have the size of lda's output");
+            return wrong("mu, psi and tr do not match the number of outputs of lda");
         }
         let vectors = [&self.mean1, &self.mean2, &self.mu, &self.psi].into_iter().flatten();
         let matrices = [&self.lda, &self.tr].into_iter().flatten();
@@ -77,7 +77,7 @@ impl Plda {
             return wrong("a value is not finite");
         }
         if !self.psi.iter().all(|&psi| psi >= 0.0) {
-            return wrong("a variance of psi is negative");
+            return wrong("a value of psi is negative");
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Plda {
     /// The discriminants `y` of embeddings `(embedding, value)`: `(embedding, discriminant)`.
     ///
     /// # Panics
-    /// If the embeddings are not of the size that the model was made for.
+    /// If the embeddings have a different dimension than the model expects.
     pub fn discriminants(&self, embeddings: ArrayView2<'_, f32>) -> Array2<f64> {
         let (inputs, outputs) = self.lda.dim();
         let mut centered = embeddings.mapv(f64::from) - &self.mean1; // (embedding, value)
@@ -95,10 +95,10 @@ impl Plda {
         projected
     }
 
-    /// The first `dimension` features, or as many as there are, of embeddings `(embedding, value)`.
+    /// The first `dimension` features (or all, if there are fewer) of embeddings `(embedding, value)`.
     ///
     /// # Panics
-    /// If the embeddings are not of the size that the model was made for.
+    /// If the embeddings have a different dimension than the model expects.
     pub fn features(&self, embeddings: ArrayView2<'_, f32>, dimension: usize) -> Features {
         let mut order: Vec<usize> = (0..self.psi.len()).collect();
         order.sort_by(|&a, &b| self.psi[b].total_cmp(&self.psi[a]));
@@ -115,7 +115,7 @@ impl Plda {
     }
 }
 
-/// Gives every row the Euclidean length `length`. A row of zeros stays one.
+/// Scales every row to the Euclidean norm `length`. Rows of zeros are unchanged.
 fn scale_rows(rows: &mut Array2<f64>, length: f64) {
     for mut row in rows.rows_mut() {
         let norm = row.dot(&row).sqrt();

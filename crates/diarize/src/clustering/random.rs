@@ -1,6 +1,6 @@
-//! Random numbers that are the same for a seed everywhere.
+//! Pseudo-random numbers that depend only on the seed, on all platforms.
 
-/// The generator splitmix64 (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number
+/// The splitmix64 generator (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number
 /// generators", OOPSLA 2014).
 pub(super) struct Random(u64);
 
@@ -17,12 +17,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A generator for another use.
+    /// Splits off an independent generator.
     pub(super) fn split(&mut self) -> Self {
         Self(self.next())
     }
 
-    /// A number from 0 to below 1.
+    /// A number in [0, 1).
     pub(super) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }

@@ -1,4 +1,4 @@
-//! How local speakers become speakers of the recording: what can be chosen, by name and in a manifest.
+//! Clustering settings, and accessing them by name as in a manifest.
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -6,35 +6,36 @@ use toml::{Table, Value};
 use super::{Agglomerative, KMeans, Method, Neighbors, Online, Spectral, Vbx};
 use crate::{Error, Result, options::Compat};
 
-/// How local speakers become speakers of the recording.
+/// How local speakers are clustered into speakers of the recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// What clusters the embeddings.
+    /// The clustering method.
     pub method: Method,
-    /// Only embeddings of local speakers who speak alone for at least this fraction of their chunk are
-    /// clustered; the others are assigned afterwards. 0 clusters all who speak.
+    /// Minimum fraction of a chunk for which a local speaker must speak alone for the embedding to be
+    /// clustered; the others are only assigned afterwards. With 0, all active local speakers are clustered.
     pub min_alone: f64,
     /// How all local speakers are assigned to the clusters.
     pub assignment: Assignment,
-    /// What to do where pyannote fails or surprises.
+    /// Whether to reproduce pyannote's behavior where it fails or is surprising.
     pub compat: Compat,
 }
 
-/// How local speakers are assigned to clusters, by the similarity of embedding and centroid.
+/// How local speakers are assigned to clusters, given the similarities between embeddings and centroids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Assignment {
-    /// Each on its own to the nearest cluster.
+    /// Assign each local speaker to the nearest cluster.
     Nearest,
-    /// Local speakers of one chunk to different clusters, since the network heard different people
-    /// there; the assignment maximizes the total similarity. If there are fewer clusters, those left
-    /// over belong to none. If VBx did not find the number of speakers asked for, as `Nearest`.
+    /// Assign the local speakers of a chunk to distinct clusters, since the network considers them
+    /// different people. The assignment maximizes the total similarity. If there are fewer clusters than
+    /// local speakers, those left over belong to none. If the number of speakers was forced by the bounds
+    /// with VBx, same as `Nearest`.
     Distinct,
 }
 
 impl Settings {
-    /// Those of pyannote/speaker-diarization-3.1 with pyannote.audio 3.3.
+    /// The settings of pyannote/speaker-diarization-3.1 with pyannote.audio 3.3.
     pub fn speaker_diarization_3_1() -> Self {
         Self {
             method: Method::Agglomerative(Agglomerative::default()),
@@ -44,7 +45,7 @@ impl Settings {
         }
     }
 
-    /// Those of pyannote/speaker-diarization-community-1 with pyannote.audio 4.0.
+    /// The settings of pyannote/speaker-diarization-community-1 with pyannote.audio 4.0.
     pub fn community_1() -> Self {
         Self {
             method: Method::Vbx(Vbx::default()),
@@ -54,8 +55,8 @@ impl Settings {
         }
     }
 
-    /// The method of this name (one of [`Method::NAMES`]) with its defaults, VBx as in
-    /// [`Self::community_1`], the others as in [`Self::speaker_diarization_3_1`].
+    /// Default settings for a method by name (one of [`Method::NAMES`]): VBx as in [`Self::community_1`],
+    /// the others as in [`Self::speaker_diarization_3_1`]. `None` if the name is unknown.
     pub fn named(name: &str) -> Option<Self> {
         let defaults = Self::speaker_diarization_3_1();
         Some(match name {
@@ -68,12 +69,12 @@ impl Settings {
         })
     }
 
-    /// Sets one parameter by its name in a manifest: `min_alone`, `assignment`, or one of the method's,
-    /// those of an inner table after a dot (`kmeans.seed`). `value` is written as in TOML, words with or
-    /// without quotes.
+    /// Sets one parameter by its name in a manifest: `min_alone`, `assignment`, or a parameter of the
+    /// method; those in a nested table use dots (`kmeans.seed`). `value` is in TOML syntax; quotes around
+    /// strings are optional.
     ///
     /// # Errors
-    /// A parameter that the method does not have, and a value that it cannot have.
+    /// If the method does not have this parameter, or the value is invalid.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         let wrong = |reason: String| Error::Setting { setting: format!("{key}={value}"), reason };
         let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok();
@@ -98,12 +99,12 @@ impl Settings {
         Ok(())
     }
 
-    /// One parameter by its name, as [`Self::set`] takes it; `None` where there is none of that name.
+    /// Reads one parameter by its name, as in [`Self::set`]; `None` if there is no such parameter.
     ///
     /// # Panics
-    /// Never: settings can be written as TOML.
+    /// Never: settings can be serialized as TOML.
     pub fn get(&self, key: &str) -> Option<String> {
-        let settings = Value::try_from(self).expect("settings hold nothing that TOML lacks");
+        let settings = Value::try_from(self).expect("settings are valid TOML");
         let value = self.path(key).into_iter().try_fold(&settings, |table, name| table.get(name))?;
         Some(match value {
             Value::String(text) => text.clone(),
@@ -111,7 +112,7 @@ impl Settings {
         })
     }
 
-    /// Path of a parameter in a manifest.
+    /// Path of a parameter in the manifest's clustering table.
     fn path<'a>(&self, key: &'a str) -> Vec<&'a str> {
         let mut path: Vec<&str> = key.split('.').collect();
         if !matches!(key, "min_alone" | "assignment") {
@@ -120,7 +121,7 @@ impl Settings {
         path
     }
 
-    /// Whether all numbers are in their ranges.
+    /// Checks that all numbers are in range.
     pub(crate) fn check(&self) -> Result<()> {
         share("min_alone", self.min_alone)?;
         match &self.method {
@@ -182,10 +183,10 @@ impl Default for Settings {
 }
 
 impl Method {
-    /// What the methods are called in manifests.
+    /// Names of the methods in manifests.
     pub const NAMES: [&str; 5] = ["agglomerative", "vbx", "kmeans", "spectral", "online"];
 
-    /// What the method is called in manifests.
+    /// Name of the method in manifests.
     pub fn name(&self) -> &'static str {
         match self {
             Method::Agglomerative(_) => "agglomerative",
@@ -203,15 +204,15 @@ fn check_kmeans(&KMeans { runs, max_iterations, seed: _ }: &KMeans) -> Result<()
 }
 
 fn not_negative(option: &'static str, value: f64) -> Result<()> {
-    require(value.is_finite() && value >= 0.0, option, value, "a number, 0 or more")
+    require(value.is_finite() && value >= 0.0, option, value, "a non-negative number")
 }
 
 fn positive(option: &'static str, value: f64) -> Result<()> {
-    require(value.is_finite() && value > 0.0, option, value, "a number above 0")
+    require(value.is_finite() && value > 0.0, option, value, "a positive number")
 }
 
 fn share(option: &'static str, value: f64) -> Result<()> {
-    require((0.0..=1.0).contains(&value), option, value, "a share, 0 to 1")
+    require((0.0..=1.0).contains(&value), option, value, "a fraction from 0 to 1")
 }
 
 fn at_least_one(option: &'static str, value: usize) -> Result<()> {
@@ -229,7 +230,7 @@ mod tests {
     use super::{Method, Neighbors, Settings};
 
     #[test]
-    fn every_method_has_a_name_and_survives_a_manifest() {
+    fn every_method_has_a_name_and_round_trips_through_toml() {
         for name in Method::NAMES {
             let settings = Settings::named(name).unwrap();
             assert_eq!(settings.method.name(), name);
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_parameter_cannot_be_is_refused_with_the_reason() {
+    fn invalid_values_are_rejected_with_the_reason() {
         for (method, key, value, said) in [
             ("agglomerative", "fa", "0.1", "fa"),
             ("agglomerative", "threshold", "near", "near"),

@@ -1,4 +1,4 @@
-//! The whole step from local speakers to speakers of the recording, with any method.
+//! Clustering local speakers into speakers of the recording, with any method.
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, Axis};
 
@@ -16,58 +16,59 @@ use crate::{
     stages::{Embeddings, Segmentations},
 };
 
-/// Embeddings compared with the centroids at once. Bounds the memory; the result does not depend on it.
+/// Embeddings compared with the centroids at once. Bounds the memory. Does not affect the result.
 const BLOCK: usize = 8192;
 
-/// Which local speakers are the same person.
+/// The clusters, and the cluster of each local speaker.
 #[derive(Clone, Debug)]
 pub struct Clusters {
-    /// `(chunk, local speaker)`: the cluster, from 0, also of local speakers who never speak;
-    /// [`crate::math::INACTIVE`] for those who were left over.
+    /// `(chunk, local speaker)`: index of the cluster, also for local speakers who never speak;
+    /// [`crate::math::INACTIVE`] for those left over.
     pub hard: Array2<i32>,
-    /// `(chunk, local speaker, cluster)`: 2 minus the cosine distance of embedding and centroid. For
-    /// those who never speak, where they must take no cluster from others, less than all others.
+    /// `(chunk, local speaker, cluster)`: 2 minus the cosine distance between embedding and centroid. Where
+    /// silent local speakers must not take clusters away from others, theirs is lower than all others.
     #[cfg_attr(not(feature = "unstable"), expect(dead_code, reason = "tests compare it with pyannote's"))]
     pub soft: Array3<f64>,
     /// `(chunk, local speaker)`: how much nearer the embedding is to the mean of its own cluster than to
-    /// any other's, from -1 to 1 (see `stages/confidence.rs`); 1 if there was nothing to decide.
+    /// that of any other, from -1 to 1 (see `stages/confidence.rs`); 1 if no clustering was needed.
     pub separation: Array2<f32>,
-    /// `(cluster, dimension)`: mean of the embeddings, not normalized, that were clustered together.
+    /// `(cluster, dimension)`: mean of the embeddings clustered together, not normalized.
     pub centroids: Array2<f32>,
-    /// Set if the bounds could not be kept.
+    /// Set if the bounds could not be satisfied.
     pub mismatch: Option<Mismatch>,
 }
 
-/// Clusters the embeddings of local speakers who say enough, and assigns all local speakers to the
+/// Clusters the embeddings of local speakers who speak enough, then assigns all local speakers to the
 /// clusters.
 ///
-/// Only VBx needs `plda`. Embeddings that are zero or not finite are not clustered. (pyannote leaves out
-/// those with NaN and fails on the others.)
+/// Only VBx needs `plda`. Embeddings that are zero or not finite are not clustered. (pyannote skips those
+/// with NaN and fails on the others.)
 ///
 /// Source: `BaseClustering.__call__` and `VBxClustering.__call__` in
 /// `pyannote/audio/pipelines/clustering.py`, version 4.0.
 ///
 /// # Errors
-/// VBx without a PLDA model or with a broken one; with [`Compat::Pyannote`], more speakers asked for
-/// than there are embeddings; a failure of the device.
+/// For VBx, if the PLDA model is missing or invalid; with [`Compat::Pyannote`], if more speakers are
+/// requested than there are embeddings; if the device fails.
 ///
 /// # Panics
-/// If embeddings and segmentations differ in chunks or local speakers, or the PLDA model is for
-/// embeddings of another size.
+/// If embeddings and segmentations differ in the number of chunks or local speakers, or if the PLDA model
+/// expects embeddings of another dimension.
 pub fn cluster_speakers(
     embeddings: &Embeddings,
     segmentations: &Segmentations,
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Clusters, ClusteringError> {
     let shape @ (chunks, speakers) = (embeddings.chunks(), embeddings.speakers());
     assert_eq!(shape, (segmentations.chunks(), segmentations.speakers()), "chunks and local speakers");
     let activity = Activity::of(segmentations);
     let train = embeddings.select(training(embeddings, &activity, bounds, settings).into_iter()); // (embedding, dimension)
 
-    let Some(Centroids { means, forced, mismatch }) = centroids(train.view(), bounds, settings, plda, place)?
+    let Some(Centroids { means, forced, mismatch }) =
+        centroids(train.view(), bounds, settings, plda, device)?
     else {
         return Ok(Clusters {
             hard: Array2::zeros(shape),
@@ -78,7 +79,7 @@ pub fn cluster_speakers(
         });
     };
     drop(train);
-    let mut soft = similarities(embeddings, means.view(), place)?; // (chunk, local speaker, cluster)
+    let mut soft = similarities(embeddings, means.view(), device)?; // (chunk, local speaker, cluster)
     let hard = match settings.assignment {
         Assignment::Distinct if settings.compat == Compat::Off && means.nrows() == 1 => Array2::zeros(shape),
         Assignment::Distinct if !forced => {
@@ -98,7 +99,7 @@ pub fn cluster_speakers(
     })
 }
 
-/// The places of the embeddings to cluster.
+/// Indices of the embeddings to cluster.
 fn training(
     embeddings: &Embeddings,
     activity: &Activity,
@@ -120,45 +121,45 @@ fn training(
     }
 }
 
-/// What the embeddings are compared with.
+/// The centroids that embeddings are compared with.
 struct Centroids {
     /// `(cluster, dimension)`.
     means: Array2<f64>,
-    /// Whether VBx found another number of clusters.
+    /// Whether the bounds forced a different number of clusters than VBx found.
     forced: bool,
     mismatch: Option<Mismatch>,
 }
 
-/// The clusters of the embeddings `(embedding, dimension)`; `None` if there is nothing to decide.
+/// The centroids of the clusters of `train` `(embedding, dimension)`; `None` if no clustering is needed.
 fn centroids(
     train: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Option<Centroids>, ClusteringError> {
     if let Method::Vbx(parameters) = &settings.method {
         if train.nrows() < 2 {
             return Ok(None);
         }
         let VbxSpeakers { centroids, forced, mismatch, .. } =
-            vbx_speakers(train, bounds, parameters, plda, settings.compat, place)?;
+            vbx_speakers(train, bounds, parameters, plda, settings.compat, device)?;
         return Ok(Some(Centroids { means: centroids, forced, mismatch }));
     }
     let most = train.nrows().min(bounds.max.unwrap_or(usize::MAX));
     if most < 2 {
         return Ok(None);
     }
-    let (labels, mismatch) = partition(train, bounds, &settings.method, plda, place)?;
+    let (labels, mismatch) = partition(train, bounds, &settings.method, plda, device)?;
     let means = cluster_means(train, &labels, labels::count(&labels)).mapv(f64::from);
     Ok(Some(Centroids { means, forced: false, mismatch }))
 }
 
-/// 2 minus the cosine distance of every embedding and every centroid: `(chunk, local speaker, cluster)`.
+/// 2 minus the cosine distance between each embedding and each centroid: `(chunk, local speaker, cluster)`.
 fn similarities(
     embeddings: &Embeddings,
     means: ArrayView2<'_, f64>,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Array3<f64>, ClusteringError> {
     let (chunks, speakers, clusters) = (embeddings.chunks(), embeddings.speakers(), means.nrows());
     let mut soft = Array2::zeros((chunks * speakers, clusters)); // (chunk * local speaker, cluster)
@@ -166,14 +167,14 @@ fn similarities(
         let mut block: ArrayViewMut2<'_, f64> = block;
         let first = index * BLOCK;
         let rows = embeddings.select(first..first + block.nrows()); // (embedding, dimension)
-        block.assign(&(2.0 - place.cosine(rows.view(), means)?));
+        block.assign(&(2.0 - device.cosine(rows.view(), means)?));
     }
     Ok(soft.into_shape_with_order((chunks, speakers, clusters)).expect("the number of values is the same"))
 }
 
-/// Makes those who do not speak less similar to every cluster than all who do, so that they take no
-/// cluster from them. NaN counts as the smallest similarity; in pyannote it makes them as similar as
-/// the least similar.
+/// Makes silent local speakers less similar to every cluster than all active ones, so that they do not take
+/// clusters away from them. NaN counts as the smallest similarity. With [`Compat::Pyannote`], if there is
+/// any NaN, silent local speakers also get NaN and thus the smallest similarity.
 fn put_silent_last(similarities: &mut Array3<f64>, speaks: &Array2<bool>, compat: Compat) {
     let lowest = smallest(similarities.view());
     let has_nan = similarities.iter().any(|similarity| similarity.is_nan());
@@ -190,9 +191,10 @@ fn put_silent_last(similarities: &mut Array3<f64>, speaks: &Array2<bool>, compat
     }
 }
 
-/// How much nearer each local speaker is to its own cluster than to any other: `(r - d) / max(r, d)` of
-/// the cosine distances `d` from the own mean and `r` from the nearest other, at most 1. 0 for those who
-/// belong to no cluster or have no direction. `similarities` are 2 minus the distances.
+/// How much nearer each local speaker is to its own cluster than to any other: `(r - d) / max(r, d)`, where
+/// `d` is the cosine distance to the own mean and `r` that to the nearest other, but at most 1. 0 for those
+/// without a cluster or with an embedding that is zero or not finite. `similarities` are 2 minus the
+/// distances.
 fn separation(similarities: &Array3<f64>, hard: &Array2<i32>) -> Array2<f32> {
     let mut separation = Array2::zeros(hard.dim());
     let rows = similarities.lanes(Axis(2)).into_iter().zip(hard);

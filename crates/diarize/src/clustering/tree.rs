@@ -1,4 +1,4 @@
-//! Dendrograms of embeddings; of too many, by way of groups.
+//! Dendrograms of embeddings, or of groups if there are too many embeddings.
 
 use diarize_kernels::{
     cdist,
@@ -10,33 +10,34 @@ use rayon::prelude::*;
 use super::{ClusteringError, ComputeDevice, dendrogram::flat_clusters, labels};
 use crate::math::{cluster_means, normalized};
 
-/// Embeddings that are grouped together where there are too many for one dendrogram.
+/// Number of consecutive embeddings grouped at once if there are too many for one dendrogram.
 const STRETCH: usize = 2000;
 
 /// A dendrogram whose leaves are embeddings or groups of them.
 pub(super) struct Tree {
     pub(super) merges: Vec<Merge>,
-    /// Embeddings in each leaf.
+    /// `(leaf,)`: number of embeddings in each leaf.
     pub(super) sizes: Vec<usize>,
-    /// The leaf of each embedding; `None` where each is its own.
+    /// `(embedding,)`: index of the leaf; `None` if every embedding is its own leaf.
     leaf_of: Option<Vec<usize>>,
 }
 
 impl Tree {
-    /// The dendrogram of `embeddings` `(embedding, dimension)`, which must be finite and not zero: exact
-    /// up to `limit` of them, otherwise of about that many groups ([`super::Agglomerative::max_embeddings`]).
+    /// The dendrogram of `embeddings` `(embedding, dimension)`, which must be finite and nonzero: exact for
+    /// up to `limit` embeddings, otherwise of about that many groups
+    /// ([`super::Agglomerative::max_embeddings`]).
     ///
     /// # Errors
-    /// A failure of the device.
+    /// If the device fails.
     pub(super) fn of(
         embeddings: ArrayView2<'_, f32>,
         method: Linkage,
         limit: usize,
-        place: &ComputeDevice<'_>,
+        device: &ComputeDevice<'_>,
     ) -> Result<Self, ClusteringError> {
         let count = embeddings.nrows();
         if count <= limit {
-            let merges = dendrogram(embeddings, method, place)?;
+            let merges = dendrogram(embeddings, method, device)?;
             return Ok(Self { merges, sizes: vec![1; count], leaf_of: None });
         }
         let leaf_of = groups(embeddings, method, limit); // (embedding,)
@@ -47,8 +48,8 @@ impl Tree {
         Ok(Self { merges, sizes, leaf_of: Some(leaf_of) })
     }
 
-    /// The clusters that are left if every merge higher than `threshold` is undone: one for each
-    /// embedding. `heights` has the height of each merge.
+    /// The clusters that remain if every merge higher than `threshold` is undone: one label per embedding.
+    /// `heights` holds the height of each merge.
     pub(super) fn cut(&self, heights: &[f64], threshold: f64) -> Vec<usize> {
         let clusters = flat_clusters(&self.merges, heights, threshold);
         match &self.leaf_of {
@@ -57,7 +58,7 @@ impl Tree {
         }
     }
 
-    /// The clusters that are left after the first merges, up to and with `last`.
+    /// The clusters after all merges up to and including `last`: one label per embedding.
     pub(super) fn cut_after(&self, last: usize) -> Vec<usize> {
         self.cut(&order(self.merges.len()), last as f64)
     }
@@ -66,25 +67,25 @@ impl Tree {
 fn dendrogram(
     embeddings: ArrayView2<'_, f32>,
     method: Linkage,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<Merge>, ClusteringError> {
     match method {
-        Linkage::Centroid => place.centroid_linkage(normalized(embeddings).view()),
+        Linkage::Centroid => device.centroid_linkage(normalized(embeddings).view()),
         _ => Ok(linkage(method, distances(embeddings, method), embeddings.nrows())),
     }
 }
 
-/// The numbers of merges as their heights.
+/// The indices of the merges, to be used as heights.
 fn order(merges: usize) -> Vec<f64> {
     (0..merges).map(|merge| merge as f64).collect()
 }
 
-/// Whether a linkage works on the Euclidean distance of normalized embeddings, not on the cosine distance.
+/// Whether a linkage uses the Euclidean distance of normalized embeddings instead of the cosine distance.
 fn is_euclidean(method: Linkage) -> bool {
     matches!(method, Linkage::Centroid | Linkage::Median | Linkage::Ward)
 }
 
-/// What a linkage works on, for every pair of embeddings.
+/// The distances that a linkage uses, for all pairs of embeddings, in condensed form.
 fn distances(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<f64> {
     match is_euclidean(method) {
         true => cdist::euclidean_condensed(normalized(embeddings).view()),
@@ -92,8 +93,8 @@ fn distances(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<f64> {
     }
 }
 
-/// A group for each embedding, about `limit` of them: stretches of consecutive embeddings are clustered by
-/// themselves, each down to its share of the groups.
+/// Merges embeddings into about `limit` groups: each stretch of consecutive embeddings is clustered
+/// separately, down to its share of the groups. Returns one label per embedding.
 fn groups(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Vec<usize> {
     let count = embeddings.nrows();
     let stretches: Vec<ArrayView2<'_, f32>> = embeddings.axis_chunks_iter(Axis(0), STRETCH).collect();
@@ -117,7 +118,7 @@ fn groups(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Vec
     all
 }
 
-/// What a linkage works on, for every pair of groups of normalized embeddings with these means.
+/// The distances that a linkage uses, for all pairs of groups of normalized embeddings with these means.
 fn distances_of_groups(means: ArrayView2<'_, f32>, sizes: &[usize], method: Linkage) -> Vec<f64> {
     let mut distances = cdist::euclidean_condensed(means);
     let squares: Vec<f64> = means
@@ -131,7 +132,7 @@ fn distances_of_groups(means: ArrayView2<'_, f32>, sizes: &[usize], method: Link
             let (a, b) = (sizes[a] as f64, sizes[b] as f64);
             (2.0 * a * b / (a + b)).sqrt() * distance
         }
-        // The mean of the cosine distances of all pairs is 1 less the product of the means.
+        // The mean cosine distance over all pairs is 1 minus the dot product of the means.
         Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Single => {
             (1.0 - 0.5 * (squares[a] + squares[b] - distance * distance)).max(0.0)
         }

@@ -5,40 +5,40 @@ use serde::{Deserialize, Serialize};
 
 use super::{agglomerative::MAX_EMBEDDINGS, kmeans::KMeans, plda::Features};
 
-/// Speakers with a smaller share of the embeddings are gone.
+/// Speakers whose share of the embeddings is not above this are removed.
 const MIN_SHARE: f64 = 1e-7;
-/// How sure the first labels are: the logarithm of the odds against each other cluster.
+/// Confidence in the initial labels: log odds relative to each other cluster.
 const INITIAL_LOG_ODDS: f64 = 7.0;
-/// Keeps the logarithm of a share of 0 finite.
+/// Keeps the logarithm finite for a share of 0.
 const SHARE_FLOOR: f64 = 1e-8;
-/// Iterations end when the bound rises by less.
+/// Iterations stop when the bound increases by less than this.
 const CONVERGED: f64 = 1e-4;
 
 /// Parameters of VBx. The defaults are those of speaker-diarization-community-1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Vbx {
-    /// Where the dendrogram that gives the first labels is cut: Euclidean distance of normalized
-    /// embeddings. Lower than for agglomerative clustering alone, since VBx joins clusters, but never
-    /// splits one.
+    /// Where the dendrogram for the initial labels is cut: Euclidean distance of normalized embeddings.
+    /// Lower than for agglomerative clustering alone, since VBx merges clusters but never splits them.
     pub threshold: f64,
-    /// `Fa`: how much an embedding counts. Below 1 because neighboring embeddings are not independent.
+    /// `Fa`: weight of each embedding. Below 1 because neighboring embeddings are not independent.
     pub fa: f64,
-    /// `Fb`: how strongly speakers are held to the prior; more of it gives fewer speakers.
+    /// `Fb`: strength of the prior on speakers; higher values give fewer speakers.
     pub fb: f64,
-    /// `Fb` is `fb · n^fb_exponent` for `n` embeddings, so 0 for `fb` itself. With 0.5 the prior keeps step
-    /// with chance: what neighboring embeddings have in common beside the speaker is no evidence for another
-    /// one, but adds up like a random walk, as the root of their number. So one setting serves recordings of
-    /// half a minute, where a larger constant merges speakers, and of hours, where a smaller one splits them.
+    /// `Fb` is `fb · n^fb_exponent` for `n` embeddings; with 0 it is `fb` itself. With 0.5, the prior
+    /// scales like random fluctuations: whatever neighboring embeddings share besides the speaker is no
+    /// evidence for another speaker, but accumulates like a random walk, with the square root of their
+    /// number. So one setting is suitable both for recordings of half a minute, where a higher constant
+    /// would merge speakers, and of hours, where a lower one would split them.
     pub fb_exponent: f64,
-    /// Features of the PLDA model that are used, best first.
+    /// Number of features of the PLDA model to use, most discriminative first.
     pub lda_dimension: usize,
-    /// At most this many iterations.
+    /// Maximum number of iterations.
     pub max_iterations: usize,
-    /// For the first labels groups of more embeddings than this are merged, as for
-    /// [`super::Agglomerative::max_embeddings`]. VBx itself sees them all.
+    /// Maximum number of embeddings for an exact dendrogram; see [`super::Agglomerative::max_embeddings`].
+    /// It only affects the initial labels; VBx itself uses all embeddings.
     pub max_embeddings: usize,
-    /// What makes another number of speakers where one is asked for.
+    /// Parameters of k-means, used if the bounds require a different number of speakers.
     pub kmeans: KMeans,
 }
 
@@ -57,46 +57,46 @@ impl Default for Vbx {
     }
 }
 
-/// What the iterations end with.
+/// The result of the iterations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VbxPosteriors {
-    /// `(embedding, speaker)`: how probable it is that the embedding is the speaker's.
+    /// `(embedding, speaker)`: probability that the embedding belongs to the speaker.
     pub responsibilities: Array2<f64>,
-    /// `(speaker,)`: share of the embeddings.
+    /// `(speaker,)`: fraction of the embeddings.
     pub shares: Array1<f64>,
     /// Evidence lower bound after each iteration.
     pub bounds: Vec<f64>,
 }
 
 impl VbxPosteriors {
-    /// The speakers that have embeddings, by their columns.
+    /// Indices of the speakers that were not removed.
     pub fn kept(&self) -> Vec<usize> {
         (0..self.shares.len()).filter(|&speaker| self.shares[speaker] > MIN_SHARE).collect()
     }
 }
 
-/// Refines `labels`, the cluster of each embedding from 0, by variational Bayes.
+/// Refines the initial `labels`, one per embedding and starting from 0, by variational Bayes.
 ///
-/// Speaker `k` has a point `y_k ~ N(0, I)` in the space of the features, and an embedding `x_i` of
-/// that speaker is `N(√Φ ∘ y_k, I)`, with the variances `Φ` of [`Features::between`]. Starting from
-/// responsibilities `q` that are nearly `labels` and equal shares `π`, each iteration updates the
+/// Speaker `k` is represented by a point `y_k ~ N(0, I)` in the feature space, and an embedding `x_i` of
+/// the speaker is distributed as `N(√Φ ∘ y_k, I)`, with the variances `Φ` of [`Features::between`].
+/// Starting with responsibilities `q` close to `labels` and equal shares `π`, each iteration updates the
 /// posterior `N(α_k, 1/L_k)` of every speaker's point, the responsibilities and the shares:
 ///
 /// - `ρ_i = √Φ ∘ x_i`, `G_i = -½ (|x_i|² + D ln 2π)`, `N_k = Σ_i q_ik`
 /// - `1/L_k = 1 / (1 + Fa/Fb · N_k · Φ)`, `α_k = Fa/Fb · 1/L_k ∘ Σ_i q_ik ρ_i`
 /// - `ln p_ik = Fa (ρ_i · α_k - ½ (1/L_k + α_k²) · Φ + G_i)`
-/// - `q_ik ∝ π_k p_ik` (of sum 1 over `k`), `π_k = N_k / n`
+/// - `q_ik ∝ π_k p_ik` (normalized over `k`), `π_k = N_k / n`
 ///
-/// until the evidence lower bound `Σ_i ln Σ_k π_k p_ik + Fb/2 · Σ_kd (ln 1/L - 1/L - α² + 1)` no
-/// longer rises. `Fb` is `fb · n^fb_exponent`. Speakers that others explain as well lose their share:
-/// that decides how many there are. This is the model without a Markov chain over time.
+/// until the evidence lower bound `Σ_i ln Σ_k π_k p_ik + Fb/2 · Σ_kd (ln 1/L - 1/L - α² + 1)` stops
+/// increasing. `Fb` is `fb · n^fb_exponent`. Redundant speakers lose their share, which determines the
+/// number of speakers. This is the model without a Markov chain over time.
 ///
 /// Source: F. Landini, J. Profant, M. Diez, L. Burget, "Bayesian HMM clustering of x-vector sequences
 /// (VBx) in speaker diarization", Computer Speech & Language 71, 2022; `cluster_vbx` in
 /// `pyannote/audio/utils/vbx.py`.
 ///
 /// # Panics
-/// If there are not as many labels as features, or no label.
+/// If the number of labels differs from the number of features, or there are none.
 pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPosteriors {
     let (count, dimension) = features.values.dim();
     assert_eq!(labels.len(), count, "one label for each embedding");
@@ -147,7 +147,7 @@ pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPoster
     VbxPosteriors { responsibilities, shares, bounds }
 }
 
-/// Responsibilities that are nearly sure of `labels`: `(embedding, speaker)`.
+/// Responsibilities close to `labels`: `(embedding, speaker)`.
 fn initial(labels: &[usize], speakers: usize) -> Array2<f64> {
     let total = INITIAL_LOG_ODDS.exp() + (speakers - 1) as f64;
     Array2::from_shape_fn((labels.len(), speakers), |(embedding, speaker)| {

@@ -1,4 +1,4 @@
-//! From embeddings to speakers by VBx, as in speaker-diarization-community-1.
+//! Clustering embeddings into speakers with VBx, as in speaker-diarization-community-1.
 
 use diarize_kernels::linkage::Linkage;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -16,40 +16,41 @@ use crate::{
     options::{Compat, SpeakerBounds},
 };
 
-/// Speakers of embeddings that were clustered.
+/// The speakers found by clustering embeddings.
 pub(super) struct VbxSpeakers {
-    /// The speaker of each embedding.
+    /// `(embedding,)`: the speaker of each embedding.
     pub(super) labels: Vec<usize>,
     /// `(speaker, dimension)`: mean of the embeddings, weighted by responsibility.
     pub(super) centroids: Array2<f64>,
-    /// Whether the number of speakers is the bounds' and not VBx's own.
+    /// Whether the bounds forced a different number of speakers than VBx found.
     pub(super) forced: bool,
     pub(super) mismatch: Option<Mismatch>,
 }
 
-/// The first labels for VBx: clusters of the dendrogram of centroid linkage, cut at `parameters.threshold`.
+/// The initial labels for VBx, one per embedding: the dendrogram of centroid linkage, cut at
+/// `parameters.threshold`.
 ///
-/// `embeddings` `(embedding, dimension)` must be finite and not zero.
+/// `embeddings` `(embedding, dimension)` must be finite and nonzero.
 ///
 /// # Errors
-/// A failure of the device.
+/// If the device fails.
 pub fn vbx_first_labels(
     embeddings: ArrayView2<'_, f32>,
     parameters: &Vbx,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     if embeddings.nrows() == 0 {
         return Ok(Vec::new());
     }
-    let tree = Tree::of(embeddings, Linkage::Centroid, parameters.max_embeddings, place)?;
+    let tree = Tree::of(embeddings, Linkage::Centroid, parameters.max_embeddings, device)?;
     let heights: Vec<f64> = tree.merges.iter().map(|merge| merge.distance).collect();
     Ok(tree.cut(&heights, parameters.threshold))
 }
 
-/// The speakers of `embeddings` `(embedding, dimension)`, of which there are at least two.
+/// Clusters `embeddings` `(embedding, dimension)`, at least two, into speakers.
 ///
-/// If VBx finds a number of speakers that is not within `bounds`, k-means of the normalized
-/// embeddings makes the nearest number that is.
+/// If the number of speakers found by VBx is not within `bounds`, k-means of the normalized embeddings is
+/// used with the nearest number that is.
 ///
 /// Source: `VBxClustering.__call__` in `pyannote/audio/pipelines/clustering.py`.
 pub(super) fn vbx_speakers(
@@ -58,18 +59,18 @@ pub(super) fn vbx_speakers(
     parameters: &Vbx,
     plda: Option<&Plda>,
     compat: Compat,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     let plda = plda.ok_or(ClusteringError::NoPlda)?;
     plda.check()?;
-    let first = vbx_first_labels(embeddings, parameters, place)?; // (embedding,)
+    let first = vbx_first_labels(embeddings, parameters, device)?; // (embedding,)
     let features = plda.features(embeddings, parameters.lda_dimension); // (embedding, feature)
     let posteriors = vbx(&features, &first, parameters);
     let kept = posteriors.kept();
 
     let wanted = kept.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
     if wanted != kept.len() {
-        return kmeans_speakers(embeddings, wanted, &parameters.kmeans, compat, place);
+        return kmeans_speakers(embeddings, wanted, &parameters.kmeans, compat, device);
     }
     let responsibilities = posteriors.responsibilities.select(Axis(1), &kept); // (embedding, speaker)
     let weights = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
@@ -87,13 +88,13 @@ fn kmeans_speakers(
     wanted: usize,
     parameters: &KMeans,
     compat: Compat,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     if compat == Compat::Pyannote && embeddings.nrows() < wanted {
         return Err(ClusteringError::TooFewEmbeddings { embeddings: embeddings.nrows(), speakers: wanted });
     }
     let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
-    let labels = kmeans(points.view(), wanted, parameters, place)?.labels; // (embedding,)
+    let labels = kmeans(points.view(), wanted, parameters, device)?.labels; // (embedding,)
     let found = labels::count(&labels);
     Ok(VbxSpeakers {
         centroids: cluster_means(embeddings, &labels, found).mapv(f64::from),

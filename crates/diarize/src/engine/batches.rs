@@ -1,4 +1,4 @@
-//! A network over many chunks: in parallel on the CPU, in large batches on a GPU.
+//! Running a network on many chunks: in parallel on the CPU, in large batches on a GPU.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,17 +9,17 @@ use rayon::prelude::*;
 use super::{Context, Networks, check_finite};
 use crate::{Progress, Result, Stage, Warning};
 
-/// How many chunks go through a network together.
+/// Number of chunks per batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchSize {
-    /// On the CPU, where such batches run in parallel. Batches begin at multiples of it, so that results
-    /// depend on neither the number of threads nor how the samples came.
+    /// On the CPU, where batches run in parallel. Batches start at multiples of this, so that results
+    /// depend neither on the number of threads nor on how the samples arrived.
     pub(crate) cpu: usize,
-    /// On a GPU: half as many are tried if its memory is too small. The result does not depend on it.
+    /// On a GPU. Halved if memory runs out. Does not affect the result.
     pub(crate) gpu: usize,
 }
 
-/// How far a stage is, told to the observer.
+/// Reports a stage's progress to the observer.
 pub(crate) struct Meter<'a, 'o> {
     context: &'a Context<'o>,
     stage: Stage,
@@ -28,23 +28,23 @@ pub(crate) struct Meter<'a, 'o> {
 }
 
 impl<'a, 'o> Meter<'a, 'o> {
-    /// A stage that has done so many chunks of `total`.
+    /// A stage that has finished `done` of `total` chunks.
     pub(crate) fn new(context: &'a Context<'o>, stage: Stage, done: usize, total: usize) -> Result<Self> {
         let meter = Self { context, stage, done: AtomicUsize::new(done), total };
         meter.add(0)?;
         Ok(meter)
     }
 
-    /// Some more chunks are done.
+    /// Adds finished chunks and reports the progress.
     pub(crate) fn add(&self, chunks: usize) -> Result<()> {
         let done = self.done.fetch_add(chunks, Ordering::Relaxed) + chunks;
         self.context.progress(Progress { stage: self.stage, done, total: self.total })
     }
 }
 
-/// Runs `network` over `chunks`, rising numbers, in batches. Returns the values that it gives for each.
+/// Runs `network` on `chunks`, which are in ascending order, in batches. Returns the values of each chunk.
 ///
-/// `network` takes some of the chunks and gives one row of values for each.
+/// `network` takes chunk indices and returns one row of values for each.
 pub(crate) fn in_batches(
     networks: &Networks,
     chunks: &[usize],
@@ -64,7 +64,7 @@ pub(crate) fn in_batches(
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// One batch after the other, each enqueued before the one before it is waited for.
+/// Runs one batch after another; each is enqueued before waiting for the previous one.
 fn on_gpu(
     networks: &Networks,
     chunks: &[usize],
@@ -100,7 +100,7 @@ fn on_gpu(
     Ok(values)
 }
 
-/// The values of each chunk of a batch.
+/// The values of each chunk in a batch.
 fn rows(networks: &Networks, count: usize, output: &Tensor, meter: &Meter<'_, '_>) -> Result<Vec<Vec<f32>>> {
     let values = output.flatten_all().and_then(|output| output.to_vec1::<f32>());
     let values = values.map_err(networks.failed(meter.stage))?;

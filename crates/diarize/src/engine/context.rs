@@ -1,4 +1,4 @@
-//! What every stage is handed: threads, the observer, and what happens when a device fails.
+//! Execution context of the stages: threads, the observer, and the CPU fallback.
 
 use std::{
     ops::ControlFlow,
@@ -13,12 +13,12 @@ use rayon::ThreadPool;
 use super::Networks;
 use crate::{Error, Event, Observer, Options, Progress, Result, Stage, Warning};
 
-/// How a recording is worked on: by which threads, who is told, and whether the CPU may step in for a
-/// device that fails.
+/// Settings for processing a recording: the thread pool, the observer, and whether the CPU may take over if
+/// the device fails.
 pub(crate) struct Context<'o> {
     threads: Option<Arc<ThreadPool>>,
     allow_cpu_fallback: bool,
-    /// Set once the device has failed: what follows runs on the CPU.
+    /// Set once the device has failed; from then on everything runs on the CPU.
     moved_to_cpu: AtomicBool,
     observer: Mutex<Box<Observer<'o>>>,
     cancelled: AtomicBool,
@@ -40,7 +40,7 @@ impl<'o> Context<'o> {
         })
     }
 
-    /// A context that goes on where another one ended, with the warnings of that one.
+    /// A context that continues after another one, starting with its warnings.
     pub(crate) fn after(
         warnings: &[Warning],
         options: &Options,
@@ -49,7 +49,7 @@ impl<'o> Context<'o> {
         Ok(Self { warnings: Mutex::new(warnings.to_vec()), ..Self::new(options, observer)? })
     }
 
-    /// A context for a result that is not final: the observer of this one hears its progress alone.
+    /// A context for a provisional result: the observer receives only progress events.
     pub(crate) fn provisional(&self) -> Context<'_> {
         let progress_alone = |event| match event {
             Event::Progress(progress) if self.progress(progress).is_err() => ControlFlow::Break(()),
@@ -65,7 +65,7 @@ impl<'o> Context<'o> {
         }
     }
 
-    /// Runs `work` on the threads that the options ask for.
+    /// Runs `work` on the threads set in the options.
     pub(crate) fn on_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         match &self.threads {
             None => work(),
@@ -73,15 +73,15 @@ impl<'o> Context<'o> {
         }
     }
 
-    /// Number of threads that work.
+    /// Number of threads.
     pub(crate) fn threads(&self) -> usize {
         self.threads.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
     }
 
-    /// Runs a stage's `work` on the networks' device. If the device lacks an operation or memory for it,
-    /// that is the error, unless the options allow the CPU to do it and everything after it.
+    /// Runs a stage's `work` on the networks' device. If the device fails and the options allow it, the CPU
+    /// repeats the work and runs everything after it; otherwise the error is returned.
     ///
-    /// The only place that decides this.
+    /// This is the only place that decides about the fallback.
     pub(crate) fn on_device<T>(
         &self,
         networks: &Networks,
@@ -102,17 +102,17 @@ impl<'o> Context<'o> {
         work(on_cpu)
     }
 
-    /// Tells the observer how far a stage has come.
+    /// Reports a stage's progress to the observer.
     pub(crate) fn progress(&self, progress: Progress) -> Result<()> {
         self.tell(Event::Progress(progress))
     }
 
-    /// Tells the observer of a stage after the networks: 0 or 1 of 1.
+    /// Reports the progress of a stage after the networks: 0 or 1 of 1.
     pub(crate) fn step(&self, stage: Stage, done: usize) -> Result<()> {
         self.progress(Progress { stage, done, total: 1 })
     }
 
-    /// Keeps a warning for the result, and tells the observer of it.
+    /// Records a warning for the result and reports it to the observer.
     pub(crate) fn warn(&self, warning: Warning) -> Result<()> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning.clone());
         self.tell(Event::Warning(warning))
@@ -123,7 +123,7 @@ impl<'o> Context<'o> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tells the observer, who may cancel.
+    /// Reports an event to the observer, which may cancel.
     pub(crate) fn tell(&self, event: Event) -> Result<()> {
         let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.cancelled.load(Ordering::Relaxed) && (**observer)(event).is_break() {

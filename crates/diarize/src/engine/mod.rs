@@ -1,4 +1,4 @@
-//! How the stages are computed: the samples that are still needed, devices, batches, progress.
+//! How stages are computed: audio buffering, devices, batches and progress.
 
 mod batches;
 mod context;

@@ -22,7 +22,7 @@ pub(crate) struct Networks {
     pub(crate) decoder: Decoder,
     pub(crate) segmentation: PyanNet,
     pub(crate) embedding: WeSpeaker,
-    /// What the networks are loaded from again if the device fails; `None` on the CPU itself.
+    /// For reloading the networks on the CPU if the device fails; `None` if the device is the CPU.
     files: Option<ModelFiles>,
     on_cpu: OnceLock<Box<Networks>>,
 }
@@ -44,7 +44,7 @@ impl Networks {
         })
     }
 
-    /// The same networks on the CPU, loaded when they are first needed.
+    /// The same networks on the CPU, loaded on first use.
     pub(crate) fn on_cpu(&self) -> Result<&Networks> {
         let Some(files) = &self.files else { return Ok(self) };
         if let Some(networks) = self.on_cpu.get() {
@@ -54,24 +54,24 @@ impl Networks {
         Ok(self.on_cpu.get_or_init(|| Box::new(networks)))
     }
 
-    /// The device in the caller's words.
+    /// The device as this library names it.
     pub(crate) fn place(&self) -> Device {
         Device::of(&self.device)
     }
 
-    /// When the frames of the segmentation start, in seconds.
+    /// Times of the segmentation's frames, in seconds.
     pub(crate) fn frames(&self) -> SlidingWindow {
         self.manifest.segmentation.receptive_field()
     }
 
-    /// The grid of chunks that the segmentation runs over.
+    /// The grid of chunks for the segmentation network.
     pub(crate) fn chunks(&self, parameters: &Parameters) -> Chunks {
         let duration = self.manifest.segmentation.duration;
         Chunks::new(duration, parameters.segmentation_step * duration)
     }
 
-    /// The waveforms `(chunk, sample)` of some chunks. A GPU is given each stretch of consecutive chunks
-    /// once, and cuts it into overlapping chunks itself.
+    /// The waveforms `(chunk, sample)` of the given chunks. For a GPU, each run of consecutive chunks is
+    /// copied once and cut into overlapping chunks there.
     pub(crate) fn waveforms(
         &self,
         waveform: &Waveform,
@@ -94,7 +94,7 @@ impl Networks {
         Tensor::stack(&waveforms, 0)
     }
 
-    /// Turns an error of the tensor library into that of a stage on this device.
+    /// Converts an error of the tensor library into an error of a stage on this device.
     pub(crate) fn failed(&self, stage: Stage) -> impl Fn(candle_core::Error) -> Error {
         let device = self.place();
         move |source| Error::operation(stage.name(), device, source)
@@ -105,7 +105,7 @@ impl Networks {
     }
 }
 
-/// That all values which a network made are numbers.
+/// Checks that all outputs of a network are finite.
 pub(crate) fn check_finite(values: &[f32], stage: Stage) -> Result<()> {
     match values.iter().all(|value| value.is_finite()) {
         true => Ok(()),

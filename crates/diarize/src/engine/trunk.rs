@@ -1,10 +1,9 @@
-//! The residual network once over a whole recording, in place of once over each of its overlapping
-//! chunks.
+//! Running the residual network once on a whole recording, instead of once on each of its overlapping chunks.
 //!
-//! What a chunk's embeddings are pooled from then differs from the chunk's own run in three ways: each
-//! band's mean is taken over a window that slides along with the frames and is as long as a chunk; frames
-//! near a chunk's borders see what lies beyond them; and the network's frames, each of eight frames of
-//! features, keep one grid for all chunks. A recording of one chunk gives what the chunk gives.
+//! The frames of a chunk then differ from those of a separate run on the chunk in three ways: the mean of
+//! each band is taken over a window that slides along with the frames and is as long as a chunk; frames
+//! near a chunk's ends see context beyond it; and the network's frames, each spanning eight feature frames,
+//! are on one grid for all chunks. For a recording of a single chunk, the results are those of the chunk.
 
 use std::ops::Range;
 
@@ -20,24 +19,24 @@ use crate::{
     },
 };
 
-/// Frames of a piece: twelve seconds, to which 2.24 seconds of its neighbors are added. Twenty seconds are
-/// 2 % faster and take 25 MB more.
+/// Frames per piece: twelve seconds, plus 2.24 seconds of context. Twenty seconds would be 2 % faster but
+/// take 25 MB more.
 const PIECE: usize = 150;
 
-/// The frames of a recording, computed a piece at a time. Pieces overlap by what the network sees, so
-/// their borders change nothing.
+/// The frames of a recording, computed one piece at a time. Pieces overlap by the network's receptive
+/// field, so piece borders do not affect the result.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedTrunk<'a> {
     network: &'a WeSpeaker,
     chunks: &'a Chunks,
-    /// Frames of features of the whole recording; more than there can be if it has not ended.
+    /// Number of feature frames of the whole recording; a number larger than possible if it has not ended.
     features: usize,
-    /// Frames of features that a mean is taken over.
+    /// Number of feature frames over which the mean is taken.
     window: usize,
 }
 
 impl<'a> SharedTrunk<'a> {
-    /// The trunk of a recording of `count` chunks; `None` if it has not ended.
+    /// The trunk of a recording with `count` chunks; `None` if it has not ended.
     pub(crate) fn new(network: &'a WeSpeaker, chunks: &'a Chunks, count: Option<usize>) -> Self {
         let features = match count {
             Some(count) => network.fbank.frames(chunks.padded(count)),
@@ -46,7 +45,7 @@ impl<'a> SharedTrunk<'a> {
         Self { network, chunks, features, window: network.fbank.frames(chunks.length) }
     }
 
-    /// The same trunk computed by `network`, which has the same weights on another device.
+    /// The same trunk using `network`, which has the same weights on another device.
     pub(crate) fn with_network(self, network: &'a WeSpeaker) -> Self {
         Self { network, ..self }
     }
@@ -56,7 +55,7 @@ impl<'a> SharedTrunk<'a> {
         self.features.div_ceil(self.stride())
     }
 
-    /// When the frames have their middles, in seconds; of no duration.
+    /// Times of the middles of the frames, in seconds, as windows of zero duration.
     pub(crate) fn middles(&self) -> SlidingWindow {
         let seconds = |samples: f64| samples / f64::from(SAMPLE_RATE);
         let start = seconds(0.5 * self.network.fbank.min_samples() as f64);
@@ -68,7 +67,7 @@ impl<'a> SharedTrunk<'a> {
         self.frames().div_ceil(PIECE)
     }
 
-    /// The piece that a frame is in.
+    /// The piece that contains a frame.
     pub(crate) fn piece_of(frame: usize) -> usize {
         frame / PIECE
     }
@@ -85,7 +84,7 @@ impl<'a> SharedTrunk<'a> {
         start..end.min(self.frames())
     }
 
-    /// For each of a chunk's frames the value of its mask there.
+    /// Resizes a chunk's mask to the chunk's frames.
     pub(crate) fn resize(&self, mask: &[f32], chunk: usize) -> Vec<f32> {
         let start = self.chunks.start(chunk);
         let value =
@@ -93,20 +92,21 @@ impl<'a> SharedTrunk<'a> {
         self.frames_of_chunk(chunk).map(value).collect()
     }
 
-    /// Samples that must have come before a piece of a recording that has not ended can be computed.
+    /// Number of samples that must have been received before a piece of an unfinished recording can be
+    /// computed.
     pub(crate) fn samples_until(&self, piece: usize) -> usize {
         let seen = self.features_seen(&self.frames_of_piece(piece));
         let windows = self.window_of(seen.start)..self.window_of(seen.end - 1) + self.window;
         self.network.fbank.samples(windows.start..windows.end.max(seen.end)).end
     }
 
-    /// The first sample that a piece and those after it need, wherever the recording ends.
+    /// The first sample that this piece or later ones need, wherever the recording ends.
     pub(crate) fn first_sample(&self, piece: usize) -> usize {
         let first = (piece * PIECE * self.stride()).saturating_sub(self.reach() + self.window);
         first * self.network.fbank.hop()
     }
 
-    /// The frames of a piece, `(frame, 2560)`.
+    /// Computes the frames of a piece, `(frame, 2560)`.
     pub(crate) fn compute(
         &self,
         piece: usize,
@@ -121,19 +121,19 @@ impl<'a> SharedTrunk<'a> {
         by_frame(&frames_seen.narrow(2, frames.start - seen.start / self.stride(), frames.len())?)
     }
 
-    /// The frames of features that some frames of the network see.
+    /// The feature frames in the receptive field of the given frames.
     fn features_seen(&self, frames: &Range<usize>) -> Range<usize> {
         let (stride, reach) = (self.stride(), self.reach());
         (frames.start * stride).saturating_sub(reach)..self.features.min(frames.end * stride + reach)
     }
 
-    /// The first frame of the window whose mean is subtracted from a frame of features: the window is
-    /// around the frame, but within the recording.
+    /// The first frame of the window whose mean is subtracted from a feature frame: the window is centered
+    /// on the frame, but stays within the recording.
     fn window_of(&self, frame: usize) -> usize {
         frame.saturating_sub(self.window / 2).min(self.features - self.window)
     }
 
-    /// Features `(frame, 80)`, each band without its mean over the window around each frame.
+    /// Features `(frame, 80)`; each band's mean over the window around the frame is subtracted.
     fn centered_features(
         &self,
         frames: Range<usize>,
@@ -165,12 +165,12 @@ impl<'a> SharedTrunk<'a> {
         Ok(features)
     }
 
-    /// Frames of features from one frame to the next.
+    /// Feature frames per frame.
     fn stride(&self) -> usize {
         resnet::stride(&self.network.architecture)
     }
 
-    /// Frames of features that a frame sees to each side, in whole frames of the network.
+    /// Feature frames that a frame sees on each side, rounded up to whole frames of the network.
     fn reach(&self) -> usize {
         resnet::reach(&self.network.architecture).next_multiple_of(self.stride())
     }

@@ -1,4 +1,4 @@
-//! The samples that are still needed, and the overlapping chunks that the recording is cut into.
+//! The buffer of samples still needed, and the grid of overlapping chunks.
 //!
 //! Source: `Inference.slide` in `pyannote/audio/core/inference.py`.
 
@@ -6,7 +6,7 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::{Error, Result, SAMPLE_RATE, math::SlidingWindow};
 
-/// That all samples are numbers; `received` came before them.
+/// Checks that all samples are finite. `received` is the number of samples before them.
 pub(crate) fn check_samples(samples: &[f32], received: usize) -> Result<()> {
     match samples.iter().position(|sample| !sample.is_finite()) {
         Some(index) => Err(Error::NonFiniteSample { index: received + index, value: samples[index] }),
@@ -14,13 +14,13 @@ pub(crate) fn check_samples(samples: &[f32], received: usize) -> Result<()> {
     }
 }
 
-/// The end of a recording, as far as it has come. Positions count from the start of the recording.
+/// The part of a recording still needed. Positions count from the start of the recording.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waveform {
     samples: Vec<f32>,
     /// Position of the first sample that is kept.
     start: usize,
-    /// How many samples there are expected to be in all, for progress.
+    /// Expected total number of samples, for progress.
     expected: usize,
 }
 
@@ -28,39 +28,39 @@ impl Waveform {
     /// Appends samples.
     ///
     /// # Errors
-    /// A sample that is not finite; nothing is appended then.
+    /// If a sample is not finite; then nothing is appended.
     pub(crate) fn push(&mut self, samples: &[f32]) -> Result<()> {
         check_samples(samples, self.received())?;
         self.samples.extend_from_slice(samples);
         Ok(())
     }
 
-    /// Samples that have come, kept or not.
+    /// Number of samples received, whether still kept or not.
     pub(crate) fn received(&self) -> usize {
         self.start + self.samples.len()
     }
 
-    /// Expects a recording of so many samples, for progress alone.
+    /// Sets the expected total number of samples; only affects progress.
     pub(crate) fn expect(&mut self, samples: usize) {
         self.expected = samples;
     }
 
-    /// How many samples there are in all, as far as it is known.
+    /// Expected total number of samples, at least the number received.
     pub(crate) fn expected(&self) -> usize {
         self.expected.max(self.received())
     }
 
-    /// Forgets the samples before `position`.
+    /// Drops the samples before `position`.
     pub(crate) fn forget_until(&mut self, position: usize) {
         let gone = position.clamp(self.start, self.received()) - self.start;
         self.samples.drain(..gone);
         self.start += gone;
     }
 
-    /// The samples of a range, followed by zeros where the recording ends before it.
+    /// The samples in a range, padded with zeros beyond the end of the recording.
     ///
     /// # Panics
-    /// If some of them are forgotten.
+    /// If some of them have been dropped.
     pub(crate) fn range(&self, range: Range<usize>) -> Cow<'_, [f32]> {
         let kept = range.start - self.start..range.end - self.start;
         if let Some(samples) = self.samples.get(kept.clone()) {
@@ -71,21 +71,21 @@ impl Waveform {
         padded.into()
     }
 
-    /// Whether a range holds digital silence only, as far as the recording reaches.
+    /// Whether a range, up to the end of the recording, is digital silence.
     pub(crate) fn is_silent(&self, range: Range<usize>) -> bool {
         let kept = range.start - self.start..range.end.min(self.received()) - self.start;
         self.samples[kept].iter().all(|&sample| sample == 0.0)
     }
 }
 
-/// The grid of overlapping chunks. The last chunk of a recording is filled up with zeros if it is short.
+/// The grid of overlapping chunks. The last chunk of a recording is padded with zeros if it is short.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chunks {
-    /// Samples of a chunk.
+    /// Length of a chunk in samples.
     pub length: usize,
-    /// Samples from the start of a chunk to that of the next.
+    /// Step between chunks in samples.
     pub hop: usize,
-    /// When the chunks start and how long they are, in seconds.
+    /// Times of the chunks, in seconds.
     pub window: SlidingWindow,
 }
 
@@ -97,7 +97,8 @@ impl Chunks {
         Self { length: in_samples(duration), hop: in_samples(step), window }
     }
 
-    /// Chunks of a whole recording of `samples` samples: those that fit, and one for what is left over.
+    /// Number of chunks of a whole recording of `samples` samples: those that fit, plus one for any
+    /// remainder.
     pub fn count(&self, samples: usize) -> usize {
         match samples.checked_sub(self.length) {
             Some(rest) => 1 + rest.div_ceil(self.hop),
@@ -105,22 +106,22 @@ impl Chunks {
         }
     }
 
-    /// Chunks that need no padding after `samples` samples of a recording that may go on.
+    /// Number of chunks that are complete after `samples` samples of an unfinished recording.
     pub(crate) fn complete(&self, samples: usize) -> usize {
         samples.checked_sub(self.length).map_or(0, |rest| 1 + rest / self.hop)
     }
 
-    /// Where a chunk starts, in samples.
+    /// Start of a chunk in samples.
     pub(crate) fn start(&self, chunk: usize) -> usize {
         chunk * self.hop
     }
 
-    /// The samples of a chunk.
+    /// The range of samples of a chunk.
     pub(crate) fn range(&self, chunk: usize) -> Range<usize> {
         self.start(chunk)..self.start(chunk) + self.length
     }
 
-    /// The samples that consecutive chunks cover.
+    /// The range of samples that consecutive chunks cover.
     pub(crate) fn stretch(&self, chunks: &[usize]) -> Range<usize> {
         match (chunks.first(), chunks.last()) {
             (Some(&first), Some(&last)) => self.start(first)..self.start(last) + self.length,
@@ -128,7 +129,7 @@ impl Chunks {
         }
     }
 
-    /// Samples of a recording of `count` chunks with the zeros that fill up the last one.
+    /// Number of samples of a recording with `count` chunks, including the padding of the last one.
     pub(crate) fn padded(&self, count: usize) -> usize {
         count.checked_sub(1).map_or(0, |last| self.start(last) + self.length)
     }
@@ -140,7 +141,7 @@ mod tests {
 
     /// The specification's examples: 270.5 s, 30.37 s, 13 s and 8.2 s of audio.
     #[test]
-    fn a_last_chunk_is_made_only_if_samples_are_left_over() {
+    fn a_padded_last_chunk_is_added_only_for_remaining_samples() {
         let chunks = Chunks::new(10.0, 1.0);
         for (seconds, count, complete) in
             [(270.5, 262, 261), (30.37, 22, 21), (13.0, 4, 4), (10.0, 1, 1), (8.2, 1, 0)]
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_survive_forgetting_and_end_with_zeros() {
+    fn ranges_are_unaffected_by_dropping_samples_and_padded_with_zeros() {
         let samples: Vec<f32> = (0..25).map(|x| x as f32).collect();
         let mut waveform = Waveform::default();
         samples.chunks(7).for_each(|block| waveform.push(block).unwrap());

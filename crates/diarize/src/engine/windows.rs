@@ -1,4 +1,4 @@
-//! Short windows all along a recording, each of which has an embedding of whoever speaks alone in it.
+//! Short windows along a recording, each with an embedding of the speaker who speaks alone in it.
 
 use std::ops::Range;
 
@@ -8,13 +8,13 @@ use crate::{math::SlidingWindow, model::VoiceWindows};
 /// Windows over the frames of the residual network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
-    /// When the frames have their middles, the first at `start`; of no duration.
+    /// Times of the middles of the frames, as windows of zero duration.
     frames: SlidingWindow,
     /// Number of frames.
     count: usize,
-    /// Frames to each side of the middle one.
+    /// Number of frames on each side of the middle one.
     side: usize,
-    /// Frames from one window to the next.
+    /// Step between windows in frames.
     hop: usize,
 }
 
@@ -30,13 +30,13 @@ impl Windows {
         self.count.div_ceil(self.hop)
     }
 
-    /// The frames of a window: fewer at the ends of the recording.
+    /// The frames of a window; fewer at the ends of the recording.
     pub(crate) fn frames_of(&self, window: usize) -> Range<usize> {
         let middle = window * self.hop;
         middle.saturating_sub(self.side)..self.count.min(middle + self.side + 1)
     }
 
-    /// When the windows are.
+    /// Times of the windows, in seconds.
     pub(crate) fn times(&self) -> SlidingWindow {
         let duration = (2 * self.side + 1) as f64 * self.frames.step;
         let step = self.hop as f64 * self.frames.step;

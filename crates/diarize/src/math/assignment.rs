@@ -1,16 +1,16 @@
-//! Assigning local speakers to clusters, each cluster at most once in a chunk.
+//! Assigning local speakers to clusters, at most one per cluster and chunk.
 
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 
 use super::INACTIVE;
 
-/// The one-to-one assignment of rows to columns with the highest sum of `scores` `(row, column)`:
-/// the column of each row, `None` for rows that are left over where there are fewer columns.
+/// The one-to-one assignment of rows to columns that maximizes the sum of `scores` `(row, column)`. Returns
+/// the column of each row; `None` for rows left over because there are fewer columns.
 ///
-/// Shortest augmenting paths with dual variables, O(rows² · columns): D. F. Crouse, "On implementing
-/// 2D rectangular assignment algorithms", IEEE Transactions on Aerospace and Electronic Systems 52(4),
-/// 2016. Of several best assignments it gives the one that SciPy gives, since every comparison is
-/// made in the order of `linear_sum_assignment(…, maximize=True)`
+/// Shortest augmenting paths with dual variables, O(rows² · columns): D. F. Crouse, "On implementing 2D
+/// rectangular assignment algorithms", IEEE Transactions on Aerospace and Electronic Systems 52(4), 2016.
+/// If several assignments are optimal, it returns the same one as SciPy, because comparisons are made in
+/// the same order as in `linear_sum_assignment(…, maximize=True)`
 /// (`scipy/optimize/rectangular_lsap/rectangular_lsap.cpp`).
 ///
 /// # Panics
@@ -23,20 +23,20 @@ pub fn best_assignment(scores: ArrayView2<'_, f64>) -> Vec<Option<usize>> {
     }
     let mut column_of = vec![None; rows];
     for (column, row) in Paths::solve(scores.reversed_axes()).column_of.into_iter().enumerate() {
-        column_of[row.expect("the shorter side is assigned as a whole")] = Some(column);
+        column_of[row.expect("every row of the shorter side is assigned")] = Some(column);
     }
     column_of
 }
 
-/// State of the search, for no more rows than columns. Costs are the negated scores.
+/// State of the search; there are at most as many rows as columns. Costs are negated scores.
 struct Paths<'a> {
     scores: ArrayView2<'a, f64>,
-    /// Dual variables of rows and columns.
+    /// Dual variables of the rows and columns.
     row_price: Vec<f64>,
     column_price: Vec<f64>,
     column_of: Vec<Option<usize>>,
     row_of: Vec<Option<usize>>,
-    /// The row before each column on the shortest path to it, and the cost of that path.
+    /// For each column, the previous row on the shortest path to it, and the cost of that path.
     before: Vec<usize>,
     cost: Vec<f64>,
 }
@@ -59,13 +59,13 @@ impl<'a> Paths<'a> {
         paths
     }
 
-    /// Assigns one more row, moving others along the shortest path to a free column.
+    /// Assigns one more row, reassigning others along the shortest path to a free column.
     fn assign(&mut self, row: usize) {
         let (sink, length, visited_rows, visited_columns) = self.search(row);
 
         self.row_price[row] += length;
         for visited in visited_rows.into_iter().filter(|&visited| visited != row) {
-            let column = self.column_of[visited].expect("only a path through its column leads to a row");
+            let column = self.column_of[visited].expect("a visited row was reached through its column");
             self.row_price[visited] += length - self.cost[column];
         }
         for column in visited_columns {
@@ -83,11 +83,11 @@ impl<'a> Paths<'a> {
         }
     }
 
-    /// The free column that is nearest to `start`, the length of the path to it, and the rows and
-    /// columns that the search settled.
+    /// The free column nearest to `start`, the length of the path to it, and the rows and columns that the
+    /// search visited.
     fn search(&mut self, start: usize) -> (usize, f64, Vec<usize>, Vec<usize>) {
         self.cost.fill(f64::INFINITY);
-        // From the last, so that equal scores give the identity.
+        // In reverse order, so that equal scores give the identity.
         let mut remaining: Vec<usize> = (0..self.row_of.len()).rev().collect();
         let (mut rows, mut columns) = (Vec::new(), Vec::new());
         let (mut row, mut length) = (start, 0.0);
@@ -117,11 +117,11 @@ impl<'a> Paths<'a> {
     }
 }
 
-/// Assigns the local speakers of each chunk to different clusters, so that the sum of `similarities`
-/// `(chunk, local speaker, cluster)` is highest: `(chunk, local speaker)`. Where a chunk has more
-/// local speakers than there are clusters, those left over are [`INACTIVE`].
+/// Assigns the local speakers of each chunk to distinct clusters, maximizing the sum of `similarities`
+/// `(chunk, local speaker, cluster)`. Returns `(chunk, local speaker)`. If a chunk has more local speakers
+/// than there are clusters, those left over are [`INACTIVE`].
 ///
-/// NaN counts as the smallest of all similarities.
+/// NaN is treated as the smallest of all similarities.
 ///
 /// Source: `BaseClustering.constrained_argmax` in `pyannote/audio/pipelines/clustering.py`.
 pub fn assign_distinct(similarities: ArrayView3<'_, f64>) -> Array2<i32> {
@@ -137,7 +137,7 @@ pub fn assign_distinct(similarities: ArrayView3<'_, f64>) -> Array2<i32> {
     hard
 }
 
-/// The smallest number that is not NaN, 0 where there is none.
+/// The smallest number that is not NaN, or 0 if there is none.
 pub fn smallest(similarities: ArrayView3<'_, f64>) -> f64 {
     similarities.iter().copied().reduce(f64::min).filter(|smallest| !smallest.is_nan()).unwrap_or(0.0)
 }

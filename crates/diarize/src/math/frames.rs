@@ -1,21 +1,21 @@
-//! Windows that slide over time.
+//! Sliding windows over time.
 //!
-//! Source: `SlidingWindow` in `pyannote/core/segment.py`. The order of operations is pyannote's, so
-//! that times are the same to the last bit.
+//! Source: `SlidingWindow` in `pyannote/core/segment.py`. Operations are in pyannote's order, so that times
+//! are bit-identical.
 
-/// A window of `duration` seconds that starts at `start` and then every `step` seconds.
+/// Windows of `duration` seconds, the first at `start`, one every `step` seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlidingWindow {
     /// Start of the first window, in seconds.
     pub start: f64,
     /// Length of each window, in seconds.
     pub duration: f64,
-    /// From one window's start to the next, in seconds.
+    /// Step between the starts of windows, in seconds.
     pub step: f64,
 }
 
 impl SlidingWindow {
-    /// When window `index` starts, in seconds.
+    /// Start of window `index`, in seconds.
     pub fn start_of(&self, index: usize) -> f64 {
         self.start + index as f64 * self.step
     }
@@ -26,13 +26,13 @@ impl SlidingWindow {
         0.5 * (start + (start + self.duration))
     }
 
-    /// The window whose middle is closest to `time` (the even one of two), 0 for times before it.
+    /// The window whose middle is closest to `time` (ties to even); 0 for earlier times.
     pub fn closest_frame(&self, time: f64) -> usize {
-        // The cast takes negative numbers to 0.
+        // The cast saturates negative numbers to 0.
         ((time - self.start - 0.5 * self.duration) / self.step).round_ties_even() as usize
     }
 
-    /// The same windows from another `start` on.
+    /// The same windows with another `start`.
     pub fn starting_at(self, start: f64) -> Self {
         Self { start, ..self }
     }
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn closest_frame_of_a_middle_is_its_own() {
+    fn closest_frame_to_the_middle_of_a_frame_is_that_frame() {
         let frames = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };
         for frame in (0..6_000_000).step_by(9973) {
             assert_eq!(frames.closest_frame(frames.middle_of(frame)), frame);

@@ -1,4 +1,4 @@
-//! Arithmetic that knows nothing of audio: windows in time, assignments, sums in NumPy's order.
+//! Arithmetic independent of audio: windows in time, assignments, sums in NumPy's order.
 
 mod assignment;
 mod frames;
@@ -12,11 +12,11 @@ pub use self::{
     sums::{cluster_means, norm, normalized},
 };
 
-/// Cluster of a local speaker who never speaks in the chunk.
+/// Cluster index of a local speaker who never speaks in the chunk.
 pub const INACTIVE: i32 = -2;
 
-/// How many of the first `count` numbers a condition holds for, if it holds for none after the first for
-/// which it does not.
+/// The number of leading numbers in `0..count` for which `holds`, which must be monotonic: once false,
+/// always false.
 pub fn count_while(count: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, count);
     while low < high {
@@ -30,7 +30,7 @@ pub fn count_while(count: usize, holds: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-/// Position of the first NaN, else of the first maximum, as `np.argmax`; 0 if there is no value.
+/// Index of the first NaN, or else of the first maximum, like `np.argmax`; 0 if there are no values.
 pub fn argmax(values: impl Iterator<Item = f64>) -> usize {
     let mut best = (0, f64::NEG_INFINITY);
     for (index, value) in values.enumerate() {

@@ -1,20 +1,20 @@
-//! Powerset classes and the sets of local speakers that they stand for.
+//! Powerset classes and the sets of local speakers that they represent.
 //!
 //! Source: `pyannote/audio/utils/powerset.py`; Plaquet and Bredin, Powerset multi-class cross
 //! entropy loss for neural speaker diarization, Interspeech 2023.
 
-/// All sets of at most `simultaneous` of `speakers` local speakers, by size, then in lexicographic
-/// order: for 3 and 2 the seven classes {}, {0}, {1}, {2}, {0,1}, {0,2}, {1,2}.
+/// All sets of at most `simultaneous` out of `speakers` local speakers, ordered by size, then
+/// lexicographically. For 3 and 2 these are the seven classes {}, {0}, {1}, {2}, {0,1}, {0,2}, {1,2}.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Powerset {
     /// `(class, local speaker)`, 1 where the speaker is in the set.
     mapping: Vec<Vec<u8>>,
-    /// `(class answered, true class)`: number of speakers missed, made up or confused.
+    /// `(class answered, true class)`: number of speakers missed, falsely found or confused.
     errors: Vec<Vec<u8>>,
 }
 
 impl Powerset {
-    /// All sets of at most `simultaneous` of `speakers` local speakers.
+    /// All sets of at most `simultaneous` out of `speakers` local speakers.
     pub fn new(speakers: usize, simultaneous: usize) -> Self {
         let mut sets: Vec<Vec<u8>> = vec![vec![0; speakers]];
         let mut previous = sets.clone();
@@ -42,7 +42,7 @@ impl Powerset {
         self.mapping.len()
     }
 
-    /// The set of the most probable class, the first if several are: 0 or 1 for each speaker.
+    /// The most probable set, the first if there are several: 0 or 1 for each speaker.
     pub fn most_probable(&self, log_probabilities: &[f32]) -> &[u8] {
         let mut best = 0;
         for (class, value) in log_probabilities.iter().enumerate() {
@@ -53,7 +53,7 @@ impl Powerset {
         &self.mapping[best]
     }
 
-    /// The set with the lowest expected error, the first if several have it: see
+    /// The set with the lowest expected error, the first if there are several: see
     /// [`Decoding::LeastError`](crate::Decoding::LeastError).
     pub fn least_error(&self, log_probabilities: &[f32]) -> &[u8] {
         let probabilities: Vec<f32> = log_probabilities.iter().map(|value| value.exp()).collect();
@@ -72,7 +72,7 @@ impl Powerset {
     }
 }
 
-/// The larger number of speakers less those in both.
+/// The number of errors: the size of the larger set minus the size of the intersection.
 fn errors(answer: &[u8], truth: &[u8]) -> u8 {
     let count = |set: &[u8]| set.iter().sum::<u8>();
     let both: u8 = answer.iter().zip(truth).map(|(a, b)| a & b).sum();
@@ -85,7 +85,7 @@ mod tests {
 
     use super::Powerset;
 
-    /// Missed, false and confused speakers, as a diarization error rate counts them.
+    /// Missed, false and confused speakers, counted as in the diarization error rate.
     fn errors(answer: &[u8], truth: &[u8]) -> f64 {
         let size = |set: &[u8]| set.iter().filter(|&&member| member == 1).count() as f64;
         let right = answer.iter().zip(truth).filter(|&(&a, &b)| a == 1 && b == 1).count() as f64;
@@ -94,7 +94,7 @@ mod tests {
         missed + made_up + (size(answer).min(size(truth)) - right)
     }
 
-    /// Random log-probabilities of some classes, those of a few much larger than those of others.
+    /// Random log-probabilities of the classes; a few are much larger than the rest.
     fn log_probabilities(random: &mut Random, classes: usize) -> Vec<f32> {
         let scores = random.vector(classes, 3.0);
         let total = scores.iter().map(|score| score.exp()).sum::<f32>().ln();
@@ -127,19 +127,19 @@ mod tests {
     }
 
     #[test]
-    fn somebody_is_heard_where_it_is_only_unclear_who() {
+    fn speech_is_chosen_when_only_the_speaker_is_uncertain() {
         let powerset = Powerset::new(3, 2);
         // Silence is the most probable set, but {1}, {0,1} and {1,2} together are more probable.
         let scores = [0.35_f32, 0.05, 0.3, 0.0, 0.2, 0.0, 0.1].map(f32::ln);
         assert_eq!(powerset.most_probable(&scores), [0, 0, 0]);
         assert_eq!(powerset.least_error(&scores), [0, 1, 0]);
-        // As many errors either way: the set that comes first.
+        // The expected error is equal for both: the first set is chosen.
         let scores = [0.5_f32, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0].map(f32::ln);
         assert_eq!(powerset.least_error(&scores), [0, 0, 0]);
     }
 
     #[test]
-    fn where_one_speaks_at_a_time_the_most_probable_set_has_the_least_error() {
+    fn without_overlap_the_most_probable_set_has_the_least_error() {
         let powerset = Powerset::new(3, 1);
         let mut random = Random(8);
         for _ in 0..2000 {

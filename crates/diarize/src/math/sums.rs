@@ -1,14 +1,14 @@
-//! Sums of f32 in NumPy's order of additions, which decides their last bits.
+//! f32 sums in NumPy's order of additions, which determines the last bits.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
-/// Euclidean norm, as `np.linalg.norm(…, axis=-1)` in f32.
+/// Euclidean norm, like `np.linalg.norm(…, axis=-1)` in f32.
 pub fn norm(vector: ArrayView1<'_, f32>) -> f32 {
     let squares: Vec<f32> = vector.iter().map(|x| x * x).collect();
     pairwise_sum(&squares).sqrt()
 }
 
-/// The rows of `(row, dimension)`, each divided by its Euclidean norm, with NumPy's bits.
+/// The rows of `(row, dimension)`, each divided by its Euclidean norm, bit-identical to NumPy.
 pub fn normalized(rows: ArrayView2<'_, f32>) -> Array2<f32> {
     let mut rows = rows.to_owned();
     for mut row in rows.axis_iter_mut(Axis(0)) {
@@ -17,8 +17,8 @@ pub fn normalized(rows: ArrayView2<'_, f32>) -> Array2<f32> {
     rows
 }
 
-/// NumPy's sum along contiguous values: halves are summed on their own down to 128 values, and those
-/// in eight interleaved sums.
+/// NumPy's sum along contiguous values: the two halves are summed separately, down to blocks of 128 values,
+/// which are summed in eight interleaved lanes.
 fn pairwise_sum(values: &[f32]) -> f32 {
     const LANES: usize = 8;
     const BLOCK: usize = 128;
@@ -38,8 +38,8 @@ fn pairwise_sum(values: &[f32]) -> f32 {
     rest.iter().fold(((a + b) + (c + d)) + ((e + f) + (g + h)), |sum, value| sum + value)
 }
 
-/// The mean of the rows of each cluster, `(cluster, dimension)`, as `np.mean(…, axis=0)` in f32: row
-/// after row. A cluster without rows has zeros.
+/// The mean of each cluster's rows, `(cluster, dimension)`, like `np.mean(…, axis=0)` in f32: one row after
+/// another. The mean of an empty cluster is zero.
 pub fn cluster_means(rows: ArrayView2<'_, f32>, labels: &[usize], clusters: usize) -> Array2<f32> {
     let mut means = Array2::zeros((clusters, rows.ncols()));
     let mut sizes = vec![0u32; clusters];
@@ -60,9 +60,9 @@ mod tests {
 
     use super::norm;
 
-    /// What `np.linalg.norm` of NumPy 2.4.6 gave for these vectors.
+    /// The expected values are from `np.linalg.norm` of NumPy 2.4.6.
     #[test]
-    fn norms_have_numpys_bits() {
+    fn norms_match_numpy_bit_for_bit() {
         let norms = [
             (5, 1122094900),
             (100, 1138585197),
@@ -74,7 +74,7 @@ mod tests {
         for (dimension, bits) in norms {
             let vector: Array1<f32> =
                 (0..dimension).map(|i| ((i * i * 37 % 1009) as f32 - 500.0) / 7.0).collect();
-            assert_eq!(norm(vector.view()).to_bits(), bits, "of {dimension} numbers");
+            assert_eq!(norm(vector.view()).to_bits(), bits, "{dimension} dimensions");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which embedding network it is, whatever its files are called.
+//! Identifying an embedding network by its weights, regardless of file names.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 use super::{ModelFiles, Weights};
 use crate::Result;
 
-/// The SHA-256 of an embedding network: of each tensor in the order of the names its name, shape and values
-/// as f32, so that files of f16 and of the f32 that they stand for are the same network.
+/// The SHA-256 of an embedding network's weights: the name, shape and f32 values of each tensor, in the
+/// order of the names. An f16 file and the same values stored as f32 have the same fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// That of any bytes.
+    /// The fingerprint of arbitrary bytes.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self::new(Sha256::new_with_prefix(bytes))
     }
@@ -26,17 +26,17 @@ impl Fingerprint {
 }
 
 impl fmt::Display for Fingerprint {
-    /// Its first eight digits.
+    /// Writes the first eight hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.get(..8).unwrap_or(&self.0))
     }
 }
 
 impl ModelFiles {
-    /// Which embedding network the model has.
+    /// The fingerprint of the model's embedding network.
     ///
     /// # Errors
-    /// A weights file that is none, or holds what is not finite.
+    /// If the weights file is invalid or contains values that are not finite.
     pub fn embedding_fingerprint(&self) -> Result<Fingerprint> {
         let weights = Weights::open(&self.embedding, &candle_core::Device::Cpu)?;
         let mut hash = Sha256::new();

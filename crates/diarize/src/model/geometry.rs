@@ -1,27 +1,27 @@
-//! Frames of the segmentation network: how many there are, and when.
+//! The segmentation network's frames: their number and times.
 
 use crate::{SAMPLE_RATE, math::SlidingWindow};
 
-/// Samples of a sinc filter.
+/// Length of a sinc filter in samples.
 pub(crate) const FILTER_LENGTH: usize = 251;
-/// Steps of the second and third convolution's kernels.
+/// Kernel size of the second and third convolutions.
 pub(crate) const KERNEL: usize = 5;
-/// Steps that each pooling merges.
+/// Window and stride of each max pooling.
 pub(crate) const POOL: usize = 3;
 
-/// Kernel and stride in samples of every layer that shortens the signal, first to last.
+/// Kernel and stride of every layer that shortens the signal, first to last.
 fn layers(sincnet_stride: usize) -> [(usize, usize); 6] {
     [(FILTER_LENGTH, sincnet_stride), (POOL, POOL), (KERNEL, 1), (POOL, POOL), (KERNEL, 1), (POOL, POOL)]
 }
 
-/// Number of frames that the network makes of `samples` samples.
+/// Number of frames that the network outputs for `samples` samples.
 pub fn num_frames(sincnet_stride: usize, samples: usize) -> usize {
     layers(sincnet_stride).iter().fold(samples, |length, &(kernel, stride)| {
         length.checked_sub(kernel).map_or(0, |rest| 1 + rest / stride)
     })
 }
 
-/// When each frame of the network starts and how much audio it sees, in seconds.
+/// Start, step and receptive field of the network's frames, in seconds.
 ///
 /// Source: `pyannote/audio/utils/receptive_field.py`.
 pub fn receptive_field(sincnet_stride: usize) -> SlidingWindow {

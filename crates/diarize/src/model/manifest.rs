@@ -1,4 +1,4 @@
-//! The manifest of a model directory: what the weights are, and how the pipeline uses them.
+//! The manifest of a model directory: describes the weights and the pipeline's parameters.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,11 +10,11 @@ use crate::{
     math::{Powerset, SlidingWindow},
 };
 
-/// The version of the manifest's format that this library reads.
+/// The manifest format version that this library reads.
 const FORMAT: u32 = 1;
-/// Local speakers that a chunk may have; their powerset must stay countable.
+/// Maximum number of local speakers per chunk; keeps the powerset small.
 const MAX_SPEAKERS: usize = 10;
-/// Largest size of an architecture: far beyond any network, and far from an overflow.
+/// Maximum value of a size in an architecture: far above any real network, but safe from overflow.
 const MAX_SIZE: usize = 1 << 20;
 
 /// `manifest.toml` of a model directory.
@@ -23,35 +23,35 @@ const MAX_SIZE: usize = 1 << 20;
 pub struct Manifest {
     /// Version of this format: 1.
     pub format: u32,
-    /// What the model is called.
+    /// Name of the model.
     pub name: String,
-    /// The license of its weights, as an SPDX expression where there is one.
+    /// License of the weights, as an SPDX expression if there is one.
     pub license: String,
-    /// Where it comes from.
+    /// Origin of the weights.
     pub source: String,
-    /// File name of the PLDA, which VBx needs: the arrays of `plda.npz` and `xvec_transform.npz` of
-    /// pyannote in their own dtypes.
+    /// File name of the PLDA model, required by VBx: the arrays of pyannote's `plda.npz` and
+    /// `xvec_transform.npz` in their original dtypes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plda: Option<String>,
     /// The segmentation network.
     pub segmentation: SegmentationArchitecture,
     /// The embedding network.
     pub embedding: EmbeddingArchitecture,
-    /// How voices tell who speaks, which [`Reconstruction::Voices`](crate::Reconstruction) needs.
+    /// Short windows for comparing voices, required by [`Reconstruction::Voices`](crate::Reconstruction).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voices: Option<VoiceWindows>,
-    /// How reliable turns are; without it turns have no confidence.
+    /// Function for the confidence of turns; without it turns have no confidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<ConfidenceFunction>,
-    /// Hyper-parameters of the pipeline, each with the value of pyannote 3.1 where absent.
+    /// Hyper-parameters of the pipeline; missing ones have the value of pyannote 3.1.
     #[serde(default)]
     pub parameters: Parameters,
-    /// SHA-256 of each file that the model was converted from.
+    /// SHA-256 of each file the model was converted from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
 }
 
-/// Shape of the `PyanNet` segmentation network (`pyannote/audio/models/segmentation/PyanNet.py`).
+/// Architecture of the `PyanNet` segmentation network (`pyannote/audio/models/segmentation/PyanNet.py`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentationArchitecture {
@@ -59,15 +59,14 @@ pub struct SegmentationArchitecture {
     pub weights: String,
     /// Duration of a chunk in seconds.
     pub duration: f64,
-    /// Local speakers of a chunk.
+    /// Maximum number of local speakers in a chunk.
     pub speakers: usize,
-    /// Local speakers that may speak at once: the powerset has all sets up to this size.
+    /// Maximum number of simultaneous local speakers: the powerset contains all sets up to this size.
     pub simultaneous_speakers: usize,
-    /// For a network without powerset classes, which gives the probability of each speaker by
-    /// itself: where decisions change.
+    /// Thresholds for a network without powerset classes, which outputs one probability per speaker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multilabel: Option<Hysteresis>,
-    /// Samples from one output of the sinc filters to the next.
+    /// Stride of the sinc filters in samples.
     pub sincnet_stride: usize,
     /// The recurrent layers.
     pub lstm: LstmArchitecture,
@@ -81,38 +80,38 @@ impl SegmentationArchitecture {
         Powerset::new(self.speakers, self.simultaneous_speakers).classes()
     }
 
-    /// Outputs of the classifier: a value for each set of speakers, or for each speaker.
+    /// Number of classifier outputs: one per set of speakers, or one per speaker.
     pub fn classes(&self) -> usize {
         if self.multilabel.is_some() { self.speakers } else { self.powerset_classes() }
     }
 
-    /// How much audio each frame of the network sees, and the time from one frame to the next, in seconds.
+    /// Receptive field of a frame, and the step between frames, in seconds.
     pub fn frame_times(&self) -> (f64, f64) {
         let frames = self.receptive_field();
         (frames.duration, frames.step)
     }
 
-    /// When each frame of the network starts and how much audio it sees, in seconds.
+    /// Start, step and receptive field of the network's frames, in seconds.
     pub(crate) fn receptive_field(&self) -> SlidingWindow {
         receptive_field(self.sincnet_stride)
     }
 }
 
-/// Where the decision of whether somebody speaks changes.
+/// Thresholds for deciding whether a speaker is active.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hysteresis {
-    /// A speaker starts where the probability is above this.
+    /// A speaker becomes active when the probability rises above this.
     pub onset: f64,
-    /// A speaker stops where the probability is below this.
+    /// A speaker becomes inactive when the probability falls below this.
     pub offset: f64,
 }
 
-/// Shape of a stack of LSTM layers.
+/// Architecture of a stack of LSTM layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LstmArchitecture {
-    /// Values of the state, in each direction.
+    /// Size of the hidden state, per direction.
     pub hidden_size: usize,
     /// Number of layers.
     pub num_layers: usize,
@@ -121,94 +120,94 @@ pub struct LstmArchitecture {
 }
 
 impl LstmArchitecture {
-    /// 1, or 2 where each layer runs in both directions.
+    /// Number of directions: 2 if bidirectional, otherwise 1.
     pub fn directions(&self) -> usize {
         1 + usize::from(self.bidirectional)
     }
 
-    /// Values that each step of a layer gives.
+    /// Number of outputs per step of a layer.
     pub fn outputs(&self) -> usize {
         self.directions() * self.hidden_size
     }
 }
 
-/// Shape of a stack of linear layers.
+/// Architecture of a stack of linear layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearArchitecture {
-    /// Outputs of each layer.
+    /// Number of outputs of each layer.
     pub hidden_size: usize,
     /// Number of layers.
     pub num_layers: usize,
 }
 
-/// Shape of the embedding network: `WeSpeakerResNet34`, or 152, 221 or 293
+/// Architecture of the embedding network: `WeSpeakerResNet34`, or 152, 221 or 293
 /// (`pyannote/audio/models/embedding/wespeaker/resnet.py`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingArchitecture {
     /// File name of the weights in the model directory.
     pub weights: String,
-    /// Values of an embedding.
+    /// Dimension of an embedding.
     pub dimension: usize,
     /// Channels of the first stage; each further stage doubles them.
     pub channels: usize,
-    /// Residual blocks of each of the four stages.
+    /// Number of residual blocks in each of the four stages.
     pub blocks: [usize; 4],
-    /// Whether blocks have three convolutions and give four times as many channels, as those of
-    /// the networks of 152 layers and more do.
+    /// Whether blocks are bottlenecks: three convolutions and four times as many output channels, as in
+    /// networks of 152 layers and more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bottleneck: bool,
 }
 
 impl EmbeddingArchitecture {
-    /// Channels that a block of a stage (from 0) gives.
+    /// Output channels of the blocks in a stage (counted from 0).
     pub fn outputs(&self, stage: usize) -> usize {
         (self.channels << stage) * if self.bottleneck { 4 } else { 1 }
     }
 }
 
-/// Short windows all along a recording, by whose embeddings voices are told apart.
+/// Short windows along a recording whose embeddings are compared with the speakers' voices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoiceWindows {
-    /// Difference in cosine similarity that makes a voice `e` times as likely one speaker's as another's.
+    /// Difference in cosine similarity that makes one speaker `e` times as likely as another.
     pub temperature: f64,
     /// Length of a window in seconds.
     pub duration: f64,
-    /// From one window to the next, in seconds.
+    /// Step between windows in seconds.
     pub hop: f64,
 }
 
 /// The estimated fraction of a turn actually spoken by its speaker:
-/// `1 / (1 + exp(-(bias + factor · agreement · separation)))`, of the agreement of the segmentations and the
-/// separation of the voices. A turn is wrong if either of them is low.
+/// `1 / (1 + exp(-(bias + factor · agreement · separation)))`, where `agreement` is the agreement of the
+/// segmentations and `separation` the separation of the voices. A turn is likely wrong if either is low.
 ///
-/// `cargo xtask calibrate` fits the two numbers to a model and its clustering (logistic regression, each
-/// turn weighted by its duration). On recordings unlike those of the fit more confidence still means fewer
-/// errors, but the fractions are off by as much as the recordings are harder or easier. Speech that
-/// nobody was heard to say has no turn, and so no confidence.
+/// `cargo xtask calibrate` fits the two parameters to a model and its clustering (logistic regression, each
+/// turn weighted by its duration). On recordings unlike those used for fitting, higher confidence still
+/// means fewer errors, but the fractions are too high for harder recordings and too low for easier ones.
+/// Missed speech has no turn, and therefore no confidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfidenceFunction {
-    /// The score without evidence.
+    /// The logit without evidence.
     pub bias: f64,
-    /// How much the evidence counts.
+    /// Weight of the evidence.
     pub factor: f64,
 }
 
 impl Manifest {
-    /// Reads the text of the manifest file; `path` is what errors call it.
+    /// Parses the content of a manifest file; `path` is used in error messages.
     ///
     /// # Errors
-    /// Text that is not a manifest, or one that asks for what this version does not know.
+    /// If the content is not a valid manifest, or requires something that this version does not support.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let wrong = |reason: String| Error::Manifest { path: path.to_owned(), reason };
         let text = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
         let manifest: Self =
             toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
         if manifest.format != FORMAT {
-            return Err(wrong(format!("format {} is not known, only {FORMAT}", manifest.format)));
+            return Err(wrong(format!("format {} is not supported, only {FORMAT}", manifest.format)));
         }
         let segmentation = &manifest.segmentation;
         let sizes = [
@@ -223,10 +222,10 @@ impl Manifest {
         if sizes.iter().any(|&size| size > MAX_SIZE)
             || manifest.embedding.blocks.iter().any(|&blocks| blocks > MAX_SIZE)
         {
-            return Err(wrong(format!("a size of an architecture is above {MAX_SIZE}")));
+            return Err(wrong(format!("a size in an architecture is above {MAX_SIZE}")));
         }
         if sizes.contains(&0) || manifest.embedding.blocks.contains(&0) {
-            return Err(wrong("a size of an architecture is 0".into()));
+            return Err(wrong("a size in an architecture is 0".into()));
         }
         if segmentation.speakers > MAX_SPEAKERS {
             return Err(wrong(format!(
@@ -250,26 +249,26 @@ impl Manifest {
         if let Some(VoiceWindows { temperature, duration, hop }) = manifest.voices
             && ![temperature, duration, hop].iter().all(|number| number.is_finite() && *number > 0.0)
         {
-            return Err(wrong("a number of [voices] is not above 0".into()));
+            return Err(wrong("a number in [voices] is not positive".into()));
         }
         if let Some(ConfidenceFunction { bias, factor }) = manifest.confidence
             && !(bias.is_finite() && factor.is_finite())
         {
-            return Err(wrong("a number of [confidence] is not finite".into()));
+            return Err(wrong("a number in [confidence] is not finite".into()));
         }
         manifest.parameters.check().map_err(|error| wrong(format!("parameters: {error}")))?;
         Ok(manifest)
     }
 
-    /// The text of the manifest file.
+    /// Serializes the manifest as TOML.
     ///
     /// # Panics
     /// Never: every manifest can be written as TOML.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a manifest holds nothing that TOML lacks")
+        toml::to_string(self).expect("every manifest is valid TOML")
     }
 
-    /// The manifest of pyannote/speaker-diarization-3.1's architecture, its weights in
+    /// A manifest with the architecture of pyannote/speaker-diarization-3.1, and weights in
     /// `segmentation.safetensors` and `embedding.safetensors`.
     pub fn pyannote_3_1(name: &str, license: &str, source: &str) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A model directory, read and checked: a manifest and the safetensors files that it names.
+//! Model directories: a manifest and the safetensors files that it names.
 
 mod fingerprint;
 pub(crate) mod geometry;
@@ -23,26 +23,26 @@ pub(crate) use weights::Weights;
 
 use crate::{Error, Result};
 
-/// Name of the manifest in a model directory.
+/// File name of the manifest in a model directory.
 pub const MANIFEST: &str = "manifest.toml";
 
 /// A model in memory: its manifest and the files that it names.
 #[derive(Clone, Debug)]
 pub struct ModelFiles {
-    /// What the model is.
+    /// The manifest.
     pub manifest: Manifest,
     /// Weights of the segmentation network.
     pub segmentation: WeightsFile,
     /// Weights of the embedding network.
     pub embedding: WeightsFile,
-    /// The PLDA, where the manifest names one.
+    /// The PLDA model, if the manifest names one.
     pub plda: Option<WeightsFile>,
 }
 
 /// The bytes of a safetensors file.
 #[derive(Clone, Debug)]
 pub struct WeightsFile {
-    /// What errors call the file.
+    /// Path used in error messages.
     pub path: PathBuf,
     /// Its content.
     pub bytes: Cow<'static, [u8]>,
@@ -52,7 +52,7 @@ impl ModelFiles {
     /// Reads a model directory.
     ///
     /// # Errors
-    /// A missing file, or an invalid manifest.
+    /// If a file is missing, or the manifest is invalid.
     pub fn read(dir: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = dir.join(name);
@@ -75,7 +75,7 @@ impl ModelFiles {
         })
     }
 
-    /// The model that this library carries.
+    /// The model bundled with this library.
     #[cfg(feature = "bundled")]
     pub fn bundled() -> Result<Self> {
         macro_rules! file {

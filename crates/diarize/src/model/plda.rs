@@ -1,4 +1,4 @@
-//! The PLDA of a model directory.
+//! Reading the PLDA model of a model directory.
 
 use half::f16;
 use ndarray::{Array, Dimension, ShapeBuilder};
@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use super::WeightsFile;
 use crate::{Error, Result, TensorProblem, clustering::Plda};
 
-/// Reads the PLDA for embeddings of `dimension` values.
+/// Reads the PLDA model for embeddings with `dimension` values.
 pub(crate) fn read_plda(file: &WeightsFile, dimension: usize) -> Result<Plda> {
     let tensors = SafeTensors::deserialize(&file.bytes)
         .map_err(|source| Error::WeightsFile { path: file.path.clone(), source })?;
@@ -38,7 +38,8 @@ struct Arrays<'a> {
 }
 
 impl Arrays<'_> {
-    /// An array of `AXES` axes, whose lengths `shape` takes.
+    /// The f64 values of the array `name`, which must have `AXES` axes; `shape` maps their lengths to a
+    /// shape.
     fn get<const AXES: usize, D: Dimension, S: ShapeBuilder<Dim = D>>(
         &self,
         name: &str,
@@ -52,7 +53,7 @@ impl Arrays<'_> {
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             return Err(self.wrong(name, TensorProblem::NonFinite { index }));
         }
-        Ok(Array::from_shape_vec(shape(lengths), values).expect("as many as the file says"))
+        Ok(Array::from_shape_vec(shape(lengths), values).expect("the number of values is that of the shape"))
     }
 
     fn wrong(&self, tensor: &str, problem: TensorProblem) -> Error {

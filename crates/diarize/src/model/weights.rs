@@ -1,4 +1,4 @@
-//! The tensors of one safetensors file, each checked as it is taken.
+//! Reading the tensors of a safetensors file; each is checked when it is read.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use super::WeightsFile;
 use crate::{Error, Result, TensorProblem};
 
-/// The tensors of one weights file. f16 becomes f32 as it is read.
+/// The tensors of a weights file. f16 values are converted to f32.
 pub struct Weights<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
@@ -17,17 +17,17 @@ pub struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    /// The tensors of a file, to be put on a device.
+    /// Opens a file; its tensors will be created on `device`.
     ///
     /// # Errors
-    /// Where the file is not a safetensors file.
+    /// If the file is not a valid safetensors file.
     pub fn open(file: &'a WeightsFile, device: &'a Device) -> Result<Self> {
         let tensors = SafeTensors::deserialize(&file.bytes)
             .map_err(|source| Error::WeightsFile { path: file.path.clone(), source })?;
         Ok(Self { path: &file.path, tensors, device })
     }
 
-    /// Names and shapes of all tensors, by name.
+    /// Names and shapes of all tensors, sorted by name.
     pub(crate) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         let mut shapes: Vec<_> =
             self.tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
@@ -35,15 +35,15 @@ impl<'a> Weights<'a> {
         shapes
     }
 
-    /// A tensor on the device.
+    /// Reads a tensor of the given shape onto the device.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         self.to_device(self.values(name, shape)?, shape)
     }
 
-    /// The values of a tensor, row-major.
+    /// The values of a tensor of the given shape, row-major.
     ///
     /// # Errors
-    /// Where it is missing, of another shape or type, or holds a value that is not finite.
+    /// If the tensor is missing, has another shape or an unsupported dtype, or contains a non-finite value.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let view = self.tensors.tensor(name).map_err(|_| self.wrong(name, TensorProblem::Missing))?;
         if view.shape() != shape {
@@ -57,7 +57,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Derived values as a tensor on the device.
+    /// Creates a tensor from derived values on the device.
     pub(crate) fn to_device(&self, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
         Tensor::from_vec(values, shape, self.device).map_err(Error::loading)
     }

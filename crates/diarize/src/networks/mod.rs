@@ -1,4 +1,4 @@
-//! The two networks in candle, one module each.
+//! The two networks, implemented with Candle, one module each.
 
 pub(crate) mod pyannet;
 pub(crate) mod wespeaker;

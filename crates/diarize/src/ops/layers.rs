@@ -1,4 +1,4 @@
-//! Operations made of Candle's: each is written once, and runs in f32 on the device and in f64 on the CPU.
+//! Operations built from Candle's. Each is written once, and runs in f32 on the device and in f64 on the CPU.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{BatchNorm, GRUConfig, LayerNorm, Linear, Module, ModuleT, RNN, VarBuilder, ops};
@@ -8,7 +8,7 @@ use super::{
     values::{noise, tensor, to_f64},
 };
 
-/// Time steps, values of a step and parallel sequences of the layers over sequences.
+/// Time steps, values per step, and parallel sequences of the sequence layers.
 const STEPS: usize = 100;
 const WIDTH: usize = 64;
 const BATCH: usize = 4;
@@ -57,7 +57,7 @@ pub(super) fn ops() -> Vec<Op> {
     ]
 }
 
-/// An operation on noise of the given shapes.
+/// An operation applied to noise of the given shapes.
 fn op(
     name: &'static str,
     tolerance: f64,
@@ -86,7 +86,7 @@ fn op(
     }
 }
 
-/// Candle's own layer norm has no f64: there it is put together from simpler operations.
+/// Candle's layer norm does not support f64, so there it is built from simpler operations.
 fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     match x.dtype() {
         DType::F64 => ops::layer_norm_slow(x, weight, bias, 1e-5),
@@ -126,14 +126,14 @@ fn gru(x: &[Tensor]) -> Result<Tensor> {
     Tensor::stack(&states.iter().map(|state| state.h().clone()).collect::<Vec<_>>(), 1)
 }
 
-/// Queries, keys and values `(batch, head, step, width)`.
+/// Scaled dot-product attention of queries, keys and values `(batch, head, step, width)`.
 fn attention(queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
     let width = queries.dim(D::Minus1)? as f64;
     let scores = (queries.matmul(&keys.t()?.contiguous()?)? / width.sqrt())?; // (batch, head, step, step)
     ops::softmax(&scores, D::Minus1)?.matmul(values)
 }
 
-/// Attention with four heads, then two linear layers, each around itself and normalized.
+/// Attention with four heads, then two linear layers, each with a residual connection and layer norm.
 fn transformer(x: &[Tensor]) -> Result<Tensor> {
     let linear = |weight: &Tensor, x: &Tensor| Linear::new(weight.affine(0.2, 0.0)?, None).forward(x);
     let normalize = |values: Tensor| layer_norm(&values, &x[5], &x[6]);
@@ -146,7 +146,7 @@ fn transformer(x: &[Tensor]) -> Result<Tensor> {
     normalize((&y + linear(&x[4], &inner)?)?)
 }
 
-/// Windows of `length` samples, one every `hop`: `(window, length)`.
+/// Windows of `length` samples, one every `hop` samples: `(window, length)`.
 fn unfold(x: &Tensor, length: usize, hop: usize) -> Result<Tensor> {
     let windows = 1 + (x.dim(0)? - length) / hop;
     let places = (0..windows).flat_map(|window| (window * hop) as u32..(window * hop + length) as u32);
@@ -154,7 +154,7 @@ fn unfold(x: &Tensor, length: usize, hop: usize) -> Result<Tensor> {
     x.index_select(&places, 0)?.reshape((windows, length))
 }
 
-/// A matrix of given values at places that depend on nothing, times a dense one.
+/// A sparse matrix with the given values at pseudo-random positions, times a dense matrix.
 fn sparse_times_dense(x: &[Tensor]) -> Result<Tensor> {
     let count = x[0].dim(0)?;
     let size = x[1].dim(0)?;

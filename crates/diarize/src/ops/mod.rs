@@ -1,7 +1,7 @@
-//! Which operations run on a device, how exactly and how fast.
+//! Testing operations on a device: whether they run, their accuracy and their speed.
 //!
-//! [`check`] runs each operation that diarization is made of, and those that its relatives need, on a
-//! device, and compares the result with one that the CPU makes in f64.
+//! [`check`] runs each operation used for diarization, and some related ones, on a device, and compares the
+//! results with f64 results from the CPU.
 
 mod layers;
 mod own;
@@ -13,59 +13,58 @@ use candle_core::Result as TensorResult;
 
 use crate::{Device, Result};
 
-/// How an operation fared.
+/// Result of testing an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpCheck {
-    /// The operation with its sizes.
+    /// Name of the operation, with its sizes.
     pub name: &'static str,
-    /// Whose kernel it is.
+    /// Origin of the kernel.
     pub kernel: KernelOf,
-    /// Where it ran: on the device that was asked for, or on the CPU where that is how this library
-    /// does it.
+    /// Where it ran: on the requested device, or on the CPU if this library always runs it there.
     pub ran_on: Device,
-    /// Time of the second of two runs, without bringing the result back.
+    /// Duration of the second of two runs, without copying the result back.
     pub time: Duration,
-    /// Whether the result is right.
+    /// Whether the result is correct.
     pub outcome: Outcome,
 }
 
-/// Whose kernel an operation is.
+/// Origin of an operation's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelOf {
-    /// Candle's, or several of Candle's.
+    /// Candle, possibly several kernels.
     Candle,
-    /// This project's.
+    /// This project.
     Diarize,
-    /// faer's: always on the CPU.
+    /// faer, which always runs on the CPU.
     Faer,
 }
 
-/// Whether a result is right.
+/// Whether a result is correct.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It is the CPU's within the tolerance. Errors are shares of the largest magnitude of the result.
+    /// The result is within the tolerance. Errors are relative to the largest magnitude in the result.
     Passed {
         /// The largest error.
         error: f64,
     },
-    /// It is off by more.
+    /// The error exceeds the tolerance.
     Inexact {
         /// The largest error.
         error: f64,
-        /// What would have passed.
+        /// Maximum error allowed.
         tolerance: f64,
     },
-    /// The device did not give a result.
+    /// The operation failed on the device.
     Failed {
-        /// What it said.
+        /// Error message.
         reason: String,
     },
 }
 
-/// Runs every operation on `device`.
+/// Tests every operation on `device`.
 ///
 /// # Errors
-/// A device that is not there. What an operation says when it fails is in its [`OpCheck`].
+/// If the device is not available. Failures of operations are reported in their [`OpCheck`].
 pub fn check(device: Device) -> Result<Vec<OpCheck>> {
     let opened = device.open()?;
     let run = |op: Op| {
@@ -74,7 +73,7 @@ pub fn check(device: Device) -> Result<Vec<OpCheck>> {
             Ok((time, error)) if error <= op.tolerance => (time, Outcome::Passed { error }),
             Ok((time, error)) => (time, Outcome::Inexact { error, tolerance: op.tolerance }),
             Err(error) => {
-                // What follows the first line is a backtrace.
+                // The lines after the first are a backtrace.
                 let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
                 (Duration::ZERO, Outcome::Failed { reason })
             }
@@ -84,28 +83,28 @@ pub fn check(device: Device) -> Result<Vec<OpCheck>> {
     Ok(layers::ops().into_iter().chain(own::ops()).map(run).collect())
 }
 
-/// A result that stays on its device.
+/// A result still on its device; calling it copies the values to the CPU.
 type Pending = Box<dyn FnOnce() -> TensorResult<Vec<f64>>>;
 
-/// An operation with its inputs in place; each call runs it.
+/// An operation whose inputs are on the device; each call runs it.
 type Prepared = Box<dyn Fn() -> TensorResult<Pending>>;
 
-/// Puts the inputs on a device.
+/// Copies the inputs to a device.
 type Prepare = Box<dyn Fn(&candle_core::Device) -> TensorResult<Prepared>>;
 
-/// An operation that can be tried.
+/// An operation to test.
 struct Op {
     name: &'static str,
     kernel: KernelOf,
-    /// Largest error, as a share of the largest magnitude of the result.
+    /// Maximum error, relative to the largest magnitude in the result.
     tolerance: f64,
     prepare: Prepare,
-    /// The result, from the CPU in f64.
+    /// Computes the expected result on the CPU in f64.
     expected: Box<dyn Fn() -> TensorResult<Vec<f64>>>,
 }
 
 impl Op {
-    /// The time of a second run, and the error.
+    /// Runs the operation twice: the time of the second run, and the error of the first.
     fn run(&self, device: &candle_core::Device) -> TensorResult<(Duration, f64)> {
         let forward = (self.prepare)(device)?;
         let values = forward()?()?;
@@ -119,8 +118,8 @@ impl Op {
     }
 }
 
-/// The largest difference, as a share of the largest magnitude expected; infinite if there is one to a
-/// number that is not finite, or another count of numbers.
+/// The largest difference relative to the largest magnitude expected; infinite if a difference is not
+/// finite or the lengths differ.
 fn error(values: &[f64], expected: &[f64]) -> f64 {
     let largest = expected.iter().fold(f64::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
     let differences = values.iter().zip(expected).map(|(value, expected)| (value - expected).abs() / largest);
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_a_share_of_the_largest_number() {
+    fn errors_are_relative_to_the_largest_magnitude() {
         assert_eq!(error(&[1.0, 3.0], &[1.0, 4.0]), 0.25);
         assert_eq!(error(&[f64::NAN, 4.0], &[4.0, 4.0]), f64::INFINITY);
         assert_eq!(error(&[4.0], &[4.0, 4.0]), f64::INFINITY);

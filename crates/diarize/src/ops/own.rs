@@ -1,4 +1,4 @@
-//! This project's own operations, against their plain references.
+//! This project's own operations, compared with their reference implementations.
 
 use candle_core::{Device, Result, Tensor};
 use diarize_kernels::{
@@ -19,7 +19,7 @@ use super::{
     values::{noise, tensor, to_f64},
 };
 
-/// Samples of ten seconds.
+/// Number of samples in ten seconds.
 const SAMPLES: usize = 160_000;
 
 pub(super) fn ops() -> Vec<Op> {
@@ -110,8 +110,9 @@ fn log_mel() -> Op {
     )
 }
 
-/// As the embedding network has it, for samples that count as 16-bit integers, but without pre-emphasis:
-/// that leaves so little of a frame to the low bands that f32's rounding of all of it shows in them.
+/// The filterbank of the embedding network, for samples scaled to 16-bit integers, but without
+/// pre-emphasis: pre-emphasis leaves so little energy in the low bands that f32 rounding errors of the
+/// whole frame would dominate them.
 fn filterbank() -> Op {
     let mut stft = Stft { preemphasis: 0.0, ..Stft::kaldi_16khz() };
     stft.window.iter_mut().for_each(|weight| *weight *= 32768.0);
@@ -131,7 +132,7 @@ fn filterbank() -> Op {
     )
 }
 
-/// `[rows, columns, inputs, outputs]`.
+/// A convolution with sizes `[rows, columns, inputs, outputs]` and a kernel of `size`.
 fn convolution(name: &'static str, [rows, columns, inputs, outputs]: [usize; 4], size: [usize; 2]) -> Op {
     let padding = if size[0] == 1 { [0, 0] } else { [1, 1] };
     let taps = size[0] * size[1];
@@ -209,7 +210,7 @@ fn distances(name: &'static str, metric: Metric) -> Op {
     )
 }
 
-/// Points around four centers.
+/// Points around four centers, `(point, dimension)`.
 fn points(count: usize, dimension: usize) -> Vec<f32> {
     let (centers, noise) = (noise(4 * dimension, 1), noise(count * dimension, 2));
     let point = |i: usize| centers[i / dimension % 4 * dimension + i % dimension] + 0.4 * noise[i];
@@ -277,7 +278,7 @@ fn agglomerative(name: &'static str, unit_length: bool) -> Op {
     }
 }
 
-/// A symmetric matrix put together again from its eigenvalues and eigenvectors.
+/// Reconstructs a symmetric matrix from its eigenvalues and eigenvectors.
 fn eigenvectors() -> Op {
     let size = 200;
     let matrix = move || {

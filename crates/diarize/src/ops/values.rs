@@ -1,8 +1,8 @@
-//! Inputs of operations: noise that is the same everywhere.
+//! Inputs for operations: pseudo-random numbers that are identical on all platforms.
 
 use candle_core::{DType, Device, Result, Shape, Tensor};
 
-/// Numbers from -1 to below 1, different for each seed (splitmix64), exact in f32.
+/// Numbers in [-1, 1), exact in f32; each seed gives a different sequence (splitmix64).
 pub(super) fn noise(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed << 32;
     let mut next = || {
@@ -21,7 +21,7 @@ pub(super) fn tensor(shape: impl Into<Shape>, seed: u64, device: &Device) -> Res
     Tensor::from_vec(noise(shape.elem_count(), seed), shape, device)
 }
 
-/// All numbers of a tensor.
+/// All values of a tensor, as f64.
 pub(super) fn to_f64(tensor: &Tensor) -> Result<Vec<f64>> {
     tensor
         .flatten_all()?

@@ -1,7 +1,7 @@
-//! How right a diarization is: the diarization error rate and its parts, the Jaccard error rate, and
+//! Accuracy of a diarization: the diarization error rate and its components, the Jaccard error rate, and
 //! the number of speakers.
 //!
-//! The numbers are those of `pyannote.metrics` 3 (`DiarizationErrorRate`, `JaccardErrorRate`).
+//! Results equal those of `pyannote.metrics` 3 (`DiarizationErrorRate`, `JaccardErrorRate`).
 //!
 //! Sources: `pyannote/metrics/diarization.py`, `identification.py`, `matcher.py` and `utils.py`; N. Ryant
 //! et al., "Second DIHARD Challenge Evaluation Plan", 2019, for the Jaccard error rate.
@@ -17,50 +17,51 @@ use self::sweep::Sweep;
 pub use self::uem::parse_uem;
 use crate::{Span, Turn, math::best_assignment};
 
-/// What is left out of a score.
+/// Which parts of a recording are excluded from scoring.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rules {
-    /// Seconds around each start and end of a reference turn that do not count: the total width, half
-    /// of it on either side, as pyannote states it. (`md-eval` states the half.)
+    /// Width in seconds of the unscored collar around each start and end of a reference turn: the total
+    /// width, half on either side, as in pyannote. (`md-eval` takes the half width.)
     pub collar: f64,
-    /// Time in which the reference has several turns at once does not count.
+    /// Do not score regions in which reference turns overlap.
     pub skip_overlap: bool,
 }
 
-/// The score of one recording or, added up, of several.
+/// The score of one recording, or the sum over several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Seconds that the reference's speakers speak, all together.
+    /// Seconds of reference speech, summed over speakers.
     pub speech: f64,
-    /// Seconds of speech found and given to the right speaker.
+    /// Seconds of speech attributed to the right speaker.
     pub correct: f64,
-    /// Seconds of speech that were not found.
+    /// Seconds of missed speech.
     pub missed: f64,
-    /// Seconds found where nobody (more) speaks.
+    /// Seconds of false speech: speech found beyond what the reference has.
     pub false_alarm: f64,
-    /// Seconds of speech given to the wrong speaker.
+    /// Seconds of speech attributed to the wrong speaker.
     pub confused: f64,
-    /// Sum of the Jaccard errors of the reference's speakers, each from 0 to 1.
+    /// Sum of the Jaccard errors of the reference speakers, each from 0 to 1.
     pub jaccard_error: f64,
-    /// Speakers of the reference.
+    /// Number of reference speakers.
     pub speakers: usize,
-    /// Speakers found.
+    /// Number of speakers found.
     pub speakers_found: usize,
-    /// By how many the number of speakers is wrong, recording by recording.
+    /// Absolute error of the number of speakers, summed over recordings.
     pub speaker_count_error: usize,
-    /// Recordings scored.
+    /// Number of recordings scored.
     pub recordings: usize,
 }
 
 impl Score {
-    /// Diarization error rate: missed, false and confused speech as a share of all speech. Where there
-    /// is no speech it is 0 if none was found and 1 otherwise.
+    /// Diarization error rate: missed, false and confused speech as a fraction of all reference speech.
+    /// Without reference speech it is 0 if no speech was found, otherwise 1.
     pub fn diarization_error_rate(&self) -> f64 {
         rate(self.missed + self.false_alarm + self.confused, self.speech)
     }
 
-    /// Jaccard error rate: the mean over the reference's speakers of the share of the time in which the
-    /// speaker or the one found for the speaker speaks, but not both.
+    /// Jaccard error rate: the mean Jaccard error of the reference speakers. A speaker's error is the
+    /// fraction of the time covered by the speaker or the matching speaker found that is not covered by
+    /// both.
     pub fn jaccard_error_rate(&self) -> f64 {
         match self.speakers {
             0 => rate(self.speakers_found as f64, 0.0),
@@ -88,20 +89,20 @@ impl AddAssign for Score {
     }
 }
 
-/// Score of a recording, and who was found for whom.
+/// The score of a recording, and the matching of speakers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// The score.
     pub score: Score,
-    /// Speakers of the reference, each with the speaker found for it. Those who have nobody are left out.
+    /// Pairs of a reference speaker and the matching speaker found. Unmatched speakers are omitted.
     pub mapping: Vec<(String, String)>,
 }
 
-/// Compares the turns found with those of the reference, under the assignment of speakers to speakers
-/// that makes most of the speech correct.
+/// Compares the turns found with the reference turns, under the one-to-one matching of speakers that
+/// maximizes the correct speech.
 ///
-/// Only the `evaluated` spans (of a UEM file) count; all of the recording where they are `None`. A
-/// speaker who is in two turns at once speaks twice, as for pyannote.
+/// Only the `evaluated` spans (from a UEM file) are scored; `None` for the whole recording. A speaker with
+/// two simultaneous turns counts twice, as in pyannote.
 pub fn compare(reference: &[Turn], found: &[Turn], evaluated: Option<&[Span]>, rules: &Rules) -> Comparison {
     let (speakers, others) = (names(reference), names(found));
     let times = Sweep::over(reference, &speakers, found, &others, evaluated, rules);
@@ -134,10 +135,10 @@ pub fn compare(reference: &[Turn], found: &[Turn], evaluated: Option<&[Span]>, r
     Comparison { score, mapping: pairs.into_iter().map(name).collect() }
 }
 
-/// Spans that are not longer are none: `pyannote.core.segment.SEGMENT_PRECISION`.
+/// Shorter or equal spans are considered empty: `pyannote.core.segment.SEGMENT_PRECISION`.
 const PRECISION: f64 = 1e-6;
 
-/// The speakers of turns that are not empty, in alphabetical order.
+/// The speakers of non-empty turns, in alphabetical order.
 fn names(turns: &[Turn]) -> Vec<&str> {
     let mut names: Vec<&str> =
         turns.iter().filter(|turn| !is_empty(turn)).map(|turn| turn.speaker.as_str()).collect();

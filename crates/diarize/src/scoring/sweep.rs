@@ -1,11 +1,11 @@
-//! One walk over all starts and ends of two diarizations, that adds up who speaks together with whom.
+//! A sweep over the starts and ends of two diarizations that sums how long each pair of speakers overlaps.
 
 use ndarray::Array2;
 
 use super::{Rules, is_empty};
 use crate::{Span, Turn};
 
-/// What begins or ends.
+/// The kind of interval that starts or ends.
 #[derive(Clone, Copy)]
 enum Edge {
     Speaker(usize),
@@ -14,23 +14,23 @@ enum Edge {
     Evaluated,
 }
 
-/// Times that count, in seconds.
+/// Scored times, in seconds.
 pub(super) struct Sweep {
-    /// How long all speakers of the reference speak.
+    /// Reference speech, summed over speakers.
     pub(super) speech: f64,
     pub(super) missed: f64,
     pub(super) false_alarm: f64,
-    /// How long speech meets speech found, right or wrong.
+    /// Reference speech coinciding with speech found, whether the speaker is right or wrong.
     pub(super) paired: f64,
-    /// `(speaker,)`: how long each speaks.
+    /// `(speaker,)`: speaking time of each reference speaker.
     pub(super) speaking: Vec<f64>,
-    /// `(speaker found,)`: how long each speaks.
+    /// `(speaker found,)`: speaking time of each speaker found.
     pub(super) found: Vec<f64>,
-    /// `(speaker, speaker found)`: how long both speak.
+    /// `(speaker, speaker found)`: time in which both speak.
     pub(super) both: Array2<f64>,
-    /// The same, a time counted for every pair of turns: what the assignment goes by.
+    /// The same, with time counted once per pair of turns: what the matching maximizes.
     pub(super) together: Array2<f64>,
-    /// The same, a time counted for as many turns as both have: what is correct if the two are one.
+    /// The same, with time counted for the smaller number of turns: correct speech if the two are matched.
     pub(super) correct: Array2<f64>,
 }
 
@@ -56,7 +56,7 @@ impl Sweep {
             together: Array2::zeros(shape),
             correct: Array2::zeros(shape),
         };
-        // How many turns of each there are now.
+        // Number of current turns of each speaker.
         let (mut said, mut heard) = (vec![0; speakers.len()], vec![0; others.len()]);
         let mut collars = 0;
         let mut windows = i32::from(evaluated.is_none());
@@ -77,7 +77,7 @@ impl Sweep {
         times
     }
 
-    /// Adds a span in which each speaker has so many turns.
+    /// Adds a span in which each speaker has the given number of turns.
     fn add(&mut self, seconds: f64, said: &[i32], heard: &[i32]) {
         let active = |counts: &[i32]| -> Vec<(usize, f64)> {
             let counts = counts.iter().enumerate().filter(|&(_, &count)| count > 0);
@@ -86,7 +86,7 @@ impl Sweep {
         let (said, heard) = (active(said), active(heard));
         let sum = |active: &[(usize, f64)]| active.iter().map(|(_, count)| count).sum::<f64>();
         let (many, few) = (sum(&said), sum(&heard));
-        // Nothing is said before the first edge, where a span has no length.
+        // Before the first edge there are no turns, and the span is infinite.
         if many + few == 0.0 {
             return;
         }
@@ -106,7 +106,7 @@ impl Sweep {
     }
 }
 
-/// All starts (1) and ends (-1), by time.
+/// All starts (+1) and ends (-1), sorted by time.
 fn edges(
     reference: &[Turn],
     speakers: &[&str],
@@ -118,7 +118,7 @@ fn edges(
     let mut edges = Vec::new();
     let mut span = |start, end, edge| edges.extend([(start, 1, edge), (end, -1, edge)]);
     let index = |names: &[&str], turn: &Turn| {
-        names.binary_search(&turn.speaker.as_str()).expect("the names are those of the turns")
+        names.binary_search(&turn.speaker.as_str()).expect("the names were taken from the turns")
     };
     for turn in reference.iter().filter(|turn| !is_empty(turn)) {
         span(turn.start, turn.end, Edge::Speaker(index(speakers, turn)));

@@ -1,16 +1,16 @@
-//! Un-partitioned Evaluation Map: the spans of recordings that are scored.
+//! Un-partitioned Evaluation Map (UEM): the spans of recordings to be scored.
 //!
 //! Source: NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix B.
 
 use crate::{Error, Result, Span};
 
-/// The spans of each recording in UEM text (`recording channel start end`, times in seconds), recordings
-/// in the order of their first line.
+/// Parses UEM text (`recording channel start end`, times in seconds) into the spans of each recording.
+/// Recordings are in the order of their first line.
 ///
 /// Blank lines and comments (`;;`) are skipped.
 ///
 /// # Errors
-/// A line that is none of these, with its number.
+/// If a line is none of these; the error gives its number.
 pub fn parse_uem(text: &str) -> Result<Vec<(String, Vec<Span>)>> {
     let mut recordings: Vec<(String, Vec<Span>)> = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -30,12 +30,12 @@ pub fn parse_uem(text: &str) -> Result<Vec<(String, Vec<Span>)>> {
 fn parse_line(line: &str) -> std::result::Result<(&str, Span), &'static str> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [uri, _channel, start, end] = fields[..] else {
-        return Err("it has four fields: recording, channel, start and end");
+        return Err("it must have four fields: recording, channel, start and end");
     };
     let seconds = |field: &str| field.parse().ok().filter(|seconds: &f64| seconds.is_finite());
     match (seconds(start), seconds(end)) {
         (Some(start), Some(end)) if start <= end => Ok((uri, Span { start, end })),
         (Some(_), Some(_)) => Err("its end is before its start"),
-        _ => Err("start and end are numbers of seconds"),
+        _ => Err("start and end must be numbers of seconds"),
     }
 }

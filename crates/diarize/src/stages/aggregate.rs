@@ -1,4 +1,4 @@
-//! Overlap-add: from scores of overlapping chunks to scores of the whole recording.
+//! Overlap-add: combining the scores of overlapping chunks into scores of the whole recording.
 
 use std::f64::consts::PI;
 
@@ -8,33 +8,34 @@ use ndarray::{ArrayView3, Axis, Slice};
 
 use crate::math::SlidingWindow;
 
-/// Weight of what is as good as left out.
+/// Weight of frames within the warm-up, which are practically ignored.
 const EPSILON: f64 = 1e-12;
 
-/// How overlapping chunks are put together.
+/// How overlapping chunks are combined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aggregation {
-    /// Weigh the frames of a chunk by a Hamming window, not equally.
+    /// Weight the frames of a chunk by a Hamming window instead of equally.
     pub hamming: bool,
-    /// Seconds at the left and right of each chunk that hardly count.
+    /// Duration at the left and right end of each chunk that is practically ignored, in seconds.
     pub warm_up: [f64; 2],
-    /// Give weighted sums instead of weighted means.
+    /// Return weighted sums instead of weighted means.
     pub skip_average: bool,
-    /// The score of a frame for which no chunk has one.
+    /// Score of frames for which no chunk has a score.
     pub missing: f32,
 }
 
 impl Default for Aggregation {
-    /// Plain means, NaN where there is none.
+    /// Unweighted means; NaN for missing scores.
     fn default() -> Self {
         Self { hamming: false, warm_up: [0.0, 0.0], skip_average: false, missing: f32::NAN }
     }
 }
 
-/// Puts the scores of chunks together: one `(frame, class)` array for each of the `chunks` gives
-/// `(frame of the recording, class)`. NaN stands for no score.
+/// Combines the scores of chunks, one `(frame, class)` array each, into `(frame of the recording, class)`.
+/// NaN means no score.
 ///
-/// Frames are `frames.step` apart and begin where the chunks begin. Sums are f32, their terms f64.
+/// Frames are `frames.step` apart, starting at the first chunk's start. Sums are accumulated in f32, their
+/// terms computed in f64.
 ///
 /// Source: `Inference.aggregate` in `pyannote/audio/core/inference.py`.
 pub fn aggregate<S: Data<Elem = f32>>(
@@ -71,8 +72,8 @@ pub fn aggregate<S: Data<Elem = f32>>(
     sums
 }
 
-/// Cuts fractions of each chunk's duration off its left and right: the frames that are left, and the
-/// chunks they make.
+/// Trims fractions of each chunk's duration from its left and right end. Returns the remaining frames and
+/// the times of the trimmed chunks.
 ///
 /// Source: `Inference.trim` in `pyannote/audio/core/inference.py`.
 #[cfg(feature = "unstable")]
@@ -93,7 +94,7 @@ pub fn trim<T>(
     (scores, window)
 }
 
-/// Number of frames of a recording of `count` chunks.
+/// Number of frames of a recording with `count` chunks.
 pub(super) fn total_frames(chunks: SlidingWindow, frames: SlidingWindow, count: usize) -> usize {
     let Some(last) = count.checked_sub(1) else {
         return 0;
@@ -102,7 +103,7 @@ pub(super) fn total_frames(chunks: SlidingWindow, frames: SlidingWindow, count: 
     frames.starting_at(chunks.start).closest_frame(end + 0.5 * frames.duration) + 1
 }
 
-/// Frame of the recording at which a chunk begins.
+/// Index in the recording of a chunk's first frame.
 pub(crate) fn first_frame(chunks: SlidingWindow, frames: SlidingWindow, chunk: usize) -> usize {
     frames.starting_at(chunks.start).closest_frame(chunks.start_of(chunk) + 0.5 * frames.duration)
 }
@@ -120,7 +121,7 @@ fn hamming_window(length: usize) -> Vec<f64> {
     (0..length).map(|n| 0.54 + 0.46 * (PI * (2.0 * n as f64 - last) / last).cos()).collect()
 }
 
-/// 1, but next to nothing in the first and last frames.
+/// 1, except for a tiny weight in the first and last frames.
 fn warm_up_window(length: usize, warm_up: [f64; 2], duration: f64) -> Vec<f64> {
     let [left, right] =
         warm_up.map(|seconds| (seconds / duration * length as f64).round_ties_even() as usize);

@@ -1,4 +1,4 @@
-//! Hysteresis thresholding: from scores of frames to regions of time.
+//! Hysteresis thresholding: from frame scores to time regions.
 
 use std::cmp::Ordering;
 
@@ -6,31 +6,31 @@ use ndarray::ArrayView2;
 
 use crate::math::SlidingWindow;
 
-/// Regions and gaps up to this many seconds do not count (`SEGMENT_PRECISION` of pyannote.core).
+/// Regions and gaps up to this many seconds are ignored (`SEGMENT_PRECISION` of pyannote.core).
 const PRECISION: f64 = 1e-6;
 
-/// Hysteresis thresholding with paddings and minimum durations. Thresholds are scores, all else is
-/// in seconds.
+/// Hysteresis thresholding with padding and minimum durations. Onset and offset are scores; everything else
+/// is in seconds.
 ///
 /// Source: `Binarize` in `pyannote/audio/utils/signal.py`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Binarize {
-    /// A region begins where the score rises above this.
+    /// A region starts where the score rises above this.
     pub onset: f64,
-    /// And ends where it falls below this.
+    /// A region ends where the score falls below this.
     pub offset: f64,
-    /// Shorter regions are dropped, last of all.
+    /// Minimum duration of a region; shorter ones are dropped after all other steps.
     pub min_duration_on: f64,
-    /// Shorter gaps within a class are filled.
+    /// Minimum duration of a gap within a class; shorter ones are filled.
     pub min_duration_off: f64,
-    /// Each region begins this much earlier.
+    /// Each region starts this much earlier.
     pub pad_onset: f64,
     /// Each region ends this much later.
     pub pad_offset: f64,
 }
 
 impl Default for Binarize {
-    /// One half, and nothing padded, filled or dropped.
+    /// Thresholds of 0.5, no padding and no minimum durations.
     fn default() -> Self {
         Self {
             onset: 0.5,
@@ -61,8 +61,8 @@ impl Region {
 }
 
 impl Binarize {
-    /// The regions of `scores` `(frame, class)`, by start, then by end, then in pyannote's order of
-    /// tracks. Region borders are the middles of frames.
+    /// The regions in `scores` `(frame, class)`, sorted by start, then by end, then in pyannote's order of
+    /// tracks. Regions start and end at the middles of frames.
     pub fn regions<T: Copy + Into<f64>>(
         &self,
         scores: ArrayView2<'_, T>,
@@ -79,7 +79,7 @@ impl Binarize {
                 regions = self.merged(regions);
             }
             for region in regions {
-                // Merging names the tracks anew, by their number.
+                // Merging renames the tracks by their index.
                 let track = if merges { track_name(tracks.len()) } else { class.to_string() };
                 tracks.push((region, track));
             }
@@ -119,7 +119,7 @@ impl Binarize {
         Region { start: start - self.pad_onset, end: end + self.pad_offset, class }
     }
 
-    /// Merges regions of one class, given in order, that overlap, touch or have a short gap between them.
+    /// Merges regions of one class, sorted by time, that overlap, touch or are separated by a short gap.
     fn merged(&self, regions: Vec<Region>) -> Vec<Region> {
         let mut merged: Vec<Region> = Vec::with_capacity(regions.len());
         for region in regions {
@@ -138,7 +138,7 @@ fn is_short(gap: f64, limit: f64) -> bool {
     gap <= PRECISION || gap < limit
 }
 
-/// Regions by start, then by end, then by the name of their track.
+/// Sorts regions by start, then by end, then by track name.
 fn in_order(mut tracks: Vec<(Region, String)>) -> Vec<Region> {
     tracks.sort_by(|(a, a_track), (b, b_track)| by_time(a, b).then_with(|| a_track.cmp(b_track)));
     tracks.into_iter().map(|(region, _)| region).collect()
@@ -148,15 +148,14 @@ fn by_time(a: &Region, b: &Region) -> Ordering {
     a.start.total_cmp(&b.start).then(a.end.total_cmp(&b.end))
 }
 
-/// The order of regions after their tracks are named A, B, …, Z, AA, … in their present order.
+/// Sorts regions as if their tracks were named A, B, …, Z, AA, … in their current order.
 ///
-/// It differs only for regions at the same time on both sides of a change of length: AA sorts
-/// before Z.
+/// The order changes only for simultaneous regions whose names differ in length: AA sorts before Z.
 pub(super) fn renamed(regions: Vec<Region>) -> Vec<Region> {
     in_order(regions.into_iter().enumerate().map(|(index, region)| (region, track_name(index))).collect())
 }
 
-/// Names of tracks in pyannote: A to Z, AA to ZZ, AAA and so on.
+/// Track names in pyannote: A to Z, AA to ZZ, AAA and so on.
 fn track_name(index: usize) -> String {
     let mut letters = Vec::new();
     let mut rest = index + 1;

@@ -1,19 +1,20 @@
-//! How reliable turns are.
+//! The confidence of turns.
 //!
-//! The confidence of a turn estimates the fraction of the turn actually spoken by its speaker. It
-//! comes from two numbers that cost nothing extra:
+//! The confidence of a turn estimates the fraction of the turn actually spoken by its speaker. It is
+//! computed from two numbers that cost nothing extra:
 //!
-//! - the *agreement* of the segmentations, from 0 to 1: of the chunks that hold a frame of the turn, the
-//!   fraction in which the network hears the speaker there; the mean over the frames;
-//! - the *separation* of the voices, from -1 to 1: `(r - d) / max(r, d)`, where `d` is the cosine
-//!   distance of an embedding from its speaker's mean and `r` that from the nearest other speaker's, but
-//!   at most 1, the distance of voices that have nothing in common; the mean over the local speakers that
-//!   make up the turn, weighted by their frames. This is the simplified silhouette (P. Rousseeuw,
-//!   "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", Journal of
-//!   Computational and Applied Mathematics 20, 1987), which does not depend on the scale of the distances.
+//! - the *agreement* of the segmentations, from 0 to 1: of the chunks containing a frame of the turn, the
+//!   fraction in which the speaker is active there, averaged over the frames;
+//! - the *separation* of the voices, from -1 to 1: `(r - d) / max(r, d)`, where `d` is the cosine distance
+//!   of an embedding from its speaker's mean and `r` the distance from the nearest other speaker's mean,
+//!   but at most 1, the distance of unrelated voices; averaged over the local speakers in the turn,
+//!   weighted by their frames. This is the simplified silhouette (P. Rousseeuw, "Silhouettes: a graphical
+//!   aid to the interpretation and validation of cluster analysis", Journal of Computational and Applied
+//!   Mathematics 20, 1987), which does not depend on the scale of the distances.
 //!
-//! The function of both is fitted to a model and its clustering
-//! ([`ConfidenceFunction`](crate::model::ConfidenceFunction)). A model without one has no confidence.
+//! The function of both numbers is fitted to a model and its clustering
+//! ([`ConfidenceFunction`](crate::model::ConfidenceFunction)). If the model has none, turns have no
+//! confidence.
 
 use ndarray::ArrayView2;
 
@@ -27,35 +28,35 @@ use crate::{
 /// The evidence for a turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evidence {
-    /// How far the segmentations of overlapping chunks agree, from 0 to 1.
+    /// How much the segmentations of overlapping chunks agree, from 0 to 1.
     pub agreement: f64,
-    /// How far the voice is from other speakers' voices, from -1 to 1.
+    /// How distinct the voice is from those of other speakers, from -1 to 1.
     pub separation: f64,
 }
 
 impl ConfidenceFunction {
-    /// The fraction of a turn that its speaker is estimated to speak.
+    /// The estimated fraction of a turn actually spoken by its speaker.
     ///
-    /// `agreement`, from 0 to 1: how far the segmentations of overlapping chunks agree. `separation`, from -1
-    /// to 1: how far the voice is from other speakers' voices.
+    /// `agreement`, from 0 to 1: how much the segmentations of overlapping chunks agree. `separation`, from
+    /// -1 to 1: how distinct the voice is from those of other speakers.
     pub fn confidence(&self, agreement: f64, separation: f64) -> f64 {
         let score = self.bias + self.factor * agreement * separation;
         1.0 / (1.0 + (-score).exp())
     }
 }
 
-/// The results of the stages from which the evidence for a turn is drawn.
+/// The intermediate results from which the evidence for a turn is computed.
 #[derive(Clone, Copy, Debug)]
 pub struct Votes<'a> {
-    /// Who speaks in which frame of each chunk.
+    /// Who speaks in each frame of each chunk.
     pub segmentations: &'a Segmentations,
-    /// `(chunk, local speaker)`: the cluster, negative for nobody.
+    /// `(chunk, local speaker)`: index of the cluster; negative if none.
     pub hard_clusters: ArrayView2<'a, i32>,
-    /// `(chunk, local speaker)`: how far the voice is from other speakers' voices, from -1 to 1.
+    /// `(chunk, local speaker)`: how distinct the voice is from those of other speakers, from -1 to 1.
     pub separation: ArrayView2<'a, f32>,
-    /// When the chunks start.
+    /// Times of the chunks.
     pub chunks: SlidingWindow,
-    /// When the frames of a chunk, and those of the whole recording, start.
+    /// Times of the frames, both of a chunk and of the whole recording.
     pub frames: SlidingWindow,
 }
 
@@ -92,7 +93,7 @@ impl Votes<'_> {
         }
     }
 
-    /// Gives each turn its confidence. `labeled` has the cluster of each label, in order.
+    /// Sets the confidence of each turn. `labeled` lists the cluster of each label, in order.
     pub(crate) fn rate(&self, turns: &mut [Turn], labeled: &[usize], function: &ConfidenceFunction) {
         let labels: Vec<String> = (0..labeled.len()).map(label).collect();
         for turn in turns {
@@ -105,7 +106,7 @@ impl Votes<'_> {
     }
 }
 
-/// The confidence of a speaker: the mean of the speaker's turns, weighted by their duration.
+/// A speaker's confidence: the mean over the speaker's turns, weighted by duration.
 pub(crate) fn of_speaker(speaker: &str, turns: &[Turn]) -> Option<f64> {
     let (mut sum, mut time) = (0.0, 0.0);
     for turn in turns.iter().filter(|turn| turn.speaker == speaker) {

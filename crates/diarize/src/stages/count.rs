@@ -1,4 +1,4 @@
-//! How many people speak in each frame of the recording.
+//! Counting the people who speak in each frame of the recording.
 //!
 //! Source: `speaker_count` in `pyannote/audio/pipelines/utils/diarization.py`.
 
@@ -11,26 +11,26 @@ use super::Segmentations;
 use super::aggregate::{first_frame, total_frames};
 use crate::math::SlidingWindow;
 
-/// Counts speakers while chunks come: the mean over the chunks that hold a frame, halves rounded to even.
+/// Counts speakers as chunks arrive: the mean over the chunks containing a frame, rounded half to even.
 #[derive(Clone, Debug)]
 pub struct SpeakerCounter {
     chunks: SlidingWindow,
     frames: SlidingWindow,
-    /// Chunks that have come.
+    /// Number of chunks received.
     seen: usize,
-    /// Frames that no further chunk holds: `(frame,)`.
+    /// `(frame,)`: counts of frames that no later chunk contains.
     certain: Vec<u8>,
-    /// For the frames after them the sum of the counts, and how many chunks hold the frame.
+    /// For the frames after those: the sum of the counts, and the number of chunks containing the frame.
     open: VecDeque<(u32, u32)>,
 }
 
 impl SpeakerCounter {
-    /// No chunks yet; `frames` is when the frames of a chunk start.
+    /// A counter without chunks; `frames` gives the times of a chunk's frames.
     pub fn new(chunks: SlidingWindow, frames: SlidingWindow) -> Self {
         Self { chunks, frames, seen: 0, certain: Vec::new(), open: VecDeque::new() }
     }
 
-    /// Takes the next chunk, `(frame, local speaker)` of 0 and 1.
+    /// Adds the next chunk, `(frame, local speaker)` of 0 and 1.
     pub fn push(&mut self, chunk: ArrayView2<'_, u8>) {
         self.settle(first_frame(self.chunks, self.frames, self.seen));
         let offset = first_frame(self.chunks, self.frames, self.seen) - self.certain.len();
@@ -44,13 +44,13 @@ impl SpeakerCounter {
         self.seen += 1;
     }
 
-    /// The frames whose count will not change: those before the next chunk.
+    /// The final counts so far, `(frame,)`: those of the frames before the next chunk.
     pub fn certain(&mut self) -> &[u8] {
         self.settle(first_frame(self.chunks, self.frames, self.seen));
         &self.certain
     }
 
-    /// The count of every frame of the recording, `(frame,)`, now that no further chunk comes.
+    /// Ends the recording and returns the count of every frame, `(frame,)`.
     pub fn finish(mut self) -> Vec<u8> {
         let total = total_frames(self.chunks, self.frames, self.seen);
         self.settle(total);
@@ -58,7 +58,7 @@ impl SpeakerCounter {
         self.certain
     }
 
-    /// Settles the frames before `until`.
+    /// Finalizes the counts of the frames before `until`.
     fn settle(&mut self, until: usize) {
         while self.certain.len() < until {
             let (sum, held) = self.open.pop_front().unwrap_or_default();

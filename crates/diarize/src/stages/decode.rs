@@ -1,4 +1,4 @@
-//! From the scores of the segmentation network to decisions.
+//! From the segmentation network's scores to decisions.
 
 use ndarray::{ArrayView1, ArrayViewMut2};
 
@@ -8,17 +8,17 @@ use crate::{
     model::{Hysteresis, SegmentationArchitecture},
 };
 
-/// How the scores of a chunk are read.
+/// How a chunk's scores are interpreted.
 #[derive(Clone, Debug)]
 pub enum Decoder {
-    /// One of a set of classes, each a set of speakers.
+    /// One score per powerset class, each a set of speakers.
     Powerset(Powerset),
-    /// Each speaker by itself.
+    /// One score per speaker.
     Multilabel(usize, Hysteresis),
 }
 
 impl Decoder {
-    /// The decoder for the scores of a network of this architecture.
+    /// The decoder for a network of this architecture.
     pub fn new(architecture: &SegmentationArchitecture) -> Self {
         match architecture.multilabel {
             None => Self::Powerset(Powerset::new(architecture.speakers, architecture.simultaneous_speakers)),
@@ -26,7 +26,7 @@ impl Decoder {
         }
     }
 
-    /// Scores of a frame.
+    /// Number of scores per frame.
     pub fn classes(&self) -> usize {
         match self {
             Self::Powerset(powerset) => powerset.classes(),
@@ -34,8 +34,8 @@ impl Decoder {
         }
     }
 
-    /// Who speaks in each frame of a chunk: scores of all its frames to `(frame, local speaker)` of
-    /// 0 and 1. `decoding` chooses among sets of speakers.
+    /// Decides who speaks in each frame of a chunk: from scores `(frame, class)` to `decisions` `(frame,
+    /// local speaker)` of 0 and 1. `decoding` determines how a set of speakers is chosen.
     pub fn decide(&self, scores: &[f32], decoding: Decoding, mut decisions: ArrayViewMut2<'_, u8>) {
         let frames = scores.chunks_exact(self.classes()).zip(decisions.outer_iter_mut());
         match self {
@@ -62,8 +62,7 @@ impl Decoder {
 }
 
 impl Hysteresis {
-    /// The state after a frame: as `binarize` in pyannote/audio/utils/signal.py has it, which compares
-    /// in f32.
+    /// The next state, computed like `binarize` in pyannote/audio/utils/signal.py, which compares in f32.
     fn next(&self, speaks: bool, score: f32) -> bool {
         score > self.onset as f32 || (speaks && score >= self.offset as f32)
     }

@@ -1,4 +1,4 @@
-//! Embedding the local speakers of chunks, and short windows all along the recording.
+//! Embedding the local speakers of chunks, and short windows along the recording.
 
 mod chunks;
 mod shared;
@@ -13,32 +13,32 @@ use crate::{
     options::{EmbeddingTrunk, Parameters, Reconstruction},
 };
 
-/// What is known of a recording when chunks are embedded.
+/// The data available for embedding chunks.
 #[derive(Clone, Copy)]
 pub(crate) struct Segmented<'a> {
     pub(crate) waveform: &'a Waveform,
     pub(crate) chunks: &'a Chunks,
     pub(crate) segmentations: &'a Segmentations,
-    /// Whether all samples have come and all chunks are segmented.
+    /// Whether all samples have been received and all chunks are segmented.
     pub(crate) ended: bool,
 }
 
 /// Embeds chunks as they are segmented.
 ///
-/// The residual network runs once per chunk or once over the recording, however many local speakers there
-/// are, and not at all where nobody speaks.
+/// The residual network runs once per chunk, or once on the recording, however many local speakers there
+/// are. It is skipped where nobody speaks.
 #[derive(Clone, Debug)]
 pub(crate) enum Embedder {
-    /// Nothing needs embeddings.
+    /// No embeddings are needed.
     Nothing,
-    /// Each chunk by itself.
+    /// Runs the network on each chunk separately.
     Chunks(Embeddings),
-    /// From the frames of the whole recording.
+    /// Uses frames computed once for the whole recording.
     Trunk(Box<FromTrunk>),
 }
 
 impl Embedder {
-    /// No chunk is embedded yet.
+    /// An embedder that has not embedded any chunk.
     pub(crate) fn new(networks: &Networks, chunks: &Chunks, parameters: &Parameters) -> Result<Self> {
         let (network, speakers) = (&networks.embedding, networks.manifest.segmentation.speakers);
         let dimension = networks.manifest.embedding.dimension;
@@ -58,8 +58,8 @@ impl Embedder {
         })
     }
 
-    /// Embeds what can be embedded of what is segmented: `(chunk, local speaker, dimension)`, and with
-    /// [`Reconstruction::Voices`] `(window, dimension)`.
+    /// Embeds all segmented chunks that can be embedded: `(chunk, local speaker, dimension)`, and with
+    /// [`Reconstruction::Voices`] also windows: `(window, dimension)`.
     pub(crate) fn advance(
         &mut self,
         segmented: Segmented<'_>,
@@ -84,7 +84,7 @@ impl Embedder {
         }
     }
 
-    /// The embeddings of local speakers, and of windows.
+    /// The embeddings of local speakers and of windows.
     pub(crate) fn finish(self) -> (Option<Embeddings>, Option<WindowEmbeddings>) {
         match self {
             Self::Nothing => (None, None),
@@ -97,12 +97,12 @@ impl Embedder {
     }
 }
 
-/// That a model does not say how voices tell who speaks.
+/// The error for a model without settings for comparing voices.
 pub(crate) fn no_voices() -> Error {
     Error::InvalidOption {
         option: "reconstruction",
         value: Reconstruction::Voices.to_string(),
-        requirement: "votes: this model's manifest has no [voices], which says how voices are compared",
+        requirement: "votes, since this model's manifest has no [voices] section",
     }
 }
 

@@ -1,61 +1,61 @@
-//! Vectors of local speakers and of windows, kept as small as they may be.
+//! Compact storage of the embeddings of local speakers and of windows.
 
 use half::f16;
 use ndarray::{Array1, Array2, ArrayView3, ArrayViewMut1, Axis};
 
 use super::Segmentations;
 
-/// The place of a vector that is not there.
+/// Row index of a missing vector.
 const NONE: u32 = u32::MAX;
 
-/// Vectors of one dimension, by their places; a place without a vector takes four bytes.
+/// A list of vectors of equal dimension, some of which may be missing; a missing one takes four bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vectors {
     dimension: usize,
-    /// For each place the row of its vector.
+    /// For each index, the row of its vector.
     rows: Vec<u32>,
     values: Values,
 }
 
-/// The vectors' values, row after row.
+/// Values of the vectors, row by row.
 #[derive(Clone, Debug, PartialEq)]
 enum Values {
     F32(Vec<f32>),
-    /// Rounded: half the memory.
+    /// Rounded to f16, which halves the memory.
     F16(Vec<f16>),
 }
 
 impl Vectors {
-    /// No places yet, for vectors of f32.
+    /// An empty list of f32 vectors.
     pub fn exact(dimension: usize) -> Self {
         Self { dimension, rows: Vec::new(), values: Values::F32(Vec::new()) }
     }
 
-    /// No places yet, for vectors that are rounded to f16.
+    /// An empty list of vectors rounded to f16.
     pub fn rounded(dimension: usize) -> Self {
         Self { dimension, rows: Vec::new(), values: Values::F16(Vec::new()) }
     }
 
-    /// Number of places.
+    /// Number of vectors, including missing ones.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there is no place.
+    /// Whether the list is empty.
     #[cfg(feature = "unstable")]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Values of a vector.
+    /// Dimension of a vector.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// Appends a place with a vector, each value rounded once.
+    /// Appends a vector, rounding each value once.
     ///
     /// # Panics
-    /// If the vector has another dimension.
+    /// If the vector has a different dimension.
     pub fn push(&mut self, vector: impl ExactSizeIterator<Item = f64>) {
         assert_eq!(vector.len(), self.dimension, "dimension of a vector");
         let row = match &mut self.values {
@@ -71,12 +71,12 @@ impl Vectors {
         self.rows.push(u32::try_from(row).expect("fewer vectors than 2^32"));
     }
 
-    /// Appends a place without a vector.
+    /// Appends a missing vector.
     pub fn push_none(&mut self) {
         self.rows.push(NONE);
     }
 
-    /// Copies the vector of a place. Returns whether there is one.
+    /// Copies the vector at an index into `to`, `(dimension,)`. Returns whether there is one.
     pub fn copy(&self, place: usize, mut to: ArrayViewMut1<'_, f32>) -> bool {
         let row = self.rows[place];
         if row == NONE {
@@ -91,24 +91,24 @@ impl Vectors {
     }
 }
 
-/// One embedding for each local speaker of each chunk. Those who never speak in the chunk all have the
-/// same one, which is kept once.
+/// One embedding for each local speaker of each chunk. Local speakers who never speak in their chunk share
+/// one embedding, which is stored once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embeddings {
     /// Local speakers of a chunk.
     speakers: usize,
-    /// What the network makes of a mask of zeros.
+    /// `(dimension,)`: the network's output for a mask of zeros.
     of_nobody: Array1<f32>,
     vectors: Vectors,
 }
 
 impl Embeddings {
-    /// No chunks yet, of `speakers` local speakers each.
+    /// No chunks yet; each will have `speakers` local speakers.
     pub(crate) fn new(speakers: usize, of_nobody: Vec<f32>, vectors: Vectors) -> Self {
         Self { speakers, of_nobody: of_nobody.into(), vectors }
     }
 
-    /// Chunks that are embedded.
+    /// Number of embedded chunks.
     pub fn chunks(&self) -> usize {
         self.vectors.len() / self.speakers
     }
@@ -118,12 +118,12 @@ impl Embeddings {
         self.speakers
     }
 
-    /// Values of an embedding.
+    /// Dimension of an embedding.
     pub fn dimension(&self) -> usize {
         self.vectors.dimension()
     }
 
-    /// Appends the chunks up to `until`. `active` are those of them in which somebody speaks, and `values`
+    /// Appends the chunks up to `until`. `active` lists the chunks in which somebody speaks, and `values`
     /// the embeddings of their local speakers: `(active chunk, local speaker * dimension)`.
     pub(crate) fn push_chunks(
         &mut self,
@@ -143,7 +143,7 @@ impl Embeddings {
         }
     }
 
-    /// Appends a chunk: the embeddings of those of its local speakers who speak.
+    /// Appends a chunk, storing the embeddings of the local speakers who speak.
     fn push_chunk(&mut self, values: &[f32], speaks: impl Fn(usize) -> bool) {
         for (speaker, vector) in values.chunks_exact(self.dimension()).enumerate() {
             match speaks(speaker) {
@@ -153,7 +153,7 @@ impl Embeddings {
         }
     }
 
-    /// The embeddings of some places, `(embedding, dimension)`. Places count local speakers chunk after
+    /// The embeddings at some indices, `(embedding, dimension)`. Indices count the local speakers chunk by
     /// chunk.
     pub fn select(&self, places: impl ExactSizeIterator<Item = usize>) -> Array2<f32> {
         let mut selected = Array2::zeros((places.len(), self.dimension()));
@@ -165,7 +165,7 @@ impl Embeddings {
         selected
     }
 
-    /// All of them as an array `(chunk, local speaker, dimension)`.
+    /// All embeddings as an array `(chunk, local speaker, dimension)`.
     #[cfg(any(test, feature = "unstable"))]
     pub fn to_array(&self) -> ndarray::Array3<f32> {
         let shape = (self.chunks(), self.speakers, self.dimension());
@@ -175,7 +175,7 @@ impl Embeddings {
 }
 
 impl From<ArrayView3<'_, f32>> for Embeddings {
-    /// Of `(chunk, local speaker, dimension)`, as they are.
+    /// Stores an array `(chunk, local speaker, dimension)` unchanged.
     fn from(array: ArrayView3<'_, f32>) -> Self {
         let (_, speakers, dimension) = array.dim();
         let mut embeddings = Self::new(speakers, vec![0.0; dimension], Vectors::exact(dimension));
@@ -191,7 +191,7 @@ mod tests {
     use super::{Embeddings, Segmentations, Vectors};
 
     #[test]
-    fn who_never_speaks_has_the_embedding_of_nobody() {
+    fn inactive_speakers_have_the_embedding_of_an_empty_mask() {
         for vectors in [Vectors::exact(2), Vectors::rounded(2)] {
             let speaks = array![[[0, 1]], [[0, 0]], [[1, 1]]]; // (chunk, frame, local speaker)
             let segmentations = Segmentations::from(speaks.view());

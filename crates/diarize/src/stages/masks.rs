@@ -1,10 +1,10 @@
-//! Which frames of a chunk a local speaker is embedded from.
+//! Which frames of a chunk each local speaker's embedding is computed from.
 
 use ndarray::{ArrayView2, Axis};
 
-/// One mask for each local speaker of a chunk's segmentation `(frame, local speaker)`: the frames in
-/// which the speaker speaks and, if `exclude_overlap` asks for it and more than `min_frames` are left,
-/// nobody else does.
+/// One mask for each local speaker of a chunk's segmentation `(frame, local speaker)`. A mask selects the
+/// frames in which the speaker speaks; with `exclude_overlap`, only those in which nobody else does,
+/// provided that more than `min_frames` remain.
 ///
 /// Source: `SpeakerDiarization.get_embeddings` in pyannote/audio/pipelines/speaker_diarization.py.
 pub fn embedding_masks(

@@ -1,4 +1,4 @@
-//! The stages of the pipeline, in the order in which they run.
+//! The stages of the pipeline, in execution order.
 
 mod aggregate;
 mod binarize;
@@ -35,7 +35,7 @@ pub use self::{
 #[cfg(feature = "unstable")]
 pub(crate) use self::count::speaker_count;
 
-/// What tests, benches and tools reach for.
+/// Items exposed to tests, benches and tools.
 #[cfg(feature = "unstable")]
 pub(crate) mod internals {
     pub use super::{

@@ -1,4 +1,4 @@
-//! From chunks to the whole recording: who speaks in each frame.
+//! From chunks to the whole recording: which clusters speak in each frame.
 //!
 //! Source: `to_diarization` in `pyannote/audio/pipelines/utils/diarization.py`, `reconstruct` in
 //! `pyannote/audio/pipelines/speaker_diarization.py`.
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::math::{INACTIVE, SlidingWindow};
 
-/// Frames reconstructed at once. Bounds the memory; the result does not depend on it.
+/// Frames processed at once. Bounds the memory. Does not affect the result.
 const BLOCK: usize = 8192;
 
-/// The fraction of the chunks that hold a frame in which at least `speakers` people speak there:
-/// `(frame of the recording, 1)`. Frames in the middle of a chunk weigh more than those at its ends (a
+/// The fraction of the chunks containing a frame in which at least `speakers` people speak there: `(frame
+/// of the recording, 1)`. Frames in the middle of a chunk have more weight than those at its ends (a
 /// Hamming window).
 ///
 /// Source: `VoiceActivityDetection` (one speaker) and `OverlappedSpeechDetection` (two) in
@@ -35,8 +35,8 @@ pub fn at_least(
     aggregate(enough, chunks, frames, aggregation)
 }
 
-/// Takes local speakers who never speak in their chunk out of their cluster: [`INACTIVE`]. `hard` is
-/// `(chunk, local speaker)`.
+/// Sets the cluster of local speakers who never speak in their chunk to [`INACTIVE`]. `hard` is `(chunk,
+/// local speaker)`.
 pub fn mark_inactive(hard: &mut Array2<i32>, segmentations: &Segmentations) {
     for ((chunk, speaker), cluster) in hard.indexed_iter_mut() {
         if !segmentations.speaks(chunk, speaker) {
@@ -45,29 +45,31 @@ pub fn mark_inactive(hard: &mut Array2<i32>, segmentations: &Segmentations) {
     }
 }
 
-/// How many speakers a frame may have, and what decides who they are.
+/// How many clusters may speak in a frame, and how they are chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
-    /// At most this many speakers at once; `None` for no limit.
+    /// Maximum number of simultaneous speakers; `None` for no limit.
     pub most: Option<usize>,
-    /// Whose voice is heard in each moment; `None` if votes alone decide.
+    /// Each cluster's share of the voice over time; `None` if only votes decide.
     pub voices: Option<&'a VoiceShares>,
 }
 
-/// Which cluster speaks in which frame of the recording: `(frame of the recording, cluster)` of 0 and 1.
+/// Which clusters speak in which frame of the recording: `(frame of the recording, cluster)` of 0 and 1.
 ///
-/// A cluster's activation in a frame is the number of chunks in which it speaks there. In each frame the
-/// clusters with the highest activation speak, even if that is 0: as many as `count` says, at most
-/// `choice.most`. Among equal ones the first speaks; pyannote leaves that to NumPy's unstable sort, that
-/// is to the processor. If more speak at once than there are clusters, clusters are added for them.
+/// A cluster's activation in a frame is the number of chunks in which it speaks there. In each frame, the
+/// clusters with the highest activations speak, even if those are 0: as many as `count` says, but at most
+/// `choice.most`. Ties are resolved in favor of the lower index; pyannote leaves them to NumPy's unstable
+/// sort, whose result depends on the CPU. If more people speak at once than there are clusters, clusters
+/// are added.
 ///
-/// With `choice.voices`, the fraction of the chunks in which a cluster speaks and its share of the voice in
-/// that moment are added up, and decide in place of the number of chunks.
+/// With `choice.voices`, the activation is instead the sum of the fraction of the chunks in which the
+/// cluster speaks and its share of the voice at that time.
 ///
-/// `hard` is `(chunk, local speaker)` with [`INACTIVE`] for nobody, `count` is `(frame of the recording,)`.
+/// `hard` is `(chunk, local speaker)` with [`INACTIVE`] for no cluster; `count` is `(frame of the
+/// recording,)`.
 ///
 /// # Panics
-/// If `segmentations` and `hard` differ in chunks or local speakers.
+/// If `segmentations` and `hard` differ in the number of chunks or local speakers.
 pub fn reconstruct(
     segmentations: &Segmentations,
     hard: ArrayView2<'_, i32>,
@@ -97,8 +99,8 @@ pub fn reconstruct(
     discrete
 }
 
-/// Turns the numbers of chunks in which clusters speak, `(frame from start on, cluster)`, into fractions of
-/// the chunks that hold the frame, and adds the clusters' shares of the voice.
+/// Converts the numbers of chunks in which clusters speak, `(frame from start on, cluster)`, into fractions
+/// of the chunks containing the frame, and adds the clusters' shares of the voice.
 fn add_voices(
     activations: &mut Array2<f32>,
     voices: &VoiceShares,
@@ -115,12 +117,12 @@ fn add_voices(
     }
 }
 
-/// How many chunks of `length` frames hold a frame of the recording.
+/// Number of chunks of `length` frames that contain a frame of the recording.
 fn held_by(first: &[usize], length: usize, frame: usize) -> usize {
     first.partition_point(|&first| first <= frame) - first.partition_point(|&first| first + length <= frame)
 }
 
-/// In how many chunks each cluster speaks, for the frames of the recording from `start` on:
+/// The number of chunks in which each cluster speaks, for the frames of the recording from `start` on:
 /// `(frame, cluster)` of the given shape.
 fn activations(
     segmentations: &Segmentations,
@@ -137,7 +139,7 @@ fn activations(
         let (segmentation, clusters) = (segmentations.chunk(chunk), hard.row(chunk));
         let inside = start.saturating_sub(first[chunk])..length.min(start + shape.0 - first[chunk]);
         for (speaker, &cluster) in clusters.iter().enumerate() {
-            // Local speakers of one cluster speak together: the first of them stands for all.
+            // Local speakers of one cluster are combined; the first of them represents all.
             let Ok(column) = usize::try_from(cluster) else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! Local segmentation: which of a chunk's speakers speaks in which frame.
+//! Local segmentation: which of a chunk's local speakers speak in which frame.
 
 use std::ops::Range;
 
@@ -13,19 +13,18 @@ use crate::{
     options::Parameters,
 };
 
-/// Chunks that go through the network together on the CPU.
+/// Chunks per batch on the CPU.
 pub(crate) const CPU_BATCH: usize = 8;
-/// Chunks that go through the network together on a GPU: the recurrent layers only fill one with many
-/// sequences.
+/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy.
 pub(crate) const GPU_BATCH: usize = 256;
 
-/// Batches for each thread that chunks are waited for, so that all threads have work.
+/// Number of batches per thread to wait for, so that all threads have work.
 const BATCHES_EACH: usize = 3;
-/// Batches that chunks are waited for on a GPU, so that it computes one while another is prepared.
+/// Number of batches to wait for on a GPU, so that one is computed while the next is prepared.
 const BATCHES_ON_GPU: usize = 2;
 
-/// How many chunks are to be segmented once so many are `complete`, while the recording goes on: whole
-/// rounds of batches.
+/// Number of chunks to have segmented once `complete` are available, while the recording continues: a whole
+/// number of rounds of batches.
 pub(crate) fn chunks_to_segment(
     complete: usize,
     networks: &Networks,
@@ -39,13 +38,13 @@ pub(crate) fn chunks_to_segment(
     complete - complete % round
 }
 
-/// Segments chunks as their samples come.
+/// Segments chunks as their samples arrive.
 #[derive(Clone, Debug)]
 pub(crate) struct Segmenter {
     pub(crate) segmentations: Segmentations,
-    /// The first chunk of digital silence. All are alike, so it stands for the others.
+    /// The first chunk of digital silence. Its result is reused for all others.
     silence: Option<usize>,
-    /// Mean of the first chunk: about the constant that a microphone adds to all samples.
+    /// Mean of the first chunk: an estimate of the microphone's constant (DC) offset.
     level: f32,
 }
 
@@ -56,8 +55,8 @@ impl Segmenter {
         Self { segmentations: Segmentations::new(frames, architecture.speakers), silence: None, level: 0.0 }
     }
 
-    /// Segments the chunks before `until` that are not yet segmented, `(chunk, frame, local speaker)`, and
-    /// says which these are.
+    /// Segments the chunks before `until` that are not yet segmented, `(chunk, frame, local speaker)`.
+    /// Returns their indices.
     pub(crate) fn advance(
         &mut self,
         until: usize,
@@ -105,7 +104,7 @@ impl Segmenter {
     }
 }
 
-/// Scores of some chunks: `(chunk, frame, class)`.
+/// The scores of some chunks: `(chunk, frame, class)`.
 fn scores(
     networks: &Networks,
     waveform: &Waveform,

@@ -1,20 +1,20 @@
-//! Who speaks in which frame of each chunk, one bit for each.
+//! Who speaks in which frame of each chunk, one bit per decision.
 
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 
-/// Decisions `(chunk, frame, local speaker)` of 0 and 1, kept as bits: 240 bytes for a chunk of 589
-/// frames and three local speakers, since each speaker has whole words.
+/// Decisions `(chunk, frame, local speaker)` of 0 and 1, stored as bits: 240 bytes for a chunk of 589
+/// frames and three local speakers, since each speaker takes whole words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segmentations {
     frames: usize,
     speakers: usize,
     chunks: usize,
-    /// `(chunk, local speaker, frame)`, filled up to whole words for each local speaker.
+    /// `(chunk, local speaker, frame)`, padded to whole words for each local speaker.
     words: Vec<u64>,
 }
 
 impl Segmentations {
-    /// No chunks yet, of `frames` frames and `speakers` local speakers each.
+    /// No chunks yet; each will have `frames` frames and `speakers` local speakers.
     pub fn new(frames: usize, speakers: usize) -> Self {
         Self { frames, speakers, chunks: 0, words: Vec::new() }
     }
@@ -24,12 +24,12 @@ impl Segmentations {
         self.chunks
     }
 
-    /// Frames of a chunk.
+    /// Frames per chunk.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// Local speakers of a chunk.
+    /// Local speakers per chunk.
     pub fn speakers(&self) -> usize {
         self.speakers
     }
@@ -37,7 +37,7 @@ impl Segmentations {
     /// Appends a chunk `(frame, local speaker)` of 0 and 1.
     ///
     /// # Panics
-    /// If its shape is not that of the others.
+    /// If it has a different number of frames or local speakers.
     pub fn push(&mut self, chunk: ArrayView2<'_, u8>) {
         assert_eq!(chunk.dim(), (self.frames, self.speakers), "frames and local speakers of a chunk");
         for speaker in chunk.columns() {
@@ -62,7 +62,7 @@ impl Segmentations {
         decisions
     }
 
-    /// All chunks, one after the other.
+    /// All chunks, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Array2<u8>> + '_ {
         (0..self.chunks).map(|chunk| self.chunk(chunk))
     }
@@ -72,7 +72,7 @@ impl Segmentations {
         self.row(chunk, speaker)[frame / 64] >> (frame % 64) & 1 != 0
     }
 
-    /// Whether a local speaker speaks in a chunk at all.
+    /// Whether a local speaker speaks anywhere in a chunk.
     pub fn speaks(&self, chunk: usize, speaker: usize) -> bool {
         self.row(chunk, speaker).iter().any(|&word| word != 0)
     }
@@ -82,7 +82,7 @@ impl Segmentations {
         (0..self.speakers).any(|speaker| self.speaks(chunk, speaker))
     }
 
-    /// All of them as an array `(chunk, frame, local speaker)`.
+    /// All decisions as an array `(chunk, frame, local speaker)`.
     #[cfg(any(test, feature = "unstable"))]
     pub fn to_array(&self) -> ndarray::Array3<u8> {
         let mut all = ndarray::Array3::zeros((self.chunks, self.frames, self.speakers));
@@ -103,7 +103,7 @@ impl Segmentations {
 }
 
 impl From<ArrayView3<'_, u8>> for Segmentations {
-    /// Of `(chunk, frame, local speaker)`.
+    /// Stores an array `(chunk, frame, local speaker)`.
     fn from(array: ArrayView3<'_, u8>) -> Self {
         let (_, frames, speakers) = array.dim();
         let mut segmentations = Self::new(frames, speakers);
@@ -119,7 +119,7 @@ mod tests {
     use super::Segmentations;
 
     #[test]
-    fn bits_are_what_was_pushed() {
+    fn stored_decisions_read_back_unchanged() {
         for frames in [1, 63, 64, 65, 589] {
             let array = Array3::from_shape_fn((5, frames, 3), |(chunk, frame, speaker)| {
                 u8::from(chunk != 2 && (chunk * 31 + frame * 7 + speaker * 5) % (speaker + 2) == 0)

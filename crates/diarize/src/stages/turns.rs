@@ -1,4 +1,4 @@
-//! From frames to turns.
+//! From frame decisions to turns.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use ndarray::ArrayView2;
 use super::binarize::{self, Binarize, Region};
 use crate::{Turn, math::SlidingWindow, options::Compat};
 
-/// The turns of a discrete diarization `(frame, cluster)` of 0 and 1, by start, then by end; and the
-/// cluster of each speaker: that of `SPEAKER_00` first.
+/// The turns of a discrete diarization `(frame, cluster)` of 0 and 1, sorted by start, then by end; and the
+/// cluster of each speaker, starting with `SPEAKER_00`.
 ///
-/// Speakers are numbered in the order of their clusters, without clusters that have no turn; with
-/// [`Compat::Pyannote`] in the order of the clusters' numbers as text (0, 1, 10, 11, 2, …). Pauses of a
-/// speaker shorter than `min_duration_off` seconds are filled, turns shorter than `min_duration_on`
+/// Speakers are numbered in the order of their clusters, skipping clusters without turns. With
+/// [`Compat::Pyannote`], the order is that of the cluster indices as text (0, 1, 10, 11, 2, …). Pauses of a
+/// speaker shorter than `min_duration_off` seconds are filled, turns shorter than `min_duration_on` are
 /// dropped.
 ///
 /// Source: `to_annotation` in `pyannote/audio/pipelines/utils/diarization.py` and the end of
@@ -33,8 +33,8 @@ pub fn turns(
     (named(regions, &clusters), clusters)
 }
 
-/// The turns of another discrete diarization of the same clusters, with the names that [`turns`] gave
-/// them. Turns of clusters without a name are left out.
+/// The turns of another discrete diarization of the same clusters, with the labels assigned by [`turns`].
+/// Turns of clusters without a label are dropped.
 pub fn turns_of(
     clusters: &[usize],
     discrete: ArrayView2<'_, u8>,
@@ -64,7 +64,7 @@ fn named(regions: Vec<Region>, clusters: &[usize]) -> Vec<Turn> {
     regions.into_iter().filter_map(turn).collect()
 }
 
-/// The name of a speaker by its number: `SPEAKER_00`, `SPEAKER_01` and so on.
+/// The label of a speaker by its index: `SPEAKER_00`, `SPEAKER_01` and so on.
 pub fn label(number: usize) -> String {
     format!("SPEAKER_{number:02}")
 }

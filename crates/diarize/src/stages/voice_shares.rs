@@ -1,4 +1,4 @@
-//! Whose voice is heard, moment by moment.
+//! Comparing the voice at each time with the clusters.
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 
@@ -8,27 +8,27 @@ use crate::{
     math::SlidingWindow,
 };
 
-/// Windows compared with the centroids at once. Bounds the memory; the result does not depend on it.
+/// Windows compared with the centroids at once. Bounds the memory. Does not affect the result.
 const BLOCK: usize = 8192;
 
-/// Embeddings of short windows all along a recording, from the frames in which one speaker speaks alone.
+/// Embeddings of short windows along a recording, from the frames in which one speaker speaks alone.
 ///
-/// Only their directions are kept, since voices are compared by nothing else, and rounded to f16: there
-/// are three windows a second.
+/// Only their directions are stored, since voices are compared by cosine similarity, and rounded to f16,
+/// since there are three windows per second.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowEmbeddings {
-    /// When the windows are, in seconds.
+    /// Times of the windows, in seconds.
     pub windows: SlidingWindow,
     directions: Vectors,
 }
 
 impl WindowEmbeddings {
-    /// No windows yet.
+    /// An empty list of windows.
     pub fn new(windows: SlidingWindow, dimension: usize) -> Self {
         Self { windows, directions: Vectors::rounded(dimension) }
     }
 
-    /// Appends a window; `None` if nobody speaks alone in it.
+    /// Appends a window's embedding `(dimension,)`; `None` if nobody speaks alone in it.
     pub fn push(&mut self, embedding: Option<&[f32]>) {
         let length = |embedding: &[f32]| embedding.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         match embedding.map(|embedding| (embedding, length(embedding))) {
@@ -44,14 +44,14 @@ impl WindowEmbeddings {
         self.directions.len()
     }
 
-    /// Whether there is no window.
+    /// Whether there are no windows.
     #[cfg(feature = "unstable")]
     pub fn is_empty(&self) -> bool {
         self.directions.is_empty()
     }
 
-    /// All windows, `(window, dimension)`: rows of length 1, within the rounding of f16, and of zeros if
-    /// nobody speaks alone.
+    /// All windows, `(window, dimension)`: rows of length 1, within the rounding of f16; zeros if nobody
+    /// speaks alone.
     #[cfg(feature = "unstable")]
     pub fn directions(&self) -> Array2<f32> {
         self.block(0, self.len())
@@ -68,8 +68,8 @@ impl WindowEmbeddings {
 
 /// Each cluster's share of the voice in each window.
 ///
-/// The share of cluster `k` in a window is `exp(s_k / T) / Σ_j exp(s_j / T)`, where `s` are the cosine
-/// similarities of the window's embedding and the clusters' centroids, and `T` is the temperature. If
+/// The share of cluster `k` in a window is `exp(s_k / T) / Σ_j exp(s_j / T)`, where `s_k` is the cosine
+/// similarity between the window's embedding and the cluster's centroid, and `T` is the temperature. If
 /// nobody speaks alone, all shares are 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VoiceShares {
@@ -82,19 +82,19 @@ impl VoiceShares {
     /// Compares the windows with `centroids` `(cluster, dimension)`.
     ///
     /// # Errors
-    /// A failure of the device.
+    /// If the device fails.
     pub fn new(
         windows: &WindowEmbeddings,
         centroids: ArrayView2<'_, f32>,
         temperature: f64,
-        place: &ComputeDevice<'_>,
+        device: &ComputeDevice<'_>,
     ) -> Result<Self, ClusteringError> {
         let centroids = centroids.mapv(f64::from);
         let mut shares = Array2::zeros((windows.len(), centroids.nrows())); // (window, cluster)
         for (index, block) in shares.axis_chunks_iter_mut(Axis(0), BLOCK).enumerate() {
             let mut block: ArrayViewMut2<'_, f32> = block;
             let rows = windows.block(index * BLOCK, block.nrows()); // (window, dimension)
-            let distances = place.cosine(rows.view(), centroids.view())?; // (window, cluster)
+            let distances = device.cosine(rows.view(), centroids.view())?; // (window, cluster)
             for (mut shares, distances) in block.rows_mut().into_iter().zip(distances.rows()) {
                 shares.assign(&softmax(distances.mapv(|distance| -distance / temperature)));
             }
@@ -102,14 +102,14 @@ impl VoiceShares {
         Ok(Self { windows: windows.windows, shares })
     }
 
-    /// The shares of the clusters in the window nearest to a `time` in seconds.
+    /// The clusters' shares in the window nearest to `time`, in seconds: `(cluster,)`.
     pub(super) fn at(&self, time: f64) -> &[f32] {
         let window = self.windows.closest_frame(time).min(self.shares.nrows().saturating_sub(1));
         self.shares.row(window).to_slice().expect("rows are contiguous")
     }
 }
 
-/// `exp(x) / Σ exp(x)`; zeros if a value is not finite, since then the window or a centroid is zero.
+/// `exp(x) / Σ exp(x)`; zeros if a value is not finite, because the window's embedding or a centroid is zero.
 fn softmax(mut values: Array1<f64>) -> Array1<f32> {
     if values.iter().any(|value| !value.is_finite()) {
         return Array1::zeros(values.len());

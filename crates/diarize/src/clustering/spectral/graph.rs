@@ -1,7 +1,8 @@
-//! Graphs of nearest neighbors, and the spectra of their normalized Laplacians.
+//! Nearest-neighbor graphs, and the spectra of their normalized Laplacians.
 //!
-//! Every point is tied to its `p` nearest by cosine similarity, itself among them, which gives a matrix `B`
-//! of 0 and 1; `A = (B + Bᵀ) / 2`, `D` is its row sums, and the Laplacian is `L = 1 - D^-½ A D^-½`.
+//! Every point is connected to its `p` nearest points by cosine similarity, including itself. This gives a
+//! binary matrix `B` and a symmetric one, `A = (B + Bᵀ) / 2`. With `D` the row sums of `A`, the Laplacian
+//! is `L = 1 - D^-½ A D^-½`.
 
 use diarize_kernels::cdist;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
@@ -9,37 +10,38 @@ use rayon::prelude::*;
 
 use super::lanczos::{Leading, eigen, eigenvalues, leading};
 
-/// Points that make a dense matrix, all of whose eigenvalues are computed.
+/// Maximum number of points for a dense matrix, all of whose eigenvalues are computed.
 pub(super) const MAX_DENSE: usize = 800;
-/// The most neighbors that are known of each of more points.
+/// Maximum number of neighbors stored per point of a sparse graph.
 pub(super) const MAX_NEIGHBOURS: usize = 512;
-/// The largest share of the points that is tried for neighbors.
+/// Maximum number of neighbors tried, as a fraction of the points.
 const MAX_SHARE: f64 = 0.25;
-/// Numbers of neighbors that are tried, of a dense matrix.
+/// Number of neighbor counts tried for a dense matrix.
 const CANDIDATES: usize = 12;
-/// The smallest number of neighbors that is tried of more points: so many are near in time alone.
+/// Minimum number of neighbors tried for a sparse graph: that many are similar just because they are near
+/// in time.
 const FEWEST: usize = 32;
-/// Points whose similarities to all others are in memory at once.
+/// Number of points whose similarities to all others are in memory at once.
 const ROWS: usize = 64;
 
-/// Points and who is near whom.
+/// Points and their similarities or nearest neighbors.
 pub(super) enum Graph {
     /// `(point, point)`: cosine similarity.
     Dense(Array2<f64>),
-    /// `(point, neighbor)`: the nearest points, from the point itself on.
+    /// `(point, neighbor)`: indices of the nearest points, starting with the point itself.
     Sparse(Array2<u32>),
 }
 
-/// Eigenvalues of the Laplacian for a number of neighbors.
+/// Eigenvalues of the Laplacian for a given number of neighbors.
 pub(super) struct Spectrum {
-    /// The smallest, rising.
+    /// The smallest eigenvalues, in ascending order.
     pub(super) smallest: Vec<f64>,
-    /// The largest of all; of a sparse graph about 1 % less.
+    /// The largest eigenvalue; for a sparse graph about 1 % too small.
     pub(super) largest: f64,
 }
 
 impl Graph {
-    /// Of `points` `(point, dimension)`, which are of length 1.
+    /// The graph of `points` `(point, dimension)`, which must be normalized.
     pub(super) fn of(points: ArrayView2<'_, f32>) -> Self {
         match points.nrows() {
             0..=MAX_DENSE => Self::Dense(1.0 - cdist::cosine(points, points)),
@@ -54,7 +56,7 @@ impl Graph {
         }
     }
 
-    /// The largest number of neighbors that it knows of.
+    /// Maximum number of neighbors available.
     pub(super) fn most_neighbors(&self) -> usize {
         match self {
             Self::Dense(similarities) => similarities.nrows(),
@@ -62,7 +64,7 @@ impl Graph {
         }
     }
 
-    /// Numbers of neighbors to choose from, rising.
+    /// Numbers of neighbors to try, in ascending order.
     pub(super) fn candidates(&self) -> Vec<usize> {
         let most = ((MAX_SHARE * self.points() as f64) as usize).max(2);
         let mut candidates: Vec<usize> = match self {
@@ -80,8 +82,7 @@ impl Graph {
         candidates
     }
 
-    /// The `wanted` smallest eigenvalues, or more, of the Laplacian in which every point has that many
-    /// neighbors.
+    /// At least the `wanted` smallest eigenvalues of the Laplacian for a given number of neighbors.
     pub(super) fn spectrum(&self, neighbors: usize, wanted: usize) -> Spectrum {
         match self {
             Self::Dense(similarities) => {
@@ -92,7 +93,7 @@ impl Graph {
         }
     }
 
-    /// The same with the eigenvectors: `(point, eigenvalue)`.
+    /// Like [`Self::spectrum`], with the eigenvectors as columns: `(point, eigenvalue)`.
     pub(super) fn eigenvectors(&self, neighbors: usize, wanted: usize) -> (Spectrum, Array2<f64>) {
         match self {
             Self::Dense(similarities) => {
@@ -107,7 +108,7 @@ impl Graph {
     }
 }
 
-/// The largest eigenvalues of `D^-½ A D^-½`.
+/// The largest eigenvalues of `D^-½ A D^-½`, with eigenvectors.
 fn tied(nearest: &Array2<u32>, neighbors: usize, wanted: usize) -> Leading {
     let ties = Ties::of(nearest.slice_axis(Axis(1), Slice::from(..neighbors)));
     leading(nearest.nrows(), wanted, |columns| ties.product(columns))
@@ -117,7 +118,7 @@ fn spectrum_of(Leading { values, smallest, .. }: &Leading) -> Spectrum {
     Spectrum { smallest: values.iter().map(|value| 1.0 - value).collect(), largest: 1.0 - smallest }
 }
 
-/// The Laplacian. Points as near as the last of the neighbors are tied too.
+/// The Laplacian, `(point, point)`. Points as similar as the last neighbor are also connected.
 pub(super) fn laplacian(similarities: &Array2<f64>, neighbors: usize) -> Array2<f64> {
     let count = similarities.nrows();
     let last: Vec<f64> = similarities
@@ -137,8 +138,8 @@ pub(super) fn laplacian(similarities: &Array2<f64>, neighbors: usize) -> Array2<
     })
 }
 
-/// The nearest neighbors of each point, itself first, then by falling similarity, the first of equal ones
-/// first: `(point, neighbor)`. Similarities are f32.
+/// The nearest neighbors of each point: itself first, then by decreasing similarity, ties by index.
+/// `(point, neighbor)`. Similarities are f32.
 fn nearest(points: ArrayView2<'_, f32>) -> Array2<u32> {
     let count = points.nrows();
     let kept = MAX_NEIGHBOURS.min(count);
@@ -169,11 +170,11 @@ fn nearest(points: ArrayView2<'_, f32>) -> Array2<u32> {
     neighbors
 }
 
-/// `A` as lists: whom each point is tied to, and who to it.
+/// `A` as adjacency lists: the points that each point is connected to, and those connected to it.
 struct Ties<'a> {
     /// `(point, neighbor)`: the rows of `B`.
     to: ArrayView2<'a, u32>,
-    /// The rows of `Bᵀ`, one after the other, and where each begins.
+    /// The rows of `Bᵀ`, concatenated, and the start of each row.
     from: Vec<u32>,
     starts: Vec<usize>,
     /// `D^-½`.
@@ -226,7 +227,7 @@ mod tests {
     use super::{Graph, Ties, laplacian, nearest};
     use crate::{clustering::random::Random, math::normalized};
 
-    /// Three cliques of four points: an eigenvalue of 0 for each, and of 1 for all else.
+    /// Three cliques of four points have an eigenvalue of 0 each; the other eigenvalues are 1.
     #[test]
     fn every_component_of_the_graph_has_an_eigenvalue_of_zero() {
         let graph = Graph::Dense(Array2::from_shape_fn((12, 12), |(i, j)| f64::from(i / 4 == j / 4)));
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_neighbors_make_the_same_matrix() {
+    fn sparse_and_dense_graphs_have_the_same_laplacian() {
         let points = points(90);
         let similarities = 1.0 - diarize_kernels::cdist::cosine(points.view(), points.view());
         let lists = nearest(points.view());

@@ -1,37 +1,37 @@
-//! The largest eigenvalues of a large symmetric matrix, of which only products are known.
+//! The largest eigenvalues of a large symmetric matrix that is only given by its products with vectors.
 
 use faer::{Mat, Side};
 use ndarray::{Array2, ArrayView2, Axis, Slice, concatenate};
 
 use super::super::random::Random;
 
-/// Columns that are multiplied at once. More than the eigenvalues that can be equal: those of a graph's
-/// parts that hang together nowhere are.
+/// Columns per block. Must exceed the multiplicity of eigenvalues: those of a graph's disconnected
+/// components are equal.
 const BLOCK: usize = 16;
-/// At most this many products.
+/// Maximum number of products.
 const STEPS: usize = 24;
-/// Eigenpairs are found when `|A v - λ v|` is smaller; the error of `λ` is about its square.
+/// Tolerance for `|A v - λ v|` of converged eigenpairs; the error of `λ` is about its square.
 const RESIDUAL: f64 = 1e-4;
-/// What is left of a column once the others are taken out is nothing below this.
+/// A column is linearly dependent if orthogonalization reduces its norm below this fraction.
 const DEPENDENT: f64 = 1e-10;
 
-/// Some eigenvalues of a symmetric matrix and their vectors.
+/// Some eigenvalues of a symmetric matrix and their eigenvectors.
 pub(super) struct Leading {
-    /// The largest eigenvalues, falling.
+    /// The largest eigenvalues, in descending order.
     pub(super) values: Vec<f64>,
-    /// `(row, eigenvalue)`: their vectors, of length 1.
+    /// `(row, eigenvalue)`: their eigenvectors, of length 1.
     pub(super) vectors: Array2<f64>,
-    /// The smallest eigenvalue of all, or one a little larger: it ends nothing.
+    /// An approximation of the smallest eigenvalue, slightly too large. It does not affect convergence.
     pub(super) smallest: f64,
 }
 
-/// The `wanted` largest eigenvalues of a symmetric matrix of `count` rows, fewer where it has fewer;
+/// The `wanted` largest eigenvalues of a symmetric matrix with `count` rows, or all if there are fewer.
 /// `product` multiplies the matrix by `(row, column)`.
 ///
-/// The Lanczos method with blocks and full reorthogonalisation: the space spanned by a block of random
-/// columns, its product, the product of that and so on has vectors near the eigenvectors at both ends,
-/// and the best of them are those of the matrix projected on it. Eigenvalues that stand apart are exact
-/// after a few products; after 24 products, the others are what they are then, a little too small.
+/// The block Lanczos method with full reorthogonalization: the Krylov space of a block of random columns
+/// contains vectors close to the eigenvectors at both ends of the spectrum, and the best approximations are
+/// the eigenvectors of the matrix projected onto that space. Well-separated eigenvalues are exact after a
+/// few products; after 24 products, the others are returned as they are, slightly too small.
 ///
 /// Source: G. Golub, R. Underwood, "The block Lanczos method for computing eigenvalues", Mathematical
 /// Software III, 1977.
@@ -72,12 +72,12 @@ pub(super) fn leading(
     unreachable!("the last step returns")
 }
 
-/// Columns of length 1 at right angles to each other and to those of `basis` that span, with it, what
-/// `columns` span; those that would be nothing are left out.
+/// Orthonormal columns that are orthogonal to `basis` and, together with it, span `columns`. Linearly
+/// dependent columns are dropped.
 fn orthonormal(columns: Array2<f64>, basis: ArrayView2<'_, f64>) -> Array2<f64> {
     let before: Vec<f64> = columns.columns().into_iter().map(|c| c.dot(&c).sqrt()).collect();
     let mut columns = columns;
-    // Twice: once leaves what rounding left.
+    // Twice, to remove the rounding errors of the first pass.
     for _ in 0..2 {
         columns = &columns - &basis.dot(&basis.t().dot(&columns));
     }
@@ -101,7 +101,7 @@ fn orthonormal(columns: Array2<f64>, basis: ArrayView2<'_, f64>) -> Array2<f64> 
     kept.slice_axis(Axis(0), Slice::from(..count)).t().to_owned()
 }
 
-/// Eigenvalues of a symmetric matrix, rising, and the eigenvectors as columns.
+/// Eigenvalues of a symmetric matrix in ascending order, and the eigenvectors as columns.
 pub(super) fn eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     let eigen = in_faer(matrix).self_adjoint_eigen(Side::Lower);
     let eigen = eigen.expect("a finite symmetric matrix has eigenvectors");
@@ -109,7 +109,7 @@ pub(super) fn eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     (values, Array2::from_shape_fn(matrix.dim(), |(i, j)| eigen.U()[(i, j)]))
 }
 
-/// Eigenvalues of a symmetric matrix, rising.
+/// Eigenvalues of a symmetric matrix, in ascending order.
 pub(super) fn eigenvalues(matrix: &Array2<f64>) -> Vec<f64> {
     let values = in_faer(matrix).self_adjoint_eigenvalues(Side::Lower);
     values.expect("a finite symmetric matrix has eigenvalues")
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn eigenvalues_that_stand_apart_are_those_of_the_whole_matrix() {
+    fn well_separated_eigenvalues_match_the_dense_solver() {
         let count = 300;
         let mut matrix = symmetric(count) * 0.1;
         for (index, height) in [40.0, 30.0, 29.0, 20.0, 20.0, 12.0].into_iter().enumerate() {
@@ -142,7 +142,7 @@ mod tests {
         let found = leading(count, 6, |x| matrix.dot(&x));
         for (index, value) in found.values.iter().enumerate() {
             assert!((value - values[count - 1 - index]).abs() < 1e-8, "{index}: {value}");
-            // Also where two are nearly equal, the vector lies in the space of both.
+            // If two eigenvalues are nearly equal, the vector lies in the space of both eigenvectors.
             let along = vectors.t().dot(&found.vectors.column(index));
             let near = along.iter().zip(&values).filter(|(_, other)| (*other - value).abs() < 1.0);
             assert!((near.map(|(part, _)| part * part).sum::<f64>() - 1.0).abs() < 1e-8);
@@ -150,7 +150,7 @@ mod tests {
         assert!((found.smallest - values[0]).abs() < 0.05, "{} {}", found.smallest, values[0]);
     }
 
-    /// The first block alone spans everything, or all there is to find.
+    /// The first block alone spans the whole space, or contains all eigenvectors needed.
     #[test]
     fn small_and_equal_matrices() {
         let small = symmetric(5);

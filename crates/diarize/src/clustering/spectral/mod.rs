@@ -1,4 +1,4 @@
-//! Spectral clustering: the parts of a graph of neighbors that hang together loosely.
+//! Spectral clustering: partitioning a nearest-neighbor graph where it is weakly connected.
 
 mod graph;
 mod lanczos;
@@ -22,14 +22,15 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spectral {
-    /// How many neighbors an embedding has in the graph.
+    /// Number of neighbors of an embedding in the graph.
     pub neighbors: Neighbors,
-    /// At most this many speakers are found where the bounds set no limit.
+    /// Maximum number of speakers if the bounds set no upper limit.
     pub max_speakers: usize,
-    /// Of more embeddings than this, an even choice is clustered and the others go to the nearest
-    /// cluster: the time grows with the square of the number.
+    /// Maximum number of embeddings to cluster. Above this count, evenly spaced embeddings are clustered
+    /// and the others are assigned to the nearest cluster, since the time grows with the square of the
+    /// number.
     pub max_embeddings: usize,
-    /// What makes clusters of the eigenvectors.
+    /// Parameters of k-means, which clusters the rows of the eigenvectors.
     pub kmeans: KMeans,
 }
 
@@ -44,53 +45,54 @@ impl Default for Spectral {
     }
 }
 
-/// How many neighbors an embedding has, itself among them: of more than 800 embeddings at most 512.
+/// Number of neighbors of an embedding, including itself; at most 512 if there are more than 800 embeddings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Neighbors {
-    /// This share of the embeddings, above 0 and at most 1: all above a percentile of the similarities.
+    /// A fraction of the embeddings, above 0 and at most 1: equivalent to a percentile of the similarities.
     Share(f64),
-    /// So many.
+    /// A fixed number.
     Count(usize),
-    /// The number `p` for which `p / g` is smallest, `g` being the largest eigengap divided by the
-    /// largest eigenvalue: few neighbors, but a clear number of speakers.
+    /// The number `p` that minimizes `p / g`, where `g` is the largest eigengap divided by the largest
+    /// eigenvalue: few neighbors, but a clear number of speakers.
     Auto,
 }
 
-/// Clusters `embeddings` `(embedding, dimension)`, which must be finite and not zero: a cluster for
-/// each, from 0 without gaps.
+/// Clusters `embeddings` `(embedding, dimension)`, which must be finite and nonzero. Returns one label per
+/// embedding; labels are consecutive from 0.
 ///
-/// Every embedding is tied to its `p` nearest by cosine similarity, which gives a graph and its normalized
-/// Laplacian ([`graph`]). The number of clusters `k` within `bounds` is where the gap between its
-/// eigenvalues `k` and `k + 1` (rising) is largest. The rows of the first `k` eigenvectors, normalized, are
-/// clustered by k-means. The signs of the eigenvectors do not matter to that, since it uses nothing but
-/// distances.
+/// Every embedding is connected to its `p` nearest ones by cosine similarity, which gives a graph and its
+/// normalized Laplacian ([`graph`]). The number of clusters `k` is chosen within `bounds` so that the gap
+/// between eigenvalues `k` and `k + 1` (in ascending order) is largest. The normalized rows of the first
+/// `k` eigenvectors are clustered with k-means. The signs of the eigenvectors do not matter, because
+/// k-means only uses distances.
 ///
-/// Up to 800 embeddings make a dense matrix, where those as near as the last neighbor are neighbors too
-/// and 12 numbers of them are tried, up to a quarter of all. More make lists of the 512 nearest, whose
-/// first eigenvalues the Lanczos method finds; 32, 64, 128, 256 and 512 neighbors are tried.
+/// Up to 800 embeddings are represented by a dense matrix, in which embeddings as similar as the last
+/// neighbor are also neighbors; 12 numbers of neighbors are tried, up to a quarter of all embeddings. More
+/// embeddings are represented by lists of the 512 nearest ones, and the Lanczos method computes the first
+/// eigenvalues; 32, 64, 128, 256 and 512 neighbors are tried.
 ///
 /// Source: A. Ng, M. Jordan, Y. Weiss, "On spectral clustering: analysis and an algorithm", NIPS 2001;
 /// the binary graph and the choice of `p` from T. J. Park et al., "Auto-tuning spectral clustering for
 /// speaker diarization using normalized maximum eigengap", IEEE Signal Processing Letters 27, 2020,
-/// which uses the Laplacian that is not normalized.
+/// which uses the unnormalized Laplacian.
 pub(super) fn spectral(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Spectral,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
     let points = normalized(embeddings); // (embedding, dimension)
     let limit = parameters.max_embeddings.max(2).max(bounds.min);
     if count <= limit {
-        return spectral_of_all(points.view(), bounds, parameters, place);
+        return spectral_of_all(points.view(), bounds, parameters, device);
     }
     let chosen: Vec<usize> = (0..limit).map(|index| index * count / limit).collect();
     let some = points.select(Axis(0), &chosen);
-    let found = spectral_of_all(some.view(), bounds, parameters, place)?;
+    let found = spectral_of_all(some.view(), bounds, parameters, device)?;
     let means = cluster_means(some.view(), &found, labels::count(&found)); // (cluster, dimension)
-    let distances = place.cosine(points.view(), means.mapv(f64::from).view())?; // (embedding, cluster)
+    let distances = device.cosine(points.view(), means.mapv(f64::from).view())?; // (embedding, cluster)
     let nearest: Vec<usize> =
         distances.rows().into_iter().map(|row| argmax(row.iter().map(|distance| -distance))).collect();
     Ok(labels::by_first_member(&nearest))
@@ -100,7 +102,7 @@ fn spectral_of_all(
     points: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Spectral,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = points.nrows();
     if count < 2 || bounds.min >= count {
@@ -118,14 +120,15 @@ fn spectral_of_all(
     let neighbors = neighbors.clamp(1, graph.most_neighbors());
     let (spectrum, vectors) = graph.eigenvectors(neighbors, most + 1);
     let (clusters, _) = largest_gap(&spectrum.smallest, range);
-    cluster_rows(vectors.slice_axis(Axis(1), Slice::from(..clusters)), &parameters.kmeans, place)
+    cluster_rows(vectors.slice_axis(Axis(1), Slice::from(..clusters)), &parameters.kmeans, device)
 }
 
-/// Clusters points by their values in eigenvectors `(point, eigenvector)`: as many clusters as vectors.
+/// Clusters points by their values in the eigenvectors `(point, eigenvector)`, into as many clusters as
+/// vectors.
 fn cluster_rows(
     vectors: ArrayView2<'_, f64>,
     parameters: &KMeans,
-    place: &ComputeDevice<'_>,
+    device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let mut rows = vectors.to_owned();
     for mut row in rows.rows_mut() {
@@ -134,10 +137,10 @@ fn cluster_rows(
             row /= norm;
         }
     }
-    Ok(kmeans(rows.view(), rows.ncols(), parameters, place)?.labels)
+    Ok(kmeans(rows.view(), rows.ncols(), parameters, device)?.labels)
 }
 
-/// The number of neighbors that [`Neighbors::Auto`] describes, the smallest of equally good ones.
+/// The number of neighbors described at [`Neighbors::Auto`]; the smallest in case of ties.
 fn best_neighbors(graph: &Graph, range: (usize, usize)) -> usize {
     let candidates = graph.candidates();
     let ratio = |&neighbors: &usize| {
@@ -149,7 +152,7 @@ fn best_neighbors(graph: &Graph, range: (usize, usize)) -> usize {
     candidates[argmax(ratios.iter().map(|ratio| -ratio))]
 }
 
-/// The number of clusters in `range` (both ends included) with the largest eigengap, and that gap.
+/// The number of clusters in `range` (inclusive) with the largest eigengap, and that gap.
 fn largest_gap(values: &[f64], (least, most): (usize, usize)) -> (usize, f64) {
     let gaps: Vec<f64> = (least..=most).map(|clusters| values[clusters] - values[clusters - 1]).collect();
     let best = argmax(gaps.iter().copied());
@@ -164,16 +167,16 @@ mod tests {
     use crate::clustering::random::Random;
 
     #[test]
-    fn the_largest_gap_is_sought_within_the_range() {
+    fn the_largest_gap_is_searched_within_the_range() {
         let values = [0.0, 0.0, 0.0, 1.0, 1.0, 1.5];
         assert_eq!(largest_gap(&values, (1, 5)), (3, 1.0));
         assert_eq!(largest_gap(&values, (4, 5)), (5, 0.5));
         assert_eq!(largest_gap(&values, (4, 4)), (4, 0.0));
     }
 
-    /// An eigenvector times -1 is one too, and which of them is found is chance.
+    /// The sign of an eigenvector is arbitrary.
     #[test]
-    fn signs_of_the_eigenvectors_change_nothing() {
+    fn signs_of_the_eigenvectors_do_not_matter() {
         let mut random = Random::new(11);
         let mut vectors = Array2::from_shape_simple_fn((200, 4), || random.unit() - 0.5);
         let cluster = |vectors: &Array2<f64>| {

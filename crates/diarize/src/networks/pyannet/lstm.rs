@@ -1,4 +1,4 @@
-//! The stack of LSTM layers: each projects its input for all steps at once, then runs the recurrence.
+//! A stack of LSTM layers. Each projects its input for all steps at once, then runs the recurrence.
 
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::{
@@ -11,7 +11,7 @@ use crate::{
     model::{LstmArchitecture, Weights},
 };
 
-/// A stack of LSTM layers, the outputs of both directions side by side.
+/// A stack of LSTM layers; the outputs of both directions are concatenated.
 #[derive(Debug)]
 pub struct Lstm {
     /// The layers, first to last.
@@ -21,15 +21,15 @@ pub struct Lstm {
 /// One layer, in one direction or both.
 #[derive(Debug)]
 pub struct LstmLayer {
-    /// The input weights of both directions and the sum of PyTorch's two biases, as a convolution of
-    /// one step: `inputs` to `directions * 4 * hidden` values.
+    /// The input weights of both directions and the sum of PyTorch's two biases, as a convolution with
+    /// kernel size 1: from `inputs` to `directions * 4 * hidden` values.
     projection: Conv2d,
     /// `(directions, 4 * hidden, hidden)`.
     recurrent: Tensor,
 }
 
 impl Lstm {
-    /// Loads a stack whose first layer takes `inputs` values a step.
+    /// Loads a stack whose first layer takes `inputs` values per step.
     pub(crate) fn load(
         weights: &Weights<'_>,
         architecture: &LstmArchitecture,

@@ -1,4 +1,4 @@
-//! PyanNet, the segmentation network: which of a chunk's speakers speaks in which frame.
+//! PyanNet, the segmentation network: which of a chunk's local speakers speak in which frame.
 
 pub(crate) mod lstm;
 pub(crate) mod sincnet;
@@ -12,12 +12,12 @@ use crate::{
     model::{SegmentationArchitecture, Weights},
 };
 
-/// The segmentation network: waveform to powerset log-probabilities, or to a probability for each speaker.
+/// The segmentation network: waveform to powerset log-probabilities, or to one probability per speaker.
 ///
 /// Source: `pyannote/audio/models/segmentation/PyanNet.py`.
 #[derive(Debug)]
 pub struct PyanNet {
-    /// From waveforms to feature frames.
+    /// Waveforms to feature frames.
     pub sincnet: SincNet,
     /// The recurrent layers.
     pub lstm: Lstm,
@@ -28,10 +28,10 @@ pub struct PyanNet {
 }
 
 impl PyanNet {
-    /// The network of these weights.
+    /// Loads the network.
     ///
     /// # Errors
-    /// Where a tensor is missing or of another shape.
+    /// If a tensor is missing or has another shape.
     pub fn load(weights: &Weights<'_>, architecture: &SegmentationArchitecture) -> Result<Self> {
         let linear = |name: &str, outputs: usize, inputs: usize| -> Result<Linear> {
             let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
@@ -52,15 +52,16 @@ impl PyanNet {
         })
     }
 
-    /// Waveforms `(batch, samples)` to scores `(batch, frames, classes)`: log-probabilities of the
-    /// powerset's classes, or probabilities of the speakers.
+    /// Waveforms `(batch, samples)` to scores `(batch, frames, classes)`: log-probabilities of the powerset
+    /// classes, or probabilities of the speakers.
     pub fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let x = self.sincnet.forward(waveforms)?; // (batch, 589, 60)
         let x = self.lstm.forward(&x)?; // (batch, 589, 256)
         self.classify(&x)
     }
 
-    /// The same for the chunks of a stretch of a recording, on the CPU; see [`SincNet::forward_overlapping`].
+    /// Like [`Self::forward`] for overlapping chunks of a stretch of a recording, on the CPU; see
+    /// [`SincNet::forward_overlapping`].
     pub fn forward_overlapping(
         &self,
         stretch: &[f32],
@@ -83,7 +84,7 @@ impl PyanNet {
     }
 }
 
-/// `max(x, 0.01 x)`. Candle's own for large tensors on the CPU lets all our threads wait for each other.
+/// `max(x, 0.01 x)`. On the CPU, Candle's version makes our threads wait for each other on large tensors.
 fn leaky_relu(x: Tensor) -> TensorResult<Tensor> {
     const SLOPE: f32 = 0.01;
     if !x.device().is_cpu() {

@@ -1,4 +1,4 @@
-//! `SincNet`: learned band-pass filters, then two convolutions, each pooled and normalized.
+//! `SincNet`: learned band-pass filters and two convolutions, each followed by pooling and normalization.
 //!
 //! Source: `pyannote/audio/models/blocks/sincnet.py`, `asteroid_filterbanks/param_sinc_fb.py`;
 //! Ravanelli and Bengio, Speaker recognition from raw waveform with SincNet, 2018.
@@ -16,24 +16,24 @@ use crate::{
     model::{FILTER_LENGTH, KERNEL, POOL, Weights},
 };
 
-/// Sinc filters, half of them cosine and half sine.
+/// Number of sinc filters: half are even (cosine), half odd (sine).
 const FILTERS: usize = 80;
-/// Channels after the second and third convolution.
+/// Number of channels after the second and third convolutions.
 pub(super) const CHANNELS: usize = 60;
-/// Lowest cut-off and narrowest band of a filter, in hertz.
+/// Lowest cutoff frequency and narrowest band of a filter, in hertz.
 const MIN_HZ: f64 = 50.0;
-/// What is added to the variance of a waveform before the root, as `torch.nn.InstanceNorm1d` does.
+/// Added to the variance of a waveform before the square root, as in `torch.nn.InstanceNorm1d`.
 const EPSILON: f64 = 1e-5;
 
 /// Waveform to feature frames.
 #[derive(Debug)]
 pub struct SincNet {
     waveform_norm: [Tensor; 2],
-    /// Samples from one output of the sinc filters to the next.
+    /// Stride of the sinc filters in samples.
     stride: usize,
-    /// What each sinc filter makes of a waveform of ones.
+    /// Sum of each sinc filter: its response to a waveform of ones.
     sums: Vec<f64>,
-    /// The sinc filters and two convolutions.
+    /// The blocks of the sinc filters and of the two convolutions.
     pub blocks: [Block; 3],
 }
 
@@ -67,13 +67,13 @@ impl SincNet {
         })
     }
 
-    /// The first block with the given filters `(80, 251)`.
+    /// The first block, with the given filters `(80, 251)`.
     ///
-    /// `stride` samples are taken together as the channels of one step. The filters, filled up with
-    /// zeros to whole steps, then move on by one step at a time.
+    /// `stride` consecutive samples form the channels of one step. The filters are padded with zeros to
+    /// whole steps and then have a stride of one step.
     ///
     /// # Errors
-    /// Where a tensor of its norm is missing or of another shape.
+    /// If a tensor of the block's norm is missing or has another shape.
     pub fn sinc_block(weights: &Weights<'_>, filters: &[f32], stride: usize) -> Result<Block> {
         let steps = FILTER_LENGTH.div_ceil(stride);
         let mut kernel = Vec::with_capacity(FILTERS * steps * stride);
@@ -100,12 +100,12 @@ impl SincNet {
         third.forward(&second.forward(x)?)?.squeeze(1) // (batch, 1, 1773, 60), (batch, 589, 60)
     }
 
-    /// The same for chunks of `length` samples, one every `hop` of `stretch`, on the CPU: the sinc filters
-    /// run once over the samples that chunks share.
+    /// Like `forward` for chunks of `length` samples, one every `hop` samples of `stretch`, on the CPU. The
+    /// sinc filters run once on samples that chunks share. Returns `(batch, frames, 60)`.
     ///
-    /// A chunk's norm subtracts its mean and scales it. A filter of the result is the filter of the
-    /// stretch, scaled and shifted. `level`, the same for all chunks of a recording, is subtracted first,
-    /// so that no large constant hides small samples.
+    /// Normalizing a chunk subtracts its mean and scales it, so its filtered signal is that of the stretch,
+    /// scaled and shifted. `level`, a constant for all chunks of a recording, is subtracted first so that a
+    /// large offset does not cost precision.
     pub fn forward_overlapping(
         &self,
         stretch: &[f32],
@@ -133,12 +133,13 @@ impl SincNet {
         )
     }
 
-    /// Whether [`Self::forward_overlapping`] can take chunks of this length and hop.
+    /// Whether [`Self::forward_overlapping`] supports chunks of this length and hop.
     pub(crate) fn shares(&self, [length, hop]: [usize; 2]) -> bool {
         length >= FILTER_LENGTH && hop < length && hop.is_multiple_of(self.stride)
     }
 
-    /// Waveforms `(batch, samples)`, each to zero mean and unit variance, scaled and shifted.
+    /// Normalizes each of the waveforms `(batch, samples)` to zero mean and unit variance, then scales and
+    /// shifts it.
     pub fn normalize(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let centered = waveforms.broadcast_sub(&waveforms.mean_keepdim(D::Minus1)?)?;
         let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
@@ -147,8 +148,8 @@ impl SincNet {
         centered.broadcast_mul(&scale)?.broadcast_add(bias)
     }
 
-    /// Waveforms `(batch, samples)` to `(batch, 1, steps, stride)`, filled up with zeros. Those that
-    /// the last filter sees there are multiplied by the zeros that fill the filters up.
+    /// Waveforms `(batch, samples)` to `(batch, 1, steps, stride)`, padded with zeros or cut. Any padding
+    /// the last filter sees is multiplied by the zeros that pad the filters.
     pub fn steps(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let (batch, samples) = waveforms.dims2()?;
         let outputs = samples.checked_sub(FILTER_LENGTH).map_or(0, |rest| 1 + rest / self.stride);
@@ -176,7 +177,7 @@ fn moments(waveform: &[f32]) -> (f64, f64) {
     (mean(sums), (mean(squares) - mean(sums) * mean(sums)).max(0.0))
 }
 
-/// A convolution over time, pooled, normalized and rectified.
+/// A convolution over time, followed by pooling, normalization and leaky ReLU.
 #[derive(Debug)]
 pub struct Block {
     convolution: Conv2d,
@@ -185,7 +186,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// The block number `index` with a kernel `(filters, channels, 1, steps)`.
+    /// Loads block `index` with a kernel `(filters, channels, 1, steps)`.
     fn load(
         weights: &Weights<'_>,
         index: usize,
@@ -208,9 +209,9 @@ impl Block {
     }
 }
 
-/// The filters `(80, 251)` of the given cut-off and band parameters, in hertz: 40 even ones
-/// (differences of sines) and 40 odd ones (differences of cosines), each scaled to its band.
-/// In f64, since the arguments of sine and cosine reach some 400 radians.
+/// The filters `(80, 251)` for the given cutoff and band parameters in hertz: 40 even ones (differences of
+/// sines) and 40 odd ones (differences of cosines), each normalized by its bandwidth. Computed in f64,
+/// since the arguments of sine and cosine reach some 400 radians.
 pub fn sinc_filters(low: &[f32], band: &[f32]) -> Vec<f32> {
     let half = FILTER_LENGTH / 2;
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
@@ -222,7 +223,7 @@ pub fn sinc_filters(low: &[f32], band: &[f32]) -> Vec<f32> {
             (low, (low + MIN_HZ + f64::from(band).abs()).clamp(MIN_HZ, nyquist))
         })
         .collect();
-    // The left half of a filter; the right one mirrors it.
+    // The left half of a filter; the right half mirrors it.
     let left = |shape: &dyn Fn(f64) -> f64, band: f64| -> Vec<f64> {
         (0..half)
             .map(|i| {

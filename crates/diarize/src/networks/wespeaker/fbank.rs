@@ -1,4 +1,4 @@
-//! Features of the embedding network: centered log-mel energies.
+//! Input features of the embedding network: centered log-mel energies.
 //!
 //! Source: `WeSpeaker` in `pyannote/audio/models/embedding/wespeaker/__init__.py`, `compute_fbank`.
 
@@ -11,9 +11,9 @@ use diarize_kernels::{
     stft::Stft,
 };
 
-/// The features are computed as if samples were 16-bit integers.
+/// Samples are scaled to the range of 16-bit integers.
 const FULL_SCALE: f32 = 32768.0;
-/// Least energy that has a logarithm of its own.
+/// Lower bound of the energies before the logarithm.
 const FLOOR: f32 = f32::EPSILON;
 
 /// Waveform to centered log-mel energies.
@@ -26,27 +26,28 @@ pub const BANDS: usize = 80;
 impl Fbank {
     pub(crate) fn new() -> Self {
         let mut stft = Stft::kaldi_16khz();
-        // What a frame goes through is linear, and a power of two exact wherever it is multiplied.
+        // The transform is linear and a power of two is exact, so scaling the window is the same as scaling
+        // the samples.
         stft.window.iter_mut().for_each(|weight| *weight *= FULL_SCALE);
         Self(fbank::Fbank { stft, mel: LogMel::new(&MelScale::kaldi_16khz(), FLOOR) })
     }
 
-    /// Number of frames of `samples` samples.
+    /// Number of frames for `samples` samples.
     pub(crate) fn frames(&self, samples: usize) -> usize {
         self.0.stft.frames(samples)
     }
 
-    /// Samples from one frame to the next.
+    /// Step between frames in samples.
     pub(crate) fn hop(&self) -> usize {
         self.0.stft.hop
     }
 
-    /// The samples that `frames` see.
+    /// The range of samples that `frames` cover.
     pub(crate) fn samples(&self, frames: Range<usize>) -> Range<usize> {
         frames.start * self.0.stft.hop..(frames.end - 1) * self.0.stft.hop + self.0.stft.frame_length
     }
 
-    /// Samples of the shortest waveform that has a frame.
+    /// Minimum number of samples for one frame.
     pub(crate) fn min_samples(&self) -> usize {
         self.0.stft.frame_length
     }
@@ -56,8 +57,8 @@ impl Fbank {
         self.0.log_energies(waveforms)
     }
 
-    /// Waveforms `(batch, samples)` to features `(batch, frames, 80)`: each band's mean over the
-    /// whole chunk is subtracted, whoever speaks in it.
+    /// Waveforms `(batch, samples)` to features `(batch, frames, 80)`: each band's mean over the whole
+    /// chunk is subtracted, regardless of who speaks.
     pub fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let energies = self.log_energies(waveforms)?; // (batch, 998, 80)
         if !energies.device().is_cpu() {
@@ -70,7 +71,7 @@ impl Fbank {
     }
 }
 
-/// Subtracts from each band of `(frame, 80)` its mean.
+/// Subtracts each band's mean from `(frame, 80)`.
 fn center(energies: &mut [f32]) {
     let frames = energies.as_chunks_mut::<BANDS>().0;
     let mut sums = [0f64; BANDS];

@@ -1,4 +1,4 @@
-//! WeSpeaker ResNet34, the embedding network: one vector for each local speaker of a chunk.
+//! WeSpeaker ResNet34, the embedding network: one embedding for each local speaker of a chunk.
 
 mod fbank;
 mod pooling;
@@ -17,29 +17,29 @@ use crate::{
     model::{EmbeddingArchitecture, Weights},
 };
 
-/// Outputs of the residual network `(1, 10, frames, 256)` as `(frame, 2560)`.
+/// Reorders the residual network's output `(1, 10, frames, 256)` as `(frame, 2560)`.
 pub(crate) fn by_frame(x: &Tensor) -> TensorResult<Vec<f32>> {
     x.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()
 }
 
-/// The embedding network: waveform and masks to one vector for each mask.
+/// The embedding network: a waveform and masks to one embedding per mask.
 ///
 /// Source: `WeSpeakerResNet34` in `pyannote/audio/models/embedding/wespeaker/__init__.py`.
 #[derive(Debug)]
 pub struct WeSpeaker {
-    /// From waveforms to features.
+    /// Waveforms to features.
     pub fbank: Fbank,
-    /// From features to frames.
+    /// Features to frames.
     pub resnet: ResNet,
     projection: Linear,
     pub(crate) architecture: EmbeddingArchitecture,
 }
 
 impl WeSpeaker {
-    /// The network of these weights.
+    /// Loads the network.
     ///
     /// # Errors
-    /// Where a tensor is missing or of another shape.
+    /// If a tensor is missing or has another shape.
     pub fn load(weights: &Weights<'_>, architecture: &EmbeddingArchitecture) -> Result<Self> {
         let shape = [architecture.dimension, 2 * resnet::features(architecture)];
         let weight = weights.tensor("resnet.seg_1.weight", &shape)?;
@@ -52,15 +52,16 @@ impl WeSpeaker {
         })
     }
 
-    /// Waveforms `(batch, samples)` and masks `(batch, masks, output_frames)` to embeddings
-    /// `(batch, masks, dimension)`. The residual network runs once a chunk, however many masks it has.
+    /// Waveforms `(batch, samples)` and masks `(batch, masks, output_frames)` to embeddings `(batch, masks,
+    /// dimension)`. The residual network runs once per chunk, however many masks there are.
     pub fn forward(&self, waveforms: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
         let features = self.fbank.forward(waveforms)?; // (batch, 998, 80)
         let frames = self.resnet.forward(&features)?; // (batch, 2560, 125)
         self.project(&stats_pool(&frames, masks)?) // (batch, masks, 5120) to (batch, masks, 256)
     }
 
-    /// The same for one waveform `(samples,)` on the CPU, with masks of zeros and ones.
+    /// Like [`Self::forward`] for one waveform `(samples,)` on the CPU, with masks of zeros and ones.
+    /// Returns `(masks, dimension)`.
     pub(crate) fn forward_one(&self, waveform: &[f32], masks: &[Vec<f32>]) -> TensorResult<Tensor> {
         let waveform = Tensor::from_slice(waveform, (1, waveform.len()), &Device::Cpu)?;
         let features = self.fbank.forward(&waveform)?; // (1, 998, 80)
@@ -78,22 +79,22 @@ impl WeSpeaker {
         self.projection.forward(statistics)
     }
 
-    /// Samples of the shortest waveform that can be embedded.
+    /// Minimum number of samples that can be embedded.
     pub(crate) fn min_samples(&self) -> usize {
         self.fbank.min_samples()
     }
 
-    /// Frames of the residual network's output for `samples` samples.
+    /// Number of frames that the residual network outputs for `samples` samples.
     pub fn output_frames(&self, samples: usize) -> usize {
         resnet::output_frames(&self.architecture, self.fbank.frames(samples))
     }
 
-    /// Values of one frame of the residual network's output.
+    /// Number of values per frame of the residual network's output.
     pub(crate) fn features(&self) -> usize {
         resnet::features(&self.architecture)
     }
 
-    /// The embedding of a mask of zeros: what is left is the projection's bias.
+    /// The embedding for a mask of zeros, which is the projection's bias: `(dimension,)`.
     pub fn embedding_of_nobody(&self) -> TensorResult<Vec<f32>> {
         match self.projection.bias() {
             Some(bias) => bias.to_vec1(),

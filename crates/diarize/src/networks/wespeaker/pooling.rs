@@ -1,17 +1,17 @@
-//! Statistics pooling: the weighted mean and standard deviation of frames over time.
+//! Statistics pooling: weighted mean and standard deviation of frames over time.
 //!
 //! Source: `pyannote/audio/models/blocks/pooling.py`.
 
 use candle_core::{D, Result as TensorResult, Tensor};
 
-/// What keeps a division by a sum of weights defined, in pyannote's words `1e-8`.
+/// Avoids division by zero in sums of weights; pyannote's `1e-8`.
 const EPSILON: f64 = 1e-8;
 
-/// Pools each chunk's frames once for every mask.
+/// Pools each chunk's frames with every mask.
 ///
 /// - `frames`: `(batch, features, time)`;
 /// - `masks`: `(batch, masks, time)`, weights of the frames;
-/// - returns `(batch, masks, 2 * features)`: means, then standard deviations. Zeros for a mask of zeros.
+/// - returns `(batch, masks, 2 * features)`: means, then standard deviations; zeros for a mask of zeros.
 pub fn stats_pool(frames: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
     let frames = frames.unsqueeze(1)?; // (batch, 1, features, time)
     let weights = masks.unsqueeze(2)?; // (batch, masks, 1, time)
@@ -24,14 +24,14 @@ pub fn stats_pool(frames: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
     Tensor::cat(&[mean, variance.sqrt()?], 2)?.squeeze(D::Minus1)
 }
 
-/// Stretches or shrinks a mask to `frames` frames by taking the nearest one, as
-/// `torch.nn.functional.interpolate(mode="nearest")` does.
+/// Resizes a mask to `frames` frames by nearest neighbor, like
+/// `torch.nn.functional.interpolate(mode="nearest")`.
 pub fn resize_nearest(mask: &[f32], frames: usize) -> impl Iterator<Item = f32> + '_ {
     (0..frames).map(move |frame| mask[frame * mask.len() / frames])
 }
 
-/// Means and standard deviations of the frames `(frame, features)` that a mask of zeros and ones
-/// takes: `2 * features` values, zeros where it takes none. As [`stats_pool`].
+/// Means and standard deviations of the frames `(frame, features)` selected by a mask of zeros and ones: `2
+/// * features` values; zeros if none is selected. Equivalent to [`stats_pool`].
 pub fn pool(frames: &[f32], mask: &[f32], features: usize) -> Vec<f32> {
     let taken = || frames.chunks_exact(features).zip(mask).filter(|(_, weight)| **weight != 0.0);
     let count = taken().count() as f32;
@@ -49,7 +49,7 @@ pub fn pool(frames: &[f32], mask: &[f32], features: usize) -> Vec<f32> {
             *sum += (x - mean) * (x - mean);
         }
     }
-    // One frame has no deviation: pyannote divides its zero by 1e-8.
+    // A single frame has zero deviation: pyannote divides 0 by 1e-8.
     deviation.iter_mut().for_each(|sum| *sum = (*sum / (count - 1.0).max(1e-8)).sqrt());
     statistics
 }

@@ -1,4 +1,4 @@
-//! The residual network of `WeSpeaker`, batch norms folded into the convolutions before them.
+//! The residual network of `WeSpeaker`, with batch norms folded into the preceding convolutions.
 //!
 //! Source: `pyannote/audio/models/embedding/wespeaker/resnet.py`; He et al., Deep residual
 //! learning for image recognition, 2016.
@@ -12,10 +12,10 @@ use crate::{
     model::{EmbeddingArchitecture, Weights},
 };
 
-/// What batch norm adds to a variance before the root.
+/// Added to the variance before the square root in batch norm.
 const EPSILON: f64 = 1e-5;
 
-/// Features to frames, before they are pooled over time.
+/// Features to frames, before pooling over time.
 #[derive(Debug)]
 pub struct ResNet {
     stem: Conv2d,
@@ -50,7 +50,7 @@ impl ResNet {
         x.permute((0, 3, 1, 2))?.flatten(1, 2)?.contiguous()
     }
 
-    /// Features `(batch, frames, 80)` to `(batch, 10, frames / 8, 256)`, before they are put in order.
+    /// Features `(batch, frames, 80)` to `(batch, 10, frames / 8, 256)`, before reordering.
     pub(crate) fn trunk(&self, features: &Tensor) -> TensorResult<Tensor> {
         let mut x = self.stem(features)?; // (batch, 80, 998, 32)
         for stage in &self.stages {
@@ -64,25 +64,25 @@ impl ResNet {
         self.stem.forward(&features.transpose(1, 2)?.unsqueeze(3)?, None, Activation::Relu)
     }
 
-    /// One stage of residual blocks.
+    /// Runs one stage of residual blocks.
     pub fn stage(blocks: &[Block], x: Tensor) -> TensorResult<Tensor> {
         blocks.iter().try_fold(x, |x, block| block.forward(x))
     }
 }
 
-/// Values of one frame after the last stage.
+/// Number of values per frame after the last stage.
 pub(crate) fn features(architecture: &EmbeddingArchitecture) -> usize {
     let halvings = architecture.blocks.len() as u32 - 1;
     architecture.outputs(architecture.blocks.len() - 1)
         * (0..halvings).fold(BANDS, |bands, _| bands.div_ceil(2))
 }
 
-/// Frames before the first stage from one frame after the last to the next.
+/// Number of input frames per frame after the last stage.
 pub(crate) fn stride(architecture: &EmbeddingArchitecture) -> usize {
     1 << (architecture.blocks.len() - 1)
 }
 
-/// Frames before the first stage that a frame after the last sees to each side of its own.
+/// Number of input frames that a frame after the last stage sees on each side of its own.
 pub(crate) fn reach(architecture: &EmbeddingArchitecture) -> usize {
     let convolutions = if architecture.bottleneck { 1 } else { 2 }; // of size 3, in each block
     let mut reach = 1;
@@ -95,7 +95,7 @@ pub(crate) fn reach(architecture: &EmbeddingArchitecture) -> usize {
     reach
 }
 
-/// Number of frames after the last stage, of `frames` before the first.
+/// Number of frames after the last stage for `frames` input frames.
 pub(crate) fn output_frames(architecture: &EmbeddingArchitecture, frames: usize) -> usize {
     (1..architecture.blocks.len()).fold(frames, |frames, _| frames.div_ceil(2))
 }
@@ -109,12 +109,12 @@ struct BlockShape {
     bottleneck: bool,
 }
 
-/// Convolutions and a way around them: two, or three of which the outer ones are of size 1.
+/// A residual block: two convolutions, or three of which the outer ones have kernel size 1, and a shortcut.
 #[derive(Debug)]
 pub struct Block {
     first: Vec<Conv2d>,
     last: Conv2d,
-    /// Where the shape changes; elsewhere the input itself goes around.
+    /// Present if the shape changes; otherwise the shortcut is the input itself.
     shortcut: Option<Conv2d>,
 }
 
@@ -137,7 +137,8 @@ impl Block {
         Ok(Self { first, last, shortcut: shortcut.transpose()? })
     }
 
-    /// On the CPU the output takes the memory of `x`, or that of what goes around.
+    /// `(batch, bands, frames, channels)`. On the CPU, the output reuses the memory of `x` or of the
+    /// shortcut.
     fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
         let inner = self
             .first
@@ -155,7 +156,7 @@ impl Block {
     }
 }
 
-/// A convolution over bands and time with the batch norm after it folded in. `shape` is `[outputs,
+/// Loads a convolution over bands and time, with the batch norm after it folded in. `shape` is `[outputs,
 /// inputs, size of the square kernel]`.
 fn load_convolution(
     weights: &Weights<'_>,

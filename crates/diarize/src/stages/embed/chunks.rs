@@ -1,4 +1,4 @@
-//! Embeddings from a run of the residual network over each chunk, as pyannote makes them.
+//! Embeddings from running the residual network on each chunk, as in pyannote.
 
 use candle_core::{Result as TensorResult, Tensor};
 
@@ -11,7 +11,7 @@ use crate::{
     stages::Embeddings,
 };
 
-/// Chunks that go through the network together on a GPU: convolutions fill one with few.
+/// Chunks per batch on a GPU: convolutions keep it busy with few.
 const GPU_BATCH: usize = 64;
 
 /// Embeds the chunks that are segmented but not yet embedded.

@@ -1,4 +1,4 @@
-//! Embeddings from one run of the residual network over the whole recording.
+//! Embeddings from running the residual network once on the whole recording.
 
 use std::ops::Range;
 
@@ -16,29 +16,29 @@ use crate::{
     stages::{Embeddings, SpeakerCounter, WindowEmbeddings},
 };
 
-/// How far the recording is embedded.
+/// State of the embedding of a recording.
 #[derive(Clone, Debug)]
 pub(crate) struct FromTrunk {
-    /// Pieces of the residual network's frames that are computed.
+    /// Number of pieces of the residual network's frames computed so far.
     pieces: usize,
     frames: FrameBuffer,
-    /// Of the chunks whose last frame is known.
+    /// Embeddings of the chunks whose last frame has been computed.
     embeddings: Embeddings,
     windows: Option<VoiceTrack>,
 }
 
-/// The frames that are still needed, from number `start` on.
+/// The frames still needed, starting with frame `start`.
 #[derive(Clone, Debug)]
 struct FrameBuffer {
     start: usize,
     /// `(frame, features)`.
     values: Vec<f32>,
     features: usize,
-    /// `(frame,)`: 1 where one speaker speaks alone.
+    /// `(frame,)`: 1 where exactly one speaker speaks.
     alone: Vec<f32>,
 }
 
-/// Embeddings of windows all along the recording.
+/// Embeddings of windows along the recording.
 #[derive(Clone, Debug)]
 struct VoiceTrack {
     settings: VoiceWindows,
@@ -64,10 +64,10 @@ impl FromTrunk {
         Self { pieces: 0, frames, embeddings, windows }
     }
 
-    /// Computes the pieces that can be computed, and embeds the chunks and windows that they complete.
+    /// Computes all pieces that can be computed, and embeds the chunks and windows that they complete.
     ///
-    /// Pieces are computed as many at a time as there are threads, and forgotten when the last chunk and
-    /// window that they are part of is embedded.
+    /// As many pieces as there are threads are computed at a time. Their frames are dropped once the last
+    /// chunk and window that contain them are embedded.
     pub(super) fn advance(
         &mut self,
         segmented: Segmented<'_>,
@@ -110,8 +110,8 @@ impl FromTrunk {
         (self.embeddings, self.windows.map(|track| track.embeddings))
     }
 
-    /// The number of pieces that can be computed: those whose samples have come, and the chunks and
-    /// counts of whose frames are known.
+    /// Number of pieces that can be computed: their samples have been received, and all chunks and speaker
+    /// counts for their frames are known.
     fn computable(
         &self,
         trunk: &SharedTrunk<'_>,
@@ -132,7 +132,7 @@ impl FromTrunk {
         (self.pieces..).find(|piece| !can_be_computed(piece)).expect("pieces need samples")
     }
 
-    /// Computes some pieces. Those in which nobody speaks are zeros.
+    /// Computes some pieces. Pieces without speech are zeros.
     fn compute(
         &mut self,
         pieces: Range<usize>,
@@ -168,7 +168,7 @@ impl FromTrunk {
         Ok(())
     }
 
-    /// Embeds the segmented chunks whose last frame is known: `(chunk, local speaker, dimension)`.
+    /// Embeds the segmented chunks whose last frame has been computed: `(chunk, local speaker, dimension)`.
     fn embed_chunks(
         &mut self,
         segmented: &Segmented<'_>,
@@ -195,7 +195,7 @@ impl FromTrunk {
         Ok(())
     }
 
-    /// Embeds the windows whose last frame is known: `(window, dimension)`.
+    /// Embeds the windows whose last frame has been computed: `(window, dimension)`.
     fn embed_windows(
         &mut self,
         trunk: &SharedTrunk<'_>,
@@ -207,7 +207,8 @@ impl FromTrunk {
         let last = |&window: &usize| windows.frames_of(window).end - 1;
         let ready: Vec<usize> =
             (embeddings.len()..windows.count()).take_while(|window| last(window) < frames.end()).collect();
-        // Those that end in one piece together, whatever the number of threads.
+        // Windows ending in the same piece form a group, so that groups do not depend on the number of
+        // threads.
         let groups: Vec<&[usize]> =
             ready.chunk_by(|a, b| SharedTrunk::piece_of(last(a)) == SharedTrunk::piece_of(last(b))).collect();
         let embedded = context.on_device(networks, |networks| {
@@ -224,7 +225,7 @@ impl FromTrunk {
         Ok(())
     }
 
-    /// Forgets the frames that no further chunk or window needs.
+    /// Drops the frames that no later chunk or window needs.
     fn forget(&mut self, trunk: &SharedTrunk<'_>) {
         let mut needed = trunk.frames_of_chunk(self.embeddings.chunks()).start;
         if let Some(VoiceTrack { settings, embeddings }) = &self.windows {
@@ -235,12 +236,12 @@ impl FromTrunk {
 }
 
 impl FrameBuffer {
-    /// The number of the first frame that is not known.
+    /// Index of the first frame not yet computed.
     fn end(&self) -> usize {
         self.start + self.alone.len()
     }
 
-    /// The frames from number `first` on, `(frame, features)`.
+    /// The frames from index `first` on, `(frame, features)`.
     fn from(&self, first: usize) -> &[f32] {
         &self.values[(first - self.start) * self.features..]
     }
@@ -253,7 +254,7 @@ impl FrameBuffer {
     }
 }
 
-/// For each of some frames whether somebody speaks there in one of the chunks that hold it.
+/// For each of some frames, whether anyone speaks there in any chunk containing it.
 fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usize>) -> Vec<bool> {
     let mut speech = vec![false; frames.len()];
     let segmentations = segmented.segmentations;
@@ -273,7 +274,7 @@ fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usiz
     speech
 }
 
-/// The embeddings of a chunk's local speakers, one after the other.
+/// The embeddings of a chunk's local speakers, concatenated.
 fn embed_chunk(
     chunk: usize,
     masks: &[Vec<f32>],
@@ -288,7 +289,7 @@ fn embed_chunk(
     networks.embedding.project(&statistics)?.flatten_all()?.to_vec1()
 }
 
-/// The embeddings of windows; `None` for those in which nobody speaks alone.
+/// The embeddings of some windows; `None` if nobody speaks alone in the window.
 fn embed_windows(
     group: &[usize],
     windows: &Windows,

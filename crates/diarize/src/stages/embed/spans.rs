@@ -1,4 +1,4 @@
-//! Embeddings of spans of a recording, whoever speaks in them.
+//! Embeddings of spans of a recording, regardless of who speaks in them.
 
 use candle_core::Result as TensorResult;
 use rayon::prelude::*;
@@ -8,34 +8,34 @@ use crate::{
     engine::{Context, Meter, Networks, check_finite, check_samples},
 };
 
-/// Samples that go through the network together: a minute takes some 400 MB.
+/// Maximum number of samples per run of the network: one minute takes about 400 MB.
 const LONGEST: usize = 60 * SAMPLE_RATE as usize;
-/// Parts up to this many samples are embedded in parallel; the layers of longer ones keep all threads
-/// busy.
+/// Parts up to this many samples are embedded in parallel; for longer ones, the layers themselves use all
+/// threads.
 const SHORT: usize = 10 * SAMPLE_RATE as usize;
 
-/// Embeds spans while the samples come.
+/// Embeds spans as samples arrive.
 ///
-/// A span of more than a minute is embedded in parts, whose mean counts, weighted by their lengths: parts
-/// of a minute, and at the end two equal ones of more than half a minute.
+/// A span longer than a minute is embedded in parts: parts of one minute, and at the end two equal ones of
+/// more than half a minute. Its embedding is the mean of theirs, weighted by their lengths.
 #[derive(Clone, Debug)]
 pub(crate) struct SpanEmbedder {
     spans: Vec<Gathered>,
-    /// Parts that are whole but not embedded.
+    /// Complete parts that are not yet embedded.
     parts: Vec<Part>,
     received: usize,
 }
 
-/// What has come of a span.
+/// The data gathered for a span.
 #[derive(Clone, Debug)]
 struct Gathered {
     span: Span,
     /// In samples.
     start: usize,
     end: usize,
-    /// Samples that are in no part yet.
+    /// Samples not yet in a part.
     samples: Vec<f32>,
-    /// Sum of the embeddings of parts, each times its samples, and these samples.
+    /// Sum of the parts' embeddings, each multiplied by its number of samples; and that number, summed.
     sum: Vec<f64>,
     weight: f64,
 }
@@ -50,7 +50,7 @@ impl SpanEmbedder {
     pub(crate) fn new(spans: &[Span], networks: &Networks) -> Self {
         let dimension = networks.manifest.embedding.dimension;
         let gathered = |span: &Span| {
-            // The cast takes negative numbers to 0, and infinity to the largest number.
+            // The cast saturates: negative numbers become 0, and infinity the largest number.
             let [start, end] =
                 [span.start, span.end].map(|seconds| (seconds * f64::from(SAMPLE_RATE)).round() as usize);
             Gathered { span: *span, start, end, samples: Vec::new(), sum: vec![0.0; dimension], weight: 0.0 }
@@ -61,7 +61,7 @@ impl SpanEmbedder {
     /// Takes the next samples and embeds the parts that they complete.
     pub(crate) fn push(&mut self, samples: &[f32], networks: &Networks, context: &Context<'_>) -> Result<()> {
         check_samples(samples, self.received)?;
-        // A block of any length is taken piece by piece, so that no span gathers more than it may.
+        // A long block is processed piece by piece, so that no span gathers more samples than allowed.
         for samples in samples.chunks(LONGEST) {
             let block = self.received..self.received + samples.len();
             for (index, gathered) in self.spans.iter_mut().enumerate() {
@@ -87,7 +87,7 @@ impl SpanEmbedder {
         Ok(())
     }
 
-    /// One embedding for each span, now that the recording has ended.
+    /// Ends the recording and returns one embedding for each span.
     pub(crate) fn finish(mut self, networks: &Networks, context: &Context<'_>) -> Result<Vec<Vec<f32>>> {
         let least = networks.embedding.min_samples();
         let duration = self.received as f64 / f64::from(SAMPLE_RATE);
@@ -134,7 +134,7 @@ impl SpanEmbedder {
     }
 }
 
-/// The rest of a span as one part, or as two if it is longer than a part may be.
+/// The rest of a span as one part, or as two if it exceeds the maximum.
 fn last_parts(span: usize, mut samples: Vec<f32>) -> Vec<Part> {
     if samples.len() <= LONGEST {
         return vec![Part { span, samples }];
@@ -156,7 +156,7 @@ mod tests {
     use super::{LONGEST, last_parts};
 
     #[test]
-    fn the_rest_of_a_span_is_one_part_or_two_equal_ones() {
+    fn the_rest_of_a_span_is_one_part_or_two_equal_parts() {
         let lengths = |samples: usize| -> Vec<usize> {
             last_parts(0, vec![0.0; samples]).iter().map(|part| part.samples.len()).collect()
         };
