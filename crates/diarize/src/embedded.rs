@@ -105,7 +105,8 @@ impl Embedded {
             return Ok(self.one_cluster(options, context));
         };
         let (clusters, voices) = context.on_device(networks, |networks| {
-            let device = ComputeDevice::on(&networks.device);
+            let may_continue = || context.may_continue(Stage::Clustering);
+            let device = ComputeDevice::new(&networks.device, &may_continue);
             self.cluster_on(&device, embeddings, options).map_err(|error| error.on(networks.place()))
         })?;
         if let Some(Mismatch { wanted, found }) = clusters.mismatch {

@@ -178,7 +178,8 @@ impl Error {
         }
     }
 
-    /// Adds the device to an error of a clustering operation on a device; leaves other errors unchanged.
+    /// Adds the device to an error of a clustering operation on a device. Clustering that was told to stop was
+    /// cancelled. Other errors are unchanged.
     pub(crate) fn on(self, device: Device) -> Self {
         let stage = Stage::Clustering.name();
         match self {
@@ -188,6 +189,7 @@ impl Error {
             Error::Clustering(ClusteringError::Device { operation, reason, .. }) => {
                 Error::Operation { stage, device, source: format!("{operation}: {reason}").into() }
             }
+            Error::Clustering(ClusteringError::Stopped) => Error::Cancelled,
             error => error,
         }
     }

@@ -77,7 +77,7 @@ pub fn voice_shares(
     centroids: ArrayView2<'_, f32>,
     temperature: f64,
 ) -> VoiceShares {
-    VoiceShares::new(windows, centroids, temperature, &ComputeDevice::Cpu).expect("the CPU does not fail")
+    VoiceShares::new(windows, centroids, temperature, &ComputeDevice::CPU).expect("the CPU does not fail")
 }
 
 /// Clusters embeddings `(chunk, local speaker, dimension)` on the CPU.
@@ -98,7 +98,7 @@ pub fn cluster_speakers(
         bounds,
         settings,
         plda,
-        &ComputeDevice::Cpu,
+        &ComputeDevice::CPU,
     )
 }
 
@@ -112,7 +112,7 @@ pub fn partition(
     method: &Method,
     plda: Option<&Plda>,
 ) -> std::result::Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
-    clustering::partition(embeddings, bounds, method, plda, &ComputeDevice::Cpu)
+    clustering::partition(embeddings, bounds, method, plda, &ComputeDevice::CPU)
 }
 
 /// Like [`partition`], on a device.
@@ -125,7 +125,7 @@ pub fn partition_on(
     bounds: SpeakerBounds,
     method: &Method,
 ) -> std::result::Result<Vec<usize>, ClusteringError> {
-    clustering::partition(embeddings, bounds, method, None, &ComputeDevice::on(device))
+    clustering::partition(embeddings, bounds, method, None, &ComputeDevice::new(device, &|| true))
         .map(|(labels, _)| labels)
 }
 
@@ -138,7 +138,7 @@ pub fn agglomerate(
     bounds: SpeakerBounds,
     parameters: &Agglomerative,
 ) -> (Vec<usize>, Option<Mismatch>) {
-    clustering::agglomerate(embeddings, bounds, parameters, &ComputeDevice::Cpu)
+    clustering::agglomerate(embeddings, bounds, parameters, &ComputeDevice::CPU)
         .expect("the CPU does not fail")
 }
 
@@ -147,7 +147,7 @@ pub fn agglomerate(
 /// # Panics
 /// If `clusters` is 0 although there are points.
 pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, parameters: &KMeans) -> KMeansFit {
-    clustering::kmeans(points, clusters, parameters, &ComputeDevice::Cpu).expect("the CPU does not fail")
+    clustering::kmeans(points, clusters, parameters, &ComputeDevice::CPU).expect("the CPU does not fail")
 }
 
 /// The initial labels of VBx.
@@ -155,7 +155,15 @@ pub fn kmeans(points: ArrayView2<'_, f64>, clusters: usize, parameters: &KMeans)
 /// # Panics
 /// Never: only a GPU can fail.
 pub fn vbx_first_labels(embeddings: ArrayView2<'_, f32>, parameters: &Vbx) -> Vec<usize> {
-    clustering::vbx_first_labels(embeddings, parameters, &ComputeDevice::Cpu).expect("the CPU does not fail")
+    clustering::vbx_first_labels(embeddings, parameters, &ComputeDevice::CPU).expect("the CPU does not fail")
+}
+
+/// VBx on the CPU.
+///
+/// # Panics
+/// If there are not as many labels as features, or no label.
+pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPosteriors {
+    clustering::vbx(features, labels, parameters, &ComputeDevice::CPU).expect("the CPU does not fail")
 }
 
 impl Diarizer {

@@ -35,6 +35,9 @@ pub enum ClusteringError {
         /// Error reported by the device.
         reason: String,
     },
+    /// The caller told clustering to stop.
+    #[error("clustering was stopped")]
+    Stopped,
     /// The arrays of a PLDA model are inconsistent or have invalid values.
     #[error("the PLDA model is invalid: {reason}")]
     Plda {

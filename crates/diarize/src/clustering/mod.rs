@@ -53,10 +53,11 @@ pub(crate) mod internals {
         kmeans::KMeansFit,
         plda::{Features, Plda},
         speakers::Clusters,
-        vbx::{VbxPosteriors, vbx},
+        vbx::VbxPosteriors,
     };
     pub(crate) use super::{
-        agglomerative::agglomerate, kmeans::kmeans, method::partition, vbx_speakers::vbx_first_labels,
+        agglomerative::agglomerate, kmeans::kmeans, method::partition, vbx::vbx,
+        vbx_speakers::vbx_first_labels,
     };
 }
 

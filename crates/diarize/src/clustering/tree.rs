@@ -2,7 +2,7 @@
 
 use diarize_kernels::{
     cdist,
-    linkage::{Linkage, Merge, linkage, linkage_of_groups},
+    linkage::{Linkage, Merge},
 };
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
@@ -40,11 +40,11 @@ impl Tree {
             let merges = dendrogram(embeddings, method, device)?;
             return Ok(Self { merges, sizes: vec![1; count], leaf_of: None });
         }
-        let leaf_of = groups(embeddings, method, limit); // (embedding,)
+        let leaf_of = groups(embeddings, method, limit, device)?; // (embedding,)
         let sizes = labels::sizes(&leaf_of, labels::count(&leaf_of)); // (group,)
         let means = cluster_means(normalized(embeddings).view(), &leaf_of, sizes.len()); // (group, dimension)
         let distances = distances_of_groups(means.view(), &sizes, method); // one for each pair
-        let merges = linkage_of_groups(method, distances, &sizes);
+        let merges = device.linkage(method, distances, &sizes)?;
         Ok(Self { merges, sizes, leaf_of: Some(leaf_of) })
     }
 
@@ -71,7 +71,7 @@ fn dendrogram(
 ) -> Result<Vec<Merge>, ClusteringError> {
     match method {
         Linkage::Centroid => device.centroid_linkage(normalized(embeddings).view()),
-        _ => Ok(linkage(method, distances(embeddings, method), embeddings.nrows())),
+        _ => device.linkage(method, distances(embeddings, method), &vec![1; embeddings.nrows()]),
     }
 }
 
@@ -95,7 +95,12 @@ fn distances(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<f64> {
 
 /// Merges embeddings into about `limit` groups: each stretch of consecutive embeddings is clustered
 /// separately, down to its share of the groups. Returns one label per embedding.
-fn groups(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Vec<usize> {
+fn groups(
+    embeddings: ArrayView2<'_, f32>,
+    method: Linkage,
+    limit: usize,
+    device: &ComputeDevice<'_>,
+) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
     let stretches: Vec<ArrayView2<'_, f32>> = embeddings.axis_chunks_iter(Axis(0), STRETCH).collect();
     let grouped: Vec<Vec<usize>> = stretches
@@ -105,17 +110,17 @@ fn groups(embeddings: ArrayView2<'_, f32>, method: Linkage, limit: usize) -> Vec
             let until = |embedding: usize| embedding * limit / count;
             let (start, length) = (index * STRETCH, stretch.nrows());
             let wanted = (until(start + length) - until(start)).max(1);
-            let merges = linkage(method, distances(stretch, method), length);
-            flat_clusters(&merges, &order(merges.len()), (length - wanted) as f64 - 1.0)
+            let merges = device.linkage(method, distances(stretch, method), &vec![1; length])?;
+            Ok(flat_clusters(&merges, &order(merges.len()), (length - wanted) as f64 - 1.0))
         })
-        .collect();
+        .collect::<Result<_, ClusteringError>>()?;
     let mut first = 0;
     let mut all = Vec::with_capacity(count);
     for groups in grouped {
         all.extend(groups.iter().map(|group| first + group));
         first += labels::count(&groups);
     }
-    all
+    Ok(all)
 }
 
 /// The distances that a linkage uses, for all pairs of groups of normalized embeddings with these means.

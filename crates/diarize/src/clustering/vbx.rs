@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
-use super::{agglomerative::MAX_EMBEDDINGS, kmeans::KMeans, plda::Features};
+use super::{ClusteringError, ComputeDevice, agglomerative::MAX_EMBEDDINGS, kmeans::KMeans, plda::Features};
 
 /// Speakers whose share of the embeddings is not above this are removed.
 const MIN_SHARE: f64 = 1e-7;
@@ -97,7 +97,12 @@ impl VbxPosteriors {
 ///
 /// # Panics
 /// If the number of labels differs from the number of features, or there are none.
-pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPosteriors {
+pub fn vbx(
+    features: &Features,
+    labels: &[usize],
+    parameters: &Vbx,
+    device: &ComputeDevice<'_>,
+) -> Result<VbxPosteriors, ClusteringError> {
     let (count, dimension) = features.values.dim();
     assert_eq!(labels.len(), count, "one label for each embedding");
     let speakers = labels.iter().max().expect("there is a label") + 1;
@@ -114,6 +119,7 @@ pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPoster
     let mut shares = Array1::from_elem(speakers, 1.0 / speakers as f64); // (speaker,)
     let mut bounds: Vec<f64> = Vec::new();
     for _ in 0..parameters.max_iterations {
+        device.check()?;
         let sizes = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
         let variances = (1.0 + ratio * &sizes * between).mapv_into(f64::recip); // (speaker, feature)
         let means = ratio * &variances * &responsibilities.t().dot(&scaled); // (speaker, feature)
@@ -144,7 +150,7 @@ pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPoster
             break;
         }
     }
-    VbxPosteriors { responsibilities, shares, bounds }
+    Ok(VbxPosteriors { responsibilities, shares, bounds })
 }
 
 /// Responsibilities close to `labels`: `(embedding, speaker)`.

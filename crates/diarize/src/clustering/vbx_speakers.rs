@@ -65,7 +65,7 @@ pub(super) fn vbx_speakers(
     plda.check()?;
     let first = vbx_first_labels(embeddings, parameters, device)?; // (embedding,)
     let features = plda.features(embeddings, parameters.lda_dimension); // (embedding, feature)
-    let posteriors = vbx(&features, &first, parameters);
+    let posteriors = vbx(&features, &first, parameters, device)?;
     let kept = posteriors.kept();
 
     let wanted = kept.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));

@@ -6,12 +6,16 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use rayon::ThreadPool;
 
 use super::Networks;
 use crate::{Error, Event, Observer, Options, Progress, Result, Stage, Warning};
+
+/// How often the observer is asked whether a long computation may continue.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Settings for processing a recording: the thread pool, the observer, and whether the CPU may take over if
 /// the device fails.
@@ -22,6 +26,8 @@ pub(crate) struct Context<'o> {
     moved_to_cpu: AtomicBool,
     observer: Mutex<Box<Observer<'o>>>,
     cancelled: AtomicBool,
+    /// When the observer was last asked whether a long computation may continue.
+    asked: Mutex<Instant>,
     warnings: Mutex<Vec<Warning>>,
 }
 
@@ -36,6 +42,7 @@ impl<'o> Context<'o> {
             moved_to_cpu: AtomicBool::new(false),
             observer: Mutex::new(observer),
             cancelled: AtomicBool::new(false),
+            asked: Mutex::new(Instant::now()),
             warnings: Mutex::new(Vec::new()),
         })
     }
@@ -61,6 +68,7 @@ impl<'o> Context<'o> {
             moved_to_cpu: AtomicBool::new(self.moved_to_cpu.load(Ordering::Relaxed)),
             observer: Mutex::new(Box::new(progress_alone)),
             cancelled: AtomicBool::new(false),
+            asked: Mutex::new(Instant::now()),
             warnings: Mutex::new(self.warnings()),
         }
     }
@@ -112,6 +120,22 @@ impl<'o> Context<'o> {
         self.progress(Progress { stage, done, total: 1 })
     }
 
+    /// Whether a long computation of a stage may continue. Cheap to call often: only every [`ASK_EVERY`] the
+    /// observer hears that the stage is not yet done, and may cancel.
+    pub(crate) fn may_continue(&self, stage: Stage) -> bool {
+        let due = match self.asked.try_lock() {
+            Ok(mut asked) if asked.elapsed() >= ASK_EVERY => {
+                *asked = Instant::now();
+                true
+            }
+            _ => false,
+        };
+        match due {
+            true => self.step(stage, 0).is_ok(),
+            false => !self.cancelled.load(Ordering::Relaxed),
+        }
+    }
+
     /// Records a warning for the result and reports it to the observer.
     pub(crate) fn warn(&self, warning: Warning) -> Result<()> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning.clone());
@@ -143,5 +167,38 @@ impl std::fmt::Debug for Context<'_> {
             .field("allow_cpu_fallback", &self.allow_cpu_fallback)
             .field("moved_to_cpu", &self.moved_to_cpu)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ops::ControlFlow, thread};
+
+    use super::{ASK_EVERY, Context};
+    use crate::{Event, Options, Parameters, Progress, Stage};
+
+    #[test]
+    fn a_long_computation_asks_now_and_then_and_stops_when_cancelled() {
+        let mut asked = 0;
+        let observer = |event| {
+            assert!(matches!(
+                event,
+                Event::Progress(Progress { stage: Stage::Clustering, done: 0, total: 1 })
+            ));
+            asked += 1;
+            if asked < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let options = Options::new(Parameters::default());
+        let context = Context::new(&options, Box::new(observer)).unwrap();
+        for _ in 0..1000 {
+            assert!(context.may_continue(Stage::Clustering));
+        }
+        thread::sleep(ASK_EVERY);
+        assert!(context.may_continue(Stage::Clustering), "the observer is asked once and lets it continue");
+        thread::sleep(ASK_EVERY);
+        assert!(!context.may_continue(Stage::Clustering), "the observer cancels");
+        assert!(!context.may_continue(Stage::Clustering), "and is not asked again");
+        drop(context);
+        assert_eq!(asked, 2);
     }
 }

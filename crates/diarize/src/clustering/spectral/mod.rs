@@ -115,7 +115,7 @@ fn spectral_of_all(
     let neighbors = match parameters.neighbors {
         Neighbors::Share(share) => (share * count as f64).round() as usize,
         Neighbors::Count(neighbors) => neighbors,
-        Neighbors::Auto => best_neighbors(&graph, range),
+        Neighbors::Auto => best_neighbors(&graph, range, device)?,
     };
     let neighbors = neighbors.clamp(1, graph.most_neighbors());
     let (spectrum, vectors) = graph.eigenvectors(neighbors, most + 1);
@@ -141,15 +141,20 @@ fn cluster_rows(
 }
 
 /// The number of neighbors described at [`Neighbors::Auto`]; the smallest in case of ties.
-fn best_neighbors(graph: &Graph, range: (usize, usize)) -> usize {
+fn best_neighbors(
+    graph: &Graph,
+    range: (usize, usize),
+    device: &ComputeDevice<'_>,
+) -> Result<usize, ClusteringError> {
     let candidates = graph.candidates();
     let ratio = |&neighbors: &usize| {
+        device.check()?;
         let spectrum = graph.spectrum(neighbors, range.1 + 1);
         let (_, gap) = largest_gap(&spectrum.smallest, range);
-        neighbors as f64 * spectrum.largest / gap.max(f64::MIN_POSITIVE)
+        Ok(neighbors as f64 * spectrum.largest / gap.max(f64::MIN_POSITIVE))
     };
-    let ratios: Vec<f64> = candidates.par_iter().map(ratio).collect();
-    candidates[argmax(ratios.iter().map(|ratio| -ratio))]
+    let ratios: Vec<f64> = candidates.par_iter().map(ratio).collect::<Result<_, ClusteringError>>()?;
+    Ok(candidates[argmax(ratios.iter().map(|ratio| -ratio))])
 }
 
 /// The number of clusters in `range` (inclusive) with the largest eigengap, and that gap.
@@ -180,7 +185,7 @@ mod tests {
         let mut random = Random::new(11);
         let mut vectors = Array2::from_shape_simple_fn((200, 4), || random.unit() - 0.5);
         let cluster = |vectors: &Array2<f64>| {
-            cluster_rows(vectors.view(), &KMeans::default(), &ComputeDevice::Cpu).unwrap()
+            cluster_rows(vectors.view(), &KMeans::default(), &ComputeDevice::CPU).unwrap()
         };
         let expected = cluster(&vectors);
         for flips in 1..16 {
