@@ -210,7 +210,7 @@ fn cluster(embeddings: &Array3<f32>, segmentations: &Array3<u8>, bounds: Speaker
 }
 
 #[test]
-fn without_active_speakers_there_is_one_cluster() {
+fn nothing_to_cluster_gives_one_cluster() {
     let bounds = SpeakerBounds { min: 1, max: None };
     for (embedding, active) in [(0.0, 1), (f32::NAN, 1), (f32::INFINITY, 1), (1.0, 0)] {
         let embeddings = Array3::from_elem((4, 3, 5), embedding);
