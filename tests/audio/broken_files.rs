@@ -1,4 +1,4 @@
-//! Broken and unlikely files: as much audio as there is, or one sentence that says what to do.
+//! Invalid and unusual files are decoded as far as possible, or give an error that says what to do.
 
 use std::{fs, path::Path};
 
@@ -16,7 +16,7 @@ fn read_bytes(bytes: &[u8]) -> Result<Recording, Error> {
 }
 
 #[test]
-fn files_that_are_not_there() {
+fn missing_directory_and_empty_files() {
     assert!(matches!(read(Path::new("/no/such/file.wav"), &Settings::default()), Err(Error::Missing)));
     assert!(matches!(read(tempdir().unwrap().path(), &Settings::default()), Err(Error::Directory)));
     assert!(matches!(read_bytes(b""), Err(Error::Empty)));
@@ -30,7 +30,7 @@ fn files_that_are_not_audio() {
 }
 
 #[test]
-fn headers_that_lie() {
+fn invalid_headers() {
     assert!(matches!(read_bytes(&wav::bytes(16_000, 1, 0, &[])), Err(Error::NoSamples)));
     assert!(matches!(read_bytes(&wav::bytes(16_000, 0, 8, &[1; 8])), Err(Error::Header(_))));
     for rate in [0, 1, 999, 768_001, u32::MAX] {
@@ -44,27 +44,27 @@ fn headers_that_lie() {
 }
 
 #[test]
-fn one_sample_is_audio() {
+fn a_single_sample_is_decoded() {
     let audio = read_bytes(&wav::bytes(16_000, 1, 2, &[0, 64])).unwrap();
     assert_eq!(audio.samples, [0.5]);
 }
 
 #[test]
-fn a_wav_that_breaks_off_gives_what_is_there() {
+fn a_truncated_wav_is_decoded_to_its_end() {
     let audio = read_bytes(&wav::bytes(16_000, 1, 64_000, &[0; 24_001])).unwrap();
     assert_eq!(audio.samples.len(), 12_000);
     assert!(matches!(audio.warnings[..], [Warning::CutShort { seconds: 0.75, .. }]), "{:?}", audio.warnings);
 }
 
 #[test]
-fn a_wav_from_a_pipe_has_no_length_and_gives_no_warning() {
+fn a_wav_of_unknown_length_gives_no_warning() {
     let audio = read_bytes(&wav::bytes(16_000, 1, u32::MAX, &[0; 24_000])).unwrap();
     assert_eq!(audio.samples.len(), 12_000);
     assert_eq!(audio.warnings, []);
 }
 
 #[test]
-fn compressed_files_that_break_off_give_what_is_there() {
+fn truncated_compressed_files_are_decoded_to_their_end() {
     for name in ["tone.flac", "tone.mp3", "tone.aiff"] {
         let bytes = fs::read(fixture(name)).unwrap();
         let audio = read_bytes(&bytes[..bytes.len() * 7 / 10]).unwrap();
@@ -93,7 +93,7 @@ fn corrupt_packets_become_silence_of_the_same_length() {
 }
 
 #[test]
-fn frames_that_the_reader_skips_become_silence_of_the_same_length() {
+fn frames_skipped_by_the_reader_become_silence_of_the_same_length() {
     let mut bytes = fs::read(fixture("tone.flac")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 300].fill(0x55);
@@ -103,7 +103,7 @@ fn frames_that_the_reader_skips_become_silence_of_the_same_length() {
 }
 
 #[test]
-fn nothing_but_corrupt_packets_is_an_error() {
+fn a_file_with_only_corrupt_packets_is_an_error() {
     let mut bytes = fs::read(fixture("tone.m4a")).unwrap();
     let audio_begin = bytes.windows(4).position(|window| window == b"mdat").unwrap() + 4;
     let audio_end = bytes.windows(4).position(|window| window == b"moov").unwrap() - 4;
@@ -113,7 +113,7 @@ fn nothing_but_corrupt_packets_is_an_error() {
 }
 
 #[test]
-fn an_mp3_without_a_header_is_read_to_its_end() {
+fn an_mp3_without_a_header_is_decoded_to_its_end() {
     let bytes = fs::read(fixture("tone.mp3")).unwrap();
     let sync = bytes[..2].to_vec();
     let second_frame = 2 + bytes[2..].windows(2).position(|window| window == sync).unwrap();
@@ -123,7 +123,7 @@ fn an_mp3_without_a_header_is_read_to_its_end() {
 }
 
 #[test]
-fn samples_that_are_no_numbers_are_named() {
+fn non_finite_samples_are_reported_with_their_time() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("nan.wav");
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -131,6 +131,6 @@ fn samples_that_are_no_numbers_are_named() {
         samples[22_050] = value;
         write_f32(&path, 44_100, 1, &samples);
         let error = read(&path, &Settings::default()).unwrap_err().to_string();
-        assert_eq!(error, format!("the sample at 0.500 s is {value}: clean the audio first"));
+        assert_eq!(error, format!("the sample at 0.500 s is {value}: replace such samples first"));
     }
 }

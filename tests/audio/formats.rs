@@ -1,4 +1,4 @@
-//! Every format that people have comes out as the same second of two tones.
+//! Every supported format decodes to the same second of two tones.
 
 use diarize_audio::{Channels, Settings, read};
 use diarize_testkit::{
@@ -13,8 +13,8 @@ fn only(channel: usize) -> Settings {
     Settings::default().with_channels(Channels::Only(channel))
 }
 
-/// Reads a fixture and checks that it is one second of 440 Hz and 1000 Hz, but for `extra` seconds
-/// of codec padding.
+/// Reads a fixture and checks that it is one second of 440 Hz and 1000 Hz, plus `extra` seconds of codec
+/// padding.
 fn assert_two_tones(name: &str, extra: f64) {
     let audio = read(&fixture(name), &Settings::default()).unwrap();
     assert!((audio.duration - 1.0 - extra).abs() < 0.001, "{name} lasts {} s", audio.duration);
@@ -37,19 +37,19 @@ fn lossless_formats_keep_their_length() {
 }
 
 #[test]
-fn padding_of_mp3_and_vorbis_is_cut_off() {
+fn padding_of_mp3_and_vorbis_is_trimmed() {
     assert_two_tones("tone.mp3", 0.0);
     assert_two_tones("tone.ogg", 0.0);
 }
 
 #[test]
-fn padding_of_aac_and_matroska_stays() {
+fn padding_of_aac_and_matroska_is_kept() {
     assert_two_tones("tone.m4a", 46_080.0 / 44_100.0 - 1.0);
     assert_two_tones("tone.mkv", 0.008);
 }
 
 #[test]
-fn opus_is_refused_with_a_way_out() {
+fn opus_is_rejected_with_a_suggestion() {
     let error = read(&fixture("tone.opus"), &Settings::default()).unwrap_err().to_string();
     assert!(error.contains("Opus") && error.contains("ffmpeg -i"), "{error}");
 }
@@ -66,7 +66,7 @@ fn sixteen_bits_are_read_exactly() {
 }
 
 #[test]
-fn channels_are_averaged_and_one_can_be_picked() {
+fn channels_are_averaged_or_one_is_selected() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("three.wav");
     write_f32(&path, 16_000, 3, &[0.1, 0.2, 0.6, -0.3, 0.7, 0.2]);

@@ -1,10 +1,10 @@
-//! Inputs of the tests.
+//! Input files of the tests.
 
 use std::path::PathBuf;
 
 use diarize_testkit::repository;
 
-/// A file of `tests/data/formats`.
+/// The path of a file in `tests/data/formats`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     repository("tests/data/formats").join(name)
 }

@@ -1,4 +1,4 @@
-//! Other sample rates become 16 kHz without loss in the pass band and without a shift in time.
+//! Resampling to 16 kHz preserves the amplitude in the pass band and the timing.
 
 use diarize_audio::Resampler;
 use diarize_testkit::signal::sine;
@@ -15,8 +15,8 @@ fn resample(rate: u32, samples: &[f32]) -> Vec<f32> {
     output
 }
 
-/// Amplitude and time at once: every sample away from the ends must be that of a sine at 16 kHz.
-fn assert_sine_survives(rate: u32, frequency: f64, tolerance: f32) {
+/// Checks both amplitude and timing: away from the ends, every sample must equal that of a sine at 16 kHz.
+fn assert_sine_is_preserved(rate: u32, frequency: f64, tolerance: f32) {
     let output = resample(rate, &sine(frequency, rate, 1.0));
     let expected = sine(frequency, 16_000, 1.0);
     assert_eq!(output.len(), expected.len());
@@ -30,16 +30,16 @@ fn sines_keep_amplitude_and_phase() {
     for rate in RATES {
         for frequency in [100.0, 1_000.0, 3_400.0, 7_000.0] {
             if frequency < 0.44 * f64::from(rate) {
-                assert_sine_survives(rate, frequency, 1e-4);
+                assert_sine_is_preserved(rate, frequency, 1e-4);
             }
         }
     }
 }
 
 #[test]
-fn odd_rates_are_nearly_as_good() {
-    assert_sine_survives(44_101, 1_000.0, 1e-3);
-    assert_sine_survives(15_999, 1_000.0, 2e-3);
+fn unusual_rates_are_nearly_as_accurate() {
+    assert_sine_is_preserved(44_101, 1_000.0, 1e-3);
+    assert_sine_is_preserved(15_999, 1_000.0, 2e-3);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn impulses_stay_at_their_time() {
 }
 
 #[test]
-fn what_16_khz_cannot_hold_is_filtered_out() {
+fn frequencies_above_8_khz_are_filtered_out() {
     for frequency in [8_300.0, 12_000.0, 20_000.0] {
         let output = resample(48_000, &sine(frequency, 48_000, 1.0));
         let loudest =

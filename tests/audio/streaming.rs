@@ -1,4 +1,4 @@
-//! A recording is the same however it arrives, and comes as soon as it can.
+//! A recording gives the same samples however it arrives, as early as possible.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use tempfile::{NamedTempFile, tempdir};
 
 use crate::inputs::fixture;
 
-/// A reader that gives a few bytes at a time and counts them.
+/// A reader that returns a few bytes at a time and counts them.
 struct Trickle<R> {
     inner: R,
     piece: usize,
@@ -47,7 +47,7 @@ fn from_file(bytes: &[u8]) -> Result<Recording, Error> {
     read(file.path(), &Settings::default())
 }
 
-/// A pipe gives what a file gives, in pieces of any length.
+/// Checks that a pipe with pieces of any length gives the same result as a file.
 fn assert_same_from_a_pipe(bytes: &[u8], name: &str) {
     let file = from_file(bytes).unwrap();
     for piece in [7, 1_000, usize::MAX] {
@@ -65,7 +65,7 @@ fn a_recording_can_move_to_another_thread() {
 }
 
 #[test]
-fn every_format_is_the_same_from_a_pipe() {
+fn every_format_gives_the_same_samples_from_a_pipe() {
     for entry in fs::read_dir(fixture("")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -76,7 +76,7 @@ fn every_format_is_the_same_from_a_pipe() {
 }
 
 #[test]
-fn every_rate_is_the_same_from_a_pipe() {
+fn every_sample_rate_gives_the_same_samples_from_a_pipe() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("tone.wav");
     for rate in [8_000, 16_000, 44_100, 48_000] {
@@ -93,7 +93,7 @@ fn every_rate_is_the_same_from_a_pipe() {
 }
 
 #[test]
-fn damage_is_the_same_from_a_pipe() {
+fn damaged_files_give_the_same_result_from_a_pipe() {
     for name in ["tone.flac", "tone.m4a", "tone.mp3", "tone.mkv"] {
         let mut bytes = fs::read(fixture(name)).unwrap();
         let begin = bytes.len() * 3 / 4;
@@ -103,7 +103,7 @@ fn damage_is_the_same_from_a_pipe() {
 }
 
 #[test]
-fn blocks_are_the_whole_recording() {
+fn blocks_make_up_the_whole_recording() {
     for name in ["tone.flac", "tone.m4a", "tone.ogg"] {
         let whole = read(&fixture(name), &Settings::default()).unwrap();
         let mut audio = Audio::open(&fixture(name), &Settings::default()).unwrap();
@@ -115,13 +115,13 @@ fn blocks_are_the_whole_recording() {
         }
         assert!(samples == whole.samples, "{name}");
         assert_eq!(audio.duration(), whole.duration);
-        assert!(audio.next().is_none(), "{name} goes on after its end");
+        assert!(audio.next().is_none(), "{name} continues after its end");
     }
 }
 
-/// A recorder has written one second, and does not end.
+/// The recorder has written one second and is still running.
 #[test]
-fn blocks_come_while_the_recorder_still_writes() {
+fn blocks_arrive_while_the_recorder_is_still_writing() {
     for rate in [SAMPLE_RATE, 44_100] {
         let (reader, mut writer) = io::pipe().unwrap();
         let (go_on, waits) = mpsc::channel();
@@ -133,7 +133,7 @@ fn blocks_come_while_the_recorder_still_writes() {
         });
         let mut audio = Audio::from_reader(reader, &Settings::default()).unwrap();
         let mut samples = 0;
-        // The filter and the packet that is being filled hold back the rest.
+        // The rest is held back by the filter and the unfinished packet.
         while samples < 12_000 {
             samples += audio.next().unwrap().unwrap().len();
         }
@@ -162,7 +162,7 @@ fn a_pipe_is_read_no_further_than_needed() {
 }
 
 #[test]
-fn an_index_at_the_end_is_waited_for() {
+fn a_file_with_its_index_at_the_end_can_be_piped() {
     let bytes = fs::read(fixture("tone.m4a")).unwrap();
     let position = |name: &[u8]| bytes.windows(4).position(|window| window == name).unwrap();
     assert!(position(b"mdat") < position(b"moov"), "the fixture has its index at the end");
@@ -170,7 +170,7 @@ fn an_index_at_the_end_is_waited_for() {
 }
 
 #[test]
-fn an_endless_pipe_of_something_else_is_refused() {
+fn an_endless_pipe_without_audio_is_rejected() {
     assert!(matches!(Audio::from_reader(io::repeat(0), &Settings::default()), Err(Error::UnknownFormat)));
     assert!(matches!(Audio::from_reader(io::empty(), &Settings::default()), Err(Error::Empty)));
 }
@@ -184,7 +184,7 @@ fn an_error_is_the_last_item() {
 }
 
 #[test]
-fn headers_tell_the_length_before_the_end() {
+fn headers_give_the_length_before_decoding() {
     let audio = Audio::open(&fixture("tone.flac"), &Settings::default()).unwrap();
     assert_eq!((audio.declared_duration(), audio.duration()), (Some(1.0), 0.0));
 }

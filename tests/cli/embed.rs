@@ -105,7 +105,7 @@ fn what_cannot_be_embedded_is_told_and_an_array_is_whole_or_not_there() {
     .unwrap();
     for (arguments, code, reason) in [
         (&["--start", "2", "a.wav"][..], 1, "a.wav: it ends at 1.0 s, before --start"),
-        (&["--start", "0.5", "--end", "0.51", "a.wav"], 1, "0.500 s to 0.510 s cannot be embedded"),
+        (&["--start", "0.5", "--end", "0.51", "a.wav"], 1, "cannot embed 0.500 s to 0.510 s"),
         (&["--start", "2", "--end", "1", "a.wav"], 1, "--start is not before --end"),
         (&["--segments", "ab.rttm", "a.wav"], 1, "--segments has no turns of a"),
         (&["--segments", "a.rttm", "--speaker", "B", "a.wav"], 1, "a.rttm has no turn of a speaker B"),

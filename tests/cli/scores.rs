@@ -148,6 +148,6 @@ fn what_is_no_rttm_is_named_with_its_line() {
     };
     says(&["ref.rttm", "hyp.rttm"], &["hyp.rttm", "line 1"]);
     says(&["ref.rttm", "lost.rttm"], &["cannot read lost.rttm"]);
-    says(&["--uem", "bad.uem", "ref.rttm", "ref.rttm"], &["bad.uem", "line 1 is not UEM"]);
+    says(&["--uem", "bad.uem", "ref.rttm", "ref.rttm"], &["bad.uem", "line 1 is not valid UEM"]);
     assert_eq!(diarize(["score", "--collar", "-1", "a", "b"]).status.code(), Some(2));
 }

@@ -443,10 +443,10 @@ fn invalid_names_and_endpoints_are_rejected() {
     }
 }
 
-/// Asks the next test's process for nothing but what its environment says.
+/// Set in a separate process that only prints its settings.
 const PRINT: &str = "DIARIZE_TEST_PRINT_SETTINGS";
 
-/// Each environment belongs to a separate process.
+/// Each environment needs a process of its own.
 #[test]
 fn settings_come_from_the_environment() {
     if env::var_os(PRINT).is_some() {

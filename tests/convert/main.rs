@@ -1,4 +1,4 @@
-//! The tests of the converter, in one program.
+//! The tests of the converter, compiled as one binary.
 
 mod hub;
 mod hub_server;

@@ -83,7 +83,7 @@ fn survives(name: &str, seed: u64, count: usize, wholes: &[Vec<u8>], read: impl 
     println!("{name}: {accepted} of {count} damaged files can still be read");
 }
 
-/// All in one test, in a process of its own: memory is counted for the whole process.
+/// A single test in its own process, because memory is measured for the whole process.
 #[test]
 fn damaged_files_are_survived() {
     alone("mutations::damaged_files_are_survived", survive_damage);

@@ -89,7 +89,7 @@ params:
 ";
 
 #[test]
-fn every_parameter_of_a_configuration_is_found() {
+fn every_parameter_of_a_configuration_is_read() {
     let dir = small_pipeline(OF_3_1);
     let model = load(text(&dir.path().join("config.yaml")), &mut no_hub).unwrap();
     let manifest = &model.manifest;
@@ -131,12 +131,12 @@ fn a_pyannote_4_pipeline_keeps_its_plda_and_vbx() {
 }
 
 #[test]
-fn vbx_without_a_plda_and_with_one_of_another_size_is_refused() {
+fn vbx_without_a_plda_or_with_one_of_another_dimension_is_rejected() {
     let dir = small_pipeline(OF_COMMUNITY_1);
     let mut model = load(text(dir.path()), &mut no_hub).unwrap();
     let error = Diarizer::from_files(&model, Device::Cpu).unwrap_err();
     assert!(matches!(&error, diarize::Error::Tensor { tensor, .. } if tensor == "lda"), "{error}");
-    assert!(error.to_string().contains("has shape [1], the architecture needs 2 axes"), "{error}");
+    assert!(error.to_string().contains("has shape [1], but the architecture requires 2 axes"), "{error}");
     model.plda = None;
     let error = Diarizer::from_files(&model, Device::Cpu).unwrap().diarize(&[0.0; 16_000]).unwrap_err();
     assert!(error.to_string().contains("needs a PLDA"), "{error}");
@@ -255,7 +255,7 @@ mod needs_shared {
 
     #[test]
     #[ignore = "needs the folder `shared` next to the checkout"]
-    fn the_converted_pipeline_gives_pyannote_s_turns() {
+    fn turns_of_the_converted_pipeline_match_pyannote() {
         let pipeline = shared("real/checkpoints/pipeline-3.1");
         let synthetic = shared("eval/synthetic");
         let dir = tempfile::tempdir().unwrap();
@@ -284,7 +284,7 @@ mod needs_shared {
 
     #[test]
     #[ignore = "needs the folder `shared` next to the checkout"]
-    fn the_shared_configuration_of_community_1_style_is_understood() {
+    fn a_shared_configuration_in_the_style_of_community_1_is_supported() {
         let config = shared("real/checkpoints/pipeline-community-1-style/config.yaml");
         let plda = shared("real/plda");
         let networks = shared("real/checkpoints/pipeline-3.1");

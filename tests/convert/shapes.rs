@@ -1,5 +1,4 @@
-//! Networks of other shapes than the stock ones against what the real pyannote.audio 3.3.2 answers
-//! (`make_shapes.py`).
+//! Compares networks with non-default shapes with the real pyannote.audio 3.3.2 (`make_shapes.py`).
 
 use std::fs;
 

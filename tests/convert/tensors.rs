@@ -14,11 +14,11 @@ use crate::support::{
     Pickle, archive, archive_with, checkpoint, golden, legacy, legacy_storage, no_hub, npy, one_tensor,
 };
 
-/// What is known of each tensor of a file.
+/// The dtype, shape and hash of each tensor in a file.
 type Tensors = BTreeMap<String, Value>;
 type Listed = BTreeMap<String, Tensors>;
 
-/// The one file of the list that is in this repository.
+/// The only listed file that is in this repository.
 const SMALL: &str = "small.ckpt";
 
 fn listed() -> Listed {
@@ -30,7 +30,7 @@ fn described(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Value {
     serde_json::json!({ "dtype": format!("{dtype:?}"), "shape": shape, "sha256": sha256 })
 }
 
-/// Checks every tensor that is read of a file.
+/// Checks every tensor read from a file.
 fn check_reading(path: &Path, tensors: &Tensors) {
     let read = Checkpoint::read(&fs::read(path).unwrap()).unwrap().tensors;
     let found: Tensors = read
@@ -41,19 +41,19 @@ fn check_reading(path: &Path, tensors: &Tensors) {
     assert_eq!(&found, tensors, "{}", path.display());
 }
 
-/// Checks every tensor that is written after a file was read, alone and as f32.
+/// Checks every tensor written after converting a file on its own, as f32.
 fn check_writing(path: &Path, tensors: &Tensors) {
     let converted = convert(path.to_str().unwrap(), &ConvertOptions::default(), &mut no_hub).unwrap();
     let dir = tempfile::tempdir().unwrap();
     converted.write(dir.path(), Precision::F32).unwrap();
-    let Converted::Network(network) = converted else { panic!("{} is no pipeline", path.display()) };
+    let Converted::Network(network) = converted else { panic!("{} is not a pipeline", path.display()) };
     let bytes = fs::read(dir.path().join(network.weights())).unwrap();
     let found: Tensors = SafeTensors::deserialize(&bytes)
         .unwrap()
         .iter()
         .map(|(name, view)| (name.to_owned(), described(view.dtype(), view.shape(), view.data())))
         .collect();
-    // Only the layers of an LSTM in several modules are called otherwise.
+    // Only the layers of an LSTM in several modules have other names.
     let expected: Tensors = tensors
         .iter()
         .map(|(name, tensor)| {
@@ -92,7 +92,7 @@ mod needs_shared {
 fn metadata_of_a_checkpoint_is_kept() {
     let converted =
         convert(golden("small.ckpt").to_str().unwrap(), &ConvertOptions::default(), &mut no_hub).unwrap();
-    let Converted::Network(network) = converted else { panic!("a pipeline") };
+    let Converted::Network(network) = converted else { panic!("not a single network") };
     let Kind::Segmentation(architecture) = &network.kind else { panic!("{:?}", network.kind) };
     assert_eq!(architecture.sincnet_stride, 5);
     assert_eq!(architecture.speakers, 3);

@@ -1,7 +1,8 @@
-//! Ways to cluster real x-vectors of a meeting, scored against what the published recipe says of them.
+//! Clustering methods on real x-vectors of a meeting, compared with the turns of a published recipe.
 //!
-//! The x-vectors (of 1.44 s, every 0.24 s, where somebody speaks) and the recipe's turns are those of the
-//! example of BUTSpeechFIT/VBx: agglomerative clustering and VBx with its PLDA, which is not here.
+//! The x-vectors (of 1.44 s, every 0.24 s where somebody speaks) and the recipe's turns are from the
+//! example in BUTSpeechFIT/VBx: agglomerative clustering and VBx with its own PLDA, which is not available
+//! here.
 
 use std::fs;
 
@@ -18,7 +19,7 @@ use ndarray::Array2;
 const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
 const FOUR: SpeakerBounds = SpeakerBounds { min: 4, max: Some(4) };
 
-/// Vectors of f32 in Kaldi's binary format: a name, `\0B`, the type, the size and the values of each.
+/// Parses f32 vectors in Kaldi's binary format: for each a name, `\0B`, the type, the size and the values.
 fn read_ark(bytes: &[u8]) -> (Vec<String>, Array2<f32>) {
     let (mut rest, mut names, mut values, mut dimension) = (bytes, Vec::new(), Vec::new(), 0);
     while !rest.is_empty() {
@@ -34,7 +35,8 @@ fn read_ark(bytes: &[u8]) -> (Vec<String>, Array2<f32>) {
     (names, vectors)
 }
 
-/// Windows of one speaker that overlap become a turn; turns of two that overlap meet in the middle.
+/// Joins overlapping windows of one speaker into a turn. Overlapping turns of two speakers are split in the
+/// middle.
 fn turns(windows: &[Span], labels: &[usize]) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     for (window, label) in windows.iter().zip(labels) {
@@ -104,9 +106,9 @@ mod needs_shared {
             let (labels, _) = partition(vectors.view(), bounds, &method, None).unwrap();
             let score = compare(recipe, &turns(&windows, &labels), Some(&all), &Rules::default()).score;
             print(name, &score);
-            // Who speaks when is given, so that only confusion can differ.
+            // The speech is given, so only the confusion can differ.
             assert!(score.missed < 0.1 && score.false_alarm < 0.1);
-            // 10.0 % when this was written; the recipe has five speakers where four talk.
+            // 10.0 % when this was written; the recipe has five speakers, but only four talk.
             if alike {
                 assert!(score.diarization_error_rate() < 0.12, "{name}: {}", score.diarization_error_rate());
             }

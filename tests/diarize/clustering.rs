@@ -1,4 +1,4 @@
-//! Linkage, flat clusters and clustering against SciPy and pyannote.
+//! Compares linkage, flat clusters and clustering with SciPy and pyannote.
 
 use diarize::{
     clustering::{Agglomerative, Assignment, Compat, Method, Settings},
@@ -22,7 +22,7 @@ const METHODS: [(&str, Linkage); 7] = [
     ("ward", Linkage::Ward),
 ];
 
-/// A linkage matrix of SciPy as merges.
+/// Converts a SciPy linkage matrix to merges.
 fn merges(z: ArrayView2<'_, f64>) -> Vec<Merge> {
     let merge = |row: Vec<f64>| Merge {
         left: row[0] as usize,
@@ -33,7 +33,7 @@ fn merges(z: ArrayView2<'_, f64>) -> Vec<Merge> {
     z.rows().into_iter().map(|row| merge(row.to_vec())).collect()
 }
 
-/// Numbers of clusters, which SciPy counts from 1.
+/// Reads cluster labels; SciPy counts them from 1.
 fn labels(golden: &Golden, name: &str, first: i32) -> Vec<usize> {
     let labels: Array1<i32> = golden.get(name);
     labels.iter().map(|label| (label - first) as usize).collect()
@@ -48,7 +48,7 @@ fn parameters(config: &Value) -> Agglomerative {
     }
 }
 
-/// A linkage by SciPy's name.
+/// The linkage with SciPy's name `name`.
 fn method(name: &str) -> Linkage {
     METHODS.into_iter().find(|&(known, _)| known == name).unwrap().1
 }
@@ -58,7 +58,7 @@ fn number(config: &Value, key: &str) -> Option<usize> {
 }
 
 #[test]
-fn linkage_is_scipys_on_ties() {
+fn linkage_matches_scipy_on_ties() {
     let golden = Golden::open("linkage_ties");
     let (sizes, points): (Array1<u8>, Array2<u8>) = (golden.get("sizes"), golden.get("points"));
     for (name, method) in METHODS {
@@ -84,7 +84,7 @@ fn linkage_is_scipys_on_ties() {
 }
 
 #[test]
-fn linkage_of_embeddings_is_scipys() {
+fn linkage_of_embeddings_matches_scipy() {
     let golden = Golden::open("det5/clustering_core");
     let embeddings: Array2<f32> = golden.get("embeddings");
     let rows = normalized(embeddings.view());
@@ -103,7 +103,7 @@ fn linkage_of_embeddings_is_scipys() {
 }
 
 #[test]
-fn flat_clusters_are_scipys() {
+fn flat_clusters_match_scipy() {
     let golden = Golden::open("det5/clustering_core");
     let mut tried = 0;
     for name in golden.names() {
@@ -121,7 +121,7 @@ fn flat_clusters_are_scipys() {
 }
 
 #[test]
-fn agglomeration_is_pyannotes() {
+fn agglomeration_matches_pyannote() {
     let golden = Golden::open("det5/clustering_core");
     let embeddings: Array2<f32> = golden.get("embeddings");
     let mut tried = 0;
@@ -138,7 +138,7 @@ fn agglomeration_is_pyannotes() {
 }
 
 #[test]
-fn agglomeration_of_few_embeddings_is_pyannotes() {
+fn agglomeration_of_few_embeddings_matches_pyannote() {
     let golden = Golden::open("det5/clustering_core");
     let embeddings: Array2<f32> = golden.get("embeddings");
     for count in [1, 2, 3, 9] {
@@ -151,7 +151,7 @@ fn agglomeration_of_few_embeddings_is_pyannotes() {
 }
 
 #[test]
-fn bounds_that_the_dendrogram_cannot_keep_are_reported() {
+fn bounds_that_the_dendrogram_cannot_satisfy_are_reported() {
     let golden = Golden::open("det5/clustering_core");
     let embeddings: Array2<f32> = golden.get("embeddings");
     let bounds = SpeakerBounds { min: 9, max: Some(9) };
@@ -163,7 +163,7 @@ fn bounds_that_the_dendrogram_cannot_keep_are_reported() {
 }
 
 #[test]
-fn clustering_is_pyannotes() {
+fn clustering_matches_pyannote() {
     let golden = Golden::open("det5/clustering_call");
     let embeddings: Array3<f32> = golden.get("embeddings");
     let segmentations: Array3<u8> = golden.get("segmentations");
@@ -210,7 +210,7 @@ fn cluster(embeddings: &Array3<f32>, segmentations: &Array3<u8>, bounds: Speaker
 }
 
 #[test]
-fn nothing_to_cluster_is_one_cluster() {
+fn nothing_to_cluster_gives_one_cluster() {
     let bounds = SpeakerBounds { min: 1, max: None };
     for (embedding, active) in [(0.0, 1), (f32::NAN, 1), (f32::INFINITY, 1), (1.0, 0)] {
         let embeddings = Array3::from_elem((4, 3, 5), embedding);

@@ -1,4 +1,4 @@
-//! One-to-one assignment against SciPy, and what it means for the local speakers of a chunk.
+//! Compares one-to-one assignment with SciPy, and tests the assignment of a chunk's local speakers.
 
 use diarize::{
     clustering::{Assignment, Compat, Settings},
@@ -8,7 +8,7 @@ use diarize_testkit::Golden;
 use ndarray::{Array1, Array2, Array3, array};
 
 #[test]
-fn assignment_is_scipys_on_ties() {
+fn assignment_matches_scipy_on_ties() {
     let golden = Golden::open("assignment_ties");
     let (shapes, scores): (Array2<u8>, Array1<u8>) = (golden.get("shapes"), golden.get("scores"));
     let columns: Array1<u8> = golden.get("columns");
@@ -27,16 +27,16 @@ fn assignment_is_scipys_on_ties() {
 }
 
 #[test]
-fn assignment_of_nothing() {
+fn assignment_without_rows_or_columns() {
     assert_eq!(best_assignment(Array2::zeros((0, 3)).view()), []);
     assert_eq!(best_assignment(Array2::zeros((2, 0)).view()), [None, None]);
     assert_eq!(assign_distinct(Array3::from_elem((1, 2, 1), f64::NAN).view()), array![[0, INACTIVE]]);
 }
 
 #[test]
-fn distinct_assignment_leaves_over_who_has_no_cluster() {
+fn distinct_assignment_leaves_surplus_speakers_inactive() {
     let settings = Settings { assignment: Assignment::Distinct, ..Settings::speaker_diarization_3_1() };
-    // The silent first one is nearer to the centroid of the third than the third itself.
+    // The first local speaker is silent, but nearer to the third one's centroid than the third one itself.
     let embeddings = Array3::from_shape_fn((4, 3, 2), |(chunk, speaker, axis)| match (speaker, axis) {
         (0, 0) | (1, 1) | (2, 0) => 1.0_f32,
         (2, 1) if chunk % 2 == 0 => 0.2,

@@ -1,4 +1,4 @@
-//! Clustering as in speaker-diarization-community-1, stage by stage, against pyannote.audio 4.0.
+//! Compares clustering as in speaker-diarization-community-1 with pyannote.audio 4.0, stage by stage.
 
 use std::{fs::File, path::PathBuf};
 
@@ -17,12 +17,12 @@ use ndarray_npy::{NpzReader, ReadNpyExt, ReadableElement};
 
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
 const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };
-/// Recordings of 30 s to 24 minutes of which there is every stage.
+/// Recordings of 30 s to 24 minutes for which the results of every stage are available.
 const RECORDINGS: [&str; 4] =
     ["01_dialogue", "02_pyannote_sample", "06_long_recording", "08_luyu_jinjing_freedom"];
 const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
 
-/// The largest difference, which is infinite where exactly one of two numbers is NaN.
+/// The largest difference; infinite if exactly one of two values is NaN.
 fn largest_difference<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> f64 {
     assert_eq!(a.shape(), b.shape());
     let difference = |(a, b): (&f64, &f64)| match (a.is_nan(), b.is_nan()) {
@@ -33,7 +33,7 @@ fn largest_difference<D: Dimension>(a: &Array<f64, D>, b: &Array<f64, D>) -> f64
     a.iter().zip(b).map(difference).fold(0.0, f64::max)
 }
 
-/// Turns the columns of `found` that point the other way than those of `expected`.
+/// Flips the columns of `found` whose sign differs from `expected`.
 fn with_signs_of(mut found: Array2<f64>, expected: &Array2<f64>) -> Array2<f64> {
     for (mut found, expected) in found.columns_mut().into_iter().zip(expected.columns()) {
         found *= found.dot(&expected).signum();
@@ -45,7 +45,7 @@ fn community(parameters: Vbx, compat: Compat) -> Settings {
     Settings { method: Method::Vbx(parameters), compat, ..Settings::community_1() }
 }
 
-/// Recording, models and results of the synthetic goldens.
+/// Recording, models and results of the synthetic golden files.
 struct Synthetic {
     results: Golden,
     plda: Plda,
@@ -103,7 +103,7 @@ impl Synthetic {
 }
 
 #[test]
-fn plda_features_are_pyannotes() {
+fn plda_features_match_pyannote() {
     let Synthetic { results, plda, train, .. } = Synthetic::open();
     plda.check().unwrap();
     let features = plda.features(train.view(), 128);
@@ -117,7 +117,7 @@ fn plda_features_are_pyannotes() {
 }
 
 #[test]
-fn vbx_is_pyannotes_in_every_iteration() {
+fn vbx_matches_pyannote_in_every_iteration() {
     let synthetic = Synthetic::open();
     let features = synthetic.plda.features(synthetic.train.view(), 128);
     for (index, parameters) in synthetic.configs().iter().enumerate() {
@@ -132,7 +132,7 @@ fn vbx_is_pyannotes_in_every_iteration() {
         let shares: Array1<f64> = synthetic.results.get(&format!("pi_{index}"));
         let difference = largest_difference(&posteriors.shares, &shares);
         assert!(difference < 1e-10, "config {index}: shares differ by {difference}");
-        // The golden is f32.
+        // The golden file has f32 values.
         let expected: Array2<f32> = synthetic.results.get(&format!("gamma_{index}"));
         let difference = largest_difference(&posteriors.responsibilities, &expected.mapv(f64::from));
         assert!(difference < 1e-7, "config {index}: responsibilities differ by {difference}");
@@ -140,7 +140,7 @@ fn vbx_is_pyannotes_in_every_iteration() {
 }
 
 #[test]
-fn the_prior_of_vbx_grows_with_the_number_of_embeddings_as_it_is_told() {
+fn fb_exponent_scales_the_prior_of_vbx_with_the_number_of_embeddings() {
     let Synthetic { plda, train, .. } = Synthetic::open();
     let labels = vbx_first_labels(train.view(), &Vbx::default());
     for count in [19, 76] {
@@ -155,10 +155,10 @@ fn the_prior_of_vbx_grows_with_the_number_of_embeddings_as_it_is_told() {
     }
 }
 
-/// With VBx's own number of speakers the clusters are pyannote's. With another, k-means makes them
-/// with random numbers that are not scikit-learn's: what is the same then is checked below.
+/// If VBx's own number of speakers is used, the clusters equal pyannote's. Otherwise they come from
+/// k-means, whose random numbers differ from scikit-learn's; the tests below check what is still equal.
 #[test]
-fn clusters_are_pyannotes() {
+fn clusters_match_pyannote() {
     let synthetic = Synthetic::open();
     let mut own = 0;
     for (index, parameters) in synthetic.configs().into_iter().enumerate() {
@@ -206,10 +206,10 @@ fn inertia(points: ArrayView2<'_, f64>, labels: &[usize]) -> f64 {
     (0..clusters).map(spread).sum()
 }
 
-/// The golden has five speakers that are well apart: these are found as scikit-learn finds them. With
-/// another number, the inertia is about as good.
+/// The golden file has five well-separated speakers, for which the clusters equal scikit-learn's. For other
+/// numbers of clusters, the inertia is about as low.
 #[test]
-fn kmeans_is_as_good_as_scikit_learns() {
+fn kmeans_is_as_good_as_scikit_learn() {
     let Synthetic { results, train, .. } = Synthetic::open();
     let points = normalized(train.view()).mapv(f64::from);
     for clusters in [2, 3, 5, 8] {
@@ -229,8 +229,8 @@ fn kmeans_is_as_good_as_scikit_learns() {
     }
 }
 
-/// pyannote fails where k-means is asked for more clusters than embeddings; unless that is wanted,
-/// there are as many speakers as there can be.
+/// pyannote fails if k-means is asked for more clusters than there are embeddings; without compatibility,
+/// there are as many speakers as possible.
 #[test]
 fn more_speakers_than_embeddings() {
     let synthetic = Synthetic::open();
@@ -249,9 +249,9 @@ fn more_speakers_than_embeddings() {
     assert!(centroids.nrows() > 1);
 }
 
-/// In a file of a few seconds nobody speaks alone for a fifth of the chunk.
+/// In a recording of a few seconds, nobody speaks alone for a fifth of the chunk.
 #[test]
-fn a_short_file_of_two_speakers() {
+fn a_short_recording_of_two_speakers() {
     let Synthetic { embeddings, plda, .. } = Synthetic::open();
     let embeddings = embeddings.select(Axis(0), &[0]);
     let mut segmentations = Array3::zeros((1, 589, 3));
@@ -270,7 +270,7 @@ fn a_short_file_of_two_speakers() {
 }
 
 #[test]
-fn without_compatibility_the_result_is_the_same_where_nothing_is_wrong() {
+fn compatibility_makes_no_difference_for_ordinary_input() {
     let mut synthetic = Synthetic::open();
     synthetic.embeddings.mapv_inplace(|value| if value.is_nan() { 0.5 } else { value });
     let run = |compat| {
@@ -284,7 +284,7 @@ fn without_compatibility_the_result_is_the_same_where_nothing_is_wrong() {
 }
 
 #[test]
-fn vbx_without_a_model_is_an_error() {
+fn vbx_without_a_valid_plda_is_an_error() {
     let synthetic = Synthetic::open();
     let run = |plda: Option<&Plda>| {
         let (embeddings, segmentations) = (synthetic.embeddings.view(), synthetic.segmentations.view());
@@ -301,7 +301,7 @@ fn vbx_without_a_model_is_an_error() {
 mod needs_shared {
     use super::*;
 
-    /// Arrays of an `.npz` file.
+    /// The arrays of an `.npz` file.
     struct Npz(NpzReader<File>);
 
     impl Npz {
@@ -329,7 +329,7 @@ mod needs_shared {
 
     #[test]
     #[ignore = "needs the folder `shared` next to the checkout"]
-    fn every_stage_of_real_recordings_is_pyannotes() {
+    fn every_stage_matches_pyannote_on_real_recordings() {
         let plda = real_plda(shared("real/plda"));
         let dumps = shared("real/dumps/community-1");
         for name in RECORDINGS {
@@ -337,10 +337,10 @@ mod needs_shared {
         }
     }
 
-    /// A quarter as many groups as embeddings make the turns that the exact dendrogram makes.
+    /// With a quarter as many groups as embeddings, the turns equal those of the exact dendrogram.
     #[test]
     #[ignore = "needs the folder `shared` next to the checkout"]
-    fn groups_of_real_recordings_make_the_same_turns() {
+    fn grouping_embeddings_gives_the_same_turns_on_real_recordings() {
         let dumps = shared("real/dumps/community-1");
         for name in RECORDINGS {
             let open = |file: &str| Npz::open(dumps.join(name).join(file));
@@ -362,7 +362,7 @@ mod needs_shared {
                         reconstruct(segmentations, hard.view(), count.view(), None, CHUNKS, FRAMES, None);
                     turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Off).0
                 };
-                // Fewer groups than that would be about as many as clusters.
+                // With fewer, there would be about as many groups as clusters.
                 let limit = (embeddings.dim().0 * 2 / 5).max(40);
                 let score = compare(&found(20_000), &found(limit), None, &Rules::default()).score;
                 let rate = score.diarization_error_rate();
@@ -432,7 +432,7 @@ mod needs_shared {
         check_turns(name, folder, expected, &segmentations);
     }
 
-    /// From hard clusters to RTTM; and the exclusive diarization, in which one speaks at a time.
+    /// From hard clusters to RTTM, for the overlapping and the exclusive diarization.
     fn check_turns(name: &str, folder: &std::path::Path, mut hard: Array2<i32>, segmentations: &Array3<u8>) {
         let mut stage = Npz::open(folder.join("reconstruction.npz"));
         mark_inactive(&mut hard, segmentations.view());
@@ -449,7 +449,7 @@ mod needs_shared {
         let text = std::fs::read_to_string(folder.join("reference.rttm")).unwrap();
         let uri = text.split_whitespace().nth(1).unwrap();
         let found = rttm(uri, &turns(overlapping.view(), FRAMES, 0.0, 0.0, Compat::Pyannote).0).unwrap();
-        assert!(found == text, "{name}: another RTTM");
+        assert!(found == text, "{name}: the RTTM differs");
 
         let exclusive = discrete(&count.mapv(|count| count.min(1)));
         for ((exclusive, overlapping), &count) in

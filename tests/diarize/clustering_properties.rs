@@ -1,4 +1,4 @@
-//! What holds for every method of clustering.
+//! Properties that hold for every clustering method.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use diarize_testkit::Random;
 use ndarray::{Array1, Array2, Axis};
 
 const DIMENSION: usize = 24;
-/// Groups that agglomerative clustering makes of more embeddings.
+/// Number of groups into which agglomerative clustering merges larger numbers of embeddings.
 const GROUPS: usize = 35;
 const ANY: SpeakerBounds = SpeakerBounds { min: 1, max: None };
 
@@ -34,7 +34,7 @@ fn methods() -> Vec<Method> {
     methods
 }
 
-/// A model in which speakers vary alike in all directions.
+/// A model in which the variance between speakers is equal in all directions.
 fn plda() -> Plda {
     Plda {
         mean1: Array1::zeros(DIMENSION),
@@ -46,7 +46,7 @@ fn plda() -> Plda {
     }
 }
 
-/// Embeddings of speakers who are well apart, in turns, of different lengths.
+/// Embeddings of well-separated speakers, in random order and with various lengths.
 fn speakers(counts: &[usize], random: &mut Random) -> (Array2<f32>, Vec<usize>) {
     let mut truth: Vec<usize> =
         counts.iter().enumerate().flat_map(|(speaker, &count)| vec![speaker; count]).collect();
@@ -78,14 +78,14 @@ fn labels(embeddings: &Array2<f32>, bounds: SpeakerBounds, method: &Method) -> V
     labels
 }
 
-/// Whether two labelings are the same up to the numbers.
+/// Whether two labelings are equal up to renumbering.
 fn same(a: &[usize], b: &[usize]) -> bool {
     let (mut there, mut back) = (BTreeMap::new(), BTreeMap::new());
     a.iter().zip(b).all(|(a, b)| *there.entry(a).or_insert(b) == b && *back.entry(b).or_insert(a) == a)
 }
 
-/// k-means has to be told the number; Ward's linkage too, since its distances grow with the clusters,
-/// and spectral clustering of a choice with few of each speaker.
+/// k-means needs the number of speakers. So does Ward linkage, whose distances grow with the size of the
+/// clusters, and spectral clustering of a subset with few embeddings per speaker.
 fn bounds_for(method: &Method, speakers: usize) -> SpeakerBounds {
     match method {
         Method::KMeans(_) | Method::Agglomerative(Agglomerative { linkage: Linkage::Ward, .. }) => {
@@ -99,7 +99,7 @@ fn bounds_for(method: &Method, speakers: usize) -> SpeakerBounds {
 }
 
 #[test]
-fn speakers_well_apart_are_found_in_any_order() {
+fn well_separated_speakers_are_found_in_any_order() {
     let mut random = Random(20);
     for counts in [&[30, 30][..], &[40, 25, 15], &[20, 20, 20, 20, 20]] {
         let (embeddings, truth) = speakers(counts, &mut random);
@@ -118,14 +118,15 @@ fn speakers_well_apart_are_found_in_any_order() {
 }
 
 #[test]
-fn every_number_of_speakers_can_be_asked_for() {
+fn every_number_of_speakers_can_be_requested() {
     let (embeddings, _) = speakers(&[5, 4, 3], &mut Random(21));
     let count = embeddings.nrows();
     for method in methods() {
         for wanted in 1..=count + 5 {
             let exact = labels(&embeddings, SpeakerBounds { min: wanted, max: Some(wanted) }, &method);
             let found = exact.iter().max().unwrap() + 1;
-            // Inversions of centroid and median linkage, and a choice of the embeddings, may leave gaps.
+            // Inversions (centroid and median linkage) or clustering a subset may prevent some numbers of
+            // clusters.
             if wanted <= count && matches!(method, Method::KMeans(_) | Method::Vbx(_)) {
                 assert_eq!(found, wanted, "{method:?}");
             }
@@ -172,7 +173,7 @@ fn few_embeddings() {
 }
 
 #[test]
-fn embeddings_without_a_direction_are_refused() {
+fn embeddings_that_are_zero_or_not_finite_are_rejected() {
     for value in [f32::NAN, f32::INFINITY, 0.0] {
         let mut embeddings = Array2::ones((5, DIMENSION));
         embeddings.row_mut(3).fill(value);
@@ -183,7 +184,7 @@ fn embeddings_without_a_direction_are_refused() {
     }
 }
 
-/// Enough embeddings for sparse graphs and the Lanczos method, and for several stretches of groups.
+/// Uses enough embeddings for sparse graphs with the Lanczos method, and for several stretches of groups.
 #[test]
 fn many_embeddings() {
     let (embeddings, truth) = speakers(&[1500, 900, 600, 40], &mut Random(23));
@@ -193,12 +194,12 @@ fn many_embeddings() {
         Method::Agglomerative(Agglomerative { linkage: Linkage::Average, threshold: 0.5, ..agglomerative }),
         Method::Spectral(Spectral::default()),
         Method::Spectral(Spectral { neighbors: Neighbors::Count(50), ..Spectral::default() }),
-        // The last speaker is heard too rarely for more support within the delay.
+        // The last speaker speaks too rarely for a higher support within the delay.
         Method::Online(Online { support: 1, ..Online::default() }),
     ] {
         let found = labels(&embeddings, ANY, &method);
         assert!(same(&found, &truth), "{method:?}: {} clusters", found.iter().max().unwrap() + 1);
-        // A dendrogram need not have every number of large clusters.
+        // A dendrogram does not necessarily contain every number of large clusters.
         let agglomerative = matches!(method, Method::Agglomerative(_));
         for wanted in [2, 7].into_iter().take(if agglomerative { 1 } else { 2 }) {
             let exact = SpeakerBounds { min: wanted, max: Some(wanted) };
@@ -207,9 +208,9 @@ fn many_embeddings() {
     }
 }
 
-/// What online clustering says of an embedding does not change once `delay` more were heard.
+/// The label of an embedding is final once `delay` more embeddings have been processed.
 #[test]
-fn online_clustering_keeps_its_word() {
+fn labels_of_online_clustering_are_final_after_the_delay() {
     let (embeddings, _) = speakers(&[40, 30, 20, 10], &mut Random(24));
     for parameters in [Online::default(), Online { delay: 3, threshold: 0.2, support: 2 }] {
         let method = Method::Online(parameters);

@@ -1,4 +1,4 @@
-//! How sure the pipeline is of its turns, and from what.
+//! Tests of the confidence of turns, and of the evidence it is computed from.
 
 use diarize::{
     clustering::Settings,
@@ -7,14 +7,14 @@ use diarize::{
 };
 use ndarray::{Array2, Array3, array};
 
-/// Chunks of ten frames, a second each, every five frames.
+/// Chunks of ten frames of one second, every five frames.
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 5.0 };
 const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 1.0, step: 1.0 };
 
 #[test]
-fn agreement_is_the_share_of_chunks_that_hear_the_speaker() {
+fn agreement_is_the_fraction_of_chunks_with_the_speaker() {
     let mut segmentations = Array3::zeros((3, 10, 2));
-    // Cluster 1 from 5 s on: for 5 s after the first chunk, as its second speaker for 3 s after the other.
+    // Cluster 1 starts at 5 s: 5 s in the first chunk, and only 3 s in the second one.
     (5..10).for_each(|frame| segmentations[[0, frame, 1]] = 1);
     (0..3).for_each(|frame| segmentations[[1, frame, 0]] = 1);
     // Both local speakers of the last chunk are cluster 0.
@@ -29,22 +29,23 @@ fn agreement_is_the_share_of_chunks_that_hear_the_speaker() {
         chunks: CHUNKS,
         frames: FRAMES,
     };
-    // From the middle of frame 5 to that of frame 10: both chunks hold five frames, and hear 5 and 3.
+    // From the middle of frame 5 to that of frame 10: both chunks contain five frames; 5 and 3 are active.
     let evidence = votes.evidence(5.5, 10.5, 1);
     assert_eq!(evidence.agreement, 0.8);
     assert!((evidence.separation - (5.0 * 0.75 + 3.0 * 0.25) / 8.0).abs() < 1e-12);
-    // Two local speakers of a cluster at once are one voice, but each has its say about the separation.
+    // Simultaneous local speakers of one cluster count once for the agreement, but separately for the
+    // separation.
     let evidence = votes.evidence(15.5, 20.5, 0);
     assert_eq!(evidence.agreement, 1.0);
     assert!((evidence.separation - (1.0 + 5.0 * 0.5) / 6.0).abs() < 1e-12);
-    // Nobody hears the first cluster before.
+    // No chunk hears cluster 0 that early.
     let nothing = Evidence { agreement: 0.0, separation: 0.0 };
     assert_eq!(votes.evidence(0.5, 5.5, 0), nothing);
     assert_eq!(votes.evidence(3.5, 3.5, 1), nothing);
 }
 
 #[test]
-fn more_evidence_is_more_confidence() {
+fn more_evidence_gives_more_confidence() {
     let function = ConfidenceFunction { bias: -0.68, factor: 4.17 };
     let confidence = |agreement, separation| function.confidence(agreement, separation);
     for step in 0..10 {
@@ -55,12 +56,12 @@ fn more_evidence_is_more_confidence() {
     assert!(confidence(0.0, -1.0) > 0.0 && confidence(1.0, 1.0) < 1.0);
 }
 
-/// Two voices at right angles, and one between them.
+/// Two orthogonal voices, and one between them.
 #[test]
 fn separation_is_the_silhouette_of_the_centroids() {
     let directions = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]];
     let embeddings = Array3::from_shape_fn((9, 3, 2), |(chunk, speaker, axis)| {
-        // Most chunks have the first two only, so that these make the centroids.
+        // Most chunks contain only the first two voices, so these determine the centroids.
         directions[if speaker == 2 && chunk > 0 { chunk % 2 } else { speaker }][axis]
     });
     let segmentations = Array3::<u8>::ones((9, 10, 3));
@@ -74,7 +75,7 @@ fn separation_is_the_silhouette_of_the_centroids() {
         let (own, other) = (distance(cluster), distance(1 - cluster).min(1.0));
         assert!((f64::from(separation) - (other - own) / other.max(own)).abs() < 1e-6, "{place:?}");
     }
-    assert!(found.separation[[0, 2]] < 0.3, "between both");
+    assert!(found.separation[[0, 2]] < 0.3, "between the two");
     assert!(found.separation[[1, 0]] > 0.9, "at the centroid");
 }
 
@@ -89,6 +90,6 @@ fn a_single_speaker_can_be_far_from_itself() {
     };
     let one = found(SpeakerBounds { min: 1, max: Some(2) });
     assert!(one[[0, 0]] > 0.9 && one[[5, 0]] < 0.5, "{one}");
-    // Where one speaker is all that was asked for, nobody else can be meant.
+    // If only one speaker was requested, there is no other speaker to confuse with.
     assert_eq!(found(SpeakerBounds { min: 1, max: Some(1) }), Array2::<f32>::ones((6, 1)));
 }

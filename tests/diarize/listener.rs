@@ -1,4 +1,4 @@
-//! Recordings that come in blocks, observers, and what the networks heard.
+//! Recordings that arrive in blocks, observers, and clustering again without running the networks.
 
 use std::{ops::ControlFlow, sync::OnceLock};
 
@@ -18,7 +18,7 @@ fn diarizer() -> &'static Diarizer {
     })
 }
 
-/// The options of the two ways to embed.
+/// Options for both embedding trunks.
 fn both_trunks() -> [Options; 2] {
     let chunk = diarizer().options();
     let mut shared = chunk.clone();
@@ -27,7 +27,7 @@ fn both_trunks() -> [Options; 2] {
     [chunk, shared]
 }
 
-/// Pushes blocks of the given lengths, in turn, until all samples are pushed.
+/// Pushes blocks of the given lengths until all samples are pushed.
 fn in_blocks(samples: &[f32], options: &Options, mut lengths: impl FnMut() -> usize) -> Diarization {
     let mut listener = diarizer().listen(options).unwrap();
     let mut rest = samples;
@@ -40,14 +40,14 @@ fn in_blocks(samples: &[f32], options: &Options, mut lengths: impl FnMut() -> us
     listener.finish().unwrap()
 }
 
-/// Three quarters of a minute with a pause of digital silence that is longer than a chunk.
+/// Three quarters of a minute, with a stretch of digital silence longer than a chunk.
 fn long() -> Vec<f32> {
     let speech = wav::golden("short30");
     [&speech[..320_000], &[0.0; 12 * 16_000], &speech[100_000..330_000]].concat()
 }
 
 #[test]
-fn the_result_does_not_depend_on_how_the_samples_are_cut() {
+fn the_result_does_not_depend_on_the_blocks() {
     let samples = wav::golden("exact13");
     for options in both_trunks() {
         let whole = diarizer().diarize_with(&samples, &options, |_| ControlFlow::Continue(())).unwrap();
@@ -59,7 +59,7 @@ fn the_result_does_not_depend_on_how_the_samples_are_cut() {
 }
 
 #[test]
-fn random_blocks_of_a_long_recording_and_any_threads_give_the_same() {
+fn random_blocks_and_any_number_of_threads_give_the_same_result() {
     let samples = long();
     let mut random = Random(3);
     for options in both_trunks() {
@@ -73,9 +73,9 @@ fn random_blocks_of_a_long_recording_and_any_threads_give_the_same() {
     }
 }
 
-/// The same to the bit, before anything is rounded to turns.
+/// Results are bit-identical even before they are rounded to turns.
 #[test]
-fn the_networks_results_do_not_depend_on_the_blocks() {
+fn the_outputs_of_the_networks_do_not_depend_on_the_blocks() {
     let samples = long();
     for options in both_trunks() {
         let embedded = |length: usize| {
@@ -93,7 +93,7 @@ fn the_networks_results_do_not_depend_on_the_blocks() {
 }
 
 #[test]
-fn a_provisional_result_is_that_of_a_recording_that_ends_there() {
+fn a_provisional_result_equals_that_of_a_recording_ending_there() {
     let samples = long();
     for options in both_trunks() {
         let mut listener = diarizer().listen(&options).unwrap();
@@ -127,7 +127,7 @@ fn regions_and_spans_do_not_depend_on_the_blocks() {
 }
 
 #[test]
-fn the_observer_hears_every_turn_once_when_it_is_certain() {
+fn the_observer_receives_every_turn_once_when_it_is_final() {
     let samples = wav::golden("short30");
     let mut events = Vec::new();
     let options = diarizer().options();
@@ -149,7 +149,7 @@ fn the_observer_hears_every_turn_once_when_it_is_certain() {
 }
 
 #[test]
-fn an_observer_cancels_in_any_stage_and_is_not_called_again() {
+fn an_observer_can_cancel_in_any_stage_and_is_not_called_again() {
     let samples = long();
     for options in both_trunks() {
         for stage in [Stage::Segmentation, Stage::Embeddings, Stage::Clustering] {
@@ -168,7 +168,7 @@ fn an_observer_cancels_in_any_stage_and_is_not_called_again() {
 }
 
 #[test]
-fn a_wrong_number_of_speakers_is_a_warning_and_in_the_result() {
+fn a_wrong_number_of_speakers_gives_a_warning() {
     let samples = wav::golden("tiny8");
     let options = diarizer().options().with_num_speakers(40);
     let mut told = Vec::new();
@@ -186,13 +186,13 @@ fn a_wrong_number_of_speakers_is_a_warning_and_in_the_result() {
     };
     assert!(count < 40);
     assert_eq!(told, found.warnings);
-    assert!(told[0].to_string().starts_with(&format!("asked for 40 speakers, found {count}")), "{}", told[0]);
+    assert!(told[0].to_string().starts_with(&format!("requested 40 speakers, found {count}")), "{}", told[0]);
     let fewer = diarizer().diarize_with(&samples, &diarizer().options(), |_| ControlFlow::Continue(()));
     assert_eq!(fewer.unwrap().warnings, []);
 }
 
 #[test]
-fn other_thresholds_are_tried_without_running_the_networks_again() {
+fn clustering_again_does_not_run_the_networks() {
     let samples = wav::golden("short30");
     for options in both_trunks() {
         let mut listener = diarizer().listen(&options).unwrap();
@@ -216,7 +216,7 @@ fn other_thresholds_are_tried_without_running_the_networks_again() {
 }
 
 #[test]
-fn what_the_networks_were_not_asked_for_is_refused() {
+fn options_that_need_another_run_of_the_networks_are_rejected() {
     let samples = wav::golden("tiny8");
     let embedded = |options: &Options| {
         let mut listener = diarizer().listen(options).unwrap();
@@ -241,7 +241,7 @@ fn what_the_networks_were_not_asked_for_is_refused() {
 }
 
 #[test]
-fn a_model_without_voices_says_so_and_has_no_confidence() {
+fn a_model_without_voices_or_confidence() {
     let dir = tempfile::tempdir().unwrap();
     deterministic_model::write(dir.path(), 5).unwrap();
     let mut files = ModelFiles::read(dir.path()).unwrap();
@@ -257,7 +257,7 @@ fn a_model_without_voices_says_so_and_has_no_confidence() {
 }
 
 #[test]
-fn vbx_without_a_plda_is_refused_before_any_work() {
+fn vbx_without_a_plda_is_rejected_before_any_work() {
     let mut options = diarizer().options();
     options.parameters.clustering = Settings::named("vbx").unwrap();
     assert!(matches!(options.parameters.clustering.method, Method::Vbx(_)));
@@ -266,7 +266,7 @@ fn vbx_without_a_plda_is_refused_before_any_work() {
 }
 
 #[test]
-fn results_can_be_passed_on_and_handles_between_threads() {
+fn types_can_be_shared_between_threads_and_results_serialized() {
     fn is_shared<T: Send + Sync + 'static>() {}
     fn is_sent<T: Send>() {}
     is_shared::<Diarizer>();

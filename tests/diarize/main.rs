@@ -1,4 +1,4 @@
-//! The tests of the library, in one program.
+//! The tests of the library, compiled as one binary.
 
 mod ami_xvectors;
 mod clustering;

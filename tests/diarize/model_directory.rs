@@ -1,5 +1,4 @@
-//! Model directories that are not what they should be: each gives an error that names the file, and
-//! the tensor where one is wrong.
+//! Invalid model directories give errors that name the file and, if a tensor is wrong, the tensor.
 
 use std::{fs, path::Path};
 
@@ -12,7 +11,7 @@ use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
 
-/// A good model directory, then changed.
+/// A valid model directory, modified by `change`.
 fn model(change: impl FnOnce(&Path)) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     deterministic_model::write(dir.path(), 5).unwrap();
@@ -24,7 +23,7 @@ fn load(dir: &TempDir) -> Result<Diarizer, Error> {
     Diarizer::load(dir.path(), Device::Cpu)
 }
 
-/// One tensor on its way to a file.
+/// A tensor to be written to a file.
 struct Stored {
     name: String,
     dtype: Dtype,
@@ -32,7 +31,7 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
-/// Writes a weights file again with some of its tensors changed; a change to `None` leaves it out.
+/// Rewrites a weights file with some tensors changed. If `change` returns `None`, the tensor is removed.
 fn rewrite(path: &Path, change: impl Fn(Stored) -> Option<Stored>) {
     let bytes = fs::read(path).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -49,7 +48,7 @@ fn rewrite(path: &Path, change: impl Fn(Stored) -> Option<Stored>) {
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
-/// The error for a model whose segmentation weights have one tensor changed.
+/// The error for a model in whose segmentation weights one tensor is changed.
 fn error_with(name: &str, change: impl Fn(Stored) -> Option<Stored>) -> (String, TensorProblem) {
     let dir = model(|dir| {
         rewrite(&dir.join("segmentation.safetensors"), |tensor| {
@@ -72,7 +71,7 @@ fn a_missing_tensor_is_named() {
 }
 
 #[test]
-fn a_misshapen_tensor_is_named_with_both_shapes() {
+fn a_tensor_with_the_wrong_shape_is_named_with_both_shapes() {
     let (tensor, problem) =
         error_with("classifier.weight", |tensor| Some(Stored { shape: vec![128, 7], ..tensor }));
     let expected = TensorProblem::Shape { expected: vec![7, 128], found: vec![128, 7] };
@@ -80,14 +79,14 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
 }
 
 #[test]
-fn a_tensor_of_another_type_is_named() {
+fn a_tensor_with_an_unsupported_dtype_is_named() {
     let (tensor, problem) =
         error_with("classifier.bias", |tensor| Some(Stored { dtype: Dtype::I32, ..tensor }));
     assert_eq!((tensor.as_str(), problem), ("classifier.bias", TensorProblem::Dtype { found: "I32".into() }));
 }
 
 #[test]
-fn a_weight_that_is_not_a_number_is_named_with_its_place() {
+fn a_non_finite_weight_is_named_with_its_index() {
     let (tensor, problem) = error_with("linear.1.weight", |mut tensor| {
         tensor.bytes[4 * 77..4 * 78].copy_from_slice(&f32::INFINITY.to_le_bytes());
         Some(tensor)
@@ -136,7 +135,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn a_manifest_that_is_wrong_says_where() {
+fn an_invalid_manifest_is_reported_with_the_key() {
     for (from, to, said) in [
         ("format = 1", "format = 2", "format"),
         ("speakers = 3", "speakers = 0", "0"),
@@ -161,7 +160,7 @@ fn a_manifest_that_is_wrong_says_where() {
 }
 
 #[test]
-fn a_network_that_weighs_speakers_is_not_asked_for_a_set_of_them() {
+fn a_network_without_a_powerset_supports_only_argmax() {
     let dir = tempfile::tempdir().unwrap();
     let mut manifest = Manifest::pyannote_3_1("a model", "MIT", "a test");
     manifest.segmentation.multilabel = Some(Hysteresis { onset: 0.5, offset: 0.5 });
@@ -169,7 +168,7 @@ fn a_network_that_weighs_speakers_is_not_asked_for_a_set_of_them() {
     fs::write(dir.path().join(MANIFEST), manifest.to_toml()).unwrap();
     deterministic_model::fill(dir.path(), 5).unwrap();
     let diarizer = load(&dir).unwrap();
-    assert_eq!(diarizer.model(), &manifest, "the manifest is read as it was written");
+    assert_eq!(diarizer.model(), &manifest, "the manifest is read back unchanged");
 
     let error = diarizer.diarize(&[0.0; 16_000]).unwrap_err().to_string();
     assert!(error.starts_with("decoding is least_error, but must be argmax"), "{error}");

@@ -1,8 +1,7 @@
-//! The networks, layer by layer, against tensors of the real pyannote.audio 3.3.2 with
-//! deterministic weights (`det5`).
+//! Compares the networks, layer by layer, with pyannote.audio 3.3.2 using deterministic weights (`det5`).
 //!
-//! Tolerances are relative to the largest value of each tensor, since that is how f32 errors of sums
-//! scale. The reference's own f32 noise against f64 is stated beside each.
+//! Tolerances are relative to the largest value of each tensor, since rounding errors of f32 sums scale
+//! with it. "Reference noise" is the difference between pyannote's own f32 and f64 results.
 
 use candle_core::{DType, Tensor};
 use candle_nn::Module;
@@ -20,17 +19,17 @@ use ndarray::{Array2, Array3, ArrayD};
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
-/// Samples of a chunk, and from the start of one to that of the next.
+/// Length and hop of chunks in samples.
 const CHUNK: usize = 160_000;
 const HOP: usize = 16_000;
 
-/// The device of the tests: see [`diarize_testkit::device`].
+/// The device to test on: see [`diarize_testkit::device`].
 fn device() -> &'static candle_core::Device {
     static OPEN: std::sync::OnceLock<candle_core::Device> = std::sync::OnceLock::new();
     OPEN.get_or_init(|| unstable::open(diarize_testkit::device()).unwrap())
 }
 
-/// A recording with the zeros that fill up the last of `chunks` chunks.
+/// A recording padded with zeros to the end of the last of `chunks` chunks.
 fn padded(mut samples: Vec<f32>, chunks: usize) -> Vec<f32> {
     let length = (chunks - 1) * HOP + CHUNK;
     assert!(samples.len() <= length && samples.len() + HOP > length, "{chunks} chunks");
@@ -38,7 +37,7 @@ fn padded(mut samples: Vec<f32>, chunks: usize) -> Vec<f32> {
     samples
 }
 
-/// Directory of the deterministic model, written once.
+/// The deterministic model, computed once.
 fn model() -> ModelFiles {
     static WRITTEN: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
     let dir = WRITTEN.get_or_init(|| {
@@ -59,13 +58,13 @@ fn wespeaker(files: &ModelFiles) -> WeSpeaker {
     WeSpeaker::load(&weights, &files.manifest.embedding).unwrap()
 }
 
-/// A golden tensor with a batch dimension in front.
+/// Adds a batch dimension to a golden tensor.
 fn batched(golden: &ArrayD<f32>) -> Tensor {
     let shape: Vec<usize> = [1].iter().chain(golden.shape()).copied().collect();
     Tensor::from_iter(golden.iter().copied(), device()).unwrap().reshape(shape).unwrap()
 }
 
-/// How far a tensor is from its golden, as a share of the golden's largest value.
+/// The difference between a tensor and a golden one, relative to the largest value of the golden tensor.
 struct Comparison {
     name: String,
     error: f32,
@@ -100,9 +99,9 @@ fn assert_all(comparisons: impl IntoIterator<Item = Comparison>) {
     }
 }
 
-/// The first weights as an independent implementation of the formula in Python gives them.
+/// The expected values come from an independent implementation of the formula in Python.
 #[test]
-fn deterministic_weights_are_the_reference_s() {
+fn deterministic_weights_match_the_reference() {
     let files = model();
     let weights = Weights::open(&files.segmentation, device()).unwrap();
     let linear = weights.values("linear.0.weight", &[128, 256]).unwrap();
@@ -112,7 +111,7 @@ fn deterministic_weights_are_the_reference_s() {
     assert_eq!(variance[..3], [1.272_524_6, 0.602_407_8, 1.029_048_2]);
 }
 
-/// Reference noise: filters 7e-6 of their f64 values, layers 1e-6.
+/// Reference noise: 7e-6 for the filters, 1e-6 for the layers.
 fn compare_sincnet(files: &ModelFiles) -> Vec<Comparison> {
     let golden = Golden::open("det5/seg_frontend");
     let sincnet = pyannet(files).sincnet;
@@ -145,7 +144,7 @@ fn compare_sincnet(files: &ModelFiles) -> Vec<Comparison> {
 }
 
 #[test]
-fn sinc_filters_are_pyannote_s() {
+fn sinc_filters_match_pyannote() {
     let files = model();
     let weights = Weights::open(&files.segmentation, device()).unwrap();
     let parameter =
@@ -161,7 +160,7 @@ fn sincnet_equals_pyannote_layer_by_layer() {
     assert_all(compare_sincnet(&model()));
 }
 
-/// Reference noise: log-probabilities 6e-6 of their f64 values.
+/// Reference noise: 6e-6 for the log-probabilities.
 fn compare_lstm_and_classifier(files: &ModelFiles) -> Vec<Comparison> {
     let golden = Golden::open("det5/seg_backend");
     let sincnet: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sincnet_layer2");
@@ -199,7 +198,7 @@ fn lstm_and_classifier_equal_pyannote_layer_by_layer() {
 }
 
 #[test]
-fn powerset_decisions_are_pyannote_s() {
+fn powerset_decisions_match_pyannote() {
     let golden = Golden::open("det5/seg_backend");
     let powerset = Powerset::new(3, 2);
     let hard: Array2<f32> = golden.get("multilabel_hard");
@@ -214,11 +213,11 @@ fn powerset_decisions_are_pyannote_s() {
     }
 }
 
-/// Reference noise: pyannote computes its sinc filters in f32, which puts them 7e-6 off their f64
-/// values, and the recurrent layers of these weights amplify that. So log-probabilities are compared
-/// twice: closely with pyannote's filters, loosely with ours; the decisions must be the same.
+/// Reference noise: pyannote computes its sinc filters in f32 with an error of 7e-6, which the recurrent
+/// layers amplify for these weights. So log-probabilities are compared twice: with a tight tolerance using
+/// pyannote's filters, and with a loose one using ours. The decisions must be equal.
 #[test]
-fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
+fn decisions_for_every_chunk_match_pyannote() {
     let golden = Golden::open("det5/seg_all_chunks");
     let expected: ndarray::Array3<f32> = golden.get("log_probs");
     let samples = padded(wav::golden("short30"), expected.dim().0);
@@ -254,17 +253,17 @@ fn every_chunk_of_a_recording_is_decided_as_pyannote_decides_it() {
     }
 }
 
-/// The sinc filters run once over what chunks share, which is done on the CPU alone: the tolerances are those
-/// of the chunks one by one.
+/// Running the sinc filters once on samples that chunks share is only supported on the CPU. The tolerances
+/// are the same as for separate chunks.
 #[test]
-fn chunks_that_share_the_sinc_filters_are_decided_as_pyannote_decides_them() {
+fn decisions_with_shared_sinc_filters_match_pyannote() {
     let expected: ndarray::Array3<f32> = Golden::open("det5/seg_all_chunks").get("log_probs");
     let (chunks, samples) = (expected.dim().0, wav::golden("short30"));
     let files = model();
     let weights = Weights::open(&files.segmentation, &candle_core::Device::Cpu).unwrap();
     let network = PyanNet::load(&weights, &files.manifest.segmentation).unwrap();
     let powerset = Powerset::new(3, 2);
-    // A constant that the filters must not see.
+    // A constant offset, which must not affect the result.
     for constant in [0.0, 0.25] {
         let shifted: Vec<f32> = samples.iter().map(|sample| sample + constant).collect();
         let level = shifted.iter().map(|&sample| f64::from(sample)).sum::<f64>() / shifted.len() as f64;
@@ -292,14 +291,14 @@ fn chunks_that_share_the_sinc_filters_are_decided_as_pyannote_decides_them() {
     }
 }
 
-/// The layers once more with each set of vector instructions.
+/// Repeats the tests of the layers with each set of vector instructions.
 #[test]
-fn layers_equal_pyannote_with_every_set_of_instructions() {
+fn layers_match_pyannote_with_every_instruction_set() {
     run_with_each(&["networks::sincnet_equals", "networks::lstm_and_classifier", "networks::resnet_equals"]);
 }
 
 #[test]
-fn frames_and_receptive_field_are_pyannote_s() {
+fn frames_and_receptive_field_match_pyannote() {
     let golden = Golden::open("det5/seg_all_chunks");
     let samples: ndarray::Array1<i64> = golden.get("num_samples");
     let frames: ndarray::Array1<i64> = golden.get("num_frames");
@@ -313,9 +312,9 @@ fn frames_and_receptive_field_are_pyannote_s() {
     );
 }
 
-/// Reference noise: log energies 7.6e-4 (at low energies) and 4e-6 on average, embeddings 3e-6.
+/// Reference noise: for log energies 7.6e-4 (at low energies) and 4e-6 on average; for embeddings 3e-6.
 #[test]
-fn fbank_equals_pyannote() {
+fn fbank_matches_pyannote() {
     for name in ["det5/emb_1s", "det5/emb_10s"] {
         let golden = Golden::open(name);
         let fbank = wespeaker(&model()).fbank;
@@ -340,12 +339,12 @@ fn fbank_equals_pyannote() {
     assert_all([Comparison::new("digital silence", &silence, &expected, 1e-7)]);
 }
 
-/// `(batch, bands, frames, channels)` as pyannote orders it: `(batch, channels, bands, frames)`.
+/// Reorders `(batch, bands, frames, channels)` as in pyannote: `(batch, channels, bands, frames)`.
 fn channels_first(x: &Tensor) -> Tensor {
     x.permute((0, 3, 1, 2)).unwrap()
 }
 
-/// Reference noise: 3e-6 relative in embeddings.
+/// Reference noise: 3e-6 for the embeddings.
 fn compare_resnet(files: &ModelFiles) -> Vec<Comparison> {
     let golden = Golden::open("det5/emb_1s");
     let network = wespeaker(files);
@@ -377,7 +376,7 @@ fn resnet_equals_pyannote_stage_by_stage() {
 }
 
 #[test]
-fn masks_weigh_the_pooled_frames_as_pyannote_weighs_them() {
+fn pooling_with_masks_matches_pyannote() {
     let golden = Golden::open("det5/emb_10s");
     let network = wespeaker(&model());
     let waveform: ArrayD<f32> = golden.get("waveform");
@@ -410,7 +409,7 @@ fn masks_weigh_the_pooled_frames_as_pyannote_weighs_them() {
 }
 
 #[test]
-fn embedding_masks_are_pyannote_s() {
+fn embedding_masks_match_pyannote() {
     for recording in ["tiny8", "exact13", "short30"] {
         let golden = Golden::open(&format!("det5/pipe_{recording}_auto"));
         let segmentations: Array3<u8> = golden.get("segmentation");
@@ -425,7 +424,7 @@ fn embedding_masks_are_pyannote_s() {
 }
 
 #[test]
-fn each_frame_is_decided_in_the_way_that_is_asked_for() {
+fn frames_are_decoded_with_the_requested_decoding() {
     let powerset = Powerset::new(3, 2);
     let scores: Array2<f32> = Golden::open("det5/seg_backend").get("log_probs");
     let decide = |decoding| {
@@ -439,11 +438,11 @@ fn each_frame_is_decided_in_the_way_that_is_asked_for() {
         assert_eq!(likely.to_vec(), powerset.most_probable(&scores.to_vec()));
         assert_eq!(right.to_vec(), powerset.least_error(&scores.to_vec()));
     }
-    assert!(likely != right, "the two are not told apart here");
+    assert!(likely != right, "the two decodings do not differ here");
 }
 
 #[test]
-fn decisions_without_a_powerset_are_pyannote_s() {
+fn decisions_without_a_powerset_match_pyannote() {
     let golden = Golden::open("det5/postproc");
     let scores: Array2<f32> = golden.get("scores");
     let mut architecture = model().manifest.segmentation;
@@ -460,17 +459,17 @@ fn decisions_without_a_powerset_are_pyannote_s() {
     }
 }
 
-/// A golden test is worth what it notices: every tensor of both networks in turn is made wrong by
-/// 1 % in every second value, and one of the comparisons above must fail.
+/// Checks the sensitivity of the golden tests: for every tensor of both networks in turn, every second
+/// value is changed by 1 %, and at least one of the comparisons above must fail.
 #[test]
-fn an_error_of_one_percent_in_any_tensor_is_noticed() {
+fn an_error_of_one_percent_in_any_tensor_is_detected() {
     let files = model();
     let noticed =
         |file: &WeightsFile, name: &str, compare: &(dyn Fn(WeightsFile) -> Vec<Comparison> + Sync)| {
-            // What a convolution adds to a channel, the instance norm after it takes away again.
+            // The instance norm cancels a constant that the preceding convolution adds to a channel.
             let without_effect = ["sincnet.conv1d.1.bias", "sincnet.conv1d.2.bias"].contains(&name);
             let fails = compare(with_wrong_tensor(file, name)).iter().any(|comparison| !comparison.holds());
-            assert!(fails || without_effect, "nothing notices an error in {name}");
+            assert!(fails || without_effect, "no comparison detects an error in {name}");
         };
     names(&files.segmentation).par_iter().for_each(|name| {
         noticed(&files.segmentation, name, &|segmentation| {
@@ -499,9 +498,10 @@ fn with_wrong_tensor(file: &WeightsFile, name: &str) -> WeightsFile {
     WeightsFile { path: file.path.clone(), bytes: bytes.into() }
 }
 
-/// So many embeddings that a GPU makes their dendrogram. Its tie-breaking is not the CPU's, so no two are equal.
+/// Enough embeddings for a GPU to compute the dendrogram. No distances are equal, since a GPU resolves ties
+/// differently.
 #[test]
-fn large_dendrograms_are_the_cpu_s() {
+fn large_dendrograms_match_the_cpu() {
     let mut random = Random(6);
     let centers = random.vector(5 * 64, 1.0);
     let embeddings =

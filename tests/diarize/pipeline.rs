@@ -1,5 +1,5 @@
-//! The whole pipeline, from samples to RTTM, against pyannote.audio 3.3.2 with deterministic weights
-//! (`det5`), and what a caller may rely on beside that.
+//! Compares the whole pipeline, from samples to RTTM, with pyannote.audio 3.3.2 using deterministic weights
+//! (`det5`), and tests its other guarantees.
 
 use std::{ops::ControlFlow, sync::OnceLock};
 
@@ -31,7 +31,7 @@ fn diarize(samples: &[f32], options: &Options) -> Found {
     diarize_testkit::diarize(diarizer(), samples, options)
 }
 
-/// Bounds on the number of speakers, by the name that the goldens have for them; all else as pyannote.
+/// Bounds on the number of speakers, by their name in the golden files; everything else as in pyannote.
 fn options(bounds: &str) -> Options {
     let mut options = diarizer().options();
     options.parameters.clustering.compat = Compat::Pyannote;
@@ -47,7 +47,7 @@ fn options(bounds: &str) -> Options {
 }
 
 #[test]
-fn turns_are_pyannote_s_under_every_bound_on_the_speakers() {
+fn turns_match_pyannote_for_all_bounds_on_the_number_of_speakers() {
     for recording in ["tiny8", "exact13", "short30"] {
         let samples = wav::golden(recording);
         for bounds in ["auto", "num1", "num2", "max2", "min4"] {
@@ -63,7 +63,7 @@ fn turns_are_pyannote_s_under_every_bound_on_the_speakers() {
     }
 }
 
-/// Reference noise: 3e-6 relative in embeddings.
+/// Reference noise: 3e-6, relative, for the embeddings.
 fn compare_stages(golden: &Golden, found: &Found) {
     let segmentation: Array3<u8> = golden.get("segmentation");
     assert_eq!(found.stages.segmentations, segmentation);
@@ -89,7 +89,7 @@ fn compare_stages(golden: &Golden, found: &Found) {
 }
 
 #[test]
-fn speakers_come_with_their_time_and_their_centroid() {
+fn speakers_have_their_duration_and_centroid() {
     let found = diarize(&wav::golden("tiny8"), &options("num2"));
     let labels: Vec<&str> = found.speakers.iter().map(|speaker| speaker.label.as_str()).collect();
     assert_eq!(labels, ["SPEAKER_00", "SPEAKER_01"]);
@@ -104,17 +104,17 @@ fn speakers_come_with_their_time_and_their_centroid() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
+fn the_result_does_not_depend_on_the_number_of_threads() {
     let samples = wav::golden("exact13");
     let [one, three] = [1, 3].map(|threads| diarize(&samples, &options("auto").with_threads(threads)));
     assert_eq!(one.turns, three.turns);
     assert_eq!(one.stages.segmentations, three.stages.segmentations);
-    assert_eq!(one.stages.embeddings, three.stages.embeddings, "to the last bit");
-    assert_eq!(one.stages.centroids, three.stages.centroids, "to the last bit");
+    assert_eq!(one.stages.embeddings, three.stages.embeddings, "bit-identical");
+    assert_eq!(one.stages.centroids, three.stages.centroids, "bit-identical");
 }
 
 #[test]
-fn the_hook_is_told_of_every_stage_from_its_start_to_its_end() {
+fn the_observer_receives_the_progress_of_every_stage() {
     let mut told: Vec<Progress> = Vec::new();
     diarizer()
         .diarize_with(&wav::golden("exact13"), &options("auto"), |event| {
@@ -138,20 +138,20 @@ fn the_hook_is_told_of_every_stage_from_its_start_to_its_end() {
     }
 }
 
-/// These weights hear speakers in silence too, so only that it works is asked here.
+/// With these weights silence contains speakers too, so only check that these recordings are processed.
 #[test]
-fn recordings_of_no_and_one_sample_are_not_an_error() {
+fn recordings_of_zero_or_one_sample_are_valid() {
     let nothing = diarize(&[], &options("auto"));
     assert!(nothing.turns.is_empty() && nothing.speakers.is_empty());
     assert_eq!(diarize(&[0.25], &options("auto")).stages.segmentations.dim(), (1, 589, 3));
 }
 
-/// Chunks of digital silence are computed once; that must be the same as computing each.
+/// Chunks of digital silence are computed once; the result must be the same as computing each of them.
 #[test]
-fn silent_chunks_are_segmented_as_if_each_were_computed() {
+fn silent_chunks_have_the_same_segmentation_as_if_each_were_computed() {
     let silence = vec![0.0; 12 * 16_000];
     let mut almost = silence.clone();
-    // Too little to change anything, but no longer digital silence.
+    // Too quiet to affect the result, but not digital silence.
     for start in (0..almost.len()).step_by(16_000) {
         almost[start] = f32::MIN_POSITIVE;
     }
@@ -160,7 +160,7 @@ fn silent_chunks_are_segmented_as_if_each_were_computed() {
 }
 
 #[test]
-fn samples_that_are_not_numbers_are_refused_with_their_place() {
+fn non_finite_samples_are_rejected_with_their_index() {
     let mut samples = vec![0.0; 1000];
     samples[700] = f32::NAN;
     let error = diarizer().diarize(&samples).unwrap_err();
@@ -168,7 +168,7 @@ fn samples_that_are_not_numbers_are_refused_with_their_place() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_refused_by_name() {
+fn invalid_options_are_rejected_by_name() {
     let with = |change: &dyn Fn(&mut Options)| {
         let mut options = options("auto");
         change(&mut options);
@@ -188,7 +188,7 @@ fn options_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
-fn the_decoding_reaches_turns_and_regions() {
+fn the_decoding_affects_turns_and_regions() {
     let samples = wav::golden("short30");
     let mut options = options("auto");
     let likely = diarize(&samples, &options);
@@ -202,7 +202,7 @@ fn the_decoding_reaches_turns_and_regions() {
     }
 }
 
-/// The relative distance of two vectors.
+/// The relative distance between two vectors.
 fn relative_distance(found: &[f32], expected: &[f32]) -> f32 {
     let length = |values: &[f32]| values.iter().map(|x| x * x).sum::<f32>().sqrt();
     let difference: Vec<f32> = found.iter().zip(expected).map(|(a, b)| a - b).collect();
@@ -211,7 +211,7 @@ fn relative_distance(found: &[f32], expected: &[f32]) -> f32 {
 
 /// Reference noise: 3e-6 relative.
 #[test]
-fn excerpts_are_embedded_as_pyannote_embeds_them() {
+fn embeddings_of_excerpts_match_pyannote() {
     let samples = wav::golden("short30");
     let spans = [Span { start: 5.0, end: 15.0 }, Span { start: 9.0, end: 10.0 }];
     let found = diarizer().embed_spans(&samples, &spans, &diarizer().options()).unwrap();
@@ -234,20 +234,23 @@ fn an_excerpt_of_more_than_a_minute_is_the_mean_of_its_parts() {
 }
 
 #[test]
-fn what_cannot_be_embedded_is_told_with_its_time() {
+fn spans_that_cannot_be_embedded_are_reported_with_their_times() {
     let samples = wav::golden("tiny8");
     for (start, end) in [(1.0, 1.02), (9.0, 9.5), (2.0, 1.0)] {
         let span = Span { start, end };
         let error = diarizer().embed_spans(&samples, &[span], &diarizer().options());
         let error = error.unwrap_err();
         assert!(matches!(error, Error::ShortSpan { .. }), "{error}");
-        assert!(error.to_string().starts_with(&format!("{start:.3} s to {end:.3} s cannot be")), "{error}");
+        assert!(
+            error.to_string().starts_with(&format!("cannot embed {start:.3} s to {end:.3} s:")),
+            "{error}"
+        );
     }
 }
 
-/// `tests/goldens/make_regions.py` made them with pyannote.audio's own pipelines.
+/// The golden files were made by `tests/goldens/make_regions.py` with pyannote.audio's own pipelines.
 #[test]
-fn speech_and_overlap_are_pyannote_s() {
+fn speech_and_overlap_match_pyannote() {
     let golden = std::fs::read(repository("tests/goldens/det5/regions.json")).unwrap();
     let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
     for case in golden["cases"].as_array().unwrap() {
@@ -258,7 +261,7 @@ fn speech_and_overlap_are_pyannote_s() {
         options.parameters.min_duration_off = number("min_duration_off");
         let speakers = if case["kind"] == "speech" { 1 } else { 2 };
         let found = diarizer().activity(speakers, &samples, &options).unwrap();
-        // Ours end with the audio, pyannote's with its last frame.
+        // Our regions end with the audio, pyannote's with its last frame.
         let duration = samples.len() as f64 / 16_000.0;
         let regions: Vec<[f64; 2]> = serde_json::from_value(case["regions"].clone()).unwrap();
         assert_eq!(found.len(), regions.len(), "{case}");

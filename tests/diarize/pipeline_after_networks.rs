@@ -1,4 +1,4 @@
-//! From pyannote's segmentations and embeddings to its RTTM, with each result on the way.
+//! From pyannote's segmentations and embeddings to its RTTM, comparing every intermediate result.
 
 use diarize::{
     clustering::{Agglomerative, Compat, Method, Settings},
@@ -15,7 +15,7 @@ use serde_json::Value;
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
 const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };
 
-/// Checks one recording with one set of options. `auto` holds the results that no option changes.
+/// Checks one recording with one set of options. `auto` holds the results that do not depend on the options.
 fn check(name: &str, golden: &Golden, auto: &Golden, segmentations: &Array3<u8>) {
     let (kwargs, config) = (golden.json("kwargs"), golden.json("clustering_params"));
     let given = |key: &str| kwargs.get(key).and_then(Value::as_u64).map(|number| number as usize);
@@ -66,7 +66,7 @@ fn check(name: &str, golden: &Golden, auto: &Golden, segmentations: &Array3<u8>)
         }
     }
 
-    // From pyannote's discrete diarization, because of the ties.
+    // Starts from pyannote's discrete diarization because of the ties.
     let (turns, _) = turns(expected.view(), FRAMES, 0.0, 0.0, Compat::Pyannote);
     let expected: Array2<f64> = golden.get("segments_start_end");
     let expected: Vec<(f64, f64)> = expected.rows().into_iter().map(|row| (row[0], row[1])).collect();
@@ -78,7 +78,7 @@ fn check(name: &str, golden: &Golden, auto: &Golden, segmentations: &Array3<u8>)
     assert_eq!(rttm(golden.text("uri"), &turns).unwrap(), golden.text("rttm"), "{name}: RTTM");
 }
 
-/// `(frame of the recording, cluster)`: in how many chunks the cluster speaks.
+/// `(frame of the recording, cluster)`: number of chunks in which the cluster speaks.
 fn activations(segmentations: &Array3<u8>, hard: &Array2<i32>, clusters: usize) -> Array2<f32> {
     let scores = segmentations.outer_iter().zip(hard.outer_iter()).map(|(chunk, hard)| {
         let mut scores = Array2::zeros((chunk.nrows(), clusters));
@@ -97,8 +97,8 @@ fn activations(segmentations: &Array3<u8>, hard: &Array2<i32>, clusters: usize) 
     )
 }
 
-/// Whether the clusters with the `count` highest activations are a choice among equal ones: between
-/// four and more, NumPy's unstable sort makes it as the processor likes.
+/// Whether choosing the `count` clusters with the highest activations involves a tie. With four or more
+/// clusters, the choice is left to NumPy's unstable sort, whose result depends on the CPU.
 fn is_tie(mut activations: Vec<f32>, count: usize) -> bool {
     activations.sort_by(|a, b| b.total_cmp(a));
     activations.len() > 3
@@ -121,7 +121,7 @@ fn formula_weights() {
 mod needs_shared {
     use super::*;
 
-    /// Networks fitted to synthetic speech: silence, overlap and several clusters.
+    /// Uses networks trained on synthetic speech, with silence, overlap and several clusters.
     #[test]
     #[ignore = "needs the folder `shared` next to the checkout"]
     fn fitted_weights() {

@@ -1,4 +1,4 @@
-//! Everything after clustering, step by step, against pyannote.
+//! Compares everything after clustering with pyannote, step by step.
 
 use diarize::{
     clustering::Compat,
@@ -13,7 +13,7 @@ use ndarray::{Array1, Array2, Array3, ArrayView1, s};
 
 const CHUNKS: SlidingWindow = SlidingWindow { start: 0.0, duration: 10.0, step: 1.0 };
 const FRAMES: SlidingWindow = SlidingWindow { start: 0.0, duration: 0.0619375, step: 0.016875 };
-/// Numbers of chunks for which there are goldens.
+/// Numbers of chunks for which there are golden files.
 const COUNTS: [usize; 4] = [1, 2, 23, 262];
 
 fn golden() -> Golden {
@@ -81,7 +81,7 @@ fn activations_are_sums_over_chunks() {
     assert_eq!(aggregate(scores, CHUNKS, FRAMES, aggregation), golden.get::<f32, _>("activations_23"));
 }
 
-/// Frames at which equal activations compete are left out: there NumPy's choice is the processor's.
+/// Skips frames with ties between activations, in which NumPy's result depends on the CPU.
 #[test]
 fn discrete_diarization() {
     let golden = golden();
@@ -111,7 +111,7 @@ fn discrete_diarization() {
 }
 
 #[test]
-fn ties_go_to_the_first_cluster_and_speakers_beyond_the_clusters_to_new_ones() {
+fn ties_go_to_the_first_cluster_and_clusters_are_added_if_there_are_too_few() {
     let segmentations = Array3::from_elem((1, 589, 3), 1);
     let count = Array1::from_elem(594, 2);
     let all = |hard: [i32; 3], max_speakers| {
@@ -127,7 +127,7 @@ fn ties_go_to_the_first_cluster_and_speakers_beyond_the_clusters_to_new_ones() {
     assert_eq!(all([INACTIVE, 2, INACTIVE], None), [1, 0, 1]);
 }
 
-/// Frame by frame and in f64, as [`Voices`] and [`reconstruct`] say.
+/// A direct implementation of [`Voices`] and [`reconstruct`], frame by frame in f64.
 fn by_votes_and_voices(
     segmentations: &Array3<u8>,
     hard: &Array2<i32>,
@@ -142,7 +142,7 @@ fn by_votes_and_voices(
         };
         dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
     };
-    // Nobody's cluster speaks only where there are too few others.
+    // An added cluster without local speakers only speaks if there are too few others.
     let clusters = (hard.iter().max().unwrap() + 1).max(i32::from(*count.iter().max().unwrap())) as usize;
     let mut discrete = Array2::zeros((count.len(), clusters));
     for (frame, mut discrete) in discrete.outer_iter_mut().enumerate() {
@@ -174,7 +174,7 @@ fn by_votes_and_voices(
 }
 
 #[test]
-fn votes_and_voices_decide_together() {
+fn votes_and_voices_are_combined() {
     let mut random = Random(11);
     let mut by_votes_alone = 0;
     for chunks in [1, 2, 7] {
@@ -203,7 +203,7 @@ fn votes_and_voices_decide_together() {
 }
 
 #[test]
-fn local_speakers_without_a_frame_are_inactive() {
+fn local_speakers_who_never_speak_are_inactive() {
     let mut segmentations = Array3::zeros((2, 5, 3));
     segmentations[[0, 4, 1]] = 1;
     segmentations[[1, 0, 2]] = 1;
@@ -252,7 +252,7 @@ fn regions_with_hysteresis_paddings_and_minimum_durations() {
 }
 
 #[test]
-fn speakers_are_numbered_in_the_order_of_cluster_numbers_as_text() {
+fn with_compatibility_speakers_are_numbered_by_cluster_index_as_text() {
     let golden = golden();
     let discrete: Array2<u8> = golden.get("many_discrete");
     let (turns, clusters) = turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Pyannote);
@@ -265,7 +265,7 @@ fn speakers_are_numbered_in_the_order_of_cluster_numbers_as_text() {
 }
 
 #[test]
-fn without_compatibility_speakers_are_numbered_in_the_order_of_clusters() {
+fn without_compatibility_speakers_are_numbered_by_cluster_index() {
     let discrete: Array2<u8> = golden().get("many_discrete");
     let (found, clusters) = turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Off);
     assert!(clusters.len() > 10 && clusters.is_sorted(), "{clusters:?}");
@@ -278,9 +278,9 @@ fn silence_has_no_turns() {
     assert_eq!(turns(Array2::zeros((594, 2)).view(), FRAMES, 0.1, 0.1, Compat::Pyannote), (vec![], vec![]));
 }
 
-/// A turn ends in the middle of a frame, so one that begins in the last frame has no length.
+/// Turns end in the middle of a frame, so one that starts in the last frame would have no duration.
 #[test]
-fn speech_in_the_last_frame_alone_is_no_turn() {
+fn speech_only_in_the_last_frame_gives_no_turn() {
     let mut discrete = Array2::zeros((594, 2));
     discrete[[593, 1]] = 1;
     assert_eq!(turns(discrete.view(), FRAMES, 0.0, 0.0, Compat::Pyannote), (vec![], vec![]));

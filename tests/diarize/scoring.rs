@@ -1,4 +1,4 @@
-//! Scores against those of pyannote.metrics, and what a score says where there is little to score.
+//! Compares scores with those of pyannote.metrics, and tests scores with little or no speech.
 
 use std::{collections::BTreeMap, fs};
 
@@ -18,7 +18,7 @@ fn rules(case: &Value) -> Rules {
     Rules { collar: case["collar"].as_f64().unwrap(), skip_overlap: case["skip_overlap"].as_bool().unwrap() }
 }
 
-/// Checks a score against the numbers of pyannote.metrics.
+/// Compares a score with that of pyannote.metrics.
 fn assert_score(score: &Score, expected: &Value, what: &str) {
     let ours = [
         score.speech,
@@ -48,7 +48,7 @@ fn turns(list: &Value) -> Vec<Turn> {
 }
 
 #[test]
-fn random_timelines_score_as_with_pyannote_metrics() {
+fn scores_of_random_timelines_match_pyannote_metrics() {
     for (index, case) in golden("random.json").iter().enumerate() {
         let uem: Option<Vec<Span>> = case["uem"].as_array().map(|spans| {
             let number = |value: &Value| value.as_f64().unwrap();
@@ -61,7 +61,7 @@ fn random_timelines_score_as_with_pyannote_metrics() {
 }
 
 #[test]
-fn each_kind_of_error_is_counted_as_what_it_is() {
+fn each_kind_of_error_is_counted() {
     let reference = [turn(0.0, 4.0, "a"), turn(3.0, 8.0, "b")];
     let found = [turn(0.5, 3.0, "x"), turn(3.0, 7.0, "y"), turn(7.0, 8.0, "x"), turn(8.0, 8.25, "y")];
     let comparison = compare(&reference, &found, None, &Rules::default());
@@ -72,7 +72,7 @@ fn each_kind_of_error_is_counted_as_what_it_is() {
 }
 
 #[test]
-fn nobody_found_is_all_missed_and_nobody_there_all_false() {
+fn without_turns_all_speech_is_missed_or_false() {
     let (somebody, rules) = ([turn(1.0, 3.0, "a")], Rules::default());
     let missed = compare(&somebody, &[], None, &rules).score;
     assert_eq!(
@@ -87,7 +87,7 @@ fn nobody_found_is_all_missed_and_nobody_there_all_false() {
 }
 
 #[test]
-fn recordings_add_up_by_their_seconds() {
+fn scores_of_recordings_are_weighted_by_duration() {
     let reference = [turn(0.0, 10.0, "a")];
     let mut total = compare(&reference, &reference, None, &Rules::default()).score;
     total += compare(&[turn(0.0, 30.0, "a")], &[], None, &Rules::default()).score;
@@ -96,17 +96,17 @@ fn recordings_add_up_by_their_seconds() {
 }
 
 #[test]
-fn a_broken_line_of_a_uem_is_named() {
+fn an_invalid_uem_line_is_reported_with_its_number() {
     let spans = parse_uem(";; a comment\n\none 1 0 2.5\ntwo 1 0 1\none 1 4 5\n").unwrap();
     let span = |start, end| Span { start, end };
     assert_eq!(spans[0], ("one".to_owned(), vec![span(0.0, 2.5), span(4.0, 5.0)]));
     assert_eq!(spans[1], ("two".to_owned(), vec![span(0.0, 1.0)]));
     for (line, reason) in [
-        ("one 1 0", "it has four fields: recording, channel, start and end"),
-        ("one 1 zero 1", "start and end are numbers of seconds"),
+        ("one 1 0", "it must have four fields: recording, channel, start and end"),
+        ("one 1 zero 1", "start and end must be numbers of seconds"),
         ("one 1 2 1", "its end is before its start"),
     ] {
-        assert_eq!(parse_uem(line).unwrap_err().to_string(), format!("line 1 is not UEM: {reason}"));
+        assert_eq!(parse_uem(line).unwrap_err().to_string(), format!("line 1 is not valid UEM: {reason}"));
     }
 }
 
@@ -115,7 +115,7 @@ mod needs_shared {
 
     #[test]
     #[ignore = "needs the folder `shared` next to the checkout"]
-    fn real_systems_score_as_with_pyannote_metrics() {
+    fn scores_of_real_systems_match_pyannote_metrics() {
         let folder = shared("eval/rttm");
         let read = |name: &Value| fs::read_to_string(folder.join(name.as_str().unwrap())).unwrap();
         for case in golden("systems.json") {

@@ -1,4 +1,4 @@
-//! The residual network run once over the recording: what a user who chooses that may rely on.
+//! Tests of running the residual network once on the whole recording.
 
 use std::{ops::ControlFlow, sync::OnceLock};
 
@@ -25,7 +25,7 @@ fn diarize(samples: &[f32], options: &Options) -> Found {
     diarize_testkit::diarize(diarizer(), samples, options)
 }
 
-/// Embeddings of chunks in which the first local speaker speaks all the time.
+/// Embeddings of chunks in which the first local speaker is always active.
 fn embed(samples: &[f32], chunks: usize, trunk: EmbeddingTrunk) -> Array3<f32> {
     let mut segmentations = Array3::zeros((chunks, 589, 3));
     segmentations.slice_mut(s![.., .., 0]).fill(1);
@@ -38,13 +38,13 @@ fn relative_distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
 }
 
 #[test]
-fn a_recording_of_one_chunk_gives_what_the_chunk_gives() {
+fn a_recording_of_one_chunk_has_the_embeddings_of_that_chunk() {
     let samples = wav::golden("tiny8");
     let [shared, chunk] =
         [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk].map(|trunk| diarize(&samples, &options(trunk)));
     assert_eq!(shared.turns, chunk.turns);
     assert_eq!(shared.stages.segmentations, chunk.stages.segmentations);
-    // Before they are rounded to f16.
+    // Compared before rounding to f16.
     let [shared, chunk] = [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk]
         .map(|trunk| diarizer().embed(&samples, chunk.stages.segmentations.view(), &options(trunk)).unwrap());
     for (shared, chunk) in shared.rows().into_iter().zip(chunk.rows()) {
@@ -53,7 +53,7 @@ fn a_recording_of_one_chunk_gives_what_the_chunk_gives() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
+fn the_result_does_not_depend_on_the_number_of_threads() {
     let samples = wav::golden("short30");
     let [one, three] = [1, 3].map(|threads| {
         let mut options = options(EmbeddingTrunk::Shared).with_threads(threads);
@@ -61,15 +61,15 @@ fn the_number_of_threads_changes_nothing() {
         diarize(&samples, &options)
     });
     assert_eq!(one.turns, three.turns);
-    assert_eq!(one.stages.embeddings, three.stages.embeddings, "to the last bit");
+    assert_eq!(one.stages.embeddings, three.stages.embeddings, "bit-identical");
     assert!(one.stages.window_embeddings.is_some());
-    assert_eq!(one.stages.window_embeddings, three.stages.window_embeddings, "to the last bit");
+    assert_eq!(one.stages.window_embeddings, three.stages.window_embeddings, "bit-identical");
 }
 
-/// A window's embedding is that of a local speaker of a chunk around it who speaks just where, in the
-/// window, one speaks alone.
+/// A window's embedding equals that of a local speaker in a chunk containing it, who is active exactly in
+/// those frames of the window in which one speaker speaks alone.
 #[test]
-fn windows_are_embedded_from_where_one_speaks_alone() {
+fn windows_are_embedded_from_frames_with_one_speaker() {
     let samples = wav::golden("short30");
     let mut options = options(EmbeddingTrunk::Shared);
     options.parameters.reconstruction = Reconstruction::Voices;
@@ -79,7 +79,8 @@ fn windows_are_embedded_from_where_one_speaks_alone() {
     let directions = found.directions();
     assert!((found.windows.middle_of(0) - 0.0125).abs() < 1e-9 && (found.windows.step - 0.32).abs() < 1e-9);
 
-    // The residual network's frames are 1280 samples apart, and their middles 200 samples later.
+    // The residual network's frames are 1280 samples apart, and their middles are 200 samples after their
+    // start.
     let place = |frame: usize, chunk: usize| (1280 * frame - 16_000 * chunk) * 589 / 160_000;
     let holds =
         |chunk: usize, frame: usize| (16_000 * chunk..16_000 * chunk + 160_000).contains(&(1280 * frame));
@@ -114,7 +115,7 @@ fn windows_are_embedded_from_where_one_speaks_alone() {
         for (&found, &expected) in directions.row(window).iter().zip(expected) {
             let (expected, rounding) = (expected / length, 2_f32.powi(-11));
             let distance = (found - expected).abs();
-            // That of two computations, and half a place of f16.
+            // The error of two computations, plus half a unit in the last place of f16.
             assert!(distance < 2e-6 + rounding * expected.abs(), "window {window}: {found} {expected}");
         }
         spoken += 1;
@@ -123,7 +124,7 @@ fn windows_are_embedded_from_where_one_speaks_alone() {
 }
 
 #[test]
-fn voices_need_the_network_run_once_over_the_recording() {
+fn voices_require_the_shared_trunk() {
     let samples = wav::golden("tiny8");
     let mut options = options(EmbeddingTrunk::Shared);
     let mut listener = diarizer().listen(&options).unwrap();
@@ -139,11 +140,10 @@ fn voices_need_the_network_run_once_over_the_recording() {
     assert_eq!(options.parameters.reconstruction, Reconstruction::Votes);
 }
 
-/// A recording that repeats itself every ten seconds: the features' sliding mean repeats
-/// itself too, except at the ends, so chunks ten seconds apart must have the same embeddings wherever
-/// the borders of the pieces fall, which are 20 s apart.
+/// The recording has a period of ten seconds, and so does the sliding mean of the features, except near the
+/// ends. So chunks ten seconds apart must have equal embeddings, although pieces are twelve seconds long.
 #[test]
-fn borders_of_pieces_change_nothing() {
+fn piece_borders_do_not_affect_embeddings() {
     let period = &wav::golden("short30")[..160_000];
     let samples = period.repeat(8);
     let embeddings = embed(&samples, 71, EmbeddingTrunk::Shared);
@@ -154,9 +154,9 @@ fn borders_of_pieces_change_nothing() {
     }
 }
 
-/// The point of it. What all chunks share is taken off first.
+/// The mean over all chunks is subtracted first.
 #[test]
-fn embeddings_are_more_like_their_own_chunk_s_than_like_another_s() {
+fn embeddings_are_most_similar_to_those_of_the_same_chunk() {
     let samples = wav::golden("short30");
     let [shared, chunk] = [EmbeddingTrunk::Shared, EmbeddingTrunk::Chunk].map(|trunk| {
         let embeddings = embed(&samples, 22, trunk).index_axis_move(Axis(1), 0);
@@ -173,7 +173,7 @@ fn embeddings_are_more_like_their_own_chunk_s_than_like_another_s() {
 }
 
 #[test]
-fn silence_and_short_recordings_are_no_error() {
+fn silence_and_short_recordings_are_valid() {
     for samples in [vec![], vec![0.25], vec![0.0; 45 * 16_000]] {
         let found = diarize(&samples, &options(EmbeddingTrunk::Shared));
         assert_eq!(found.stages.embeddings.is_some(), found.stages.speaker_count.iter().any(|&x| x > 0));
@@ -181,7 +181,7 @@ fn silence_and_short_recordings_are_no_error() {
 }
 
 #[test]
-fn the_hook_is_told_of_every_chunk() {
+fn the_observer_receives_progress_for_every_chunk() {
     let mut told: Vec<Progress> = Vec::new();
     let options = options(EmbeddingTrunk::Shared);
     let observer = |event: Event| {

@@ -1,4 +1,4 @@
-//! The pipeline with models that are not part of this repository, but in the folder `shared` next to the
+//! Tests the pipeline with models that are not in this repository, but in the folder `shared` next to the
 //! checkout.
 
 use std::fs::{self, File};
@@ -10,11 +10,11 @@ use ndarray::{Array3, Axis};
 mod needs_shared {
     use super::*;
 
-    /// The real segmentation-3.0 (rounded to int8 and back) against the stages of the real community-1
-    /// pipeline on pyannote's sample.
+    /// Compares the real segmentation-3.0 (with weights rounded to int8) with the segmentation stage of the
+    /// real community-1 pipeline on pyannote's sample.
     #[test]
     #[ignore = "needs the folder `shared` next to the checkout"]
-    fn the_real_segmentation_agrees_with_pyannote_s_on_99_percent_of_frames() {
+    fn real_segmentations_match_pyannote_on_99_percent_of_frames() {
         let segmentation = shared("real/segmentation/segmentation-3.0.safetensors");
         let dump = shared("real/dumps/community-1/02_pyannote_sample");
         let dir = tempfile::tempdir().unwrap();

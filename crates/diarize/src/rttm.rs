@@ -83,7 +83,7 @@ fn parse_line(line: &str) -> std::result::Result<Option<(&str, Turn)>, &'static 
             let start = seconds(start).ok_or("the start is not a number of seconds")?;
             let duration = seconds(duration)
                 .filter(|&duration| duration >= 0.0)
-                .ok_or("the duration is not a number of seconds that is 0 or more")?;
+                .ok_or("the duration is not a non-negative number of seconds")?;
             Ok(Some((uri, Turn::new(start, start + duration, speaker))))
         }
         ["SPEAKER", ..] => Err("a SPEAKER line has at least eight fields"),
@@ -138,8 +138,8 @@ mod tests {
         for (line, reason) in [
             ("SPEAKER x 1 0.0 1.0 <NA> <NA>", "a SPEAKER line has at least eight fields"),
             ("SPEAKER x 1 zero 1.0 <NA> <NA> A", "the start is not a number of seconds"),
-            ("SPEAKER x 1 0.0 -1.0 <NA> <NA> A", "the duration is not a number of seconds that is 0 or more"),
-            ("SPEAKER x 1 0.0 inf <NA> <NA> A", "the duration is not a number of seconds that is 0 or more"),
+            ("SPEAKER x 1 0.0 -1.0 <NA> <NA> A", "the duration is not a non-negative number of seconds"),
+            ("SPEAKER x 1 0.0 inf <NA> <NA> A", "the duration is not a non-negative number of seconds"),
             ("speaker x 1 0.0 1.0 <NA> <NA> A", "its type is unknown"),
         ] {
             let error = parse_rttm(&format!("\n{line}\n")).unwrap_err();

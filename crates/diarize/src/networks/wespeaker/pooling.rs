@@ -30,8 +30,8 @@ pub fn resize_nearest(mask: &[f32], frames: usize) -> impl Iterator<Item = f32> 
     (0..frames).map(move |frame| mask[frame * mask.len() / frames])
 }
 
-/// Means and standard deviations of the frames `(frame, features)` selected by a mask of zeros and ones: `2
-/// * features` values; zeros if none is selected. Equivalent to [`stats_pool`].
+/// Means and standard deviations of the frames `(frame, features)` selected by a mask of zeros and ones.
+/// Returns `2 * features` values, zeros if no frame is selected. Equivalent to [`stats_pool`].
 pub fn pool(frames: &[f32], mask: &[f32], features: usize) -> Vec<f32> {
     let taken = || frames.chunks_exact(features).zip(mask).filter(|(_, weight)| **weight != 0.0);
     let count = taken().count() as f32;
