@@ -10,7 +10,7 @@ use std::{
 use diarize::{
     Diarization, label,
     model::ModelFiles,
-    voices::{Recognised, Recognition, Voices},
+    voices::{Recognition, Recognized, Voices},
 };
 
 use crate::{database::Database, overrides::similarity, source::Source, voice_embedder::VoiceEmbedder};
@@ -127,7 +127,7 @@ impl Names {
         let voices = embedder.voices_of(diarization, source, duration)?;
         let mut naming = Naming { names: vec![None; voices.len()], similarities: BTreeMap::new() };
         if let Some(known) = &self.known {
-            naming.recognise(known, &voices, self.recognition);
+            naming.recognize(known, &voices, self.recognition);
         }
         let strangers: Vec<usize> =
             (0..voices.len()).filter(|&index| naming.names[index].is_none()).collect();
@@ -142,7 +142,7 @@ impl Names {
             }
             Some(linked) => {
                 let mut linked = linked.lock().unwrap_or_else(PoisonError::into_inner);
-                naming.recognise(&linked.voices, &voices, self.recognition);
+                naming.recognize(&linked.voices, &voices, self.recognition);
                 for index in strangers {
                     let people = &linked.voices.people;
                     let name = naming.names[index].clone().unwrap_or_else(|| {
@@ -170,12 +170,12 @@ struct Naming {
 
 impl Naming {
     /// Names those who have none yet and are among `known`.
-    fn recognise(&mut self, known: &Voices, voices: &[Option<Vec<f32>>], recognition: Recognition) {
+    fn recognize(&mut self, known: &Voices, voices: &[Option<Vec<f32>>], recognition: Recognition) {
         let strangers = voices.iter().zip(&self.names);
         let embeddings: Vec<Option<&[f32]>> =
             strangers.map(|(voice, name)| voice.as_deref().filter(|_| name.is_none())).collect();
-        for (index, found) in known.recognise(&embeddings, recognition).into_iter().enumerate() {
-            let Some(Recognised { name, similarity }) = found else { continue };
+        for (index, found) in known.recognize(&embeddings, recognition).into_iter().enumerate() {
+            let Some(Recognized { name, similarity }) = found else { continue };
             if !self.taken(&name) {
                 self.similarities.insert(name.clone(), similarity);
                 self.names[index] = Some(name);

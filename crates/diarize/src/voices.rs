@@ -48,7 +48,7 @@ pub struct Recognition {
 
 /// A recognized voice.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recognised {
+pub struct Recognized {
     /// The person's name.
     pub name: String,
     /// Cosine similarity to that person's voice.
@@ -209,11 +209,11 @@ impl Voices {
     ///
     /// # Panics
     /// If an embedding differs in dimension from the known voices.
-    pub fn recognise(
+    pub fn recognize(
         &self,
         embeddings: &[Option<&[f32]>],
         recognition: Recognition,
-    ) -> Vec<Option<Recognised>> {
+    ) -> Vec<Option<Recognized>> {
         let Recognition { threshold, margin } = recognition;
         let names: Vec<&str> = self.people.keys().map(String::as_str).collect();
         let mut similarities = Array2::from_elem((embeddings.len(), names.len()), f64::NEG_INFINITY); // (speaker, person)
@@ -231,7 +231,7 @@ impl Voices {
             let nearest_other = others.map(|(_, &similarity)| similarity).fold(f64::NEG_INFINITY, f64::max);
             let similarity = row[person];
             let sure = similarity >= threshold && similarity - nearest_other >= margin;
-            sure.then(|| Recognised { name: names[person].to_owned(), similarity })
+            sure.then(|| Recognized { name: names[person].to_owned(), similarity })
         };
         best_assignment(scores.view()).into_iter().enumerate().map(recognized).collect()
     }
@@ -257,7 +257,7 @@ mod tests {
     fn names(voices: &Voices, embeddings: &[[f32; 3]], recognition: Recognition) -> Vec<Option<String>> {
         let embeddings: Vec<Option<&[f32]>> =
             embeddings.iter().map(|embedding| Some(embedding.as_slice())).collect();
-        let found = voices.recognise(&embeddings, recognition).into_iter();
+        let found = voices.recognize(&embeddings, recognition).into_iter();
         found.map(|recognized| Some(recognized?.name)).collect()
     }
 
@@ -266,7 +266,7 @@ mod tests {
         let voices = voices(&[("Ann", [1.0, 0.0, 0.0]), ("Bob", [0.0, 2.0, 0.0])]);
         let found = names(&voices, &[[0.0, 0.0, 1.0], [0.1, 3.0, 0.0], [5.0, 0.2, 0.1]], SURE);
         assert_eq!(found, [None, Some("Bob".to_owned()), Some("Ann".to_owned())]);
-        assert_eq!(voices.recognise(&[None], SURE), [None]);
+        assert_eq!(voices.recognize(&[None], SURE), [None]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::lanczos::{Leading, eigen, eigenvalues, leading};
 /// Maximum number of points for a dense matrix, all of whose eigenvalues are computed.
 pub(super) const MAX_DENSE: usize = 800;
 /// Maximum number of neighbors stored per point of a sparse graph.
-pub(super) const MAX_NEIGHBOURS: usize = 512;
+pub(super) const MAX_NEIGHBORS: usize = 512;
 /// Maximum number of neighbors tried, as a fraction of the points.
 const MAX_SHARE: f64 = 0.25;
 /// Number of neighbor counts tried for a dense matrix.
@@ -142,7 +142,7 @@ pub(super) fn laplacian(similarities: &Array2<f64>, neighbors: usize) -> Array2<
 /// `(point, neighbor)`. Similarities are f32.
 fn nearest(points: ArrayView2<'_, f32>) -> Array2<u32> {
     let count = points.nrows();
-    let kept = MAX_NEIGHBOURS.min(count);
+    let kept = MAX_NEIGHBORS.min(count);
     let mut neighbors = Array2::zeros((count, kept));
     let blocks: Vec<_> =
         neighbors.axis_chunks_iter_mut(Axis(0), ROWS).zip(points.axis_chunks_iter(Axis(0), ROWS)).collect();
