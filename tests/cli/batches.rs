@@ -117,7 +117,7 @@ fn what_is_there_already_is_left_alone() {
     fs::write(Path::new(&output).join("a.rttm"), "mine").unwrap();
     let run = diarize(["--skip-existing", "-o", &output, &input]);
     assert!(run.status.success(), "{}", stderr(&run));
-    assert!(stderr(&run).contains("1 file done, 1 there already; "), "{}", stderr(&run));
+    assert!(stderr(&run).contains("1 file done, 1 skipped (already done); "), "{}", stderr(&run));
     assert_eq!(fs::read_to_string(Path::new(&output).join("a.rttm")).unwrap(), "mine");
     assert!(Path::new(&output).join("b.rttm").exists());
     // One of two formats is not all.
@@ -164,7 +164,7 @@ fn ctrl_c_finishes_the_current_file_and_the_next_run_goes_on() {
     let rest = diarize(["--skip-existing", "-f", "csv", "-o", &output, &input]);
     assert!(rest.status.success(), "{}", stderr(&rest));
     assert_eq!(stdout(&rest), "");
-    let expected = format!("{} files done, {} there already; ", 60 - done.len(), done.len());
+    let expected = format!("{} files done, {} skipped (already done); ", 60 - done.len(), done.len());
     assert!(stderr(&rest).contains(&expected), "{}", stderr(&rest));
     assert_eq!(names(Path::new(&output)).len(), 60);
 }

@@ -123,9 +123,9 @@ fn voices_are_listed_renamed_and_removed() {
     assert_eq!(list["speakers"].as_array().unwrap().len(), 1);
     assert_eq!(list["speakers"][0]["name"], "Anna Lee");
     for (arguments, reason) in [
-        (&["remove", "Bob"][..], "speakers.safetensors knows no Bob"),
-        (&["rename", "Bob", "Eve"], "speakers.safetensors knows no Bob"),
-        (&["rename", "Anna Lee", "Anna Lee"], "knows a Anna Lee already"),
+        (&["remove", "Bob"][..], "speakers.safetensors has no speaker called \"Bob\""),
+        (&["rename", "Bob", "Eve"], "speakers.safetensors has no speaker called \"Bob\""),
+        (&["rename", "Anna Lee", "Anna Lee"], "already has a speaker called \"Anna Lee\""),
         (&["--db", "none.safetensors"], "there are no voices in none.safetensors yet: `diarize enroll"),
         (&["--db", "conversation.rttm"], "not a complete safetensors file"),
     ] {

@@ -41,7 +41,7 @@ fn the_cache_is_listed_beside_the_model_in_the_box() {
     let cache = tempdir().unwrap();
     fs::create_dir_all(cache.path().join("models--pyannote--segmentation-3.0")).unwrap();
     let list = model(cache.path(), &["list"]);
-    assert!(stdout(&list).contains("(in the box)"));
+    assert!(stdout(&list).contains("(bundled)"));
     assert!(stdout(&list).contains("pyannote/segmentation-3.0"), "{}", stdout(&list));
     let path = model(cache.path(), &["path", "pyannote/segmentation-3.0"]);
     assert!(stdout(&path).trim_end().ends_with("models--pyannote--segmentation-3.0"));

@@ -1,4 +1,4 @@
-//! The whole command with the model in the box.
+//! The whole command with the bundled model.
 
 use std::{
     fs,

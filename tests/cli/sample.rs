@@ -1,4 +1,4 @@
-//! The first command of the README: the sample conversation with the model in the box.
+//! The first command of the README: the sample conversation with the bundled model.
 
 use std::fs;
 

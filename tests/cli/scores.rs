@@ -131,7 +131,7 @@ fn results_come_from_a_pipe_under_any_name() {
     let found = FOUND.replace("meeting", "stdin");
     let output = diarize_bytes(&["score", reference.to_str().unwrap(), "-"], found.as_bytes());
     assert!(stdout(&output).contains(" 20.00 "), "{}", stdout(&output));
-    assert!(stderr(&output).contains("stdin is taken for meeting"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("comparing stdin with meeting"), "{}", stderr(&output));
 }
 
 #[test]

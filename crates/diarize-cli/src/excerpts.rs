@@ -11,18 +11,18 @@ use crate::{input::Input, inputs::Inputs, labels, output};
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Parts")]
 pub struct ExcerptArgs {
-    /// From this time on, such as 90, 1:30 or 1:02:03.5
+    /// Start at this time, such as 90, 1:30 or 1:02:03.5
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "segments")]
     start: Option<f64>,
-    /// Until this time
+    /// Stop at this time
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "segments")]
     end: Option<f64>,
-    /// The turns of a result, RTTM or JSON: a file, a directory of them, or `-` for the standard input
+    /// Turns of a result in RTTM or JSON: a file, a directory of them, or `-` for standard input
     ///
-    /// Recordings are found in it by their names; that of a single recording may be called as it likes.
+    /// Recordings are found in it by name; a single recording may have any name.
     #[arg(long, value_name = "RESULT")]
     segments: Option<PathBuf>,
-    /// Of the turns those of this speaker
+    /// Use only this speaker's turns
     #[arg(long, value_name = "NAME", requires = "segments")]
     speaker: Option<String>,
 }

@@ -67,7 +67,7 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
         }
     }
     let mut seen = HashSet::new();
-    // The standard input named twice is told of elsewhere.
+    // Standard input given twice is reported elsewhere.
     all.retain(|found| match &found.input {
         Input::File(path) => seen.insert(path.clone()),
         Input::Stdin => true,

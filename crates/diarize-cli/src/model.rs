@@ -11,20 +11,20 @@ use crate::progress::Console;
 /// Which model, and where it runs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModelArgs {
-    /// A model: converted, of pyannote, or on a hub [default: the model in the box]
+    /// Model: a directory, a pyannote pipeline, or a hub repository [default: the bundled model]
     ///
-    /// Directory of a converted model; config.yaml of a pipeline of pyannote, or the directory with
+    /// A directory with a converted model; the config.yaml of a pyannote pipeline, or the directory with
     /// it; or a hub repository such as pyannote/speaker-diarization-3.1, for which HF_TOKEN, HF_HOME,
-    /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. What is on the disk under that name wins.
+    /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. A file or directory of that name takes precedence.
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
     model: Option<String>,
-    /// Where the networks run: auto, cpu, metal, cuda or cuda:N
+    /// Device for the networks and large clusterings: auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Model")]
     device: Device,
-    /// Let the CPU do what the device lacks an operation or memory for, and say so
+    /// Allow falling back to the CPU, with a warning, if the device lacks an operation or memory
     #[arg(long, help_heading = "Model")]
     allow_cpu_fallback: bool,
-    /// Processor threads; the result does not depend on them [default: all]
+    /// Number of threads; the result does not depend on it [default: all processors]
     #[arg(long, value_name = "N", help_heading = "Model")]
     threads: Option<NonZeroUsize>,
 }

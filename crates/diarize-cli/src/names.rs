@@ -20,26 +20,26 @@ pub const THRESHOLD: f64 = 0.6;
 /// By how much more it must be like the known one than like any other.
 pub const MARGIN: f64 = 0.05;
 
-/// Whom speakers may be.
+/// Names for known speakers.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Known speakers")]
 pub struct NamesArgs {
-    /// Name the speakers whose voices are in this file, as `diarize enroll` keeps them
+    /// Name the speakers whose voices are in this file, which `diarize enroll` writes
     ///
-    /// Each voice is given to at most one speaker of a recording. Those who are not in it stay SPEAKER_00,
+    /// Each voice is assigned to at most one speaker of a recording. Speakers who are not in the file stay SPEAKER_00,
     /// SPEAKER_01 and so on.
     #[arg(long, value_name = "FILE")]
     identify: Option<PathBuf>,
-    /// The same unknown speaker has the same label in all recordings
+    /// Give an unknown speaker the same label in all recordings
     ///
-    /// Recordings are compared in the order in which they are named. With a FILE the voices are kept for
-    /// later runs, which go on from there; `diarize speakers rename SPEAKER_00 Ann --db FILE` names one.
+    /// Recordings are compared in the order in which they are given. With a FILE, the voices are stored for
+    /// later runs, which continue from there; `diarize speakers rename SPEAKER_00 Ann --db FILE` names one.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     link_speakers: Option<Link>,
-    /// Cosine similarity from which on a voice is taken for a known one
+    /// Minimum cosine similarity for recognizing a known voice
     #[arg(long, value_name = "COSINE", default_value_t = THRESHOLD, value_parser = similarity, allow_negative_numbers = true)]
     identify_threshold: f64,
-    /// By how much it must be more like that one than like any other
+    /// Minimum lead over the next most similar known voice
     #[arg(long, value_name = "COSINE", default_value_t = MARGIN, value_parser = similarity, allow_negative_numbers = true)]
     identify_margin: f64,
 }
@@ -47,7 +47,7 @@ pub struct NamesArgs {
 /// Which recordings share their unknown speakers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Link {
-    /// None, which takes back what a configuration file says.
+    /// None, which overrides a configuration file.
     No,
     /// Those of this run.
     Run,

@@ -13,17 +13,17 @@ use diarize::{
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Hyper-parameters [default: the model's own]")]
 pub struct Overrides {
-    /// Speakers whose voices are closer than this are one
+    /// Clustering threshold: merge speakers whose voices are closer than this
     #[arg(long, value_name = "DISTANCE", value_parser = not_negative)]
     threshold: Option<f64>,
-    /// Smaller groups of voice samples are given to the nearest larger one (--clustering agglomerative)
+    /// Assign smaller clusters to the nearest larger one (--clustering agglomerative)
     #[arg(long, value_name = "N")]
     min_cluster_size: Option<NonZeroUsize>,
-    /// How voice samples become speakers, with defaults for what the model does not say
+    /// Clustering method; parameters that the model does not set have defaults
     ///
-    /// agglomerative: merges the nearest groups up to a threshold, as speaker-diarization-3.1 does
+    /// agglomerative: merges the nearest clusters up to a threshold, as speaker-diarization-3.1 does
     /// (--set linkage, threshold, min_cluster_size, max_embeddings). The linkage is centroid, median,
-    /// average, weighted, complete, single or ward; each needs a threshold of its own.
+    /// average, weighted, complete, single or ward; each needs its own threshold.
     ///
     /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA (--set
     /// threshold, fa, fb, fb_exponent, lda_dimension, max_iterations, max_embeddings, kmeans.seed).
@@ -33,45 +33,45 @@ pub struct Overrides {
     /// spectral: needs no threshold (--set neighbors, which is auto, "{ share = 0.1 }" or "{ count = 50 }",
     /// max_speakers, max_embeddings, kmeans.seed).
     ///
-    /// online: decides in the order of time, after a fixed delay (--set threshold, delay, support).
+    /// online: decides in chronological order, after a fixed delay (--set threshold, delay, support).
     ///
-    /// All know min_alone, the share of a chunk that somebody must speak alone to found a speaker, and
+    /// All have min_alone, the fraction of a chunk that a local speaker must speak alone to be clustered, and
     /// assignment, which is nearest or distinct (no two voices of a chunk are one speaker).
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::NAMES))]
     clustering: Option<String>,
     /// Set a parameter of the clustering, such as threshold=0.6; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
-    /// Do as this version of pyannote does, also where that surprises or fails
+    /// Reproduce this version of pyannote exactly, even where it surprises or fails
     ///
-    /// Without it, more people never speak at once than speakers were found, speakers are numbered in
-    /// one order also from the 11th on, and asking for more speakers than can be told apart gives as
+    /// Without it, never more people speak at once than speakers were found, speakers are numbered in
+    /// order beyond the tenth, and asking for more speakers than can be distinguished gives as
     /// many as can be.
     #[arg(long, value_name = "VERSION", value_enum)]
     compat: Option<Version>,
-    /// Which of the sets of speakers that the segmentation network weighs is chosen
+    /// How speakers are chosen from the segmentation network's probabilities
     ///
-    /// argmax: the most probable one, as pyannote does.
+    /// argmax: the most probable set of speakers, as pyannote does.
     ///
-    /// least_error: the one with the least error to be expected; hears somebody also where it is unclear who,
-    /// or whether one speaks or two.
+    /// least_error: the set with the lowest expected error; detects speech even where it is unclear who speaks
+    /// or whether one or two speak. The bundled model's default.
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["argmax", "least_error"]).try_map(|name| name.parse::<Decoding>()))]
     decoding: Option<Decoding>,
-    /// What the embedding network, nearly all of the work, runs over
+    /// What the embedding network (most of the work) runs over
     ///
-    /// chunk: each chunk by itself, as pyannote does; the default of converted models.
+    /// chunk: each chunk separately, as pyannote does; the default of converted models.
     ///
-    /// shared: the recording once, for all chunks; several times faster, embeddings differ a little. The default
-    /// of the model in the box.
+    /// shared: the recording once, for all chunks; several times faster, embeddings differ slightly. The default
+    /// of the bundled model.
     #[arg(long, value_name = "OVER", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
     embedding_trunk: Option<EmbeddingTrunk>,
-    /// What tells which of the speakers speak in a frame
+    /// How the speakers of a frame are chosen
     ///
-    /// votes: in how many of the overlapping chunks each of them speaks there, as pyannote does; the default of
+    /// votes: by the number of overlapping chunks in which each speaks, as pyannote does; the default of
     /// converted models and with --embedding-trunk chunk.
     ///
-    /// voices: the share of these chunks, and whose voice is heard in the second around the frame; needs
-    /// --embedding-trunk shared. The default of the model in the box.
+    /// voices: also by the similarity of the voice in the second around the frame; needs
+    /// --embedding-trunk shared. The default of the bundled model.
     #[arg(long, value_name = "BY", value_parser = PossibleValuesParser::new(["votes", "voices"]).try_map(|name| name.parse::<Reconstruction>()))]
     reconstruction: Option<Reconstruction>,
     /// Drop turns shorter than this
@@ -80,7 +80,7 @@ pub struct Overrides {
     /// Fill pauses of one speaker shorter than this
     #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
     min_duration_off: Option<f64>,
-    /// Hop between the chunks that the networks see
+    /// Step between consecutive chunks
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     step: Option<f64>,
 }
@@ -88,10 +88,10 @@ pub struct Overrides {
 /// A version of pyannote.audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Version {
-    /// As 3.3: all who speak found speakers, and each voice goes to the nearest
+    /// As 3.3: every local speaker may seed a cluster, and each goes to the nearest
     #[value(name = "pyannote-3.3")]
     Pyannote3_3,
-    /// As 4.0: who speaks alone for a fifth of a chunk founds speakers
+    /// As 4.0: local speakers who speak alone for a fifth of a chunk may seed a cluster
     #[value(name = "pyannote-4.0")]
     Pyannote4_0,
 }

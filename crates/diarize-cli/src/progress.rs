@@ -14,10 +14,10 @@ use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::Subscriber
 /// How much is told.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Talk {
-    /// Neither progress bar nor warnings
+    /// Show no progress bar or warnings
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     quiet: bool,
-    /// Tell what is done and how long it takes
+    /// Report each step and how long it takes
     #[arg(short, long, help_heading = "Output")]
     verbose: bool,
 }

@@ -24,7 +24,7 @@ use crate::{
     session::{Done, Session},
 };
 
-/// Diarizes the files of a job. A file that fails is told of and does not stop the others.
+/// Diarizes the files of a job. A file that fails is reported and does not stop the others.
 pub fn run(job: &Job) -> ExitCode {
     let console = job.talk.console();
     let teller = console.clone();
@@ -202,7 +202,8 @@ impl<'a> Batch<'a> {
         if self.job.inputs.several {
             let elapsed = self.begin.elapsed().as_secs_f64();
             let mut summary = format!("{} done", files(self.done));
-            for (count, what) in [(failures, "failed"), (self.skipped, "there already"), (left, "not begun")]
+            for (count, what) in
+                [(failures, "failed"), (self.skipped, "skipped (already done)"), (left, "not begun")]
             {
                 if count > 0 {
                     summary += &format!(", {count} {what}");

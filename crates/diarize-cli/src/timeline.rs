@@ -147,7 +147,7 @@ impl From<Document> for Timeline {
     }
 }
 
-/// How sure turns are, by their time; `None` where that is not known of all.
+/// Confidence of turns over time; `None` unless all turns have one.
 fn confidence(turns: &[&Turn]) -> Option<f64> {
     let (mut sum, mut time) = (0.0, 0.0);
     for turn in turns {

@@ -19,16 +19,16 @@ use crate::{
 /// What the default command takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Audio files, directories or patterns; `-` is the standard input
+    /// Audio files, directories or patterns; `-` is standard input
     ///
-    /// A directory stands for the audio files in it, a name with *, ? or [ for the files it matches.
+    /// A directory means the audio files in it, a name with *, ? or [ the files that match it.
     ///
-    /// A file is named in RTTM by its name without directory and extension, white space replaced
-    /// by `_`; the standard input is named `stdin`.
+    /// In RTTM, a recording has the name of its file without directory and extension, with white space replaced
+    /// by `_`. Standard input is named `stdin`.
     #[arg(required_unless_present_any = ["completions", "version", "files_from"])]
     audio: Vec<PathBuf>,
 
-    /// Exact number of speakers, where it is known
+    /// Exact number of speakers, if known
     #[arg(long, value_name = "N", help_heading = "Speakers", conflicts_with_all = ["min_speakers", "max_speakers"])]
     num_speakers: Option<NonZeroUsize>,
     /// At least this many speakers
@@ -38,34 +38,35 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Speakers")]
     max_speakers: Option<NonZeroUsize>,
 
-    /// Formats of the result, separated by commas [default: that of --output's extension, else rttm]
+    /// Formats of the results, separated by commas [default: from --output's extension, otherwise rttm]
     #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Output")]
     format: Vec<Format>,
-    /// File, or directory for several results [default: the standard output]
+    /// File, or directory for several results [default: standard output]
     ///
-    /// One result goes to this file, in the format of its extension unless --format says another; the
-    /// option can be given several times. Several inputs or formats, or a path that is a directory or
-    /// ends in `/`, give DIR/NAME.FORMAT each. Files appear when they are whole.
+    /// A single result is written to this file, in the format of its extension unless --format is given; the
+    /// option can be given several times. With several inputs or formats, or if the path is a directory or
+    /// ends in `/`, each result is written to DIR/NAME.FORMAT. Files are written atomically.
     ///
-    /// On the standard output several results follow each other: in rttm as they are, in json one
-    /// object a line, in csv below one heading, in txt with a heading each.
+    /// On standard output, several results follow each other: rttm unchanged, json with one
+    /// object per line, csv below a single heading, txt with a heading for each recording.
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     output: Vec<PathBuf>,
     /// Write the mean embedding of each speaker (with --format json)
     #[arg(long, help_heading = "Output")]
     embeddings: bool,
-    /// At most one speaker at a time, for joining with a transcript
+    /// Write at most one speaker at a time, for combining with a transcript
     #[arg(long, help_heading = "Output")]
     exclusive: bool,
-    /// Where a page has its audio from (with --format html)
+    /// Where the page gets its audio from (with --format html)
     #[arg(long, value_name = "WHERE", value_enum, default_value_t, help_heading = "Output")]
     page_audio: PageAudio,
-    /// Write this transcript with its speakers instead of the turns
+    /// Write this transcript with speakers instead of the turns
     ///
     /// JSON of openai-whisper, faster-whisper, whisper.cpp or WhisperX, SRT or WebVTT; for several recordings
-    /// a directory in which each is called like its recording (talk.json for talk.wav). It is written as it
-    /// was read, with the speaker of every word and line; --format txt gives text by paragraph, srt and vtt
-    /// subtitles, html a page with the text. Whisper's word timestamps make it exact (--word_timestamps True, for whisper.cpp -ojf).
+    /// a directory in which each has its recording's name (talk.json for talk.wav). It is written as it
+    /// was read, with the speaker of every word and line added. --format txt writes paragraphs, srt and vtt
+    /// subtitles, html a page with the text. Word timestamps make it accurate (Whisper: --word_timestamps True,
+    /// whisper.cpp: -ojf).
     #[arg(long, value_name = "PATH", conflicts_with = "embeddings", help_heading = "Output")]
     transcript: Option<PathBuf>,
     #[command(flatten)]
@@ -77,7 +78,7 @@ pub struct Args {
     #[command(flatten)]
     batch: BatchArgs,
 
-    /// Use this channel, counted from 0, instead of the mean of all
+    /// Use this channel (counted from 0) instead of the mean of all channels
     #[arg(long, value_name = "N", help_heading = "Audio")]
     channel: Option<usize>,
 
@@ -87,26 +88,26 @@ pub struct Args {
     overrides: Overrides,
 }
 
-/// How many files are worked through.
+/// How several files are processed.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Many files")]
 pub struct BatchArgs {
-    /// Look for audio also in the directories below a directory; results get the same folders
+    /// Also search subdirectories; results are written to the same subdirectories
     #[arg(short, long)]
     recursive: bool,
-    /// Take the names of inputs from this file, one a line; `-` is the standard input
+    /// Read the names of inputs from this file, one per line; `-` is standard input
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
-    /// Diarize so many files at once, which share the processor's threads
+    /// Number of files to process in parallel; they share the processor's threads
     #[arg(short, long, value_name = "N", default_value = "1")]
     pub jobs: NonZeroUsize,
-    /// Leave out inputs whose results are all there, to go on after an interruption
+    /// Skip inputs that already have all their results, to continue after an interruption
     #[arg(long, requires = "output")]
     pub skip_existing: bool,
-    /// Try files that failed up to N times again, after all others
+    /// Retry failed files up to N times, after all others
     #[arg(long, value_name = "N", default_value = "0")]
     pub retry: usize,
-    /// Write the names of the files that failed to this file, for --files-from
+    /// Write the names of failed files to this file, for --files-from
     #[arg(long, value_name = "FILE")]
     pub failures: Option<PathBuf>,
 }
@@ -141,7 +142,7 @@ impl BatchArgs {
 pub struct Job {
     /// The inputs, in the order given.
     pub inputs: Inputs,
-    /// How they are worked through.
+    /// How they are processed.
     pub batch: BatchArgs,
     /// Where the result of each goes.
     pub destinations: Destinations,
@@ -149,7 +150,7 @@ pub struct Job {
     pub style: Style,
     /// A transcript that is written with its speakers.
     pub transcript: Option<PathBuf>,
-    /// Whom speakers may be.
+    /// Names for known speakers.
     pub names: NamesArgs,
     /// Which channels are used.
     pub channels: Channels,

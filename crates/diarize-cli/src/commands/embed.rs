@@ -42,21 +42,21 @@ Inference(model, window=\"whole\") gives. The mean embedding of each speaker of 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Audio files or directories; `-` is the standard input
+    /// Audio files or directories; `-` is standard input
     #[arg(required = true)]
     audio: Vec<PathBuf>,
     #[command(flatten)]
     excerpts: ExcerptArgs,
-    /// How embeddings are written [default: that of --output's extension, else json]
+    /// Output format [default: from --output's extension, otherwise json]
     #[arg(short, long, value_enum, help_heading = "Output")]
     format: Option<Format>,
-    /// File for all embeddings [default: the standard output]
+    /// File for all embeddings [default: standard output]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
-    /// Also look into the directories of a directory
+    /// Also search subdirectories
     #[arg(short, long, help_heading = "Audio")]
     recursive: bool,
-    /// Use this channel, counted from 0, instead of the mean of all
+    /// Use this channel (counted from 0) instead of the mean of all channels
     #[arg(long, value_name = "N", help_heading = "Audio")]
     channel: Option<usize>,
     #[command(flatten)]
@@ -68,13 +68,13 @@ pub struct Args {
 /// How embeddings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One object a recording, a line each
+    /// One object per recording, each on one line
     Json,
-    /// An array of NumPy, f32, one row a part, in the order of recordings and turns
+    /// A NumPy array of f32, one row per part, in the order of recordings and turns
     Npy,
 }
 
-/// What is told of a recording.
+/// What is written about a recording.
 #[derive(Serialize)]
 struct Document<'a> {
     file: String,
@@ -100,7 +100,7 @@ struct Voices {
     embeddings: Vec<Vec<f32>>,
 }
 
-/// Embeds and writes. A file that fails is told of and does not stop the others.
+/// Embeds and writes. A file that fails is reported and does not stop the others.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     let format = args.format.unwrap_or_else(|| match &args.output {

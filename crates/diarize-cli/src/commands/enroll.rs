@@ -20,15 +20,15 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize enroll Ann ann.wav                 keeps the voice in speakers.safetensors
+  diarize enroll Ann ann.wav                 stores the voice in speakers.safetensors
   diarize enroll Ann phone.m4a talk.mp3      and more of it: other rooms and microphones
   diarize enroll Bob --start 1:30 --end 1:55 meeting.mp3
   diarize enroll Bob --segments meeting.rttm --speaker SPEAKER_01 meeting.mp3
   diarize --identify speakers.safetensors meeting.mp3
-  diarize speakers                           who is known, to be renamed or removed
+  diarize speakers                           lists the known voices; renames or removes them
 
-Ten seconds or more of one voice alone are best. What is heard of a name that is known already is added \
-to it. Voices belong to the model that heard them; those of another model are refused.";
+Ten seconds or more of a single voice work best. New audio for a known name is added to what is \
+stored. Voices belong to the model that embedded them; those of another model are refused.";
 
 /// Below this many seconds a voice is known badly.
 const LITTLE: f64 = 5.0;
@@ -37,21 +37,21 @@ const LITTLE: f64 = 5.0;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Whose voice it is, as it shall stand in results
+    /// The person's name, as it should appear in results
     #[arg(value_parser = name)]
     name: String,
-    /// Audio files in which only this person speaks; `-` is the standard input
+    /// Audio files in which only this person speaks; `-` is standard input
     #[arg(value_name = "CLIP", required = true)]
     clips: Vec<PathBuf>,
-    /// File of the voices; it is made where there is none
+    /// File of the voices; created if it does not exist
     #[arg(long, value_name = "FILE", default_value = database::DEFAULT)]
     db: PathBuf,
-    /// Forget what was known of this voice before
+    /// Replace what is stored for this name
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
     excerpts: ExcerptArgs,
-    /// Use this channel, counted from 0, instead of the mean of all
+    /// Use this channel (counted from 0) instead of the mean of all channels
     #[arg(long, value_name = "N", help_heading = "Audio")]
     channel: Option<usize>,
     #[command(flatten)]
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if database.voices.people[&args.name].seconds < LITTLE {
         console.line(&format!(
-            "warning: {seconds:.1} s of speech are little: ten and more make a voice known better"
+            "warning: only {seconds:.1} s of speech: use ten seconds or more for reliable recognition"
         ));
     }
     database.save()?;

@@ -22,7 +22,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Directory for the pages of the program and of all its commands [default: the program's, on the
+    /// Directory for the pages of the program and all its commands [default: the program's page, on
     /// standard output]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,

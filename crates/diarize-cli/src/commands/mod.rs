@@ -20,37 +20,39 @@ use clap_complete::Shell;
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize meeting.wav                          who spoke when, as RTTM on the standard output
-  diarize --format txt meeting.mp3             the same for people to read
-  diarize -o meeting.html meeting.mp3          a page to look at, listen to and correct
+  diarize meeting.wav                          who spoke when, as RTTM on standard output
+  diarize --format txt meeting.mp3             the same as readable text
+  diarize -o meeting.html meeting.mp3          a page to view, play and correct
   diarize --transcript talk.json talk.wav      Whisper's words with their speakers
-  diarize --num-speakers 2 call.m4a            the number of speakers is known
+  diarize --num-speakers 2 call.m4a            with a known number of speakers
   diarize --identify speakers.safetensors talk.mp3
-                                               names those whom `diarize enroll` knows
+                                               with names of voices that `diarize enroll` stored
   diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
-  diarize -r --skip-existing -o results/ day/  every file below day/ that has no result yet
-  diarize -o talk.srt -o talk.csv talk.mp3     the format is that of the extension
+  diarize -r --skip-existing -o results/ day/  every file below day/ without results
+  diarize -o talk.srt -o talk.csv talk.mp3     formats given by the extensions
   diarize --model my-model --embedding-trunk shared long.mp3
-                                               several times faster, embeddings a little different
-  diarize --clustering spectral talk.mp3       another way to tell the voices apart
+                                               several times faster, embeddings slightly different
+  diarize --clustering spectral talk.mp3       another clustering method
   diarize --clustering agglomerative --set linkage=average --set threshold=0.5 talk.mp3
   ffmpeg -i talk.opus -f wav - | diarize -     any format that ffmpeg reads
-  diarize ./man                                a recording that is called like a command
+  diarize ./man                                a recording with the name of a command
 
 Audio:
   wav, flac, mp3, ogg vorbis, m4a (aac, alac), aiff, caf and mkv are read at any sample rate;
   channels are averaged. Opus is not read: convert it with ffmpeg first.
-  At other sample rates than 16 kHz results can differ minutely from those of pyannote.audio,
-  which resamples with a shorter filter.
+  At sample rates other than 16 kHz, results can differ slightly from pyannote.audio's, which
+  resamples with a shorter filter.
 
 Exit status:
-  0  every file was done
-  1  a file failed, or the model or device cannot be used; the other files were done
-  2  the command line is wrong; nothing was done";
+  0  all files were processed
+  1  a file failed (the others were processed), or the model or device cannot be used
+  2  the command line is invalid; nothing was done";
 
-/// Who spoke when: finds the speakers of a recording and their turns.
+/// Find out who spoke when in a recording.
 ///
-/// The answer is that of pyannote.audio's speaker diarization.
+/// The bundled model is this project's own: good on clear speech, weaker than pyannote's on hard meetings.
+/// `--model pyannote/speaker-diarization-3.1` takes theirs, once HF_TOKEN holds a token (see README.md), and
+/// then the results are those of pyannote.audio.
 #[derive(Debug, Parser)]
 #[command(name = "diarize", after_long_help = EXAMPLES, max_term_width = 110)]
 #[command(
@@ -64,16 +66,16 @@ pub struct Cli {
     #[command(flatten)]
     diarize: diarize::Args,
 
-    /// Take settings from this file [default: ./diarize.toml, else that of the user]
+    /// Read settings from this file [default: ./diarize.toml, otherwise the user's]
     ///
-    /// Long names of options with their values, such as `model = "my-model"`; a table such as [score] has
-    /// those of a command. Variables such as DIARIZE_MODEL come before the file, arguments before both.
+    /// The file has long option names with their values, such as `model = "my-model"`; a table such as [score] has
+    /// those of a command. Variables such as DIARIZE_MODEL override the file; arguments override both.
     #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
     config: Option<std::path::PathBuf>,
-    /// Print the completions of a shell, to be sourced or put where the shell looks for them
+    /// Print completions for a shell, to be sourced or saved where the shell looks for them
     #[arg(long, value_name = "SHELL", exclusive = true)]
     completions: Option<Shell>,
-    /// Print version, features, devices and the model in the box
+    /// Print version, features, devices and the bundled model
     #[arg(short = 'V', long, exclusive = true)]
     version: bool,
 }
@@ -92,27 +94,27 @@ pub enum Command {
     Version,
     /// Draw results in the terminal
     Show(show::Args),
-    /// How right results are: DER, JER, numbers of speakers
+    /// Score results against a reference: DER, JER, numbers of speakers
     Score(score::Args),
-    /// Which parameters are best for recordings whose turns are known
+    /// Find the best parameters on recordings with known turns
     Tune(tune::Args),
-    /// Give a voice a name, by which --identify finds it
+    /// Store a voice under a name, for --identify
     Enroll(enroll::Args),
-    /// Whose voices are known; rename or remove some
+    /// List, rename or remove stored voices
     Speakers(speakers::Args),
-    /// When somebody speaks
+    /// Find out when anybody speaks
     #[command(after_help = regions::VAD_EXAMPLES)]
     Vad(regions::Args),
-    /// When several people speak at once
+    /// Find out when several people speak at once
     #[command(after_help = regions::OVERLAP_EXAMPLES)]
     Overlap(regions::Args),
-    /// What a voice sounds like, as a vector
+    /// Extract speaker embeddings
     Embed(embed::Args),
-    /// Which models there are, and what they are
+    /// List, describe and download models
     Model(model::Args),
-    /// Which operations a device can do, how exactly and how fast
+    /// Test every operation on a device: accuracy and speed
     Ops(ops::Args),
-    /// The manual as man pages
+    /// Print or write man pages
     Man(man::Args),
 }
 

@@ -20,9 +20,9 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize model info                                           the model in the box
+  diarize model info                                           the bundled model
   diarize model info my-model
-  diarize model download pyannote/speaker-diarization-3.1      into the cache, for later without a network
+  diarize model download pyannote/speaker-diarization-3.1      into the cache, for offline use later
   diarize model download pyannote/speaker-diarization-3.1 --output my-model
   diarize model list                                           what is there without a network";
 
@@ -38,23 +38,23 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// What a model is: name, license, source, networks, parameters
+    /// Describe a model: name, license, source, networks, parameters
     Info {
-        /// As for --model [default: the model in the box]
+        /// A model, as for --model [default: the bundled model]
         model: Option<String>,
     },
-    /// The model in the box, and the repositories in the cache of the hub
+    /// List the bundled model and the repositories in the hub's cache
     List,
-    /// Where a model lies
+    /// Print the location of a model
     Path {
-        /// As for --model
+        /// A model, as for --model
         model: String,
     },
-    /// Get a model from the hub
+    /// Download a model from the hub
     Download {
         /// A repository such as pyannote/speaker-diarization-3.1
         model: String,
-        /// Write it converted to this directory, which needs neither cache nor network
+        /// Convert it into this directory, which then needs neither cache nor network
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
@@ -90,7 +90,7 @@ fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
 }
 
 fn list() -> anyhow::Result<String> {
-    let mut text = format!("{}  (in the box)\n", ModelFiles::bundled()?.manifest.name);
+    let mut text = format!("{}  (bundled)\n", ModelFiles::bundled()?.manifest.name);
     for (name, directory) in cached()? {
         writeln!(text, "{name}  {}", directory.display())?;
     }

@@ -39,16 +39,16 @@ Examples:
 /// Arguments of `diarize vad` and `diarize overlap`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Audio files or directories; `-` is the standard input
+    /// Audio files or directories; `-` is standard input
     #[arg(required = true)]
     audio: Vec<PathBuf>,
-    /// How regions are written
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     format: Format,
-    /// File for the regions of all recordings [default: the standard output]
+    /// File for the regions of all recordings [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Also look into the directories of a directory
+    /// Also search subdirectories
     #[arg(long)]
     recursive: bool,
     /// Drop regions shorter than this
@@ -57,7 +57,7 @@ pub struct Args {
     /// Fill gaps shorter than this
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
     min_duration_off: f64,
-    /// Use this channel, counted from 0, instead of the mean of all
+    /// Use this channel (counted from 0) instead of the mean of all channels
     #[arg(long, value_name = "N")]
     channel: Option<usize>,
     #[command(flatten)]
@@ -69,14 +69,14 @@ pub struct Args {
 /// How regions are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A line a region
+    /// One line per region
     #[default]
     Rttm,
-    /// One object a recording, a line each
+    /// One object per recording, each on one line
     Json,
     /// File, start, end and duration
     Csv,
-    /// Label track of Audacity, of one recording
+    /// Audacity label track, for one recording
     Audacity,
 }
 
@@ -105,7 +105,7 @@ impl Kind {
     }
 }
 
-/// Finds and writes the regions. A file that fails is told of and does not stop the others.
+/// Finds and writes the regions. A file that fails is reported and does not stop the others.
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     if args.format == Format::Audacity && inputs.all.len() > 1 {

@@ -30,7 +30,7 @@ The height of a lane is the share of the time in which the speaker speaks; `over
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Results in RTTM or in the JSON of this program; `-` is the standard input
+    /// Results in RTTM or this program's JSON; `-` is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Draw from this time, such as 90, 1:30 or 1:02:03
@@ -39,7 +39,7 @@ pub struct Args {
     /// Draw until this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<f64>,
-    /// Columns [default: those of the terminal]
+    /// Width in columns [default: that of the terminal]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
     /// When to use colors

@@ -37,15 +37,15 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Give a voice another name
+    /// Rename a voice
     Rename {
-        /// What it is called now
+        /// Its present name
         from: String,
-        /// What it shall be called
+        /// Its new name
         #[arg(value_parser = name)]
         to: String,
     },
-    /// Forget voices
+    /// Remove voices
     Remove {
         /// Their names
         #[arg(required = true)]
@@ -57,7 +57,7 @@ enum What {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut database = Database::read(&args.db)?;
     let people = &mut database.voices.people;
-    let unknown = |name: &str| format!("{} knows no {name}", args.db.display());
+    let unknown = |name: &str| format!("{} has no speaker called \"{name}\"", args.db.display());
     match &args.what {
         None => {
             // A reader that closed the pipe has seen enough.
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Some(What::Rename { from, to }) => {
             if people.contains_key(to) {
-                bail!("{} knows a {to} already: remove one of the two first", args.db.display());
+                bail!("{} already has a speaker called \"{to}\"; remove one first", args.db.display());
             }
             let voice = people.remove(from).with_context(|| unknown(from))?;
             people.insert(to.clone(), voice);

@@ -7,7 +7,7 @@ use std::{
 
 use diarize::{Device, model::ModelFiles};
 
-/// Prints version, features, devices and the model in the box.
+/// Prints version, features, devices and the bundled model.
 pub fn run() -> anyhow::Result<ExitCode> {
     let features: Vec<&str> = [
         ("accelerate", cfg!(feature = "accelerate")),

@@ -5,24 +5,24 @@ use std::path::Path;
 /// The format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// One line a turn, for scoring tools and pyannote
+    /// One line per turn, for scoring tools and pyannote
     #[default]
     Rttm,
     /// Turns, speakers, model, parameters and timings, for programs
     Json,
-    /// One line a turn, for spreadsheets
+    /// One line per turn, for spreadsheets
     Csv,
-    /// Subtitles of SubRip that name the speaker
+    /// SubRip subtitles that name the speaker
     Srt,
     /// WebVTT with voice tags
     Vtt,
     /// A tier for each speaker, for Praat and ELAN
     Textgrid,
-    /// A label track of Audacity
+    /// Audacity label track
     Audacity,
-    /// A page to look at, listen to and correct
+    /// An HTML page to view, play and correct
     Html,
-    /// One line a turn, for people
+    /// One line per turn, for people
     Txt,
 }
 

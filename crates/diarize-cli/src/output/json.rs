@@ -72,7 +72,7 @@ pub(super) fn render(
     text.map(|text| text + "\n")
 }
 
-/// What is told of a recording.
+/// What is written about a recording.
 pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], style: Style) -> impl Serialize {
     let options = recording.options;
     let mut durations: BTreeMap<&str, f64> = BTreeMap::new();

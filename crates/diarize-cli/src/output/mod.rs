@@ -36,7 +36,7 @@ pub struct Style {
     pub page_audio: PageAudio,
 }
 
-/// One diarized recording with what is told of it.
+/// A diarized recording and everything that is written about it.
 #[derive(Clone, Copy)]
 pub struct Recording<'a> {
     /// Its file, for people.

@@ -18,7 +18,7 @@ const EXTENSIONS: [&str; 3] = ["json", "srt", "vtt"];
 pub enum Transcripts {
     /// That of the only recording.
     One(Box<Transcript>),
-    /// In this directory each is called like its recording.
+    /// A directory in which each transcript has its recording's name.
     Directory(PathBuf),
 }
 

@@ -41,15 +41,15 @@ The numbers are those of pyannote.metrics.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// What is right: RTTM or JSON, a file or a directory of them
+    /// Reference: an RTTM or JSON file, or a directory of them
     #[arg(value_name = "REF")]
     reference: PathBuf,
-    /// What is scored, likewise; `-` is the standard input
+    /// Results to score, likewise; `-` is standard input
     #[arg(value_name = "HYP")]
     found: PathBuf,
     #[command(flatten)]
     rules: RuleArgs,
-    /// How scores are written
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     format: Format,
 }
@@ -57,16 +57,16 @@ pub struct Args {
 /// What counts when results are scored.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RuleArgs {
-    /// Leave out this much time around the boundaries of the reference's turns
+    /// Exclude this many seconds around the boundaries of the reference's turns
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
     collar: f64,
-    /// What a collar's length is: pyannote states its total width, md-eval each side
+    /// Meaning of a collar's length: its total width (pyannote) or each side (md-eval)
     #[arg(long, value_enum, default_value_t)]
     convention: Convention,
-    /// Leave out the time in which several people speak in the reference
+    /// Exclude time in which several people speak in the reference
     #[arg(long)]
     skip_overlap: bool,
-    /// Score only the spans of this UEM file; recordings that it does not name are left out
+    /// Score only the spans of this UEM file; recordings that it does not name are excluded
     #[arg(long, value_name = "FILE")]
     uem: Option<PathBuf>,
 }
@@ -154,7 +154,7 @@ fn rename_the_only_one(references: &BTreeMap<String, Vec<Turn>>, found: &mut BTr
         && !found.contains_key(name)
         && let Some((other, turns)) = found.pop_first()
     {
-        warn(&format!("{other} is taken for {name}: each side has one recording"));
+        warn(&format!("comparing {other} with {name}: each side has one recording"));
         found.insert(name.clone(), turns);
     }
 }

@@ -85,7 +85,7 @@ fn range(from: &str, to: &str, by: &str) -> Result<Vec<String>, String> {
         return Err(format!("{from}:{to}:{by} are not three numbers"));
     };
     if by <= 0.0 || to < from {
-        return Err(format!("{from}:{to}:{by} is no range: FROM is at most TO, BY is above 0"));
+        return Err(format!("{from}:{to}:{by} is not a range: FROM must be at most TO, and BY above 0"));
     }
     let count = ((to - from) / by + 1e-9).floor() as usize;
     Ok((0..=count).map(|step| written(from + step as f64 * by)).collect())

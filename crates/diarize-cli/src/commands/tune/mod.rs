@@ -64,7 +64,7 @@ pub struct Args {
     /// What is right, RTTM or JSON: a file or directory [default: the RTTM files beside the audio]
     #[arg(long, value_name = "REF")]
     reference: Option<PathBuf>,
-    /// Also look into the directories of a directory
+    /// Also search subdirectories
     #[arg(short, long)]
     recursive: bool,
     /// Try these values, separated by commas, or FROM:TO:BY; can be given several times

@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPTS: [&str; 4] =
     [include_str!("model.js"), include_str!("audio.js"), include_str!("paint.js"), include_str!("page.js")];
 
-/// Recordings of more seconds are linked unless the page shall hold them: an hour takes 40 MB.
+/// Recordings of more seconds are linked unless the page is to contain them: an hour takes 40 MB.
 const LONGEST_EMBEDDED: f64 = 3600.0;
 
 /// Where a page has its audio from.
