@@ -9,6 +9,9 @@ use crate::{Device, Turn};
 /// Receives the pipeline's events and decides whether to continue. If it returns [`ControlFlow::Break`],
 /// the current call fails with [`Error::Cancelled`](crate::Error::Cancelled).
 ///
+/// It is called after every batch of a network and, while clustering takes long, every tenth of a second. Spectral
+/// clustering and a single operation on a GPU can take longer.
+///
 /// Any closure with this signature is an observer. It is called from one thread at a time.
 pub type Observer<'a> = dyn FnMut(Event) -> ControlFlow<()> + Send + 'a;
 
@@ -31,7 +34,7 @@ pub enum Event {
 pub struct Progress {
     /// The stage.
     pub stage: Stage,
-    /// Number of chunks done; 0 or 1 for stages after the networks.
+    /// Number of chunks done; 0 or 1 for stages after the networks, where 0 can be reported several times.
     pub done: usize,
     /// Number of chunks in the samples received so far; 1 for stages after the networks.
     pub total: usize,
