@@ -63,7 +63,15 @@ fn an_input_is_never_overwritten() {
 fn help_has_examples_and_exit_codes() {
     let help = diarize(["--help"]);
     assert!(help.status.success());
-    for part in ["Examples:", "Exit status:", "--num-speakers", "white space replaced", "one object a line"] {
+    let parts = [
+        "weaker than pyannote's",
+        "Examples:",
+        "Exit status:",
+        "--num-speakers",
+        "white space replaced",
+        "one object per line",
+    ];
+    for part in parts {
         let text = stdout(&help).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(part), "{part} is not in the help");
     }
