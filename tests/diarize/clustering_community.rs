@@ -237,16 +237,19 @@ fn more_speakers_than_embeddings() {
     let few = |array: &Array3<f32>| array.select(Axis(0), &[0, 1]);
     let (embeddings, segmentations) =
         (few(&synthetic.embeddings), synthetic.segmentations.select(Axis(0), &[0, 1]));
-    let bounds = SpeakerBounds { min: 6, max: Some(6) };
-    let run = |compat| {
-        let settings = community(Vbx::default(), compat);
-        cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, Some(&synthetic.plda))
-    };
-    assert!(matches!(run(Compat::Pyannote), Err(ClusteringError::TooFewEmbeddings { speakers: 6, .. })));
-    let Clusters { centroids, mismatch, .. } = run(Compat::Off).unwrap();
-    let mismatch = mismatch.unwrap();
-    assert_eq!((mismatch.wanted, mismatch.found), (6, centroids.nrows()));
-    assert!(centroids.nrows() > 1);
+    for wanted in [6, usize::MAX] {
+        let bounds = SpeakerBounds { min: wanted, max: Some(wanted) };
+        let run = |compat| {
+            let (settings, plda) = (community(Vbx::default(), compat), Some(&synthetic.plda));
+            cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, plda)
+        };
+        let error = run(Compat::Pyannote).unwrap_err();
+        assert!(matches!(error, ClusteringError::TooFewEmbeddings { speakers, .. } if speakers == wanted));
+        let Clusters { centroids, mismatch, .. } = run(Compat::Off).unwrap();
+        let mismatch = mismatch.unwrap();
+        assert_eq!((mismatch.wanted, mismatch.found), (wanted, centroids.nrows()));
+        assert!(centroids.nrows() > 1);
+    }
 }
 
 /// In a recording of a few seconds, nobody speaks alone for a fifth of the chunk.

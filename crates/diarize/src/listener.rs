@@ -17,9 +17,10 @@ const BLOCK: usize = 16 * SAMPLE_RATE as usize;
 /// Diarizes a recording as it arrives: pass samples to [`Self::push`], then get the result from
 /// [`Self::finish`].
 ///
-/// The result is bit-identical however the samples are split into blocks. Only the last seconds of audio
-/// are kept. Memory grows with the recording by one bit per frame and local speaker of each chunk, plus one
-/// vector per local speaker and per window.
+/// The result is bit-identical however the samples are split into blocks. The networks run when enough chunks
+/// are complete to keep all threads busy (24 per thread; 512 on a GPU), and samples are kept until then.
+/// Otherwise memory grows with the recording by one bit per frame and local speaker of each chunk, one byte per
+/// frame, and one vector per local speaker and per window; clustering needs more at the end.
 #[derive(Debug)]
 pub struct Listener<'o> {
     model: Arc<Model>,

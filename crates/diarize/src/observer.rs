@@ -12,7 +12,9 @@ use crate::{Device, Turn};
 /// It is called after every batch of a network and, while clustering takes long, every tenth of a second. Spectral
 /// clustering and a single operation on a GPU can take longer.
 ///
-/// Any closure with this signature is an observer. It is called from one thread at a time.
+/// Any closure with this signature is an observer. It is called from one thread at a time, often from a thread that
+/// computes: it must return soon, and must not run parallel work of its own (such as rayon's, or another
+/// diarization), which could wait for this very call.
 pub type Observer<'a> = dyn FnMut(Event) -> ControlFlow<()> + Send + 'a;
 
 /// An event reported by the pipeline.
@@ -36,7 +38,7 @@ pub struct Progress {
     pub stage: Stage,
     /// Number of chunks done; 0 or 1 for stages after the networks, where 0 can be reported several times.
     pub done: usize,
-    /// Number of chunks in the samples received so far; 1 for stages after the networks.
+    /// Number of chunks expected from the samples received, or announced, so far; 1 for stages after the networks.
     pub total: usize,
 }
 

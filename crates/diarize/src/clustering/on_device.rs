@@ -17,7 +17,8 @@ const FEWEST_VECTORS: usize = 2000;
 /// Minimum number of distances for computing them on a GPU. Not tuned.
 const FEWEST_DISTANCES: usize = 1_000_000;
 
-/// The device on which the most expensive operations of clustering run, until they are told to stop.
+/// The device on which the most expensive operations of clustering run. Before each operation, and before each
+/// merge of a dendrogram on the CPU, clustering can be told to stop.
 #[derive(Clone, Copy)]
 pub struct ComputeDevice<'a> {
     kind: Kind<'a>,

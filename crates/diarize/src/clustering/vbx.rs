@@ -167,3 +167,30 @@ fn log_sum_exp(values: ArrayView1<'_, f64>) -> f64 {
     let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     largest + values.iter().map(|value| (value - largest).exp()).sum::<f64>().ln()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use candle_core::Device;
+    use ndarray::{Array1, Array2};
+
+    use super::{ClusteringError, ComputeDevice, Features, Vbx, vbx};
+
+    #[test]
+    fn iterations_stop_when_told_to() {
+        let values = Array2::from_shape_fn((12, 2), |(row, axis)| ((row * 5 + axis * 3) % 7) as f64 - 3.0);
+        let features = Features { values, between: Array1::from(vec![2.0, 1.0]) };
+        let labels: Vec<usize> = (0..12).map(|row| row % 3).collect();
+        let calls = AtomicUsize::new(0);
+        let until = |most: usize| {
+            calls.store(0, Ordering::Relaxed);
+            let may_continue = || calls.fetch_add(1, Ordering::Relaxed) < most;
+            vbx(&features, &labels, &Vbx::default(), &ComputeDevice::new(&Device::Cpu, &may_continue))
+        };
+        let iterations = until(usize::MAX).unwrap().bounds.len();
+        assert!(iterations > 1);
+        assert_eq!(calls.load(Ordering::Relaxed), iterations);
+        assert_eq!(until(1).unwrap_err(), ClusteringError::Stopped);
+    }
+}

@@ -47,13 +47,19 @@ impl<'o> Context<'o> {
         })
     }
 
-    /// A context that continues after another one, starting with its warnings.
+    /// A context that continues after another one, starting with its warnings. If that one moved to the CPU and
+    /// `options` allow it, this one stays there.
     pub(crate) fn after(
         warnings: &[Warning],
         options: &Options,
         observer: Box<Observer<'o>>,
     ) -> Result<Self> {
-        Ok(Self { warnings: Mutex::new(warnings.to_vec()), ..Self::new(options, observer)? })
+        let moved = warnings.iter().any(|warning| matches!(warning, Warning::MovedToCpu { .. }));
+        Ok(Self {
+            moved_to_cpu: AtomicBool::new(moved && options.allow_cpu_fallback),
+            warnings: Mutex::new(warnings.to_vec()),
+            ..Self::new(options, observer)?
+        })
     }
 
     /// A context for a provisional result: the observer receives only progress events.
