@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use diarize::{model::ModelFiles, voices::Voices};
 
-use crate::output::write_whole;
+use crate::output::write_atomically;
 
 /// What it is called where nobody says otherwise.
 pub const DEFAULT: &str = "speakers.safetensors";
@@ -75,7 +75,7 @@ impl Database {
     /// # Errors
     /// Where it cannot be written.
     pub fn save(&self) -> anyhow::Result<()> {
-        write_whole(&self.path, self.voices.to_bytes())
+        write_atomically(&self.path, self.voices.to_bytes())
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::output::leave;
+use crate::output::exit_after_write;
 
 /// What shells give for a program that Ctrl-C has ended.
 pub const EXIT_CODE: u8 = 130;
@@ -19,7 +19,7 @@ pub fn asked() -> bool {
 pub fn listen(several: bool, tell: impl Fn() + Send + 'static) {
     let handler = move || {
         if ASKED.swap(true, Ordering::Relaxed) || !several {
-            leave(EXIT_CODE.into());
+            exit_after_write(EXIT_CODE.into());
         }
         tell();
     };

@@ -55,7 +55,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
 fn completions(shell: Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "diarize", &mut script);
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is no error: the reader needs no more.
     let _ = io::stdout().write_all(&script);
     ExitCode::SUCCESS
 }

@@ -13,7 +13,7 @@ use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::Subscriber
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Talk {
+pub struct Verbosity {
     /// Neither progress bar nor warnings
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     quiet: bool,
@@ -22,7 +22,7 @@ pub struct Talk {
     verbose: bool,
 }
 
-impl Talk {
+impl Verbosity {
     /// The standard error, with the log on it.
     pub fn console(self) -> Console {
         let console = Console::new(self.quiet);

@@ -24,9 +24,9 @@ use crate::{
     session::{Done, Session},
 };
 
-/// Diarizes the files of a job. A file that fails is told of and does not stop the others.
+/// Diarizes the files of a job. A file that fails is reported and does not stop the others.
 pub fn run(job: &Job) -> ExitCode {
-    let console = job.talk.console();
+    let console = job.verbosity.console();
     let teller = console.clone();
     interrupt::listen(job.inputs.several, move || {
         teller.line("finishing the current file; Ctrl-C again abandons it");
@@ -187,10 +187,10 @@ impl<'a> Batch<'a> {
         match written {
             Ok(()) => {}
             // Whoever read the results has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => output::leave(0),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => output::exit_after_write(0),
             Err(error) => {
                 self.console.error(&format!("cannot write the result: {error}"));
-                output::leave(1);
+                output::exit_after_write(1);
             }
         }
     }
@@ -218,7 +218,7 @@ impl<'a> Batch<'a> {
                 .filter_map(|task| task.input.path())
                 .map(|path| format!("{}\n", path.display()))
                 .collect();
-            output::write_whole(list, &names)
+            output::write_atomically(list, &names)
                 .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", list.display()))?;
         }
         Ok(if left > 0 { interrupt::EXIT_CODE } else { u8::from(failures > 0) })

@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
             let text = recording.render(output.format, self.job.style, shared, &output.destination)?;
             match output.file() {
                 None => printed += &text,
-                Some(path) => output::write_whole(path, &text)
+                Some(path) => output::write_atomically(path, &text)
                     .with_context(|| format!("cannot write {}", path.display()))?,
             }
         }

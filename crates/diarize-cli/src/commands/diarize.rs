@@ -12,7 +12,7 @@ use crate::{
     names::NamesArgs,
     output::{Destinations, Format, PageAudio, Style},
     overrides::Overrides,
-    progress::Talk,
+    progress::Verbosity,
     transcript::{Transcript, in_directory},
 };
 
@@ -69,7 +69,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH", conflicts_with = "embeddings", help_heading = "Output")]
     transcript: Option<PathBuf>,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 
     #[command(flatten)]
     names: NamesArgs,
@@ -164,7 +164,7 @@ pub struct Job {
     /// Hyper-parameters.
     pub overrides: Overrides,
     /// What is told.
-    pub talk: Talk,
+    pub verbosity: Verbosity,
 }
 
 impl Args {
@@ -221,7 +221,7 @@ impl Args {
             min_speakers: self.min_speakers.map(NonZeroUsize::get),
             max_speakers: self.max_speakers.map(NonZeroUsize::get),
             overrides: self.overrides,
-            talk: self.talk,
+            verbosity: self.verbosity,
         })
     }
 }

@@ -20,8 +20,8 @@ use crate::{
     input::Input,
     inputs,
     model::ModelArgs,
-    output::write_whole,
-    progress::{Console, Talk},
+    output::write_atomically,
+    progress::{Console, Verbosity},
     source::Source,
 };
 
@@ -62,7 +62,7 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
 /// How embeddings are written.
@@ -100,7 +100,7 @@ struct Voices {
     embeddings: Vec<Vec<f32>>,
 }
 
-/// Embeds and writes. A file that fails is told of and does not stop the others.
+/// Embeds and writes. A file that fails is reported and does not stop the others.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     let format = args.format.unwrap_or_else(|| match &args.output {
@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(super::conflict("an array is not for a terminal: give --output").into());
     }
     args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let excerpts = args.excerpts.read()?;
     let diarizer = args.model.open(&console)?;
     let options = args.model.options(&diarizer);
@@ -143,9 +143,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     match &args.output {
         Some(path) => {
-            write_whole(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
+            write_atomically(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
         }
-        // A reader that closed the pipe has seen enough.
+        // A closed pipe is no error: the reader needs no more.
         None => drop(io::stdout().write_all(&bytes)),
     }
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })

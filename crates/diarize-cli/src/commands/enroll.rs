@@ -13,7 +13,7 @@ use crate::{
     inputs,
     model::ModelArgs,
     names,
-    progress::{Console, Talk},
+    progress::{Console, Verbosity},
     source::Source,
     voice_embedder::{Voice, VoiceEmbedder},
 };
@@ -57,14 +57,14 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
 /// Hears the clips and adds the voice. With a clip that fails nothing is changed.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.clips, false).map_err(super::conflict)?;
     args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let excerpts = args.excerpts.read()?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
     let mut database = Database::of_model_or_new(&args.db, &files)?;

@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => {
             let mut page = Vec::new();
             Man::new(Cli::command()).render(&mut page)?;
-            // A reader that closed the pipe has seen enough.
+            // A closed pipe is no error: the reader needs no more.
             let _ = io::stdout().write_all(&page);
         }
     }

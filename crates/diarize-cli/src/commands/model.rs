@@ -15,7 +15,7 @@ use diarize_convert::{Converted, Precision, hub};
 
 use crate::{
     model::load,
-    progress::{Console, Talk},
+    progress::{Console, Verbosity},
 };
 
 const EXAMPLES: &str = "\
@@ -33,7 +33,7 @@ pub struct Args {
     #[command(subcommand)]
     what: What,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,14 +62,14 @@ enum What {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let text = match &args.what {
         What::Info { model } => info(model.as_deref(), &console)?,
         What::List => list()?,
         What::Path { model } => format!("{}\n", path(model)?.display()),
         What::Download { model, output } => download(model, output.as_deref(), &console)?,
     };
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is no error: the reader needs no more.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

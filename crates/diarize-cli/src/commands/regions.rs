@@ -17,9 +17,9 @@ use crate::{
     input::Input,
     inputs,
     model::ModelArgs,
-    output::{self, csv_field, write_whole},
+    output::{self, csv_field, write_atomically},
     overrides::not_negative,
-    progress::{Console, Talk},
+    progress::{Console, Verbosity},
     source::{Decoded, Source},
 };
 
@@ -63,7 +63,7 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
 /// How regions are written.
@@ -105,13 +105,13 @@ impl Kind {
     }
 }
 
-/// Finds and writes the regions. A file that fails is told of and does not stop the others.
+/// Finds and writes the regions. A file that fails is reported and does not stop the others.
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     if args.format == Format::Audacity && inputs.all.len() > 1 {
         return Err(super::conflict("a label track is that of one recording, but there are several").into());
     }
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let diarizer = args.model.open(&console)?;
     let mut options = args.model.options(&diarizer);
     options.parameters.min_duration_on = args.min_duration_on;
@@ -130,8 +130,10 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     match &args.output {
-        Some(path) => write_whole(path, &text).with_context(|| format!("cannot write {}", path.display()))?,
-        // A reader that closed the pipe has seen enough.
+        Some(path) => {
+            write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))?
+        }
+        // A closed pipe is no error: the reader needs no more.
         None => drop(io::stdout().write_all(text.as_bytes())),
     }
     Ok(code)

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             pictures.push(timeline.draw(&drawing).with_context(named)?);
         }
     }
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is no error: the reader needs no more.
     let _ = io::stdout().write_all(pictures.join("\n").as_bytes());
     Ok(ExitCode::SUCCESS)
 }

@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let unknown = |name: &str| format!("{} knows no {name}", args.db.display());
     match &args.what {
         None => {
-            // A reader that closed the pipe has seen enough.
+            // A closed pipe is no error: the reader needs no more.
             let _ = io::stdout().write_all(list(&database, args.json)?.as_bytes());
             return Ok(ExitCode::SUCCESS);
         }

@@ -25,7 +25,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         devices.join(", "),
         ModelFiles::bundled()?.manifest.name,
     );
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is no error: the reader needs no more.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

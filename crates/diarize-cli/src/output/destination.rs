@@ -163,14 +163,14 @@ fn needs_directory(inputs: &Inputs, output: &Path, formats: &[Format]) -> bool {
 static WRITING: Mutex<()> = Mutex::new(());
 
 /// Ends the program, between files.
-pub fn leave(code: i32) -> ! {
+pub fn exit_after_write(code: i32) -> ! {
     let _writing = WRITING.lock();
     process::exit(code)
 }
 
 /// Writes to a temporary name beside the file and renames it: a reader never sees half a file, and
 /// a failure leaves the old one. Links are followed; devices and pipes are written directly.
-pub fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, content);

@@ -34,7 +34,7 @@ use crate::{
     model::ModelArgs,
     output,
     overrides::Overrides,
-    progress::{Console, Talk},
+    progress::{Console, Verbosity},
     source::Source,
 };
 
@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long, help_heading = "Output")]
     all: bool,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -112,7 +112,7 @@ struct Recording {
 
 /// Tries all and prints the table.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let evaluated = args.rules.evaluated()?;
     let recordings = recordings(args, evaluated.as_ref(), &console)?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
@@ -148,7 +148,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let tried: Vec<(Point, Vec<Score>)> = points.iter().map(|point| (point.clone(), scores(point))).collect();
     let report = Report { tried: &tried, own: &own, all: args.all };
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is no error: the reader needs no more.
     let _ = io::stdout().write_all(report.render(args.format)?.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
