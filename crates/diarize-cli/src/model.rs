@@ -1,4 +1,4 @@
-//! The model and where it runs, for every command that needs one.
+//! The model and the device, for every command that needs a model.
 
 use std::{num::NonZeroUsize, time::Instant};
 
@@ -8,23 +8,23 @@ use tracing::info;
 
 use crate::progress::Console;
 
-/// Which model, and where it runs.
+/// The model and the device it runs on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModelArgs {
-    /// A model: converted, of pyannote, or on a hub [default: the model in the box]
+    /// Model directory, pyannote pipeline or hub repository [default: the bundled model]
     ///
-    /// Directory of a converted model; config.yaml of a pipeline of pyannote, or the directory with
+    /// Directory of a converted model; config.yaml of a pyannote pipeline, or the directory that contains
     /// it; or a hub repository such as pyannote/speaker-diarization-3.1, for which HF_TOKEN, HF_HOME,
-    /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. What is on the disk under that name wins.
+    /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. A local path with this name takes precedence.
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
     model: Option<String>,
-    /// Where the networks run: auto, cpu, metal, cuda or cuda:N
+    /// Device for the networks: auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Model")]
     device: Device,
-    /// Let the CPU do what the device lacks an operation or memory for, and say so
+    /// If the device lacks an operation or memory, continue on the CPU with a warning
     #[arg(long, help_heading = "Model")]
     allow_cpu_fallback: bool,
-    /// Processor threads; the result does not depend on them [default: all]
+    /// Number of processor threads; the result does not depend on it [default: all]
     #[arg(long, value_name = "N", help_heading = "Model")]
     threads: Option<NonZeroUsize>,
 }
@@ -35,7 +35,7 @@ impl ModelArgs {
         Ok(self.open_with_files(console)?.0)
     }
 
-    /// The same, with the files.
+    /// Loads the model and returns its files too.
     pub fn open_with_files(&self, console: &Console) -> anyhow::Result<(Diarizer, ModelFiles)> {
         let begin = Instant::now();
         let files = match &self.model {
@@ -47,12 +47,12 @@ impl ModelArgs {
         Ok((diarizer, files))
     }
 
-    /// Where the networks run.
+    /// The device for the networks.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// The model's own options, run as the arguments say.
+    /// The model's own options with the threads and the CPU fallback of the arguments.
     pub fn options(&self, diarizer: &Diarizer) -> Options {
         let mut options = diarizer.options();
         options.threads = self.threads.map(NonZeroUsize::get);
@@ -61,7 +61,7 @@ impl ModelArgs {
     }
 }
 
-/// Reads or converts a model, with a bar for each file that comes from a hub.
+/// Reads or converts a model, with a progress bar for each file that is downloaded.
 pub(crate) fn load(model: &str, console: &Console) -> anyhow::Result<ModelFiles> {
     let mut fetch = |repository: &str, file: &str| {
         let mut bar = None;

@@ -149,7 +149,7 @@ fn regions(
     console: &Console,
 ) -> anyhow::Result<String> {
     let source = Source::new(input, args.channel.map_or(Channels::Mean, Channels::Only), false)?;
-    let mut progress = console.file(&input.to_string()).of_segmentation();
+    let mut progress = console.file(&input.to_string()).segmentation_only();
     let audio = source.open()?;
     let mut listener = diarizer.listen_for_activity(options, |event| progress.observe(&event))?;
     listener.expect(audio.declared_duration().unwrap_or(0.0));
