@@ -125,7 +125,7 @@ fn whisper_cpp_s_tokens_and_segments_have_speakers() {
           "tokens": [token("[_BEG_]", 0, 0), token(" Hel", 500, 800), token("lo?", 800, 1200), token(" Hi", 2200, 3000),
                      token(".", 3000, 3900), token("[_TT_200]", 4000, 4000)] }
     ] });
-    let transcript = Transcript::parse(&document.to_string()).unwrap().spoken_by(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     let speakers: Vec<&Value> = named["transcription"][0]["tokens"]
         .as_array()
@@ -150,7 +150,7 @@ fn whisperx_lists_its_words_twice() {
                        { "word": "Hi.", "start": 2.5, "end": 3.0, "score": 0.8 }]);
     let segment = json!({ "start": 0.5, "end": 3.0, "text": " Hello? 2024. Hi.", "words": words });
     let document = json!({ "segments": [segment], "word_segments": words });
-    let transcript = Transcript::parse(&document.to_string()).unwrap().spoken_by(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     assert_eq!(named["segments"][0]["words"], named["word_segments"]);
     assert_eq!(named["word_segments"][0]["speaker"], "Ann");
@@ -164,7 +164,7 @@ fn whisperx_lists_its_words_twice() {
 fn faster_whisper_s_bare_list_and_lines_without_words() {
     let document = json!([{ "id": 1, "start": 0.0, "end": 1.9, "text": " Hello?", "words": null },
                           { "id": 2, "start": 2.2, "end": 3.0, "text": " Hi.", "words": null }]);
-    let transcript = Transcript::parse(&document.to_string()).unwrap().spoken_by(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     assert_eq!((&named[0]["speaker"], &named[1]["speaker"]), (&json!("Ann"), &json!("Bob")));
     assert_eq!(named[0]["words"], Value::Null);
