@@ -66,7 +66,7 @@ fn speakers() -> Vec<String> {
 }
 
 #[test]
-fn enrolled_speakers_are_named_and_strangers_are_not() {
+fn enrolled_speakers_are_named_and_unknown_ones_are_not() {
     let (desk, speakers) = (desk(), speakers());
     enroll(&desk, "Ann Lee", &speakers[0]);
     enroll(&desk, "Bob", &speakers[1]);
@@ -123,10 +123,13 @@ fn voices_are_listed_renamed_and_removed() {
     assert_eq!(list["speakers"].as_array().unwrap().len(), 1);
     assert_eq!(list["speakers"][0]["name"], "Anna Lee");
     for (arguments, reason) in [
-        (&["remove", "Bob"][..], "speakers.safetensors knows no Bob"),
-        (&["rename", "Bob", "Eve"], "speakers.safetensors knows no Bob"),
-        (&["rename", "Anna Lee", "Anna Lee"], "knows a Anna Lee already"),
-        (&["--db", "none.safetensors"], "there are no voices in none.safetensors yet: `diarize enroll"),
+        (&["remove", "Bob"][..], "speakers.safetensors has no speaker called \"Bob\""),
+        (&["rename", "Bob", "Eve"], "speakers.safetensors has no speaker called \"Bob\""),
+        (&["rename", "Anna Lee", "Anna Lee"], "already has a speaker called \"Anna Lee\""),
+        (
+            &["--db", "none.safetensors"],
+            "there are no voices in none.safetensors yet: add one with `diarize enroll",
+        ),
         (&["--db", "conversation.rttm"], "not a whole safetensors file"),
     ] {
         let output = diarize_in(desk.path(), &[&["speakers"], arguments].concat());
@@ -151,7 +154,7 @@ fn voices_of_another_model_are_refused_in_one_sentence() {
         let told = stderr(&output);
         assert_eq!(told.lines().count(), 1, "{told}");
         assert!(
-            told.contains("holds voices of the model another-model") && told.contains("--model"),
+            told.contains("contains voices of the model another-model") && told.contains("--model"),
             "{told}"
         );
     }
@@ -159,15 +162,15 @@ fn voices_of_another_model_are_refused_in_one_sentence() {
 }
 
 #[test]
-fn a_clip_in_which_nobody_speaks_and_a_name_that_is_none_change_nothing() {
+fn a_silent_clip_and_an_invalid_name_change_nothing() {
     let desk = desk();
     write_silence(&desk.path().join("silence.wav"));
     let before = names(desk.path());
     for (arguments, code, reason) in [
         (&["Ann", "conversation.flac", "silence.wav"][..], 1, "silence.wav: contains too little speech"),
         (&["Ann", "missing.wav"], 1, "missing.wav"),
-        (&["SPEAKER_07", "conversation.flac"], 2, "labels of those who have no name"),
-        (&["  ", "conversation.flac"], 2, "a name is not empty"),
+        (&["SPEAKER_07", "conversation.flac"], 2, "is reserved for unknown speakers"),
+        (&["  ", "conversation.flac"], 2, "a name must not be empty"),
         (&["Ann"], 2, "<CLIP>"),
     ] {
         let output = diarize_in(desk.path(), &[&["enroll"], arguments].concat());

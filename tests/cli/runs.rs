@@ -1,4 +1,4 @@
-//! The whole command with the model in the box.
+//! The whole command with the bundled model.
 
 use std::{
     fs,
@@ -128,7 +128,7 @@ fn names_that_are_not_utf_8_keep_their_bytes() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
         .args(["--format", "json"])
         .arg(fixture("tone.flac"))

@@ -41,7 +41,7 @@ fn what_cannot_be_drawn_is_one_sentence() {
     for (arguments, input, reason) in [
         (&["show", "-"][..], "minutes of the meeting\n", "-: neither RTTM nor diarize's JSON"),
         (&["show", "--from", "60", "-"], RTTM, "-: talk ends at 0:40"),
-        (&["show", "--from", "9", "--to", "8", "no.rttm"], "", "--from is not before --to"),
+        (&["show", "--from", "9", "--to", "8", "no.rttm"], "", "--from must be before --to"),
         (&["show", "no.rttm"], "", "no.rttm: No such file"),
     ] {
         let output =

@@ -207,7 +207,11 @@ fn transcripts_that_cannot_be_used_are_refused_before_any_work() {
     for (arguments, code, reason) in [
         (vec!["--transcript", name, "no.wav"], 1, "is neither JSON, nor SRT, nor WebVTT"),
         (vec!["--transcript", "no.json", "no.wav"], 1, "transcript no.json"),
-        (vec!["--transcript", name, "a.wav", "b.wav"], 2, "--transcript is that of one recording"),
+        (
+            vec!["--transcript", name, "a.wav", "b.wav"],
+            2,
+            "--transcript is a single file, but there are several recordings",
+        ),
         (vec!["--transcript", name, "-o", name, "a.wav"], 2, "would overwrite the transcript"),
         (vec!["--transcript", name, "--embeddings", "a.wav"], 2, "cannot be used with"),
     ] {

@@ -46,8 +46,8 @@ impl Database {
         let (theirs, ours) = (&database.voices.fingerprint, model.embedding_fingerprint()?);
         if *theirs != ours {
             bail!(
-                "{} contains voices of the model {} ({theirs}), which cannot be compared with those of {} ({ours}): \
-                 choose that model with --model, or enroll the speakers again into another file",
+                "{} contains voices of the model {} ({theirs}), which cannot be compared with those of {} \
+                 ({ours}): choose that model with --model, or enroll the speakers again into another file",
                 path.display(),
                 database.voices.model,
                 model.manifest.name,

@@ -17,7 +17,7 @@ pub struct ExcerptArgs {
     /// Stop at this time
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "segments")]
     end: Option<f64>,
-    /// Use the turns of this result, RTTM or JSON: a file, a directory of files, or `-` for the standard input
+    /// Use the turns of this result, RTTM or JSON: a file or a directory; `-` is the standard input
     ///
     /// Recordings are looked up by name; a single recording may have any name.
     #[arg(long, value_name = "RESULT")]
@@ -70,8 +70,8 @@ impl ExcerptArgs {
 }
 
 impl Excerpts {
-    /// The parts of a recording, each with its speaker if known. `only` says that there is no other recording.
-    /// Parts may extend beyond the recording's end; see [`Self::clip`].
+    /// The parts of a recording, each with its speaker if known. `only` says that there is no other
+    /// recording. Parts may extend beyond the recording's end; see [`Self::clip`].
     pub fn of(&self, input: &Input, only: bool) -> anyhow::Result<Vec<(Span, Option<String>)>> {
         match self {
             Excerpts::Span(span) => Ok(vec![(*span, None)]),

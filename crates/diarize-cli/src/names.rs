@@ -114,7 +114,8 @@ struct Linked {
 }
 
 impl Names {
-    /// Renames the speakers of a recording. Returns the cosine similarity of each recognized speaker, by name.
+    /// Renames the speakers of a recording. Returns the cosine similarity of each recognized speaker, by
+    /// name.
     ///
     /// With `--link-speakers`, calls must not overlap and must be in the order of the recordings.
     pub fn apply(

@@ -144,7 +144,7 @@ impl FileProgress {
         self
     }
 
-    /// Shows the progress of a stage. Both networks share one bar, because they run over a recording together.
+    /// Shows the progress of a stage. Both networks share one bar, because they run side by side.
     pub fn show(&mut self, progress: Progress) {
         let (done, total) = (progress.done as u64, progress.total as u64);
         let work = if self.embeds { 1 + EMBEDDING_WORK } else { 1 };

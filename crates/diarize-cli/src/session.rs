@@ -156,8 +156,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Adds the time since the last event to the reading time: it was spent waiting for audio. The lock is released
-/// before the networks run, because their events take it too.
+/// Adds the time since the last event to the reading time: it was spent waiting for audio. The lock is
+/// released before the networks run, because their events take it too.
 fn note_reading(clock: &Mutex<(Instant, Timings)>) {
     let (last, timings) = &mut *lock(clock);
     timings.reading += last.elapsed().as_secs_f64();

@@ -1,4 +1,4 @@
-//! `diarize man`: the manual.
+//! `diarize man`: the man pages.
 
 use std::{
     fs,
@@ -15,15 +15,14 @@ use crate::commands::Cli;
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize man | man -l -                               read it
-  diarize man --output /usr/local/share/man/man1       install it";
+  diarize man | man -l -                               reads the manual
+  diarize man --output /usr/local/share/man/man1       installs all pages";
 
 /// Arguments of `diarize man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Directory for the pages of the program and of all its commands [default: the program's, on the
-    /// standard output]
+    /// Directory for the man pages of all commands [default: print only the main page]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 }

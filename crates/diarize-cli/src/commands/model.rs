@@ -1,4 +1,4 @@
-//! `diarize model`: which models there are, and what they are.
+//! `diarize model`: shows, lists and downloads models.
 
 use std::{
     fmt::Write as _,
@@ -20,41 +20,41 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize model info                                           the model in the box
+  diarize model info                                           shows the bundled model
   diarize model info my-model
-  diarize model download pyannote/speaker-diarization-3.1      into the cache, for later without a network
+  diarize model download pyannote/speaker-diarization-3.1      into the cache, for offline use later
   diarize model download pyannote/speaker-diarization-3.1 --output my-model
-  diarize model list                                           what is there without a network";
+  diarize model list                                           models that work offline";
 
 /// Arguments of `diarize model`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    action: Action,
     #[command(flatten)]
     verbosity: Verbosity,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// What a model is: name, license, source, networks, parameters
+enum Action {
+    /// Show a model: name, license, source, networks and parameters
     Info {
-        /// As for --model [default: the model in the box]
+        /// As for --model [default: the bundled model]
         model: Option<String>,
     },
-    /// The model in the box, and the repositories in the cache of the hub
+    /// List the bundled model and the repositories in the hub cache
     List,
-    /// Where a model lies
+    /// Print the path of a model
     Path {
         /// As for --model
         model: String,
     },
-    /// Get a model from the hub
+    /// Download a model from the hub
     Download {
         /// A repository such as pyannote/speaker-diarization-3.1
         model: String,
-        /// Write it converted to this directory, which needs neither cache nor network
+        /// Convert the model into this directory, which then needs neither cache nor network
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
@@ -63,11 +63,11 @@ enum What {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let console = args.verbosity.console();
-    let text = match &args.what {
-        What::Info { model } => info(model.as_deref(), &console)?,
-        What::List => list()?,
-        What::Path { model } => format!("{}\n", path(model)?.display()),
-        What::Download { model, output } => download(model, output.as_deref(), &console)?,
+    let text = match &args.action {
+        Action::Info { model } => info(model.as_deref(), &console)?,
+        Action::List => list()?,
+        Action::Path { model } => format!("{}\n", path(model)?.display()),
+        Action::Download { model, output } => download(model, output.as_deref(), &console)?,
     };
     // A closed pipe is no error: the reader needs no more.
     let _ = io::stdout().write_all(text.as_bytes());
@@ -90,7 +90,7 @@ fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
 }
 
 fn list() -> anyhow::Result<String> {
-    let mut text = format!("{}  (in the box)\n", ModelFiles::bundled()?.manifest.name);
+    let mut text = format!("{}  (bundled)\n", ModelFiles::bundled()?.manifest.name);
     for (name, directory) in cached()? {
         writeln!(text, "{name}  {}", directory.display())?;
     }
@@ -117,7 +117,7 @@ fn cached() -> anyhow::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Where a model lies: what is on the disk under that name wins.
+/// The path of a model. A local path with this name takes precedence over the cache.
 fn path(model: &str) -> anyhow::Result<PathBuf> {
     let local = Path::new(model);
     if local.exists() {
@@ -127,7 +127,7 @@ fn path(model: &str) -> anyhow::Result<PathBuf> {
     match cached()?.into_iter().find(|(known, _)| known == name) {
         Some((_, directory)) => Ok(directory),
         None => {
-            bail!("{model} is neither on the disk nor in the cache: `diarize model download {model}` gets it")
+            bail!("{model} is neither on disk nor in the cache: get it with `diarize model download {model}`")
         }
     }
 }
@@ -138,7 +138,7 @@ fn download(model: &str, output: Option<&Path>, console: &Console) -> anyhow::Re
         return Ok(format!("{}\n", path(model)?.display()));
     };
     if output.join(MANIFEST).exists() {
-        bail!("{} holds a model already: name another directory", output.display());
+        bail!("{} already contains a model: use another directory", output.display());
     }
     Converted::Pipeline(Box::new(files)).write(output, Precision::F32)?;
     Ok(format!("{}\n", output.display()))

@@ -1,4 +1,4 @@
-//! `diarize vad` and `diarize overlap`: when somebody, or several, speak.
+//! `diarize vad` and `diarize overlap`: find when anybody speaks, or several people at once.
 
 use std::{
     io::{self, Write},
@@ -26,14 +26,14 @@ use crate::{
 /// Shown below the help of `diarize vad`.
 pub const VAD_EXAMPLES: &str = "\
 Examples:
-  diarize vad meeting.mp3                      speech as RTTM, its speaker called SPEECH
-  diarize vad -f csv recordings/ > speech.csv  of all recordings of a directory
+  diarize vad meeting.mp3                      speech as RTTM with the speaker SPEECH
+  diarize vad -f csv recordings/ > speech.csv  all recordings in a directory
   diarize vad --min-duration-off 0.5 -f audacity -o labels.txt talk.wav";
 
 /// Shown below the help of `diarize overlap`.
 pub const OVERLAP_EXAMPLES: &str = "\
 Examples:
-  diarize overlap meeting.mp3                  overlap as RTTM, its speaker called OVERLAP
+  diarize overlap meeting.mp3                  overlap as RTTM with the speaker OVERLAP
   diarize overlap -f json meeting.mp3";
 
 /// Arguments of `diarize vad` and `diarize overlap`.
@@ -42,13 +42,13 @@ pub struct Args {
     /// Audio files or directories; `-` is the standard input
     #[arg(required = true)]
     audio: Vec<PathBuf>,
-    /// How regions are written
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     format: Format,
-    /// File for the regions of all recordings [default: the standard output]
+    /// Output file for the regions of all recordings [default: the standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Also look into the directories of a directory
+    /// Also search the subdirectories of directories
     #[arg(long)]
     recursive: bool,
     /// Drop regions shorter than this
@@ -57,7 +57,7 @@ pub struct Args {
     /// Fill gaps shorter than this
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
     min_duration_off: f64,
-    /// Use this channel, counted from 0, instead of the mean of all
+    /// Use only this channel, counted from 0, instead of the mean of all channels
     #[arg(long, value_name = "N")]
     channel: Option<usize>,
     #[command(flatten)]
@@ -66,26 +66,26 @@ pub struct Args {
     verbosity: Verbosity,
 }
 
-/// How regions are written.
+/// The format of regions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A line a region
+    /// One line per region
     #[default]
     Rttm,
-    /// One object a recording, a line each
+    /// One object per recording, on one line
     Json,
     /// File, start, end and duration
     Csv,
-    /// Label track of Audacity, of one recording
+    /// Audacity label track, for a single recording
     Audacity,
 }
 
-/// What is looked for.
+/// What to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Time in which somebody speaks.
+    /// Time in which at least one person speaks.
     Speech,
-    /// Time in which several speak.
+    /// Time in which at least two people speak.
     Overlap,
 }
 
@@ -109,7 +109,9 @@ impl Kind {
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     if args.format == Format::Audacity && inputs.all.len() > 1 {
-        return Err(super::conflict("a label track is that of one recording, but there are several").into());
+        return Err(
+            super::conflict("an Audacity label track is for one recording, but there are several").into()
+        );
     }
     let console = args.verbosity.console();
     let diarizer = args.model.open(&console)?;

@@ -1,4 +1,4 @@
-//! `diarize --version`: what this program is, for people and for bug reports.
+//! `diarize --version`: describes the build, for users and bug reports.
 
 use std::{
     io::{self, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use diarize::{Device, model::ModelFiles};
 
-/// Prints version, features, devices and the model in the box.
+/// Prints the version, features, devices and the bundled model.
 pub fn run() -> anyhow::Result<ExitCode> {
     let features: Vec<&str> = [
         ("accelerate", cfg!(feature = "accelerate")),
