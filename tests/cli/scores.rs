@@ -1,4 +1,4 @@
-//! `diarize score`: results held against what is right.
+//! `diarize score`: results scored against a reference.
 
 use std::{fs, path::Path};
 
@@ -99,8 +99,16 @@ fn folders_are_scored_file_by_file_and_in_total() {
     assert_eq!(names, ["recording", "lost", "meeting", "talk", "TOTAL"]);
     let rates: Vec<&str> = rows[1..].iter().map(|row| row[1]).collect();
     assert_eq!(rates, ["1.000000", "0.200000", "0.000000", "0.400000"]);
-    assert!(stderr(&output).contains("nobody was found in lost"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("silent is not scored"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("lost is not in the results: it is scored as if no speech was found"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("silent is not scored: it is not in the reference"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -131,11 +139,11 @@ fn results_come_from_a_pipe_under_any_name() {
     let found = FOUND.replace("meeting", "stdin");
     let output = diarize_bytes(&["score", reference.to_str().unwrap(), "-"], found.as_bytes());
     assert!(stdout(&output).contains(" 20.00 "), "{}", stdout(&output));
-    assert!(stderr(&output).contains("stdin is taken for meeting"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("comparing stdin with meeting"), "{}", stderr(&output));
 }
 
 #[test]
-fn what_is_no_rttm_is_named_with_its_line() {
+fn invalid_rttm_is_reported_with_its_line() {
     let directory = tempdir().unwrap();
     write(directory.path(), &[("ref.rttm", REFERENCE), ("hyp.rttm", "hello\n"), ("bad.uem", "a b\n")]);
     let says = |arguments: &[&str], parts: &[&str]| {
