@@ -61,7 +61,7 @@ fn a_file_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
-fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
+fn json_of_several_files_is_one_object_per_line_with_the_options() {
     let directory = tempdir().unwrap();
     let (first, second) = (directory.path().join("the first.wav"), directory.path().join("second.wav"));
     write_silence(&first);

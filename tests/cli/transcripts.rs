@@ -1,4 +1,4 @@
-//! Transcripts of other programs get their speakers.
+//! Speakers are added to transcripts of other programs.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -20,7 +20,7 @@ fn truth() -> Vec<Turn> {
 }
 
 #[test]
-fn whisper_s_words_of_a_conversation_are_given_to_who_says_them() {
+fn whisper_words_of_a_conversation_get_the_right_speakers() {
     // A segment for each turn, a word every 0.3 s, which says who speaks it.
     let segment = |turn: &Turn| {
         let count = (((turn.end - turn.start) / 0.3) as usize).max(1);
@@ -117,7 +117,7 @@ fn turns() -> Vec<Turn> {
 }
 
 #[test]
-fn whisper_cpp_s_tokens_and_segments_have_speakers() {
+fn whisper_cpp_tokens_and_segments_have_speakers() {
     let token = |text: &str, from: u32, to: u32| json!({ "text": text, "offsets": { "from": from, "to": to }, "p": 0.5 });
     let document = json!({ "result": { "language": "en" }, "transcription": [
         { "timestamps": { "from": "00:00:00,000", "to": "00:00:04,000" }, "offsets": { "from": 0, "to": 4000 },
@@ -161,7 +161,7 @@ fn whisperx_lists_its_words_twice() {
 }
 
 #[test]
-fn faster_whisper_s_bare_list_and_lines_without_words() {
+fn a_bare_faster_whisper_list_and_segments_without_words_have_speakers() {
     let document = json!([{ "id": 1, "start": 0.0, "end": 1.9, "text": " Hello?", "words": null },
                           { "id": 2, "start": 2.2, "end": 3.0, "text": " Hi.", "words": null }]);
     let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
@@ -205,7 +205,7 @@ fn transcripts_that_cannot_be_used_are_refused_before_any_work() {
     fs::write(&path, "Dear diary\n").unwrap();
     let name = path.to_str().unwrap();
     for (arguments, code, reason) in [
-        (vec!["--transcript", name, "no.wav"], 1, "is neither JSON, nor SRT, nor WebVTT"),
+        (vec!["--transcript", name, "no.wav"], 1, "not JSON, SRT or WebVTT"),
         (vec!["--transcript", "no.json", "no.wav"], 1, "transcript no.json"),
         (
             vec!["--transcript", name, "a.wav", "b.wav"],

@@ -101,7 +101,7 @@ impl Report<'_> {
         }
         if let Some(rate) = self.leave_one_out() {
             text += &format!(
-                "\nExpected on new recordings: DER {:.2} % (each scored with the best parameters of the others)\n",
+                "\nExpected on new recordings: DER {:.2} % (each with the best parameters of the others)\n",
                 100.0 * rate
             );
         }
