@@ -54,8 +54,8 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// Finds the destinations of each input. `default` is the format if nothing else gives one. The error says
-    /// which arguments conflict.
+    /// Finds the destinations of each input. `default` is the format if nothing else gives one. The error
+    /// says which arguments conflict.
     pub fn plan(
         inputs: &Inputs,
         outputs: &[PathBuf],

@@ -3,8 +3,8 @@
 use diarize::Turn;
 use serde::Serialize;
 
-/// How far from a speaker change to look for a pause, in seconds. Diarization is often scored with a collar of
-/// a quarter of a second for the same reason: boundaries are not more exact.
+/// How far from a speaker change to look for a pause, in seconds. Diarization is often scored with a collar
+/// of a quarter of a second for the same reason: boundaries are not more exact.
 const REACH: f64 = 0.25;
 
 /// A span of time in seconds.
@@ -31,8 +31,8 @@ impl Span {
 /// The speaker of each word: the one who speaks during most of it. Ties, and words without any speaker, go to
 /// the nearest turn, and among equally near turns to the first. `None` if there are no turns.
 ///
-/// With `to_pauses`, the words must be in the order of the text. A speaker change between two words then moves
-/// to the longest pause between words nearby. `turns` must be in order and must not overlap.
+/// With `to_pauses`, the words must be in the order of the text. A speaker change between two words then
+/// moves to the longest pause between words nearby. `turns` must be in order and must not overlap.
 pub fn attribute<'a>(words: &[Span], turns: &'a [Turn], to_pauses: bool) -> Vec<Option<&'a str>> {
     let mut speakers: Vec<Option<&str>> = words.iter().map(|&word| speaker_of(word, turns)).collect();
     if to_pauses {

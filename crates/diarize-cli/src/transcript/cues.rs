@@ -1,5 +1,5 @@
-//! Subtitles: `SubRip` and `WebVTT`. They are written unchanged except for the speaker, who is named before the
-//! text in `SubRip` and in a voice tag in `WebVTT`.
+//! Subtitles: `SubRip` and `WebVTT`. They are written unchanged except for the speaker, who is named
+//! before the text in `SubRip` and in a voice tag in `WebVTT`.
 //!
 //! Sources: WebVTT, W3C; the SubRip format.
 

@@ -52,8 +52,8 @@ impl Transcripts {
     }
 }
 
-/// The transcript file of a recording in a directory, if there is one: `talk.json` or, as whisper.cpp names it,
-/// `talk.wav.json`.
+/// The transcript file of a recording in a directory, if there is one: `talk.json` or, as whisper.cpp names
+/// it, `talk.wav.json`.
 pub fn in_directory(directory: &Path, input: &Input) -> Option<PathBuf> {
     let name = input.path().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     let names = [Some(input.stem()), name];

@@ -106,8 +106,8 @@ fn span(value: &Value) -> Option<Span> {
     Some(Span { start: offsets["from"].as_f64()? / 1000.0, end: offsets["to"].as_f64()? / 1000.0 })
 }
 
-/// Words with complete times. WhisperX leaves out some times, mostly those of numbers; they are taken from the
-/// neighboring words.
+/// Words with complete times. WhisperX leaves out some times, mostly those of numbers; they are taken from
+/// the neighboring words.
 fn with_all_times(segment: Span, words: Vec<(Option<Span>, String)>) -> Vec<Word> {
     let mut filled = Vec::with_capacity(words.len());
     let mut now = segment.start;

@@ -53,8 +53,8 @@ impl Report<'_> {
         rows
     }
 
-    /// The error if each recording is scored with the best point of the others (leave-one-out): an estimate for
-    /// new recordings. `None` with fewer than three recordings.
+    /// The error if each recording is scored with the best point of the others: an estimate for new
+    /// recordings. `None` with fewer than three recordings.
     fn leave_one_out(&self) -> Option<f64> {
         let recordings = self.tried.first()?.1.len();
         if recordings < 3 {
