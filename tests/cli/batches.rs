@@ -89,7 +89,7 @@ fn a_list_names_the_inputs() {
 }
 
 #[test]
-fn failures_are_listed_and_only_they_are_tried_again() {
+fn only_failed_files_are_retried_and_listed() {
     let directory = recordings(&["in/good.wav"]);
     fs::write(directory.path().join("in/bad.wav"), "no audio at all").unwrap();
     let (input, output, list) =
@@ -120,7 +120,7 @@ fn existing_results_are_skipped() {
     assert!(stderr(&run).contains("1 file done, 1 skipped (already done); "), "{}", stderr(&run));
     assert_eq!(fs::read_to_string(Path::new(&output).join("a.rttm")).unwrap(), "mine");
     assert!(Path::new(&output).join("b.rttm").exists());
-    // One of two formats is not all.
+    // A file with only one of two formats is not skipped.
     let run = diarize(["-q", "--skip-existing", "-f", "rttm,csv", "-o", &output, &input]);
     assert!(run.status.success(), "{}", stderr(&run));
     assert_eq!(names(Path::new(&output)), ["a.csv", "a.rttm", "b.csv", "b.rttm"]);
@@ -133,7 +133,7 @@ fn interrupt(child: &Child) {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_finishes_the_current_file_and_the_next_run_goes_on() {
+fn ctrl_c_finishes_the_current_file_and_the_next_run_continues() {
     let all: Vec<String> = (0..60).map(|number| format!("in/{number:02}.wav")).collect();
     let directory = recordings(&all.iter().map(String::as_str).collect::<Vec<_>>());
     let (input, output) = (path(&directory, "in"), path(&directory, "out"));

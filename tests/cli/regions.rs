@@ -29,7 +29,7 @@ fn at_least(speakers: i32, turns: &[Turn]) -> Vec<Turn> {
     regions
 }
 
-/// The share of the time that is missed or false.
+/// The detection error rate: missed plus false alarm, relative to the reference.
 fn error(command: &str, speakers: i32) -> f64 {
     let output = diarize([command, &sample("conversation.flac")]);
     assert!(output.status.success(), "{}", stderr(&output));

@@ -56,7 +56,7 @@ fn assert_valid(document: &Value) {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert_eq!(errors, [""; 0]);
-    // What is written is also described.
+    // Every field that is written is described.
     for (object, described) in [
         (document, &schema["properties"]),
         (&document["speakers"][0], &schema["properties"]["speakers"]["items"]["properties"]),

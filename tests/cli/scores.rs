@@ -13,14 +13,14 @@ SPEAKER meeting 1 0.000 10.000 <NA> <NA> Ann <NA> <NA>
 SPEAKER meeting 1 10.000 10.000 <NA> <NA> Bob <NA> <NA>
 ";
 
-/// A second of Bob is given to Ann, two are missed, one is false.
+/// One second of Bob is attributed to Ann, two seconds are missed and one is a false alarm.
 const FOUND: &str = "\
 SPEAKER meeting 1 0.000 11.000 <NA> <NA> SPEAKER_00 <NA> <NA>
 SPEAKER meeting 1 11.000 7.000 <NA> <NA> SPEAKER_01 <NA> <NA>
 SPEAKER meeting 1 20.000 1.000 <NA> <NA> SPEAKER_01 <NA> <NA>
 ";
 
-/// Writes files of the names and texts into a directory.
+/// Writes files with these names and contents into a directory.
 fn write(directory: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {
         let path = directory.join(name);
@@ -29,14 +29,14 @@ fn write(directory: &Path, files: &[(&str, &str)]) {
     }
 }
 
-/// What `diarize score --format json` says.
+/// The output of `diarize score --format json`.
 fn json(directory: &Path, arguments: &[&str]) -> Value {
     let output = diarize_in(directory, &[&["score", "--format", "json"], arguments].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     serde_json::from_str(stdout(&output)).unwrap()
 }
 
-/// The example of the guide, to the letter.
+/// The example of the guide, exactly.
 #[test]
 fn a_file_is_scored_as_in_the_guide() {
     let guide = fs::read_to_string(repository("crates/diarize-cli/docs/guide.md")).unwrap();
@@ -73,7 +73,7 @@ fn both_conventions_of_a_collar_say_the_same_thing() {
     let md_eval =
         json(directory.path(), &["--convention", "md-eval", "--collar", "0.25", "ref.rttm", "hyp.rttm"]);
     assert_eq!(pyannote, md_eval);
-    // Half a second is left out at 10 s, a quarter at 0 s and before 20 s, a quarter of what is false after.
+    // Not scored: half a second at 10 s, a quarter at 0 s and before 20 s, and a quarter of the false alarm.
     let total = &pyannote["total"];
     assert_eq!((&total["speech"], &total["false_alarm"]), (&Value::from(19.0), &Value::from(0.75)));
     assert_eq!(total["confused"], 0.75);

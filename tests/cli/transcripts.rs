@@ -14,14 +14,14 @@ fn data() -> std::path::PathBuf {
     repository("tests/data")
 }
 
-/// The turns that were really spoken.
+/// The reference turns.
 fn truth() -> Vec<Turn> {
     parse_rttm(&fs::read_to_string(data().join("conversation.rttm")).unwrap()).unwrap().remove(0).1
 }
 
 #[test]
 fn whisper_words_of_a_conversation_get_the_right_speakers() {
-    // A segment for each turn, a word every 0.3 s, which says who speaks it.
+    // A segment for each turn, and a word every 0.3 s whose text is its speaker.
     let segment = |turn: &Turn| {
         let count = (((turn.end - turn.start) / 0.3) as usize).max(1);
         let word = |index: usize| {
@@ -61,13 +61,13 @@ fn whisper_words_of_a_conversation_get_the_right_speakers() {
             let middle = word["start"].as_f64().unwrap() + 0.125;
             let speaking = truth().iter().filter(|turn| (turn.start..turn.end).contains(&middle)).count();
             let speaker = word.remove("speaker").unwrap().as_str().unwrap().to_owned();
-            // Times alone do not tell who says a word that others speak over.
+            // Times alone cannot tell who says a word during overlap.
             if speaking == 1 {
                 *counts.entry((word["word"].as_str().unwrap().trim().to_owned(), speaker)).or_default() += 1;
             }
         }
     }
-    assert_eq!(named, transcript, "but for the speakers it is as it was");
+    assert_eq!(named, transcript, "only the speakers were added");
 
     let words: usize = counts.values().sum();
     let mut right = 0;

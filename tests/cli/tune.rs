@@ -8,7 +8,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::common::{diarize_in, stderr, stdout, write_silence};
 
-/// Runs the embedding network once over a recording, which is fast; a threshold decides alone.
+/// Runs the embedding network once per recording, which is fast, with a clustering that has a threshold.
 const FAST: &str = "embedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n\
                     [tune]\nembedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n";
 
@@ -73,7 +73,7 @@ fn every_combination_is_scored_as_the_program_would_be() {
 #[test]
 fn the_best_parameters_can_be_pasted() {
     let directory = labeled();
-    // Nobody is another person from a distance of 2 on, so that the best is known.
+    // A threshold of 2 merges everybody, so the best value is known.
     let table = run(&directory, &["--threshold", "2", "--try", "threshold=2,0.6", "talks"]);
     assert!(table.contains("\nBest: diarize --set threshold=0.6 …\n"), "{table}");
     assert!(table.lines().nth(2).unwrap().ends_with("(current)"), "{table}");

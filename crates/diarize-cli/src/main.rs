@@ -55,7 +55,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
 fn completions(shell: Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "diarize", &mut script);
-    // A closed pipe is no error: the reader needs no more.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(&script);
     ExitCode::SUCCESS
 }

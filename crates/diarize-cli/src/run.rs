@@ -186,7 +186,7 @@ impl<'a> Batch<'a> {
             .and_then(|()| stdout.flush());
         match written {
             Ok(()) => {}
-            // A closed pipe is no error: the reader needs no more.
+            // A closed pipe is not an error: the reader has read enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => output::exit_after_write(0),
             Err(error) => {
                 self.console.error(&format!("cannot write the result: {error}"));

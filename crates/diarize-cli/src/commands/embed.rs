@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(path) => {
             write_atomically(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
         }
-        // A closed pipe is no error: the reader needs no more.
+        // A closed pipe is not an error: the reader has read enough.
         None => drop(io::stdout().write_all(&bytes)),
     }
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })

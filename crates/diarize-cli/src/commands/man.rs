@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => {
             let mut page = Vec::new();
             Man::new(Cli::command()).render(&mut page)?;
-            // A closed pipe is no error: the reader needs no more.
+            // A closed pipe is not an error: the reader has read enough.
             let _ = io::stdout().write_all(&page);
         }
     }

@@ -54,8 +54,8 @@ Exit status:
 /// Find out who spoke when in a recording
 ///
 /// The bundled model is this project's own: it is good on clear speech and weaker than pyannote's models on
-/// hard meetings. For pyannote's, use `--model pyannote/speaker-diarization-3.1`; the README explains how to
-/// get access, under "Your own pyannote models".
+/// hard meetings. To use theirs, add `--model pyannote/speaker-diarization-3.1`; "Your own pyannote models" in
+/// the README explains how to get access.
 #[derive(Debug, Parser)]
 #[command(name = "diarize", after_long_help = EXAMPLES, max_term_width = 110)]
 #[command(

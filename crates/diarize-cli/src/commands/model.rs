@@ -24,7 +24,7 @@ Examples:
   diarize model info my-model
   diarize model download pyannote/speaker-diarization-3.1      into the cache, for offline use later
   diarize model download pyannote/speaker-diarization-3.1 --output my-model
-  diarize model list                                           models that work offline";
+  diarize model list                                           lists the models available offline";
 
 /// Arguments of `diarize model`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::Path { model } => format!("{}\n", path(model)?.display()),
         Action::Download { model, output } => download(model, output.as_deref(), &console)?,
     };
-    // A closed pipe is no error: the reader needs no more.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let lines: String = checks.iter().map(|check| line(check, width)).collect();
         format!("{lines}\n{passed} of {} operations passed on {}\n", checks.len(), args.device)
     };
-    // A closed pipe is no error: the reader needs no more.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(if passed == checks.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

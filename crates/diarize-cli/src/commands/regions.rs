@@ -135,7 +135,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         Some(path) => {
             write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))?
         }
-        // A closed pipe is no error: the reader needs no more.
+        // A closed pipe is not an error: the reader has read enough.
         None => drop(io::stdout().write_all(text.as_bytes())),
     }
     Ok(code)

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             pictures.push(timeline.draw(&drawing).with_context(named)?);
         }
     }
-    // A closed pipe is no error: the reader needs no more.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(pictures.join("\n").as_bytes());
     Ok(ExitCode::SUCCESS)
 }

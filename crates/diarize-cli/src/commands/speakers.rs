@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let unknown = |name: &str| format!("{} has no speaker called \"{name}\"", args.db.display());
     match &args.action {
         None => {
-            // A closed pipe is no error: the reader needs no more.
+            // A closed pipe is not an error: the reader has read enough.
             let _ = io::stdout().write_all(list(&database, args.json)?.as_bytes());
             return Ok(ExitCode::SUCCESS);
         }

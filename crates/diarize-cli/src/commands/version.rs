@@ -25,7 +25,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         devices.join(", "),
         ModelFiles::bundled()?.manifest.name,
     );
-    // A closed pipe is no error: the reader needs no more.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

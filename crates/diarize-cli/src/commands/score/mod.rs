@@ -143,7 +143,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut total = Score::default();
     comparisons.iter().for_each(|(_, comparison)| total += comparison.score);
     let report = Report { rules, comparisons: &comparisons, total };
-    // A closed pipe is no error: the reader needs no more.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(report.render(args.format)?.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

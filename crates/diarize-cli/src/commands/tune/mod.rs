@@ -149,7 +149,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let tried: Vec<(Point, Vec<Score>)> = points.iter().map(|point| (point.clone(), scores(point))).collect();
     let report = Report { tried: &tried, own: &own, all: args.all };
-    // A closed pipe is no error: the reader needs no more.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(report.render(args.format)?.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
