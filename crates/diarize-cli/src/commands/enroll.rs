@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let console = args.verbosity.console();
     let excerpts = args.excerpts.read()?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
-    let mut database = Database::of_model_or_new(&args.db, &files)?;
+    let mut database = Database::for_model_or_new(&args.db, &files)?;
     let options = args.model.options(&diarizer);
     let embedder = VoiceEmbedder { diarizer: &diarizer, options: &options };
 
