@@ -1,4 +1,4 @@
-//! Many files: directories, patterns and lists; failures, interruptions, and going on afterwards.
+//! Many files: directories, patterns and lists; failures, interruptions and resuming.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ fn path(directory: &TempDir, name: &str) -> String {
 }
 
 #[test]
-fn a_directory_is_worked_through_with_its_folders() {
+fn a_directory_is_processed_with_its_folders() {
     let directory = recordings(&["in/b.wav", "in/a.WAV", "in/day 2/a.wav"]);
     fs::write(directory.path().join("in/notes.txt"), "no audio").unwrap();
     let (input, output) = (path(&directory, "in"), path(&directory, "out"));
@@ -78,7 +78,7 @@ fn a_list_names_the_inputs() {
     assert_eq!(names(Path::new(&output)), ["a.rttm", "b.rttm"]);
     for (arguments, reason) in [
         (&["--files-from", "/no/list"][..], "cannot read --files-from /no/list"),
-        (&["--files-from", "-", "-"], "either the list of inputs or one of them"),
+        (&["--files-from", "-", "-"], "can be either the list of inputs or one of them, not both"),
         (&["--skip-existing", "a.wav"], "--output"),
         (&["/no/*.wav"], "no file matches /no/*.wav"),
     ] {
@@ -89,7 +89,7 @@ fn a_list_names_the_inputs() {
 }
 
 #[test]
-fn failures_are_listed_and_only_they_are_tried_again() {
+fn only_failed_files_are_retried_and_listed() {
     let directory = recordings(&["in/good.wav"]);
     fs::write(directory.path().join("in/bad.wav"), "no audio at all").unwrap();
     let (input, output, list) =
@@ -110,7 +110,7 @@ fn failures_are_listed_and_only_they_are_tried_again() {
 }
 
 #[test]
-fn what_is_there_already_is_left_alone() {
+fn existing_results_are_skipped() {
     let directory = recordings(&["in/a.wav", "in/b.wav"]);
     let (input, output) = (path(&directory, "in"), path(&directory, "out"));
     fs::create_dir(&output).unwrap();
@@ -120,7 +120,7 @@ fn what_is_there_already_is_left_alone() {
     assert!(stderr(&run).contains("1 file done, 1 skipped (already done); "), "{}", stderr(&run));
     assert_eq!(fs::read_to_string(Path::new(&output).join("a.rttm")).unwrap(), "mine");
     assert!(Path::new(&output).join("b.rttm").exists());
-    // One of two formats is not all.
+    // A file with only one of two formats is not skipped.
     let run = diarize(["-q", "--skip-existing", "-f", "rttm,csv", "-o", &output, &input]);
     assert!(run.status.success(), "{}", stderr(&run));
     assert_eq!(names(Path::new(&output)), ["a.csv", "a.rttm", "b.csv", "b.rttm"]);
@@ -133,7 +133,7 @@ fn interrupt(child: &Child) {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_finishes_the_current_file_and_the_next_run_goes_on() {
+fn ctrl_c_finishes_the_current_file_and_the_next_run_continues() {
     let all: Vec<String> = (0..60).map(|number| format!("in/{number:02}.wav")).collect();
     let directory = recordings(&all.iter().map(String::as_str).collect::<Vec<_>>());
     let (input, output) = (path(&directory, "in"), path(&directory, "out"));
@@ -152,8 +152,8 @@ fn ctrl_c_finishes_the_current_file_and_the_next_run_goes_on() {
     let mut told = String::new();
     child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
-    assert!(told.contains("finishing the current file; Ctrl-C again abandons it\n"), "{told}");
-    assert!(told.contains(" not begun; "), "{told}");
+    assert!(told.contains("finishing the current file; press Ctrl-C again to abandon it\n"), "{told}");
+    assert!(told.contains(" not started; "), "{told}");
     let done = names(Path::new(&output));
     assert!((1..60).contains(&done.len()), "{done:?}");
     for name in &done {

@@ -93,7 +93,7 @@ fn turns_of_one_speaker_are_more_alike_than_those_of_two() {
 }
 
 #[test]
-fn what_cannot_be_embedded_is_told_and_an_array_is_whole_or_not_there() {
+fn errors_are_reported_and_an_array_is_complete_or_not_written() {
     let directory = tempdir().unwrap();
     write_silence(&directory.path().join("a.wav"));
     fs::write(directory.path().join("b.wav"), "no audio").unwrap();
@@ -104,13 +104,17 @@ fn what_cannot_be_embedded_is_told_and_an_array_is_whole_or_not_there() {
     )
     .unwrap();
     for (arguments, code, reason) in [
-        (&["--start", "2", "a.wav"][..], 1, "a.wav: it ends at 1.0 s, before --start"),
-        (&["--start", "0.5", "--end", "0.51", "a.wav"], 1, "cannot embed 0.500 s to 0.510 s"),
-        (&["--start", "2", "--end", "1", "a.wav"], 1, "--start is not before --end"),
+        (&["--start", "2", "a.wav"][..], 1, "a.wav: the recording ends at 1.0 s, before --start"),
+        (&["--start", "0.5", "--end", "0.51", "a.wav"], 1, "0.500 s to 0.510 s cannot be embedded"),
+        (&["--start", "2", "--end", "1", "a.wav"], 1, "--start must be before --end"),
         (&["--segments", "ab.rttm", "a.wav"], 1, "--segments has no turns of a"),
-        (&["--segments", "a.rttm", "--speaker", "B", "a.wav"], 1, "a.rttm has no turn of a speaker B"),
+        (
+            &["--segments", "a.rttm", "--speaker", "B", "a.wav"],
+            1,
+            "a.rttm has no turn of a speaker called \"B\"",
+        ),
         (&["--segments", "a.rttm", "--start", "1", "a.wav"], 2, "cannot be used with"),
-        (&["--segments", "-", "-"], 2, "either audio or --segments"),
+        (&["--segments", "-", "-"], 2, "can be either audio or --segments, not both"),
         (&["-o", "out.npy", "a.wav", "b.wav"], 1, "no array is written, because 1 of 2 recordings failed"),
     ] {
         let output = diarize_in(directory.path(), &[&["embed"], arguments].concat());

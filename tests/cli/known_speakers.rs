@@ -33,7 +33,7 @@ fn desk() -> TempDir {
     directory
 }
 
-/// Lets the program run its embedding network once over a recording.
+/// Makes the program run its embedding network once per recording, which is fast.
 fn be_fast(directory: &TempDir) {
     fs::write(directory.path().join("diarize.toml"), "embedding-trunk = \"shared\"\n").unwrap();
 }
@@ -45,13 +45,13 @@ fn run(directory: &TempDir, arguments: &[&str]) -> String {
     stdout(&output).to_owned()
 }
 
-/// Enrols a speaker of the conversation from the turns that are known to be theirs.
+/// Enrolls a speaker of the conversation from that speaker's reference turns.
 fn enroll(directory: &TempDir, name: &str, speaker: &str) {
     let segments = ["--segments", "conversation.rttm", "--speaker", speaker];
     run(directory, &[&["enroll", name, "conversation.flac"][..], &segments].concat());
 }
 
-/// Who was found for whom.
+/// Maps each reference speaker to the speaker found.
 fn found_for(rttm: &str) -> BTreeMap<String, String> {
     let found = parse_rttm(rttm).unwrap().remove(0).1;
     compare(&truth(), &found, None, &Rules::default()).mapping.into_iter().collect()
@@ -66,7 +66,7 @@ fn speakers() -> Vec<String> {
 }
 
 #[test]
-fn enrolled_speakers_are_named_and_strangers_are_not() {
+fn enrolled_speakers_are_named_and_unknown_ones_are_not() {
     let (desk, speakers) = (desk(), speakers());
     enroll(&desk, "Ann Lee", &speakers[0]);
     enroll(&desk, "Bob", &speakers[1]);
@@ -89,7 +89,7 @@ fn enrolled_speakers_are_named_and_strangers_are_not() {
 
     let nobody = run(&desk, &[&["--identify-threshold", "1"], &identify[..]].concat());
     assert!(found_for(&nobody).values().all(|name| name.starts_with("SPEAKER_")), "{nobody}");
-    // Embeddings are not needed to tell one speaker apart, but to name that one.
+    // With one speaker the pipeline needs no embeddings, but naming does.
     let one = run(
         &desk,
         &[&["--num-speakers", "1", "--identify-threshold", "-1", "--identify-margin", "-1"], &identify[..]]
@@ -126,8 +126,11 @@ fn voices_are_listed_renamed_and_removed() {
         (&["remove", "Bob"][..], "speakers.safetensors has no speaker called \"Bob\""),
         (&["rename", "Bob", "Eve"], "speakers.safetensors has no speaker called \"Bob\""),
         (&["rename", "Anna Lee", "Anna Lee"], "already has a speaker called \"Anna Lee\""),
-        (&["--db", "none.safetensors"], "there are no voices in none.safetensors yet: `diarize enroll"),
-        (&["--db", "conversation.rttm"], "not a complete safetensors file"),
+        (
+            &["--db", "none.safetensors"],
+            "there are no voices in none.safetensors yet: add one with `diarize enroll",
+        ),
+        (&["--db", "conversation.rttm"], "not a whole safetensors file"),
     ] {
         let output = diarize_in(desk.path(), &[&["speakers"], arguments].concat());
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
@@ -151,7 +154,7 @@ fn voices_of_another_model_are_refused_in_one_sentence() {
         let told = stderr(&output);
         assert_eq!(told.lines().count(), 1, "{told}");
         assert!(
-            told.contains("holds voices of the model another-model") && told.contains("--model"),
+            told.contains("contains voices of the model another-model") && told.contains("--model"),
             "{told}"
         );
     }
@@ -159,15 +162,15 @@ fn voices_of_another_model_are_refused_in_one_sentence() {
 }
 
 #[test]
-fn a_clip_in_which_nobody_speaks_and_a_name_that_is_none_change_nothing() {
+fn a_silent_clip_and_an_invalid_name_change_nothing() {
     let desk = desk();
     write_silence(&desk.path().join("silence.wav"));
     let before = names(desk.path());
     for (arguments, code, reason) in [
         (&["Ann", "conversation.flac", "silence.wav"][..], 1, "silence.wav: contains too little speech"),
         (&["Ann", "missing.wav"], 1, "missing.wav"),
-        (&["SPEAKER_07", "conversation.flac"], 2, "labels of those who have no name"),
-        (&["  ", "conversation.flac"], 2, "a name is not empty"),
+        (&["SPEAKER_07", "conversation.flac"], 2, "is reserved for unknown speakers"),
+        (&["  ", "conversation.flac"], 2, "a name must not be empty"),
         (&["Ann"], 2, "<CLIP>"),
     ] {
         let output = diarize_in(desk.path(), &[&["enroll"], arguments].concat());
@@ -177,7 +180,7 @@ fn a_clip_in_which_nobody_speaks_and_a_name_that_is_none_change_nothing() {
     assert_eq!(names(desk.path()), before);
 }
 
-/// Two recordings of the same people: as it is, and begun in the middle.
+/// Two recordings of the same people: the conversation, and the conversation with its halves swapped.
 fn two_recordings() -> TempDir {
     let directory = tempdir().unwrap();
     let samples = diarize_audio::read(&data("conversation.flac"), &Default::default()).unwrap().samples;
@@ -189,8 +192,8 @@ fn two_recordings() -> TempDir {
     directory
 }
 
-/// The turns of the second recording as if they were of the first: shifted by half of it.
-fn turned_back(turns: &[Turn], duration: f64) -> Vec<Turn> {
+/// The turns of the second recording at their times in the first: shifted by half of its length.
+fn with_halves_swapped(turns: &[Turn], duration: f64) -> Vec<Turn> {
     let half = duration / 2.0;
     let shift = |turn: &Turn| {
         let by = if turn.start < half { half } else { -half };
@@ -207,8 +210,8 @@ fn the_same_unknown_person_has_the_same_label_in_a_batch() {
     let rttm = |arguments: &[&str]| parse_rttm(&run(&directory, arguments)).unwrap();
     let linked = rttm(&["-q", "--link-speakers", "1.wav", "2.wav"]);
     let confused = |recordings: &[(String, Vec<Turn>)]| {
-        // With the names as they are, not the best of all assignments.
-        let (first, second) = (&recordings[0].1, turned_back(&recordings[1].1, duration));
+        // The labels must match by themselves, not only under the best assignment.
+        let (first, second) = (&recordings[0].1, with_halves_swapped(&recordings[1].1, duration));
         let mapping = compare(first, &second, None, &Rules::default()).mapping;
         mapping.iter().filter(|(a, b)| a != b).count()
     };

@@ -1,4 +1,4 @@
-//! The tests of the program, in one program.
+//! Tests of the command-line program, in one test binary.
 
 mod arguments;
 mod batches;

@@ -1,4 +1,4 @@
-//! `diarize model`: what a model is and where it lies.
+//! `diarize model`: shows, lists and downloads models.
 
 use std::{
     fs,
@@ -31,13 +31,13 @@ fn info_is_the_manifest_of_the_model() {
     let cache = tempdir().unwrap();
     let manifest = fs::read_to_string(Path::new(&weights()).join("manifest.toml")).unwrap();
     let name = manifest.lines().find(|line| line.starts_with("name = ")).unwrap();
-    let (boxed, weights) = (model(cache.path(), &["info"]), model(cache.path(), &["info", &weights()]));
-    assert!(stdout(&boxed).contains(name), "{}", stdout(&boxed));
-    assert_eq!(stdout(&boxed), stdout(&weights));
+    let (bundled, weights) = (model(cache.path(), &["info"]), model(cache.path(), &["info", &weights()]));
+    assert!(stdout(&bundled).contains(name), "{}", stdout(&bundled));
+    assert_eq!(stdout(&bundled), stdout(&weights));
 }
 
 #[test]
-fn the_cache_is_listed_beside_the_model_in_the_box() {
+fn the_cache_is_listed_with_the_bundled_model() {
     let cache = tempdir().unwrap();
     fs::create_dir_all(cache.path().join("models--pyannote--segmentation-3.0")).unwrap();
     let list = model(cache.path(), &["list"]);
@@ -50,7 +50,7 @@ fn the_cache_is_listed_beside_the_model_in_the_box() {
 }
 
 #[test]
-fn a_model_that_is_nowhere_says_how_to_get_it() {
+fn a_missing_model_says_how_to_get_it() {
     let cache = tempdir().unwrap();
     let path = model(cache.path(), &["path", "pyannote/nothing"]);
     assert_eq!(path.status.code(), Some(1));
@@ -69,5 +69,5 @@ fn a_model_is_written_to_a_directory_and_never_over_another() {
     assert!(written.status.success(), "{}", stderr(&written));
     assert_eq!(stdout(&model(cache.path(), &["info", output])), stdout(&model(cache.path(), &["info"])));
     let again = model(cache.path(), &["download", &weights(), "--output", output]);
-    assert!(!again.status.success() && stderr(&again).contains("holds a model already"));
+    assert!(!again.status.success() && stderr(&again).contains("already contains a model"));
 }

@@ -1,9 +1,9 @@
-//! `diarize ops` tries what a device can do.
+//! `diarize ops` tests the operations of a device.
 
 use crate::common::{diarize, stderr, stdout};
 
 #[test]
-fn every_operation_is_right_on_the_cpu() {
+fn every_operation_passes_on_the_cpu() {
     let found = diarize(["ops", "--device", "cpu", "--json"]);
     assert!(found.status.success(), "{}", stderr(&found));
     let found: serde_json::Value = serde_json::from_str(stdout(&found)).unwrap();
@@ -16,7 +16,7 @@ fn every_operation_is_right_on_the_cpu() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_named() {
+fn a_missing_device_is_named() {
     let found = diarize(["ops", "--device", "cuda:99"]);
     assert_eq!(found.status.code(), Some(1));
     assert!(stderr(&found).contains("cannot use device cuda:99"), "{}", stderr(&found));

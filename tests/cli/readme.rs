@@ -20,10 +20,10 @@ const NOT_RUN: [&str; 3] = [
 const RTTM: &str = "SPEAKER meeting 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
                     SPEAKER meeting 1 20.000 20.000 <NA> <NA> Bob <NA> <NA>\n";
 
-/// A command with the files that it must leave.
+/// A command with the files that it must write.
 type Command = (&'static str, &'static [&'static str]);
 
-/// Commands that go together, each such group at a desk of its own.
+/// Groups of commands that belong together; each group runs in its own directory.
 const COMMANDS: [&[Command]; 13] = [
     &[("diarize meeting.mp3", &[]), ("diarize meeting.mp3 --num-speakers 4", &[])],
     &[("diarize --format json --output turns.json call.wav", &["turns.json"])],

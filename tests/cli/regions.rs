@@ -14,7 +14,7 @@ fn sample(name: &str) -> String {
     repository("tests/data").join(name).display().to_string()
 }
 
-/// The time in which at least so many speak in the turns, as turns of one speaker.
+/// The time in which at least this many people speak, as turns of one speaker.
 fn at_least(speakers: i32, turns: &[Turn]) -> Vec<Turn> {
     let mut edges: Vec<(f64, i32)> =
         turns.iter().flat_map(|turn| [(turn.start, 1), (turn.end, -1)]).collect();
@@ -29,7 +29,7 @@ fn at_least(speakers: i32, turns: &[Turn]) -> Vec<Turn> {
     regions
 }
 
-/// The share of the time that is missed or false.
+/// The detection error rate: missed plus false alarm, relative to the reference.
 fn error(command: &str, speakers: i32) -> f64 {
     let output = diarize([command, &sample("conversation.flac")]);
     assert!(output.status.success(), "{}", stderr(&output));

@@ -1,4 +1,4 @@
-//! Results in every format, as people ask for them.
+//! Results in every format.
 
 use std::{fs, path::PathBuf, sync::OnceLock};
 
@@ -56,7 +56,7 @@ fn assert_valid(document: &Value) {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert_eq!(errors, [""; 0]);
-    // What is written is also described.
+    // Every field that is written is described.
     for (object, described) in [
         (document, &schema["properties"]),
         (&document["speakers"][0], &schema["properties"]["speakers"]["items"]["properties"]),
@@ -107,7 +107,7 @@ fn json_of_silence_and_of_a_bad_name_is_what_its_schema_says() {
 }
 
 #[test]
-fn csv_has_a_heading_and_a_line_a_turn() {
+fn csv_has_a_heading_and_one_line_per_turn() {
     let csv = read("conversation.csv");
     let mut lines = csv.lines();
     assert_eq!(lines.next(), Some("file,start,end,duration,speaker,confidence"));
@@ -217,14 +217,17 @@ fn csv_of_several_files_has_one_heading() {
 }
 
 #[test]
-fn formats_and_outputs_that_do_not_fit_are_usage_errors() {
+fn conflicting_formats_and_outputs_are_usage_errors() {
     for (arguments, reason) in [
         (&["-f", "rttm,json", "a.wav"][..], "several formats need --output"),
-        (&["-f", "srt", "a.wav", "b.wav"], "results in srt cannot follow each other"),
+        (&["-f", "srt", "a.wav", "b.wav"], "several results in srt cannot share the standard output"),
         (&["-o", "a.csv", "a.wav", "b.wav"], "--output a.csv is one file, but 2 results need a directory"),
         (&["-f", "rttm,json", "-o", "a.rttm", "a.wav"], "is one file, but 2 results"),
-        (&["-o", "a.csv", "-o", "a.doc", "a.wav"], "extension of --output a.doc is not that of a format"),
-        (&["-o", "a.csv", "-o", "b.json", "a.wav", "b.wav"], "several --output are for one input"),
+        (&["-o", "a.csv", "-o", "a.doc", "a.wav"], "extension of --output a.doc is not a known format"),
+        (
+            &["-o", "a.csv", "-o", "b.json", "a.wav", "b.wav"],
+            "several --output options are only for a single input",
+        ),
         (&["-f", "csv", "-o", "a.csv", "-o", "b.json", "a.wav"], "not from --format"),
         (&["-o", "a.csv", "-o", "a.csv", "a.wav"], "two results would both be written to a.csv"),
     ] {

@@ -61,7 +61,7 @@ fn a_file_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
-fn json_of_several_files_is_one_object_a_line_with_what_was_asked_for() {
+fn json_of_several_files_is_one_object_per_line_with_the_options() {
     let directory = tempdir().unwrap();
     let (first, second) = (directory.path().join("the first.wav"), directory.path().join("second.wav"));
     write_silence(&first);
@@ -128,7 +128,7 @@ fn names_that_are_not_utf_8_keep_their_bytes() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
         .args(["--format", "json"])
         .arg(fixture("tone.flac"))

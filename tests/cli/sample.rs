@@ -8,7 +8,7 @@ use diarize_testkit::{der::diarization_error_rate, repository};
 use crate::common::{diarize, stderr, stdout};
 
 #[test]
-fn the_sample_s_three_speakers_are_told_apart() {
+fn three_speakers_of_the_sample_are_distinguished() {
     let folder = repository("tests/data");
     let output = diarize([folder.join("conversation.flac")]);
     assert!(output.status.success(), "{}", stderr(&output));

@@ -1,4 +1,4 @@
-//! `diarize score`: results held against what is right.
+//! `diarize score`: results scored against a reference.
 
 use std::{fs, path::Path};
 
@@ -13,14 +13,14 @@ SPEAKER meeting 1 0.000 10.000 <NA> <NA> Ann <NA> <NA>
 SPEAKER meeting 1 10.000 10.000 <NA> <NA> Bob <NA> <NA>
 ";
 
-/// A second of Bob is given to Ann, two are missed, one is false.
+/// One second of Bob is attributed to Ann, two seconds are missed and one is a false alarm.
 const FOUND: &str = "\
 SPEAKER meeting 1 0.000 11.000 <NA> <NA> SPEAKER_00 <NA> <NA>
 SPEAKER meeting 1 11.000 7.000 <NA> <NA> SPEAKER_01 <NA> <NA>
 SPEAKER meeting 1 20.000 1.000 <NA> <NA> SPEAKER_01 <NA> <NA>
 ";
 
-/// Writes files of the names and texts into a directory.
+/// Writes files with these names and contents into a directory.
 fn write(directory: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {
         let path = directory.join(name);
@@ -29,14 +29,14 @@ fn write(directory: &Path, files: &[(&str, &str)]) {
     }
 }
 
-/// What `diarize score --format json` says.
+/// The output of `diarize score --format json`.
 fn json(directory: &Path, arguments: &[&str]) -> Value {
     let output = diarize_in(directory, &[&["score", "--format", "json"], arguments].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     serde_json::from_str(stdout(&output)).unwrap()
 }
 
-/// The example of the guide, to the letter.
+/// The example of the guide, exactly.
 #[test]
 fn a_file_is_scored_as_in_the_guide() {
     let guide = fs::read_to_string(repository("crates/diarize-cli/docs/guide.md")).unwrap();
@@ -73,7 +73,7 @@ fn both_conventions_of_a_collar_say_the_same_thing() {
     let md_eval =
         json(directory.path(), &["--convention", "md-eval", "--collar", "0.25", "ref.rttm", "hyp.rttm"]);
     assert_eq!(pyannote, md_eval);
-    // Half a second is left out at 10 s, a quarter at 0 s and before 20 s, a quarter of what is false after.
+    // Not scored: half a second at 10 s, a quarter at 0 s and before 20 s, and a quarter of the false alarm.
     let total = &pyannote["total"];
     assert_eq!((&total["speech"], &total["false_alarm"]), (&Value::from(19.0), &Value::from(0.75)));
     assert_eq!(total["confused"], 0.75);
@@ -99,8 +99,16 @@ fn folders_are_scored_file_by_file_and_in_total() {
     assert_eq!(names, ["recording", "lost", "meeting", "talk", "TOTAL"]);
     let rates: Vec<&str> = rows[1..].iter().map(|row| row[1]).collect();
     assert_eq!(rates, ["1.000000", "0.200000", "0.000000", "0.400000"]);
-    assert!(stderr(&output).contains("nobody was found in lost"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("silent is not scored"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("lost is not in the results: it is scored as if no speech was found"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("silent is not scored: it is not in the reference"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -135,7 +143,7 @@ fn results_come_from_a_pipe_under_any_name() {
 }
 
 #[test]
-fn what_is_no_rttm_is_named_with_its_line() {
+fn invalid_rttm_is_reported_with_its_line() {
     let directory = tempdir().unwrap();
     write(directory.path(), &[("ref.rttm", REFERENCE), ("hyp.rttm", "hello\n"), ("bad.uem", "a b\n")]);
     let says = |arguments: &[&str], parts: &[&str]| {

@@ -33,7 +33,7 @@ fn run(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Outp
 }
 
 #[test]
-fn a_file_here_or_of_the_user_or_named_has_settings() {
+fn settings_come_from_the_local_or_the_user_or_a_given_file() {
     let directory = directory();
     let settings = "format = [\"json\"]\n[score]\nformat = \"csv\"\ncollar = 0.5\n";
     fs::create_dir_all(directory.path().join("config/diarize")).unwrap();
@@ -81,7 +81,7 @@ fn settings_give_way_to_arguments_that_they_conflict_with() {
 }
 
 #[test]
-fn what_no_option_is_and_values_that_are_wrong_are_named_with_their_file() {
+fn unknown_options_and_wrong_values_are_reported_with_their_file() {
     let directory = directory();
     let says = |settings: &str, parts: &[&str]| {
         fs::write(directory.path().join("diarize.toml"), settings).unwrap();

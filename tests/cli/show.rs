@@ -10,7 +10,7 @@ const RTTM: &str = "SPEAKER talk 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
                     SPEAKER talk 1 20.000 20.000 <NA> <NA> Bob <NA> <NA>\n";
 
 #[test]
-fn someone_looks_at_an_rttm_file() {
+fn an_rttm_file_is_drawn() {
     let directory = tempdir().unwrap();
     let file = directory.path().join("talk.rttm");
     fs::write(&file, RTTM).unwrap();
@@ -27,7 +27,7 @@ overlap  ··········█████·····      0:10   25 %
 }
 
 #[test]
-fn a_pipe_is_looked_at_in_part_and_in_color() {
+fn a_part_of_a_pipe_is_drawn_in_color() {
     let arguments = ["show", "--from", "0:30", "--to", "0:40", "--width", "46", "--color", "always", "-"];
     let output = diarize_bytes(&arguments, RTTM.as_bytes());
     assert!(output.status.success(), "{}", stderr(&output));
@@ -37,11 +37,11 @@ fn a_pipe_is_looked_at_in_part_and_in_color() {
 }
 
 #[test]
-fn what_cannot_be_drawn_is_one_sentence() {
+fn errors_are_one_sentence() {
     for (arguments, input, reason) in [
         (&["show", "-"][..], "minutes of the meeting\n", "-: neither RTTM nor diarize's JSON"),
         (&["show", "--from", "60", "-"], RTTM, "-: talk ends at 0:40"),
-        (&["show", "--from", "9", "--to", "8", "no.rttm"], "", "--from is not before --to"),
+        (&["show", "--from", "9", "--to", "8", "no.rttm"], "", "--from must be before --to"),
         (&["show", "no.rttm"], "", "no.rttm: No such file"),
     ] {
         let output =

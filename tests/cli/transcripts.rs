@@ -1,4 +1,4 @@
-//! Transcripts of other programs get their speakers.
+//! Speakers are added to transcripts of other programs.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -14,14 +14,14 @@ fn data() -> std::path::PathBuf {
     repository("tests/data")
 }
 
-/// The turns that were really spoken.
+/// The reference turns.
 fn truth() -> Vec<Turn> {
     parse_rttm(&fs::read_to_string(data().join("conversation.rttm")).unwrap()).unwrap().remove(0).1
 }
 
 #[test]
-fn whisper_s_words_of_a_conversation_are_given_to_who_says_them() {
-    // A segment for each turn, a word every 0.3 s, which says who speaks it.
+fn whisper_words_of_a_conversation_get_the_right_speakers() {
+    // A segment for each turn, and a word every 0.3 s whose text is its speaker.
     let segment = |turn: &Turn| {
         let count = (((turn.end - turn.start) / 0.3) as usize).max(1);
         let word = |index: usize| {
@@ -61,13 +61,13 @@ fn whisper_s_words_of_a_conversation_are_given_to_who_says_them() {
             let middle = word["start"].as_f64().unwrap() + 0.125;
             let speaking = truth().iter().filter(|turn| (turn.start..turn.end).contains(&middle)).count();
             let speaker = word.remove("speaker").unwrap().as_str().unwrap().to_owned();
-            // Times alone do not tell who says a word that others speak over.
+            // Times alone cannot tell who says a word during overlap.
             if speaking == 1 {
                 *counts.entry((word["word"].as_str().unwrap().trim().to_owned(), speaker)).or_default() += 1;
             }
         }
     }
-    assert_eq!(named, transcript, "but for the speakers it is as it was");
+    assert_eq!(named, transcript, "only the speakers were added");
 
     let words: usize = counts.values().sum();
     let mut right = 0;
@@ -117,7 +117,7 @@ fn turns() -> Vec<Turn> {
 }
 
 #[test]
-fn whisper_cpp_s_tokens_and_segments_have_speakers() {
+fn whisper_cpp_tokens_and_segments_have_speakers() {
     let token = |text: &str, from: u32, to: u32| json!({ "text": text, "offsets": { "from": from, "to": to }, "p": 0.5 });
     let document = json!({ "result": { "language": "en" }, "transcription": [
         { "timestamps": { "from": "00:00:00,000", "to": "00:00:04,000" }, "offsets": { "from": 0, "to": 4000 },
@@ -125,7 +125,7 @@ fn whisper_cpp_s_tokens_and_segments_have_speakers() {
           "tokens": [token("[_BEG_]", 0, 0), token(" Hel", 500, 800), token("lo?", 800, 1200), token(" Hi", 2200, 3000),
                      token(".", 3000, 3900), token("[_TT_200]", 4000, 4000)] }
     ] });
-    let transcript = Transcript::parse(&document.to_string()).unwrap().spoken_by(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     let speakers: Vec<&Value> = named["transcription"][0]["tokens"]
         .as_array()
@@ -150,7 +150,7 @@ fn whisperx_lists_its_words_twice() {
                        { "word": "Hi.", "start": 2.5, "end": 3.0, "score": 0.8 }]);
     let segment = json!({ "start": 0.5, "end": 3.0, "text": " Hello? 2024. Hi.", "words": words });
     let document = json!({ "segments": [segment], "word_segments": words });
-    let transcript = Transcript::parse(&document.to_string()).unwrap().spoken_by(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     assert_eq!(named["segments"][0]["words"], named["word_segments"]);
     assert_eq!(named["word_segments"][0]["speaker"], "Ann");
@@ -161,10 +161,10 @@ fn whisperx_lists_its_words_twice() {
 }
 
 #[test]
-fn faster_whisper_s_bare_list_and_lines_without_words() {
+fn a_bare_faster_whisper_list_and_segments_without_words_have_speakers() {
     let document = json!([{ "id": 1, "start": 0.0, "end": 1.9, "text": " Hello?", "words": null },
                           { "id": 2, "start": 2.2, "end": 3.0, "text": " Hi.", "words": null }]);
-    let transcript = Transcript::parse(&document.to_string()).unwrap().spoken_by(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     assert_eq!((&named[0]["speaker"], &named[1]["speaker"]), (&json!("Ann"), &json!("Bob")));
     assert_eq!(named[0]["words"], Value::Null);
@@ -205,9 +205,13 @@ fn transcripts_that_cannot_be_used_are_refused_before_any_work() {
     fs::write(&path, "Dear diary\n").unwrap();
     let name = path.to_str().unwrap();
     for (arguments, code, reason) in [
-        (vec!["--transcript", name, "no.wav"], 1, "is neither JSON, nor SRT, nor WebVTT"),
+        (vec!["--transcript", name, "no.wav"], 1, "not JSON, SRT or WebVTT"),
         (vec!["--transcript", "no.json", "no.wav"], 1, "transcript no.json"),
-        (vec!["--transcript", name, "a.wav", "b.wav"], 2, "--transcript is that of one recording"),
+        (
+            vec!["--transcript", name, "a.wav", "b.wav"],
+            2,
+            "--transcript is a single file, but there are several recordings",
+        ),
         (vec!["--transcript", name, "-o", name, "a.wav"], 2, "would overwrite the transcript"),
         (vec!["--transcript", name, "--embeddings", "a.wav"], 2, "cannot be used with"),
     ] {

@@ -1,4 +1,4 @@
-//! `diarize tune`: parameters are searched on a folder whose turns are known.
+//! `diarize tune`: a search over parameters on a folder with known turns.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::common::{diarize_in, stderr, stdout, write_silence};
 
-/// Runs the embedding network once over a recording, which is fast; a threshold decides alone.
+/// Runs the embedding network once per recording, which is fast, with a clustering that has a threshold.
 const FAST: &str = "embedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n\
                     [tune]\nembedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n";
 
@@ -42,7 +42,7 @@ fn every_combination_is_scored_as_the_program_would_be() {
         &["--step", "2", "--try", "threshold=0.3,0.6", "--try", "min_duration_off=0,1", "--try", "step=5"],
     );
     let tried = report["tried"].as_array().unwrap();
-    assert_eq!(tried.len(), 5, "and the parameters as they are");
+    assert_eq!(tried.len(), 5, "and the current parameters");
     let rate = |row: &Value| row["diarization_error_rate"].as_f64().unwrap();
     assert!(tried.windows(2).all(|pair| rate(&pair[0]) <= rate(&pair[1])), "best first");
     assert_eq!(report["best"], tried[0]["parameters"]);
@@ -71,12 +71,12 @@ fn every_combination_is_scored_as_the_program_would_be() {
 }
 
 #[test]
-fn what_is_best_can_be_pasted() {
+fn the_best_parameters_can_be_pasted() {
     let directory = labeled();
-    // Nobody is another person from a distance of 2 on, so that the best is known.
+    // A threshold of 2 merges everybody, so the best value is known.
     let table = run(&directory, &["--threshold", "2", "--try", "threshold=2,0.6", "talks"]);
     assert!(table.contains("\nBest: diarize --set threshold=0.6 …\n"), "{table}");
-    assert!(table.lines().nth(2).unwrap().ends_with("as it is"), "{table}");
+    assert!(table.lines().nth(2).unwrap().ends_with("(current)"), "{table}");
     let settings = table.split("diarize.toml:\n").nth(1).unwrap();
     fs::write(directory.path().join("diarize.toml"), settings.to_owned() + FAST).unwrap();
     let found = diarize_in(directory.path(), &["--format", "json", "talks/conversation.flac"]);
@@ -89,7 +89,7 @@ fn what_is_best_can_be_pasted() {
 }
 
 #[test]
-fn a_search_goes_on_where_it_was_interrupted() {
+fn an_interrupted_search_continues() {
     let directory = labeled();
     let state = directory.path().join("tune.jsonl");
     let arguments = ["--state", "tune.jsonl", "--try", "threshold=0.5,0.7", "--try", "min_duration_off=0"];
@@ -143,11 +143,15 @@ fn a_uem_says_what_is_scored() {
     assert_eq!(output.status.code(), Some(1), "scores of other spans are in the file");
     let output = diarize_in(directory.path(), &["tune", "--uem", "none.uem", "talks"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("the UEM does not name conversation"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("is skipped: conversation is not in the UEM file"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
-fn what_cannot_be_searched_is_told_before_any_work() {
+fn impossible_searches_are_refused_before_any_work() {
     let directory = labeled();
     write_silence(&directory.path().join("talks/unknown.wav"));
     write_silence(&directory.path().join("alone.wav"));
@@ -166,7 +170,7 @@ fn what_cannot_be_searched_is_told_before_any_work() {
     }
     let output = diarize_in(directory.path(), &["tune", "--try", "threshold=0.7", "talks"]);
     assert!(
-        stderr(&output).contains("unknown.wav is left out: no reference names unknown"),
+        stderr(&output).contains("unknown.wav is skipped: there is no reference for unknown"),
         "{}",
         stderr(&output)
     );

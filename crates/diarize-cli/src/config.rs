@@ -1,4 +1,4 @@
-//! What the configuration file and the environment say, as defaults of the command line.
+//! Settings from the configuration file and the environment, used as defaults for the command line.
 
 use std::{env, ffi::OsString, fs, path::PathBuf, process};
 
@@ -6,35 +6,36 @@ use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
-/// Name of a configuration file.
+/// Name of the configuration file.
 const FILE: &str = "diarize.toml";
 
-/// Options that every command takes from the top of the file.
+/// Options that every command reads from the top of the file.
 const SHARED: [&str; 5] = ["model", "device", "threads", "quiet", "verbose"];
 
-/// The command line with defaults from the environment (`DIARIZE_MODEL`) and, below it, the configuration
-/// file; and where these are from.
+/// The command line with defaults from the environment (`DIARIZE_MODEL`) and the configuration file, and the
+/// names of the sources used. The environment takes precedence over the file.
 ///
-/// The top of the file has the options of the default command by their long names, a table the options of
-/// the command that is called like it.
+/// The long names of the default command's options are keys at the top of the file. The options of another
+/// command are in a table with that command's name.
 ///
 /// # Errors
-/// A file that cannot be read, is no TOML or names what no option is.
+/// If the file cannot be read, is not TOML or contains a key that is not an option.
 pub fn configured(command: Command, arguments: &[OsString]) -> anyhow::Result<(Command, Vec<String>)> {
     let mut sources = Vec::new();
     let Some(path) = file(arguments) else {
         let command = with_defaults(command, &Table::new(), arguments, &mut sources);
-        return Ok((below(command, &Table::new(), arguments, &mut sources), sources));
+        return Ok((with_subcommand_defaults(command, &Table::new(), arguments, &mut sources), sources));
     };
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
     check(&command, &table).with_context(|| path.display().to_string())?;
     sources.push(path.display().to_string());
     let command = with_defaults(command, &table, arguments, &mut sources);
-    Ok((below(command, &table, arguments, &mut sources), sources))
+    Ok((with_subcommand_defaults(command, &table, arguments, &mut sources), sources))
 }
 
-/// The file that is named, else the one here, else that of the user.
+/// The file that the user named; else the one in the current directory; else the one in the user's
+/// configuration directory.
 fn file(arguments: &[OsString]) -> Option<PathBuf> {
     let mut words = arguments.iter().take_while(|word| *word != "--");
     while let Some(word) = words.next() {
@@ -54,7 +55,7 @@ fn file(arguments: &[OsString]) -> Option<PathBuf> {
     [Some(FILE.into()), users].into_iter().flatten().find(|path: &PathBuf| path.is_file())
 }
 
-/// Every key is an option, or a command with its options.
+/// Checks that every key is an option, or a command with its options.
 fn check(command: &Command, table: &Table) -> anyhow::Result<()> {
     for (key, value) in table {
         match (value, command.find_subcommand(key)) {
@@ -62,20 +63,27 @@ fn check(command: &Command, table: &Table) -> anyhow::Result<()> {
             _ if !options(command).any(|option| option.get_long() == Some(key)) => {
                 bail!("there is no option --{key}");
             }
-            (Value::Table(_) | Value::Datetime(_), _) => bail!("{key} is not a value of an option"),
+            (Value::Table(_) | Value::Datetime(_), _) => {
+                bail!("the value of {key} is a table or a date, which no option takes")
+            }
             _ => {}
         }
     }
     Ok(())
 }
 
-/// The options that can be set.
+/// The options that can have settings.
 fn options(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|argument| argument.get_long().is_some() && !argument.is_exclusive_set())
 }
 
-/// The commands beside the default one, each with the defaults of its own table.
-fn below(mut command: Command, table: &Table, arguments: &[OsString], sources: &mut Vec<String>) -> Command {
+/// Gives each subcommand the defaults of its own table.
+fn with_subcommand_defaults(
+    mut command: Command,
+    table: &Table,
+    arguments: &[OsString],
+    sources: &mut Vec<String>,
+) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     for name in names {
         let shared = table.iter().filter(|(key, _)| SHARED.contains(&key.as_str()));
@@ -86,8 +94,8 @@ fn below(mut command: Command, table: &Table, arguments: &[OsString], sources: &
     command
 }
 
-/// Gives the options of one command the values of the environment or of the table, except where the
-/// command line has an option that they conflict with.
+/// Gives the options of one command defaults from the environment or the table. An option that conflicts with
+/// one on the command line gets no default.
 fn with_defaults(
     mut command: Command,
     table: &Table,
@@ -128,14 +136,14 @@ fn with_defaults(
                 "0" | "no" | "off" if flag => "false".to_owned(),
                 _ => value,
             });
-            // They live as long as the command line, which is read once.
+            // Leaking is fine: the command line is read once and lives as long as the process.
             option.default_values(values.map(|value| &*value.leak()))
         });
     }
     command
 }
 
-/// A value of the file as words of the command line.
+/// A value from the file as words of a command line.
 fn words(value: &Value) -> Vec<String> {
     match value {
         Value::Array(values) => values.iter().flat_map(words).collect(),
@@ -147,7 +155,7 @@ fn words(value: &Value) -> Vec<String> {
 /// Reads the command line.
 ///
 /// # Errors
-/// As [`configured`]; a usage error ends the program.
+/// As [`configured`]. A usage error ends the program.
 pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>() -> anyhow::Result<T> {
     let arguments: Vec<OsString> = env::args_os().collect();
     let (mut command, sources) = configured(T::command(), arguments.get(1..).unwrap_or_default())?;

@@ -1,4 +1,4 @@
-//! The file of the voices that have names.
+//! The file of named voices.
 
 use std::{
     fs, io,
@@ -8,12 +8,12 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use diarize::{model::ModelFiles, voices::Voices};
 
-use crate::output::write_whole;
+use crate::output::write_atomically;
 
-/// What it is called where nobody says otherwise.
+/// Its default name.
 pub const DEFAULT: &str = "speakers.safetensors";
 
-/// Voices and the file that they are kept in.
+/// Voices and the file that stores them.
 #[derive(Clone, Debug)]
 pub struct Database {
     path: PathBuf,
@@ -25,29 +25,29 @@ impl Database {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read or is none of voices.
+    /// If the file cannot be read or is not a file of voices.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
         let bytes = fs::read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
-                anyhow!("there are no voices in {} yet: `diarize enroll NAME CLIP` keeps one", name())
+                anyhow!("there are no voices in {} yet: add one with `diarize enroll NAME CLIP`", name())
             }
             _ => anyhow!("cannot read the voices in {}: {error}", name()),
         })?;
         Ok(Self { path: path.to_owned(), voices: Voices::from_bytes(&bytes).with_context(name)? })
     }
 
-    /// Reads a file of voices that this model can be compared with.
+    /// Reads a file of voices and checks that they belong to this model.
     ///
     /// # Errors
-    /// As [`Self::read`]; voices of another model.
-    pub fn of_model(path: &Path, model: &ModelFiles) -> anyhow::Result<Self> {
+    /// As [`Self::read`], and if the voices belong to another model.
+    pub fn for_model(path: &Path, model: &ModelFiles) -> anyhow::Result<Self> {
         let database = Self::read(path)?;
         let (theirs, ours) = (&database.voices.fingerprint, model.embedding_fingerprint()?);
         if *theirs != ours {
             bail!(
-                "{} holds voices of the model {} ({theirs}), which those of {} ({ours}) cannot be compared with: \
-                 choose that model with --model, or enroll the speakers again into another file",
+                "{} contains voices of the model {} ({theirs}), which cannot be compared with those of {} \
+                 ({ours}): choose that model with --model, or enroll the speakers again into another file",
                 path.display(),
                 database.voices.model,
                 model.manifest.name,
@@ -56,32 +56,32 @@ impl Database {
         Ok(database)
     }
 
-    /// The same, or nobody where there is no such file yet.
+    /// The same, but an empty database if the file does not exist yet.
     ///
     /// # Errors
-    /// As [`Self::of_model`].
-    pub fn of_model_or_new(path: &Path, model: &ModelFiles) -> anyhow::Result<Self> {
+    /// As [`Self::for_model`].
+    pub fn for_model_or_new(path: &Path, model: &ModelFiles) -> anyhow::Result<Self> {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let voices = Voices::new(&model.manifest.name, model.embedding_fingerprint()?);
                 Ok(Self { path: path.to_owned(), voices })
             }
-            _ => Self::of_model(path, model),
+            _ => Self::for_model(path, model),
         }
     }
 
-    /// Writes the file as a whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn save(&self) -> anyhow::Result<()> {
-        write_whole(&self.path, self.voices.to_bytes())
+        write_atomically(&self.path, self.voices.to_bytes())
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// The file and how many it knows, in words.
+    /// The file and its number of speakers, as text.
     pub fn summary(&self) -> String {
         let count = self.voices.people.len();
-        format!("{} knows {count} speaker{}", self.path.display(), if count == 1 { "" } else { "s" })
+        format!("{} now has {count} speaker{}", self.path.display(), if count == 1 { "" } else { "s" })
     }
 }

@@ -1,4 +1,4 @@
-//! Which parts of a recording are meant.
+//! The arguments that select parts of a recording.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use diarize::{Span, Turn};
 
 use crate::{input::Input, inputs::Inputs, labels, output};
 
-/// Which parts of a recording are meant.
+/// The parts of a recording to use.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Parts")]
 pub struct ExcerptArgs {
@@ -17,9 +17,9 @@ pub struct ExcerptArgs {
     /// Stop at this time
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "segments")]
     end: Option<f64>,
-    /// Turns of a result in RTTM or JSON: a file, a directory of them, or `-` for standard input
+    /// Use the turns of this result, RTTM or JSON: a file or a directory; `-` is the standard input
     ///
-    /// Recordings are found in it by name; a single recording may have any name.
+    /// Recordings are looked up by name; a single recording may have any name.
     #[arg(long, value_name = "RESULT")]
     segments: Option<PathBuf>,
     /// Use only this speaker's turns
@@ -30,18 +30,18 @@ pub struct ExcerptArgs {
 /// The parts of recordings, read and checked.
 #[derive(Debug)]
 pub enum Excerpts {
-    /// One span of each recording, as far as it reaches.
+    /// One span for every recording; it may extend beyond the end.
     Span(Span),
     /// The turns of each recording, by its name.
     Turns(labels::Turns),
 }
 
 impl ExcerptArgs {
-    /// Reads what the arguments name.
+    /// Reads the files that the arguments name.
     pub fn read(&self) -> anyhow::Result<Excerpts> {
         let (start, end) = (self.start.unwrap_or(0.0), self.end.unwrap_or(f64::INFINITY));
         if start >= end {
-            bail!("--start is not before --end");
+            bail!("--start must be before --end");
         }
         let Some(segments) = &self.segments else {
             return Ok(Excerpts::Span(Span { start, end }));
@@ -50,28 +50,28 @@ impl ExcerptArgs {
         if let Some(speaker) = &self.speaker {
             turns.values_mut().for_each(|turns| turns.retain(|turn| turn.speaker == *speaker));
             if turns.values().all(Vec::is_empty) {
-                bail!("{} has no turn of a speaker {speaker}", segments.display());
+                bail!("{} has no turn of a speaker called \"{speaker}\"", segments.display());
             }
         }
         Ok(Excerpts::Turns(turns))
     }
 
-    /// That the standard input is not asked for both audio and turns.
+    /// Checks that the standard input is not used for both audio and turns.
     ///
     /// # Errors
-    /// Where it is.
+    /// If it is.
     pub fn check_stdin(&self, inputs: &Inputs) -> Result<(), &'static str> {
         let turns = self.segments.as_deref().is_some_and(|path| path.as_os_str() == "-");
         match turns && inputs.all.iter().any(|found| found.input == Input::Stdin) {
-            true => Err("the standard input (`-`) is either audio or --segments"),
+            true => Err("the standard input (`-`) can be either audio or --segments, not both"),
             false => Ok(()),
         }
     }
 }
 
 impl Excerpts {
-    /// The parts of a recording, each with its speaker if that is known; `only` says that there is no other
-    /// recording. They may reach beyond the recording's end: [`Self::clip`].
+    /// The parts of a recording, each with its speaker if known. `only` says that there is no other
+    /// recording. Parts may extend beyond the recording's end; see [`Self::clip`].
     pub fn of(&self, input: &Input, only: bool) -> anyhow::Result<Vec<(Span, Option<String>)>> {
         match self {
             Excerpts::Span(span) => Ok(vec![(*span, None)]),
@@ -89,22 +89,22 @@ impl Excerpts {
         }
     }
 
-    /// Ends parts where a recording of `duration` seconds ends.
+    /// Clips parts to the end of a recording of `duration` seconds.
     ///
     /// # Errors
-    /// A single part that begins after the end.
+    /// If `--start` is at or after the end.
     pub fn clip(parts: &mut [(Span, Option<String>)], duration: f64) -> anyhow::Result<()> {
         if let [(span, None)] = parts
             && span.start >= duration
         {
-            bail!("it ends at {duration:.1} s, before --start");
+            bail!("the recording ends at {duration:.1} s, before --start");
         }
         parts.iter_mut().for_each(|(span, _)| span.end = span.end.min(duration));
         Ok(())
     }
 }
 
-/// Seconds, or hours, minutes and seconds between colons.
+/// Parses seconds, or hours, minutes and seconds separated by colons.
 pub fn time(text: &str) -> Result<f64, String> {
     let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
     match parts {

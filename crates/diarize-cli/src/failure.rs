@@ -1,6 +1,6 @@
-//! What went wrong, in one sentence.
+//! An error as one sentence.
 
-/// An error with its causes, each said once: some errors repeat their cause in their own words.
+/// An error with its causes. A cause that is already part of an error's own message is not repeated.
 pub fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -20,7 +20,7 @@ mod tests {
     use super::sentence;
 
     #[test]
-    fn a_cause_is_not_said_twice() {
+    fn a_cause_is_not_repeated() {
         let error = anyhow!("disk full").context("cannot write a.rttm: disk full").context("a.wav");
         assert_eq!(sentence(&error), "a.wav: cannot write a.rttm: disk full");
         assert_eq!(sentence(&anyhow!("no").context("cannot")), "cannot: no");

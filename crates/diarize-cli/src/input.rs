@@ -1,4 +1,4 @@
-//! What is read: a file or the standard input.
+//! An input: a file or the standard input.
 
 use std::{
     fmt,
@@ -20,7 +20,7 @@ impl Input {
         if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path) }
     }
 
-    /// Its path, where it is a file.
+    /// Its path, if it is a file.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Input::File(path) => Some(path),
@@ -28,8 +28,8 @@ impl Input {
         }
     }
 
-    /// What the recording is called: the file's name without extension, or `stdin`. Bytes that are
-    /// not UTF-8 are replaced.
+    /// The recording's name: the file's name without its extension, or `stdin`. Bytes that are not UTF-8 are
+    /// replaced.
     pub fn stem(&self) -> String {
         match self {
             Input::File(path) => path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),

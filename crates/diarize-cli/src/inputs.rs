@@ -1,4 +1,4 @@
-//! The inputs that arguments stand for: files, directories, patterns and lists.
+//! Expands arguments to inputs: files, directories, patterns and lists.
 
 use std::{
     collections::HashSet,
@@ -8,35 +8,35 @@ use std::{
 
 use crate::input::Input;
 
-/// Extensions of audio files, as they are looked for in directories.
+/// File extensions that count as audio when a directory is searched.
 const EXTENSIONS: [&str; 22] = [
     "wav", "wave", "flac", "mp3", "mp2", "ogg", "oga", "m4a", "m4b", "mp4", "mov", "aac", "alac", "aif",
     "aiff", "aifc", "caf", "mkv", "mka", "webm", "opus", "w64",
 ];
 
-/// One input, and the folder that its results get below the output.
+/// One input, and the folder for its results below the output directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The input.
     pub input: Input,
-    /// Where it lies below the directory that was named; empty for a file that was named.
+    /// Its folder relative to the directory argument; empty if the file itself was the argument.
     pub folder: PathBuf,
 }
 
-/// What arguments stand for.
+/// The inputs that arguments expand to.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// The inputs, in the order of the arguments, each once.
     pub all: Vec<Found>,
-    /// Whether there could have been several: a directory, a pattern or a list counts as such.
+    /// Whether there may be several. True for a directory, a pattern or a list, whatever it contains.
     pub several: bool,
 }
 
-/// The inputs that arguments stand for. In a directory, or for a pattern, in the order of
-/// the names.
+/// Expands arguments to inputs. The inputs of a directory or a pattern are sorted by name.
 ///
-/// A directory stands for its audio files, with `recursive` also for those of the directories in it; a name
-/// with `*`, `?` or `[` that is no file for the files it matches (`**` for any directories).
+/// A directory expands to its audio files, with `recursive` also to those in its subdirectories. A name that
+/// contains `*`, `?` or `[` and is not itself a file expands to the files it matches (`**` matches any
+/// directories).
 ///
 /// # Errors
 /// A directory or pattern without audio files; a directory that cannot be read.
@@ -48,15 +48,15 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
         } else if argument.is_dir() {
             several = true;
             let before = all.len();
-            below(argument, Path::new(""), recursive, &mut all)
+            add_audio_files(argument, Path::new(""), recursive, &mut all)
                 .map_err(|error| format!("cannot read the directory {}: {error}", argument.display()))?;
             if all.len() == before {
-                let hint = if recursive { "" } else { ": --recursive looks into the directories below" };
-                return Err(format!("the directory {} holds no audio files{hint}", argument.display()));
+                let hint = if recursive { "" } else { "; --recursive also searches its subdirectories" };
+                return Err(format!("the directory {} contains no audio files{hint}", argument.display()));
             }
         } else if let Some(pattern) = pattern(argument) {
             several = true;
-            let paths = glob::glob(pattern).map_err(|error| format!("the pattern {pattern}: {error}"))?;
+            let paths = glob::glob(pattern).map_err(|error| format!("invalid pattern {pattern}: {error}"))?;
             let files: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| path.is_file()).collect();
             if files.is_empty() {
                 return Err(format!("no file matches {pattern}"));
@@ -67,7 +67,7 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
         }
     }
     let mut seen = HashSet::new();
-    // Standard input given twice is reported elsewhere.
+    // The caller reports a standard input that is named twice.
     all.retain(|found| match &found.input {
         Input::File(path) => seen.insert(path.clone()),
         Input::Stdin => true,
@@ -75,7 +75,7 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
     Ok(Inputs { all, several })
 }
 
-/// The lines of a list of inputs, without blank ones and those that begin with `#`.
+/// The lines of a list of inputs, without blank lines and lines that start with `#`.
 pub fn list(text: &str) -> impl Iterator<Item = PathBuf> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(PathBuf::from)
 }
@@ -84,21 +84,22 @@ fn named(path: PathBuf) -> Found {
     Found { input: Input::File(path), folder: PathBuf::new() }
 }
 
-/// A name that is a pattern and no file.
+/// The argument as a pattern, unless it names a file.
 fn pattern(argument: &Path) -> Option<&str> {
     argument.to_str().filter(|name| name.contains(['*', '?', '[']) && !argument.exists())
 }
 
-fn below(root: &Path, folder: &Path, recursive: bool, all: &mut Vec<Found>) -> io::Result<()> {
+/// Adds the audio files of `root/folder`, sorted by name.
+fn add_audio_files(root: &Path, folder: &Path, recursive: bool, all: &mut Vec<Found>) -> io::Result<()> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(root.join(folder))?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     entries.sort();
     for path in entries {
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if path.is_dir() {
-            // A link to a directory could lead in a circle.
+            // A link to a directory could form a cycle.
             if recursive && !hidden && !path.is_symlink() {
-                below(root, &folder.join(path.file_name().unwrap_or_default()), recursive, all)?;
+                add_audio_files(root, &folder.join(path.file_name().unwrap_or_default()), recursive, all)?;
             }
         } else if !hidden && is_audio(&path) {
             all.push(Found { input: Input::File(path), folder: folder.to_owned() });
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_and_patterns_stand_for_their_audio() {
+    fn directories_and_patterns_expand_to_their_audio() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         fs::create_dir_all(path("deep/er")).unwrap();
@@ -140,7 +141,7 @@ mod tests {
         assert!(find(&[path("*.aac")], false).unwrap_err().starts_with("no file matches"));
         assert!(find(&[path("deep")], false).unwrap_err().contains("--recursive"));
         let missing = find(&[path("missing.wav")], false).unwrap();
-        assert_eq!((missing.all.len(), missing.several), (1, false), "opening it tells more");
+        assert_eq!((missing.all.len(), missing.several), (1, false), "the error comes when it is opened");
     }
 
     #[test]

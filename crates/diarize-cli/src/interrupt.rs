@@ -1,28 +1,28 @@
-//! Ctrl-C: the current file is finished; pressed again, it is abandoned. Neither leaves half a file.
+//! Ctrl-C: the first finishes the current file, the second abandons it. Neither leaves a partial file.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::output::leave;
+use crate::output::exit_after_write;
 
-/// What shells give for a program that Ctrl-C has ended.
+/// The exit code that shells report for a program ended by Ctrl-C.
 pub const EXIT_CODE: u8 = 130;
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether somebody pressed Ctrl-C.
-pub fn asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
+/// Whether the user pressed Ctrl-C.
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::Relaxed)
 }
 
-/// From now on the first Ctrl-C calls `tell` and waits for the current file. Without others to come, there
-/// is nothing to wait for.
-pub fn listen(several: bool, tell: impl Fn() + Send + 'static) {
+/// Makes the first Ctrl-C call `notify` and wait for the current file. With only one file, the first Ctrl-C
+/// already ends the program.
+pub fn listen(several: bool, notify: impl Fn() + Send + 'static) {
     let handler = move || {
-        if ASKED.swap(true, Ordering::Relaxed) || !several {
-            leave(EXIT_CODE.into());
+        if REQUESTED.swap(true, Ordering::Relaxed) || !several {
+            exit_after_write(EXIT_CODE.into());
         }
-        tell();
+        notify();
     };
-    // Where signals cannot be caught, Ctrl-C ends the program as ever.
+    // If the handler cannot be installed, Ctrl-C ends the program as usual.
     let _ = ctrlc::set_handler(handler);
 }

@@ -1,4 +1,4 @@
-//! Turns and evaluated spans by recording, read from files.
+//! Turns and scored spans of recordings, read from files.
 
 use std::{
     collections::BTreeMap,
@@ -12,17 +12,17 @@ use diarize::{Span, Turn, scoring::parse_uem};
 
 use crate::timeline::Timeline;
 
-/// The turns of recordings, by their names.
+/// The turns of recordings, by name.
 pub type Turns = BTreeMap<String, Vec<Turn>>;
 
-/// The spans that are scored of recordings, by their names.
+/// The scored spans of recordings, by name.
 pub type Evaluated = BTreeMap<String, Vec<Span>>;
 
-/// The turns of each recording by its name: of a file of results (RTTM or JSON; `-` is the standard input),
-/// or of all such files in a directory.
+/// The turns of each recording by name, from a file of results (RTTM or JSON; `-` is the standard input) or
+/// from all such files in a directory.
 ///
 /// # Errors
-/// A file that cannot be read or is neither; a recording in two files.
+/// If a file cannot be read or is neither RTTM nor JSON, or if a recording is in two files.
 pub fn turns(path: &Path) -> anyhow::Result<Turns> {
     if !path.is_dir() {
         let timelines = timelines(path)?;
@@ -31,7 +31,7 @@ pub fn turns(path: &Path) -> anyhow::Result<Turns> {
     let mut found: BTreeMap<String, (PathBuf, Vec<Turn>)> = BTreeMap::new();
     for file in files(path, &["rttm", "json"])? {
         let timelines = timelines(&file)?;
-        // A recording without turns has no line in RTTM, but a file that is called like it.
+        // A recording without turns has no line in RTTM; its name is that of the file.
         if timelines.is_empty() {
             let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             found.entry(name).or_insert_with(|| (file.clone(), Vec::new()));
@@ -41,16 +41,16 @@ pub fn turns(path: &Path) -> anyhow::Result<Turns> {
                 && !turns.is_empty()
             {
                 let name = &timeline.name;
-                bail!("{name} is in both {} and {}: name one of them", other.display(), file.display());
+                bail!("{name} is in both {} and {}: use only one of them", other.display(), file.display());
             }
             found.insert(timeline.name, (file.clone(), timeline.turns));
         }
     }
-    ensure!(!found.is_empty(), "the directory {} holds no RTTM and no JSON files", path.display());
+    ensure!(!found.is_empty(), "the directory {} contains no RTTM or JSON files", path.display());
     Ok(found.into_iter().map(|(name, (_, turns))| (name, turns)).collect())
 }
 
-/// The files of a directory that have one of the extensions, by name.
+/// The files of a directory that have one of the extensions, sorted by name.
 pub fn files(directory: &Path, extensions: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let list = || -> io::Result<Vec<PathBuf>> {
         fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
@@ -64,10 +64,10 @@ pub fn files(directory: &Path, extensions: &[&str]) -> anyhow::Result<Vec<PathBu
     Ok(files)
 }
 
-/// The spans that are scored of each recording, from a UEM file.
+/// The scored spans of each recording, from a UEM file.
 ///
 /// # Errors
-/// A file that cannot be read, or is no UEM.
+/// If the file cannot be read or is not UEM.
 pub fn evaluated(path: &Path) -> anyhow::Result<Evaluated> {
     let text = text(path)?;
     Ok(parse_uem(&text).with_context(|| path.display().to_string())?.into_iter().collect())

@@ -1,7 +1,6 @@
-//! The parts of the program `diarize`: its commands, output formats, the loop over files.
+//! The parts of the program `diarize`: its commands, output formats and the loop over files.
 //!
-//! Programs that want speaker diarization use the crate `diarize`; this one only dresses it for
-//! the command line.
+//! This crate is only the command line. To use speaker diarization in a program, use the crate `diarize`.
 
 pub mod commands;
 pub mod config;

@@ -1,4 +1,4 @@
-//! Who spoke when, from the command line.
+//! The command-line program: finds out who spoke when.
 
 use std::{
     io::{self, Write},
@@ -17,8 +17,8 @@ use diarize_cli::{
 };
 use mimalloc::MiMalloc;
 
-/// Gives back more of what the networks no longer use, before clustering needs memory, than glibc does; without
-/// transparent huge pages (`no_thp`) more still, and no more slowly.
+/// Returns more of the networks' unused memory before clustering than glibc does. Without transparent huge
+/// pages (`no_thp`) it returns even more, at no cost in speed.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -55,7 +55,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
 fn completions(shell: Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "diarize", &mut script);
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(&script);
     ExitCode::SUCCESS
 }

@@ -1,4 +1,4 @@
-//! The model and where it runs, for every command that needs one.
+//! The model and the device, for every command that needs a model.
 
 use std::{num::NonZeroUsize, time::Instant};
 
@@ -8,23 +8,23 @@ use tracing::info;
 
 use crate::progress::Console;
 
-/// Which model, and where it runs.
+/// The model and the device it runs on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModelArgs {
-    /// Model: a directory, a pyannote pipeline, or a hub repository [default: the bundled model]
+    /// Model directory, pyannote pipeline or hub repository [default: the bundled model]
     ///
-    /// A directory with a converted model; the config.yaml of a pyannote pipeline, or the directory with
+    /// Directory of a converted model; config.yaml of a pyannote pipeline, or the directory that contains
     /// it; or a hub repository such as pyannote/speaker-diarization-3.1, for which HF_TOKEN, HF_HOME,
-    /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. A file or directory of that name takes precedence.
+    /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. A local path with this name takes precedence.
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
     model: Option<String>,
-    /// Device for the networks and large clusterings: auto, cpu, metal, cuda or cuda:N
+    /// Device for the networks: auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Model")]
     device: Device,
-    /// Allow falling back to the CPU, with a warning, if the device lacks an operation or memory
+    /// If the device lacks an operation or memory, continue on the CPU with a warning
     #[arg(long, help_heading = "Model")]
     allow_cpu_fallback: bool,
-    /// Number of threads; the result does not depend on it [default: all processors]
+    /// Number of processor threads; the result does not depend on it [default: all]
     #[arg(long, value_name = "N", help_heading = "Model")]
     threads: Option<NonZeroUsize>,
 }
@@ -35,7 +35,7 @@ impl ModelArgs {
         Ok(self.open_with_files(console)?.0)
     }
 
-    /// The same, with the files.
+    /// Loads the model and returns its files too.
     pub fn open_with_files(&self, console: &Console) -> anyhow::Result<(Diarizer, ModelFiles)> {
         let begin = Instant::now();
         let files = match &self.model {
@@ -47,12 +47,12 @@ impl ModelArgs {
         Ok((diarizer, files))
     }
 
-    /// Where the networks run.
+    /// The device for the networks.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// The model's own options, run as the arguments say.
+    /// The model's own options with the threads and the CPU fallback of the arguments.
     pub fn options(&self, diarizer: &Diarizer) -> Options {
         let mut options = diarizer.options();
         options.threads = self.threads.map(NonZeroUsize::get);
@@ -61,7 +61,7 @@ impl ModelArgs {
     }
 }
 
-/// Reads or converts a model, with a bar for each file that comes from a hub.
+/// Reads or converts a model, with a progress bar for each file that is downloaded.
 pub(crate) fn load(model: &str, console: &Console) -> anyhow::Result<ModelFiles> {
     let mut fetch = |repository: &str, file: &str| {
         let mut bar = None;

@@ -1,4 +1,4 @@
-//! Names for the speakers of a recording: those of known voices, and labels that stay the same across
+//! Names for the speakers of a recording: names of known voices, and labels that stay the same across
 //! recordings.
 
 use std::{
@@ -15,25 +15,25 @@ use diarize::{
 
 use crate::{database::Database, overrides::similarity, source::Source, voice_embedder::VoiceEmbedder};
 
-/// A voice is known from this cosine similarity on.
+/// Default minimum cosine similarity for recognizing a known voice.
 pub const THRESHOLD: f64 = 0.6;
-/// By how much more it must be like the known one than like any other.
+/// Default minimum lead over the next most similar known voice.
 pub const MARGIN: f64 = 0.05;
 
-/// Names for known speakers.
+/// Arguments that give speakers names.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Known speakers")]
 pub struct NamesArgs {
-    /// Name the speakers whose voices are in this file, which `diarize enroll` writes
+    /// Name speakers whose voices are in this file, which `diarize enroll` writes
     ///
-    /// Each voice is assigned to at most one speaker of a recording. Speakers who are not in the file stay SPEAKER_00,
+    /// Each voice names at most one speaker of a recording. Unknown speakers are called SPEAKER_00,
     /// SPEAKER_01 and so on.
     #[arg(long, value_name = "FILE")]
     identify: Option<PathBuf>,
-    /// Give an unknown speaker the same label in all recordings
+    /// Give an unknown speaker one label across recordings
     ///
-    /// Recordings are compared in the order in which they are given. With a FILE, the voices are stored for
-    /// later runs, which continue from there; `diarize speakers rename SPEAKER_00 Ann --db FILE` names one.
+    /// Recordings are compared in the order of the arguments. With a FILE, the voices are stored for later
+    /// runs, which continue from there; `diarize speakers rename SPEAKER_00 Ann --db FILE` names one.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     link_speakers: Option<Link>,
     /// Minimum cosine similarity for recognizing a known voice
@@ -44,14 +44,14 @@ pub struct NamesArgs {
     identify_margin: f64,
 }
 
-/// Which recordings share their unknown speakers.
+/// Which recordings share the labels of unknown speakers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Link {
-    /// None, which overrides a configuration file.
+    /// None; overrides a configuration file.
     No,
-    /// Those of this run.
+    /// The recordings of this run.
     Run,
-    /// Those of all runs with this file.
+    /// The recordings of all runs with this file.
     File(PathBuf),
 }
 
@@ -66,18 +66,18 @@ impl From<&str> for Link {
 }
 
 impl NamesArgs {
-    /// Whether labels depend on what other recordings were heard in this run.
+    /// Whether labels depend on the other recordings of this run only.
     pub fn link_within_run(&self) -> bool {
         self.link_speakers == Some(Link::Run)
     }
 
-    /// Reads the voices; `None` where nobody asks for names.
+    /// Reads the voices; `None` if no option asks for names.
     pub fn open(&self, model: &ModelFiles) -> anyhow::Result<Option<Names>> {
         let link = self.link_speakers.as_ref().unwrap_or(&Link::No);
         if self.identify.is_none() && *link == Link::No {
             return Ok(None);
         }
-        let known = self.identify.as_deref().map(|path| Database::of_model(path, model)).transpose()?;
+        let known = self.identify.as_deref().map(|path| Database::for_model(path, model)).transpose()?;
         let linked = match link {
             Link::No => None,
             Link::Run => {
@@ -85,7 +85,7 @@ impl NamesArgs {
                 Some(Linked { voices, file: None })
             }
             Link::File(path) => {
-                let database = Database::of_model_or_new(path, model)?;
+                let database = Database::for_model_or_new(path, model)?;
                 Some(Linked { voices: database.voices.clone(), file: Some(database) })
             }
         };
@@ -109,15 +109,16 @@ pub struct Names {
 #[derive(Debug)]
 struct Linked {
     voices: Voices,
-    /// Where they are kept.
+    /// The file that stores them, if any.
     file: Option<Database>,
 }
 
 impl Names {
-    /// Renames the speakers of a recording. Returns, for those who were recognized, how alike they are.
+    /// Renames the speakers of a recording. Returns the cosine similarity of each recognized speaker, by
+    /// name.
     ///
-    /// With links, recordings must come one after the other.
-    pub fn give(
+    /// With `--link-speakers`, calls must not overlap and must be in the order of the recordings.
+    pub fn apply(
         &self,
         diarization: &mut Diarization,
         embedder: &VoiceEmbedder<'_>,
@@ -129,11 +130,10 @@ impl Names {
         if let Some(known) = &self.known {
             naming.recognize(known, &voices, self.recognition);
         }
-        let strangers: Vec<usize> =
-            (0..voices.len()).filter(|&index| naming.names[index].is_none()).collect();
+        let unknown: Vec<usize> = (0..voices.len()).filter(|&index| naming.names[index].is_none()).collect();
         match &self.linked {
             None => {
-                for index in strangers {
+                for index in unknown {
                     let own = diarization.speakers[index].label.clone();
                     let label =
                         if naming.taken(&own) { next_label(|label| naming.taken(label)) } else { own };
@@ -143,7 +143,7 @@ impl Names {
             Some(linked) => {
                 let mut linked = linked.lock().unwrap_or_else(PoisonError::into_inner);
                 naming.recognize(&linked.voices, &voices, self.recognition);
-                for index in strangers {
+                for index in unknown {
                     let people = &linked.voices.people;
                     let name = naming.names[index].clone().unwrap_or_else(|| {
                         next_label(|label| people.contains_key(label) || naming.taken(label))
@@ -161,21 +161,21 @@ impl Names {
     }
 }
 
-/// What the speakers of a recording are called so far.
+/// The names of a recording's speakers so far.
 struct Naming {
     names: Vec<Option<String>>,
-    /// How alike those are who were recognized.
+    /// Cosine similarity of each recognized speaker, by name.
     similarities: BTreeMap<String, f64>,
 }
 
 impl Naming {
-    /// Names those who have none yet and are among `known`.
+    /// Names the speakers who have no name yet and are among `known`.
     fn recognize(&mut self, known: &Voices, voices: &[Option<Vec<f32>>], recognition: Recognition) {
-        let strangers = voices.iter().zip(&self.names);
+        let unnamed = voices.iter().zip(&self.names);
         let embeddings: Vec<Option<&[f32]>> =
-            strangers.map(|(voice, name)| voice.as_deref().filter(|_| name.is_none())).collect();
-        for (index, found) in known.recognize(&embeddings, recognition).into_iter().enumerate() {
-            let Some(Recognized { name, similarity }) = found else { continue };
+            unnamed.map(|(voice, name)| voice.as_deref().filter(|_| name.is_none())).collect();
+        for (index, found) in known.recognise(&embeddings, recognition).into_iter().enumerate() {
+            let Some(Recognised { name, similarity }) = found else { continue };
             if !self.taken(&name) {
                 self.similarities.insert(name.clone(), similarity);
                 self.names[index] = Some(name);
@@ -211,5 +211,5 @@ impl Linked {
 
 /// The first label that is not taken.
 fn next_label(taken: impl Fn(&str) -> bool) -> String {
-    (0..).map(label).find(|label| !taken(label)).expect("there is no end of numbers")
+    (0..).map(label).find(|label| !taken(label)).expect("there are infinitely many labels")
 }

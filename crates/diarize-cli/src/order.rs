@@ -1,16 +1,16 @@
-//! What several threads do at once, but must finish in a fixed order.
+//! Lets threads that work in parallel take a step in a fixed order.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// A queue of numbered tickets, each of which waits for all before it.
+/// A queue of numbered tickets. Each ticket waits for all tickets with lower numbers.
 #[derive(Debug, Default)]
 pub struct Order {
-    /// Which tickets were given back.
+    /// Which tickets were dropped.
     done: Mutex<Vec<bool>>,
     changed: Condvar,
 }
 
-/// A place in the order, given up when dropped.
+/// A place in the order, given up on drop.
 #[derive(Debug)]
 pub struct Ticket<'a> {
     order: &'a Order,
@@ -18,14 +18,15 @@ pub struct Ticket<'a> {
 }
 
 impl Order {
-    /// The ticket of this number, from 0; every number before it must be taken by somebody.
+    /// The ticket with this number, from 0. Every lower number must be taken too, or [`Ticket::wait`] never
+    /// returns.
     pub fn ticket(&self, number: usize) -> Ticket<'_> {
         Ticket { order: self, number }
     }
 }
 
 impl Ticket<'_> {
-    /// Waits until all tickets before this one were given up.
+    /// Waits until all tickets with lower numbers were dropped.
     pub fn wait(&self) {
         let done = self.order.done.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = |done: &mut Vec<bool>| done.len() < self.number || done[..self.number].contains(&false);
@@ -51,14 +52,14 @@ mod tests {
     use super::Order;
 
     #[test]
-    fn who_is_done_early_waits_for_those_before() {
+    fn a_ticket_waits_for_all_lower_numbers() {
         let (order, seen) = (Order::default(), Mutex::new(Vec::new()));
         thread::scope(|scope| {
             for number in (0..8).rev() {
                 let (order, seen) = (&order, &seen);
                 scope.spawn(move || {
                     let ticket = order.ticket(number);
-                    // The last begin first; number 3 fails and never waits.
+                    // The highest numbers start first; number 3 fails and never waits.
                     thread::sleep(Duration::from_millis(2 * (8 - number as u64)));
                     if number != 3 {
                         ticket.wait();

@@ -9,21 +9,21 @@ use diarize::{
     clustering::{Assignment, Compat, Method, Settings},
 };
 
-/// Hyper-parameters given in place of the model's own.
+/// Hyper-parameters that replace the model's own.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Hyper-parameters [default: the model's own]")]
 pub struct Overrides {
-    /// Clustering threshold: merge speakers whose voices are closer than this
+    /// Voices closer than this are the same speaker
     #[arg(long, value_name = "DISTANCE", value_parser = not_negative)]
     threshold: Option<f64>,
-    /// Assign smaller clusters to the nearest larger one (--clustering agglomerative)
+    /// Merge clusters smaller than this into the nearest larger one (--clustering agglomerative)
     #[arg(long, value_name = "N")]
     min_cluster_size: Option<NonZeroUsize>,
-    /// Clustering method; parameters that the model does not set have defaults
+    /// Method that clusters voices into speakers; parameters that the model does not set have defaults
     ///
     /// agglomerative: merges the nearest clusters up to a threshold, as speaker-diarization-3.1 does
     /// (--set linkage, threshold, min_cluster_size, max_embeddings). The linkage is centroid, median,
-    /// average, weighted, complete, single or ward; each needs its own threshold.
+    /// average, weighted, complete, single or ward; each linkage needs its own threshold.
     ///
     /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA (--set
     /// threshold, fa, fb, fb_exponent, lda_dimension, max_iterations, max_embeddings, kmeans.seed).
@@ -33,54 +33,55 @@ pub struct Overrides {
     /// spectral: needs no threshold (--set neighbors, which is auto, "{ share = 0.1 }" or "{ count = 50 }",
     /// max_speakers, max_embeddings, kmeans.seed).
     ///
-    /// online: decides in chronological order, after a fixed delay (--set threshold, delay, support).
+    /// online: assigns voices in time order, after a fixed delay (--set threshold, delay, support).
     ///
-    /// All have min_alone, the fraction of a chunk that a local speaker must speak alone to be clustered, and
-    /// assignment, which is nearest or distinct (no two voices of a chunk are one speaker).
+    /// All methods have two more parameters. min_alone is the fraction of a chunk in which somebody must
+    /// speak alone to seed a cluster. assignment is nearest or distinct; with distinct, different voices of
+    /// one chunk are always different speakers.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::NAMES))]
     clustering: Option<String>,
-    /// Set a parameter of the clustering, such as threshold=0.6; can be given several times
+    /// Set a clustering parameter, such as threshold=0.6; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
-    /// Reproduce this version of pyannote exactly, even where it surprises or fails
+    /// Behave exactly as this version of pyannote, even where that is surprising or an error
     ///
-    /// Without it, never more people speak at once than speakers were found, speakers are numbered in
-    /// order beyond the tenth, and asking for more speakers than can be distinguished gives as
-    /// many as can be.
+    /// Without this option, the number of people who speak at once never exceeds the number of speakers
+    /// found; speakers are numbered in numeric order, even if there are more than ten; and if fewer
+    /// speakers can be distinguished than were asked for, all that can be are found.
     #[arg(long, value_name = "VERSION", value_enum)]
     compat: Option<Version>,
-    /// How speakers are chosen from the segmentation network's probabilities
+    /// How to choose the set of active speakers from the segmentation network's probabilities
     ///
-    /// argmax: the most probable set of speakers, as pyannote does.
+    /// argmax: the most probable set, as pyannote does.
     ///
-    /// least_error: the set with the lowest expected error; detects speech even where it is unclear who speaks
-    /// or whether one or two speak. The bundled model's default.
+    /// least_error: the set with the lowest expected error. It reports speech even where it is unclear who
+    /// speaks, or whether one person speaks or two.
     #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["argmax", "least_error"]).try_map(|name| name.parse::<Decoding>()))]
     decoding: Option<Decoding>,
-    /// What the embedding network (most of the work) runs over
+    /// What the embedding network, which does nearly all of the work, runs over
     ///
-    /// chunk: each chunk separately, as pyannote does; the default of converted models.
+    /// chunk: each chunk by itself, as pyannote does; the default for converted models.
     ///
-    /// shared: the recording once, for all chunks; several times faster, embeddings differ slightly. The default
-    /// of the bundled model.
+    /// shared: the whole recording once, for all chunks. It is several times faster, and embeddings differ
+    /// slightly; the default for the bundled model.
     #[arg(long, value_name = "OVER", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
     embedding_trunk: Option<EmbeddingTrunk>,
-    /// How the speakers of a frame are chosen
+    /// How to decide which speakers speak in a frame
     ///
-    /// votes: by the number of overlapping chunks in which each speaks, as pyannote does; the default of
-    /// converted models and with --embedding-trunk chunk.
+    /// votes: by the number of overlapping chunks in which each of them speaks there, as pyannote does; the
+    /// default for converted models and with --embedding-trunk chunk.
     ///
-    /// voices: also by the similarity of the voice in the second around the frame; needs
-    /// --embedding-trunk shared. The default of the bundled model.
+    /// voices: by the fraction of these chunks, and by the similarity to the voice in the second around the
+    /// frame. It needs --embedding-trunk shared; the default for the bundled model.
     #[arg(long, value_name = "BY", value_parser = PossibleValuesParser::new(["votes", "voices"]).try_map(|name| name.parse::<Reconstruction>()))]
     reconstruction: Option<Reconstruction>,
     /// Drop turns shorter than this
     #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
     min_duration_on: Option<f64>,
-    /// Fill pauses of one speaker shorter than this
+    /// Fill pauses between a speaker's turns shorter than this
     #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
     min_duration_off: Option<f64>,
-    /// Step between consecutive chunks
+    /// Hop between chunks
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     step: Option<f64>,
 }
@@ -88,22 +89,23 @@ pub struct Overrides {
 /// A version of pyannote.audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Version {
-    /// As 3.3: every local speaker may seed a cluster, and each goes to the nearest
+    /// As 3.3: every local speaker may seed a cluster, and each voice goes to the nearest cluster
     #[value(name = "pyannote-3.3")]
     Pyannote3_3,
-    /// As 4.0: local speakers who speak alone for a fifth of a chunk may seed a cluster
+    /// As 4.0: only local speakers who speak alone for a fifth of a chunk may seed a cluster
     #[value(name = "pyannote-4.0")]
     Pyannote4_0,
 }
 
 impl Overrides {
-    /// Puts what was given into the options; `chunk` is the length of the model's chunks in seconds.
+    /// Applies the given hyper-parameters to the options; `chunk` is the length of the model's chunks in
+    /// seconds.
     pub fn apply(&self, options: &mut Options, chunk: f64) -> anyhow::Result<()> {
         if let Some(step) = self.step.filter(|&step| step > chunk) {
-            bail!("--step {step} is longer than the chunks of the model, {chunk} s");
+            bail!("--step {step} is longer than the model's chunks, {chunk} s");
         }
         let parameters = &mut options.parameters;
-        self.cluster_by(&mut parameters.clustering)?;
+        self.apply_to_clustering(&mut parameters.clustering)?;
         if self.compat.is_some() {
             parameters.decoding = Decoding::Argmax;
             parameters.set_embedding_trunk(EmbeddingTrunk::Chunk);
@@ -117,14 +119,14 @@ impl Overrides {
         Ok(())
     }
 
-    fn cluster_by(&self, settings: &mut Settings) -> anyhow::Result<()> {
+    fn apply_to_clustering(&self, settings: &mut Settings) -> anyhow::Result<()> {
         if let Some(name) = self.clustering.as_deref().filter(|name| *name != settings.method.name()) {
-            *settings = Settings::named(name).expect("the parser takes no other names");
+            *settings = Settings::named(name).expect("the parser accepts only names of methods");
         }
         let vbx = matches!(settings.method, Method::Vbx(_));
         match self.compat {
             None => {}
-            Some(Version::Pyannote3_3) if vbx => bail!("pyannote-3.3 has no VBx: choose pyannote-4.0"),
+            Some(Version::Pyannote3_3) if vbx => bail!("pyannote-3.3 has no VBx: use --compat pyannote-4.0"),
             Some(Version::Pyannote3_3) => {
                 (settings.min_alone, settings.assignment) = (0.0, Assignment::Nearest);
             }

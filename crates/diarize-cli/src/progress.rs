@@ -1,4 +1,4 @@
-//! What is told on the standard error: a progress bar on a terminal, and log lines that do not tear it.
+//! Messages on the standard error: progress bars on a terminal, and log lines that do not disturb them.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -11,9 +11,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// How much is told.
+/// How much is reported on the standard error.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Talk {
+pub struct Verbosity {
     /// Show no progress bar or warnings
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     quiet: bool,
@@ -22,8 +22,8 @@ pub struct Talk {
     verbose: bool,
 }
 
-impl Talk {
-    /// The standard error, with the log on it.
+impl Verbosity {
+    /// The console, which also receives the log.
     pub fn console(self) -> Console {
         let console = Console::new(self.quiet);
         console.install_log(match (self.quiet, self.verbose) {
@@ -43,13 +43,13 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console with a bar, unless `quiet` or no terminal.
+    /// A console, with progress bars on a terminal unless `quiet`.
     pub fn new(quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         Self { bars: MultiProgress::with_draw_target(target), quiet }
     }
 
-    /// Sends the log of these crates, not of their dependencies, to this console.
+    /// Sends the log of this project's crates, but not of their dependencies, to this console.
     pub fn install_log(&self, level: LevelFilter) {
         let bars = self.bars.clone();
         let lines = tracing_subscriber::fmt::layer()
@@ -59,11 +59,11 @@ impl Console {
             .with_writer(move || LogWriter(bars.clone()));
         let ours = Targets::new()
             .with_targets(["diarize", "diarize_cli", "diarize_kernels"].map(|name| (name, level)));
-        // Only a second call in one process fails; the first subscriber then stays.
+        // This fails only on a second call in the same process, which keeps the first subscriber.
         let _ = tracing_subscriber::registry().with(ours).with(lines).try_init();
     }
 
-    /// Prints one line of an error.
+    /// Prints an error as one line.
     pub fn error(&self, line: &str) {
         self.bars.suspend(|| eprintln!("diarize: {line}"));
     }
@@ -75,7 +75,7 @@ impl Console {
         }
     }
 
-    /// A bar for all files, below those of each; `bytes` are theirs together.
+    /// A bar for all files, below the bars of the single files; `bytes` is their total size.
     pub fn total(&self, bytes: u64) -> TotalProgress {
         let bar = self.bars.add(ProgressBar::new(bytes)).with_style(style("{msg} [{wide_bar}] {eta} left"));
         bar.enable_steady_tick(Duration::from_secs(1));
@@ -94,7 +94,7 @@ impl Console {
         FileProgress { bar, stage: None, segmented: 0, embedded: 0, embeds: true }
     }
 
-    /// A bar for one download.
+    /// A bar for a download.
     pub fn download(&self, name: &str) -> DownloadProgress {
         let bar = ProgressBar::no_length()
             .with_prefix(name.to_owned())
@@ -103,13 +103,13 @@ impl Console {
     }
 }
 
-/// The bar of all files. It disappears when dropped.
+/// The bar of all files. It disappears on drop.
 pub struct TotalProgress {
     bar: ProgressBar,
 }
 
 impl TotalProgress {
-    /// Shows that a file of so many bytes is done, in words too.
+    /// Advances the bar by the size of a finished file and shows a message.
     pub fn advance(&self, bytes: u64, message: String) {
         self.bar.set_message(message);
         self.bar.inc(bytes);
@@ -122,29 +122,29 @@ impl Drop for TotalProgress {
     }
 }
 
-/// The bar of one file. It disappears when dropped.
+/// The bar of one file. It disappears on drop.
 pub struct FileProgress {
     bar: ProgressBar,
     stage: Option<&'static str>,
-    /// Chunks that are segmented.
+    /// Number of chunks already segmented.
     segmented: u64,
-    /// Chunks that are embedded.
+    /// Number of chunks already embedded.
     embedded: u64,
-    /// Whether both networks run.
+    /// Whether the embedding network runs too.
     embeds: bool,
 }
 
-/// About how many times as long embedding a chunk takes as segmenting it.
+/// Rough ratio of the time to embed a chunk to the time to segment it.
 const EMBEDDING_WORK: u64 = 3;
 
 impl FileProgress {
-    /// The bar of a file over which the segmentation network runs alone.
-    pub fn of_segmentation(mut self) -> Self {
+    /// The bar of a file on which only the segmentation network runs.
+    pub fn segmentation_only(mut self) -> Self {
         self.embeds = false;
         self
     }
 
-    /// Shows how far a stage is. Both networks share one bar, since they run over a recording together.
+    /// Shows the progress of a stage. Both networks share one bar, because they run side by side.
     pub fn show(&mut self, progress: Progress) {
         let (done, total) = (progress.done as u64, progress.total as u64);
         let work = if self.embeds { 1 + EMBEDDING_WORK } else { 1 };
@@ -169,7 +169,7 @@ impl FileProgress {
         }
     }
 
-    /// Hears an event, and lets the work go on.
+    /// Shows an event. Never cancels the work.
     pub fn observe(&mut self, event: &Event) -> ControlFlow<()> {
         match event {
             Event::Progress(progress) => self.show(*progress),
@@ -186,13 +186,13 @@ impl Drop for FileProgress {
     }
 }
 
-/// The bar of one download. It disappears when dropped.
+/// The bar of a download. It disappears on drop.
 pub struct DownloadProgress {
     bar: ProgressBar,
 }
 
 impl DownloadProgress {
-    /// Shows how many bytes are there, and of how many if that is known.
+    /// Shows how many bytes were received, and of how many if that is known.
     pub fn show(&self, done: u64, total: Option<u64>) {
         if let Some(total) = total {
             self.bar.set_length(total);
@@ -209,11 +209,11 @@ impl Drop for DownloadProgress {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
-        .expect("the templates of this file are valid")
+        .expect("the templates in this file are valid")
         .progress_chars("=> ")
 }
 
-/// Takes the bar away while a log line is written.
+/// Hides the bars while a log line is written.
 struct LogWriter(MultiProgress);
 
 impl Write for LogWriter {

@@ -26,19 +26,19 @@ use crate::{
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.
 pub fn run(job: &Job) -> ExitCode {
-    let console = job.talk.console();
-    let teller = console.clone();
+    let console = job.verbosity.console();
+    let notices = console.clone();
     interrupt::listen(job.inputs.several, move || {
-        teller.line("finishing the current file; Ctrl-C again abandons it");
+        notices.line("finishing the current file; press Ctrl-C again to abandon it");
     });
-    let code = work_through(job, &console).unwrap_or_else(|error| {
+    let code = diarize_all(job, &console).unwrap_or_else(|error| {
         console.error(&failure::sentence(&error));
         1
     });
     ExitCode::from(code)
 }
 
-fn work_through(job: &Job, console: &Console) -> anyhow::Result<u8> {
+fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for (found, outputs) in job.inputs.all.iter().zip(job.destinations.iter()) {
         let bytes = found.input.path().and_then(|path| fs::metadata(path).ok()).map_or(1, |data| data.len());
@@ -51,13 +51,13 @@ fn work_through(job: &Job, console: &Console) -> anyhow::Result<u8> {
     let mut batch = Batch::new(job, console, all, all - tasks.len());
     if !tasks.is_empty() {
         let session = Session::open(job, console)?;
-        let mut failed = batch.work(&session, tasks);
+        let mut failed = batch.diarize(&session, tasks);
         for _ in 0..job.batch.retry {
-            if failed.is_empty() || interrupt::asked() {
+            if failed.is_empty() || interrupt::requested() {
                 break;
             }
             console.line(&format!("trying again: {}", files(failed.len())));
-            failed = batch.work(&session, failed);
+            failed = batch.diarize(&session, failed);
         }
         batch.failed = failed;
     }
@@ -69,11 +69,11 @@ fn work_through(job: &Job, console: &Console) -> anyhow::Result<u8> {
 struct Task<'a> {
     input: &'a Input,
     outputs: &'a [Output],
-    /// The size of its file, which says how long it will take.
+    /// The size of its file in bytes, an estimate of the work.
     bytes: u64,
 }
 
-/// What is known of all files.
+/// Progress and totals over all files.
 struct Batch<'a> {
     job: &'a Job,
     console: &'a Console,
@@ -93,15 +93,15 @@ impl<'a> Batch<'a> {
         Self { job, console, begin, all, skipped, done: 0, duration: 0.0, failed: Vec::new(), printed: false }
     }
 
-    /// Diarizes files, several at once if asked for, and returns those that failed.
-    fn work(&mut self, session: &Session<'_>, tasks: Vec<Task<'a>>) -> Vec<Task<'a>> {
+    /// Diarizes files, several in parallel if requested, and returns those that failed.
+    fn diarize(&mut self, session: &Session<'_>, tasks: Vec<Task<'a>>) -> Vec<Task<'a>> {
         let (next, order) = (AtomicUsize::new(0), Order::default());
         let (sender, results) = channel();
         thread::scope(|scope| {
             for _ in 0..self.job.batch.jobs.get().min(tasks.len()) {
                 let (sender, next, order, tasks) = (sender.clone(), &next, &order, &tasks);
                 scope.spawn(move || {
-                    while !interrupt::asked() {
+                    while !interrupt::requested() {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(task) = tasks.get(index) else { break };
                         let result = session.diarize(task.input, task.outputs, order.ticket(index));
@@ -116,7 +116,7 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Tells what comes of each file; prints results in the order of the inputs.
+    /// Reports the outcome of each file and prints results in the order of the inputs.
     fn collect(
         &mut self,
         tasks: &[Task<'a>],
@@ -129,7 +129,7 @@ impl<'a> Batch<'a> {
         });
         let mut failed = Vec::new();
         let mut waiting = BTreeMap::new();
-        let mut turn = 0;
+        let mut next = 0;
         for (count, (index, result)) in results.iter().enumerate() {
             let task = tasks[index];
             let printed = match result {
@@ -144,12 +144,12 @@ impl<'a> Batch<'a> {
                 total.advance(task.bytes, format!("{} of {}", count + 1, files(tasks.len())));
             }
             waiting.insert(index, printed);
-            while let Some(text) = waiting.remove(&turn) {
+            while let Some(text) = waiting.remove(&next) {
                 self.print(&text);
-                turn += 1;
+                next += 1;
             }
         }
-        // After an interruption some never come.
+        // After an interruption, some results never arrive.
         waiting.values().for_each(|text| self.print(text));
         failed
     }
@@ -186,11 +186,11 @@ impl<'a> Batch<'a> {
             .and_then(|()| stdout.flush());
         match written {
             Ok(()) => {}
-            // Whoever read the results has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => output::leave(0),
+            // A closed pipe is not an error: the reader has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => output::exit_after_write(0),
             Err(error) => {
                 self.console.error(&format!("cannot write the result: {error}"));
-                output::leave(1);
+                output::exit_after_write(1);
             }
         }
     }
@@ -203,7 +203,7 @@ impl<'a> Batch<'a> {
             let elapsed = self.begin.elapsed().as_secs_f64();
             let mut summary = format!("{} done", files(self.done));
             for (count, what) in
-                [(failures, "failed"), (self.skipped, "skipped (already done)"), (left, "not begun")]
+                [(failures, "failed"), (self.skipped, "skipped (already done)"), (left, "not started")]
             {
                 if count > 0 {
                     summary += &format!(", {count} {what}");
@@ -219,7 +219,7 @@ impl<'a> Batch<'a> {
                 .filter_map(|task| task.input.path())
                 .map(|path| format!("{}\n", path.display()))
                 .collect();
-            output::write_whole(list, &names)
+            output::write_atomically(list, &names)
                 .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", list.display()))?;
         }
         Ok(if left > 0 { interrupt::EXIT_CODE } else { u8::from(failures > 0) })
@@ -230,7 +230,7 @@ fn files(count: usize) -> String {
     format!("{count} file{}", if count == 1 { "" } else { "s" })
 }
 
-/// Seconds with a tenth below a minute, else hours, minutes and seconds.
+/// Below a minute, seconds with one decimal; otherwise minutes and seconds, with hours if there are any.
 fn clock(seconds: f64) -> String {
     if seconds < 59.95 {
         return format!("{seconds:.1} s");

@@ -1,4 +1,4 @@
-//! One recording after another with one model: read, diarized, written.
+//! Reads, diarizes and writes recordings with one model.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use crate::{
     voice_embedder::VoiceEmbedder,
 };
 
-/// What all files share.
+/// State shared by all files.
 pub struct Session<'a> {
     job: &'a Job,
     console: &'a Console,
@@ -34,24 +34,24 @@ pub struct Session<'a> {
     names: Option<Names>,
 }
 
-/// What came of a recording.
+/// The outcome of a recording.
 pub struct Done {
     /// Its length in seconds.
     pub duration: f64,
-    /// Seconds that it took.
+    /// Processing time in seconds.
     pub elapsed: f64,
-    /// How many speak.
+    /// Number of speakers.
     pub speakers: usize,
-    /// How many turns they have.
+    /// Number of turns.
     pub turns: usize,
     /// The result for the standard output.
     pub printed: String,
 }
 
 impl<'a> Session<'a> {
-    /// Reads what all files need.
+    /// Loads the model, the transcripts and the known voices, and prepares the output directories.
     pub fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
-        job.destinations.prepare().context("cannot make the output directory")?;
+        job.destinations.prepare().context("cannot create the output directory")?;
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
         let (diarizer, files) = job.model.open_with_files(console)?;
         let names = job.names.open(&files)?;
@@ -64,14 +64,14 @@ impl<'a> Session<'a> {
         Ok(Self { job, console, diarizer, options, transcripts, names })
     }
 
-    /// Diarizes one input and writes its files. `place` is its place among the inputs.
-    pub fn diarize(&self, input: &Input, outputs: &[Output], place: Ticket<'_>) -> anyhow::Result<Done> {
+    /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs.
+    pub fn diarize(&self, input: &Input, outputs: &[Output], ticket: Ticket<'_>) -> anyhow::Result<Done> {
         let begin = Instant::now();
         let file = input.to_string();
         let stem = input.stem();
         let uri = output::uri(&stem);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
-        // Names may need the voices of turns, and pages the audio.
+        // Names may need the voices of turns, and HTML pages the audio.
         let again = self.names.is_some() || outputs.iter().any(|output| output.format == Format::Html);
         let source = Source::new(input, self.job.channels, again)?;
         let mut timings = Timings::default();
@@ -87,16 +87,16 @@ impl<'a> Session<'a> {
         let similarities = match &self.names {
             None => BTreeMap::new(),
             Some(names) => {
-                place.wait();
+                ticket.wait();
                 let embedder = VoiceEmbedder { diarizer: &self.diarizer, options: &self.options };
-                names.give(&mut diarization, &embedder, &source, duration)?
+                names.apply(&mut diarization, &embedder, &source, duration)?
             }
         };
-        drop(place);
+        drop(ticket);
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
-        let transcript = transcript.map(|transcript| transcript.spoken_by(&diarization.exclusive));
+        let transcript = transcript.map(|transcript| transcript.with_speakers(&diarization.exclusive));
         let recording = Recording {
             file: &file,
             path: input.path(),
@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
             let text = recording.render(output.format, self.job.style, shared, &output.destination)?;
             match output.file() {
                 None => printed += &text,
-                Some(path) => output::write_whole(path, &text)
+                Some(path) => output::write_atomically(path, &text)
                     .with_context(|| format!("cannot write {}", path.display()))?,
             }
         }
@@ -126,7 +126,7 @@ impl<'a> Session<'a> {
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
     }
 
-    /// Reads the audio and diarizes it while it is read.
+    /// Diarizes the audio while reading it.
     fn listen(
         &self,
         file: &str,
@@ -156,8 +156,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The time since the last event was spent waiting for audio. The lock is released before the networks run,
-/// since their events take it too.
+/// Adds the time since the last event to the reading time: it was spent waiting for audio. The lock is
+/// released before the networks run, because their events take it too.
 fn note_reading(clock: &Mutex<(Instant, Timings)>) {
     let (last, timings) = &mut *lock(clock);
     timings.reading += last.elapsed().as_secs_f64();
@@ -168,7 +168,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Processor threads for each of several files at once.
+/// Processor threads for each of `jobs` parallel files; `None` for a single job.
 fn share_of_threads(jobs: NonZeroUsize) -> Option<usize> {
     let all = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     (jobs.get() > 1).then(|| (all / jobs).max(1))

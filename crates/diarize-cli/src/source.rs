@@ -1,4 +1,4 @@
-//! The audio of an input, in blocks, as often as it is needed.
+//! The audio of an input, in blocks. It can be read more than once.
 
 use std::{io, path::PathBuf, sync::mpsc::sync_channel, thread};
 
@@ -9,40 +9,42 @@ use tracing::warn;
 
 use crate::input::Input;
 
-/// Blocks that are decoded before they are taken.
+/// Number of blocks that are decoded ahead.
 const AHEAD: usize = 64;
 
 /// The audio of an input.
 #[derive(Debug)]
 pub struct Source {
-    /// `None` for the standard input, which can be read once.
+    /// `None` for the standard input, which can be read only once.
     path: Option<PathBuf>,
     settings: Settings,
-    /// What the standard input was copied to.
+    /// The copy of the standard input, deleted on drop.
     _copy: Option<NamedTempFile>,
 }
 
 impl Source {
-    /// The audio of `input`. If it is needed `again`, the standard input is copied to a temporary file.
+    /// The audio of `input`. With `again`, the standard input is copied to a temporary file so that it can be
+    /// read more than once.
     pub fn new(input: &Input, channels: Channels, again: bool) -> anyhow::Result<Self> {
         let settings = Settings::default().with_channels(channels);
         let copy = match input {
-            Input::Stdin if again => Some(copy_of_stdin().context("cannot copy it to a temporary file")?),
+            Input::Stdin if again => {
+                Some(copy_of_stdin().context("cannot copy the audio to a temporary file")?)
+            }
             _ => None,
         };
         let path = input.path().or(copy.as_ref().map(NamedTempFile::path)).map(PathBuf::from);
         Ok(Self { path, settings, _copy: copy })
     }
 
-    /// Length of the samples in seconds, by decoding all of them. What is wrong with the audio goes to the
-    /// log.
+    /// Length of the audio in seconds, measured by decoding all of it. Problems with the audio are logged.
     pub fn duration(&self, input: &Input) -> anyhow::Result<f64> {
         let decoded = self.read(|_| Ok(()))?;
         decoded.warn(input);
         Ok(decoded.duration)
     }
 
-    /// Begins to read.
+    /// Starts to read.
     pub fn open(&self) -> Result<Audio, diarize_audio::Error> {
         match &self.path {
             Some(path) => Audio::open(path, &self.settings),
@@ -56,18 +58,18 @@ impl Source {
     }
 }
 
-/// What is known of audio that was read to its end.
+/// What is known about audio after reading all of it.
 #[derive(Clone, Debug)]
 pub struct Decoded {
     /// Its length in seconds.
     pub duration: f64,
-    /// What was wrong with it.
+    /// Problems with it.
     pub warnings: Vec<String>,
 }
 
 impl Decoded {
-    /// Reads `audio` to its end and hands each block to `take`, while the next ones are decoded on another
-    /// thread.
+    /// Reads `audio` to its end and hands each block to `take`. Another thread decodes the next blocks
+    /// meanwhile.
     pub fn all(mut audio: Audio, mut take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Self> {
         let audio = thread::scope(|scope| {
             let (sender, blocks) = sync_channel(AHEAD);
@@ -83,13 +85,13 @@ impl Decoded {
             for block in blocks {
                 take(&block?)?;
             }
-            decoder.join().map_err(|_| anyhow::anyhow!("the decoder failed: please report this file"))
+            decoder.join().map_err(|_| anyhow::anyhow!("the decoder crashed: please report this file"))
         })?;
         let warnings = audio.warnings().iter().map(ToString::to_string).collect();
         Ok(Self { duration: audio.duration(), warnings })
     }
 
-    /// Logs what was wrong with the audio of `input`.
+    /// Logs the problems with the audio of `input`.
     pub fn warn(&self, input: &Input) {
         for warning in &self.warnings {
             warn!("{input}: {warning}");

@@ -1,4 +1,4 @@
-//! Turns drawn in a terminal: a lane for each speaker, fitted to the width.
+//! Draws turns in a terminal: one lane per speaker, fitted to the width.
 
 use std::{collections::BTreeMap, fmt::Write, ops::Range};
 
@@ -6,13 +6,13 @@ use anyhow::{Context, bail};
 use diarize::{Turn, parse_rttm};
 use serde::Deserialize;
 
-/// Height of a cell by the share of its time that somebody speaks.
+/// Height of a cell by the fraction of its time that is spoken.
 const HEIGHTS: [char; 9] = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Okabe and Ito's colors among the 256 of terminals.
+/// Okabe and Ito's colors, in the 256-color palette of terminals.
 const COLORS: [u8; 8] = [32, 214, 36, 175, 74, 166, 227, 246];
 
-/// Seconds between the marks of a ruler.
+/// Possible distances between the marks of the ruler, in seconds.
 const STEPS: [f64; 19] = [
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
     14_400.0, 36_000.0,
@@ -21,7 +21,7 @@ const STEPS: [f64; 19] = [
 /// Who spoke when in one recording, read from a file of results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
-    /// What the recording is called.
+    /// The recording's name.
     pub name: String,
     /// Its length in seconds, or the end of its last turn.
     pub duration: f64,
@@ -29,14 +29,14 @@ pub struct Timeline {
     pub turns: Vec<Turn>,
 }
 
-/// How a timeline is drawn.
+/// How to draw a timeline.
 #[derive(Clone, Debug)]
 pub struct Drawing {
-    /// Columns of the terminal.
+    /// Width in columns.
     pub width: usize,
-    /// Whether speakers have colors.
+    /// Whether to use a color for each speaker.
     pub colors: bool,
-    /// The seconds that are drawn, as far as there are some.
+    /// The range to draw, in seconds; it is clipped to the recording's end.
     pub seconds: Range<f64>,
 }
 
@@ -57,7 +57,7 @@ struct Spoken {
 }
 
 impl Timeline {
-    /// The recordings of a file in RTTM, or in the JSON of this program.
+    /// Parses the recordings of a file in RTTM or in this program's JSON.
     pub fn parse(text: &str) -> anyhow::Result<Vec<Self>> {
         if text.trim_start().starts_with('{') {
             let documents = serde_json::Deserializer::from_str(text).into_iter::<Document>();
@@ -147,7 +147,7 @@ impl From<Document> for Timeline {
     }
 }
 
-/// Confidence of turns over time; `None` unless all turns have one.
+/// Mean confidence of turns, weighted by their lengths; `None` if a turn has no confidence.
 fn confidence(turns: &[&Turn]) -> Option<f64> {
     let (mut sum, mut time) = (0.0, 0.0);
     for turn in turns {
@@ -157,19 +157,19 @@ fn confidence(turns: &[&Turn]) -> Option<f64> {
     (time > 0.0).then(|| sum / time)
 }
 
-/// A character for each cell: how much of its time lies in turns.
+/// One character per cell, which shows how much of its time is in turns.
 fn lane(turns: &[&Turn], span: &Range<f64>, cells: usize) -> String {
     let width = (span.end - span.start) / cells as f64;
     let cell = |cell: usize| {
         let (start, end) = (span.start + cell as f64 * width, span.start + (cell + 1) as f64 * width);
         let spoken: f64 = turns.iter().map(|turn| (turn.end.min(end) - turn.start.max(start)).max(0.0)).sum();
-        // A short turn is seen too.
+        // Even a short turn is visible.
         HEIGHTS[if spoken > 0.0 { ((8.0 * spoken / width).round() as usize).clamp(1, 8) } else { 0 }]
     };
     (0..cells).map(cell).collect()
 }
 
-/// Times above the cells where they are.
+/// Times above the cells that they belong to.
 fn ruler(span: &Range<f64>, cells: usize) -> String {
     let scale = cells as f64 / (span.end - span.start);
     let step = STEPS.into_iter().find(|step| step * scale >= 9.0).unwrap_or(STEPS[STEPS.len() - 1]);
@@ -187,7 +187,7 @@ fn ruler(span: &Range<f64>, cells: usize) -> String {
     line
 }
 
-/// Spans in which several speak, in order.
+/// Spans in which several people speak, in order.
 fn overlaps(turns: &[Turn]) -> Vec<Turn> {
     let mut edges: Vec<(f64, i32)> =
         turns.iter().flat_map(|turn| [(turn.start, 1), (turn.end, -1)]).collect();
@@ -210,7 +210,7 @@ fn shortened(name: &str, length: usize) -> String {
     name.chars().take(length - 1).chain(['…']).collect()
 }
 
-/// Hours where there are some, minutes, seconds, and tenths where the step is below a second.
+/// Hours (if any), minutes, seconds, and tenths if the step is below a second.
 fn clock(seconds: f64, step: f64) -> String {
     let tenths = (10.0 * seconds).round() as u64;
     let whole = if step < 1.0 { tenths / 10 } else { seconds.round() as u64 };
@@ -249,7 +249,7 @@ overlap  ········██··········      0:02   10 %
     }
 
     #[test]
-    fn a_part_is_drawn_larger() {
+    fn a_part_fills_the_width() {
         let text = draw(46, 8.0..13.0);
         let lanes: Vec<&str> = text
             .lines()
@@ -260,7 +260,7 @@ overlap  ········██··········      0:02   10 %
     }
 
     #[test]
-    fn what_json_says_of_its_confidence_is_told() {
+    fn confidence_in_json_is_shown() {
         let text = r#"{"uri": "a", "duration": 4.0, "turns": [
             {"start": 0, "end": 1, "speaker": "S", "confidence": 0.5},
             {"start": 1, "end": 4, "speaker": "S", "confidence": 0.9}]}"#;

@@ -9,17 +9,17 @@ use crate::{
     source::{Decoded, Source},
 };
 
-/// Pauses of speech that are heard with it, in seconds.
+/// Shorter pauses, in seconds, are treated as part of the speech.
 const PAUSE: f64 = 0.5;
-/// Shorter pieces of speech, in seconds, say little about a voice.
+/// Shorter pieces of speech, in seconds, are ignored: they say little about a voice.
 const PIECE: f64 = 0.3;
 
-/// A voice, from everything that was embedded of it.
+/// A voice, averaged over its speech.
 #[derive(Clone, Debug)]
 pub struct Voice {
-    /// Mean of the embeddings of all that was said.
+    /// Mean of the normalized embeddings of the spans, weighted by their lengths and not normalized itself.
     pub embedding: Vec<f32>,
-    /// How long that was.
+    /// Total length of the spans in seconds.
     pub seconds: f64,
 }
 
@@ -28,12 +28,12 @@ pub struct Voice {
 pub struct VoiceEmbedder<'a> {
     /// The networks.
     pub diarizer: &'a Diarizer,
-    /// How they run.
+    /// The options they run with.
     pub options: &'a Options,
 }
 
 impl VoiceEmbedder<'_> {
-    /// The spans in which somebody speaks in a part of a recording, and what is known of the recording.
+    /// The spans with speech in a part of a recording, and what is known about the recording.
     pub fn speech(
         &self,
         source: &Source,
@@ -43,7 +43,7 @@ impl VoiceEmbedder<'_> {
         let mut options = self.options.clone();
         (options.parameters.min_duration_on, options.parameters.min_duration_off) = (PIECE, PAUSE);
         let mut listener = self.diarizer.listen_for_activity(&options, |event| progress.observe(&event))?;
-        // The cast takes infinity to the largest number.
+        // The cast turns infinity into the largest number.
         let [from, until] =
             [part.start, part.end].map(|seconds| (seconds * f64::from(diarize::SAMPLE_RATE)) as usize);
         let mut received = 0;
@@ -57,9 +57,9 @@ impl VoiceEmbedder<'_> {
         Ok((listener.finish(1)?.into_iter().map(inside).collect(), decoded))
     }
 
-    /// The voice that speaks in some spans of a recording of `duration` seconds; `None` if they are too
-    /// short to tell.
-    pub fn hear(
+    /// The voice that speaks in some spans of a recording of `duration` seconds; `None` if all spans are too
+    /// short.
+    pub fn embed(
         &self,
         source: &Source,
         duration: f64,
@@ -99,8 +99,8 @@ impl VoiceEmbedder<'_> {
             }
             let own = diarization.exclusive.iter().filter(|turn| turn.speaker == speaker.label);
             let spans: Vec<Span> = own.map(|&Turn { start, end, .. }| Span { start, end }).collect();
-            let heard = self.hear(source, duration, &spans, |_| ControlFlow::Continue(()))?;
-            Ok(heard.map(|voice| voice.embedding))
+            let voice = self.embed(source, duration, &spans, |_| ControlFlow::Continue(()))?;
+            Ok(voice.map(|voice| voice.embedding))
         };
         diarization.speakers.iter().map(voice).collect()
     }

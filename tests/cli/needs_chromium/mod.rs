@@ -1,4 +1,4 @@
-//! What a browser makes of the page.
+//! Tests of the HTML page in a browser.
 
 mod browser;
 mod page;

@@ -332,7 +332,7 @@ fn the_page_fits_screens_and_themes() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn a_linked_file_plays_and_a_missing_one_is_told_of() {
+fn a_linked_file_plays_and_a_missing_one_is_reported() {
     let mut browser = Browser::start();
     let directory = tempdir().unwrap();
     let audio = directory.path().join("quiet 100%.wav");

@@ -1,4 +1,4 @@
-//! `diarize AUDIO…`: who spoke when.
+//! `diarize AUDIO…`: finds out who spoke when.
 
 use std::{fs, io, num::NonZeroUsize, path::PathBuf};
 
@@ -12,19 +12,19 @@ use crate::{
     names::NamesArgs,
     output::{Destinations, Format, PageAudio, Style},
     overrides::Overrides,
-    progress::Talk,
+    progress::Verbosity,
     transcript::{Transcript, in_directory},
 };
 
-/// What the default command takes.
+/// Arguments of the default command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Audio files, directories or patterns; `-` is standard input
     ///
-    /// A directory means the audio files in it, a name with *, ? or [ the files that match it.
+    /// A directory means all audio files in it; a pattern with *, ? or [ means all files it matches.
     ///
-    /// In RTTM, a recording has the name of its file without directory and extension, with white space replaced
-    /// by `_`. Standard input is named `stdin`.
+    /// In RTTM, a recording has the name of its file without directory and extension, with white space
+    /// replaced by `_`; the standard input is called `stdin`.
     #[arg(required_unless_present_any = ["completions", "version", "files_from"])]
     audio: Vec<PathBuf>,
 
@@ -38,39 +38,39 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Speakers")]
     max_speakers: Option<NonZeroUsize>,
 
-    /// Formats of the results, separated by commas [default: from --output's extension, otherwise rttm]
+    /// Output formats, separated by commas [default: from the extension of --output, else rttm]
     #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Output")]
     format: Vec<Format>,
-    /// File, or directory for several results [default: standard output]
+    /// Output file, or directory for several results [default: the standard output]
     ///
-    /// A single result is written to this file, in the format of its extension unless --format is given; the
+    /// A single result is written to this file. Its extension gives the format, unless --format does. The
     /// option can be given several times. With several inputs or formats, or if the path is a directory or
     /// ends in `/`, each result is written to DIR/NAME.FORMAT. Files are written atomically.
     ///
-    /// On standard output, several results follow each other: rttm unchanged, json with one
-    /// object per line, csv below a single heading, txt with a heading for each recording.
+    /// On the standard output, several results follow each other: rttm unchanged, json as one object per
+    /// line, csv below one heading, txt with a heading for each recording.
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     output: Vec<PathBuf>,
-    /// Write the mean embedding of each speaker (with --format json)
+    /// Include the mean embedding of each speaker (with --format json)
     #[arg(long, help_heading = "Output")]
     embeddings: bool,
-    /// Write at most one speaker at a time, for combining with a transcript
+    /// Write at most one speaker at a time, for joining with a transcript
     #[arg(long, help_heading = "Output")]
     exclusive: bool,
-    /// Where the page gets its audio from (with --format html)
+    /// Where the page gets its audio (with --format html)
     #[arg(long, value_name = "WHERE", value_enum, default_value_t, help_heading = "Output")]
     page_audio: PageAudio,
-    /// Write this transcript with speakers instead of the turns
+    /// Add speakers to this transcript and write it instead of the turns
     ///
-    /// JSON of openai-whisper, faster-whisper, whisper.cpp or WhisperX, SRT or WebVTT; for several recordings
-    /// a directory in which each has its recording's name (talk.json for talk.wav). It is written as it
-    /// was read, with the speaker of every word and line added. --format txt writes paragraphs, srt and vtt
-    /// subtitles, html a page with the text. Word timestamps make it accurate (Whisper: --word_timestamps True,
-    /// whisper.cpp: -ojf).
+    /// JSON of openai-whisper, faster-whisper, whisper.cpp or WhisperX, SRT or WebVTT. For several
+    /// recordings, a directory in which each transcript has its recording's name (talk.json for talk.wav).
+    /// The transcript is written in its own format, with the speaker of every word and line. --format txt
+    /// gives text by paragraph, srt and vtt give subtitles, html gives a page with the text. Whisper's word
+    /// timestamps make the result exact (--word_timestamps True, or -ojf for whisper.cpp).
     #[arg(long, value_name = "PATH", conflicts_with = "embeddings", help_heading = "Output")]
     transcript: Option<PathBuf>,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 
     #[command(flatten)]
     names: NamesArgs,
@@ -78,7 +78,7 @@ pub struct Args {
     #[command(flatten)]
     batch: BatchArgs,
 
-    /// Use this channel (counted from 0) instead of the mean of all channels
+    /// Use only this channel, counted from 0, instead of the mean of all channels
     #[arg(long, value_name = "N", help_heading = "Audio")]
     channel: Option<usize>,
 
@@ -88,20 +88,20 @@ pub struct Args {
     overrides: Overrides,
 }
 
-/// How several files are processed.
+/// How to process many files.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Many files")]
 pub struct BatchArgs {
-    /// Also search subdirectories; results are written to the same subdirectories
+    /// Also search the subdirectories of directories; results keep the folder structure
     #[arg(short, long)]
     recursive: bool,
-    /// Read the names of inputs from this file, one per line; `-` is standard input
+    /// Read the names of inputs from this file, one per line; `-` is the standard input
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
-    /// Number of files to process in parallel; they share the processor's threads
+    /// Number of files to process in parallel; they share the processor threads
     #[arg(short, long, value_name = "N", default_value = "1")]
     pub jobs: NonZeroUsize,
-    /// Skip inputs that already have all their results, to continue after an interruption
+    /// Skip inputs that already have all their results, for example after an interruption
     #[arg(long, requires = "output")]
     pub skip_existing: bool,
     /// Retry failed files up to N times, after all others
@@ -113,13 +113,14 @@ pub struct BatchArgs {
 }
 
 impl BatchArgs {
-    /// The inputs that arguments and a list stand for.
+    /// The inputs from the arguments and the list.
     fn inputs(&self, mut audio: Vec<PathBuf>) -> Result<Inputs, String> {
         if let Some(list) = &self.files_from {
             let text = match list.to_str() {
                 Some("-") if audio.iter().any(|path| path.as_os_str() == "-") => {
                     return Err(
-                        "the standard input (`-`) is either the list of inputs or one of them".to_owned()
+                        "the standard input (`-`) can be either the list of inputs or one of them, not both"
+                            .to_owned(),
                     );
                 }
                 Some("-") => io::read_to_string(io::stdin()),
@@ -137,24 +138,24 @@ impl BatchArgs {
     }
 }
 
-/// Files to diarize, checked as far as that goes without reading them.
+/// Files to diarize, checked as far as possible without reading the audio.
 #[derive(Debug)]
 pub struct Job {
     /// The inputs, in the order given.
     pub inputs: Inputs,
-    /// How they are processed.
+    /// How to process them.
     pub batch: BatchArgs,
-    /// Where the result of each goes.
+    /// The destinations of each input's results.
     pub destinations: Destinations,
     /// How results are written.
     pub style: Style,
-    /// A transcript that is written with its speakers.
+    /// The transcript to which speakers are added.
     pub transcript: Option<PathBuf>,
-    /// Names for known speakers.
+    /// How speakers get names.
     pub names: NamesArgs,
-    /// Which channels are used.
+    /// The channels to use.
     pub channels: Channels,
-    /// The model and where it runs.
+    /// The model and the device.
     pub model: ModelArgs,
     /// Exact number of speakers.
     pub num_speakers: Option<usize>,
@@ -164,12 +165,12 @@ pub struct Job {
     pub max_speakers: Option<usize>,
     /// Hyper-parameters.
     pub overrides: Overrides,
-    /// What is told.
-    pub talk: Talk,
+    /// How much is reported.
+    pub verbosity: Verbosity,
 }
 
 impl Args {
-    /// Checks what arguments say together. Errors are usage errors.
+    /// Checks the combination of arguments. Errors are usage errors.
     pub fn into_job(self) -> Result<Job, clap::Error> {
         if let (Some(min), Some(max)) = (self.min_speakers, self.max_speakers)
             && min > max
@@ -179,13 +180,13 @@ impl Args {
         let inputs = self.batch.inputs(self.audio).map_err(conflict)?;
         if self.batch.skip_existing && self.names.link_within_run() {
             return Err(conflict(
-                "--link-speakers does not know the speakers of results that are skipped: give it a file, \
+                "--link-speakers does not know the speakers of skipped results: store them in a file with \
                  --link-speakers=FILE",
             ));
         }
         if self.transcript.as_ref().is_some_and(|path| !path.is_dir()) && inputs.several {
             return Err(conflict(
-                "--transcript is that of one recording, but there are several: name a directory of them",
+                "--transcript is a single file, but there are several recordings: use a directory",
             ));
         }
         let transcript = self.transcript.as_deref();
@@ -222,7 +223,7 @@ impl Args {
             min_speakers: self.min_speakers.map(NonZeroUsize::get),
             max_speakers: self.max_speakers.map(NonZeroUsize::get),
             overrides: self.overrides,
-            talk: self.talk,
+            verbosity: self.verbosity,
         })
     }
 }

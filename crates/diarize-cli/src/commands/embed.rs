@@ -1,4 +1,4 @@
-//! `diarize embed`: what a voice sounds like, as a vector.
+//! `diarize embed`: extracts speaker embeddings.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -20,23 +20,24 @@ use crate::{
     input::Input,
     inputs,
     model::ModelArgs,
-    output::write_whole,
-    progress::{Console, Talk},
+    output::write_atomically,
+    progress::{Console, Verbosity},
     source::Source,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   diarize embed ann.wav                                  one line of JSON
-  diarize embed -o voices.npy ann.wav bob.wav            an array of two rows
-  diarize embed --start 1:30 --end 1:42.5 meeting.mp3    a part of it
+  diarize embed -o voices.npy ann.wav bob.wav            an array with two rows
+  diarize embed --start 1:30 --end 1:42.5 meeting.mp3    part of a recording
   diarize embed --segments meeting.rttm meeting.mp3      each turn, with its speaker
   diarize embed --segments results/ -o all.npy recordings/
 
-An embedding is a vector of the model's embedding network; the cosine of two says how alike they sound. \
-It is of all that sounds in the part, whoever speaks, and is not normalized: what pyannote.audio's \
-Inference(model, window=\"whole\") gives. The mean embedding of each speaker of a conversation is in \
-`diarize --format json --embeddings`; voices by name are kept by `diarize enroll`.";
+An embedding is the output vector of the model's embedding network. The cosine of two embeddings tells \
+how similar the voices are. An embedding covers all sound in its part, whoever speaks, and is not \
+normalized, like the output of pyannote.audio's Inference(model, window=\"whole\"). \
+`diarize --format json --embeddings` writes the mean embedding of each speaker; `diarize enroll` stores \
+voices by name.";
 
 /// Arguments of `diarize embed`.
 #[derive(Debug, clap::Args)]
@@ -47,34 +48,34 @@ pub struct Args {
     audio: Vec<PathBuf>,
     #[command(flatten)]
     excerpts: ExcerptArgs,
-    /// Output format [default: from --output's extension, otherwise json]
+    /// Output format [default: from the extension of --output, else json]
     #[arg(short, long, value_enum, help_heading = "Output")]
     format: Option<Format>,
-    /// File for all embeddings [default: standard output]
+    /// Output file for all embeddings [default: the standard output]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
-    /// Also search subdirectories
+    /// Also search the subdirectories of directories
     #[arg(short, long, help_heading = "Audio")]
     recursive: bool,
-    /// Use this channel (counted from 0) instead of the mean of all channels
+    /// Use only this channel, counted from 0, instead of the mean of all channels
     #[arg(long, value_name = "N", help_heading = "Audio")]
     channel: Option<usize>,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
-/// How embeddings are written.
+/// The format of embeddings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One object per recording, each on one line
+    /// One object per recording, on one line
     Json,
-    /// A NumPy array of f32, one row per part, in the order of recordings and turns
+    /// A NumPy array, f32, one row per part, in the order of recordings and turns
     Npy,
 }
 
-/// What is written about a recording.
+/// The JSON object of a recording.
 #[derive(Serialize)]
 struct Document<'a> {
     file: String,
@@ -86,7 +87,7 @@ struct Document<'a> {
 struct Embedded<'a> {
     start: f64,
     end: f64,
-    /// Not there where nobody said who speaks.
+    /// Left out if the speaker is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     speaker: Option<&'a str>,
     embedding: &'a [f32],
@@ -94,13 +95,13 @@ struct Embedded<'a> {
 
 /// The embeddings of a recording.
 struct Voices {
-    /// With the speaker, where known.
+    /// Each part with its speaker, if known.
     parts: Vec<(Span, Option<String>)>,
     /// `(part, dimension)`.
     embeddings: Vec<Vec<f32>>,
 }
 
-/// Embeds and writes. A file that fails is reported and does not stop the others.
+/// Computes and writes the embeddings. A file that fails is reported and does not stop the others.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     let format = args.format.unwrap_or_else(|| match &args.output {
@@ -108,10 +109,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         _ => Format::Json,
     });
     if format == Format::Npy && args.output.is_none() && io::stdout().is_terminal() {
-        return Err(super::conflict("an array is not for a terminal: give --output").into());
+        return Err(super::conflict("a NumPy array cannot be written to a terminal: use --output").into());
     }
     args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let excerpts = args.excerpts.read()?;
     let diarizer = args.model.open(&console)?;
     let options = args.model.options(&diarizer);
@@ -134,7 +135,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     if format == Format::Npy {
-        // Nobody could tell whose rows are missing.
+        // The array could not show whose rows are missing.
         if failed > 0 {
             bail!("no array is written, because {failed} of {} recordings failed", inputs.all.len());
         }
@@ -143,9 +144,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     match &args.output {
         Some(path) => {
-            write_whole(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
+            write_atomically(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
         }
-        // A reader that closed the pipe has seen enough.
+        // A closed pipe is not an error: the reader has read enough.
         None => drop(io::stdout().write_all(&bytes)),
     }
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -166,11 +167,11 @@ fn embed(
     let spans: Vec<Span> = parts.iter().map(|(span, _)| *span).collect();
     let mut listener = diarizer.listen_to_spans(&spans, options, |event| progress.observe(&event))?;
     let mut samples = 0;
-    let heard = source.read(|block| {
+    let decoded = source.read(|block| {
         samples += block.len();
         Ok(listener.push(block)?)
     })?;
-    heard.warn(input);
+    decoded.warn(input);
     Excerpts::clip(&mut parts, samples as f64 / f64::from(diarize::SAMPLE_RATE))?;
     Ok(Voices { parts, embeddings: listener.finish()? })
 }

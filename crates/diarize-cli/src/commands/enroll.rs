@@ -1,4 +1,4 @@
-//! `diarize enroll`: a voice gets a name.
+//! `diarize enroll`: stores a voice under a name.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -13,7 +13,7 @@ use crate::{
     inputs,
     model::ModelArgs,
     names,
-    progress::{Console, Talk},
+    progress::{Console, Verbosity},
     source::Source,
     voice_embedder::{Voice, VoiceEmbedder},
 };
@@ -21,17 +21,17 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   diarize enroll Ann ann.wav                 stores the voice in speakers.safetensors
-  diarize enroll Ann phone.m4a talk.mp3      and more of it: other rooms and microphones
+  diarize enroll Ann phone.m4a talk.mp3      adds audio from other rooms and microphones
   diarize enroll Bob --start 1:30 --end 1:55 meeting.mp3
   diarize enroll Bob --segments meeting.rttm --speaker SPEAKER_01 meeting.mp3
   diarize --identify speakers.safetensors meeting.mp3
-  diarize speakers                           lists the known voices; renames or removes them
+  diarize speakers                           lists stored speakers; can rename or remove them
 
-Ten seconds or more of a single voice work best. New audio for a known name is added to what is \
-stored. Voices belong to the model that embedded them; those of another model are refused.";
+Ten seconds or more of a single voice work best. New audio for a known name is added to what is stored. \
+Voices belong to the model that computed them; voices of another model are refused.";
 
-/// Below this many seconds a voice is known badly.
-const LITTLE: f64 = 5.0;
+/// Less speech than this, in seconds, gives a warning.
+const TOO_SHORT: f64 = 5.0;
 
 /// Arguments of `diarize enroll`.
 #[derive(Debug, clap::Args)]
@@ -43,31 +43,31 @@ pub struct Args {
     /// Audio files in which only this person speaks; `-` is standard input
     #[arg(value_name = "CLIP", required = true)]
     clips: Vec<PathBuf>,
-    /// File of the voices; created if it does not exist
+    /// File of voices; it is created if it does not exist
     #[arg(long, value_name = "FILE", default_value = database::DEFAULT)]
     db: PathBuf,
-    /// Replace what is stored for this name
+    /// Replace the stored voice instead of adding to it
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
     excerpts: ExcerptArgs,
-    /// Use this channel (counted from 0) instead of the mean of all channels
+    /// Use only this channel, counted from 0, instead of the mean of all channels
     #[arg(long, value_name = "N", help_heading = "Audio")]
     channel: Option<usize>,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
-/// Hears the clips and adds the voice. With a clip that fails nothing is changed.
+/// Embeds the clips and adds the voice. If a clip fails, nothing is changed.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.clips, false).map_err(super::conflict)?;
     args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let excerpts = args.excerpts.read()?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
-    let mut database = Database::of_model_or_new(&args.db, &files)?;
+    let mut database = Database::for_model_or_new(&args.db, &files)?;
     let options = args.model.options(&diarizer);
     let embedder = VoiceEmbedder { diarizer: &diarizer, options: &options };
 
@@ -76,23 +76,23 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let mut seconds = 0.0;
     for found in &inputs.all {
-        let heard = hear(&embedder, &found.input, args, &excerpts, inputs.all.len() == 1, &console)
+        let voice = embed(&embedder, &found.input, args, &excerpts, inputs.all.len() == 1, &console)
             .with_context(|| found.input.to_string())?;
-        warn_of_doubts(&database.voices, &args.name, &heard, &found.input, &console);
-        database.voices.hear(&args.name, &heard.embedding, heard.seconds);
-        seconds += heard.seconds;
+        warn_if_doubtful(&database.voices, &args.name, &voice, &found.input, &console);
+        database.voices.hear(&args.name, &voice.embedding, voice.seconds);
+        seconds += voice.seconds;
     }
-    if database.voices.people[&args.name].seconds < LITTLE {
+    if database.voices.people[&args.name].seconds < TOO_SHORT {
         console.line(&format!(
             "warning: only {seconds:.1} s of speech: use ten seconds or more for reliable recognition"
         ));
     }
     database.save()?;
-    console.line(&format!("heard {} for {seconds:.1} s; {}", args.name, database.summary()));
+    console.line(&format!("added {seconds:.1} s of {}; {}", args.name, database.summary()));
     Ok(ExitCode::SUCCESS)
 }
 
-fn hear(
+fn embed(
     embedder: &VoiceEmbedder<'_>,
     input: &Input,
     args: &Args,
@@ -112,20 +112,20 @@ fn hear(
         }
     };
     Excerpts::clip(&mut parts, duration)?;
-    let heard = embedder.hear(&source, duration, &spans, |event| progress.observe(&event))?;
-    heard.context("contains too little speech")
+    let voice = embedder.embed(&source, duration, &spans, |event| progress.observe(&event))?;
+    voice.context("contains too little speech")
 }
 
-/// What is odd about a clip, before it is added.
-fn warn_of_doubts(voices: &Voices, name: &str, heard: &Voice, input: &Input, console: &Console) {
-    let similarities = voices.similarities(&heard.embedding);
+/// Warns about a clip that may be of another person, before it is added.
+fn warn_if_doubtful(voices: &Voices, name: &str, voice: &Voice, input: &Input, console: &Console) {
+    let similarities = voices.similarities(&voice.embedding);
     let own = similarities.get(name).copied();
     let nearest = similarities.iter().filter(|(other, _)| **other != name).max_by(|a, b| a.1.total_cmp(b.1));
     let threshold = names::THRESHOLD;
     if let Some(own) = own.filter(|&own| own < threshold) {
         console.line(&format!(
-            "warning: {input} does not sound like what was heard of {name} before (similarity {own:.2}): \
-             --replace forgets that"
+            "warning: {input} does not sound like the stored voice of {name} (similarity {own:.2}): \
+             use --replace to discard the stored voice"
         ));
     }
     if let Some((other, similarity)) =
@@ -135,15 +135,15 @@ fn warn_of_doubts(voices: &Voices, name: &str, heard: &Voice, input: &Input, con
     }
 }
 
-/// A name that can stand in all formats and is no label of the program's own.
+/// Parses a name that works in all formats and is not one of the program's own labels.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let name = text.trim();
     let number = name.strip_prefix("SPEAKER_");
     let check = |holds: bool, wrong: &str| if holds { Ok(()) } else { Err(wrong.to_owned()) };
-    check(!name.is_empty(), "a name is not empty")?;
-    check(!name.contains(char::is_control), "a name has no line breaks and control characters")?;
-    check(!name.starts_with("__"), "a name does not begin with `__`")?;
+    check(!name.is_empty(), "a name must not be empty")?;
+    check(!name.contains(char::is_control), "a name must not contain line breaks or control characters")?;
+    check(!name.starts_with("__"), "a name must not start with `__`")?;
     let label = number.is_some_and(|number| number.chars().all(|digit| digit.is_ascii_digit()));
-    check(!label, "SPEAKER_ and a number are labels of those who have no name")?;
+    check(!label, "SPEAKER_ with a number is reserved for unknown speakers")?;
     Ok(name.to_owned())
 }

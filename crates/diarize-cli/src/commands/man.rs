@@ -1,4 +1,4 @@
-//! `diarize man`: the manual.
+//! `diarize man`: the man pages.
 
 use std::{
     fs,
@@ -15,15 +15,14 @@ use crate::commands::Cli;
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize man | man -l -                               read it
-  diarize man --output /usr/local/share/man/man1       install it";
+  diarize man | man -l -                               reads the manual
+  diarize man --output /usr/local/share/man/man1       installs all pages";
 
 /// Arguments of `diarize man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Directory for the pages of the program and all its commands [default: the program's page, on
-    /// standard output]
+    /// Directory for the man pages of all commands [default: print only the main page]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
@@ -39,7 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => {
             let mut page = Vec::new();
             Man::new(Cli::command()).render(&mut page)?;
-            // A reader that closed the pipe has seen enough.
+            // A closed pipe is not an error: the reader has read enough.
             let _ = io::stdout().write_all(&page);
         }
     }

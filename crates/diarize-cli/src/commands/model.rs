@@ -1,4 +1,4 @@
-//! `diarize model`: which models there are, and what they are.
+//! `diarize model`: shows, lists and downloads models.
 
 use std::{
     fmt::Write as _,
@@ -15,37 +15,37 @@ use diarize_convert::{Converted, Precision, hub};
 
 use crate::{
     model::load,
-    progress::{Console, Talk},
+    progress::{Console, Verbosity},
 };
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize model info                                           the bundled model
+  diarize model info                                           shows the bundled model
   diarize model info my-model
   diarize model download pyannote/speaker-diarization-3.1      into the cache, for offline use later
   diarize model download pyannote/speaker-diarization-3.1 --output my-model
-  diarize model list                                           what is there without a network";
+  diarize model list                                           lists the models available offline";
 
 /// Arguments of `diarize model`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    action: Action,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Describe a model: name, license, source, networks, parameters
+enum Action {
+    /// Show a model: name, license, source, networks and parameters
     Info {
-        /// A model, as for --model [default: the bundled model]
+        /// As for --model [default: the bundled model]
         model: Option<String>,
     },
-    /// List the bundled model and the repositories in the hub's cache
+    /// List the bundled model and the repositories in the hub cache
     List,
-    /// Print the location of a model
+    /// Print the path of a model
     Path {
         /// A model, as for --model
         model: String,
@@ -54,7 +54,7 @@ enum What {
     Download {
         /// A repository such as pyannote/speaker-diarization-3.1
         model: String,
-        /// Convert it into this directory, which then needs neither cache nor network
+        /// Convert the model into this directory, which then needs neither cache nor network
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
@@ -62,14 +62,14 @@ enum What {
 
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let console = args.talk.console();
-    let text = match &args.what {
-        What::Info { model } => info(model.as_deref(), &console)?,
-        What::List => list()?,
-        What::Path { model } => format!("{}\n", path(model)?.display()),
-        What::Download { model, output } => download(model, output.as_deref(), &console)?,
+    let console = args.verbosity.console();
+    let text = match &args.action {
+        Action::Info { model } => info(model.as_deref(), &console)?,
+        Action::List => list()?,
+        Action::Path { model } => format!("{}\n", path(model)?.display()),
+        Action::Download { model, output } => download(model, output.as_deref(), &console)?,
     };
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
@@ -117,7 +117,7 @@ fn cached() -> anyhow::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Where a model lies: what is on the disk under that name wins.
+/// The path of a model. A local path with this name takes precedence over the cache.
 fn path(model: &str) -> anyhow::Result<PathBuf> {
     let local = Path::new(model);
     if local.exists() {
@@ -127,7 +127,7 @@ fn path(model: &str) -> anyhow::Result<PathBuf> {
     match cached()?.into_iter().find(|(known, _)| known == name) {
         Some((_, directory)) => Ok(directory),
         None => {
-            bail!("{model} is neither on the disk nor in the cache: `diarize model download {model}` gets it")
+            bail!("{model} is neither on disk nor in the cache: get it with `diarize model download {model}`")
         }
     }
 }
@@ -138,7 +138,7 @@ fn download(model: &str, output: Option<&Path>, console: &Console) -> anyhow::Re
         return Ok(format!("{}\n", path(model)?.display()));
     };
     if output.join(MANIFEST).exists() {
-        bail!("{} holds a model already: name another directory", output.display());
+        bail!("{} already contains a model: use another directory", output.display());
     }
     Converted::Pipeline(Box::new(files)).write(output, Precision::F32)?;
     Ok(format!("{}\n", output.display()))

@@ -1,4 +1,4 @@
-//! `diarize ops`: which operations a device can do, how exactly and how fast.
+//! `diarize ops`: tests every operation on a device for accuracy and speed.
 
 use std::{
     io::{self, Write},
@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize ops                        on the best device there is
+  diarize ops                        on the best available device
   diarize ops --device metal         on an Apple GPU
   diarize ops --device cuda --json   for a script or a bug report
 
 Exit status:
-  0  every operation is right
-  1  one is not, or the device cannot be used";
+  0  every operation passed
+  1  an operation failed, or the device cannot be used";
 
 /// Arguments of `diarize ops`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// auto, cpu, metal, cuda or cuda:N
+    /// Device to test: auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: Device,
     /// Print a JSON object
@@ -33,7 +33,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Tries every operation on a device, against the CPU in f64, and prints how each fared.
+/// Compares every operation on a device with the CPU in f64 and prints the results.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let checks = ops::check(args.device)?;
     let passed = checks.iter().filter(|check| matches!(check.outcome, Outcome::Passed { .. })).count();
@@ -43,9 +43,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
         let lines: String = checks.iter().map(|check| line(check, width)).collect();
-        format!("{lines}\n{passed} of {} operations are right on {}\n", checks.len(), args.device)
+        format!("{lines}\n{passed} of {} operations passed on {}\n", checks.len(), args.device)
     };
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(if passed == checks.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,4 +1,4 @@
-//! `diarize vad` and `diarize overlap`: when somebody, or several, speak.
+//! `diarize vad` and `diarize overlap`: find when anybody speaks, or several people at once.
 
 use std::{
     io::{self, Write},
@@ -17,23 +17,23 @@ use crate::{
     input::Input,
     inputs,
     model::ModelArgs,
-    output::{self, csv_field, write_whole},
+    output::{self, csv_field, write_atomically},
     overrides::not_negative,
-    progress::{Console, Talk},
+    progress::{Console, Verbosity},
     source::{Decoded, Source},
 };
 
 /// Shown below the help of `diarize vad`.
 pub const VAD_EXAMPLES: &str = "\
 Examples:
-  diarize vad meeting.mp3                      speech as RTTM, its speaker called SPEECH
-  diarize vad -f csv recordings/ > speech.csv  of all recordings of a directory
+  diarize vad meeting.mp3                      speech as RTTM with the speaker SPEECH
+  diarize vad -f csv recordings/ > speech.csv  all recordings in a directory
   diarize vad --min-duration-off 0.5 -f audacity -o labels.txt talk.wav";
 
 /// Shown below the help of `diarize overlap`.
 pub const OVERLAP_EXAMPLES: &str = "\
 Examples:
-  diarize overlap meeting.mp3                  overlap as RTTM, its speaker called OVERLAP
+  diarize overlap meeting.mp3                  overlap as RTTM with the speaker OVERLAP
   diarize overlap -f json meeting.mp3";
 
 /// Arguments of `diarize vad` and `diarize overlap`.
@@ -45,10 +45,10 @@ pub struct Args {
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     format: Format,
-    /// File for the regions of all recordings [default: standard output]
+    /// Output file for the regions of all recordings [default: the standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Also search subdirectories
+    /// Also search the subdirectories of directories
     #[arg(long)]
     recursive: bool,
     /// Drop regions shorter than this
@@ -57,35 +57,35 @@ pub struct Args {
     /// Fill gaps shorter than this
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
     min_duration_off: f64,
-    /// Use this channel (counted from 0) instead of the mean of all channels
+    /// Use only this channel, counted from 0, instead of the mean of all channels
     #[arg(long, value_name = "N")]
     channel: Option<usize>,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
-/// How regions are written.
+/// The format of regions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// One line per region
     #[default]
     Rttm,
-    /// One object per recording, each on one line
+    /// One object per recording, on one line
     Json,
     /// File, start, end and duration
     Csv,
-    /// Audacity label track, for one recording
+    /// Audacity label track, for a single recording
     Audacity,
 }
 
-/// What is looked for.
+/// What to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Time in which somebody speaks.
+    /// Time in which at least one person speaks.
     Speech,
-    /// Time in which several speak.
+    /// Time in which at least two people speak.
     Overlap,
 }
 
@@ -109,9 +109,11 @@ impl Kind {
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     if args.format == Format::Audacity && inputs.all.len() > 1 {
-        return Err(super::conflict("a label track is that of one recording, but there are several").into());
+        return Err(
+            super::conflict("an Audacity label track is for one recording, but there are several").into()
+        );
     }
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let diarizer = args.model.open(&console)?;
     let mut options = args.model.options(&diarizer);
     options.parameters.min_duration_on = args.min_duration_on;
@@ -130,8 +132,10 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     match &args.output {
-        Some(path) => write_whole(path, &text).with_context(|| format!("cannot write {}", path.display()))?,
-        // A reader that closed the pipe has seen enough.
+        Some(path) => {
+            write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))?
+        }
+        // A closed pipe is not an error: the reader has read enough.
         None => drop(io::stdout().write_all(text.as_bytes())),
     }
     Ok(code)
@@ -147,7 +151,7 @@ fn regions(
     console: &Console,
 ) -> anyhow::Result<String> {
     let source = Source::new(input, args.channel.map_or(Channels::Mean, Channels::Only), false)?;
-    let mut progress = console.file(&input.to_string()).of_segmentation();
+    let mut progress = console.file(&input.to_string()).segmentation_only();
     let audio = source.open()?;
     let mut listener = diarizer.listen_for_activity(options, |event| progress.observe(&event))?;
     listener.expect(audio.declared_duration().unwrap_or(0.0));

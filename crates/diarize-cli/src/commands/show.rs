@@ -1,4 +1,4 @@
-//! `diarize show`: results drawn in the terminal.
+//! `diarize show`: draws results in the terminal.
 
 use std::{
     env, fs,
@@ -14,32 +14,32 @@ use crate::{
     timeline::{Drawing, Timeline},
 };
 
-/// Columns where neither terminal nor user says how many.
+/// Number of columns if neither the terminal nor the user gives one.
 const WIDTH: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize show meeting.rttm                    a lane for each speaker, as wide as the terminal
+  diarize show meeting.rttm                    one lane per speaker, as wide as the terminal
   diarize show --from 10:00 --to 12:00 meeting.json
   diarize meeting.wav | diarize show -         from a pipe
   diarize show reference.rttm meeting.rttm     one below the other
 
-The height of a lane is the share of the time in which the speaker speaks; `overlap` is where several do.";
+The height of a lane shows how much of the time the speaker speaks; `overlap` is where several people do.";
 
 /// Arguments of `diarize show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Results in RTTM or this program's JSON; `-` is standard input
+    /// Results in RTTM or in this program's JSON; `-` is the standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Draw from this time, such as 90, 1:30 or 1:02:03
+    /// Start at this time, such as 90, 1:30 or 1:02:03
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<f64>,
-    /// Draw until this time
+    /// Stop at this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<f64>,
-    /// Width in columns [default: that of the terminal]
+    /// Number of columns [default: the width of the terminal]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
     /// When to use colors
@@ -51,7 +51,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let seconds = args.from.unwrap_or(0.0)..args.to.unwrap_or(f64::INFINITY);
     if seconds.start >= seconds.end {
-        bail!("--from is not before --to");
+        bail!("--from must be before --to");
     }
     let colors = match args.color {
         clap::ColorChoice::Always => true,
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             pictures.push(timeline.draw(&drawing).with_context(named)?);
         }
     }
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(pictures.join("\n").as_bytes());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `diarize speakers`: whose voices are known.
+//! `diarize speakers`: lists, renames and removes stored voices.
 
 use std::{
     io::{self, Write},
@@ -15,7 +15,7 @@ use crate::database::{self, Database};
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize speakers                           who is known in speakers.safetensors
+  diarize speakers                           lists the speakers in speakers.safetensors
   diarize speakers rename SPEAKER_03 Ann --db day.safetensors
   diarize speakers remove Bob
 
@@ -26,8 +26,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
-    what: Option<What>,
-    /// File of the voices
+    action: Option<Action>,
+    /// File of voices
     #[arg(long, value_name = "FILE", default_value = database::DEFAULT, global = true)]
     db: PathBuf,
     /// Write the list as JSON
@@ -36,18 +36,18 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Rename a voice
+enum Action {
+    /// Rename a speaker
     Rename {
-        /// Its present name
+        /// The current name
         from: String,
-        /// Its new name
+        /// The new name
         #[arg(value_parser = name)]
         to: String,
     },
-    /// Remove voices
+    /// Remove speakers
     Remove {
-        /// Their names
+        /// The names of the speakers
         #[arg(required = true)]
         names: Vec<String>,
     },
@@ -58,20 +58,20 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut database = Database::read(&args.db)?;
     let people = &mut database.voices.people;
     let unknown = |name: &str| format!("{} has no speaker called \"{name}\"", args.db.display());
-    match &args.what {
+    match &args.action {
         None => {
-            // A reader that closed the pipe has seen enough.
+            // A closed pipe is not an error: the reader has read enough.
             let _ = io::stdout().write_all(list(&database, args.json)?.as_bytes());
             return Ok(ExitCode::SUCCESS);
         }
-        Some(What::Rename { from, to }) => {
+        Some(Action::Rename { from, to }) => {
             if people.contains_key(to) {
                 bail!("{} already has a speaker called \"{to}\"; remove one first", args.db.display());
             }
             let voice = people.remove(from).with_context(|| unknown(from))?;
             people.insert(to.clone(), voice);
         }
-        Some(What::Remove { names }) => {
+        Some(Action::Remove { names }) => {
             for name in names {
                 people.remove(name).with_context(|| unknown(name))?;
             }

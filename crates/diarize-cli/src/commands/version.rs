@@ -1,4 +1,4 @@
-//! `diarize --version`: what this program is, for people and for bug reports.
+//! `diarize --version`: describes the build, for users and bug reports.
 
 use std::{
     io::{self, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use diarize::{Device, model::ModelFiles};
 
-/// Prints version, features, devices and the bundled model.
+/// Prints the version, features, devices and the bundled model.
 pub fn run() -> anyhow::Result<ExitCode> {
     let features: Vec<&str> = [
         ("accelerate", cfg!(feature = "accelerate")),
@@ -25,7 +25,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         devices.join(", "),
         ModelFiles::bundled()?.manifest.name,
     );
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

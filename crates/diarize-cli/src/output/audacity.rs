@@ -1,8 +1,8 @@
-//! A label track of Audacity (File, Import, Labels).
+//! An Audacity label track (File, Import, Labels).
 
 use diarize::Turn;
 
-/// Start, end and speaker, separated by tabs, a line a turn.
+/// Start, end and speaker, separated by tabs, one line per turn.
 pub(super) fn render(turns: &[Turn]) -> String {
     turns
         .iter()

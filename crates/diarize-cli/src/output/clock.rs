@@ -1,6 +1,6 @@
-//! Times as clocks show them.
+//! Times in hours, minutes and seconds.
 
-/// Hours, minutes, seconds and milliseconds: `01:02:03.456`, with `point` before the milliseconds.
+/// Hours, minutes, seconds and milliseconds, such as `01:02:03.456`, with `point` before the milliseconds.
 pub(crate) fn clock(seconds: f64, point: char) -> String {
     let milliseconds = (seconds.max(0.0) * 1000.0).round() as u64;
     let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);

@@ -1,6 +1,6 @@
 //! Results for spreadsheets and data frames.
 //!
-//! Source: RFC 4180, with line ends of `\n`.
+//! Source: RFC 4180, but lines end with `\n`.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use diarize::Turn;
 
 use super::{Format, Recording};
 
-/// A heading, unless it is shared, then one line a turn, times in seconds.
+/// A heading, unless `shared`, and one line per turn, with times in seconds.
 pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], shared: bool) -> String {
     let heading = if shared { "" } else { Format::Csv.heading() };
     let mut text = heading.to_owned();
@@ -21,7 +21,7 @@ pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], shared: bool) ->
     text
 }
 
-/// Text as a field, in quotes where it needs them.
+/// Text as a field, quoted if necessary.
 pub(crate) fn field(text: &str) -> Cow<'_, str> {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\"")).into()

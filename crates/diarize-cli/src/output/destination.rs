@@ -1,4 +1,5 @@
-//! Where results go: planned for all inputs before any work, written so that only whole files appear.
+//! Where results go. Destinations are planned for all inputs before any work, and files are written
+//! atomically.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -35,7 +36,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Its file, unless it goes to the standard output.
+    /// Its file; `None` for the standard output.
     pub fn file(&self) -> Option<&Path> {
         match &self.destination {
             Destination::Stdout => None,
@@ -48,13 +49,13 @@ impl Output {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destinations {
     all: Vec<Vec<Output>>,
-    /// A directory that must be there.
+    /// The output directory, if results go to one.
     directory: Option<PathBuf>,
 }
 
 impl Destinations {
-    /// Finds the destinations of each input. The error says what does not fit together.
-    /// `default` is the format where nobody says another.
+    /// Finds the destinations of each input. `default` is the format if nothing else gives one. The error
+    /// says which arguments conflict.
     pub fn plan(
         inputs: &Inputs,
         outputs: &[PathBuf],
@@ -74,14 +75,13 @@ impl Destinations {
                 let of_file = |path: &PathBuf| {
                     let format = Format::of_file(path).or((outputs.len() == 1).then_some(default));
                     let unknown =
-                        || format!("the extension of --output {} is not that of a format", path.display());
+                        || format!("the extension of --output {} is not a known format", path.display());
                     Ok((path.clone(), format.ok_or_else(unknown)?))
                 };
                 Self::in_files(inputs, outputs.iter().map(of_file).collect::<Result<_, String>>()?)
             }
-            _ => {
-                Err("several --output take their formats from their extensions, not from --format".to_owned())
-            }
+            _ => Err("several --output options take their formats from their extensions, not from --format"
+                .to_owned()),
         }
     }
 
@@ -93,7 +93,7 @@ impl Destinations {
         };
         if inputs.several && !format.streams() {
             return Err(format!(
-                "results in {} cannot follow each other: give --output a directory",
+                "several results in {} cannot share the standard output: use --output with a directory",
                 format.extension()
             ));
         }
@@ -125,7 +125,7 @@ impl Destinations {
 
     fn in_files(inputs: &Inputs, files: Vec<(PathBuf, Format)>) -> Result<Self, String> {
         if inputs.several {
-            return Err("several --output are for one input: give a directory".to_owned());
+            return Err("several --output options are only for a single input: use one directory".to_owned());
         }
         let output = |(path, format)| Output { format, destination: Destination::File(path) };
         let all = vec![files.into_iter().map(output).collect()];
@@ -133,7 +133,7 @@ impl Destinations {
         Ok(Self { all, directory: None })
     }
 
-    /// Makes the directory, where results go to one, and the folders in it.
+    /// Creates the output directory, if there is one, and the folders in it.
     pub fn prepare(&self) -> io::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         fs::create_dir_all(directory)?;
@@ -142,7 +142,7 @@ impl Destinations {
         folders.into_iter().try_for_each(fs::create_dir_all)
     }
 
-    /// Whether a file would be written over.
+    /// Whether a file would be overwritten.
     pub fn overwrite(&self, file: &Path) -> bool {
         let Ok(file) = fs::canonicalize(file) else { return false };
         let mut files = self.iter().flatten().filter_map(Output::file);
@@ -159,18 +159,18 @@ fn needs_directory(inputs: &Inputs, output: &Path, formats: &[Format]) -> bool {
     inputs.several || formats.len() > 1 || output.is_dir() || ends_with_separator(output)
 }
 
-/// Held while a file is written, so that nobody leaves a part of one behind.
+/// Held while a file is written, so that the program does not exit and leave a partial file.
 static WRITING: Mutex<()> = Mutex::new(());
 
-/// Ends the program, between files.
-pub fn leave(code: i32) -> ! {
+/// Exits the program, after any file that is being written.
+pub fn exit_after_write(code: i32) -> ! {
     let _writing = WRITING.lock();
     process::exit(code)
 }
 
-/// Writes to a temporary name beside the file and renames it: a reader never sees half a file, and
-/// a failure leaves the old one. Links are followed; devices and pipes are written directly.
-pub fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+/// Writes a temporary file next to `path` and renames it: a reader never sees a partial file, and a failure
+/// leaves the old file unchanged. Links are followed; devices and pipes are written directly.
+pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, content);

@@ -18,16 +18,16 @@ pub enum Format {
     Vtt,
     /// A tier for each speaker, for Praat and ELAN
     Textgrid,
-    /// Audacity label track
+    /// An Audacity label track
     Audacity,
-    /// An HTML page to view, play and correct
+    /// A page for viewing, listening and correcting
     Html,
-    /// One line per turn, for people
+    /// One line per turn, for reading
     Txt,
 }
 
 impl Format {
-    /// Every format; where the extension of one ends with another's, the longer is first.
+    /// Every format. If one extension ends with another, the longer one comes first.
     const ALL: [Self; 9] = [
         Format::Rttm,
         Format::Json,
@@ -40,7 +40,7 @@ impl Format {
         Format::Txt,
     ];
 
-    /// The extension of files of this format. Audacity's own, `txt`, is that of text.
+    /// The file extension of this format. Audacity's own extension, `txt`, is already used for text.
     pub fn extension(self) -> &'static str {
         match self {
             Format::Rttm => "rttm",
@@ -55,7 +55,7 @@ impl Format {
         }
     }
 
-    /// The format that the name of a file stands for.
+    /// The format that a file's extension indicates.
     pub fn of_file(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         Self::ALL
@@ -63,7 +63,7 @@ impl Format {
             .find(|format| name.ends_with(&format!(".{}", format.extension().to_ascii_lowercase())))
     }
 
-    /// What stands once above all results of a stream.
+    /// The heading of a stream, written once above all results.
     pub fn heading(self) -> &'static str {
         match self {
             Format::Csv => "file,start,end,duration,speaker,confidence\n",
@@ -84,7 +84,7 @@ mod tests {
     use super::Format;
 
     #[test]
-    fn files_are_known_by_their_extension() {
+    fn formats_are_recognized_by_extension() {
         for format in Format::ALL {
             let name = format!("a.talk.{}", format.extension());
             assert_eq!(Format::of_file(Path::new(&name)), Some(format), "{name}");

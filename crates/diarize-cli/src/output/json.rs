@@ -1,4 +1,4 @@
-//! Results for programs, as `schema/diarization.v1.schema.json` describes them.
+//! Results as JSON; `schema/diarization.v1.schema.json` describes the format.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Recording, Style, Timings};
 
-/// Grows by one when a field disappears or changes its meaning; new fields leave it as it is.
+/// Increased when a field is removed or changes its meaning, but not when a field is added.
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct Document<'a> {
     duration: f64,
     model: &'a str,
     device: String,
-    parameters: Asked<'a>,
+    parameters: Requested<'a>,
     exclusive: bool,
     timings: &'a Timings,
     warnings: &'a [String],
@@ -27,7 +27,7 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Asked<'a> {
+struct Requested<'a> {
     num_speakers: Option<usize>,
     min_speakers: Option<usize>,
     max_speakers: Option<usize>,
@@ -38,14 +38,14 @@ struct Asked<'a> {
 #[derive(Serialize)]
 struct Speaker<'a> {
     label: &'a str,
-    /// Seconds of the turns below.
+    /// Total length in seconds of the turns below.
     duration: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
-    /// Of those whose voices were recognized.
+    /// Cosine similarity with the known voice; only for recognized speakers.
     #[serde(skip_serializing_if = "Option::is_none")]
     similarity: Option<f64>,
-    /// Not there unless asked for; then `null` where none was computed.
+    /// Left out unless requested; `null` if requested but not computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     embedding: Option<Option<&'a [f32]>>,
 }
@@ -59,7 +59,7 @@ struct Spoken<'a> {
     confidence: Option<f64>,
 }
 
-/// One object: on a line of its own where several share a stream, else indented.
+/// One object: on a single line if several share a stream, otherwise indented.
 pub(super) fn render(
     recording: &Recording<'_>,
     turns: &[Turn],
@@ -72,7 +72,7 @@ pub(super) fn render(
     text.map(|text| text + "\n")
 }
 
-/// What is written about a recording.
+/// The JSON document of a recording.
 pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], style: Style) -> impl Serialize {
     let options = recording.options;
     let mut durations: BTreeMap<&str, f64> = BTreeMap::new();
@@ -86,7 +86,7 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
         duration: recording.duration,
         model: recording.model,
         device: recording.device.to_string(),
-        parameters: Asked {
+        parameters: Requested {
             num_speakers: options.num_speakers,
             min_speakers: options.min_speakers,
             max_speakers: options.max_speakers,
@@ -119,7 +119,7 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
     }
 }
 
-/// More digits would be a pretence.
+/// Rounded to thousandths: an estimate has no more meaningful digits.
 fn thousandths(confidence: f64) -> f64 {
     (1000.0 * confidence).round() / 1000.0
 }

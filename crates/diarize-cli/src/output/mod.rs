@@ -1,4 +1,4 @@
-//! Results as text, and where they go.
+//! Results as text, and their destinations.
 
 mod audacity;
 mod clock;
@@ -20,7 +20,7 @@ use crate::{source::Source, transcript::Transcript};
 
 pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 pub use self::{
-    destination::{Destination, Destinations, Output, leave, write_whole},
+    destination::{Destination, Destinations, Output, exit_after_write, write_atomically},
     format::Format,
     html::PageAudio,
 };
@@ -28,48 +28,48 @@ pub use self::{
 /// How results are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    /// Whether JSON holds the embeddings of the speakers.
+    /// Whether JSON contains the embeddings of the speakers.
     pub embeddings: bool,
-    /// Whether only one speaker may speak at a time.
+    /// Whether to write at most one speaker at a time.
     pub exclusive: bool,
-    /// Where a page has its audio from.
+    /// Where the page gets its audio.
     pub page_audio: PageAudio,
 }
 
-/// A diarized recording and everything that is written about it.
+/// One diarized recording with everything that results report.
 #[derive(Clone, Copy)]
 pub struct Recording<'a> {
-    /// Its file, for people.
+    /// Its file, for display.
     pub file: &'a str,
-    /// Its path, where it is a file.
+    /// Its path, if it is a file.
     pub path: Option<&'a Path>,
     /// Its name in RTTM, without white space.
     pub uri: &'a str,
     /// Its length in seconds.
     pub duration: f64,
-    /// Its audio, which the page reads again.
+    /// Its audio, which the HTML page reads again.
     pub source: &'a Source,
-    /// What was wrong with it.
+    /// Warnings about it.
     pub warnings: &'a [String],
     /// The name of the model.
     pub model: &'a str,
-    /// Where the networks ran.
+    /// The device of the networks.
     pub device: Device,
-    /// What was asked for.
+    /// The options used.
     pub options: &'a Options,
-    /// How long it took.
+    /// Processing times.
     pub timings: Timings,
-    /// The answer.
+    /// The diarization.
     pub diarization: &'a Diarization,
-    /// How alike those are whose voices were recognized, by their names.
+    /// Cosine similarity of each recognized speaker, by name.
     pub similarities: &'a BTreeMap<String, f64>,
-    /// What is said in it, with the speakers of the answer.
+    /// Its transcript, with speakers.
     pub transcript: Option<&'a Transcript>,
 }
 
 impl Recording<'_> {
-    /// The result as text, for `destination`. `shared` says that results of other recordings stand in the
-    /// same stream, below one [`Format::heading`].
+    /// The result as text, for `destination`. `shared` says that results of other recordings are in the same
+    /// stream, below one [`Format::heading`].
     pub fn render(
         &self,
         format: Format,
@@ -83,7 +83,7 @@ impl Recording<'_> {
         }
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {
-            Format::Rttm => diarize::rttm(self.uri, &named_by_words(turns))?,
+            Format::Rttm => diarize::rttm(self.uri, &without_white_space(turns))?,
             Format::Json => json::render(self, turns, shared, style)?,
             Format::Csv => csv::render(self, turns, shared),
             Format::Srt => subtitles::srt(turns),
@@ -96,7 +96,7 @@ impl Recording<'_> {
     }
 }
 
-/// Seconds that each step took.
+/// Time in seconds of each step.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Timings {
     /// Reading, decoding and resampling the audio.
@@ -109,12 +109,12 @@ pub struct Timings {
     pub embeddings: f64,
     /// Clustering the embeddings.
     pub clustering: f64,
-    /// All of these and putting the turns together.
+    /// The whole recording, including steps not listed here.
     pub total: f64,
 }
 
 impl Timings {
-    /// Adds time to that of a stage.
+    /// Adds time to a stage.
     pub fn add(&mut self, stage: Stage, elapsed: Duration) {
         let step = match stage {
             Stage::Segmentation => &mut self.segmentation,
@@ -126,12 +126,12 @@ impl Timings {
     }
 }
 
-/// The name that a recording or speaker gets in RTTM, whose fields are separated by blanks.
+/// The name of a recording or speaker in RTTM, whose fields are separated by white space.
 pub fn uri(stem: &str) -> String {
     stem.replace(char::is_whitespace, "_")
 }
 
-/// Turns whose speakers have names without white space, as RTTM needs them.
-fn named_by_words(turns: &[Turn]) -> Vec<Turn> {
+/// Turns whose speakers have no white space in their names, as RTTM requires.
+fn without_white_space(turns: &[Turn]) -> Vec<Turn> {
     turns.iter().map(|turn| Turn { speaker: uri(&turn.speaker), ..turn.clone() }).collect()
 }

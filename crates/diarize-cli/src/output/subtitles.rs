@@ -1,12 +1,12 @@
 //! Turns as subtitles that show who speaks.
 //!
-//! Source: WebVTT, W3C; the format of SubRip.
+//! Sources: WebVTT, W3C; the SubRip format.
 
 use diarize::Turn;
 
 use super::clock::clock;
 
-/// SubRip: numbered cues that hold the speaker's name.
+/// SubRip: numbered cues with the speaker's name as text.
 pub(super) fn srt(turns: &[Turn]) -> String {
     let cue = |(index, turn): (usize, &Turn)| {
         format!(
@@ -29,7 +29,7 @@ pub(super) fn vtt(turns: &[Turn]) -> String {
     "WEBVTT\n\n".to_owned() + &turns.iter().map(cue).collect::<String>()
 }
 
-/// Text as it stands in a cue of `WebVTT`.
+/// Text escaped for a `WebVTT` cue.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

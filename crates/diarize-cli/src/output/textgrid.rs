@@ -1,4 +1,4 @@
-//! A `TextGrid` of Praat and ELAN: an interval tier for each speaker.
+//! A `TextGrid` for Praat and ELAN, with an interval tier for each speaker.
 //!
 //! Source: Praat's manual, "TextGrid file formats".
 
@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use diarize::Turn;
 
-/// A tier of each speaker, whose pauses are intervals without text. Praat knows no `TextGrid` without a
-/// tier: where nobody speaks there is one empty tier.
+/// One tier per speaker; pauses are intervals without text. Praat does not accept a `TextGrid` without tiers,
+/// so a recording without speech gets one empty tier.
 pub(super) fn render(duration: f64, turns: &[Turn]) -> String {
     let end = turns.iter().map(|turn| turn.end).fold(duration, f64::max);
     let mut tiers: BTreeMap<&str, Vec<&Turn>> = BTreeMap::new();
@@ -45,7 +45,7 @@ pub(super) fn render(duration: f64, turns: &[Turn]) -> String {
     text
 }
 
-/// Start, end and whether the speaker speaks, without a gap from 0 to `end`.
+/// Start, end and whether the speaker speaks. The intervals cover 0 to `end` without gaps.
 fn intervals(turns: &[&Turn], end: f64) -> Vec<(f64, f64, bool)> {
     let mut intervals = Vec::new();
     let mut now = 0.0;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_end_after_the_audio_stretch_the_grid() {
+    fn turns_that_end_after_the_audio_extend_the_grid() {
         let turns = [Turn::new(0.0, 2.25, "the \"boss\"")];
         let grid = render(2.0, &turns);
         assert!(grid.contains("xmax = 2.25\ntiers? <exists>\nsize = 1\n"), "{grid}");

@@ -1,4 +1,4 @@
-//! Results for people.
+//! Results as readable text.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use diarize::Turn;
 
 use super::{Recording, clock::clock};
 
-/// One line a turn, below a heading where several results share a stream.
+/// One line per turn, with a heading if several results share a stream.
 pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], shared: bool) -> String {
     let mut text = String::new();
     if shared {

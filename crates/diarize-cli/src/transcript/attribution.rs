@@ -1,18 +1,18 @@
-//! Which speaker says which word: overlap in time, then boundaries moved to pauses.
+//! Assigns words to speakers: by overlap in time, then with speaker changes moved to pauses.
 
 use diarize::Turn;
 use serde::Serialize;
 
-/// How far from the change of speakers, in seconds, a pause is looked for. Diarization is judged with a
-/// collar of a quarter of a second for the same reason: boundaries are not more exact.
+/// How far from a speaker change to look for a pause, in seconds. Diarization is often scored with a collar
+/// of a quarter of a second for the same reason: boundaries are not more exact.
 const REACH: f64 = 0.25;
 
 /// A span of time in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Span {
-    /// When it starts.
+    /// Start.
     pub start: f64,
-    /// When it ends.
+    /// End.
     pub end: f64,
 }
 
@@ -21,19 +21,18 @@ impl Span {
         (self.end.min(turn.end) - self.start.max(turn.start)).max(0.0)
     }
 
-    /// Seconds between the middle and a turn.
+    /// Seconds between the middle of the span and a turn; 0 inside the turn.
     fn distance(self, turn: &Turn) -> f64 {
         let middle = 0.5 * (self.start + self.end);
         (turn.start - middle).max(middle - turn.end).max(0.0)
     }
 }
 
-/// The speaker of each word: who speaks during most of it; of several, or of none, the one with the
-/// nearest turn, and of those the first. Nobody, where there are no turns.
+/// The speaker of each word: the one who speaks during most of it. Ties, and words without any speaker, go to
+/// the nearest turn, and among equally near turns to the first. `None` if there are no turns.
 ///
-/// With `to_pauses`, words are those of a text in order: where the speaker changes between two words,
-/// the change moves to the longest pause between words nearby. `turns` are of one speaker at a time, in
-/// order.
+/// With `to_pauses`, the words must be in the order of the text. A speaker change between two words then
+/// moves to the longest pause between words nearby. `turns` must be in order and must not overlap.
 pub fn attribute<'a>(words: &[Span], turns: &'a [Turn], to_pauses: bool) -> Vec<Option<&'a str>> {
     let mut speakers: Vec<Option<&str>> = words.iter().map(|&word| speaker_of(word, turns)).collect();
     if to_pauses {
@@ -61,7 +60,7 @@ fn speaker_of(word: Span, turns: &[Turn]) -> Option<&str> {
     best.map(|(speaker, ..)| speaker)
 }
 
-/// Moves every change of speakers, without taking all its words from a speaker.
+/// Moves every speaker change to a pause. No run of words disappears.
 fn move_to_pauses(words: &[Span], turns: &[Turn], speakers: &mut [Option<&str>]) {
     let pause = |gap: usize| words[gap + 1].start - words[gap].end;
     let mut begin = 0; // of the run of words before the change
@@ -74,7 +73,7 @@ fn move_to_pauses(words: &[Span], turns: &[Turn], speakers: &mut [Option<&str>])
         }
         let run_end = (change + 1..words.len()).take_while(|&word| speakers[word] == after).last();
         let last_gap = run_end.unwrap_or(change + 1) - 1;
-        let (from, to) = around(words, turns, change, before, after);
+        let (from, to) = search_window(words, turns, change, before, after);
         let reachable = |gap: &usize| words[*gap].end <= to && words[*gap + 1].start >= from;
         let mut best = change;
         for gap in (begin..=last_gap.max(change)).filter(reachable) {
@@ -92,9 +91,9 @@ fn move_to_pauses(words: &[Span], turns: &[Turn], speakers: &mut [Option<&str>])
     }
 }
 
-/// Where the pause is looked for: from the end of the one's turn to the start of the other's, and a
-/// little beyond.
-fn around(
+/// Where to look for the pause: from the end of the first speaker's turn to the start of the second's, and
+/// [`REACH`] beyond.
+fn search_window(
     words: &[Span],
     turns: &[Turn],
     change: usize,
@@ -136,14 +135,14 @@ mod tests {
     fn ties_go_to_the_nearer_turn_and_then_to_the_first() {
         let turns = [turn(0.0, 1.0, "A"), turn(2.0, 3.0, "B")];
         assert_eq!(speakers(&[(1.1, 1.3), (1.6, 1.9), (1.25, 1.75), (9.0, 9.5)], &turns, false), "ABAB");
-        // As much of the one as of the other, but the middle lies in the second.
+        // The overlap is equal, and so is the distance: the first turn wins.
         let turns = [turn(0.0, 1.0, "A"), turn(1.5, 3.0, "B")];
         assert_eq!(speakers(&[(0.8, 1.7)], &turns, false), "A");
         assert_eq!(speakers(&[(1.0, 1.5)], &turns, false), "A");
     }
 
     #[test]
-    fn nobody_says_what_no_turn_covers_at_all() {
+    fn without_turns_words_have_no_speaker() {
         assert_eq!(speakers(&[(0.0, 1.0)], &[], true), "-");
         assert_eq!(speakers(&[], &[turn(0.0, 1.0, "A")], true), "");
     }
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_word_between_keeps_its_speaker() {
+    fn a_single_word_between_changes_keeps_its_speaker() {
         let words = [(0.0, 0.5), (0.5, 0.7), (0.9, 1.5)];
         let turns = [turn(0.0, 0.5, "A"), turn(0.5, 0.75, "B"), turn(0.75, 1.5, "A")];
         assert_eq!(speakers(&words, &turns, true), "ABA");

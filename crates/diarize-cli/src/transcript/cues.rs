@@ -1,21 +1,21 @@
-//! Subtitles: `SubRip` and `WebVTT`. They are written as they were read, with the speaker before the text
-//! in `SubRip` and as voice tag in `WebVTT`.
+//! Subtitles: `SubRip` and `WebVTT`. They are written unchanged except for the speaker, who is named
+//! before the text in `SubRip` and in a voice tag in `WebVTT`.
 //!
-//! Source: WebVTT, W3C; the format of SubRip.
+//! Sources: WebVTT, W3C; the SubRip format.
 
 use anyhow::{Context, bail};
 
 use super::{Passage, Segment, Span};
 use crate::output::{Format, clock, escaped};
 
-/// A file as blocks between blank lines.
+/// A file as blocks separated by blank lines.
 #[derive(Clone, Debug)]
 pub(super) struct Cues {
     vtt: bool,
     blocks: Vec<Block>,
 }
 
-/// The lines of a block: those to the times, and the text below. What is no cue has no text.
+/// The lines of a block: those up to the times, and the text below. A block that is not a cue has no text.
 #[derive(Clone, Debug)]
 struct Block {
     head: Vec<String>,
@@ -34,11 +34,11 @@ impl Cues {
             let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
             let block = Block { head: owned(&lines[..head]), text: owned(&lines[head..]) };
             if let Some(times) = times {
-                let span = span(lines[times]).with_context(|| format!("times `{}`", lines[times]))?;
+                let span = span(lines[times]).with_context(|| format!("invalid times `{}`", lines[times]))?;
                 let text = if vtt { plain(&block.text.join(" ")) } else { block.text.join(" ") };
                 segments.push(Segment { span, text, words: Vec::new(), speaker: None });
             } else if !vtt {
-                bail!("is neither JSON, nor SRT, nor WebVTT: `{}` stands where times should", lines[0]);
+                bail!("not JSON, SRT or WebVTT: expected times, found `{}`", lines[0]);
             }
             blocks.push(block);
         }
@@ -84,7 +84,7 @@ fn named(speaker: &str, text: &str, vtt: bool) -> String {
         return format!("{speaker}: {text}");
     }
     let speaker = escaped(speaker);
-    // A voice that is there already was somebody's guess.
+    // An existing voice tag is replaced.
     let text = match text.strip_prefix("<v").and_then(|rest| rest.split_once('>')) {
         Some((_, rest)) => rest,
         None => text,
@@ -92,9 +92,10 @@ fn named(speaker: &str, text: &str, vtt: bool) -> String {
     format!("<v {speaker}>{text}")
 }
 
-/// Times such as `00:01:02,500 --> 00:01:04,000`; hours may be left out in `WebVTT`, settings may follow.
+/// Parses times such as `00:01:02,500 --> 00:01:04,000`. In `WebVTT`, hours are optional and settings may
+/// follow.
 fn span(line: &str) -> anyhow::Result<Span> {
-    let (start, rest) = line.split_once("-->").context("lack an arrow")?;
+    let (start, rest) = line.split_once("-->").context("no arrow")?;
     let end = rest.split_whitespace().next().unwrap_or_default();
     Ok(Span { start: seconds(start.trim())?, end: seconds(end)? })
 }
@@ -102,9 +103,9 @@ fn span(line: &str) -> anyhow::Result<Span> {
 fn seconds(clock: &str) -> anyhow::Result<f64> {
     let mut seconds = 0.0;
     for part in clock.split(':') {
-        let part: f64 = part.replace(',', ".").parse().context("are no times")?;
+        let part: f64 = part.replace(',', ".").parse().context("not a time")?;
         if !(part.is_finite() && part >= 0.0) {
-            bail!("are no times");
+            bail!("not a time");
         }
         seconds = 60.0 * seconds + part;
     }
@@ -138,7 +139,7 @@ mod tests {
     use super::{Cues, seconds};
 
     #[test]
-    fn everything_but_the_speaker_is_as_it_was() {
+    fn only_the_speaker_changes() {
         let vtt = "WEBVTT - talk\nKind: captions\n\nNOTE by hand\n\nfirst\n00:01.000 --> 00:02.500 align:start\n\
                    <v Guess>Hello\nthere\n\n01:00:00.000 --> 01:00:01.000\nBye\n\n";
         let (cues, mut segments) = Cues::parse(vtt).unwrap();
@@ -153,10 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_transcript_says_so() {
+    fn invalid_transcripts_are_refused() {
         for (text, reason) in [
-            ("Dear diary,\ntoday", "`Dear diary,` stands where times should"),
-            ("1\n00:00:xx,000 --> 00:00:02,500\nHello\n", "are no times"),
+            ("Dear diary,\ntoday", "expected times, found `Dear diary,`"),
+            (
+                "1\n00:00:xx,000 --> 00:00:02,500\nHello\n",
+                "invalid times `00:00:xx,000 --> 00:00:02,500`: not a time",
+            ),
         ] {
             let error = format!("{:#}", Cues::parse(text).unwrap_err());
             assert!(error.contains(reason), "{error}");

@@ -1,4 +1,4 @@
-//! Which transcript belongs to which recording.
+//! Finds the transcript of a recording.
 
 use std::{
     borrow::Cow,
@@ -10,20 +10,20 @@ use anyhow::Context;
 use super::Transcript;
 use crate::input::Input;
 
-/// Extensions of transcripts; of several of one recording, the first is taken, which may know words.
+/// Extensions of transcripts, in order of preference: JSON may have the times of words.
 const EXTENSIONS: [&str; 3] = ["json", "srt", "vtt"];
 
 /// The transcript of one recording, or a directory of them.
 #[derive(Clone, Debug)]
 pub enum Transcripts {
-    /// That of the only recording.
+    /// The transcript of the only recording.
     One(Box<Transcript>),
     /// A directory in which each transcript has its recording's name.
     Directory(PathBuf),
 }
 
 impl Transcripts {
-    /// Reads a file; a directory is looked into for each recording.
+    /// Reads a file. A directory is searched later, for each recording.
     ///
     /// # Errors
     /// As [`Transcript::read`].
@@ -37,7 +37,7 @@ impl Transcripts {
     /// The transcript of a recording.
     ///
     /// # Errors
-    /// None in the directory; otherwise as [`Transcript::read`].
+    /// If the directory has none; otherwise as [`Transcript::read`].
     pub fn of(&self, input: &Input) -> anyhow::Result<Cow<'_, Transcript>> {
         match self {
             Transcripts::One(transcript) => Ok(Cow::Borrowed(transcript)),
@@ -52,8 +52,8 @@ impl Transcripts {
     }
 }
 
-/// The file that a transcript of a recording would be read from: `talk.json` or, as whisper.cpp calls it,
-/// `talk.wav.json`.
+/// The transcript file of a recording in a directory, if there is one: `talk.json` or, as whisper.cpp names
+/// it, `talk.wav.json`.
 pub fn in_directory(directory: &Path, input: &Input) -> Option<PathBuf> {
     let name = input.path().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     let names = [Some(input.stem()), name];

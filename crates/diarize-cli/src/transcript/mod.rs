@@ -1,4 +1,4 @@
-//! Transcripts that others made, and who says each of their words.
+//! Transcripts from other programs, to which speakers are added.
 
 mod attribution;
 mod cues;
@@ -19,7 +19,7 @@ pub use self::{
 use self::{cues::Cues, whisper::Whisper};
 use crate::output::{Format, clock};
 
-/// A transcript: its file as it was read, and what is said in it.
+/// A transcript: its original document, and its segments.
 #[derive(Clone, Debug)]
 pub struct Transcript {
     source: Source,
@@ -37,7 +37,7 @@ enum Source {
 struct Segment {
     span: Span,
     text: String,
-    /// Its words, where their times are known.
+    /// Its words, if their times are known.
     words: Vec<Word>,
     speaker: Option<String>,
 }
@@ -56,7 +56,7 @@ struct Word {
     speaker: Option<String>,
 }
 
-/// What one speaker says without another's word between.
+/// Consecutive words of one speaker.
 #[derive(Clone, Debug, Serialize)]
 pub struct Passage<'a> {
     #[serde(flatten)]
@@ -73,7 +73,7 @@ impl Transcript {
         Self::parse(&text).with_context(named)
     }
 
-    /// Reads the text of a file, whose first letters say what it is.
+    /// Parses the text of a file. Its first characters tell the format.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let text = text.trim_start_matches('\u{feff}');
         let (source, segments) = if text.trim_start().starts_with(['{', '[']) {
@@ -85,12 +85,12 @@ impl Transcript {
         };
         let spans: Vec<Span> = segments.iter().flat_map(Segment::spans).collect();
         if let Some(span) = spans.iter().find(|span| span.start > span.end) {
-            bail!("something at {} s ends before it begins", span.start);
+            bail!("a segment or word at {} s ends before it starts", span.start);
         }
         Ok(Self { source, segments })
     }
 
-    /// The format that a transcript of this name is written in, unless another is asked for.
+    /// The default output format for a transcript file of this name.
     pub fn format_of_file(path: &Path) -> Format {
         match Format::of_file(path) {
             Some(format @ (Format::Json | Format::Srt | Format::Vtt)) => format,
@@ -98,9 +98,9 @@ impl Transcript {
         }
     }
 
-    /// The transcript with the speaker of every word and every segment. `turns` are of one speaker at a
-    /// time, in order.
-    pub fn spoken_by(&self, turns: &[Turn]) -> Self {
+    /// The transcript with the speaker of every word and every segment. `turns` must be in order and must not
+    /// overlap.
+    pub fn with_speakers(&self, turns: &[Turn]) -> Self {
         let mut named = self.clone();
         named.name_speakers(turns);
         named
@@ -116,12 +116,12 @@ impl Transcript {
         }
         let spans: Vec<Span> = self.segments.iter().map(|segment| segment.span).collect();
         for (segment, speaker) in self.segments.iter_mut().zip(attribute(&spans, turns, false)) {
-            segment.speaker = most_of(&segment.words).or(speaker).map(str::to_owned);
+            segment.speaker = main_speaker(&segment.words).or(speaker).map(str::to_owned);
         }
     }
 
-    /// The transcript with its speakers: in its own format, as subtitles or as text by paragraph. `None`
-    /// for formats that hold no text.
+    /// The transcript with its speakers: in its own format, as subtitles or as text by paragraph. `None` for
+    /// formats without text.
     pub fn render(&self, format: Format) -> anyhow::Result<Option<String>> {
         Ok(Some(match (format, &self.source) {
             (Format::Json, Source::Whisper(whisper)) => whisper.render(&self.segments)?,
@@ -142,7 +142,7 @@ impl Transcript {
         Ok(serde_json::to_string_pretty(&json!({ "segments": segments }))? + "\n")
     }
 
-    /// What is said, a passage for each speaker of each segment; `joined` also across segments.
+    /// The text as one passage per speaker and segment; with `joined`, passages continue across segments.
     fn passages(&self, joined: bool) -> Vec<Passage<'_>> {
         let mut passages: Vec<Passage<'_>> = Vec::new();
         for segment in &self.segments {
@@ -162,12 +162,12 @@ impl Transcript {
         passages
     }
 
-    /// A paragraph whenever another speaks.
+    /// The text as paragraphs. A new one starts whenever the speaker changes.
     pub fn paragraphs(&self) -> Vec<Passage<'_>> {
         self.passages(true)
     }
 
-    /// For reading: paragraphs with the time when they begin.
+    /// Readable text: paragraphs with their start times.
     fn as_text(&self) -> String {
         let paragraphs: Vec<String> = self
             .paragraphs()
@@ -189,8 +189,8 @@ fn words(segments: &[Segment]) -> impl Iterator<Item = &Word> {
     segments.iter().flat_map(|segment| &segment.words)
 }
 
-/// The speaker of most of the time of some words; the first of them where several are equal.
-fn most_of(words: &[Word]) -> Option<&str> {
+/// The speaker with the most time in some words. Ties go to the speaker who comes first.
+fn main_speaker(words: &[Word]) -> Option<&str> {
     let mut times: Vec<(&str, f64)> = Vec::new();
     for word in words {
         let Some(speaker) = word.speaker.as_deref() else { continue };
@@ -204,7 +204,7 @@ fn most_of(words: &[Word]) -> Option<&str> {
     times.into_iter().find(|(_, time)| *time >= longest).map(|(speaker, _)| speaker)
 }
 
-/// A segment's passages: one, or one for each run of words of a speaker.
+/// A segment's passages, one for each run of words by one speaker.
 fn pieces(segment: &Segment) -> Vec<Passage<'_>> {
     let first = segment.words.first().and_then(|word| word.speaker.as_deref());
     if segment.words.iter().all(|word| word.speaker.as_deref() == first) {
@@ -212,7 +212,7 @@ fn pieces(segment: &Segment) -> Vec<Passage<'_>> {
         return vec![Passage { span: segment.span, text: segment.text.trim().to_owned(), speaker }];
     }
     let together: String = segment.words.iter().map(|word| word.text.as_str()).collect();
-    // Whisper's words bring their blanks; those of WhisperX do not.
+    // Whisper's words include their spaces; those of WhisperX do not.
     let blank = if together.trim() == segment.text.trim() { "" } else { " " };
     segment
         .words

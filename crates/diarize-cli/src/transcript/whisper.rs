@@ -1,6 +1,6 @@
-//! JSON of the Whisper family: of openai-whisper, faster-whisper and WhisperX (`segments`, with `words`
-//! where asked for, or a bare list of segments) and of whisper.cpp (`transcription`, with `tokens`
-//! where asked for). It is written as it was read, with a `speaker` in segments, words and tokens.
+//! JSON of the Whisper family: openai-whisper, faster-whisper and WhisperX (`segments`, optionally with
+//! `words`, or a bare list of segments) and whisper.cpp (`transcription`, optionally with `tokens`). It is
+//! written unchanged except for an added `speaker` in segments, words and tokens.
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -34,15 +34,15 @@ impl Whisper {
                     name(value, word.speaker.as_deref());
                 }
             } else if let Some(tokens) = value.get_mut("tokens").and_then(Value::as_array_mut) {
-                let words_of_tokens = words_of_tokens(tokens);
-                for (token, word) in tokens.iter_mut().zip(words_of_tokens) {
+                let indices = word_indices(tokens);
+                for (token, word) in tokens.iter_mut().zip(indices) {
                     if let Some(word) = word {
                         name(token, segment.words[word].speaker.as_deref());
                     }
                 }
             }
         }
-        // WhisperX lists all words once more.
+        // WhisperX lists all words a second time.
         if let Some(values) = document.get_mut("word_segments").and_then(Value::as_array_mut)
             && values.len() == words(segments).count()
         {
@@ -63,7 +63,7 @@ fn segments_of(document: &mut Value) -> anyhow::Result<&mut Vec<Value>> {
         }
         _ => None,
     };
-    list.context("is JSON without a list `segments` (Whisper, WhisperX) or `transcription` (whisper.cpp)")
+    list.context("JSON without a list `segments` (Whisper, WhisperX) or `transcription` (whisper.cpp)")
 }
 
 fn name(value: &mut Value, speaker: Option<&str>) {
@@ -83,11 +83,11 @@ fn segment(value: &Value) -> anyhow::Result<Segment> {
                 Ok((self::span(word), text.context("a word has no text")?.to_owned()))
             })
             .collect::<anyhow::Result<_>>()?;
-        filled(span, timed)
+        with_all_times(span, timed)
     } else if let Some(tokens) =
         value["tokens"].as_array().filter(|tokens| tokens.iter().any(Value::is_object))
     {
-        joined(tokens)
+        words_from_tokens(tokens)
     } else {
         Vec::new()
     };
@@ -106,8 +106,9 @@ fn span(value: &Value) -> Option<Span> {
     Some(Span { start: offsets["from"].as_f64()? / 1000.0, end: offsets["to"].as_f64()? / 1000.0 })
 }
 
-/// Words with the times that WhisperX could not find (of numbers, mostly) taken from their neighbors.
-fn filled(segment: Span, words: Vec<(Option<Span>, String)>) -> Vec<Word> {
+/// Words with complete times. WhisperX leaves out some times, mostly those of numbers; they are taken from
+/// the neighboring words.
+fn with_all_times(segment: Span, words: Vec<(Option<Span>, String)>) -> Vec<Word> {
     let mut filled = Vec::with_capacity(words.len());
     let mut now = segment.start;
     for (index, (span, text)) in words.iter().enumerate() {
@@ -121,8 +122,9 @@ fn filled(segment: Span, words: Vec<(Option<Span>, String)>) -> Vec<Word> {
     filled
 }
 
-/// The word of each token of whisper.cpp: one begins with a blank. Marks such as `[_BEG_]` are of none.
-fn words_of_tokens(tokens: &[Value]) -> Vec<Option<usize>> {
+/// The index of the word that each whisper.cpp token belongs to. A word starts with a space; markers such as
+/// `[_BEG_]` belong to no word.
+fn word_indices(tokens: &[Value]) -> Vec<Option<usize>> {
     let mut count = 0;
     tokens
         .iter()
@@ -137,9 +139,9 @@ fn words_of_tokens(tokens: &[Value]) -> Vec<Option<usize>> {
         .collect()
 }
 
-fn joined(tokens: &[Value]) -> Vec<Word> {
+fn words_from_tokens(tokens: &[Value]) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
-    for (token, word) in tokens.iter().zip(words_of_tokens(tokens)) {
+    for (token, word) in tokens.iter().zip(word_indices(tokens)) {
         let (Some(word), Some(span)) = (word, span(token)) else { continue };
         let text = token["text"].as_str().unwrap_or_default();
         match words.get_mut(word) {
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn other_json_is_told_apart() {
+    fn other_json_is_refused() {
         for (text, reason) in [
             ("{\"turns\": []}", "without a list `segments`"),
             ("[{\"text\": \"a\"}]", "has no times"),

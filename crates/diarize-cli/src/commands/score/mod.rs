@@ -1,4 +1,4 @@
-//! `diarize score`: how right results are.
+//! `diarize score`: scores results against a reference.
 
 mod report;
 
@@ -30,21 +30,21 @@ Examples:
   diarize score --uem all.uem --skip-overlap -f csv ref.rttm hyp.rttm > scores.csv
   diarize talk.wav | diarize score talk.rttm -               from a pipe
 
-Recordings are matched by their names; if each side has one only, it is compared whatever it is called.
-A recording of the reference that the results do not name counts as one in which nobody was found.
+Recordings are matched by name; if each side has only one, the two are compared whatever their names.
+A recording that is missing from the results counts as one in which no speech was found.
 
-DER   missed + false alarm + confused, as a share of the speech in the reference
-JER   the mean over speakers of 1 - (both speak) / (one of both speaks)
-The numbers are those of pyannote.metrics.";
+DER   (missed + false alarm + confused) / speech in the reference
+JER   mean over speakers of 1 - (time both speak) / (time either speaks)
+The metrics are those of pyannote.metrics.";
 
 /// Arguments of `diarize score`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Reference: an RTTM or JSON file, or a directory of them
+    /// The reference: RTTM or JSON, a file or a directory
     #[arg(value_name = "REF")]
     reference: PathBuf,
-    /// Results to score, likewise; `-` is standard input
+    /// The results to score, also a file or a directory; `-` is the standard input
     #[arg(value_name = "HYP")]
     found: PathBuf,
     #[command(flatten)]
@@ -54,33 +54,33 @@ pub struct Args {
     format: Format,
 }
 
-/// What counts when results are scored.
+/// Arguments that select what is scored.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RuleArgs {
-    /// Exclude this many seconds around the boundaries of the reference's turns
+    /// Do not score this much time around the boundaries of reference turns
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
     collar: f64,
-    /// Meaning of a collar's length: its total width (pyannote) or each side (md-eval)
+    /// How the collar's length is given: total width (pyannote) or width on each side (md-eval)
     #[arg(long, value_enum, default_value_t)]
     convention: Convention,
-    /// Exclude time in which several people speak in the reference
+    /// Do not score time in which several people speak in the reference
     #[arg(long)]
     skip_overlap: bool,
-    /// Score only the spans of this UEM file; recordings that it does not name are excluded
+    /// Score only the spans in this UEM file; skip recordings that are not in it
     #[arg(long, value_name = "FILE")]
     uem: Option<PathBuf>,
 }
 
 impl RuleArgs {
-    /// What is scored of each recording; `None` where all is.
+    /// The spans to score in each recording; `None` if everything is scored.
     ///
     /// # Errors
-    /// A file that cannot be read, or is no UEM.
+    /// If the file cannot be read or is not UEM.
     pub fn evaluated(&self) -> anyhow::Result<Option<Evaluated>> {
         self.uem.as_deref().map(labels::evaluated).transpose()
     }
 
-    /// The library's rules.
+    /// These rules for the library.
     pub fn rules(&self) -> Rules {
         let collar = match self.convention {
             Convention::Pyannote => self.collar,
@@ -90,20 +90,20 @@ impl RuleArgs {
     }
 }
 
-/// What the length of a collar means.
+/// How the length of a collar is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Convention {
     /// Total width: 0.5 is a quarter of a second on each side
     #[default]
     Pyannote,
-    /// Each side, as md-eval.pl, dscore and NIST state it
+    /// Width on each side, as in md-eval.pl, dscore and NIST evaluations
     MdEval,
 }
 
-/// How scores are written.
+/// The format of scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people: percent
+    /// For reading: percentages
     #[default]
     Table,
     /// For programs: seconds and rates
@@ -117,44 +117,47 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rules = args.rules.rules();
     let references = labels::turns(&args.reference)?;
     let mut found = labels::turns(&args.found)?;
-    rename_the_only_one(&references, &mut found);
+    match_single_recordings(&references, &mut found);
     let evaluated = args.rules.evaluated()?;
 
     let mut comparisons: Vec<(String, Comparison)> = Vec::new();
     for (name, reference) in &references {
         let spans = evaluated.as_ref().map(|evaluated| evaluated.get(name));
         if spans == Some(None) {
-            warn(&format!("{name} is left out: the UEM does not name it"));
+            warn(&format!("{name} is skipped: it is not in the UEM file"));
             continue;
         }
         let turns = found.remove(name).unwrap_or_else(|| {
-            warn(&format!("nobody was found in {name}: the results do not name it"));
+            warn(&format!("{name} is not in the results: it is scored as if no speech was found"));
             Vec::new()
         });
         let spans = spans.flatten().map(Vec::as_slice);
         comparisons.push((name.clone(), compare(reference, &turns, spans, &rules)));
     }
     for name in found.keys() {
-        warn(&format!("{name} is not scored: the reference does not name it"));
+        warn(&format!("{name} is not scored: it is not in the reference"));
     }
     if comparisons.is_empty() {
-        bail!("there is nothing to score: no recording of the reference is in the UEM");
+        bail!("there is nothing to score: no recording of the reference is in the UEM file");
     }
     let mut total = Score::default();
     comparisons.iter().for_each(|(_, comparison)| total += comparison.score);
     let report = Report { rules, comparisons: &comparisons, total };
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(report.render(args.format)?.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where both sides have one recording, the names do not matter.
-fn rename_the_only_one(references: &BTreeMap<String, Vec<Turn>>, found: &mut BTreeMap<String, Vec<Turn>>) {
+/// If each side has exactly one recording, ignores its name.
+fn match_single_recordings(
+    references: &BTreeMap<String, Vec<Turn>>,
+    found: &mut BTreeMap<String, Vec<Turn>>,
+) {
     if let (1, 1, Some(name)) = (references.len(), found.len(), references.keys().next())
         && !found.contains_key(name)
         && let Some((other, turns)) = found.pop_first()
     {
-        warn(&format!("comparing {other} with {name}: each side has one recording"));
+        warn(&format!("comparing {other} with {name}: each side has only one recording"));
         found.insert(name.clone(), turns);
     }
 }

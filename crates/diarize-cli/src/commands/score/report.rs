@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Format;
 use crate::output::csv_field;
 
-/// Scores of recordings and of all of them together.
+/// Scores of single recordings and of all recordings together.
 pub(super) struct Report<'a> {
     pub(super) rules: Rules,
     pub(super) comparisons: &'a [(String, Comparison)],
@@ -25,7 +25,7 @@ impl Report<'_> {
         })
     }
 
-    /// The recordings and, last, the total.
+    /// The recordings, followed by the total.
     fn rows(&self) -> impl Iterator<Item = (&str, &Score)> {
         let recordings = self.comparisons.iter().map(|(name, comparison)| (name.as_str(), &comparison.score));
         recordings.chain([("TOTAL", &self.total)])
@@ -53,10 +53,10 @@ impl Report<'_> {
         let side = self.rules.collar / 2.0;
         let collar = match self.rules.collar {
             0.0 => "no collar".to_owned(),
-            collar => format!("collar {collar} s in all (pyannote), {side} s on each side (md-eval)"),
+            collar => format!("collar {collar} s in total (pyannote), {side} s on each side (md-eval)"),
         };
-        let overlap = if self.rules.skip_overlap { "overlap left out" } else { "overlap scored" };
-        text + &format!("{collar}; {overlap}; speakers: found/right\n")
+        let overlap = if self.rules.skip_overlap { "overlap not scored" } else { "overlap scored" };
+        text + &format!("{collar}; {overlap}; speakers: found/reference\n")
     }
 
     fn json(&self) -> Value {
@@ -107,7 +107,7 @@ struct Entry {
     recording: String,
     #[serde(flatten)]
     numbers: Numbers,
-    /// Speakers of the reference, with those found for them.
+    /// Speakers of the reference, each with its speaker in the results.
     mapping: BTreeMap<String, String>,
 }
 
@@ -143,7 +143,7 @@ impl From<&Score> for Numbers {
     }
 }
 
-/// A part of the speech; of none it is none.
+/// A fraction of the speech; 0 if there is no speech.
 fn share(seconds: f64, speech: f64) -> f64 {
     if speech > 0.0 { seconds / speech } else { 0.0 }
 }

@@ -1,29 +1,29 @@
-//! What is tried: every combination of the values of some parameters.
+//! The search grid: every combination of the values of some parameters.
 
 use diarize::{
     Options, Parameters,
     clustering::{Agglomerative, Method, Online, Vbx},
 };
 
-/// One parameter and the values that are tried.
+/// One parameter and the values to try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     /// Name of the parameter.
     pub key: String,
-    /// Its values, as they are written.
+    /// Its values, as text.
     pub values: Vec<String>,
 }
 
 /// A value for each parameter, in the order of the axes.
 pub type Point = Vec<(String, String)>;
 
-/// Parameters of the networks: with another value they run again.
-const OF_NETWORKS: [&str; 4] = ["step", "decoding", "embedding_trunk", "reconstruction"];
-/// Parameters that are not the clustering's.
-const OF_TURNS: [&str; 2] = ["min_duration_on", "min_duration_off"];
+/// Parameters of the networks: the networks run again for each value.
+const NETWORK_PARAMETERS: [&str; 4] = ["step", "decoding", "embedding_trunk", "reconstruction"];
+/// Parameters of the turns, after clustering.
+const TURN_PARAMETERS: [&str; 2] = ["min_duration_on", "min_duration_off"];
 
 impl Axis {
-    /// Reads `KEY=VALUE,VALUE,…` or `KEY=FROM:TO:BY`, or a mixture.
+    /// Parses `KEY=VALUE,VALUE,…`, `KEY=FROM:TO:BY` or a mixture of both.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (key, list) = text.split_once('=').ok_or("must be KEY=VALUES, such as threshold=0.5,0.6")?;
         let mut values: Vec<String> = Vec::new();
@@ -39,7 +39,7 @@ impl Axis {
         Ok(Self { key: key.trim().replace('-', "_"), values })
     }
 
-    /// A parameter's own value among others, in order.
+    /// A parameter's current value and others, sorted.
     fn around(key: &str, own: f64, others: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = others.into_iter().chain([own]).collect();
         values.sort_by(f64::total_cmp);
@@ -47,7 +47,7 @@ impl Axis {
         Self { key: key.to_owned(), values: values.iter().map(f64::to_string).collect() }
     }
 
-    /// What is worth trying where nobody says what.
+    /// The default grid around the current parameters.
     pub fn defaults(parameters: &Parameters) -> Vec<Self> {
         let hundredths = |value: f64| (100.0 * value).round() / 100.0;
         let near = |own: f64, step: f64| {
@@ -78,26 +78,26 @@ impl Axis {
     }
 }
 
-/// The numbers from one to another, both included.
+/// The numbers from `from` in steps of `by`, including `to` if a step reaches it.
 fn range(from: &str, to: &str, by: &str) -> Result<Vec<String>, String> {
     let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
     let (Some(from), Some(to), Some(by)) = (number(from), number(to), number(by)) else {
-        return Err(format!("{from}:{to}:{by} are not three numbers"));
+        return Err(format!("FROM, TO and BY must be numbers, not {from}:{to}:{by}"));
     };
     if by <= 0.0 || to < from {
         return Err(format!("{from}:{to}:{by} is not a range: FROM must be at most TO, and BY above 0"));
     }
     let count = ((to - from) / by + 1e-9).floor() as usize;
-    Ok((0..=count).map(|step| written(from + step as f64 * by)).collect())
+    Ok((0..=count).map(|step| rounded(from + step as f64 * by)).collect())
 }
 
-/// A number with at most six digits after the point.
-fn written(number: f64) -> String {
+/// A number with at most six decimals, as text.
+fn rounded(number: f64) -> String {
     let number = (number * 1e6).round() / 1e6;
     number.to_string()
 }
 
-/// Every combination, the last axis fastest.
+/// Every combination. The last axis varies fastest.
 pub fn points(axes: &[Axis]) -> Vec<Point> {
     let extend = |points: Vec<Point>, axis: &Axis| {
         let with = |point: &Point| -> Vec<Point> {
@@ -109,10 +109,10 @@ pub fn points(axes: &[Axis]) -> Vec<Point> {
     axes.iter().fold(vec![Point::new()], extend)
 }
 
-/// Puts a point into options; `chunk` is the length of the model's chunks in seconds.
+/// Applies a point to options; `chunk` is the length of the model's chunks in seconds.
 ///
 /// # Errors
-/// A parameter that does not exist, and a value that it cannot have.
+/// If a parameter does not exist or a value is invalid.
 pub fn apply(point: &[(String, String)], options: &mut Options, chunk: f64) -> anyhow::Result<()> {
     let parameters = &mut options.parameters;
     for (key, value) in point {
@@ -131,12 +131,12 @@ pub fn apply(point: &[(String, String)], options: &mut Options, chunk: f64) -> a
     Ok(())
 }
 
-/// The value that a parameter has; `None` where it does not exist.
+/// The value of a parameter as text; `None` if there is no such parameter.
 pub fn value_of(key: &str, parameters: &Parameters, chunk: f64) -> Option<String> {
     Some(match key {
         "min_duration_on" => parameters.min_duration_on.to_string(),
         "min_duration_off" => parameters.min_duration_off.to_string(),
-        "step" => written(parameters.segmentation_step * chunk),
+        "step" => rounded(parameters.segmentation_step * chunk),
         "decoding" => parameters.decoding.to_string(),
         "embedding_trunk" => parameters.embedding_trunk.to_string(),
         "reconstruction" => parameters.reconstruction.to_string(),
@@ -144,12 +144,12 @@ pub fn value_of(key: &str, parameters: &Parameters, chunk: f64) -> Option<String
     })
 }
 
-/// The part of a point that the networks run with.
-pub fn of_networks(point: &Point) -> Point {
-    point.iter().filter(|(key, _)| OF_NETWORKS.contains(&key.as_str())).cloned().collect()
+/// The part of a point that affects the networks.
+pub fn network_part(point: &Point) -> Point {
+    point.iter().filter(|(key, _)| NETWORK_PARAMETERS.contains(&key.as_str())).cloned().collect()
 }
 
-/// A point as arguments of the program.
+/// A point as command-line arguments.
 pub fn arguments(point: &Point) -> String {
     let argument = |(key, value): &(String, String)| match is_option(key) {
         true => format!("--{} {value}", key.replace('_', "-")),
@@ -175,7 +175,7 @@ pub fn settings(point: &Point) -> String {
 }
 
 fn is_option(key: &str) -> bool {
-    OF_NETWORKS.contains(&key) || OF_TURNS.contains(&key)
+    NETWORK_PARAMETERS.contains(&key) || TURN_PARAMETERS.contains(&key)
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_combination_is_a_point_and_can_be_pasted() {
+    fn every_combination_is_a_point_and_a_setting() {
         let axes = ["step=1,2", "threshold=0.5,0.6", "min_duration_off=0,0.5"]
             .map(|text| Axis::parse(text).unwrap());
         let points = points(&axes);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_model_s_own_values_are_among_the_defaults() {
+    fn the_defaults_include_the_model_values() {
         let parameters = Parameters::default();
         for axis in Axis::defaults(&parameters) {
             let own = value_of(&axis.key, &parameters, 10.0).unwrap();

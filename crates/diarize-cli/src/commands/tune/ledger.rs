@@ -1,4 +1,4 @@
-//! What was scored so far, kept in a file so that a search can go on after an interruption.
+//! The scores so far, stored in a file so that an interrupted search can continue.
 
 use std::{
     collections::HashMap,
@@ -14,22 +14,22 @@ use serde::{Deserialize, Serialize};
 use super::grid::Point;
 use crate::labels::Evaluated;
 
-/// What the scores depend on beside recording and point: the first line of the file.
+/// What the scores depend on besides recording and point. It is the first line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Heading {
-    /// Version of the file.
+    /// Version of the file format.
     pub tune: u32,
     /// The name of the model.
     pub model: String,
-    /// Both of its networks.
+    /// Fingerprint of both networks.
     pub networks: Fingerprint,
-    /// Those that no axis changes.
+    /// The parameters before a point is applied.
     pub parameters: Parameters,
-    /// Total width in seconds.
+    /// Total width of the collar in seconds.
     pub collar: f64,
-    /// Whether overlap is left out.
+    /// Whether overlap is not scored.
     pub skip_overlap: bool,
-    /// The only spans that are scored, where a UEM names them.
+    /// The only spans that are scored, if there is a UEM file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluated: Option<Evaluated>,
 }
@@ -50,24 +50,25 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the file, or begins it; without a path nothing is kept.
+    /// Opens or creates the file. Without a path, nothing is stored.
     ///
     /// # Errors
-    /// A file that cannot be read, or that is of another search.
+    /// If the file cannot be read or belongs to another search.
     pub fn open(path: Option<&Path>, heading: &Heading) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let named = || format!("cannot use --state {}", path.display());
         let text = if path.exists() { fs::read_to_string(path).with_context(named)? } else { String::new() };
-        // What an interruption cut off is scored again.
+        // An interruption may have cut off the last line; it is scored again.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let mut lines = text[..whole].lines();
         let mut scores = HashMap::new();
         if let Some(line) = lines.next() {
-            let found: Heading =
-                serde_json::from_str(line).context("it is no file of diarize tune").with_context(named)?;
+            let found: Heading = serde_json::from_str(line)
+                .context("it was not written by diarize tune")
+                .with_context(named)?;
             if found != *heading {
                 bail!(
-                    "{}: it is of another model, other rules or other parameters; name another file",
+                    "{}: it belongs to another model, other rules or other parameters; use another file",
                     named()
                 );
             }
@@ -92,7 +93,7 @@ impl Ledger {
     /// Adds scores of a recording.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn add(&mut self, recording: &str, scores: Vec<(Point, Score)>) -> anyhow::Result<()> {
         let mut lines = String::new();
         for (point, score) in scores {

@@ -1,4 +1,4 @@
-//! `diarize tune`: which parameters are best for one's own recordings.
+//! `diarize tune`: finds the best parameters on recordings with known turns.
 
 mod grid;
 mod ledger;
@@ -34,25 +34,26 @@ use crate::{
     model::ModelArgs,
     output,
     overrides::Overrides,
-    progress::{Console, Talk},
+    progress::{Console, Verbosity},
     source::Source,
 };
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize tune recordings/                        audio with its turns in RTTM beside it
-  diarize tune --state tune.jsonl recordings/     goes on where it was interrupted
+  diarize tune recordings/                        audio with RTTM files next to it
+  diarize tune --state tune.jsonl recordings/     continues an interrupted search
   diarize tune --try threshold=0.5:0.9:0.05 --try min_cluster_size=5,10,20 recordings/
   diarize tune --try step=1,2.5 --try threshold=0.6:0.8:0.02 recordings/
   diarize tune --clustering spectral --try min_duration_off=0,0.5 --reference truth/ day/
 
-For a recording and a step the networks run once, however many thresholds are tried. Parameters are those \
-of `diarize --set`, and min_duration_on, min_duration_off, step (seconds), decoding, embedding_trunk \
-and reconstruction. Every combination is tried. Without --try: threshold and min_cluster_size (of VBx threshold, fa and fb) around \
-their own values, and min_duration_off.
+The parameters are those of `diarize --set`, and min_duration_on, min_duration_off, step (seconds), \
+decoding, embedding_trunk and reconstruction. Every combination is tried. The networks run once for all \
+thresholds; they run again only for other values of step, decoding, embedding_trunk or reconstruction. \
+Without --try, the search covers min_duration_off and values around the current threshold and \
+min_cluster_size (with VBx: threshold, fa and fb).
 
-What is best is printed as arguments and for diarize.toml. With few recordings it is partly chance: the \
-line \"to expect of other recordings\" tells how much.";
+The best parameters are printed as arguments and as lines for diarize.toml. With few recordings the best \
+result is partly chance; the line \"Expected on new recordings\" shows how much.";
 
 /// Arguments of `diarize tune`.
 #[derive(Debug, clap::Args)]
@@ -61,58 +62,58 @@ pub struct Args {
     /// Audio files, directories or patterns
     #[arg(required = true)]
     audio: Vec<PathBuf>,
-    /// What is right, RTTM or JSON: a file or directory [default: the RTTM files beside the audio]
+    /// The reference, RTTM or JSON: a file or a directory [default: the RTTM files next to the audio]
     #[arg(long, value_name = "REF")]
     reference: Option<PathBuf>,
-    /// Also search subdirectories
+    /// Also search the subdirectories of directories
     #[arg(short, long)]
     recursive: bool,
     /// Try these values, separated by commas, or FROM:TO:BY; can be given several times
     #[arg(long = "try", value_name = "KEY=VALUES", value_parser = Axis::parse)]
     axes: Vec<Axis>,
-    /// Keep scores in this file, and go on from there
+    /// Store scores in this file, and continue from those already there
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Scores")]
     rules: RuleArgs,
-    /// How the table is written
+    /// Output format
     #[arg(short, long, value_enum, default_value_t, help_heading = "Output")]
     format: Format,
-    /// Show all that was tried, not only the best
+    /// Show all combinations, not only the best
     #[arg(long, help_heading = "Output")]
     all: bool,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     overrides: Overrides,
 }
 
-/// How the table is written.
+/// The format of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people: percent, the best, and what to paste
+    /// For reading: percentages of the best combinations, and settings to paste
     #[default]
     Table,
-    /// For programs: seconds and rates, all that was tried
+    /// For programs: seconds and rates of all combinations
     Json,
-    /// For spreadsheets: rates, all that was tried
+    /// For spreadsheets: rates of all combinations
     Csv,
 }
 
-/// A recording whose turns are known.
+/// A recording with known turns.
 struct Recording {
     name: String,
     input: Input,
     truth: Vec<Turn>,
-    /// What is scored; `None` where all is.
+    /// The spans to score; `None` for everything.
     evaluated: Option<Vec<Span>>,
 }
 
-/// Tries all and prints the table.
+/// Scores every combination and prints the report.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let console = args.talk.console();
+    let console = args.verbosity.console();
     let evaluated = args.rules.evaluated()?;
     let recordings = recordings(args, evaluated.as_ref(), &console)?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
@@ -137,7 +138,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for (index, recording) in recordings.iter().enumerate() {
         let count = format!("[{}/{}] {}", index + 1, recordings.len(), recording.input);
         match search.score(recording, &mut ledger).with_context(|| recording.input.to_string())? {
-            0 => console.line(&format!("{count}: scored already")),
+            0 => console.line(&format!("{count}: already scored")),
             tried => console.line(&format!("{count}: {tried} tried")),
         }
     }
@@ -148,18 +149,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let tried: Vec<(Point, Vec<Score>)> = points.iter().map(|point| (point.clone(), scores(point))).collect();
     let report = Report { tried: &tried, own: &own, all: args.all };
-    // A reader that closed the pipe has seen enough.
+    // A closed pipe is not an error: the reader has read enough.
     let _ = io::stdout().write_all(report.render(args.format)?.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
 
-/// All combinations, that of the own values among them; and that one.
+/// All combinations, including that of the current values, and that combination by itself.
 fn points(axes: &[Axis], options: &Options, chunk: f64) -> anyhow::Result<(Vec<Point>, Point)> {
     let mut keys = HashSet::new();
     let mut own = Point::new();
     for Axis { key, .. } in axes {
         if !keys.insert(key) {
-            bail!("--try {key} is given twice: write its values behind one");
+            bail!("--try {key} is given twice: list all its values in one --try");
         }
         let value = grid::value_of(key, &options.parameters, chunk);
         let method = options.parameters.clustering.method.name();
@@ -175,8 +176,8 @@ fn points(axes: &[Axis], options: &Options, chunk: f64) -> anyhow::Result<(Vec<P
     for point in &points {
         grid::apply(point, &mut options.clone(), chunk).context("--try")?;
     }
-    // Those for which the networks run once are neighbors.
-    points.sort_by_key(grid::of_networks);
+    // Points that share a run of the networks become neighbors.
+    points.sort_by_key(grid::network_part);
     Ok((points, own))
 }
 
@@ -184,7 +185,7 @@ fn networks(files: &ModelFiles) -> Fingerprint {
     Fingerprint::of_bytes(&[&*files.segmentation.bytes, &*files.embedding.bytes].concat())
 }
 
-/// The recordings that a reference knows, and the UEM if there is one.
+/// The recordings that have a reference and, if there is a UEM file, are in it.
 fn recordings(
     args: &Args,
     evaluated: Option<&Evaluated>,
@@ -215,9 +216,9 @@ fn recordings(
         }
         let spans = evaluated.map(|evaluated| evaluated.get(&name));
         match truth.remove(&name) {
-            None => console.line(&format!("{} is left out: no reference names {name}", found.input)),
+            None => console.line(&format!("{} is skipped: there is no reference for {name}", found.input)),
             Some(_) if spans == Some(None) => {
-                console.line(&format!("{} is left out: the UEM does not name {name}", found.input));
+                console.line(&format!("{} is skipped: {name} is not in the UEM file", found.input));
             }
             Some(truth) => {
                 let evaluated = spans.flatten().cloned();
@@ -227,8 +228,8 @@ fn recordings(
     }
     if recordings.is_empty() {
         bail!(
-            "no recording has a reference (that the UEM names): put RTTM files beside the audio, or name \
-             them with --reference"
+            "no recording has a reference (and is in the UEM file, if given): put RTTM files next to the \
+             audio, or use --reference"
         );
     }
     Ok(recordings)
@@ -241,7 +242,7 @@ fn folder(path: &Path) -> PathBuf {
     }
 }
 
-/// What all recordings share.
+/// State shared by all recordings.
 struct Search<'a> {
     diarizer: &'a Diarizer,
     options: &'a Options,
@@ -251,7 +252,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Scores what the ledger lacks of a recording; returns how many points that were.
+    /// Scores the points of a recording that are not in the ledger yet, and returns their number.
     fn score(&self, recording: &Recording, ledger: &mut Ledger) -> anyhow::Result<usize> {
         let lacks = |point: &&Point| ledger.get(&recording.name, point).is_none();
         let missing: Vec<&Point> = self.points.iter().filter(lacks).collect();
@@ -260,13 +261,13 @@ impl Search<'_> {
         }
         let source = Source::new(&recording.input, Channels::Mean, true)?;
         let mut warned = false;
-        for points in missing.chunk_by(|a, b| grid::of_networks(a) == grid::of_networks(b)) {
+        for points in missing.chunk_by(|a, b| grid::network_part(a) == grid::network_part(b)) {
             let options = self.options_of(points[0])?;
             let mut progress = self.console.file(&recording.input.to_string());
             let mut listener = self.diarizer.listen_with(&options, |event| progress.observe(&event))?;
-            let heard = source.read(|block| Ok(listener.push(block)?))?;
+            let decoded = source.read(|block| Ok(listener.push(block)?))?;
             if !std::mem::replace(&mut warned, true) {
-                heard.warn(&recording.input);
+                decoded.warn(&recording.input);
             }
             let embedded = listener.embedded()?;
             ledger.add(&recording.name, self.score_points(recording, &embedded, points)?)?;
@@ -274,7 +275,7 @@ impl Search<'_> {
         Ok(missing.len())
     }
 
-    /// The scores of points that differ in what follows the networks alone.
+    /// The scores of points that differ only in the steps after the networks.
     fn score_points(
         &self,
         recording: &Recording,

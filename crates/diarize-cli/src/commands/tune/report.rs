@@ -1,4 +1,4 @@
-//! What was tried, best first, and what to do with it.
+//! The report: all combinations, best first, and settings to paste.
 
 use diarize::scoring::Score;
 use serde_json::json;
@@ -8,16 +8,16 @@ use super::{
     grid::{self, Point},
 };
 
-/// Rows of the table where not all are asked for.
+/// Number of rows in the table, unless all are requested.
 const ROWS: usize = 20;
 
-/// Points with their scores of all recordings.
+/// Points with their scores on all recordings.
 pub struct Report<'a> {
-    /// In the order in which they were tried, each with the scores of the recordings.
+    /// In the order in which they were tried, each with one score per recording.
     pub tried: &'a [(Point, Vec<Score>)],
-    /// That of the parameters as they are.
+    /// The point of the current parameters.
     pub own: &'a Point,
-    /// Whether the table has all rows.
+    /// Whether the table shows all rows.
     pub all: bool,
 }
 
@@ -25,7 +25,7 @@ pub struct Report<'a> {
 struct Row<'a> {
     point: &'a Point,
     total: Score,
-    /// Recordings whose number of speakers is right.
+    /// Number of recordings with the right number of speakers.
     right: usize,
 }
 
@@ -39,7 +39,7 @@ impl Report<'_> {
         })
     }
 
-    /// Best first; of equally good ones the one with the most right numbers of speakers, then the first tried.
+    /// Best first. Ties go to the point with more right speaker counts, then to the one tried first.
     fn rows(&self) -> Vec<Row<'_>> {
         let mut rows: Vec<Row<'_>> = self
             .tried
@@ -53,8 +53,9 @@ impl Report<'_> {
         rows
     }
 
-    /// The error where each recording has what is best for all others: what to expect of new ones.
-    fn left_out(&self) -> Option<f64> {
+    /// The error if each recording is scored with the best point of the others: an estimate for new
+    /// recordings. `None` with fewer than three recordings.
+    fn leave_one_out(&self) -> Option<f64> {
         let recordings = self.tried.first()?.1.len();
         if recordings < 3 {
             return None;
@@ -75,7 +76,7 @@ impl Report<'_> {
         let Some(best) = rows.first() else { return String::new() };
         let keys: Vec<&str> = self.own.iter().map(|(key, _)| key.as_str()).collect();
         let mut text: String = keys.iter().map(|key| format!("{key:>9}  ")).collect();
-        text += " DER %   missed    false  confused   JER %  speakers right\n";
+        text += " DER %   missed    false  confused   JER %  right speaker counts\n";
         let shown = if self.all { rows.len() } else { ROWS.min(rows.len()) };
         let own = rows.iter().skip(shown).find(|row| row.point == self.own);
         for row in rows[..shown].iter().chain(own) {
@@ -92,20 +93,20 @@ impl Report<'_> {
                 100.0 * row.total.jaccard_error_rate(),
                 row.right,
                 row.total.recordings,
-                if row.point == self.own { "  as it is" } else { "" },
+                if row.point == self.own { "  (current)" } else { "" },
             );
         }
         if rows.len() > shown {
-            text += &format!("{} tried, the best {shown} shown; --all shows all\n", rows.len());
+            text += &format!("{} combinations, the best {shown} shown; --all shows all\n", rows.len());
         }
-        if let Some(rate) = self.left_out() {
+        if let Some(rate) = self.leave_one_out() {
             text += &format!(
-                "\nTo expect of other recordings: DER {:.2} % (each with what is best for all others)\n",
+                "\nExpected on new recordings: DER {:.2} % (each with the best parameters of the others)\n",
                 100.0 * rate
             );
         }
         if best.point == self.own {
-            return text + "\nNothing that was tried is better than what it is.\n";
+            return text + "\nNothing tried is better than the current parameters.\n";
         }
         text += &format!("\nBest: diarize {} …\nor in diarize.toml:\n", grid::arguments(best.point));
         text + &grid::settings(best.point)
@@ -156,7 +157,7 @@ impl Report<'_> {
             "tried": rows.iter().map(row).collect::<Vec<_>>(),
             "best": rows.first().map(|best| object(best.point)),
             "own": object(self.own),
-            "left_out_diarization_error_rate": self.left_out(),
+            "left_out_diarization_error_rate": self.leave_one_out(),
         });
         Ok(serde_json::to_string_pretty(&report)? + "\n")
     }
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_first_and_what_is_left_out_is_scored_with_the_best_of_the_others() {
+    fn the_best_is_first_and_leave_one_out_uses_the_best_of_the_others() {
         let point = |value: &str| -> Point { vec![("threshold".into(), value.into())] };
         // The first is best for the third recording alone, the second for the others.
         let tried = [
@@ -197,10 +198,10 @@ mod tests {
         let own = point("0.5");
         let report = Report { tried: &tried, own: &own, all: false };
         // Without the first: 4 to 5. Without the second: 4 to 5. Without the third: 8 to 2.
-        assert_eq!(report.left_out(), Some((4.0 + 4.0 + 4.0) / 30.0));
+        assert_eq!(report.leave_one_out(), Some((4.0 + 4.0 + 4.0) / 30.0));
         let table = report.render(Format::Table).unwrap();
         let lines: Vec<&str> = table.lines().collect();
-        assert!(lines[1].trim_start().starts_with("0.6") && lines[2].ends_with("as it is"), "{table}");
+        assert!(lines[1].trim_start().starts_with("0.6") && lines[2].ends_with("(current)"), "{table}");
         assert!(table.contains("Best: diarize --set threshold=0.6 …"), "{table}");
         assert!(table.ends_with("set = [\"threshold=0.6\"]\n"), "{table}");
     }

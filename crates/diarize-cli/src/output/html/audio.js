@@ -1,6 +1,6 @@
-// The audio: decoded, played, sought.
+// The audio: decoding, playing and seeking.
 
-/** The IMA ADPCM of the page as a 16 bit WAV. */
+/** Decodes the page's IMA ADPCM into a 16-bit WAV. */
 function decode({ data, rate, samples, steps }) {
   const packed = bytes(data), header = 44;
   const wav = new DataView(new ArrayBuffer(header + 2 * samples));
@@ -42,7 +42,7 @@ function openAudio() {
   audio.addEventListener("error", () => {
     playable = false;
     $("play").disabled = true;
-    notice(source.path ? `The audio is not where this page looks for it: ${source.path}` : "This browser cannot play the audio.");
+    notice(source.path ? `This page cannot find its audio: ${source.path}` : "This browser cannot play the audio.");
   });
   for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, playing);
   audio.addEventListener("seeked", repaint);
@@ -73,7 +73,7 @@ function seek(time) {
   repaint();
 }
 
-/** To the start of the turn before or after; a little after a start, back is to that start. */
+/** Jumps to the start of the previous or next turn. Within a turn, back jumps to its own start. */
 function step(direction) {
   const starts = turns.map(turn => turn.start);
   const at = now();

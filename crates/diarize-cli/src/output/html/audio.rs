@@ -1,9 +1,9 @@
-//! The audio of a page: IMA ADPCM, four bits a sample, which the page's script decodes.
+//! The audio of a page as IMA ADPCM, four bits per sample. The page's script decodes it.
 //!
 //! Source: "Recommended practices for enhancing digital audio compatibility in multimedia systems",
 //! Interactive Multimedia Association, 1992.
 
-/// Sizes of the quantizer's steps.
+/// Step sizes of the quantizer.
 pub(super) const STEPS: [i32; 89] = [
     7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 19, 21, 23, 25, 28, 31, 34, 37, 41, 45, 50, 55, 60, 66, 73, 80, 88,
     97, 107, 118, 130, 143, 157, 173, 190, 209, 230, 253, 279, 307, 337, 371, 408, 449, 494, 544, 598, 658,
@@ -12,10 +12,10 @@ pub(super) const STEPS: [i32; 89] = [
     18500, 20350, 22385, 24623, 27086, 29794, 32767,
 ];
 
-/// Peaks that the waveform has each second.
+/// Peaks of the waveform per second.
 pub(super) const PEAKS_PER_SECOND: usize = 100;
 
-/// What encoder and decoder both know.
+/// The state that encoder and decoder share.
 #[derive(Default)]
 struct Predictor {
     value: i32,
@@ -23,7 +23,7 @@ struct Predictor {
 }
 
 impl Predictor {
-    /// The code of a sample: a sign and three bits of the difference in steps.
+    /// Encodes a sample as a sign and three bits: its difference from the prediction, in quantizer steps.
     fn encode(&mut self, sample: i32) -> u8 {
         let step = STEPS[self.index];
         let difference = sample - self.value;
@@ -55,7 +55,7 @@ impl Predictor {
     }
 }
 
-/// Packs samples while they come: two in each byte, the first in the low bits.
+/// Packs samples block by block: two per byte, the first in the low bits.
 #[derive(Default)]
 pub(super) struct Packer {
     predictor: Predictor,
@@ -76,7 +76,7 @@ impl Packer {
     }
 }
 
-/// Finds the loudest sample of each hundredth of a second while the samples come.
+/// Finds the peak of each hundredth of a second, block by block.
 #[derive(Default)]
 pub(super) struct Peaks {
     peaks: Vec<f32>,
@@ -90,13 +90,13 @@ impl Peaks {
             if self.samples.is_multiple_of(EACH) {
                 self.peaks.push(0.0);
             }
-            let peak = self.peaks.last_mut().expect("the first sample makes one");
+            let peak = self.peaks.last_mut().expect("the first sample adds one");
             *peak = peak.max(sample.abs());
             self.samples += 1;
         }
     }
 
-    /// 255 for the loudest of all.
+    /// The peaks, scaled so that the highest is 255.
     pub(super) fn finish(self) -> Vec<u8> {
         let loudest = self.peaks.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
         self.peaks.into_iter().map(|peak| (255.0 * peak / loudest).round() as u8).collect()
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn peaks_are_of_hundredths_of_a_second() {
+    fn each_peak_covers_a_hundredth_of_a_second() {
         let mut samples = vec![0.0; 400];
         samples[170] = -0.5;
         samples[399] = 0.25;

@@ -1,4 +1,4 @@
-//! A page to look at, listen to and correct, in one file that needs no network.
+//! An HTML page for viewing, listening and correcting, in one file that needs no network.
 
 mod audio;
 
@@ -15,24 +15,24 @@ use crate::transcript::Transcript;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-/// Parts of one script.
+/// The parts of the page's script.
 const SCRIPTS: [&str; 4] =
     [include_str!("model.js"), include_str!("audio.js"), include_str!("paint.js"), include_str!("page.js")];
 
-/// Recordings of more seconds are linked unless the page is to contain them: an hour takes 40 MB.
+/// Longer recordings, in seconds, are linked by default: an hour takes 40 MB.
 const LONGEST_EMBEDDED: f64 = 3600.0;
 
-/// Where a page has its audio from.
+/// Where the page gets its audio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum PageAudio {
-    /// In the page up to an hour, else linked
+    /// Embedded up to an hour, otherwise linked
     #[default]
     Auto,
-    /// In the page, 11 kB a second
+    /// Embedded in the page, 11 kB per second
     Embed,
-    /// The file that was read, found from where the page lies
+    /// A link to the audio file, relative to the page
     Link,
-    /// No audio, only its waveform
+    /// No audio, only the waveform
     None,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn render(
         "peaks": BASE64_STANDARD.encode(peaks.finish()),
         "audio": audio,
     });
-    // In a script `<` could begin its end, or a comment.
+    // Inside a script element, `<` could start its end tag or a comment.
     let data = serde_json::to_string(&data)?.replace('<', "\\u003c");
     let title = recording.uri.replace('&', "&amp;").replace('<', "&lt;");
     Ok(PAGE
@@ -81,7 +81,7 @@ pub(super) fn render(
         .replace("<!--data-->", &format!("<script id=\"data\" type=\"application/json\">{data}</script>")))
 }
 
-/// Whether the page holds its audio.
+/// Whether the page contains its audio.
 fn embeds(recording: &Recording<'_>, choice: PageAudio) -> bool {
     match choice {
         PageAudio::None | PageAudio::Link => false,
@@ -90,9 +90,9 @@ fn embeds(recording: &Recording<'_>, choice: PageAudio) -> bool {
     }
 }
 
-/// Where the audio file is, seen from the page.
+/// The path of the audio file relative to the page.
 fn linked(recording: &Recording<'_>, destination: &Destination) -> anyhow::Result<Value> {
-    let audio = recording.path.context("a page cannot link the standard input: choose --page-audio embed")?;
+    let audio = recording.path.context("a page cannot link to the standard input: use --page-audio embed")?;
     let page = match destination {
         Destination::Stdout => Path::new("."),
         Destination::File(page) => page.parent().unwrap_or(Path::new(".")),

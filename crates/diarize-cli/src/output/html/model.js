@@ -1,9 +1,9 @@
-// What is known: turns, names, times.
+// The data: turns, names and times.
 
 const { result, said, peaks: packedPeaks, audio: source } = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 
-// Okabe and Ito's colors; patterns tell speakers apart without them.
+// Okabe and Ito's colors. Patterns distinguish speakers without color.
 const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999"];
 const PATTERNS = ["plain", "rising", "dots", "upright", "falling", "level"];
 const PEAKS_PER_SECOND = 100;
@@ -32,13 +32,13 @@ function clock(seconds, digits = 1) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-// Speakers: those with one name are one
+// Speakers: speakers with the same name are one speaker
 
 const nameOf = turn => names.get(turn.speaker);
 const people = () => [...new Set(names.values())];
 const indexOf = name => labels.findIndex(label => names.get(label) === name);
 
-/** Seconds of each name, of several at once, and of nobody. */
+/** Seconds of each name, of overlap and of silence. */
 function totals() {
   const edges = turns.flatMap(turn => [[turn.start, 1, nameOf(turn)], [turn.end, -1, nameOf(turn)]]);
   edges.push([0, 0, null], [length, 0, null]);

@@ -7,7 +7,7 @@ const visible = () => {
   return [scrollLeft / scale, Math.min(length, (scrollLeft + clientWidth) / scale)];
 };
 
-/** Zooms so that what is at `x` pixels of the view stays there. */
+/** Zooms around the point at `x` pixels in the view. */
 function zoom(factor, x) {
   const view = $("view");
   x ??= Math.max(0, Math.min(view.clientWidth, now() * scale - view.scrollLeft));
@@ -18,7 +18,7 @@ function zoom(factor, x) {
   repaint();
 }
 
-/** Scrolls the present into view, to a share of its width. */
+/** Scrolls the current time into view, at a fraction of the view's width. */
 function follow(share) {
   const view = $("view"), x = now() * scale - view.scrollLeft;
   if (x < 0 || x > view.clientWidth - 2) view.scrollLeft = now() * scale - share * view.clientWidth;
@@ -61,7 +61,7 @@ function json() {
   const speakers = people().map(name => {
     const same = result.speakers.filter(speaker => names.get(speaker.label) === name);
     const duration = same.reduce((sum, speaker) => sum + speaker.duration, 0);
-    // The mean embedding of two that became one is not known here.
+    // The mean embedding of merged speakers is not known here.
     const { embedding, ...rest } = same[0];
     return same.length === 1 ? { ...same[0], label: name } : { ...rest, label: name, duration };
   });
@@ -69,7 +69,7 @@ function json() {
   return JSON.stringify({ ...result, speakers, turns: renamed }, null, 2) + "\n";
 }
 
-/** As `--format txt` writes it. */
+/** The text that `--format txt` writes. */
 function text() {
   const time = seconds => new Date(1000 * seconds).toISOString().slice(11, 19);
   const line = entry => `[${time(entry.start)}] ${entry.speaker === null ? "" : nameOf(entry) + ": "}${entry.text}\n`;
@@ -95,7 +95,7 @@ function swatch(index) {
   return box;
 }
 
-/** Makes the rows once, so that typing goes on where it was; later only the numbers. */
+/** Creates the rows once and later updates only the numbers, so that typing is not interrupted. */
 function fillTable() {
   const body = $("speakers");
   labels.forEach((label, index) => {

@@ -25,7 +25,7 @@ function fill(context, index) {
 }
 const fills = labels.map((_, index) => fill($("timeline").getContext("2d"), index));
 
-/** Sizes a canvas for the screen's pixels and returns a cleared context in CSS pixels. */
+/** Sizes a canvas for the screen's resolution and returns a cleared context in CSS pixels. */
 function clear(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -54,7 +54,7 @@ function paintWave(context, from, scale, top, width, height) {
 
 function paintBlock(context, x, y, width, height, index, confidence) {
   context.globalAlpha = confidence === undefined ? 1 : 0.3 + 0.7 * confidence;
-  // A pattern would hide what is narrower than it.
+  // A pattern is unreadable in narrow blocks.
   context.fillStyle = width < 8 ? COLORS[index % COLORS.length] : fills[index].pattern;
   context.beginPath();
   context.roundRect(x, y, Math.max(width, 1.5), height, Math.min(3, width / 2));
@@ -161,7 +161,7 @@ function repaint() {
   });
 }
 
-/** What is told in words of the present moment. */
+/** Shows the current time and who is speaking. */
 function tell() {
   const at = now();
   $("now").textContent = clock(at);
@@ -180,7 +180,7 @@ function tell() {
   });
 }
 
-/** Scrolls the list alone, never the page. */
+/** Scrolls only the list, never the page. */
 function reveal(item) {
   const list = $("turns");
   if (list.scrollHeight > list.clientHeight) list.scrollTop = item.offsetTop - list.offsetTop - list.clientHeight / 3;
