@@ -9,8 +9,8 @@ use std::{
 };
 
 use diarize::{
-    Diarization, Diarizer, EmbeddingTrunk, Error, Event, Options, Progress, Reconstruction, Span, Stage,
-    Warning,
+    Device, Diarization, Diarizer, EmbeddingTrunk, Error, Event, Options, Progress, Reconstruction, Span,
+    Stage, Warning,
     clustering::{Compat, Method, Settings},
     model::ModelFiles,
 };

@@ -174,8 +174,8 @@ impl Naming {
         let unnamed = voices.iter().zip(&self.names);
         let embeddings: Vec<Option<&[f32]>> =
             unnamed.map(|(voice, name)| voice.as_deref().filter(|_| name.is_none())).collect();
-        for (index, found) in known.recognise(&embeddings, recognition).into_iter().enumerate() {
-            let Some(Recognised { name, similarity }) = found else { continue };
+        for (index, found) in known.recognize(&embeddings, recognition).into_iter().enumerate() {
+            let Some(Recognized { name, similarity }) = found else { continue };
             if !self.taken(&name) {
                 self.similarities.insert(name.clone(), similarity);
                 self.names[index] = Some(name);

@@ -78,7 +78,8 @@ impl<'o> Listener<'o> {
         self.recording.waveform.received() as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// The result as if the recording ended here. All of it may still change, including the number of
+    /// The result as if the recording ended here, from a run of the networks over all samples that still wait, each
+    /// time again. All of it may still change, including the number of
     /// speakers. The observer receives only progress events.
     ///
     /// # Errors
