@@ -14,7 +14,7 @@ const GUIDE: &str = include_str!("../../crates/diarize-cli/docs/guide.md");
 const NOT_RUN: [&str; 3] = [
     "diarize --model pyannote/speaker-diarization-3.1 meeting.wav",
     "diarize model download pyannote/speaker-diarization-3.1 --output my-model",
-    "arecord -f S16_LE -r 16000 | diarize -",
+    "arecord -d 60 -f S16_LE -r 16000 | diarize -",
 ];
 
 const RTTM: &str = "SPEAKER meeting 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
