@@ -130,7 +130,7 @@ fn voices_are_listed_renamed_and_removed() {
             &["--db", "none.safetensors"],
             "there are no voices in none.safetensors yet: add one with `diarize enroll",
         ),
-        (&["--db", "conversation.rttm"], "not a whole safetensors file"),
+        (&["--db", "conversation.rttm"], "not a complete safetensors file"),
     ] {
         let output = diarize_in(desk.path(), &[&["speakers"], arguments].concat());
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
