@@ -44,8 +44,8 @@ fn main() -> Result<()> {
 }
 
 /// Prints the time of the fastest of five runs, and the arithmetic and memory throughput that it means for the given
-/// minimum numbers of operations and bytes. Also prints the mean of ten runs that are queued without waiting for each
-/// other, so that memory is reused and launches overlap.
+/// minimum numbers of operations and bytes. Also prints the mean time of ten runs of which each is queued before the
+/// previous one has finished. They reuse memory, and their launches overlap.
 fn row(name: &str, device: &Device, operations: f64, bytes: f64, run: impl Fn() -> Result<()>) -> Result<()> {
     run()?;
     device.synchronize()?;

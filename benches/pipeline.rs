@@ -8,7 +8,7 @@ use diarize::{
 };
 use ndarray::{Array2, Array3};
 
-/// Length of the audio that the networks are timed on, in seconds.
+/// Duration of the audio with which the networks are timed, in seconds.
 const SECONDS: usize = 20;
 
 /// A reproducible sequence of numbers in `[-1, 1)`.

@@ -2,7 +2,6 @@
 
 use diarize::{
     clustering::Settings,
-    model::ConfidenceFunction,
     unstable::{Evidence, INACTIVE, SlidingWindow, SpeakerBounds, Votes, cluster_speakers},
 };
 use ndarray::{Array2, Array3, array};
@@ -42,18 +41,6 @@ fn agreement_is_the_fraction_of_chunks_with_the_speaker() {
     let nothing = Evidence { agreement: 0.0, separation: 0.0 };
     assert_eq!(votes.evidence(0.5, 5.5, 0), nothing);
     assert_eq!(votes.evidence(3.5, 3.5, 1), nothing);
-}
-
-#[test]
-fn more_evidence_gives_more_confidence() {
-    let function = ConfidenceFunction { bias: -0.68, factor: 4.17 };
-    let confidence = |agreement, separation| function.confidence(agreement, separation);
-    for step in 0..10 {
-        let (low, high) = (f64::from(step) / 10.0, f64::from(step + 1) / 10.0);
-        assert!(confidence(low, 0.5) < confidence(high, 0.5));
-        assert!(confidence(0.8, low) < confidence(0.8, high));
-    }
-    assert!(confidence(0.0, -1.0) > 0.0 && confidence(1.0, 1.0) < 1.0);
 }
 
 /// Two orthogonal voices, and one between them.

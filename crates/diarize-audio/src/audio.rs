@@ -17,8 +17,8 @@ const MAX_RESERVED_SECONDS: f64 = 86_400.0;
 
 /// An iterator that decodes a recording.
 ///
-/// Each item is a non-empty block of mono samples at [`SAMPLE_RATE`], with full scale at ±1; for most
-/// formats it holds at most one second. The samples are bit-identical whether a recording comes from a file
+/// Each item is a block of at least one mono sample at [`SAMPLE_RATE`]; full scale is ±1. In most formats, a
+/// block has at most one second. The samples are bit-identical whether a recording comes from a file
 /// or a pipe. Memory does not grow with the length of the recording.
 ///
 /// Corrupt parts are replaced by silence of the same length and reported by [`Audio::warnings`] at the end.

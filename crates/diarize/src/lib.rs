@@ -69,7 +69,7 @@ pub use crate::{
 /// Sample rate of the audio that the pipeline takes, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
 
-/// Compiles the Rust examples in the README, which use the bundled model.
-#[cfg(all(doctest, feature = "bundled"))]
+/// Compiles the Rust examples in the README.
+#[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeExamples;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -83,12 +83,13 @@ pub(super) fn measure_lengths(bench: &Bench, lengths: &[Length]) -> Result<Strin
         [threads] => threads,
         _ => bail!("--lengths takes one number of --threads"),
     };
+    let program = bench.program()?;
     let read = || format!("cannot read {}", bench.audio.display());
     let conversation =
         diarize_audio::read(&bench.audio, &diarize_audio::Settings::default()).with_context(read)?;
     let (mut rows, mut command) = (String::new(), String::new());
     for &length in lengths {
-        let contender = run_once(bench, threads, &conversation.samples, length)?;
+        let contender = run_once(bench, &program, threads, &conversation.samples, length)?;
         let row = row(length, &contender.runs[0], &turns(&contender)?);
         eprint!("{row}");
         rows += &row;
@@ -113,10 +114,16 @@ pub(super) fn measure_lengths(bench: &Bench, lengths: &[Length]) -> Result<Strin
 }
 
 /// Runs diarize on a recording of one length. The recording is deleted afterwards.
-fn run_once(bench: &Bench, threads: usize, conversation: &[f32], length: Length) -> Result<Contender> {
+fn run_once(
+    bench: &Bench,
+    program: &(PathBuf, String),
+    threads: usize,
+    conversation: &[f32],
+    length: Length,
+) -> Result<Contender> {
     let folder = tempfile::tempdir().context("cannot create a temporary directory")?;
     let audio = folder.path().join(format!("{length}.wav"));
-    let mut contender = bench.diarize(&audio, threads, None)?;
+    let mut contender = bench.diarize(program, &audio, threads, None)?;
     write_recording(&audio, conversation, length)
         .with_context(|| format!("cannot write {}", audio.display()))?;
     let run = measure(&contender.command).with_context(|| format!("cannot measure {length}"))?;

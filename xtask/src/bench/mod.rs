@@ -133,10 +133,11 @@ impl Bench {
             [] => vec![machine::cores()],
             threads => threads.to_vec(),
         };
+        let program = self.program()?;
         let mut contenders = Vec::new();
         for &threads in &threads {
             for &trunk in &self.embedding_trunk {
-                contenders.push(self.diarize(&self.audio, threads, Some(trunk))?);
+                contenders.push(self.diarize(&program, &self.audio, threads, Some(trunk))?);
             }
         }
         let most = threads.into_iter().max().unwrap_or(1);
@@ -146,8 +147,8 @@ impl Bench {
         Ok(contenders)
     }
 
-    /// diarize on a recording. Without `trunk`, the model chooses the trunk's input.
-    fn diarize(&self, audio: &Path, threads: usize, trunk: Option<EmbeddingTrunk>) -> Result<Contender> {
+    /// The program to measure, and the first line of its version.
+    fn program(&self) -> Result<(PathBuf, String)> {
         let program = match &self.program {
             Some(program) => program.clone(),
             None => std::env::current_exe()?.with_file_name("diarize"),
@@ -156,7 +157,17 @@ impl Bench {
         ensure!(program.is_file(), "there is no program {}: {advice}", program.display());
         let version = Command::new(&program).arg("--version").output()?.stdout;
         let version = String::from_utf8_lossy(&version).lines().next().unwrap_or_default().to_owned();
+        Ok((program, version))
+    }
 
+    /// diarize on a recording. Without `trunk`, the model chooses the trunk's input.
+    fn diarize(
+        &self,
+        (program, version): &(PathBuf, String),
+        audio: &Path,
+        threads: usize,
+        trunk: Option<EmbeddingTrunk>,
+    ) -> Result<Contender> {
         let mut words = vec![program.display().to_string(), "--quiet".into()];
         let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
         option("--device", self.device.to_string());
@@ -169,7 +180,7 @@ impl Bench {
         }
         words.push("{audio}".into());
         let name = trunk.map_or("diarize".to_owned(), |trunk| format!("diarize, {trunk}"));
-        Contender::new(name, words, threads, audio, version)
+        Contender::new(name, words, threads, audio, version.clone())
     }
 
     fn table(&self, contenders: &[Contender]) -> Result<String> {

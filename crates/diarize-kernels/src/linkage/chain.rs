@@ -7,7 +7,7 @@ pub(super) fn linkage(
     linkage: Linkage,
     mut matrix: Condensed,
     first_sizes: &[usize],
-    may_continue: &mut dyn FnMut() -> bool,
+    may_continue: &dyn Fn() -> bool,
 ) -> Option<Vec<Merge>> {
     let count = matrix.count;
     let mut sizes = first_sizes.to_vec();

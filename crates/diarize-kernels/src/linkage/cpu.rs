@@ -8,7 +8,7 @@ pub(super) fn linkage(
     linkage: Linkage,
     mut distances: Distances,
     sizes: &[usize],
-    may_continue: &mut dyn FnMut() -> bool,
+    may_continue: &dyn Fn() -> bool,
 ) -> Option<Vec<Merge>> {
     let count = distances.count;
     let mut sizes = sizes.to_vec();

@@ -104,7 +104,7 @@ pub fn linkage(linkage: Linkage, distances: Vec<f64>, count: usize) -> Vec<Merge
 /// # Panics
 /// As [`linkage`].
 pub fn linkage_of_groups(linkage: Linkage, distances: Vec<f64>, sizes: &[usize]) -> Vec<Merge> {
-    linkage_while(linkage, distances, sizes, &mut || true).expect("it may always continue")
+    linkage_while(linkage, distances, sizes, &|| true).expect("it may always continue")
 }
 
 /// Like [`linkage_of_groups`], but can be stopped: `may_continue` is called before each merge, and `None` is
@@ -116,7 +116,7 @@ pub fn linkage_while(
     linkage: Linkage,
     distances: Vec<f64>,
     sizes: &[usize],
-    may_continue: &mut dyn FnMut() -> bool,
+    may_continue: &dyn Fn() -> bool,
 ) -> Option<Vec<Merge>> {
     let count = sizes.len();
     check(&distances, count);

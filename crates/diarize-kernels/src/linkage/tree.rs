@@ -5,7 +5,7 @@ use super::{Condensed, Merge, unsorted};
 pub(super) fn linkage(
     matrix: &Condensed,
     sizes: &[usize],
-    may_continue: &mut dyn FnMut() -> bool,
+    may_continue: &dyn Fn() -> bool,
 ) -> Option<Vec<Merge>> {
     let mut outside: Vec<usize> = (1..matrix.count).collect();
     let mut distances = vec![f64::INFINITY; matrix.count]; // to the tree

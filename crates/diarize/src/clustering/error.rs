@@ -21,7 +21,7 @@ pub enum ClusteringError {
     },
     /// The method needs a PLDA model.
     #[error(
-        "VBx needs a PLDA model, which this model directory does not have: use a model with one, such as \
+        "VBx needs a PLDA model, which this model does not have: use a model with one, such as \
          speaker-diarization-community-1, or another clustering method"
     )]
     NoPlda,
@@ -35,7 +35,7 @@ pub enum ClusteringError {
         /// Error reported by the device.
         reason: String,
     },
-    /// The caller told clustering to stop.
+    /// An observer told clustering to stop. The library's functions return [`crate::Error::Cancelled`] instead.
     #[error("clustering was stopped")]
     Stopped,
     /// The arrays of a PLDA model are inconsistent or have invalid values.

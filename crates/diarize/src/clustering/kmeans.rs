@@ -56,6 +56,7 @@ pub fn kmeans(
     if points.nrows() == 0 {
         return Ok(KMeansFit { labels: Vec::new(), inertia: 0.0 });
     }
+    let clusters = clusters.min(points.nrows());
     let mut seeds = Random::new(parameters.seed);
     let mut numbers = || {
         let mut random = seeds.split();

@@ -38,7 +38,7 @@ pub enum Method {
     /// misses those who speak little.
     Spectral(Spectral),
     /// Assigns each embedding to the nearest known speaker or a new one, after at most a fixed delay. For
-    /// live streams and for recordings of any length: time and memory grow linearly with the number of
+    /// recordings of any length: time and memory grow linearly with the number of
     /// embeddings. Results depend on their order, and the number of speakers is less accurate than with
     /// methods that see all embeddings.
     Online(Online),

@@ -58,7 +58,7 @@ impl<'a> ComputeDevice<'a> {
         distances: Vec<f64>,
         sizes: &[usize],
     ) -> Result<Vec<Merge>, ClusteringError> {
-        linkage_while(method, distances, sizes, &mut || (self.may_continue)()).ok_or(ClusteringError::Stopped)
+        linkage_while(method, distances, sizes, self.may_continue).ok_or(ClusteringError::Stopped)
     }
 
     /// The dendrogram of centroid linkage of `rows` `(vector, dimension)` with Euclidean distances. Merges

@@ -94,8 +94,7 @@ fn kmeans_speakers(
         return Err(ClusteringError::TooFewEmbeddings { embeddings: embeddings.nrows(), speakers: wanted });
     }
     let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
-    let clusters = wanted.min(embeddings.nrows());
-    let labels = kmeans(points.view(), clusters, parameters, device)?.labels; // (embedding,)
+    let labels = kmeans(points.view(), wanted, parameters, device)?.labels; // (embedding,)
     let found = labels::count(&labels);
     Ok(VbxSpeakers {
         centroids: cluster_means(embeddings, &labels, found).mapv(f64::from),

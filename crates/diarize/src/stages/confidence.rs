@@ -39,7 +39,7 @@ impl ConfidenceFunction {
     ///
     /// `agreement`, from 0 to 1: how much the segmentations of overlapping chunks agree. `separation`, from
     /// -1 to 1: how distinct the voice is from those of other speakers.
-    pub fn confidence(&self, agreement: f64, separation: f64) -> f64 {
+    pub(crate) fn confidence(&self, agreement: f64, separation: f64) -> f64 {
         let score = self.bias + self.factor * agreement * separation;
         1.0 / (1.0 + (-score).exp())
     }
@@ -115,4 +115,21 @@ pub(crate) fn of_speaker(speaker: &str, turns: &[Turn]) -> Option<f64> {
         time += seconds;
     }
     (time > 0.0).then(|| sum / time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConfidenceFunction;
+
+    #[test]
+    fn more_evidence_gives_more_confidence() {
+        let function = ConfidenceFunction { bias: -0.68, factor: 4.17 };
+        let confidence = |agreement, separation| function.confidence(agreement, separation);
+        for step in 0..10 {
+            let (low, high) = (f64::from(step) / 10.0, f64::from(step + 1) / 10.0);
+            assert!(confidence(low, 0.5) < confidence(high, 0.5));
+            assert!(confidence(0.8, low) < confidence(0.8, high));
+        }
+        assert!(confidence(0.0, -1.0) > 0.0 && confidence(1.0, 1.0) < 1.0);
+    }
 }

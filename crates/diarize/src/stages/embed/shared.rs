@@ -278,14 +278,14 @@ fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usiz
 fn embed_chunk(
     chunk: usize,
     masks: &[Vec<f32>],
-    known: &FrameBuffer,
+    buffer: &FrameBuffer,
     trunk: &SharedTrunk<'_>,
     networks: &Networks,
 ) -> TensorResult<Vec<f32>> {
-    let frames = known.from(trunk.frames_of_chunk(chunk).start); // (frame, 2560)
+    let frames = buffer.from(trunk.frames_of_chunk(chunk).start); // (frame, 2560)
     let statistics: Vec<f32> =
-        masks.iter().flat_map(|mask| pool(frames, &trunk.resize(mask, chunk), known.features)).collect();
-    let statistics = networks.tensor(statistics, &[1, masks.len(), 2 * known.features])?; // (1, local speaker, 5120)
+        masks.iter().flat_map(|mask| pool(frames, &trunk.resize(mask, chunk), buffer.features)).collect();
+    let statistics = networks.tensor(statistics, &[1, masks.len(), 2 * buffer.features])?; // (1, local speaker, 5120)
     networks.embedding.project(&statistics)?.flatten_all()?.to_vec1()
 }
 
@@ -293,20 +293,20 @@ fn embed_chunk(
 fn embed_windows(
     group: &[usize],
     windows: &Windows,
-    known: &FrameBuffer,
+    buffer: &FrameBuffer,
     networks: &Networks,
 ) -> TensorResult<Vec<Option<Vec<f32>>>> {
     let mask = |window: usize| {
         let frames = windows.frames_of(window);
-        &known.alone[frames.start - known.start..frames.end - known.start]
+        &buffer.alone[frames.start - buffer.start..frames.end - buffer.start]
     };
     let spoken: Vec<usize> = group.iter().copied().filter(|&window| mask(window).contains(&1.0)).collect();
     let mut embeddings = Vec::new();
     if !spoken.is_empty() {
         let statistics = spoken.iter().flat_map(|&window| {
-            pool(known.from(windows.frames_of(window).start), mask(window), known.features)
+            pool(buffer.from(windows.frames_of(window).start), mask(window), buffer.features)
         });
-        let shape = [spoken.len(), 2 * known.features]; // (window, 5120)
+        let shape = [spoken.len(), 2 * buffer.features]; // (window, 5120)
         let statistics = networks.tensor(statistics.collect(), &shape)?;
         embeddings = networks.embedding.project(&statistics)?.to_vec2::<f32>()?;
     }
