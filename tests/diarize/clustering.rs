@@ -174,16 +174,13 @@ fn clustering_matches_pyannote() {
             min: exact.or(number(config, "min_clusters")).unwrap_or(1),
             max: exact.or(number(config, "max_clusters")),
         };
-        let settings = Settings {
-            method: Method::Agglomerative(parameters(config)),
-            min_alone: 0.0,
-            assignment: if config["constrained_assignment"] == true {
-                Assignment::Distinct
-            } else {
-                Assignment::Nearest
-            },
-            compat: Compat::Pyannote,
+        let mut settings =
+            Settings::speaker_diarization_3_1().with_method(Method::Agglomerative(parameters(config)));
+        settings.assignment = match config["constrained_assignment"] == true {
+            true => Assignment::Distinct,
+            false => Assignment::Nearest,
         };
+        settings.compat = Compat::Pyannote;
         let clusters =
             cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, None).unwrap();
         assert_eq!(clusters.hard, golden.get::<i32, _>(&format!("hard_{index:03}")), "{config}");

@@ -35,7 +35,8 @@ fn assignment_without_rows_or_columns() {
 
 #[test]
 fn distinct_assignment_leaves_surplus_speakers_inactive() {
-    let settings = Settings { assignment: Assignment::Distinct, ..Settings::speaker_diarization_3_1() };
+    let mut settings = Settings::speaker_diarization_3_1();
+    settings.assignment = Assignment::Distinct;
     // The first local speaker is silent, but nearer to the third one's centroid than the third one itself.
     let embeddings = Array3::from_shape_fn((4, 3, 2), |(chunk, speaker, axis)| match (speaker, axis) {
         (0, 0) | (1, 1) | (2, 0) => 1.0_f32,
@@ -46,7 +47,8 @@ fn distinct_assignment_leaves_surplus_speakers_inactive() {
     let segmentations = Array3::from_shape_fn((4, 10, 3), |(_, _, speaker)| u8::from(speaker != 0));
     let bounds = SpeakerBounds { min: 2, max: Some(2) };
     let run = |compat| {
-        let settings = Settings { compat, ..settings.clone() };
+        let mut settings = settings.clone();
+        settings.compat = compat;
         cluster_speakers(embeddings.view(), segmentations.view(), bounds, &settings, None).unwrap().hard
     };
     assert_eq!(run(Compat::Off).column(0), Array1::from_elem(4, INACTIVE));

@@ -42,7 +42,9 @@ fn with_signs_of(mut found: Array2<f64>, expected: &Array2<f64>) -> Array2<f64> 
 }
 
 fn community(parameters: Vbx, compat: Compat) -> Settings {
-    Settings { method: Method::Vbx(parameters), compat, ..Settings::community_1() }
+    let mut settings = Settings::community_1().with_method(Method::Vbx(parameters));
+    settings.compat = compat;
+    settings
 }
 
 /// Recording, models and results of the synthetic golden files.
@@ -355,8 +357,7 @@ mod needs_shared {
                 let found = |max_embeddings| {
                     let parameters =
                         Agglomerative { linkage, threshold, max_embeddings, ..Default::default() };
-                    let settings =
-                        Settings { method: Method::Agglomerative(parameters), ..Default::default() };
+                    let settings = Settings::default().with_method(Method::Agglomerative(parameters));
                     let (embeddings, segmentations) = (embeddings.view(), segmentations.view());
                     let mut hard =
                         cluster_speakers(embeddings, segmentations, ANY, &settings, None).unwrap().hard;

@@ -16,8 +16,17 @@ use diarize::{
 };
 use diarize_testkit::{Random, deterministic_model, device, wav};
 
-/// The pipeline with deterministic weights, loaded once.
+/// The pipeline with deterministic weights and a small embedding network, loaded once.
 fn diarizer() -> &'static Diarizer {
+    static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
+    DIARIZER.get_or_init(|| {
+        let files = deterministic_model::small_with_voices(5).unwrap();
+        Diarizer::from_files(&files, device()).unwrap()
+    })
+}
+
+/// The pipeline with the networks of the golden files, loaded once.
+fn golden_diarizer() -> &'static Diarizer {
     static DIARIZER: OnceLock<Diarizer> = OnceLock::new();
     DIARIZER.get_or_init(|| {
         let files = deterministic_model::with_voices(5).unwrap();
@@ -36,7 +45,7 @@ fn both_trunks() -> [Options; 2] {
 
 /// The options for both trunks such that the networks run before the recording ends: with one thread, and with chunks
 /// every eighth of a second if the recording is `short`. A GPU waits for larger batches than these recordings have.
-fn both_trunks_early(samples: &[f32], short: bool) -> [Options; 2] {
+fn both_trunks_early(diarizer: &Diarizer, samples: &[f32], short: bool) -> [Options; 2] {
     both_trunks().map(|mut options| {
         if short {
             options.parameters.segmentation_step = 0.0125;
@@ -49,7 +58,7 @@ fn both_trunks_early(samples: &[f32], short: bool) -> [Options; 2] {
             }
             ControlFlow::Continue(())
         };
-        let mut listener = diarizer().listen_with(&options, observer).unwrap();
+        let mut listener = diarizer.listen_with(&options, observer).unwrap();
         listener.push(samples).unwrap();
         assert!(
             segmented.load(Ordering::Relaxed) > 0 || device() != Device::Cpu,
@@ -60,8 +69,13 @@ fn both_trunks_early(samples: &[f32], short: bool) -> [Options; 2] {
 }
 
 /// Pushes blocks of the given lengths until all samples are pushed.
-fn in_blocks(samples: &[f32], options: &Options, mut lengths: impl FnMut() -> usize) -> Diarization {
-    let mut listener = diarizer().listen(options).unwrap();
+fn in_blocks(
+    diarizer: &Diarizer,
+    samples: &[f32],
+    options: &Options,
+    mut lengths: impl FnMut() -> usize,
+) -> Diarization {
+    let mut listener = diarizer.listen(options).unwrap();
     let mut rest = samples;
     while !rest.is_empty() {
         let (block, after) = rest.split_at(lengths().min(rest.len()));
@@ -81,12 +95,17 @@ fn long() -> Vec<f32> {
 #[test]
 fn the_result_does_not_depend_on_the_blocks() {
     let samples = wav::golden("exact13");
-    for options in both_trunks_early(&samples, true) {
+    for options in both_trunks_early(diarizer(), &samples, true) {
         let whole = diarizer().diarize_with(&samples, &options, |_| ControlFlow::Continue(())).unwrap();
         assert!(!whole.turns.is_empty());
         for length in [1, 7, 160, 16_000, 1_000_000] {
-            assert_eq!(in_blocks(&samples, &options, || length), whole, "blocks of {length}");
+            assert_eq!(in_blocks(diarizer(), &samples, &options, || length), whole, "blocks of {length}");
         }
+    }
+    for options in both_trunks_early(golden_diarizer(), &samples, true) {
+        let whole = in_blocks(golden_diarizer(), &samples, &options, || samples.len());
+        assert!(!whole.turns.is_empty());
+        assert_eq!(in_blocks(golden_diarizer(), &samples, &options, || 1_234), whole);
     }
 }
 
@@ -95,11 +114,11 @@ fn random_blocks_and_any_number_of_threads_give_the_same_result() {
     let samples = long();
     let mut random = Random(3);
     for options in both_trunks() {
-        let whole = in_blocks(&samples, &options.clone().with_threads(1), || samples.len());
+        let whole = in_blocks(diarizer(), &samples, &options.clone().with_threads(1), || samples.len());
         assert!(!whole.turns.is_empty());
         for threads in [1, 3] {
             let lengths = || 1 + (random.vector(1, 0.5)[0].abs() * 8e5) as usize;
-            let found = in_blocks(&samples, &options.clone().with_threads(threads), lengths);
+            let found = in_blocks(diarizer(), &samples, &options.clone().with_threads(threads), lengths);
             assert_eq!(found, whole, "{threads} threads");
         }
     }
@@ -109,7 +128,7 @@ fn random_blocks_and_any_number_of_threads_give_the_same_result() {
 #[test]
 fn the_outputs_of_the_networks_do_not_depend_on_the_blocks() {
     let samples = long();
-    for options in both_trunks_early(&samples, false) {
+    for options in both_trunks_early(diarizer(), &samples, false) {
         let embedded = |length: usize| {
             let mut listener = diarizer().listen(&options).unwrap();
             samples.chunks(length).for_each(|block| listener.push(block).unwrap());
@@ -127,17 +146,17 @@ fn the_outputs_of_the_networks_do_not_depend_on_the_blocks() {
 #[test]
 fn a_provisional_result_equals_that_of_a_recording_ending_there() {
     let samples = long();
-    for options in both_trunks_early(&samples, false) {
+    for options in both_trunks_early(diarizer(), &samples, false) {
         let mut listener = diarizer().listen(&options).unwrap();
         let mut told = 0;
         for (block, end) in samples.chunks(300_000).zip((1..).map(|n| n * 300_000)) {
             listener.push(block).unwrap();
-            let ended = in_blocks(&samples[..end.min(samples.len())], &options, || 123_456);
+            let ended = in_blocks(diarizer(), &samples[..end.min(samples.len())], &options, || 123_456);
             assert_eq!(listener.provisional().unwrap(), ended);
             told += 1;
         }
         assert!(told > 2);
-        assert_eq!(listener.finish().unwrap(), in_blocks(&samples, &options, || 99_999));
+        assert_eq!(listener.finish().unwrap(), in_blocks(diarizer(), &samples, &options, || 99_999));
     }
 }
 

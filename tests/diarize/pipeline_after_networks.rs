@@ -29,8 +29,7 @@ fn check(name: &str, golden: &Golden, auto: &Golden, segmentations: &Array3<u8>)
         min_cluster_size: config["min_cluster_size"].as_u64().unwrap() as usize,
         ..Agglomerative::default()
     };
-    let settings =
-        Settings { method: Method::Agglomerative(parameters), ..Settings::speaker_diarization_3_1() };
+    let settings = Settings::speaker_diarization_3_1().with_method(Method::Agglomerative(parameters));
 
     let count = speaker_count(segmentations.view(), CHUNKS, FRAMES);
     assert_eq!(count, golden.get::<u8, _>("count"), "{name}: count");

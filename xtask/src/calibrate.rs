@@ -50,7 +50,7 @@ impl Calibrate {
             listener.push(&samples)?;
             let embedded = listener.embedded()?;
             let clustered = embedded.assign(&options)?;
-            let diarization = clustered.diarization(&options.parameters);
+            let diarization = clustered.diarization(&options.parameters)?;
             let claims = claims(&truth, &diarization.turns);
             for speaker in &diarization.speakers {
                 let own =

@@ -19,22 +19,7 @@ use safetensors::tensor::{Dtype, TensorView};
 /// # Errors
 /// If the directory cannot be written.
 pub fn write(dir: &Path, seed: u64) -> Result<()> {
-    let mut manifest = Manifest::pyannote_3_1(
-        &format!("deterministic-{seed}"),
-        "CC0-1.0",
-        "cargo xtask deterministic-model: weights from a formula, for tests",
-    );
-    manifest.parameters.clustering = Settings {
-        method: Method::Agglomerative(Agglomerative {
-            threshold: 0.075,
-            min_cluster_size: 4,
-            ..Agglomerative::default()
-        }),
-        ..Settings::speaker_diarization_3_1()
-    };
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let path = dir.join(MANIFEST);
-    fs::write(&path, manifest.to_toml()).with_context(|| format!("cannot write {}", path.display()))?;
+    write_manifest(dir, &manifest(seed))?;
     fill(dir, seed)
 }
 
@@ -43,11 +28,46 @@ pub fn write(dir: &Path, seed: u64) -> Result<()> {
 /// # Errors
 /// If the temporary directory cannot be written.
 pub fn with_voices(seed: u64) -> Result<ModelFiles> {
+    in_memory(manifest(seed), seed)
+}
+
+/// Like [`with_voices`], but with a residual network of four blocks and a quarter of the channels. It is about fifty
+/// times as fast, for tests of what happens around the networks.
+///
+/// # Errors
+/// If the temporary directory cannot be written.
+pub fn small_with_voices(seed: u64) -> Result<ModelFiles> {
+    let mut manifest = manifest(seed);
+    manifest.embedding.blocks = [1; 4];
+    manifest.embedding.channels = 8;
+    in_memory(manifest, seed)
+}
+
+fn manifest(seed: u64) -> Manifest {
+    let mut manifest = Manifest::pyannote_3_1(
+        &format!("deterministic-{seed}"),
+        "CC0-1.0",
+        "cargo xtask deterministic-model: weights from a formula, for tests",
+    );
+    let agglomerative = Agglomerative { threshold: 0.075, min_cluster_size: 4, ..Agglomerative::default() };
+    manifest.parameters.clustering =
+        Settings::speaker_diarization_3_1().with_method(Method::Agglomerative(agglomerative));
+    manifest
+}
+
+fn in_memory(manifest: Manifest, seed: u64) -> Result<ModelFiles> {
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
-    write(dir.path(), seed)?;
+    write_manifest(dir.path(), &manifest)?;
+    fill(dir.path(), seed)?;
     let mut files = ModelFiles::read(dir.path())?;
     files.manifest.voices = Some(VoiceWindows { temperature: 0.15, duration: 1.0, hop: 0.32 });
     Ok(files)
+}
+
+fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let path = dir.join(MANIFEST);
+    fs::write(&path, manifest.to_toml()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes the weights for the manifest of a directory.

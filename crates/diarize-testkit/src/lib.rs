@@ -28,7 +28,7 @@ pub mod wav;
 #[cfg(feature = "pipeline")]
 pub use self::{
     device::device,
-    found::{Found, diarize},
+    found::{Found, cluster, diarize, embed},
     same_turns::assert_same_turns,
 };
 pub use self::{

@@ -90,7 +90,7 @@ impl Embedded {
     pub(crate) fn apply(&self, options: &Options, context: &Context<'_>) -> Result<Diarization> {
         context.step(Stage::Clustering, 0)?;
         let clusters = self.clusters(options, context)?; // (chunk, local speaker)
-        let diarization = clusters.diarization(&options.parameters);
+        let diarization = clusters.diarization(&options.parameters)?;
         context.step(Stage::Clustering, 1)?;
         for turn in &diarization.turns {
             context.tell(Event::Turn(turn.clone()))?;
@@ -102,7 +102,7 @@ impl Embedded {
         self.check(options)?;
         let (networks, parameters) = (&self.model.networks, &options.parameters);
         let Some(embeddings) = &self.embeddings else {
-            return Ok(self.one_cluster(options, context));
+            return self.one_cluster(options, context);
         };
         let (clusters, voices) = context.on_device(networks, |networks| {
             let may_continue = || context.may_continue(Stage::Clustering);
@@ -150,11 +150,15 @@ impl Embedded {
     }
 
     /// Assigns all active local speakers to one cluster.
-    fn one_cluster(&self, options: &Options, context: &Context<'_>) -> Clustered<'_> {
+    fn one_cluster(&self, options: &Options, context: &Context<'_>) -> Result<Clustered<'_>> {
+        let found = usize::from(!self.is_silent());
+        if let Some(wanted) = options.num_speakers.or(options.min_speakers).filter(|&wanted| wanted > found) {
+            context.warn(Warning::SpeakerCount { wanted, found, min_cluster_size: false })?;
+        }
         let shape = (self.segmentations.chunks(), self.segmentations.speakers());
         let mut hard = Array2::zeros(shape);
         mark_inactive(&mut hard, &self.segmentations);
-        Clustered {
+        Ok(Clustered {
             embedded: self,
             hard,
             separation: Array2::ones(shape),
@@ -162,7 +166,12 @@ impl Embedded {
             voices: None,
             most: options.speaker_bounds().max,
             warnings: context.warnings(),
-        }
+        })
+    }
+
+    /// Whether nobody speaks in the recording.
+    fn is_silent(&self) -> bool {
+        self.speaker_count.iter().all(|&count| count == 0)
     }
 
     /// Checks that the options are valid and that everything they need was computed.
@@ -186,8 +195,7 @@ impl Embedded {
                 "the same: run the networks again with these parameters",
             );
         }
-        let silence = self.speaker_count.iter().all(|&count| count == 0);
-        if self.embeddings.is_none() && !silence && options.speaker_bounds().max != Some(1) {
+        if self.embeddings.is_none() && !self.is_silent() && options.speaker_bounds().max != Some(1) {
             let requirement = "1 without embeddings: run the networks again with this option";
             return again("max_speakers", "more than 1".into(), requirement);
         }
@@ -202,7 +210,11 @@ impl Embedded {
 
 impl Clustered<'_> {
     /// Builds the turns, applying the turn parameters in `parameters`.
-    pub fn diarization(&self, parameters: &Parameters) -> Diarization {
+    ///
+    /// # Errors
+    /// If a parameter is invalid.
+    pub fn diarization(&self, parameters: &Parameters) -> Result<Diarization> {
+        parameters.check()?;
         let (frames, compat) = (self.embedded.model.networks.frames(), parameters.clustering.compat);
         let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
         let count = &self.embedded.speaker_count; // (frame,)
@@ -222,7 +234,7 @@ impl Clustered<'_> {
             votes.rate(&mut exclusive, &labeled, function);
         }
         let speakers = self.speakers(&turns, &labeled);
-        Diarization { turns, exclusive, speakers, warnings: self.warnings.clone() }
+        Ok(Diarization { turns, exclusive, speakers, warnings: self.warnings.clone() })
     }
 
     /// Decides who speaks in each frame, given that `count` `(frame,)` people speak at once: `(frame,

@@ -36,7 +36,8 @@ pub enum Event {
 pub struct Progress {
     /// The stage.
     pub stage: Stage,
-    /// Number of chunks done; 0 or 1 for stages after the networks, where 0 can be reported several times.
+    /// Number of chunks done; 0 or 1 for stages after the networks, where 0 can be reported several times. If the
+    /// CPU takes over from a device, the chunks of the failed call count anew.
     pub done: usize,
     /// Number of chunks expected from the samples received, or announced, so far; 1 for stages after the networks.
     pub total: usize,
@@ -113,7 +114,8 @@ impl fmt::Display for Warning {
         match self {
             Self::SpeakerCount { wanted, found, min_cluster_size } => {
                 let hint = if *min_cluster_size { ": a smaller min_cluster_size might help" } else { "" };
-                write!(f, "requested {wanted} speakers, found {found}{hint}")
+                let speakers = if *wanted == 1 { "speaker" } else { "speakers" };
+                write!(f, "requested {wanted} {speakers}, found {found}{hint}")
             }
             Self::MovedToCpu { reason, .. } => write!(f, "moved to the CPU: {reason}"),
             Self::SmallerBatch { stage, failed, now } => write!(

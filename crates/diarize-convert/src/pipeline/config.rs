@@ -198,8 +198,7 @@ impl ClusteringParams {
                 .ok_or(ConfigProblem::Missing("params.clustering.min_cluster_size"))?,
             ..Agglomerative::default()
         };
-        let mut settings =
-            Settings { method: Method::Agglomerative(parameters), ..Settings::speaker_diarization_3_1() };
+        let mut settings = Settings::speaker_diarization_3_1().with_method(Method::Agglomerative(parameters));
         if let Some(method) = &self.method
             && settings.set("linkage", method).is_err()
         {
@@ -217,6 +216,6 @@ impl ClusteringParams {
             fb: self.fb.ok_or(ConfigProblem::Missing("params.clustering.Fb"))?,
             ..Vbx::default()
         };
-        Ok(Settings { method: Method::Vbx(parameters), ..Settings::community_1() })
+        Ok(Settings::community_1().with_method(Method::Vbx(parameters)))
     }
 }

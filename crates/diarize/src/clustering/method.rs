@@ -17,6 +17,7 @@ use crate::{
 /// the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Method {
     /// Merges the nearest clusters up to a threshold. Well understood, robust and exact, but time and
     /// memory grow with the square of the number of embeddings.

@@ -9,6 +9,7 @@ use crate::{Error, Result, options::Compat};
 /// How local speakers are clustered into speakers of the recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Settings {
     /// The clustering method.
     pub method: Method,
@@ -24,6 +25,7 @@ pub struct Settings {
 /// How local speakers are assigned to clusters, given the similarities between embeddings and centroids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Assignment {
     /// Assign each local speaker to the nearest cluster.
     Nearest,
@@ -53,6 +55,12 @@ impl Settings {
             assignment: Assignment::Distinct,
             compat: Compat::Off,
         }
+    }
+
+    /// The same settings with another method.
+    #[must_use]
+    pub fn with_method(self, method: Method) -> Self {
+        Self { method, ..self }
     }
 
     /// Default settings for a method by name (one of [`Method::NAMES`]): VBx as in [`Self::community_1`],

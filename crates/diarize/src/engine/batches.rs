@@ -53,7 +53,8 @@ pub(crate) fn in_batches(
     network: impl Fn(&[usize]) -> TensorResult<Tensor> + Sync,
 ) -> Result<Vec<Vec<f32>>> {
     if !networks.device.is_cpu() {
-        return on_gpu(networks, chunks, size.gpu, meter, network);
+        let size = meter.context.batch_size(meter.stage, size.gpu);
+        return on_gpu(networks, chunks, size, meter, network);
     }
     let batches: Vec<&[usize]> = chunks.chunk_by(|a, b| a / size.cpu == b / size.cpu).collect();
     let run = |batch: &&[usize]| {
@@ -107,4 +108,57 @@ fn rows(networks: &Networks, count: usize, output: &Tensor, meter: &Meter<'_, '_
     check_finite(&values, meter.stage)?;
     meter.add(count)?;
     Ok(values.chunks_exact(values.len() / count).map(<[f32]>::to_vec).collect())
+}
+
+#[cfg(all(test, feature = "bundled"))]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use candle_core::{Error, Result as TensorResult, Tensor};
+
+    use super::{Meter, on_gpu};
+    use crate::{
+        Options, Parameters, Stage, Warning,
+        engine::{Context, Networks},
+    };
+
+    /// A network whose device has memory for three chunks. Each chunk's values are its index and its double.
+    fn for_three(networks: &Networks, chunks: &[usize]) -> TensorResult<Tensor> {
+        if chunks.len() > 3 {
+            return Err(Error::Msg("CUDA_ERROR_OUT_OF_MEMORY".into()));
+        }
+        let values = chunks.iter().flat_map(|&chunk| [chunk as f32, 2.0 * chunk as f32]);
+        networks.tensor(values.collect(), &[chunks.len(), 2])
+    }
+
+    #[test]
+    fn batches_are_halved_until_they_fit_and_stay_so() {
+        let networks = Networks::on_a_device_that_can_fail();
+        let options = Options::new(Parameters::default());
+        let context = Context::new(&options, Box::new(|_| ControlFlow::Continue(()))).unwrap();
+        let meter = Meter::new(&context, Stage::Segmentation, 0, 20).unwrap();
+        let chunks: Vec<usize> = (0..17).collect();
+        let size = context.batch_size(Stage::Segmentation, 16);
+        let values = on_gpu(&networks, &chunks, size, &meter, |batch| for_three(&networks, batch)).unwrap();
+        let expected: Vec<Vec<f32>> = chunks.iter().map(|&x| vec![x as f32, 2.0 * x as f32]).collect();
+        assert_eq!(values, expected);
+
+        let stage = Stage::Segmentation;
+        let halved =
+            [(16, 8), (8, 4), (4, 2)].map(|(failed, now)| Warning::SmallerBatch { stage, failed, now });
+        assert_eq!(context.warnings(), halved);
+        assert_eq!(context.batch_size(Stage::Segmentation, 16), 2, "later batches are not larger");
+        assert_eq!(context.batch_size(Stage::Embeddings, 16), 16);
+    }
+
+    #[test]
+    fn a_single_chunk_that_does_not_fit_is_an_error() {
+        let networks = Networks::on_a_device_that_can_fail();
+        let options = Options::new(Parameters::default());
+        let context = Context::new(&options, Box::new(|_| ControlFlow::Continue(()))).unwrap();
+        let meter = Meter::new(&context, Stage::Embeddings, 0, 20).unwrap();
+        let full = |_: &[usize]| Err(Error::Msg("out of memory".into()));
+        let error = on_gpu(&networks, &[0, 1], 2, &meter, full).unwrap_err();
+        assert!(matches!(error, crate::Error::OutOfMemory { .. }), "{error}");
+    }
 }

@@ -105,9 +105,7 @@ impl<'o> Context<'o> {
             return work(networks.on_cpu()?);
         }
         let error = match work(networks) {
-            Err(error) if error.is_of_device() && self.allow_cpu_fallback && !networks.device.is_cpu() => {
-                error
-            }
+            Err(error) if error.is_of_device() && self.allow_cpu_fallback && networks.has_fallback() => error,
             result => return result,
         };
         let on_cpu = networks.on_cpu()?;
@@ -140,6 +138,15 @@ impl<'o> Context<'o> {
             true => self.step(stage, 0).is_ok(),
             false => !self.cancelled.load(Ordering::Relaxed),
         }
+    }
+
+    /// Chunks per batch of a stage on a GPU: at most the size to which a batch of this stage had to be reduced.
+    pub(crate) fn batch_size(&self, stage: Stage, wanted: usize) -> usize {
+        let reduced = self.warnings().into_iter().filter_map(|warning| match warning {
+            Warning::SmallerBatch { stage: of, now, .. } if of == stage => Some(now),
+            _ => None,
+        });
+        reduced.chain([wanted]).min().unwrap_or(wanted)
     }
 
     /// Records a warning for the result and reports it to the observer.
@@ -180,13 +187,16 @@ impl std::fmt::Debug for Context<'_> {
 mod tests {
     use std::{
         ops::ControlFlow,
-        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, AtomicUsize, Ordering},
+        },
         thread,
         time::Instant,
     };
 
     use super::{ASK_EVERY, Context};
-    use crate::{Event, Options, Parameters, Progress, Stage};
+    use crate::{Error, Event, Options, Parameters, Progress, Result, Stage, Warning, engine::Networks};
 
     #[test]
     fn a_long_computation_asks_now_and_then_and_stops_when_cancelled() {
@@ -214,5 +224,62 @@ mod tests {
         thread::sleep(ASK_EVERY);
         assert!(!context.may_continue(Stage::Clustering));
         assert_eq!(asked.load(Ordering::Relaxed), times, "after cancelling, the observer is not asked again");
+    }
+
+    /// Runs work that fails at first on the device, twice. Returns the results and how often the work began.
+    #[cfg(feature = "bundled")]
+    fn twice(
+        networks: &Networks,
+        context: &Context<'_>,
+        error: impl Fn() -> Error,
+    ) -> ([Result<&'static str>; 2], usize) {
+        let mut begun = 0;
+        let results = [(); 2].map(|()| {
+            context.on_device(networks, |on| {
+                begun += 1;
+                if std::ptr::eq(on, networks) { Err(error()) } else { Ok("on the CPU") }
+            })
+        });
+        (results, begun)
+    }
+
+    #[cfg(feature = "bundled")]
+    #[test]
+    fn the_cpu_takes_over_from_a_failing_device_only_if_allowed() {
+        let networks = Networks::on_a_device_that_can_fail();
+        let failure =
+            || networks.failed(Stage::Embeddings)(candle_core::Error::Msg("no kernel image".into()));
+        let told = Mutex::new(Vec::new());
+        let observer = |event| {
+            told.lock().unwrap().push(event);
+            ControlFlow::Continue(())
+        };
+        let options = Options::new(Parameters::default());
+
+        let context = Context::new(&options, Box::new(observer)).unwrap();
+        let (results, begun) = twice(&networks, &context, failure);
+        for result in results {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains("embeddings") && error.contains("no kernel image"), "{error}");
+        }
+        assert_eq!((begun, context.warnings().len(), told.lock().unwrap().len()), (2, 0, 0));
+
+        let allowed = options.with_cpu_fallback();
+        let context = Context::new(&allowed, Box::new(observer)).unwrap();
+        let (results, begun) = twice(&networks, &context, failure);
+        assert_eq!(results.map(Result::unwrap), ["on the CPU"; 2]);
+        assert_eq!(begun, 3, "the device is tried only once");
+        let [Warning::MovedToCpu { reason, .. }] = &context.warnings()[..] else {
+            panic!("{:?}", context.warnings())
+        };
+        assert!(reason.contains("no kernel image"), "{reason}");
+        assert_eq!(told.lock().unwrap().len(), 1);
+        let later = Context::after(&context.warnings(), &allowed, Box::new(observer)).unwrap();
+        assert_eq!(twice(&networks, &later, failure).1, 2, "clustering again does not try the device again");
+
+        let context = Context::new(&allowed, Box::new(observer)).unwrap();
+        let (results, begun) = twice(&networks, &context, || Error::NonFiniteOutput { stage: "embeddings" });
+        assert!(results.iter().all(|result| matches!(result, Err(Error::NonFiniteOutput { .. }))));
+        assert_eq!(begun, 2, "the CPU would compute the same");
     }
 }

@@ -54,6 +54,18 @@ impl Networks {
         Ok(self.on_cpu.get_or_init(|| Box::new(networks)))
     }
 
+    /// Whether the CPU can take over from the device.
+    pub(crate) fn has_fallback(&self) -> bool {
+        self.files.is_some()
+    }
+
+    /// The bundled networks on the CPU, which take part in the fallback like those of a device that can fail.
+    #[cfg(all(test, feature = "bundled"))]
+    pub(crate) fn on_a_device_that_can_fail() -> Self {
+        let files = ModelFiles::bundled().unwrap();
+        Self { files: Some(files.clone()), ..Self::load(&files, Device::Cpu).unwrap() }
+    }
+
     /// The device as this library names it.
     pub(crate) fn place(&self) -> Device {
         Device::of(&self.device)

@@ -71,7 +71,7 @@ impl Axis {
             Method::Online(Online { threshold, .. }) => {
                 vec![Self::around("threshold", threshold, near(threshold, 0.02))]
             }
-            Method::KMeans(_) | Method::Spectral(_) => Vec::new(),
+            _ => Vec::new(),
         };
         axes.push(Self::around("min_duration_off", parameters.min_duration_off, [0.0, 0.25, 0.5]));
         axes

@@ -291,7 +291,7 @@ impl Search<'_> {
                 Some((of, clustered)) if of == *settings => clustered,
                 _ => embedded.assign(&options)?,
             };
-            let found = clustered.diarization(&options.parameters).turns;
+            let found = clustered.diarization(&options.parameters)?.turns;
             let evaluated = recording.evaluated.as_deref();
             scores.push((point.clone(), compare(&recording.truth, &found, evaluated, &self.rules).score));
             last = Some((settings.clone(), clustered));

@@ -45,8 +45,8 @@ impl Lstm {
     }
 
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
-    pub fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
-        self.layers.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))
+    pub fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
+        self.layers.iter().try_fold(x, |x, layer| layer.forward(x))
     }
 }
 
@@ -79,8 +79,9 @@ impl LstmLayer {
     }
 
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
-    pub fn forward(&self, x: &Tensor) -> TensorResult<Tensor> {
+    pub fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
         let projected = self.projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?;
+        drop(x); // The projection is four times as large as the input, so both are not kept.
         lstm(&projected.squeeze(1)?, &self.recurrent)
     }
 }

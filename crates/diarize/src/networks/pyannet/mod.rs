@@ -56,7 +56,7 @@ impl PyanNet {
     /// classes, or probabilities of the speakers.
     pub fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let x = self.sincnet.forward(waveforms)?; // (batch, 589, 60)
-        let x = self.lstm.forward(&x)?; // (batch, 589, 256)
+        let x = self.lstm.forward(x)?; // (batch, 589, 256)
         self.classify(&x)
     }
 
@@ -69,7 +69,7 @@ impl PyanNet {
         level: f32,
     ) -> TensorResult<Tensor> {
         let x = self.sincnet.forward_overlapping(stretch, length_and_hop, level)?; // (batch, 589, 60)
-        let x = self.lstm.forward(&x)?; // (batch, 589, 256)
+        let x = self.lstm.forward(x)?; // (batch, 589, 256)
         self.classify(&x)
     }
 

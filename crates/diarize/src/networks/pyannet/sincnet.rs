@@ -127,10 +127,13 @@ impl SincNet {
         let length_of = |samples: usize| 1 + (samples - FILTER_LENGTH) / self.stride;
         let stretch = Tensor::from_vec(centered, (1, stretch.len()), &candle_core::Device::Cpu)?;
         let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
-        let x = convolution.forward(&self.steps(&stretch)?, None, Activation::Identity)?; // (1, 1, steps, 80)
-        self.after_sinc(
-            &pool_norm.forward_windows(&x.squeeze(1)?, &windows, length_of(length))?.unsqueeze(1)?,
-        )
+        let x = convolution.forward(&self.steps(&stretch)?, None, Activation::Identity)?.squeeze(1)?; // (1, steps, 80)
+        // One window at a time: together, the features of all windows would take more memory than any later layer.
+        let window = |window: &Window| {
+            let x = pool_norm.forward_windows(&x, std::slice::from_ref(window), length_of(length))?; // (1, 5325, 80)
+            self.after_sinc(&x.unsqueeze(1)?) // (1, 589, 60)
+        };
+        Tensor::cat(&windows.iter().map(window).collect::<TensorResult<Vec<_>>>()?, 0)
     }
 
     /// Whether [`Self::forward_overlapping`] supports chunks of this length and hop.
