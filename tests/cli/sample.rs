@@ -1,4 +1,4 @@
-//! The first command of the README: the sample conversation with the bundled model.
+//! The first command of the README: the sample conversation with the bundled model, and the result shown there.
 
 use std::fs;
 
@@ -20,6 +20,11 @@ fn three_speakers_of_the_sample_are_distinguished() {
     speakers.sort_unstable();
     speakers.dedup();
     assert_eq!(speakers, ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02"]);
+    let readme = include_str!("../../README.md");
+    let shown: Vec<&str> = readme.lines().filter(|line| line.starts_with("SPEAKER ")).collect();
+    let printed: Vec<&str> = stdout(&output).lines().take(shown.len()).collect();
+    assert_eq!((shown.len(), &printed), (3, &shown), "the README shows another result");
+
     let rate = diarization_error_rate(&truth[0].1, &found[0].1);
     println!("diarization error rate: {:.1} %", 100.0 * rate);
     assert!(rate < 0.15, "diarization error rate: {:.1} %", 100.0 * rate);

@@ -163,7 +163,7 @@ pub fn vbx_first_labels(embeddings: ArrayView2<'_, f32>, parameters: &Vbx) -> Ve
 /// # Panics
 /// If there are not as many labels as features, or no label.
 pub fn vbx(features: &Features, labels: &[usize], parameters: &Vbx) -> VbxPosteriors {
-    clustering::vbx(features, labels, parameters, &ComputeDevice::CPU).expect("the CPU does not fail")
+    clustering::vbx(features.clone(), labels, parameters, &ComputeDevice::CPU).expect("the CPU does not fail")
 }
 
 impl Diarizer {

@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::{ClusteringError, ComputeDevice, dendrogram::flat_clusters, labels};
-use crate::math::{cluster_means, normalized};
+use crate::math::{cluster_means_normalized, normalized};
 
 /// Number of consecutive embeddings grouped at once if there are too many for one dendrogram.
 const STRETCH: usize = 2000;
@@ -42,7 +42,7 @@ impl Tree {
         }
         let leaf_of = groups(embeddings, method, limit, device)?; // (embedding,)
         let sizes = labels::sizes(&leaf_of, labels::count(&leaf_of)); // (group,)
-        let means = cluster_means(normalized(embeddings).view(), &leaf_of, sizes.len()); // (group, dimension)
+        let means = cluster_means_normalized(embeddings, &leaf_of, sizes.len()); // (group, dimension)
         let distances = distances_of_groups(means.view(), &sizes, method); // one for each pair
         let merges = device.linkage(method, distances, &sizes)?;
         Ok(Self { merges, sizes, leaf_of: Some(leaf_of) })

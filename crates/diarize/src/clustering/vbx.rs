@@ -98,22 +98,22 @@ impl VbxPosteriors {
 /// # Panics
 /// If the number of labels differs from the number of features, or there are none.
 pub fn vbx(
-    features: &Features,
+    features: Features,
     labels: &[usize],
     parameters: &Vbx,
     device: &ComputeDevice<'_>,
 ) -> Result<VbxPosteriors, ClusteringError> {
-    let (count, dimension) = features.values.dim();
+    let Features { values, between } = features; // (embedding, feature), (feature,)
+    let (count, dimension) = values.dim();
     assert_eq!(labels.len(), count, "one label for each embedding");
     let speakers = labels.iter().max().expect("there is a label") + 1;
     let fb = parameters.fb * (count as f64).powf(parameters.fb_exponent);
     let ratio = parameters.fa / fb;
-    let between = &features.between; // (feature,)
 
     let constant = dimension as f64 * std::f64::consts::TAU.ln();
     let log_norms: Vec<f64> =
-        features.values.rows().into_iter().map(|row| -0.5 * (row.dot(&row) + constant)).collect();
-    let scaled = &features.values * &between.mapv(f64::sqrt); // (embedding, feature)
+        values.rows().into_iter().map(|row| -0.5 * (row.dot(&row) + constant)).collect();
+    let scaled = values * between.mapv(f64::sqrt); // (embedding, feature)
 
     let mut responsibilities = initial(labels, speakers); // (embedding, speaker)
     let mut shares = Array1::from_elem(speakers, 1.0 / speakers as f64); // (speaker,)
@@ -121,11 +121,11 @@ pub fn vbx(
     for _ in 0..parameters.max_iterations {
         device.check()?;
         let sizes = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
-        let variances = (1.0 + ratio * &sizes * between).mapv_into(f64::recip); // (speaker, feature)
+        let variances = (1.0 + ratio * &sizes * &between).mapv_into(f64::recip); // (speaker, feature)
         let means = ratio * &variances * &responsibilities.t().dot(&scaled); // (speaker, feature)
         let squares = &means * &means; // (speaker, feature)
 
-        let expected = -0.5 * (&variances + &squares).dot(between); // (speaker,)
+        let expected = -0.5 * (&variances + &squares).dot(&between); // (speaker,)
         let log_shares = shares.mapv(|share| (share + SHARE_FLOOR).ln()); // (speaker,)
         responsibilities = scaled.dot(&means.t()); // (embedding, speaker)
         let mut evidence = 0.0;
@@ -186,7 +186,8 @@ mod tests {
         let until = |most: usize| {
             calls.store(0, Ordering::Relaxed);
             let may_continue = || calls.fetch_add(1, Ordering::Relaxed) < most;
-            vbx(&features, &labels, &Vbx::default(), &ComputeDevice::new(&Device::Cpu, &may_continue))
+            let device = ComputeDevice::new(&Device::Cpu, &may_continue);
+            vbx(features.clone(), &labels, &Vbx::default(), &device)
         };
         let iterations = until(usize::MAX).unwrap().bounds.len();
         assert!(iterations > 1);

@@ -1,7 +1,7 @@
 //! Clustering embeddings into speakers with VBx, as in speaker-diarization-community-1.
 
 use diarize_kernels::linkage::Linkage;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, linalg::general_mat_mul};
 
 use super::{
     ClusteringError, ComputeDevice, Mismatch,
@@ -15,6 +15,9 @@ use crate::{
     math::{argmax, cluster_means, normalized},
     options::{Compat, SpeakerBounds},
 };
+
+/// Embeddings converted to f64 at once. Bounds the memory.
+const BLOCK: usize = 8192;
 
 /// The speakers found by clustering embeddings.
 pub(super) struct VbxSpeakers {
@@ -65,7 +68,7 @@ pub(super) fn vbx_speakers(
     plda.check()?;
     let first = vbx_first_labels(embeddings, parameters, device)?; // (embedding,)
     let features = plda.features(embeddings, parameters.lda_dimension); // (embedding, feature)
-    let posteriors = vbx(&features, &first, parameters, device)?;
+    let posteriors = vbx(features, &first, parameters, device)?;
     let kept = posteriors.kept();
 
     let wanted = kept.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
@@ -74,13 +77,23 @@ pub(super) fn vbx_speakers(
     }
     let responsibilities = posteriors.responsibilities.select(Axis(1), &kept); // (embedding, speaker)
     let weights = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
-    let sums = responsibilities.t().dot(&embeddings.mapv(f64::from)); // (speaker, dimension)
+    let sums = weighted_sums(responsibilities.view(), embeddings); // (speaker, dimension)
     Ok(VbxSpeakers {
         labels: responsibilities.rows().into_iter().map(|row| argmax(row.iter().copied())).collect(),
         centroids: sums / weights,
         forced: false,
         mismatch: None,
     })
+}
+
+/// `weights` transposed times `rows`, `(speaker, dimension)`, in f64. `weights` are `(row, speaker)`.
+fn weighted_sums(weights: ArrayView2<'_, f64>, rows: ArrayView2<'_, f32>) -> Array2<f64> {
+    let mut sums = Array2::zeros((weights.ncols(), rows.ncols()));
+    let blocks = weights.axis_chunks_iter(Axis(0), BLOCK).zip(rows.axis_chunks_iter(Axis(0), BLOCK));
+    for (weights, rows) in blocks {
+        general_mat_mul(1.0, &weights.t(), &rows.mapv(f64::from), 1.0, &mut sums);
+    }
+    sums
 }
 
 fn kmeans_speakers(

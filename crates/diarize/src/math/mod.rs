@@ -9,7 +9,7 @@ pub use self::{
     assignment::{assign_distinct, best_assignment, smallest},
     frames::SlidingWindow,
     powerset::Powerset,
-    sums::{cluster_means, norm, normalized},
+    sums::{cluster_means, cluster_means_normalized, norm, normalized},
 };
 
 /// Cluster index of a local speaker who never speaks in the chunk.

@@ -1,6 +1,6 @@
 //! f32 sums in NumPy's order of additions, which determines the last bits.
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis};
 
 /// Euclidean norm, like `np.linalg.norm(…, axis=-1)` in f32.
 pub fn norm(vector: ArrayView1<'_, f32>) -> f32 {
@@ -41,11 +41,25 @@ fn pairwise_sum(values: &[f32]) -> f32 {
 /// The mean of each cluster's rows, `(cluster, dimension)`, like `np.mean(…, axis=0)` in f32: one row after
 /// another. The mean of an empty cluster is zero.
 pub fn cluster_means(rows: ArrayView2<'_, f32>, labels: &[usize], clusters: usize) -> Array2<f32> {
+    means(rows, labels, clusters, |mut sum, row| sum += &row)
+}
+
+/// The [`cluster_means`] of the [`normalized`] rows, without a copy of all rows.
+pub fn cluster_means_normalized(rows: ArrayView2<'_, f32>, labels: &[usize], clusters: usize) -> Array2<f32> {
+    means(rows, labels, clusters, |mut sum, row| sum += &(&row / norm(row)))
+}
+
+/// The sums of the rows of each cluster, as `add` adds them, divided by their number.
+fn means(
+    rows: ArrayView2<'_, f32>,
+    labels: &[usize],
+    clusters: usize,
+    add: impl Fn(ArrayViewMut1<'_, f32>, ArrayView1<'_, f32>),
+) -> Array2<f32> {
     let mut means = Array2::zeros((clusters, rows.ncols()));
     let mut sizes = vec![0u32; clusters];
     for (row, &label) in rows.rows().into_iter().zip(labels) {
-        let mut sum = means.row_mut(label);
-        sum += &row;
+        add(means.row_mut(label), row);
         sizes[label] += 1;
     }
     for (mut mean, size) in means.axis_iter_mut(Axis(0)).zip(sizes) {
