@@ -129,15 +129,7 @@ fn error(values: &[f64], expected: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, check, error};
-    use crate::Device;
-
-    #[test]
-    fn every_operation_passes_on_the_cpu() {
-        for check in check(Device::Cpu).unwrap() {
-            assert!(matches!(check.outcome, Outcome::Passed { .. }), "{check:?}");
-        }
-    }
+    use super::error;
 
     #[test]
     fn errors_are_relative_to_the_largest_magnitude() {
