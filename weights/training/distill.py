@@ -312,6 +312,7 @@ def main():
     parser.add_argument("--trial", type=float, default=160, help="seconds for the variants, one in each process; 0: none")
     parser.add_argument("--seconds", type=float, default=780, help="for all processes together, after that; 0: only the PLDA")
     parser.add_argument("--variant", type=int, default=1, help="which of VARIANTS without a trial")
+    parser.add_argument("--rate", type=float, help="highest learning rate of that; without it the variant's")
     parser.add_argument("--audio", type=float, default=768, help="seconds of audio in a batch of a process")
     parser.add_argument("--rooms", type=int, default=768)
     parser.add_argument("--embeddings", type=int, default=32_000, help="for the PLDA, of each process")
@@ -369,9 +370,10 @@ def main():
         student.train()
         on = torch.ones(1, device=device)
         while True:
-            progress = min(1.0, (time.time() - start) / seconds)
-            if together and step % 10 == 0:  # one clock
-                on.fill_(progress)
+            if not together:
+                progress = min(1.0, (time.time() - start) / seconds)
+            elif step % 10 == 0:  # one clock: all end at the same step
+                on.fill_(min(1.0, (time.time() - start) / seconds))
                 dist.broadcast(on, 0)
                 progress = float(on)
             if progress >= 1:
@@ -436,6 +438,8 @@ def main():
             dist.broadcast(value.data, best)
     else:
         variant = VARIANTS[args.variant]
+    if args.rate:
+        variant = {**variant, "rate": args.rate}
     average = part("together", variant, args.seconds, True, 0.998) if args.seconds else Average(student.network)
     student.network.load_state_dict(average.state(), strict=False)
     if rank == 0:
