@@ -95,17 +95,18 @@ fn long() -> Vec<f32> {
 #[test]
 fn the_result_does_not_depend_on_the_blocks() {
     let samples = wav::golden("exact13");
-    for options in both_trunks_early(&samples, true) {
-        let whole = diarizer().diarize_with(&samples, &options, |_| ControlFlow::Continue(())).unwrap();
+    let both_trunks = both_trunks_early(&samples, true);
+    for options in &both_trunks {
+        let whole = diarizer().diarize_with(&samples, options, |_| ControlFlow::Continue(())).unwrap();
         assert!(!whole.turns.is_empty());
         for length in [1, 7, 160, 16_000, 1_000_000] {
-            assert_eq!(in_blocks(diarizer(), &samples, &options, || length), whole, "blocks of {length}");
+            assert_eq!(in_blocks(diarizer(), &samples, options, || length), whole, "blocks of {length}");
         }
     }
-    let [_, shared] = both_trunks_early(&samples, true);
-    let whole = in_blocks(golden_diarizer(), &samples, &shared, || samples.len());
+    let [_, shared] = &both_trunks;
+    let whole = in_blocks(golden_diarizer(), &samples, shared, || samples.len());
     assert!(!whole.turns.is_empty());
-    assert_eq!(in_blocks(golden_diarizer(), &samples, &shared, || 1_234), whole);
+    assert_eq!(in_blocks(golden_diarizer(), &samples, shared, || 1_234), whole);
 }
 
 #[test]

@@ -312,7 +312,7 @@ def main():
     parser.add_argument("--trial", type=float, default=160, help="seconds for the variants, one in each process; 0: none")
     parser.add_argument("--seconds", type=float, default=780, help="for all processes together, after that; 0: only the PLDA")
     parser.add_argument("--variant", type=int, default=1, help="which of VARIANTS without a trial")
-    parser.add_argument("--rate", type=float, help="highest learning rate of that; without it the variant's")
+    parser.add_argument("--rate", type=float, help="highest learning rate; default: that of the variant")
     parser.add_argument("--audio", type=float, default=768, help="seconds of audio in a batch of a process")
     parser.add_argument("--rooms", type=int, default=768)
     parser.add_argument("--embeddings", type=int, default=32_000, help="for the PLDA, of each process")

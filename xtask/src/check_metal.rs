@@ -10,9 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 const APPLE: &str = "aarch64-apple-darwin";
-/// The packages that are compiled with the feature, and without the bundled model, which all other checks compile.
-/// Tests are excluded, because they need C code for the target.
-const COMPILED: [&str; 6] = ["-p", "diarize-kernels", "-p", "diarize", "--lib", "--no-default-features"];
+/// The packages that are compiled with the feature. Tests are excluded, because they need C code for the target.
+const COMPILED: [&str; 5] = ["-p", "diarize-kernels", "-p", "diarize", "--lib"];
 
 /// Check the Metal backend on any system: type-check the kernels with clang and the Rust code with clippy
 ///

@@ -31,8 +31,8 @@ pub fn with_voices(seed: u64) -> Result<ModelFiles> {
     in_memory(manifest(seed), seed)
 }
 
-/// Like [`with_voices`], but with a residual network of four blocks and a quarter of the channels. It is about fifty
-/// times as fast, for tests of what happens around the networks.
+/// Like [`with_voices`], but the residual network has only four blocks and a quarter of the channels, which makes it
+/// much faster. For tests of everything around the networks.
 ///
 /// # Errors
 /// If the temporary directory cannot be written.

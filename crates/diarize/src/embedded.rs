@@ -13,7 +13,7 @@ use crate::{
     stages::{
         Choice, Embeddings, Segmentations, VoiceShares, WindowEmbeddings,
         confidence::{self, Votes},
-        label, mark_inactive, no_voices, reconstruct, turns, turns_of,
+        is_silent, label, mark_inactive, no_voices, reconstruct, turns, turns_of,
     },
 };
 
@@ -151,7 +151,7 @@ impl Embedded {
 
     /// Assigns all active local speakers to one cluster.
     fn one_cluster(&self, options: &Options, context: &Context<'_>) -> Result<Clustered<'_>> {
-        let found = usize::from(!self.is_silent());
+        let found = usize::from(!is_silent(&self.speaker_count));
         if let Some(wanted) = options.num_speakers.or(options.min_speakers).filter(|&wanted| wanted > found) {
             context.warn(Warning::SpeakerCount { wanted, found, min_cluster_size: false })?;
         }
@@ -167,11 +167,6 @@ impl Embedded {
             most: options.speaker_bounds().max,
             warnings: context.warnings(),
         })
-    }
-
-    /// Whether nobody speaks in the recording.
-    fn is_silent(&self) -> bool {
-        self.speaker_count.iter().all(|&count| count == 0)
     }
 
     /// Checks that the options are valid and that everything they need was computed.
@@ -195,7 +190,10 @@ impl Embedded {
                 "the same: run the networks again with these parameters",
             );
         }
-        if self.embeddings.is_none() && !self.is_silent() && options.speaker_bounds().max != Some(1) {
+        if self.embeddings.is_none()
+            && !is_silent(&self.speaker_count)
+            && options.speaker_bounds().max != Some(1)
+        {
             let requirement = "1 without embeddings: run the networks again with this option";
             return again("max_speakers", "more than 1".into(), requirement);
         }

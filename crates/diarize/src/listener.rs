@@ -8,7 +8,7 @@ use crate::{
     diarizer::{Model, hear},
     engine::{Chunks, Context, Networks, Waveform},
     options::Parameters,
-    stages::{Binarize, Embedder, Region, Segmenter, SpanEmbedder, SpeakerCounter, at_least},
+    stages::{Binarize, Embedder, Region, Segmenter, SpanEmbedder, SpeakerCounter, at_least, is_silent},
 };
 
 /// Maximum number of samples processed at once: longer blocks are split, so that little audio is held twice.
@@ -130,8 +130,10 @@ impl Recording {
         context.step(Stage::SpeakerCounting, 0)?;
         let speaker_count = self.count.finish(); // (frame,)
         context.step(Stage::SpeakerCounting, 1)?;
-        let silence = speaker_count.iter().all(|&count| count == 0);
-        let (embeddings, windows) = if silence { (None, None) } else { self.embedder.finish() };
+        let (embeddings, windows) = match is_silent(&speaker_count) {
+            true => (None, None),
+            false => self.embedder.finish(),
+        };
         Ok(Embedded {
             model: model.clone(),
             options: options.clone(),

@@ -37,7 +37,7 @@ pub struct Progress {
     /// The stage.
     pub stage: Stage,
     /// Number of chunks done; 0 or 1 for stages after the networks, where 0 can be reported several times. If the
-    /// CPU takes over from a device, the chunks of the failed call count anew.
+    /// CPU takes over from a device, the number can return to what it was before the failed call.
     pub done: usize,
     /// Number of chunks expected from the samples received, or announced, so far; 1 for stages after the networks.
     pub total: usize,

@@ -35,7 +35,7 @@ pub enum ClusteringError {
         /// Error reported by the device.
         reason: String,
     },
-    /// An observer told clustering to stop. The library's functions return [`crate::Error::Cancelled`] instead.
+    /// An observer told clustering to stop. This library's functions return [`crate::Error::Cancelled`] instead.
     #[error("clustering was stopped")]
     Stopped,
     /// The arrays of a PLDA model are inconsistent or have invalid values.

@@ -131,11 +131,14 @@ mod tests {
         networks.tensor(values.collect(), &[chunks.len(), 2])
     }
 
+    fn context() -> Context<'static> {
+        let options = Options::new(Parameters::default());
+        Context::new(&options, Box::new(|_| ControlFlow::Continue(()))).unwrap()
+    }
+
     #[test]
     fn batches_are_halved_until_they_fit_and_stay_so() {
-        let networks = Networks::on_a_device_that_can_fail();
-        let options = Options::new(Parameters::default());
-        let context = Context::new(&options, Box::new(|_| ControlFlow::Continue(()))).unwrap();
+        let (networks, context) = (Networks::bundled_with_fallback(), context());
         let meter = Meter::new(&context, Stage::Segmentation, 0, 20).unwrap();
         let chunks: Vec<usize> = (0..17).collect();
         let size = context.batch_size(Stage::Segmentation, 16);
@@ -153,9 +156,7 @@ mod tests {
 
     #[test]
     fn a_single_chunk_that_does_not_fit_is_an_error() {
-        let networks = Networks::on_a_device_that_can_fail();
-        let options = Options::new(Parameters::default());
-        let context = Context::new(&options, Box::new(|_| ControlFlow::Continue(()))).unwrap();
+        let (networks, context) = (Networks::bundled_with_fallback(), context());
         let meter = Meter::new(&context, Stage::Embeddings, 0, 20).unwrap();
         let full = |_: &[usize]| Err(Error::Msg("out of memory".into()));
         let error = on_gpu(&networks, &[0, 1], 2, &meter, full).unwrap_err();

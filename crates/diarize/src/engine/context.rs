@@ -146,7 +146,7 @@ impl<'o> Context<'o> {
             Warning::SmallerBatch { stage: of, now, .. } if of == stage => Some(now),
             _ => None,
         });
-        reduced.chain([wanted]).min().unwrap_or(wanted)
+        reduced.fold(wanted, usize::min)
     }
 
     /// Records a warning for the result and reports it to the observer.
@@ -226,7 +226,8 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), times, "after cancelling, the observer is not asked again");
     }
 
-    /// Runs work that fails at first on the device, twice. Returns the results and how often the work began.
+    /// Calls `on_device` twice with work that fails on the device, but not on the CPU. Returns the results, and how
+    /// often the work was started.
     #[cfg(feature = "bundled")]
     fn twice(
         networks: &Networks,
@@ -246,7 +247,7 @@ mod tests {
     #[cfg(feature = "bundled")]
     #[test]
     fn the_cpu_takes_over_from_a_failing_device_only_if_allowed() {
-        let networks = Networks::on_a_device_that_can_fail();
+        let networks = Networks::bundled_with_fallback();
         let failure =
             || networks.failed(Stage::Embeddings)(candle_core::Error::Msg("no kernel image".into()));
         let told = Mutex::new(Vec::new());

@@ -59,9 +59,9 @@ impl Networks {
         self.files.is_some()
     }
 
-    /// The bundled networks on the CPU, which take part in the fallback like those of a device that can fail.
+    /// The bundled networks on the CPU, with a fallback as if they were on a GPU.
     #[cfg(all(test, feature = "bundled"))]
-    pub(crate) fn on_a_device_that_can_fail() -> Self {
+    pub(crate) fn bundled_with_fallback() -> Self {
         let files = ModelFiles::bundled().unwrap();
         Self { files: Some(files.clone()), ..Self::load(&files, Device::Cpu).unwrap() }
     }

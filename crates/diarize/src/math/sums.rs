@@ -44,12 +44,12 @@ pub fn cluster_means(rows: ArrayView2<'_, f32>, labels: &[usize], clusters: usiz
     means(rows, labels, clusters, |mut sum, row| sum += &row)
 }
 
-/// The [`cluster_means`] of the [`normalized`] rows, without a copy of all rows.
+/// The [`cluster_means`] of the [`normalized`] rows. Does not copy all rows.
 pub fn cluster_means_normalized(rows: ArrayView2<'_, f32>, labels: &[usize], clusters: usize) -> Array2<f32> {
     means(rows, labels, clusters, |mut sum, row| sum += &(&row / norm(row)))
 }
 
-/// The sums of the rows of each cluster, as `add` adds them, divided by their number.
+/// For each cluster, the sum of its rows divided by their number. `add` adds a row to a sum.
 fn means(
     rows: ArrayView2<'_, f32>,
     labels: &[usize],

@@ -11,6 +11,11 @@ use super::Segmentations;
 use super::aggregate::{first_frame, total_frames};
 use crate::math::SlidingWindow;
 
+/// Whether nobody speaks in any frame; `count` is `(frame,)`.
+pub(crate) fn is_silent(count: &[u8]) -> bool {
+    count.iter().all(|&count| count == 0)
+}
+
 /// Counts speakers as chunks arrive: the mean over the chunks containing a frame, rounded half to even.
 #[derive(Clone, Debug)]
 pub struct SpeakerCounter {

@@ -16,6 +16,7 @@ mod voice_shares;
 
 pub(crate) use self::{
     binarize::Binarize,
+    count::is_silent,
     embed::{Embedder, Segmented, SpanEmbedder, no_voices},
     reconstruct::{Choice, at_least, mark_inactive, reconstruct},
     segment::{Segmenter, chunks_to_segment},

@@ -71,6 +71,7 @@ impl Axis {
             Method::Online(Online { threshold, .. }) => {
                 vec![Self::around("threshold", threshold, near(threshold, 0.02))]
             }
+            // The other methods have no threshold.
             _ => Vec::new(),
         };
         axes.push(Self::around("min_duration_off", parameters.min_duration_off, [0.0, 0.25, 0.5]));

@@ -81,7 +81,7 @@ impl LstmLayer {
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
     pub fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
         let projected = self.projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?;
-        drop(x); // The projection is four times as large as the input, so both are not kept.
+        drop(x); // Frees the input before the output is allocated.
         lstm(&projected.squeeze(1)?, &self.recurrent)
     }
 }

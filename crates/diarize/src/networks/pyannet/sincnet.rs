@@ -128,7 +128,7 @@ impl SincNet {
         let stretch = Tensor::from_vec(centered, (1, stretch.len()), &candle_core::Device::Cpu)?;
         let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
         let x = convolution.forward(&self.steps(&stretch)?, None, Activation::Identity)?.squeeze(1)?; // (1, steps, 80)
-        // One window at a time: together, the features of all windows would take more memory than any later layer.
+        // One window at a time, so that the large features before the last two blocks exist for one window only.
         let window = |window: &Window| {
             let x = pool_norm.forward_windows(&x, std::slice::from_ref(window), length_of(length))?; // (1, 5325, 80)
             self.after_sinc(&x.unsqueeze(1)?) // (1, 589, 60)
