@@ -230,6 +230,48 @@ fn storage_without_range_support_sends_everything_again() {
 }
 
 #[test]
+fn temporary_errors_of_the_storage_server_are_retried() {
+    let troubles = AtomicUsize::new(0);
+    let storage = Server::start(move |request| match troubles.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::status(503),
+        1 => Reply::status(429),
+        _ => Reply::file(&weights(), request),
+    });
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    assert_eq!(fs::read(fetch(&settings, LARGE).unwrap()).unwrap(), weights());
+    assert_eq!(storage.downloads().len(), 3);
+}
+
+#[test]
+fn storage_may_redirect_to_other_storage_but_not_forever() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let url = storage.url();
+    let moved = Server::start(move |_| Reply::status(302).with("Location", format!("{url}/moved?x=y")));
+    let hub_of_moved = hub(&moved, weights());
+    let (_folder, first) = settings(&hub_of_moved.url());
+    assert_eq!(fs::read(fetch(&first, LARGE).unwrap()).unwrap(), weights());
+    assert_eq!(storage.downloads()[0].path, "/moved?x=y");
+
+    let endless = Server::start(|_| Reply::status(302).with("Location", "/again?secret"));
+    let hub_of_endless = hub(&endless, weights());
+    let (_folder, second) = settings(&hub_of_endless.url());
+    let error = fetch(&second, LARGE).unwrap_err().to_string();
+    assert!(error.contains("too many redirects") && !error.contains("secret"), "{error}");
+    assert!(blobs(&second).is_empty());
+}
+
+#[test]
+fn a_body_that_is_too_long_does_not_become_a_cached_file() {
+    let storage = Server::start(|_| Reply::body(&[weights(), weights()].concat()));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    let error = fetch(&settings, LARGE).unwrap_err();
+    assert!(matches!(error, HubError::Interrupted { done: 0, total: Some(300_000), .. }), "{error:?}");
+    assert!(blobs(&settings).is_empty());
+}
+
+#[test]
 fn a_truncated_body_does_not_become_a_cached_file() {
     let storage = Server::start(|request| Reply::file(&weights()[..200_000], request));
     let hub = hub(&storage, weights());
@@ -373,6 +415,79 @@ fn the_token_is_sent_only_to_the_hub() {
 }
 
 #[test]
+fn the_token_is_sent_again_after_a_redirect_within_the_hub() {
+    let hub = Server::start(|request| match request.path.as_str() {
+        "/api/config.yaml" => {
+            Reply::file(b"text", request).with("ETag", "\"5af3\"").with("X-Repo-Commit", COMMIT)
+        }
+        _ => Reply::status(307).with("Location", "/api/config.yaml"),
+    });
+    let (_folder, mut settings) = settings(&hub.url());
+    settings.token = Some("hf_secret".to_owned());
+    assert_eq!(fs::read(fetch(&settings, "config.yaml").unwrap()).unwrap(), b"text");
+    assert_eq!(hub.requests().len(), 4, "HEAD and GET, each with a redirect");
+    assert!(hub.requests().iter().all(|request| request.header("authorization") == Some("Bearer hf_secret")));
+}
+
+#[test]
+fn requests_ask_for_uncompressed_content() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    fetch(&settings, LARGE).unwrap();
+    for request in hub.requests().iter().chain(&storage.requests()) {
+        assert_eq!(request.header("accept-encoding"), Some("identity"));
+        assert!(request.header("user-agent").unwrap().starts_with("diarize-convert/"));
+    }
+}
+
+#[test]
+fn revisions_and_files_are_encoded_in_urls() {
+    let hub = Server::start(|request| {
+        Reply::file(b"text", request).with("ETag", "\"5af3\"").with("X-Repo-Commit", COMMIT)
+    });
+    let (_folder, settings) = settings(&hub.url());
+    fetch_with(&settings, &format!("{REPO}@refs/pr/1"), "a b/c?.bin", &mut |_| {}).unwrap();
+    assert_eq!(hub.requests()[0].path, "/org/model/resolve/refs%2Fpr%2F1/a%20b/c%3F.bin");
+    assert_eq!(hub.downloads()[0].path, format!("/org/model/resolve/{COMMIT}/a%20b/c%3F.bin"));
+    assert_eq!(fs::read_to_string(settings.cache.join("models--org--model/refs/refs/pr/1")).unwrap(), COMMIT);
+}
+
+#[test]
+fn progress_is_reported_on_the_thread_of_the_caller() {
+    let storage = Server::start(|request| Reply::file(&weights(), request));
+    let hub = hub(&storage, weights());
+    let (_folder, settings) = settings(&hub.url());
+    let caller = std::thread::current().id();
+    let mut calls = 0;
+    fetch_with(&settings, REPO, LARGE, &mut |_| {
+        assert_eq!(std::thread::current().id(), caller);
+        calls += 1;
+    })
+    .unwrap();
+    assert!(calls > 1);
+}
+
+#[test]
+fn a_moved_branch_leads_to_the_new_commit() {
+    let moved = "ffffffffffffffffffffffffffffffffffffffff";
+    let requests = AtomicUsize::new(0);
+    let hub = Server::start(move |request| {
+        let (content, etag, commit) = match requests.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => (&b"old"[..], "\"01d\"", COMMIT),
+            _ => (&b"newer"[..], "\"0e3\"", moved),
+        };
+        Reply::file(content, request).with("ETag", etag).with("X-Repo-Commit", commit)
+    });
+    let (_folder, mut settings) = settings(&hub.url());
+    assert_eq!(fs::read(fetch(&settings, "config.yaml").unwrap()).unwrap(), b"old");
+    assert_eq!(fs::read(fetch(&settings, "config.yaml").unwrap()).unwrap(), b"newer");
+    assert_eq!(fs::read_to_string(settings.cache.join("models--org--model/refs/main")).unwrap(), moved);
+    settings.offline = true;
+    assert_eq!(fs::read(fetch(&settings, "config.yaml").unwrap()).unwrap(), b"newer");
+}
+
+#[test]
 fn offline_mode_uses_only_the_cache() {
     let storage = Server::start(|request| Reply::file(&weights(), request));
     let hub = hub(&storage, weights());
@@ -424,15 +539,6 @@ fn concurrent_calls_download_once() {
 }
 
 #[test]
-fn fetch_works_inside_an_asynchronous_runtime() {
-    let hub = refusing(404, "RepoNotFound");
-    let (_folder, settings) = settings(&hub.url());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let outcome = runtime.block_on(async { fetch(&settings, LARGE) });
-    assert!(matches!(outcome, Err(HubError::RepoNotFound { .. })), "{outcome:?}");
-}
-
-#[test]
 fn invalid_names_and_endpoints_are_rejected() {
     let (_folder, mut settings) = settings("http://127.0.0.1:1");
     assert!(matches!(fetch_with(&settings, "model", LARGE, &mut |_| {}), Err(HubError::InvalidRepo { .. })));
@@ -441,6 +547,29 @@ fn invalid_names_and_endpoints_are_rejected() {
         settings.endpoint = endpoint.to_owned();
         assert!(matches!(fetch(&settings, LARGE), Err(HubError::InvalidEndpoint { .. })), "{endpoint}");
     }
+}
+
+/// Set in a separate process that only tries to reach a hub.
+const REACH: &str = "DIARIZE_TEST_REACH_HUB";
+
+/// Each environment needs a process of its own.
+#[test]
+fn the_proxy_of_the_environment_is_used() {
+    if env::var_os(REACH).is_some() {
+        let (_folder, settings) = settings("http://hub.example.org");
+        println!("outcome: {}", fetch(&settings, LARGE).unwrap_err());
+        return;
+    }
+    let proxy = Server::start(|_| Reply::status(403));
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "hub::the_proxy_of_the_environment_is_used"]);
+    let printed = rerun(command.env_clear().env(REACH, "").env("http_proxy", proxy.url()));
+    assert!(
+        printed.contains("outcome: cannot reach http://hub.example.org (CONNECT proxy failed"),
+        "{printed}"
+    );
+    let request = &proxy.requests()[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("CONNECT", "hub.example.org:80"));
 }
 
 /// Set in a separate process that only prints its settings.

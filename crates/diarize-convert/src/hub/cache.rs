@@ -14,27 +14,38 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    HubError,
-    name::{Repo, is_plain},
-    part::Part,
-};
+use hf_hub::{CacheRepo, RepoType};
 
-/// The cache of one repository.
-pub(super) struct Cache {
-    root: PathBuf,
+use super::{HubError, name::Repo, part::Part};
+
+/// The cache of one repository at one revision.
+pub(super) struct Cache<'a> {
+    repo: Repo<'a>,
+    snapshots: CacheRepo,
+    blobs: PathBuf,
     locks: PathBuf,
 }
 
-impl Cache {
-    pub(super) fn new(cache: &Path, repo: &Repo) -> Self {
-        let folder = format!("models--{}--{}", repo.owner, repo.name);
-        Self { root: cache.join(&folder), locks: cache.join(".locks").join(folder) }
+impl<'a> Cache<'a> {
+    pub(super) fn new(cache: &Path, repo: Repo<'a>) -> Self {
+        let id = format!("{}/{}", repo.owner, repo.name);
+        let hub_repo = hf_hub::Repo::with_revision(id, RepoType::Model, repo.revision.to_owned());
+        let folder = hub_repo.folder_name();
+        Self {
+            repo,
+            snapshots: hf_hub::Cache::new(cache.to_owned()).repo(hub_repo),
+            blobs: cache.join(&folder).join("blobs"),
+            locks: cache.join(".locks").join(folder),
+        }
     }
 
     /// The path of a file at the repository's revision, if it is cached.
-    pub(super) fn find(&self, repo: &Repo, file: &str) -> Option<PathBuf> {
-        if repo.is_commit() { self.at(repo.revision, file) } else { self.at(&self.commit(repo)?, file) }
+    pub(super) fn find(&self, file: &str) -> Option<PathBuf> {
+        if self.repo.is_commit() {
+            self.at(self.repo.revision, file)
+        } else {
+            self.snapshots.get(file).filter(|path| path.is_file())
+        }
     }
 
     /// The path of a file at a commit, if it is cached.
@@ -44,7 +55,7 @@ impl Cache {
 
     /// The path of the content with this ETag.
     pub(super) fn blob(&self, etag: &str) -> PathBuf {
-        self.root.join("blobs").join(etag)
+        self.blobs.join(etag)
     }
 
     /// Locks the download of an ETag against other processes, waiting if necessary. Dropping the returned file
@@ -60,7 +71,7 @@ impl Cache {
 
     /// Opens the unfinished download of an ETag, which may be empty.
     pub(super) fn part(&self, etag: &str) -> Result<Part, HubError> {
-        let path = self.root.join("blobs").join(format!("{etag}.incomplete"));
+        let path = self.blobs.join(format!("{etag}.incomplete"));
         make_parent(&path).map_err(|source| HubError::Cache { path: path.clone(), source })?;
         Part::open(path)
     }
@@ -75,28 +86,19 @@ impl Cache {
         }
     }
 
-    /// Records the commit of a branch or tag.
-    pub(super) fn record(&self, repo: &Repo, commit: &str) -> Result<(), HubError> {
-        if repo.is_commit() || self.commit(repo).as_deref() == Some(commit) {
+    /// Records the commit of a branch or tag, unless a file of that commit is found already.
+    pub(super) fn record(&self, commit: &str, file: &str) -> Result<(), HubError> {
+        if self.repo.is_commit() || self.find(file) == Some(self.snapshot(commit, file)) {
             return Ok(());
         }
-        let path = self.reference(repo);
-        let written = make_parent(&path).and_then(|()| fs::write(&path, commit));
-        written.map_err(|source| HubError::Cache { path, source })
-    }
-
-    /// The recorded commit of a branch or tag.
-    fn commit(&self, repo: &Repo) -> Option<String> {
-        let recorded = fs::read_to_string(self.reference(repo)).ok()?;
-        Some(recorded.trim()).filter(|commit| is_plain(commit)).map(str::to_owned)
+        self.snapshots.create_ref(commit).map_err(|source| HubError::Cache {
+            path: self.blobs.with_file_name("refs").join(self.repo.revision),
+            source,
+        })
     }
 
     fn snapshot(&self, commit: &str, file: &str) -> PathBuf {
-        self.root.join("snapshots").join(commit).join(file)
-    }
-
-    fn reference(&self, repo: &Repo) -> PathBuf {
-        self.root.join("refs").join(repo.revision)
+        self.snapshots.pointer_path(commit).join(file)
     }
 }
 

@@ -1,38 +1,28 @@
 //! Requests to a hub for the metadata and the content of files.
 
-use std::time::Duration;
+use std::{ops::Range, thread, time::Duration};
 
-use futures_util::StreamExt;
-use hf_hub::{HFClient, HFError, HFRepository, RepoTypeModel};
-use reqwest::{
-    Response, StatusCode, Url,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, LOCATION},
-    redirect::Policy,
-};
+use ureq::http::{Method, StatusCode};
 
 use super::{
     HubError, Settings,
-    error::innermost,
+    address::Address,
+    http::{Answer, Http, Timeouts},
     name::{Repo, is_plain},
     part::Part,
 };
 
-/// Timeout for establishing a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Timeout for a connection on which no data arrives.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUTS: Timeouts = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(30) };
 
 /// Pauses before the retries. After the last retry, the error is returned.
 const PAUSES: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_millis(500), Duration::from_millis(1500)];
 
-/// Maximum number of redirects within the hub.
+/// Maximum number of redirects.
 const MAX_REDIRECTS: usize = 10;
 
-/// Suppresses the token. Without one, hf-hub would search for a token itself; it drops a token that is not a valid
-/// header value.
-const NO_TOKEN: &str = "\n";
+/// Number of bytes that are read from the network and written to the disk at once.
+const BLOCK: usize = 1 << 16;
 
 /// The hub's metadata of a file.
 pub(super) struct Metadata {
@@ -57,69 +47,69 @@ impl Metadata {
 pub(super) struct Client<'a> {
     settings: &'a Settings,
     repo: Repo<'a>,
-    endpoint: Url,
-    metadata: reqwest::Client,
-    files: HFRepository<RepoTypeModel>,
+    endpoint: Address,
+    http: Http,
+}
+
+/// Why a download stopped.
+enum Stop {
+    /// Resuming may help.
+    Interrupted(String),
+    Failed(HubError),
+}
+
+impl From<HubError> for Stop {
+    fn from(error: HubError) -> Self {
+        Stop::Failed(error)
+    }
 }
 
 impl<'a> Client<'a> {
     pub(super) fn new(settings: &'a Settings, repo: Repo<'a>) -> Result<Self, HubError> {
-        let invalid = || HubError::InvalidEndpoint { endpoint: settings.endpoint.clone() };
-        let endpoint = Url::parse(&settings.endpoint).map_err(|_| invalid())?;
-        if !matches!(endpoint.scheme(), "http" | "https") {
-            return Err(invalid());
-        }
+        let endpoint = Address::parse(&settings.endpoint)
+            .ok_or_else(|| HubError::InvalidEndpoint { endpoint: settings.endpoint.clone() })?;
         if settings.token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(token_refused(settings, repo));
         }
-        let metadata = builder().redirect(Policy::none()).build().map_err(failed)?;
-        let hub = HFClient::builder()
-            .client(builder().build().map_err(failed)?)
-            .endpoint(&settings.endpoint)
-            .token(settings.token.as_deref().unwrap_or(NO_TOKEN))
-            .cache_enabled(false)
-            .retry_max_attempts(PAUSES.len())
-            .build()
-            .map_err(failed)?;
-        Ok(Self { settings, repo, endpoint, metadata, files: hub.model(repo.owner, repo.name) })
+        Ok(Self { settings, repo, endpoint, http: Http::new(TIMEOUTS) })
     }
 
     /// Requests the metadata of a file. Follows redirects within the hub, but not to a storage server, and uses
     /// the last response that names a commit.
-    pub(super) async fn metadata(&self, file: &str) -> Result<Metadata, HubError> {
-        let mut url = self.address(file)?;
+    pub(super) fn metadata(&self, file: &str) -> Result<Metadata, HubError> {
+        let mut address = self.address(self.repo.revision, file)?;
         let mut naming = None;
         for _ in 0..MAX_REDIRECTS {
-            let answer = self.head(&url).await?;
-            let names = header(&answer, "x-repo-commit").is_some();
-            match redirection(&answer) {
-                Some(next) if next.origin() == url.origin() || !names => {
+            let answer = self.head(&address)?;
+            let names = answer.header("x-repo-commit").is_some();
+            match answer.redirection() {
+                Some(next) if next.has_origin_of(&address) || !names => {
                     if names {
                         naming = Some(answer);
                     }
-                    url = next;
+                    address = next;
                 }
                 _ if names => return self.read(file, &answer),
                 _ => return self.read(file, naming.as_ref().unwrap_or(&answer)),
             }
         }
-        Err(HubError::NotAHub { url: bare(&url), problem: "too many redirects" })
+        Err(too_many_redirects(&address))
     }
 
     /// Downloads a file, resuming where `part` ends. Calls `report` with the number of bytes so far and in total.
-    pub(super) async fn download(
+    pub(super) fn download(
         &self,
         file: &str,
         metadata: &Metadata,
         part: &mut Part,
-        mut report: impl FnMut(u64, Option<u64>),
+        report: &mut dyn FnMut(u64, Option<u64>),
     ) -> Result<(), HubError> {
         let Some(expected) = metadata.sha256() else {
-            return self.complete(file, metadata, part, &mut report).await;
+            return self.complete(file, metadata, part, report);
         };
         loop {
             let resumed = part.length() > 0;
-            self.complete(file, metadata, part, &mut report).await?;
+            self.complete(file, metadata, part, report)?;
             let sha256 = part.sha256()?;
             if sha256.eq_ignore_ascii_case(expected) {
                 return Ok(());
@@ -137,37 +127,39 @@ impl<'a> Client<'a> {
     }
 
     /// Downloads until the file is complete, retrying after interruptions.
-    async fn complete(
+    fn complete(
         &self,
         file: &str,
         metadata: &Metadata,
         part: &mut Part,
-        report: &mut impl FnMut(u64, Option<u64>),
+        report: &mut dyn FnMut(u64, Option<u64>),
     ) -> Result<(), HubError> {
         let mut pauses = PAUSES.iter();
         loop {
-            let outcome = self.resume(file, metadata, part, report).await;
+            let outcome = self.resume(file, metadata, part, report).map_err(|stop| match stop {
+                Stop::Failed(error) => error,
+                Stop::Interrupted(reason) => HubError::Interrupted {
+                    file: file.to_owned(),
+                    done: part.length(),
+                    total: metadata.size,
+                    reason,
+                },
+            });
             match (outcome, pauses.next()) {
-                (Err(HubError::Interrupted { .. }), Some(pause)) => tokio::time::sleep(*pause).await,
+                (Err(error), Some(pause)) if error.is_temporary() => thread::sleep(*pause),
                 (outcome, _) => return outcome,
             }
         }
     }
 
     /// Downloads until the file is complete or the connection is interrupted.
-    async fn resume(
+    fn resume(
         &self,
         file: &str,
         metadata: &Metadata,
         part: &mut Part,
-        report: &mut impl FnMut(u64, Option<u64>),
-    ) -> Result<(), HubError> {
-        let interrupted = |part: &Part, reason: String| HubError::Interrupted {
-            file: file.to_owned(),
-            done: part.length(),
-            total: metadata.size,
-            reason,
-        };
+        report: &mut dyn FnMut(u64, Option<u64>),
+    ) -> Result<(), Stop> {
         // Resume only if a hash can verify the complete file.
         let rest = match (metadata.sha256(), metadata.size) {
             (Some(_), Some(size)) if part.length() == size => return Ok(()),
@@ -178,96 +170,92 @@ impl<'a> Client<'a> {
             }
         };
         report(part.length(), metadata.size);
-        let request =
-            self.files.download_file_stream().filename(file).revision(&metadata.commit).maybe_range(rest);
-        let mut stream = match request.send().await {
-            Ok((_, stream)) => stream,
-            Err(error) => return Err(interrupted(part, reason(error)?)),
-        };
-        while let Some(bytes) = stream.next().await {
-            match bytes {
-                Ok(bytes) => part.append(&bytes)?,
-                Err(error) => return Err(interrupted(part, reason(error)?)),
-            }
-            report(part.length(), metadata.size);
+        let resuming = rest.is_some();
+        let answer = self.get(self.address(&metadata.commit, file)?, rest)?;
+        if resuming && answer.status() != StatusCode::PARTIAL_CONTENT {
+            // A server without support for ranges sends the whole file again.
+            part.clear()?;
         }
-        match metadata.size {
-            Some(size) if part.length() < size => {
-                Err(interrupted(part, "the server closed the connection early".to_owned()))
-            }
-            Some(size) if part.length() > size => {
-                // A server without support for ranges sends the whole file again.
-                part.clear()?;
-                Err(interrupted(part, "the server sent more bytes than the file has".to_owned()))
-            }
-            _ => Ok(()),
-        }
+        receive(answer, metadata.size, part, report)
     }
 
     /// The URL of a file: `ENDPOINT/org/name/resolve/REVISION/FILE`.
-    fn address(&self, file: &str) -> Result<Url, HubError> {
-        let mut url = self.endpoint.clone();
-        url.path_segments_mut()
-            .map_err(|()| HubError::InvalidEndpoint { endpoint: self.settings.endpoint.clone() })?
-            .pop_if_empty()
-            .extend([self.repo.owner, self.repo.name, "resolve", self.repo.revision])
-            .extend(file.split('/'));
-        Ok(url)
+    fn address(&self, revision: &str, file: &str) -> Result<Address, HubError> {
+        let segments = [self.repo.owner, self.repo.name, "resolve", revision].into_iter();
+        self.endpoint
+            .extended(segments.chain(file.split('/')))
+            .ok_or_else(|| HubError::InvalidEndpoint { endpoint: self.settings.endpoint.clone() })
     }
 
-    /// Sends a HEAD request and retries it after temporary failures. The token is sent only to the hub.
-    async fn head(&self, url: &Url) -> Result<Response, HubError> {
+    /// Sends a HEAD request and retries it after temporary failures.
+    fn head(&self, address: &Address) -> Result<Answer, HubError> {
         let mut pauses = PAUSES.iter();
         loop {
-            let mut request = self.metadata.head(url.clone());
-            if let Some(token) =
-                self.settings.token.as_ref().filter(|_| url.origin() == self.endpoint.origin())
-            {
-                request = request.bearer_auth(token);
-            }
-            let outcome = request.send().await;
-            let temporary = outcome.as_ref().map_or(true, |answer| {
-                answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS
-            });
+            let outcome = self.http.send(Method::HEAD, address, self.token_for(address), None);
+            let temporary = outcome.as_ref().map_or(true, Answer::is_temporary);
             match pauses.next() {
-                Some(pause) if temporary => tokio::time::sleep(*pause).await,
+                Some(pause) if temporary => thread::sleep(*pause),
                 _ => {
-                    return outcome.map_err(|error| HubError::Network {
-                        endpoint: self.settings.endpoint.clone(),
-                        source: error.without_url(),
-                    });
+                    let endpoint = self.settings.endpoint.clone();
+                    return outcome.map_err(|reason| HubError::Network { endpoint, reason });
                 }
             }
         }
     }
 
+    /// Requests content and follows redirects.
+    fn get(&self, mut address: Address, range: Option<Range<u64>>) -> Result<Answer, Stop> {
+        for _ in 0..MAX_REDIRECTS {
+            let answer = self
+                .http
+                .send(Method::GET, &address, self.token_for(&address), range.clone())
+                .map_err(Stop::Interrupted)?;
+            match (answer.redirection(), answer.status()) {
+                (Some(next), _) => address = next,
+                (None, status) if status.is_success() => return Ok(answer),
+                (None, StatusCode::RANGE_NOT_SATISFIABLE) => {
+                    return Err(Stop::Interrupted("the server has no more data".to_owned()));
+                }
+                _ => return Err(Stop::Failed(unexpected(&answer))),
+            }
+        }
+        Err(Stop::Failed(too_many_redirects(&address)))
+    }
+
+    /// The token, which is sent only to the hub.
+    fn token_for(&self, address: &Address) -> Option<&str> {
+        self.settings.token.as_deref().filter(|_| address.has_origin_of(&self.endpoint))
+    }
+
     /// Reads the metadata of a file from the headers of a response.
-    fn read(&self, file: &str, answer: &Response) -> Result<Metadata, HubError> {
+    fn read(&self, file: &str, answer: &Answer) -> Result<Metadata, HubError> {
         let status = answer.status();
         if !status.is_success() && !status.is_redirection() {
             return Err(self.refusal(file, answer));
         }
-        let not_a_hub = |problem| HubError::NotAHub { url: bare(answer.url()), problem };
-        let etag = header(answer, "x-linked-etag")
-            .or_else(|| header(answer, ETAG.as_str()))
+        let not_a_hub = |problem| HubError::NotAHub { url: answer.address().bare(), problem };
+        let etag = answer
+            .header("x-linked-etag")
+            .or_else(|| answer.header("etag"))
             .map(|etag| etag.trim_start_matches("W/").trim_matches('"'))
             .filter(|etag| is_plain(etag))
             .ok_or_else(|| not_a_hub("there is no usable ETag"))?;
-        let commit = header(answer, "x-repo-commit")
+        let commit = answer
+            .header("x-repo-commit")
             .filter(|commit| is_plain(commit))
             .ok_or_else(|| not_a_hub("it does not name a commit"))?;
         // The content length of a redirect is not that of the file.
-        let length = header(answer, CONTENT_LENGTH.as_str()).filter(|_| status.is_success());
-        let size = header(answer, "x-linked-size").or(length).and_then(|size| size.parse().ok());
+        let length = answer.header("content-length").filter(|_| status.is_success());
+        let size = answer.header("x-linked-size").or(length).and_then(|size| size.parse().ok());
         Ok(Metadata { commit: commit.to_owned(), etag: etag.to_owned(), size })
     }
 
-    fn refusal(&self, file: &str, answer: &Response) -> HubError {
+    fn refusal(&self, file: &str, answer: &Answer) -> HubError {
         let endpoint = self.settings.endpoint.clone();
         let page = page(self.settings, self.repo);
-        let message = header(answer, "x-error-message").map(str::to_owned);
+        let message = answer.header("x-error-message").map(str::to_owned);
         let revision = self.repo.revision.to_owned();
-        match (answer.status(), header(answer, "x-error-code")) {
+        match (answer.status(), answer.header("x-error-code")) {
             (StatusCode::UNAUTHORIZED, _) if self.settings.token.is_none() => {
                 HubError::NeedsToken { page, endpoint }
             }
@@ -278,7 +266,7 @@ impl<'a> Client<'a> {
                 HubError::RevisionNotFound { page, revision }
             }
             (StatusCode::NOT_FOUND, _) => HubError::FileNotFound { page, revision, file: file.to_owned() },
-            (status, _) => HubError::Status { url: bare(answer.url()), status: status.as_u16(), message },
+            _ => unexpected(answer),
         }
     }
 }
@@ -292,52 +280,42 @@ fn token_refused(settings: &Settings, repo: Repo) -> HubError {
     HubError::TokenRefused { page: page(settings, repo), endpoint: settings.endpoint.clone() }
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    // Compressed content would have a different length and hash than the file.
-    let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
-    reqwest::Client::builder()
-        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-}
-
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> HubError {
-    HubError::Client { source: error.into() }
-}
-
-fn redirection(answer: &Response) -> Option<Url> {
-    let location = header(answer, LOCATION.as_str()).filter(|_| answer.status().is_redirection())?;
-    answer.url().join(location).ok()
-}
-
-fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
-    answer.headers().get(name)?.to_str().ok()
-}
-
-/// A URL without its query, where storage servers put signatures.
-fn bare(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.into()
-}
-
-/// The reason why a download was interrupted, if resuming may help, otherwise the error.
-fn reason(error: HFError) -> Result<String, HubError> {
-    match error {
-        HFError::Http { context } if context.status == StatusCode::RANGE_NOT_SATISFIABLE => {
-            Ok("the server has no more data".to_owned())
+/// Appends the body of a response to `part`.
+fn receive(
+    mut answer: Answer,
+    size: Option<u64>,
+    part: &mut Part,
+    report: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<(), Stop> {
+    let mut block = vec![0; BLOCK];
+    loop {
+        let read = answer.read(&mut block).map_err(Stop::Interrupted)?;
+        if read == 0 {
+            break;
         }
-        HFError::Http { context }
-        | HFError::AuthRequired { context }
-        | HFError::Forbidden { context }
-        | HFError::RateLimited { context, .. }
-        | HFError::EntryNotFound { context: Some(context), .. } => Err(HubError::Status {
-            url: Url::parse(&context.url).as_ref().map_or_else(|_| String::new(), bare),
-            status: context.status.as_u16(),
-            message: context.server_message,
-        }),
-        HFError::Request { source, .. } => Ok(innermost(&source.without_url()).to_string()),
-        error => Ok(innermost(&error).to_string()),
+        part.append(&block[..read])?;
+        if size.is_some_and(|size| part.length() > size) {
+            part.clear()?;
+            return Err(Stop::Interrupted("the server sent more bytes than the file has".to_owned()));
+        }
+        report(part.length(), size);
     }
+    match size {
+        Some(size) if part.length() < size => {
+            Err(Stop::Interrupted("the server closed the connection early".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unexpected(answer: &Answer) -> HubError {
+    HubError::Status {
+        url: answer.address().bare(),
+        status: answer.status().as_u16(),
+        message: answer.header("x-error-message").map(str::to_owned),
+    }
+}
+
+fn too_many_redirects(address: &Address) -> HubError {
+    HubError::NotAHub { url: address.bare(), problem: "too many redirects" }
 }

@@ -1,6 +1,8 @@
 //! Errors of the hub client. Each message says what to do.
 
-use std::{error::Error, io, path::PathBuf};
+use std::{io, path::PathBuf};
+
+use super::http::is_temporary;
 
 /// An error while fetching a file from a hub.
 #[derive(Debug, thiserror::Error)]
@@ -99,15 +101,14 @@ pub enum HubError {
     },
     /// The hub cannot be reached.
     #[error(
-        "cannot reach {endpoint} ({}): check the connection and the proxy, set HF_ENDPOINT to a mirror, \
-         or set HF_HUB_OFFLINE=1 to use only cached files",
-        innermost(source)
+        "cannot reach {endpoint} ({reason}): check the connection and the proxy, set HF_ENDPOINT to a mirror, \
+         or set HF_HUB_OFFLINE=1 to use only cached files"
     )]
     Network {
         /// The hub.
         endpoint: String,
-        /// The connection error.
-        source: reqwest::Error,
+        /// Why there is no response.
+        reason: String,
     },
     /// The hub, or the server it redirects to, returns an error.
     #[error("{url} returned HTTP status {status}{}: try again later", said(message))]
@@ -163,12 +164,6 @@ pub enum HubError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// The HTTP client cannot be created.
-    #[error("cannot create the HTTP client: {source}")]
-    Client {
-        /// The underlying error.
-        source: Box<dyn Error + Send + Sync>,
-    },
 }
 
 impl HubError {
@@ -183,17 +178,18 @@ impl HubError {
                 | HubError::Gated { .. }
         )
     }
+
+    /// Whether the same download may succeed later.
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            HubError::Interrupted { .. } => true,
+            HubError::Status { status, .. } => is_temporary(*status),
+            _ => false,
+        }
+    }
 }
 
 /// The server's message in parentheses, if there is one.
 fn said(message: &Option<String>) -> String {
     message.as_ref().map_or_else(String::new, |message| format!(" (message: {message})"))
-}
-
-/// The innermost cause of an error, which names the actual reason.
-pub(super) fn innermost<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error
 }

@@ -4,29 +4,32 @@
 //! environment variables ([`Settings::from_env`]) are those of Python's `huggingface_hub`, so that each finds
 //! the other's downloads.
 //!
-//! # Division of labor with hf-hub
+//! # Division of labor with hf-hub and ureq
 //!
-//! [`hf_hub`] transfers the content: it handles URLs, tokens, redirects and ranges. This module adds what hf-hub
-//! 1.0.0 lacks:
+//! [`hf_hub`] defines the layout of the cache: the names of its folders, how a file is found, and how the commit of
+//! a branch is recorded. [`ureq`] sends single requests and verifies certificates as the operating system does.
+//! This module replaces hf-hub's own downloads, because hf-hub 0.5.0 differs in these points:
 //!
 //! - *Offline mode.* hf-hub ignores `HF_HUB_OFFLINE`.
-//! - *Metadata.* hf-hub's `get_file_metadata` fails for every large file, because it follows the redirect to the
-//!   storage server, whose response contains neither commit nor hash. This module makes the request itself.
-//! - *Resuming downloads.* hf-hub's `download_file` always starts at zero. This module keeps unfinished
-//!   downloads as `ETAG.incomplete` and resumes them with a range request.
-//! - *Verification.* hf-hub's `download_file` caches whatever the server sends: a truncated body, another file,
-//!   even an error page. Here a file gets its final name only after its length and, if the ETag is one, its
-//!   SHA-256 have been checked.
-//! - *Timeouts.* hf-hub waits forever. Here a connection without data counts as interrupted.
+//! - *Token.* hf-hub also sends the token to other ports of the hub's host. Here it is sent only to the same
+//!   scheme, host and port.
+//! - *Verification.* hf-hub checks no hash. Here a file gets its final name only after its length and, if the ETag
+//!   is one, its SHA-256 have been checked.
+//! - *Timeouts.* hf-hub waits forever. Here a connection on which no data arrives counts as interrupted, and the
+//!   download is resumed.
+//! - *Errors.* Here they say what to do, for example for gated repositories.
 
+mod address;
 mod cache;
 mod client;
 mod error;
+mod http;
 mod name;
 mod part;
+mod proxy;
 mod settings;
 
-use std::{panic, path::PathBuf, sync::mpsc, thread};
+use std::path::PathBuf;
 
 use cache::Cache;
 use client::Client;
@@ -71,8 +74,8 @@ pub fn fetch_with(
 ) -> Result<PathBuf, HubError> {
     let repo = Repo::parse(repo)?;
     let file = name::check_file(file)?;
-    let cache = Cache::new(&settings.cache, &repo);
-    let cached = cache.find(&repo, file);
+    let cache = Cache::new(&settings.cache, repo);
+    let cached = cache.find(file);
     match cached {
         Some(path) if settings.offline || repo.is_commit() => return Ok(path),
         None if settings.offline => {
@@ -84,7 +87,7 @@ pub fn fetch_with(
         }
         _ => {}
     }
-    match (update_blocking(settings, repo, file, &cache, progress), cached) {
+    match (update(settings, repo, file, &cache, progress), cached) {
         (Err(error), Some(path)) if error.allows_cached() => {
             tracing::warn!("{error}; using the cached `{file}`");
             Ok(path)
@@ -93,39 +96,16 @@ pub fn fetch_with(
     }
 }
 
-/// Runs [`update`] on a separate thread, because the caller's thread may belong to an asynchronous runtime, where
-/// blocking is not allowed.
-fn update_blocking(
+/// Updates the cached file to the hub's version and returns its path.
+fn update(
     settings: &Settings,
     repo: Repo,
     file: &str,
     cache: &Cache,
     progress: &mut dyn FnMut(Download),
 ) -> Result<PathBuf, HubError> {
-    let (report, reports) = mpsc::channel();
-    thread::scope(|scope| {
-        let updating = scope.spawn(move || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|source| HubError::Client { source: source.into() })?
-                .block_on(update(settings, repo, file, cache, &report))
-        });
-        reports.iter().for_each(progress);
-        updating.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
-    })
-}
-
-/// Updates the cached file to the hub's version and returns its path.
-async fn update(
-    settings: &Settings,
-    repo: Repo<'_>,
-    file: &str,
-    cache: &Cache,
-    report: &mpsc::Sender<Download>,
-) -> Result<PathBuf, HubError> {
     let client = Client::new(settings, repo)?;
-    let metadata = client.metadata(file).await?;
+    let metadata = client.metadata(file)?;
     let path = match cache.at(&metadata.commit, file) {
         Some(path) => path,
         None => {
@@ -133,16 +113,13 @@ async fn update(
             let blob = cache.blob(&metadata.etag);
             if !blob.is_file() {
                 let mut part = cache.part(&metadata.etag)?;
-                let report = |done, total| {
-                    // There is no receiver if the caller's `progress` panicked.
-                    let _ = report.send(Download { file: file.to_owned(), done, total });
-                };
-                client.download(file, &metadata, &mut part, report).await?;
+                let mut report = |done, total| progress(Download { file: file.to_owned(), done, total });
+                client.download(file, &metadata, &mut part, &mut report)?;
                 part.finish(&blob)?;
             }
             cache.link(&metadata.commit, file, &metadata.etag)?
         }
     };
-    cache.record(&repo, &metadata.commit)?;
+    cache.record(&metadata.commit, file)?;
     Ok(path)
 }
