@@ -5,7 +5,7 @@ use diarize::{
     unstable::{Clusters, SpeakerBounds, agglomerate, cluster_speakers, flat_clusters, normalized},
 };
 use diarize_kernels::{
-    cdist::{cosine_condensed, euclidean_condensed},
+    cdist::{cosine_pairs, euclidean_pairs},
     linkage::{Linkage, Merge, linkage},
 };
 use diarize_testkit::Golden;
@@ -70,7 +70,7 @@ fn linkage_matches_scipy_on_ties() {
             let size = usize::from(size);
             let rows: Vec<f64> = points.by_ref().take(size).flatten().map(|&x| f64::from(x)).collect();
             let rows = Array2::from_shape_vec((size, 2), rows).unwrap();
-            let merges = linkage(method, euclidean_condensed(rows.view()), size);
+            let merges = linkage(method, euclidean_pairs(rows.view()));
             for (step, (merge, (merged, distance))) in
                 merges.iter().zip(expected.by_ref().take(size - 1)).enumerate()
             {
@@ -91,10 +91,10 @@ fn linkage_of_embeddings_matches_scipy() {
     for (name, method) in METHODS {
         let expected = merges(golden.get::<f64, _>(&format!("Z_{name}")).view());
         let distances = match method {
-            Linkage::Centroid | Linkage::Median | Linkage::Ward => euclidean_condensed(rows.view()),
-            _ => cosine_condensed(embeddings.view()),
+            Linkage::Centroid | Linkage::Median | Linkage::Ward => euclidean_pairs(rows.view()),
+            _ => cosine_pairs(embeddings.view()),
         };
-        let merges = linkage(method, distances, rows.nrows());
+        let merges = linkage(method, distances);
         for (step, (merge, expected)) in merges.iter().zip(&expected).enumerate() {
             assert_eq!(merge, expected, "{name}, merge {step}");
         }

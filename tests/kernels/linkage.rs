@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use diarize_kernels::{
-    cdist::{self, cosine_condensed, euclidean_condensed},
+    cdist::{self, cosine_pairs, euclidean_pairs},
     linkage::{Linkage, centroid, linkage, linkage_of_groups, linkage_while, reference},
 };
 use diarize_testkit::Random;
@@ -14,11 +14,11 @@ const COUNTS: [usize; 7] = [0, 1, 2, 3, 17, 50, 300];
 /// Checks what holds for every input: centroid and median linkage are bit-identical to the plain implementation, and
 /// the dendrogram is complete.
 fn check(rows: &Array2<f32>) {
-    let distances = euclidean_condensed(rows.view());
+    let distances = euclidean_pairs(rows.view());
     for method in Linkage::ALL {
-        let merges = linkage(method, distances.clone(), rows.nrows());
+        let merges = linkage(method, distances.clone());
         if matches!(method, Linkage::Centroid | Linkage::Median) {
-            let plain = reference::with_bounds(method, &distances, rows.nrows());
+            let plain = reference::with_bounds(method, &distances);
             assert_eq!(merges, plain, "{method:?} of {} vectors", rows.nrows());
         } else {
             assert!(merges.windows(2).all(|pair| pair[0].distance <= pair[1].distance), "{method:?}");
@@ -84,10 +84,10 @@ fn the_closest_clusters_merge_first() {
     let mut random = Random(9);
     for count in [2, 3, 17, 50, 250] {
         let rows = vectors(count, 40, &mut random);
-        for distances in [euclidean_condensed(rows.view()), cosine_condensed(rows.view())] {
+        for distances in [euclidean_pairs(rows.view()), cosine_pairs(rows.view())] {
             for method in Linkage::ALL {
-                let found = linkage(method, distances.clone(), count);
-                let expected = reference::closest_first(method, &distances, count);
+                let found = linkage(method, distances.clone());
+                let expected = reference::closest_first(method, &distances);
                 for (found, expected) in found.iter().zip(&expected) {
                     assert_eq!((found.left, found.right), (expected.left, expected.right), "{method:?}");
                     assert!((found.distance - expected.distance).abs() < 1e-12, "{method:?}");
@@ -106,7 +106,7 @@ fn condensed_cosine_distances_equal_the_full_matrix() {
         let all = cdist::cosine(rows.view(), rows.view());
         let pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
         let expected: Vec<f64> = pairs.map(|pair| all[pair]).collect();
-        assert_eq!(cosine_condensed(rows.view()), expected);
+        assert_eq!(cosine_pairs(rows.view()).concat(), expected);
         assert_eq!(cdist::reference::cosine_condensed(rows.view()), expected);
     }
 }
@@ -115,7 +115,7 @@ fn condensed_cosine_distances_equal_the_full_matrix() {
 #[test]
 fn distances_are_those_of_centroids() {
     let rows = vectors(60, 8, &mut Random(8)).mapv(f64::from);
-    let merges = centroid(euclidean_condensed(rows.view()), rows.nrows());
+    let merges = centroid(euclidean_pairs(rows.view()));
     let mut clusters: Vec<(Array1<f64>, usize)> =
         rows.rows().into_iter().map(|row| (row.to_owned(), 1)).collect();
     for merge in &merges {
@@ -132,7 +132,13 @@ fn distances_are_those_of_centroids() {
 #[test]
 #[should_panic(expected = "not a number from 0")]
 fn nan_distances_panic() {
-    centroid(vec![1.0, f64::NAN, 1.0], 3);
+    centroid(vec![vec![1.0, f64::NAN], vec![1.0], vec![]]);
+}
+
+#[test]
+#[should_panic(expected = "each of 3 vectors needs its distances")]
+fn missing_distances_panic() {
+    centroid(vec![vec![1.0, 1.0], vec![], vec![1.0]]);
 }
 
 /// Equal vectors merge first, at distance 0. The remaining merges equal the linkage of the groups.
@@ -144,11 +150,11 @@ fn linkage_of_groups_continues_the_dendrogram() {
     let members: Vec<usize> = sizes.iter().enumerate().flat_map(|(group, &size)| vec![group; size]).collect();
     let repeated = rows.select(ndarray::Axis(0), &members);
     for method in Linkage::ALL {
-        let all = linkage(method, euclidean_condensed(repeated.view()), repeated.nrows());
-        let mut distances = euclidean_condensed(rows.view());
+        let all = linkage(method, euclidean_pairs(repeated.view()));
+        let mut distances = euclidean_pairs(rows.view());
         if method == Linkage::Ward {
             let pairs = (0..40).flat_map(|a| (a + 1..40).map(move |b| (a, b)));
-            for (distance, (a, b)) in distances.iter_mut().zip(pairs) {
+            for (distance, (a, b)) in distances.iter_mut().flatten().zip(pairs) {
                 let (a, b) = (sizes[a] as f64, sizes[b] as f64);
                 *distance *= (2.0 * a * b / (a + b)).sqrt();
             }
@@ -164,7 +170,7 @@ fn linkage_of_groups_continues_the_dendrogram() {
 
 #[test]
 fn linkage_stops_when_told_to() {
-    let distances = euclidean_condensed(vectors(50, 4, &mut Random(6)).view());
+    let distances = euclidean_pairs(vectors(50, 4, &mut Random(6)).view());
     for method in Linkage::ALL {
         let calls = Cell::new(0);
         let until = |most: usize| {
@@ -172,7 +178,7 @@ fn linkage_stops_when_told_to() {
             let may_continue = || calls.replace(calls.get() + 1) < most;
             linkage_while(method, distances.clone(), &[1; 50], &may_continue)
         };
-        assert_eq!(until(49), Some(linkage(method, distances.clone(), 50)), "{method:?}: one call per merge");
+        assert_eq!(until(49), Some(linkage(method, distances.clone())), "{method:?}: one call per merge");
         assert_eq!(until(20), None, "{method:?}");
         assert_eq!(calls.get(), 21, "{method:?}: stops at once");
     }

@@ -27,15 +27,15 @@ fn tile<T: Real>(rows: ArrayView2<'_, T>) -> Tile {
     tile
 }
 
-pub(super) fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
+pub(super) fn euclidean_pairs<T: Real>(rows: ArrayView2<'_, T>) -> Vec<Vec<f64>> {
     let arch = simd::arch();
-    condensed(rows, |block, tile| arch.dispatch(SquaredDistances { block, tile }), |sum, _, _| sum.sqrt())
+    pairs(rows, |block, tile| arch.dispatch(SquaredDistances { block, tile }), |sum, _, _| sum.sqrt())
 }
 
-pub(super) fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
+pub(super) fn cosine_pairs<T: Real>(rows: ArrayView2<'_, T>) -> Vec<Vec<f64>> {
     let arch = simd::arch();
     let norms: Vec<f64> = rows.rows().into_iter().map(|row| dot(row, row).sqrt()).collect();
-    condensed(
+    pairs(
         rows,
         |block, tile| arch.dispatch(PairDots { block, tile }),
         |dot, a, b| cosine_distance(dot, norms[a], norms[b]),
@@ -44,25 +44,15 @@ pub(super) fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
 
 /// Computes a value for every pair of rows. `sums` returns the sums over the dimensions for a block of rows and
 /// a tile; `finish` turns such a sum and the indices of its two rows into the value.
-fn condensed<T: Real>(
+fn pairs<T: Real>(
     rows: ArrayView2<'_, T>,
     sums: impl Fn(&[[f64; ROWS]], &[[f64; LANES]]) -> [[f64; LANES]; ROWS] + Sync,
     finish: impl Fn(f64, usize, usize) -> f64 + Sync,
-) -> Vec<f64> {
+) -> Vec<Vec<f64>> {
     let (count, dimension) = rows.dim();
-    let mut distances = vec![0.0; count * count.saturating_sub(1) / 2];
-    ask_for_huge_pages(&mut distances);
+    let mut distances: Vec<Vec<f64>> = (0..count).map(|row| vec![0.0; count - 1 - row]).collect();
     let tiles: Vec<Tile> = rows.axis_chunks_iter(Axis(0), LANES).map(tile).collect();
-
-    // Split the output into the rows of the upper triangle.
-    let mut rest = distances.as_mut_slice();
-    let mut triangle = Vec::with_capacity(count);
-    for row in 0..count {
-        let (head, tail) = rest.split_at_mut(count - 1 - row);
-        triangle.push(head);
-        rest = tail;
-    }
-    triangle.par_chunks_mut(ROWS * BLOCKS).enumerate().for_each_init(
+    distances.par_chunks_mut(ROWS * BLOCKS).enumerate().for_each_init(
         || vec![vec![[0.0; ROWS]; dimension]; BLOCKS],
         |blocks, (group, outputs)| {
             let first = group * ROWS * BLOCKS;
@@ -90,23 +80,6 @@ fn condensed<T: Real>(
     );
     distances
 }
-
-/// Asks Linux to use 2 MB pages for large buffers. Clustering reads the distances in random order, and with
-/// 4 KB pages it waits for address translation as well as for memory. A refusal has no effect.
-#[cfg(target_os = "linux")]
-fn ask_for_huge_pages(values: &mut [f64]) {
-    const PAGE: usize = 2 << 20;
-    let start = values.as_mut_ptr().cast::<u8>();
-    let skipped = start.align_offset(PAGE);
-    let length = size_of_val(values).saturating_sub(skipped) / PAGE * PAGE;
-    if length > 0 {
-        // SAFETY: the range lies within `values`, and this advice does not change their contents.
-        unsafe { libc::madvise(start.add(skipped).cast(), length, libc::MADV_HUGEPAGE) };
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn ask_for_huge_pages(_values: &mut [f64]) {}
 
 /// Squared Euclidean distances between the rows of a block and those of a tile: `[block row][tile row]`.
 ///

@@ -28,15 +28,16 @@ impl Real for f64 {}
 
 /// Euclidean distance `sqrt(Σ (a - b)²)` of every pair of the `n` rows of `(n, dimension)`.
 ///
-/// Returns `n (n - 1) / 2` values in the order of SciPy's `pdist`: (0,1), (0,2), …, (0,n-1), (1,2), ….
-pub fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
-    cpu::euclidean_condensed(rows)
+/// Returns for each row the distances to the rows after it: `n` vectors of `n - 1` to 0 values, which are those of
+/// SciPy's `pdist` in its order.
+pub fn euclidean_pairs<T: Real>(rows: ArrayView2<'_, T>) -> Vec<Vec<f64>> {
+    cpu::euclidean_pairs(rows)
 }
 
 /// Cosine distance `1 - a·b / (|a| |b|)` of every pair of the `n` rows of `(n, dimension)`, like SciPy's
-/// `pdist(rows, "cosine")`. The order is that of [`euclidean_condensed`].
-pub fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
-    cpu::cosine_condensed(rows)
+/// `pdist(rows, "cosine")`. The order is that of [`euclidean_pairs`].
+pub fn cosine_pairs<T: Real>(rows: ArrayView2<'_, T>) -> Vec<Vec<f64>> {
+    cpu::cosine_pairs(rows)
 }
 
 /// Cosine distance `1 - a·b / (|a| |b|)` from every row of `a` `(n, dimension)` to every row of `b`

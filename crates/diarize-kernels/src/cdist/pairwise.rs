@@ -29,7 +29,7 @@ pub fn pairwise(a: &Tensor, b: &Tensor, metric: Metric) -> Result<Tensor> {
 }
 
 /// The distance of every pair of the `n` rows `(n, dimension)`, f32: `n (n - 1) / 2` values in the order of
-/// [`super::euclidean_condensed`], with the accuracy of [`pairwise`].
+/// [`super::euclidean_pairs`], one after the other, with the accuracy of [`pairwise`].
 ///
 /// # Errors
 /// The tensor is not f32 or not two-dimensional, or the device fails.
@@ -173,8 +173,8 @@ impl CustomOp1 for Condensed {
         let rows =
             ArrayView2::from_shape(layout.shape().dims2()?, values).map_err(candle_core::Error::wrap)?;
         let distances = match self.0 {
-            Metric::Euclidean => super::euclidean_condensed(rows),
-            Metric::Cosine => super::cosine_condensed(rows),
+            Metric::Euclidean => super::euclidean_pairs(rows).concat(),
+            Metric::Cosine => super::cosine_pairs(rows).concat(),
         };
         let distances: Vec<f32> = distances.into_iter().map(|distance| distance as f32).collect();
         let shape = distances.len().into();

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::{Real, cosine_distance, dot};
 
-/// [`super::euclidean_condensed`], pair by pair.
+/// [`super::euclidean_pairs`], pair by pair, all in one vector.
 pub fn euclidean_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     let mut distances = Vec::new();
     for i in 0..rows.nrows() {
@@ -29,7 +29,7 @@ pub fn euclidean<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B>) -
     })
 }
 
-/// [`super::cosine_condensed`], pair by pair.
+/// [`super::cosine_pairs`], pair by pair, all in one vector.
 pub fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
     let distances = cosine(rows, rows); // (n, n)
     (0..rows.nrows())
@@ -39,8 +39,12 @@ pub fn cosine_condensed<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
 
 /// [`super::cosine`], pair by pair.
 pub fn cosine<A: Real, B: Real>(a: ArrayView2<'_, A>, b: ArrayView2<'_, B>) -> Array2<f64> {
+    let (norms_a, norms_b) = (norms(a), norms(b)); // (n,), (m,)
     Array2::from_shape_fn((a.nrows(), b.nrows()), |(i, j)| {
-        let (a, b) = (a.row(i), b.row(j));
-        cosine_distance(dot(a, b), dot(a, a).sqrt(), dot(b, b).sqrt())
+        cosine_distance(dot(a.row(i), b.row(j)), norms_a[i], norms_b[j])
     })
+}
+
+fn norms<T: Real>(rows: ArrayView2<'_, T>) -> Vec<f64> {
+    rows.rows().into_iter().map(|row| dot(row, row).sqrt()).collect()
 }

@@ -43,8 +43,7 @@ pub(super) fn linkage(
         for &z in places.iter().filter(|&&z| z != y) {
             let merged =
                 merged_distance(linkage, matrix.get(z, x), matrix.get(z, y), halves, sizes[z] as f64);
-            let zy = matrix.index(z.min(y), z.max(y));
-            matrix.distances[zy] = merged;
+            matrix.set(z, y, merged);
         }
         if let Some(compaction) = matrix.compact(&places) {
             sizes = compaction.take_used(&mut sizes);

@@ -28,7 +28,7 @@ use crate::{
 /// On the CPU, if a distance is not a number from 0 to 1e100.
 pub fn centroid_on(device: &Device, rows: ArrayView2<'_, f64>) -> Result<Vec<Merge>> {
     if device.is_cpu() {
-        return Ok(super::centroid(cdist::euclidean_condensed(rows), rows.nrows()));
+        return Ok(super::centroid(cdist::euclidean_pairs(rows)));
     }
     let [high, low] = split(rows).map(|part| Tensor::from_vec(part, rows.dim(), device));
     let values = high?.apply_op2_no_bwd(&low?, &CentroidLinkage)?;

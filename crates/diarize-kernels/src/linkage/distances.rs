@@ -7,17 +7,16 @@ use crate::simd;
 
 /// The distances between the clusters. Each cluster occupies a place.
 ///
-/// Distances between single vectors are stored in a triangle. Reading a row is fast. Reading a column is slow,
-/// because every value lies in a different cache line and page. A merged cluster therefore has its own row with
-/// its distances to all places, and columns are read only for pairs of single vectors.
+/// A single vector has its distances to the single vectors after it. Reading those is fast. Reading its distances
+/// to earlier vectors is slow, because every value lies in a different cache line and page. A merged cluster
+/// therefore has its distances to all places. The vectors that it consists of free theirs, so that the memory for
+/// all distances does not grow.
 pub(super) struct Distances {
     /// Number of places, used and unused.
     pub(super) count: usize,
     /// The places in use, in order.
     pub(super) places: Vec<usize>,
-    /// The distances from each single vector to the later ones, row by row.
-    triangle: Vec<f64>,
-    /// Number of columns of the triangle, used and unused.
+    /// Number of columns of the single vectors' distances, used and unused.
     columns: usize,
     /// The single vectors, ordered by place.
     singles: Vec<Single>,
@@ -33,35 +32,28 @@ pub(super) struct Distances {
 struct Single {
     place: usize,
     column: usize,
-    row: Row,
+    /// The distances to the columns after its own.
+    later: Vec<f64>,
 }
 
-/// The index at which a row of the triangle would start if it had a value for every column. For the first row
-/// it lies before the triangle, so the arithmetic wraps.
-#[derive(Clone, Copy)]
-struct Row(usize);
-
-impl Row {
-    fn new(column: usize, columns: usize) -> Self {
-        Self((column * (2 * columns - column - 1) / 2).wrapping_sub(column + 1))
-    }
-
+impl Single {
+    /// The distance to a later single vector.
     #[inline(always)]
-    fn index(self, column: usize) -> usize {
-        self.0.wrapping_add(column)
+    fn to(&self, other: &Self) -> f64 {
+        self.later[other.column - self.column - 1]
     }
 }
 
 impl Distances {
-    /// Takes the distances of `count` vectors in the order of [`crate::cdist::euclidean_condensed`].
-    pub(super) fn new(triangle: Vec<f64>, count: usize) -> Self {
-        let single = |place| Single { place, column: place, row: Row::new(place, count) };
+    /// Takes the distances from each vector to those after it ([`crate::cdist::euclidean_pairs`]).
+    pub(super) fn new(distances: Vec<Vec<f64>>) -> Self {
+        let count = distances.len();
+        let single = |(place, later)| Single { place, column: place, later };
         Self {
             count,
             places: (0..count).collect(),
-            triangle,
             columns: count,
-            singles: (0..count).map(single).collect(),
+            singles: distances.into_iter().enumerate().map(single).collect(),
             merged: Vec::new(),
             rows: vec![Vec::new(); count],
             buffers: [Vec::new(), Vec::new()],
@@ -73,10 +65,7 @@ impl Distances {
         let (a, b) = (a.min(b), a.max(b));
         match (self.rows[a].get(b), self.rows[b].get(a)) {
             (Some(&distance), _) | (None, Some(&distance)) => distance,
-            (None, None) => {
-                let (a, b) = (&self.singles[self.single(a)], &self.singles[self.single(b)]);
-                self.triangle[a.row.index(b.column)]
-            }
+            (None, None) => self.singles[self.single(a)].to(&self.singles[self.single(b)]),
         }
     }
 
@@ -89,10 +78,10 @@ impl Distances {
         let (before, rest) = self.singles.split_at(self.single(place));
         let (single, after) = rest.split_first().expect("the place is in use");
         for other in before {
-            buffer[other.place] = self.triangle[other.row.index(single.column)];
+            buffer[other.place] = other.to(single);
         }
         for other in after {
-            buffer[other.place] = self.triangle[single.row.index(other.column)];
+            buffer[other.place] = single.to(other);
         }
         for &other in &self.merged {
             buffer[other] = self.rows[other][place];
@@ -107,8 +96,8 @@ impl Distances {
         let merged = self.merged.iter().copied().filter(|&other| other > place);
         let row = &self.rows[place];
         if row.is_empty() {
-            let single = self.singles[self.single(place)].row;
-            let singles = after.iter().map(|other| (other.place, self.triangle[single.index(other.column)]));
+            let single = &self.singles[self.single(place)];
+            let singles = after.iter().map(|other| (other.place, single.to(other)));
             first_nearest(singles, merged.map(|other| (other, self.rows[other][place])))
         } else {
             let singles = after.iter().map(|other| (other.place, row[other.place]));
@@ -168,20 +157,14 @@ impl Distances {
         Some(compaction)
     }
 
-    /// Keeps the columns and rows of the triangle that are still in use.
+    /// Keeps the columns that are still in use.
     fn drop_columns(&mut self) {
-        let mut kept = 0;
-        for (index, single) in self.singles.iter().enumerate() {
-            for other in &self.singles[index + 1..] {
-                self.triangle[kept] = self.triangle[single.row.index(other.column)];
-                kept += 1;
-            }
+        for index in 0..self.singles.len() {
+            let (single, after) = (&self.singles[index], &self.singles[index + 1..]);
+            self.singles[index].later = after.iter().map(|other| single.to(other)).collect();
         }
-        self.triangle.truncate(kept);
         self.columns = self.singles.len();
-        for (column, single) in self.singles.iter_mut().enumerate() {
-            (single.column, single.row) = (column, Row::new(column, self.columns));
-        }
+        self.singles.iter_mut().enumerate().for_each(|(column, single)| single.column = column);
     }
 
     /// The index in `singles` of the vector in `place`.

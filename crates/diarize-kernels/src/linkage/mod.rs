@@ -89,13 +89,14 @@ pub struct Merge {
     pub size: usize,
 }
 
-/// The dendrogram of `count` vectors from their distances, in the order of
-/// [`crate::cdist::euclidean_condensed`]. Returns `count - 1` merges. `distances` is reused as working memory.
+/// The dendrogram of `n` vectors from the distances of each to those after it
+/// ([`crate::cdist::euclidean_pairs`]). Returns `n - 1` merges. `distances` is reused as working memory.
 ///
 /// # Panics
-/// If there are not `count (count - 1) / 2` distances, or one is not a number from 0 to 1e100.
-pub fn linkage(linkage: Linkage, distances: Vec<f64>, count: usize) -> Vec<Merge> {
-    linkage_of_groups(linkage, distances, &vec![1; count])
+/// If the number of distances of a vector is wrong, or a distance is not a number from 0 to 1e100.
+pub fn linkage(linkage: Linkage, distances: Vec<Vec<f64>>) -> Vec<Merge> {
+    let sizes = vec![1; distances.len()];
+    linkage_of_groups(linkage, distances, &sizes)
 }
 
 /// Like [`linkage`], but starts from groups of vectors with the given sizes: the remainder of a dendrogram whose
@@ -103,7 +104,7 @@ pub fn linkage(linkage: Linkage, distances: Vec<f64>, count: usize) -> Vec<Merge
 ///
 /// # Panics
 /// As [`linkage`].
-pub fn linkage_of_groups(linkage: Linkage, distances: Vec<f64>, sizes: &[usize]) -> Vec<Merge> {
+pub fn linkage_of_groups(linkage: Linkage, distances: Vec<Vec<f64>>, sizes: &[usize]) -> Vec<Merge> {
     linkage_while(linkage, distances, sizes, &|| true).expect("it may always continue")
 }
 
@@ -114,23 +115,22 @@ pub fn linkage_of_groups(linkage: Linkage, distances: Vec<f64>, sizes: &[usize])
 /// As [`linkage`].
 pub fn linkage_while(
     linkage: Linkage,
-    distances: Vec<f64>,
+    distances: Vec<Vec<f64>>,
     sizes: &[usize],
     may_continue: &dyn Fn() -> bool,
 ) -> Option<Vec<Merge>> {
-    let count = sizes.len();
-    check(&distances, count);
-    if count < 2 {
+    check(&distances, sizes.len());
+    if sizes.len() < 2 {
         return Some(Vec::new());
     }
     match linkage {
         Linkage::Centroid | Linkage::Median => {
-            cpu::linkage(linkage, Distances::new(distances, count), sizes, may_continue)
+            cpu::linkage(linkage, Distances::new(distances), sizes, may_continue)
         }
         Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Ward => {
-            chain::linkage(linkage, Condensed::new(distances, count), sizes, may_continue)
+            chain::linkage(linkage, Condensed::new(distances), sizes, may_continue)
         }
-        Linkage::Single => tree::linkage(&Condensed::new(distances, count), sizes, may_continue),
+        Linkage::Single => tree::linkage(&Condensed::new(distances), sizes, may_continue),
     }
 }
 
@@ -138,19 +138,18 @@ pub fn linkage_while(
 ///
 /// # Panics
 /// As [`linkage`].
-pub fn centroid(distances: Vec<f64>, count: usize) -> Vec<Merge> {
-    linkage(Linkage::Centroid, distances, count)
+pub fn centroid(distances: Vec<Vec<f64>>) -> Vec<Merge> {
+    linkage(Linkage::Centroid, distances)
 }
 
 /// Checks number and range of the distances. Larger distances could overflow when squared.
-fn check(distances: &[f64], count: usize) {
-    assert_eq!(
-        distances.len(),
-        count * count.saturating_sub(1) / 2,
-        "number of distances of {count} vectors"
+fn check(distances: &[Vec<f64>], count: usize) {
+    assert!(
+        distances.iter().map(Vec::len).eq((0..count).rev()),
+        "each of {count} vectors needs its distances to those after it"
     );
     assert!(
-        distances.iter().all(|distance| (0.0..=1e100).contains(distance)),
+        distances.iter().flatten().all(|distance| (0.0..=1e100).contains(distance)),
         "a distance is not a number from 0 to 1e100"
     );
 }

@@ -6,12 +6,13 @@ use super::{Halves, Linkage, Merge, check, heap::Heap, merge, merged_distance};
 ///
 /// # Panics
 /// As [`super::linkage`].
-pub fn with_bounds(linkage: Linkage, distances: &[f64], count: usize) -> Vec<Merge> {
+pub fn with_bounds(linkage: Linkage, distances: &[Vec<f64>]) -> Vec<Merge> {
+    let count = distances.len();
     check(distances, count);
     if count < 2 {
         return Vec::new();
     }
-    let mut matrix = square(distances, count);
+    let mut matrix = square(distances);
     let mut sizes = vec![1; count]; // 0 for an unused place
     let mut clusters: Vec<usize> = (0..count).collect(); // the cluster in each place
     let (mut neighbors, bounds): (Vec<usize>, Vec<f64>) =
@@ -59,9 +60,10 @@ pub fn with_bounds(linkage: Linkage, distances: &[f64], count: usize) -> Vec<Mer
 ///
 /// # Panics
 /// As [`super::linkage`].
-pub fn closest_first(linkage: Linkage, distances: &[f64], count: usize) -> Vec<Merge> {
+pub fn closest_first(linkage: Linkage, distances: &[Vec<f64>]) -> Vec<Merge> {
+    let count = distances.len();
     check(distances, count);
-    let mut matrix = square(distances, count);
+    let mut matrix = square(distances);
     let mut sizes = vec![1; count];
     let mut clusters: Vec<usize> = (0..count).collect();
     let mut merges = Vec::with_capacity(count.saturating_sub(1));
@@ -78,12 +80,13 @@ pub fn closest_first(linkage: Linkage, distances: &[f64], count: usize) -> Vec<M
     merges
 }
 
-fn square(distances: &[f64], count: usize) -> Vec<Vec<f64>> {
-    let mut matrix = vec![vec![0.0; count]; count];
-    let pairs = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j)));
-    for ((i, j), &distance) in pairs.zip(distances) {
-        matrix[i][j] = distance;
-        matrix[j][i] = distance;
+fn square(distances: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let mut matrix = vec![vec![0.0; distances.len()]; distances.len()];
+    for (i, later) in distances.iter().enumerate() {
+        for (&distance, j) in later.iter().zip(i + 1..) {
+            matrix[i][j] = distance;
+            matrix[j][i] = distance;
+        }
     }
     matrix
 }

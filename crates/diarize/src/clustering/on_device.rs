@@ -55,7 +55,7 @@ impl<'a> ComputeDevice<'a> {
     pub(super) fn linkage(
         &self,
         method: Linkage,
-        distances: Vec<f64>,
+        distances: Vec<Vec<f64>>,
         sizes: &[usize],
     ) -> Result<Vec<Merge>, ClusteringError> {
         linkage_while(method, distances, sizes, self.may_continue).ok_or(ClusteringError::Stopped)
@@ -65,10 +65,7 @@ impl<'a> ComputeDevice<'a> {
     /// are in the same order on all devices.
     pub(super) fn centroid_linkage(&self, rows: ArrayView2<'_, f32>) -> Result<Vec<Merge>, ClusteringError> {
         match self.gpu(rows.nrows() >= FEWEST_VECTORS, "centroid linkage")? {
-            None => {
-                let distances = cdist::euclidean_condensed(rows);
-                self.linkage(Linkage::Centroid, distances, &vec![1; rows.nrows()])
-            }
+            None => self.linkage(Linkage::Centroid, cdist::euclidean_pairs(rows), &vec![1; rows.nrows()]),
             Some(device) => {
                 centroid_on(device, rows.mapv(f64::from).view()).map_err(failed("centroid linkage"))
             }

@@ -85,11 +85,11 @@ fn is_euclidean(method: Linkage) -> bool {
     matches!(method, Linkage::Centroid | Linkage::Median | Linkage::Ward)
 }
 
-/// The distances that a linkage uses, for all pairs of embeddings, in condensed form.
-fn distances(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<f64> {
+/// The distances that a linkage uses, from each embedding to those after it.
+fn distances(embeddings: ArrayView2<'_, f32>, method: Linkage) -> Vec<Vec<f64>> {
     match is_euclidean(method) {
-        true => cdist::euclidean_condensed(normalized(embeddings).view()),
-        false => cdist::cosine_condensed(embeddings),
+        true => cdist::euclidean_pairs(normalized(embeddings).view()),
+        false => cdist::cosine_pairs(embeddings),
     }
 }
 
@@ -123,9 +123,10 @@ fn groups(
     Ok(all)
 }
 
-/// The distances that a linkage uses, for all pairs of groups of normalized embeddings with these means.
-fn distances_of_groups(means: ArrayView2<'_, f32>, sizes: &[usize], method: Linkage) -> Vec<f64> {
-    let mut distances = cdist::euclidean_condensed(means);
+/// The distances that a linkage uses, from each group of normalized embeddings to those after it. `means` has the
+/// mean of each group.
+fn distances_of_groups(means: ArrayView2<'_, f32>, sizes: &[usize], method: Linkage) -> Vec<Vec<f64>> {
+    let mut distances = cdist::euclidean_pairs(means);
     let squares: Vec<f64> = means
         .rows()
         .into_iter()
@@ -142,9 +143,10 @@ fn distances_of_groups(means: ArrayView2<'_, f32>, sizes: &[usize], method: Link
             (1.0 - 0.5 * (squares[a] + squares[b] - distance * distance)).max(0.0)
         }
     };
-    let pairs = (0..sizes.len()).flat_map(|a| (a + 1..sizes.len()).map(move |b| (a, b)));
-    for (distance, (a, b)) in distances.iter_mut().zip(pairs) {
-        *distance = change(a, b, *distance);
+    for (a, later) in distances.iter_mut().enumerate() {
+        for (distance, b) in later.iter_mut().zip(a + 1..) {
+            *distance = change(a, b, *distance);
+        }
     }
     distances
 }
