@@ -6,6 +6,8 @@ use super::Stft;
 
 /// Power `(frames, bins)` of one waveform, row-major.
 pub fn power_spectrum(stft: &Stft, waveform: &[f32]) -> Vec<f64> {
+    let angle = |step: usize| -2.0 * PI * step as f64 / stft.fft_length as f64;
+    let roots: Vec<(f64, f64)> = (0..stft.fft_length).map(|step| angle(step).sin_cos()).collect();
     let mut power = Vec::with_capacity(stft.frames(waveform.len()) * stft.bins());
     for t in 0..stft.frames(waveform.len()) {
         let frame: Vec<f64> =
@@ -21,9 +23,9 @@ pub fn power_spectrum(stft: &Stft, waveform: &[f32]) -> Vec<f64> {
         for k in 0..stft.bins() {
             let (mut re, mut im) = (0.0, 0.0);
             for (n, x) in windowed.iter().enumerate() {
-                let angle = -2.0 * PI * ((k * n) % stft.fft_length) as f64 / stft.fft_length as f64;
-                re += x * angle.cos();
-                im += x * angle.sin();
+                let (sin, cos) = roots[(k * n) % stft.fft_length];
+                re += x * cos;
+                im += x * sin;
             }
             power.push(re * re + im * im);
         }
