@@ -242,6 +242,29 @@ fn a_wrong_number_of_speakers_gives_a_warning() {
     assert_eq!(fewer.unwrap().warnings, []);
 }
 
+/// Speakers are counted in the turns: a cluster can end up without any.
+#[test]
+fn every_wrong_number_of_speakers_gives_a_warning() {
+    let mut listener = diarizer().listen(&diarizer().options()).unwrap();
+    listener.push(&wav::golden("short30")).unwrap();
+    let embedded = listener.embedded().unwrap();
+    let mut without_turns = 0;
+    for wanted in 1..20 {
+        let mut options = diarizer().options().with_num_speakers(wanted);
+        options.parameters.min_duration_on = 2.0;
+        let clusters = embedded.stages(&options).unwrap().hard_clusters.iter().max().unwrap() + 1;
+        let found = embedded.cluster(&options).unwrap();
+        without_turns += usize::from(found.speakers.len() < clusters as usize);
+        let count = found.speakers.len();
+        match found.warnings[..] {
+            [] => assert_eq!(count, wanted),
+            [Warning::SpeakerCount { wanted: told, found, .. }] => assert_eq!((told, found), (wanted, count)),
+            _ => panic!("{:?}", found.warnings),
+        }
+    }
+    assert!(without_turns > 0, "no cluster without turns");
+}
+
 #[test]
 fn clustering_again_does_not_run_the_networks() {
     let samples = wav::golden("short30");

@@ -14,8 +14,6 @@ pub mod kmeans;
 pub mod linkage;
 pub mod lstm;
 pub mod mel;
-#[cfg(feature = "mimalloc")]
-pub mod mimalloc;
 pub mod pool_norm;
 pub mod simd;
 pub mod stft;

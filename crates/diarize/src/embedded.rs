@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use crate::{
     Diarization, Error, Event, Options, Parameters, Reconstruction, Result, Speaker, Stage, Turn, Warning,
-    clustering::{Clusters, ComputeDevice, Method, Mismatch, cluster_speakers},
+    clustering::{Clusters, ComputeDevice, Method, cluster_speakers},
     diarizer::Model,
     engine::{Chunks, Context},
     options::Compat,
@@ -49,14 +49,38 @@ pub struct Clustered<'e> {
     voices: Option<VoiceShares>,
     /// Maximum number of people speaking at once; `None` for no limit.
     most: Option<usize>,
+    /// The requested bounds on the number of speakers.
+    requested: Requested,
+    /// Warnings up to this stage.
     warnings: Vec<Warning>,
+}
+
+/// Bounds on the number of speakers that were requested explicitly.
+#[derive(Clone, Copy, Debug)]
+struct Requested {
+    min: Option<usize>,
+    max: Option<usize>,
+}
+
+impl Requested {
+    fn of(options: &Options) -> Self {
+        let Options { num_speakers, min_speakers, max_speakers, .. } = *options;
+        Self { min: num_speakers.or(min_speakers), max: num_speakers.or(max_speakers) }
+    }
+
+    /// The bound that `found` speakers violate.
+    fn violated_by(self, found: usize) -> Option<usize> {
+        self.min.filter(|&min| found < min).or(self.max.filter(|&max| found > max))
+    }
 }
 
 impl Embedded {
     /// Clusters the embeddings and builds the turns.
     ///
-    /// Only the bounds on the number of speakers and the parameters of clustering, reconstruction and turns
-    /// may differ from the options that the networks ran with.
+    /// The bounds on the number of speakers and the parameters of clustering, reconstruction and turns may
+    /// differ from the options that the networks ran with, and so may batch sizes, threads and the fallback to
+    /// the CPU. There are two exceptions. If the networks ran with at most one speaker and without embeddings,
+    /// the maximum must stay 1. If they ran for reconstruction by votes, it cannot be by voices.
     ///
     /// # Errors
     /// If an option is invalid or would require running the networks again, or if the device fails.
@@ -92,6 +116,9 @@ impl Embedded {
         let clusters = self.clusters(options, context)?; // (chunk, local speaker)
         let diarization = clusters.diarization(&options.parameters)?;
         context.step(Stage::Clustering, 1)?;
+        for warning in &diarization.warnings[clusters.warnings.len()..] {
+            context.tell(Event::Warning(warning.clone()))?;
+        }
         for turn in &diarization.turns {
             context.tell(Event::Turn(turn.clone()))?;
         }
@@ -102,17 +129,13 @@ impl Embedded {
         self.check(options)?;
         let (networks, parameters) = (&self.model.networks, &options.parameters);
         let Some(embeddings) = &self.embeddings else {
-            return self.one_cluster(options, context);
+            return Ok(self.one_cluster(options, context));
         };
         let (clusters, voices) = context.on_device(networks, |networks| {
             let may_continue = || context.may_continue(Stage::Clustering);
             let device = ComputeDevice::new(&networks.device, &may_continue);
             self.cluster_on(&device, embeddings, options).map_err(|error| error.on(networks.place()))
         })?;
-        if let Some(Mismatch { wanted, found }) = clusters.mismatch {
-            let min_cluster_size = matches!(parameters.clustering.method, Method::Agglomerative(_));
-            context.warn(Warning::SpeakerCount { wanted, found, min_cluster_size })?;
-        }
         let mut hard = clusters.hard; // (chunk, local speaker)
         mark_inactive(&mut hard, &self.segmentations);
         let found = (parameters.clustering.compat == Compat::Off).then_some(clusters.centroids.nrows());
@@ -123,6 +146,7 @@ impl Embedded {
             centroids: Some(clusters.centroids),
             voices,
             most: options.speaker_bounds().max.into_iter().chain(found).min(),
+            requested: Requested::of(options),
             warnings: context.warnings(),
         })
     }
@@ -150,23 +174,20 @@ impl Embedded {
     }
 
     /// Assigns all active local speakers to one cluster.
-    fn one_cluster(&self, options: &Options, context: &Context<'_>) -> Result<Clustered<'_>> {
-        let found = usize::from(!is_silent(&self.speaker_count));
-        if let Some(wanted) = options.num_speakers.or(options.min_speakers).filter(|&wanted| wanted > found) {
-            context.warn(Warning::SpeakerCount { wanted, found, min_cluster_size: false })?;
-        }
+    fn one_cluster(&self, options: &Options, context: &Context<'_>) -> Clustered<'_> {
         let shape = (self.segmentations.chunks(), self.segmentations.speakers());
         let mut hard = Array2::zeros(shape);
         mark_inactive(&mut hard, &self.segmentations);
-        Ok(Clustered {
+        Clustered {
             embedded: self,
             hard,
             separation: Array2::ones(shape),
             centroids: None,
             voices: None,
             most: options.speaker_bounds().max,
+            requested: Requested::of(options),
             warnings: context.warnings(),
-        })
+        }
     }
 
     /// Checks that the options are valid and that everything they need was computed.
@@ -232,7 +253,16 @@ impl Clustered<'_> {
             votes.rate(&mut exclusive, &labeled, function);
         }
         let speakers = self.speakers(&turns, &labeled);
-        Ok(Diarization { turns, exclusive, speakers, warnings: self.warnings.clone() })
+        let warnings = self.warnings.iter().cloned().chain(self.wrong_count(speakers.len(), parameters));
+        Ok(Diarization { warnings: warnings.collect(), turns, exclusive, speakers })
+    }
+
+    /// A warning if `found` speakers are not as many as requested.
+    fn wrong_count(&self, found: usize, parameters: &Parameters) -> Option<Warning> {
+        let agglomerative = matches!(parameters.clustering.method, Method::Agglomerative(_));
+        let min_cluster_size = agglomerative && self.centroids.is_some();
+        let wanted = self.requested.violated_by(found)?;
+        Some(Warning::SpeakerCount { wanted, found, min_cluster_size })
     }
 
     /// Decides who speaks in each frame, given that `count` `(frame,)` people speak at once: `(frame,

@@ -19,6 +19,9 @@
 //! - [`Embedded`] holds the outputs of the networks, to be clustered with different settings.
 //! - An [`Observer`] receives progress, warnings and turns, and can cancel.
 //!
+//! [`Diarizer`], [`Embedded`] and all results are `Send + Sync`. [`Listener`] is `Send`: it can move to a thread of
+//! its own.
+//!
 //! The caller decodes audio files (the crate `diarize-audio` can help) and supplies the model, a directory
 //! (see [`model`]).
 //!
@@ -70,6 +73,6 @@ pub use crate::{
 pub const SAMPLE_RATE: u32 = 16_000;
 
 /// Compiles the Rust examples in the README.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "bundled"))]
 #[doc = include_str!("../../../README.md")]
 struct ReadmeExamples;
