@@ -40,12 +40,13 @@ pub struct Reply {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     sent: usize,
+    has_length: bool,
 }
 
 impl Reply {
     /// A status without a body.
     pub fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), sent: 0 }
+        Self { status, headers: Vec::new(), body: Vec::new(), sent: 0, has_length: true }
     }
 
     /// Status 200 with a body.
@@ -59,7 +60,9 @@ impl Reply {
             None => Self::body(bytes),
             Some(range) if range.start >= bytes.len() => Self::status(416),
             Some(range) => {
-                Self { status: 206, ..Self::body(&bytes[range.start..range.end.min(bytes.len())]) }
+                let end = range.end.min(bytes.len());
+                let place = format!("bytes {}-{}/{}", range.start, end - 1, bytes.len());
+                Self::body(&bytes[range.start..end]).but_status(206).with("Content-Range", place)
             }
         }
     }
@@ -70,6 +73,16 @@ impl Reply {
         self
     }
 
+    /// Changes the status.
+    pub fn but_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    /// Omits the length of the body, which then ends where the connection ends.
+    pub fn without_length(self) -> Self {
+        Self { has_length: false, ..self }
+    }
+
     /// Closes the connection after `bytes` bytes of the body.
     pub fn cut_after(self, bytes: usize) -> Self {
         Self { sent: bytes, ..self }
@@ -77,7 +90,9 @@ impl Reply {
 
     fn send(&self, request: &Request, mut stream: TcpStream) -> std::io::Result<()> {
         write!(stream, "HTTP/1.1 {} Status\r\nConnection: close\r\n", self.status)?;
-        write!(stream, "Content-Length: {}\r\n", self.body.len())?;
+        if self.has_length {
+            write!(stream, "Content-Length: {}\r\n", self.body.len())?;
+        }
         for (name, value) in &self.headers {
             write!(stream, "{name}: {value}\r\n")?;
         }

@@ -68,10 +68,26 @@ impl Address {
         self.0.as_str()
     }
 
-    /// The URL without its query, where storage servers put signatures.
+    /// The URL without its user and password, and without its query, where storage servers put signatures.
     pub(super) fn bare(&self) -> String {
-        self.as_str().split('?').next().unwrap_or_default().to_owned()
+        let authority = self.0.authority();
+        let port = authority.and_then(|authority| authority.port()).map(|port| format!(":{port}"));
+        let host = authority.map_or("", |authority| authority.host());
+        format!("{}://{host}{}{}", self.0.scheme(), port.unwrap_or_default(), self.0.path())
     }
+}
+
+/// A URL of the user without its user, password and query. It may be invalid.
+pub(super) fn shown(url: &str) -> String {
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let (scheme, rest) = match url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let (place, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    // The password may contain any of these characters.
+    let host = if query.contains('@') { None } else { place.rsplit('@').next() };
+    format!("{scheme}{}", host.unwrap_or("…"))
 }
 
 /// Encodes characters that are not allowed in URLs, but which some servers send.
@@ -89,7 +105,7 @@ fn encoded(location: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::{Address, shown};
 
     fn address(text: &str) -> Address {
         Address::parse("http://unused").unwrap().join(text).unwrap()
@@ -163,7 +179,26 @@ mod tests {
     }
 
     #[test]
-    fn messages_do_not_show_queries() {
-        assert_eq!(address("https://storage/blob?Signature=secret").bare(), "https://storage/blob");
+    fn messages_show_neither_users_nor_passwords_nor_queries() {
+        for (url, expected) in [
+            ("https://storage/blob?Signature=secret", "https://storage/blob"),
+            ("http://secret:secret@[::1]:80/a@b?secret", "http://[::1]:80/a@b"),
+            ("https://hub:/x", "https://hub:/x"),
+        ] {
+            assert_eq!(address(url).bare(), expected);
+        }
+        for (url, expected) in [
+            ("https://hub/hf", "https://hub/hf"),
+            ("http://secret:secret@hub:80", "http://hub:80"),
+            ("secret:secret@hub", "hub"),
+            ("secret@http://secret@hub", "hub"),
+            ("http://secret:se/cret@hub", "http://hub"),
+            ("http://secret:se?cret@hub", "http://…"),
+            ("http://secret:se#cret@hub", "http://…"),
+            ("https://hub?x=secret", "https://hub"),
+            ("https://hub?x=a@secret", "https://…"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
     }
 }

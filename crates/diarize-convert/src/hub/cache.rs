@@ -16,7 +16,11 @@ use std::{
 
 use hf_hub::{CacheRepo, RepoType};
 
-use super::{HubError, name::Repo, part::Part};
+use super::{
+    HubError,
+    name::{Repo, is_plain},
+    part::Part,
+};
 
 /// The cache of one repository at one revision.
 pub(super) struct Cache<'a> {
@@ -42,10 +46,11 @@ impl<'a> Cache<'a> {
     /// The path of a file at the repository's revision, if it is cached.
     pub(super) fn find(&self, file: &str) -> Option<PathBuf> {
         if self.repo.is_commit() {
-            self.at(self.repo.revision, file)
-        } else {
-            self.snapshots.get(file).filter(|path| path.is_file())
+            return self.at(self.repo.revision, file);
         }
+        // Some programs end the line, which hf-hub would take for a part of the commit.
+        let commit = fs::read_to_string(self.reference()).ok()?;
+        Some(commit.trim()).filter(|commit| is_plain(commit)).and_then(|commit| self.at(commit, file))
     }
 
     /// The path of a file at a commit, if it is cached.
@@ -91,10 +96,12 @@ impl<'a> Cache<'a> {
         if self.repo.is_commit() || self.find(file) == Some(self.snapshot(commit, file)) {
             return Ok(());
         }
-        self.snapshots.create_ref(commit).map_err(|source| HubError::Cache {
-            path: self.blobs.with_file_name("refs").join(self.repo.revision),
-            source,
-        })
+        self.snapshots.create_ref(commit).map_err(|source| HubError::Cache { path: self.reference(), source })
+    }
+
+    /// The file with the commit of a branch or tag.
+    fn reference(&self) -> PathBuf {
+        self.blobs.with_file_name("refs").join(self.repo.revision)
     }
 
     fn snapshot(&self, commit: &str, file: &str) -> PathBuf {

@@ -7,41 +7,21 @@ use ureq::http::{Method, StatusCode};
 use super::{
     HubError, Settings,
     address::Address,
+    download::Stop,
     http::{Answer, Http, Timeouts},
-    name::{Repo, is_plain},
-    part::Part,
+    metadata::Metadata,
+    name::Repo,
+    proxy::Proxies,
 };
 
 const TIMEOUTS: Timeouts = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(30) };
 
-/// Pauses before the retries. After the last retry, the error is returned.
-const PAUSES: [Duration; 3] =
+/// Pauses before the retries of a request. After the last retry, the error is returned.
+pub(super) const PAUSES: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_millis(500), Duration::from_millis(1500)];
 
 /// Maximum number of redirects.
 const MAX_REDIRECTS: usize = 10;
-
-/// Number of bytes that are read from the network and written to the disk at once.
-const BLOCK: usize = 1 << 16;
-
-/// The hub's metadata of a file.
-pub(super) struct Metadata {
-    /// The commit of the requested revision.
-    pub(super) commit: String,
-    /// The ETag: a hash of the content.
-    pub(super) etag: String,
-    /// Size of the file in bytes, if known.
-    size: Option<u64>,
-}
-
-impl Metadata {
-    /// The SHA-256 of the content, if the ETag is one. Large files have their SHA-256 as ETag; small files, which
-    /// are stored in git, have git's shorter hash.
-    fn sha256(&self) -> Option<&str> {
-        (self.etag.len() == 64 && self.etag.bytes().all(|byte| byte.is_ascii_hexdigit()))
-            .then_some(&self.etag)
-    }
-}
 
 /// A client for the files of one repository.
 pub(super) struct Client<'a> {
@@ -51,27 +31,14 @@ pub(super) struct Client<'a> {
     http: Http,
 }
 
-/// Why a download stopped.
-enum Stop {
-    /// Resuming may help.
-    Interrupted(String),
-    Failed(HubError),
-}
-
-impl From<HubError> for Stop {
-    fn from(error: HubError) -> Self {
-        Stop::Failed(error)
-    }
-}
-
 impl<'a> Client<'a> {
     pub(super) fn new(settings: &'a Settings, repo: Repo<'a>) -> Result<Self, HubError> {
         let endpoint = Address::parse(&settings.endpoint)
-            .ok_or_else(|| HubError::InvalidEndpoint { endpoint: settings.endpoint.clone() })?;
+            .ok_or_else(|| HubError::InvalidEndpoint { endpoint: settings.shown_endpoint() })?;
         if settings.token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(token_refused(settings, repo));
         }
-        Ok(Self { settings, repo, endpoint, http: Http::new(TIMEOUTS) })
+        Ok(Self { settings, repo, endpoint, http: Http::new(TIMEOUTS, Proxies::from_env()?) })
     }
 
     /// Requests the metadata of a file. Follows redirects within the hub, but not to a storage server, and uses
@@ -96,95 +63,12 @@ impl<'a> Client<'a> {
         Err(too_many_redirects(&address))
     }
 
-    /// Downloads a file, resuming where `part` ends. Calls `report` with the number of bytes so far and in total.
-    pub(super) fn download(
-        &self,
-        file: &str,
-        metadata: &Metadata,
-        part: &mut Part,
-        report: &mut dyn FnMut(u64, Option<u64>),
-    ) -> Result<(), HubError> {
-        let Some(expected) = metadata.sha256() else {
-            return self.complete(file, metadata, part, report);
-        };
-        loop {
-            let resumed = part.length() > 0;
-            self.complete(file, metadata, part, report)?;
-            let sha256 = part.sha256()?;
-            if sha256.eq_ignore_ascii_case(expected) {
-                return Ok(());
-            }
-            part.clear()?;
-            // The error may be in bytes left by an earlier call, so start again from zero once.
-            if !resumed {
-                return Err(HubError::WrongHash {
-                    file: file.to_owned(),
-                    expected: expected.to_owned(),
-                    found: sha256,
-                });
-            }
-        }
-    }
-
-    /// Downloads until the file is complete, retrying after interruptions.
-    fn complete(
-        &self,
-        file: &str,
-        metadata: &Metadata,
-        part: &mut Part,
-        report: &mut dyn FnMut(u64, Option<u64>),
-    ) -> Result<(), HubError> {
-        let mut pauses = PAUSES.iter();
-        loop {
-            let outcome = self.resume(file, metadata, part, report).map_err(|stop| match stop {
-                Stop::Failed(error) => error,
-                Stop::Interrupted(reason) => HubError::Interrupted {
-                    file: file.to_owned(),
-                    done: part.length(),
-                    total: metadata.size,
-                    reason,
-                },
-            });
-            match (outcome, pauses.next()) {
-                (Err(error), Some(pause)) if error.is_temporary() => thread::sleep(*pause),
-                (outcome, _) => return outcome,
-            }
-        }
-    }
-
-    /// Downloads until the file is complete or the connection is interrupted.
-    fn resume(
-        &self,
-        file: &str,
-        metadata: &Metadata,
-        part: &mut Part,
-        report: &mut dyn FnMut(u64, Option<u64>),
-    ) -> Result<(), Stop> {
-        // Resume only if a hash can verify the complete file.
-        let rest = match (metadata.sha256(), metadata.size) {
-            (Some(_), Some(size)) if part.length() == size => return Ok(()),
-            (Some(_), Some(size)) if (1..size).contains(&part.length()) => Some(part.length()..size),
-            _ => {
-                part.clear()?;
-                None
-            }
-        };
-        report(part.length(), metadata.size);
-        let resuming = rest.is_some();
-        let answer = self.get(self.address(&metadata.commit, file)?, rest)?;
-        if resuming && answer.status() != StatusCode::PARTIAL_CONTENT {
-            // A server without support for ranges sends the whole file again.
-            part.clear()?;
-        }
-        receive(answer, metadata.size, part, report)
-    }
-
     /// The URL of a file: `ENDPOINT/org/name/resolve/REVISION/FILE`.
     fn address(&self, revision: &str, file: &str) -> Result<Address, HubError> {
         let segments = [self.repo.owner, self.repo.name, "resolve", revision].into_iter();
         self.endpoint
             .extended(segments.chain(file.split('/')))
-            .ok_or_else(|| HubError::InvalidEndpoint { endpoint: self.settings.endpoint.clone() })
+            .ok_or_else(|| HubError::InvalidEndpoint { endpoint: self.settings.shown_endpoint() })
     }
 
     /// Sends a HEAD request and retries it after temporary failures.
@@ -196,27 +80,29 @@ impl<'a> Client<'a> {
             match pauses.next() {
                 Some(pause) if temporary => thread::sleep(*pause),
                 _ => {
-                    let endpoint = self.settings.endpoint.clone();
+                    let endpoint = self.settings.shown_endpoint();
                     return outcome.map_err(|reason| HubError::Network { endpoint, reason });
                 }
             }
         }
     }
 
-    /// Requests content and follows redirects.
-    fn get(&self, mut address: Address, range: Option<Range<u64>>) -> Result<Answer, Stop> {
+    /// Requests the content of a file, or a range of it, and follows redirects.
+    pub(super) fn get(
+        &self,
+        file: &str,
+        metadata: &Metadata,
+        range: Option<Range<u64>>,
+    ) -> Result<Answer, Stop> {
+        let mut address = self.address(&metadata.commit, file)?;
         for _ in 0..MAX_REDIRECTS {
             let answer = self
                 .http
                 .send(Method::GET, &address, self.token_for(&address), range.clone())
                 .map_err(Stop::Interrupted)?;
-            match (answer.redirection(), answer.status()) {
-                (Some(next), _) => address = next,
-                (None, status) if status.is_success() => return Ok(answer),
-                (None, StatusCode::RANGE_NOT_SATISFIABLE) => {
-                    return Err(Stop::Interrupted("the server has no more data".to_owned()));
-                }
-                _ => return Err(Stop::Failed(unexpected(&answer))),
+            match answer.redirection() {
+                Some(next) => address = next,
+                None => return Ok(answer),
             }
         }
         Err(Stop::Failed(too_many_redirects(&address)))
@@ -233,25 +119,11 @@ impl<'a> Client<'a> {
         if !status.is_success() && !status.is_redirection() {
             return Err(self.refusal(file, answer));
         }
-        let not_a_hub = |problem| HubError::NotAHub { url: answer.address().bare(), problem };
-        let etag = answer
-            .header("x-linked-etag")
-            .or_else(|| answer.header("etag"))
-            .map(|etag| etag.trim_start_matches("W/").trim_matches('"'))
-            .filter(|etag| is_plain(etag))
-            .ok_or_else(|| not_a_hub("there is no usable ETag"))?;
-        let commit = answer
-            .header("x-repo-commit")
-            .filter(|commit| is_plain(commit))
-            .ok_or_else(|| not_a_hub("it does not name a commit"))?;
-        // The content length of a redirect is not that of the file.
-        let length = answer.header("content-length").filter(|_| status.is_success());
-        let size = answer.header("x-linked-size").or(length).and_then(|size| size.parse().ok());
-        Ok(Metadata { commit: commit.to_owned(), etag: etag.to_owned(), size })
+        Metadata::read(answer)
     }
 
     fn refusal(&self, file: &str, answer: &Answer) -> HubError {
-        let endpoint = self.settings.endpoint.clone();
+        let endpoint = self.settings.shown_endpoint();
         let page = page(self.settings, self.repo);
         let message = answer.header("x-error-message").map(str::to_owned);
         let revision = self.repo.revision.to_owned();
@@ -273,42 +145,15 @@ impl<'a> Client<'a> {
 
 /// The URL of a repository's web page.
 pub(super) fn page(settings: &Settings, repo: Repo) -> String {
-    format!("{}/{}/{}", settings.endpoint, repo.owner, repo.name)
+    format!("{}/{}/{}", settings.shown_endpoint(), repo.owner, repo.name)
 }
 
 fn token_refused(settings: &Settings, repo: Repo) -> HubError {
-    HubError::TokenRefused { page: page(settings, repo), endpoint: settings.endpoint.clone() }
+    HubError::TokenRefused { page: page(settings, repo), endpoint: settings.shown_endpoint() }
 }
 
-/// Appends the body of a response to `part`.
-fn receive(
-    mut answer: Answer,
-    size: Option<u64>,
-    part: &mut Part,
-    report: &mut dyn FnMut(u64, Option<u64>),
-) -> Result<(), Stop> {
-    let mut block = vec![0; BLOCK];
-    loop {
-        let read = answer.read(&mut block).map_err(Stop::Interrupted)?;
-        if read == 0 {
-            break;
-        }
-        part.append(&block[..read])?;
-        if size.is_some_and(|size| part.length() > size) {
-            part.clear()?;
-            return Err(Stop::Interrupted("the server sent more bytes than the file has".to_owned()));
-        }
-        report(part.length(), size);
-    }
-    match size {
-        Some(size) if part.length() < size => {
-            Err(Stop::Interrupted("the server closed the connection early".to_owned()))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn unexpected(answer: &Answer) -> HubError {
+/// The error for a status that the protocol does not provide for.
+pub(super) fn unexpected(answer: &Answer) -> HubError {
     HubError::Status {
         url: answer.address().bare(),
         status: answer.status().as_u16(),

@@ -21,10 +21,22 @@ pub enum HubError {
         file: String,
     },
     /// `HF_ENDPOINT` is not a URL.
-    #[error("`{endpoint}` is not the URL of a hub: set HF_ENDPOINT to a URL such as https://huggingface.co")]
+    #[error(
+        "`{endpoint}` is not the URL of a hub: set HF_ENDPOINT to a URL without a query, such as \
+         https://huggingface.co"
+    )]
     InvalidEndpoint {
-        /// The value of `HF_ENDPOINT`.
+        /// The value of `HF_ENDPOINT`, without user, password and query.
         endpoint: String,
+    },
+    /// An environment variable is not the URL of a proxy.
+    #[error(
+        "the environment variable {variable} is not the URL of a proxy: set it to a URL such as \
+         http://proxy.example.org:8080, or unset it"
+    )]
+    InvalidProxy {
+        /// The environment variable. Its value, which may contain a password, is not shown.
+        variable: String,
     },
     /// The repository does not exist.
     #[error("there is no model repository {page}: check its name")]
@@ -113,7 +125,7 @@ pub enum HubError {
     /// The hub, or the server it redirects to, returns an error.
     #[error("{url} returned HTTP status {status}{}: try again later", said(message))]
     Status {
-        /// The requested URL without its query.
+        /// The requested URL without user, password and query.
         url: String,
         /// The HTTP status.
         status: u16,
@@ -123,7 +135,7 @@ pub enum HubError {
     /// The response does not follow the hub's protocol.
     #[error("the response of {url} is not that of a hub: {problem}; check HF_ENDPOINT")]
     NotAHub {
-        /// The requested URL without its query.
+        /// The requested URL without user, password and query.
         url: String,
         /// What is wrong with the response.
         problem: &'static str,
@@ -145,7 +157,7 @@ pub enum HubError {
     },
     /// The download is complete, but its hash is wrong.
     #[error(
-        "the downloaded `{file}` was discarded because its SHA-256 is {found} instead of {expected}: try again; \
+        "the downloaded `{file}` was discarded because its hash is {found} instead of {expected}: try again; \
          if the problem persists, contact whoever runs the proxy or mirror"
     )]
     WrongHash {
@@ -167,7 +179,7 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// Whether a cached file may be used after this error.
+    /// Whether a cached file may be used after this error. The login page of a public network is not a hub either.
     pub(super) fn allows_cached(&self) -> bool {
         matches!(
             self,
@@ -176,6 +188,8 @@ impl HubError {
                 | HubError::NeedsToken { .. }
                 | HubError::TokenRefused { .. }
                 | HubError::Gated { .. }
+                | HubError::NotAHub { .. }
+                | HubError::Interrupted { .. }
         )
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(timeouts: Timeouts) -> Self {
+    pub(super) fn new(timeouts: Timeouts, proxies: Proxies) -> Self {
         let config = Agent::config_builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             // Compressed content would have a different length and hash than the file.
@@ -46,7 +46,7 @@ impl Http {
             // The system's certificates include those that an administrator added for a proxy.
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .build();
-        Self { agent: config.new_agent(), proxies: Proxies::from_env(), timeouts }
+        Self { agent: config.new_agent(), proxies, timeouts }
     }
 
     /// Sends a request. The error is the reason why there is no response.
@@ -92,6 +92,19 @@ impl Answer {
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// Whether the content is compressed or encoded in another way.
+    pub(super) fn is_encoded(&self) -> bool {
+        let mut encodings = self.response.headers().get_all(header::CONTENT_ENCODING).iter();
+        encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    }
+
+    /// Whether a partial response starts at this byte of the file: `Content-Range: bytes START-END/SIZE`.
+    pub(super) fn starts_at(&self, start: u64) -> bool {
+        let range = self.header("content-range").and_then(|range| range.strip_prefix("bytes "));
+        let first = range.and_then(|range| range.trim_start().split_once('-')).map(|(first, _)| first.trim());
+        first.and_then(|first| first.parse().ok()) == Some(start)
     }
 
     /// The requested URL.
@@ -145,7 +158,7 @@ mod tests {
     use ureq::http::Method;
 
     use super::{Answer, Http, Timeouts};
-    use crate::hub::address::Address;
+    use crate::hub::{address::Address, proxy::Proxies};
 
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n";
 
@@ -158,7 +171,8 @@ mod tests {
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             serve(stream);
         });
-        let http = Http::new(Timeouts { connect: Duration::from_secs(10), idle });
+        let http =
+            Http::new(Timeouts { connect: Duration::from_secs(10), idle }, Proxies::from_env().unwrap());
         http.send(Method::GET, &Address::parse(&address).unwrap(), None, None)
     }
 
@@ -210,7 +224,10 @@ mod tests {
         };
         let timeouts = Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(10) };
         let address = Address::parse(&refused).unwrap().join("/blob?secret").unwrap();
-        let reason = Http::new(timeouts).send(Method::GET, &address, None, None).err().unwrap();
+        let reason = Http::new(timeouts, Proxies::from_env().unwrap())
+            .send(Method::GET, &address, None, None)
+            .err()
+            .unwrap();
         assert!(reason.contains("refused") && !reason.contains("secret"), "{reason}");
         let early = request(Duration::from_secs(10), |mut stream| stream.write_all(HEAD).unwrap());
         assert_eq!(body(early.unwrap()).unwrap_err(), "the server closed the connection early");

@@ -6,15 +6,16 @@
 //!
 //! # Division of labor with hf-hub and ureq
 //!
-//! [`hf_hub`] defines the layout of the cache: the names of its folders, how a file is found, and how the commit of
-//! a branch is recorded. [`ureq`] sends single requests and verifies certificates as the operating system does.
+//! [`hf_hub`] defines the layout of the cache: the names of its folders, and how the commit of a branch is recorded.
+//! [`ureq`] sends single requests and verifies certificates as the operating system does.
 //! This module replaces hf-hub's own downloads, because hf-hub 0.5.0 differs in these points:
 //!
 //! - *Offline mode.* hf-hub ignores `HF_HUB_OFFLINE`.
 //! - *Token.* hf-hub also sends the token to other ports of the hub's host. Here it is sent only to the same
 //!   scheme, host and port.
-//! - *Verification.* hf-hub checks no hash. Here a file gets its final name only after its length and, if the ETag
-//!   is one, its SHA-256 have been checked.
+//! - *Verification.* hf-hub checks no hash. Here a file gets its final name only after its hash has been checked:
+//!   its SHA-256 or git's hash, whichever the ETag is. If the ETag is neither, the length is checked instead. A hub
+//!   that announces no length either, or content that is compressed, is rejected.
 //! - *Timeouts.* hf-hub waits forever. Here a connection on which no data arrives counts as interrupted, and the
 //!   download is resumed.
 //! - *Errors.* Here they say what to do, for example for gated repositories.
@@ -22,8 +23,10 @@
 mod address;
 mod cache;
 mod client;
+mod download;
 mod error;
 mod http;
+mod metadata;
 mod name;
 mod part;
 mod proxy;
@@ -33,6 +36,7 @@ use std::path::PathBuf;
 
 use cache::Cache;
 use client::Client;
+use download::Transfer;
 use name::Repo;
 
 pub use error::HubError;
@@ -114,7 +118,7 @@ fn update(
             if !blob.is_file() {
                 let mut part = cache.part(&metadata.etag)?;
                 let mut report = |done, total| progress(Download { file: file.to_owned(), done, total });
-                client.download(file, &metadata, &mut part, &mut report)?;
+                Transfer::new(&client, file, &metadata, &mut part, &mut report).run()?;
                 part.finish(&blob)?;
             }
             cache.link(&metadata.commit, file, &metadata.etag)?

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::HubError;
+use super::{HubError, metadata::Hash};
 
 /// An unfinished download in the cache.
 pub(super) struct Part {
@@ -46,17 +47,20 @@ impl Part {
         Ok(())
     }
 
-    /// The SHA-256 of the bytes so far, in hexadecimal.
-    pub(super) fn sha256(&self) -> Result<String, HubError> {
-        self.hash().map_err(|source| self.broken(source))
+    /// The hash of the bytes so far, in hexadecimal.
+    pub(super) fn hash(&self, hash: Hash) -> Result<String, HubError> {
+        let digits = match hash {
+            Hash::Sha256 => self.digest(Sha256::new()),
+            Hash::Git => self.digest(Sha1::new_with_prefix(format!("blob {}\0", self.length))),
+        };
+        digits.map_err(|source| self.broken(source))
     }
 
-    fn hash(&self) -> io::Result<String> {
+    fn digest<D: Digest + io::Write>(&self, mut hasher: D) -> io::Result<String> {
         let mut file = &self.file;
         file.rewind()?;
-        let mut hasher = Sha256::new();
         io::copy(&mut file, &mut hasher)?;
-        Ok(format!("{:x}", hasher.finalize()))
+        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Moves the file to its final name, after its content has been flushed to disk.

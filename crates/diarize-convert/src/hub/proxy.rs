@@ -4,7 +4,7 @@ use std::{env, net::IpAddr};
 
 use ureq::Proxy;
 
-use super::address::Address;
+use super::{HubError, address::Address};
 
 /// Proxies for each scheme, and the hosts that are reached without one.
 pub(super) struct Proxies {
@@ -18,24 +18,27 @@ impl Proxies {
     ///
     /// ureq would use the first proxy that is set for every scheme, so that `HTTPS_PROXY` would also apply to an
     /// `http` mirror in the local network. Its `NO_PROXY` knows neither spaces nor networks nor subdomains.
-    pub(super) fn from_env() -> Self {
-        Self::new(|name| env::var(name).ok())
+    pub(super) fn from_env() -> Result<Self, HubError> {
+        // What is not Unicode is not a URL either, and must not be mistaken for an unset variable.
+        Self::new(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+    fn new(variable: impl Fn(&str) -> Option<String>) -> Result<Self, HubError> {
         let value = |name: &str| {
             let names = [name.to_owned(), name.to_lowercase()];
-            names.iter().filter_map(|name| variable(name)).find(|value| !value.trim().is_empty())
+            let mut values = names.into_iter().filter_map(|name| variable(&name).map(|value| (name, value)));
+            values.find(|(_, value)| !value.trim().is_empty())
         };
-        let proxy = |name| {
-            value(name).or_else(|| value("ALL_PROXY")).and_then(|address| Proxy::new(address.trim()).ok())
+        let proxy = |name| match value(name).or_else(|| value("ALL_PROXY")) {
+            Some((variable, url)) => parse(url.trim()).map(Some).ok_or(HubError::InvalidProxy { variable }),
+            None => Ok(None),
         };
-        let exceptions = value("NO_PROXY").unwrap_or_default();
-        Self {
-            http: proxy("HTTP_PROXY"),
-            https: proxy("HTTPS_PROXY"),
+        let exceptions = value("NO_PROXY").map(|(_, value)| value).unwrap_or_default();
+        Ok(Self {
+            http: proxy("HTTP_PROXY")?,
+            https: proxy("HTTPS_PROXY")?,
             exceptions: exceptions.split(',').map(|entry| entry.trim().to_lowercase()).collect(),
-        }
+        })
     }
 
     /// The proxy for a URL, if any.
@@ -45,6 +48,15 @@ impl Proxies {
         let proxy = if address.is_secure() { &self.https } else { &self.http };
         proxy.clone().filter(|_| !self.exceptions.iter().any(|entry| covers(entry, host)))
     }
+}
+
+/// Parses the URL of a proxy. ureq would ignore an invalid port.
+fn parse(url: &str) -> Option<Proxy> {
+    let proxy = Proxy::new(url).ok()?;
+    let authority = proxy.uri().authority()?;
+    let (_, place) = authority.as_str().rsplit_once('@').unwrap_or(("", authority.as_str()));
+    let valid = !authority.host().is_empty() && (authority.port().is_some() || place == authority.host());
+    valid.then_some(proxy)
 }
 
 /// Whether an entry of `NO_PROXY` covers a host: `*`, an address, a network such as `10.0.0.0/8`, or a domain,
@@ -80,14 +92,44 @@ fn network_contains(entry: &str, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Proxies, covers};
-    use crate::hub::address::Address;
+    use crate::hub::{HubError, address::Address};
+
+    fn proxies(variables: &[(&str, &str)]) -> Result<Proxies, HubError> {
+        Proxies::new(|name| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
 
     fn proxy(variables: &[(&str, &str)], url: &str) -> Option<String> {
-        let value = |name: &str| {
-            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
-        };
-        let proxy = Proxies::new(value).of(&Address::parse(url).unwrap())?;
+        let proxy = proxies(variables).unwrap().of(&Address::parse(url).unwrap())?;
         Some(format!("{}:{}", proxy.host(), proxy.port()))
+    }
+
+    #[test]
+    fn an_invalid_proxy_is_an_error_without_its_password() {
+        for value in [
+            "htp://proxy",
+            "http://bad:proxy:port",
+            "http://user:secret@bad:port",
+            "http://user:secret@proxy:99999",
+            "http://",
+            "http://user:secret@",
+            "http://:80",
+            "a proxy",
+            "prox\u{fffd}",
+        ] {
+            for name in ["HTTP_PROXY", "https_proxy", "ALL_PROXY"] {
+                let error = proxies(&[(name, value)]).err().unwrap_or_else(|| panic!("{value}")).to_string();
+                assert!(error.contains(name) && !error.contains("secret"), "{error}");
+            }
+        }
+        for (value, expected) in [
+            ("user:secret@proxy", "proxy:80"),
+            ("http://user:secret@[::1]:8080/", "[::1]:8080"),
+            ("socks5h://proxy", "proxy:1080"),
+        ] {
+            assert_eq!(proxy(&[("HTTP_PROXY", value)], "http://hub").as_deref(), Some(expected));
+        }
     }
 
     #[test]

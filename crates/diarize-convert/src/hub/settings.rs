@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::address::shown;
+
 /// The hub's URL, the access token and the cache.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -27,7 +29,9 @@ impl Settings {
     /// - `HF_HOME` is by default `huggingface` in `XDG_CACHE_HOME`, or in `.cache` in the home directory.
     /// - Offline mode: `HF_HUB_OFFLINE` is `1`, `true`, `yes` or `on`.
     ///
-    /// An empty variable counts as unset.
+    /// An empty variable counts as unset. The proxy comes from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and
+    /// `NO_PROXY`, or their lowercase forms. An `http` hub is also reached through the proxy's method `CONNECT`,
+    /// which some proxies allow for `https` only.
     pub fn from_env() -> Self {
         let home = folder("HF_HOME").unwrap_or_else(|| {
             folder("XDG_CACHE_HOME")
@@ -51,11 +55,18 @@ impl Settings {
     }
 }
 
-/// Hides the token, which is a secret.
+impl Settings {
+    /// The endpoint without secrets.
+    pub(super) fn shown_endpoint(&self) -> String {
+        shown(&self.endpoint)
+    }
+}
+
+/// Hides the token, and the user, password and query of the endpoint, which are secrets.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.shown_endpoint())
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("cache", &self.cache)
             .field("offline", &self.offline)
