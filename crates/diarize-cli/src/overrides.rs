@@ -35,8 +35,8 @@ pub struct Overrides {
     ///
     /// online: assigns voices in time order, after a fixed delay (--set threshold, delay, support).
     ///
-    /// All methods have two more parameters. min_alone is the fraction of a chunk in which somebody must
-    /// speak alone to seed a cluster. assignment is nearest or distinct; with distinct, different voices of
+    /// All methods have two more parameters. min_alone is the fraction of a chunk that a voice must speak
+    /// alone before it may form a cluster. assignment is nearest or distinct; with distinct, different voices of
     /// one chunk are always different speakers.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::NAMES))]
     clustering: Option<String>,
@@ -47,7 +47,7 @@ pub struct Overrides {
     ///
     /// Without this option, the number of people who speak at once never exceeds the number of speakers
     /// found; speakers are numbered in numeric order, even if there are more than ten; and if fewer
-    /// speakers can be distinguished than were asked for, all that can be are found.
+    /// speakers can be distinguished than were requested, as many as possible are found.
     #[arg(long, value_name = "VERSION", value_enum)]
     compat: Option<Version>,
     /// How to choose the set of active speakers from the segmentation network's probabilities
@@ -56,15 +56,15 @@ pub struct Overrides {
     ///
     /// least_error: the set with the lowest expected error. It reports speech even where it is unclear who
     /// speaks, or whether one person speaks or two.
-    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(["argmax", "least_error"]).try_map(|name| name.parse::<Decoding>()))]
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["argmax", "least_error"]).try_map(|name| name.parse::<Decoding>()))]
     decoding: Option<Decoding>,
-    /// What the embedding network, which does nearly all of the work, runs over
+    /// Whether the embedding network, nearly all of the work, runs on each chunk or on the whole recording
     ///
-    /// chunk: each chunk by itself, as pyannote does; the default for converted models.
+    /// chunk: on each chunk by itself, as pyannote does; the default for converted models.
     ///
-    /// shared: the whole recording once, for all chunks. It is several times faster, and embeddings differ
+    /// shared: once on the whole recording, for all chunks. It is several times faster, and embeddings differ
     /// slightly; the default for the bundled model.
-    #[arg(long, value_name = "OVER", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
     embedding_trunk: Option<EmbeddingTrunk>,
     /// How to decide which speakers speak in a frame
     ///
@@ -73,7 +73,7 @@ pub struct Overrides {
     ///
     /// voices: by the fraction of these chunks, and by the similarity to the voice in the second around the
     /// frame. It needs --embedding-trunk shared; the default for the bundled model.
-    #[arg(long, value_name = "BY", value_parser = PossibleValuesParser::new(["votes", "voices"]).try_map(|name| name.parse::<Reconstruction>()))]
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["votes", "voices"]).try_map(|name| name.parse::<Reconstruction>()))]
     reconstruction: Option<Reconstruction>,
     /// Drop turns shorter than this
     #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
@@ -81,7 +81,7 @@ pub struct Overrides {
     /// Fill pauses between a speaker's turns shorter than this
     #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
     min_duration_off: Option<f64>,
-    /// Hop between chunks
+    /// Time from the start of one chunk to the start of the next
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     step: Option<f64>,
 }

@@ -17,7 +17,7 @@ pub struct Verbosity {
     /// Show no progress bar or warnings
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     quiet: bool,
-    /// Report each step and how long it takes
+    /// Report how long loading the model and processing each recording take
     #[arg(short, long, help_heading = "Output")]
     verbose: bool,
 }
@@ -155,7 +155,7 @@ impl FileProgress {
         }
         let (name, position, length) = match progress.stage {
             Stage::Segmentation | Stage::Embeddings => {
-                ("listening", self.segmented + EMBEDDING_WORK * self.embedded, work * total)
+                ("analyzing", self.segmented + EMBEDDING_WORK * self.embedded, work * total)
             }
             stage => (stage.name(), done, total),
         };

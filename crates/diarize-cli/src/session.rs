@@ -145,7 +145,7 @@ impl<'a> Session<'a> {
         };
         let audio = source.open()?;
         let mut listener = self.diarizer.listen_with(&self.options, observer)?;
-        listener.expect(audio.declared_duration().unwrap_or(0.0));
+        listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
         let decoded = Decoded::all(audio, |block| {
             note_reading(&clock);
             Ok(listener.push(block)?)

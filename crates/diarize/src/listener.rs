@@ -18,8 +18,9 @@ const BLOCK: usize = 16 * SAMPLE_RATE as usize;
 /// [`Self::finish`].
 ///
 /// The result is bit-identical however the samples are split into blocks. The networks run when enough chunks
-/// are complete to keep all threads busy (24 per thread; 512 on a GPU), and samples are kept until then.
-/// Otherwise memory grows with the recording by one bit per frame and local speaker of each chunk, one byte per
+/// are complete to keep all threads busy: 24 per thread, or 512 on a GPU. A chunk starts every second, so with 16
+/// threads that is after 384 seconds. Samples are kept until then, the observer hears nothing, and the next
+/// [`Self::push`] takes longer. Fewer threads ([`Options::with_threads`]) shorten the wait. Otherwise memory grows with the recording by one bit per frame and local speaker of each chunk, one byte per
 /// frame, and one vector per local speaker and per window; clustering needs more at the end.
 #[derive(Debug)]
 pub struct Listener<'o> {
@@ -69,7 +70,7 @@ impl<'o> Listener<'o> {
 
     /// Sets the expected length of the recording, in seconds. It only affects
     /// [`Progress::total`](crate::Progress).
-    pub fn expect(&mut self, seconds: f64) {
+    pub fn expect_seconds(&mut self, seconds: f64) {
         self.recording.waveform.expect((seconds * f64::from(SAMPLE_RATE)) as usize);
     }
 
@@ -78,9 +79,11 @@ impl<'o> Listener<'o> {
         self.recording.waveform.received() as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// The result as if the recording ended here, from a run of the networks over all samples that still wait, each
-    /// time again. All of it may still change, including the number of
-    /// speakers. The observer receives only progress events.
+    /// The result as if the recording ended here. Each call runs the networks again on all samples that still
+    /// wait. All of the result may still change, including the number of speakers.
+    ///
+    /// The observer receives only progress events, up to the end of the recording so far. If it cancels, the
+    /// listener is cancelled too.
     ///
     /// # Errors
     /// As [`Self::finish`].
@@ -168,9 +171,9 @@ impl<'o> ActivityListener<'o> {
         self.listener.push(samples)
     }
 
-    /// Sets the expected length of the recording, like [`Listener::expect`].
-    pub fn expect(&mut self, seconds: f64) {
-        self.listener.expect(seconds);
+    /// Sets the expected length of the recording, like [`Listener::expect_seconds`].
+    pub fn expect_seconds(&mut self, seconds: f64) {
+        self.listener.expect_seconds(seconds);
     }
 
     /// Ends the recording and returns the output of the segmentation network.

@@ -154,7 +154,7 @@ fn regions(
     let mut progress = console.file(&input.to_string()).segmentation_only();
     let audio = source.open()?;
     let mut listener = diarizer.listen_for_activity(options, |event| progress.observe(&event))?;
-    listener.expect(audio.declared_duration().unwrap_or(0.0));
+    listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
     let decoded = Decoded::all(audio, |block| Ok(listener.push(block)?))?;
     decoded.warn(input);
     let spans = listener.finish(kind.speakers())?;
