@@ -104,7 +104,7 @@ fn main() {
             let mut speakers = 0;
             for _ in 0..3 {
                 let start = Instant::now();
-                let (labels, _) = partition(embeddings.view(), bounds, &method, Some(&plda)).unwrap();
+                let labels = partition(embeddings.view(), bounds, &method, Some(&plda)).unwrap();
                 best = best.min(start.elapsed().as_secs_f64());
                 speakers = labels.iter().max().map_or(0, |last| last + 1);
                 if best > 2.0 {

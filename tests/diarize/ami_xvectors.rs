@@ -103,7 +103,7 @@ mod needs_shared {
             ("k-means, 4 speakers", Method::KMeans(KMeans::default()), FOUR, false),
             ("spectral, 4 speakers", spectral, FOUR, false),
         ] {
-            let (labels, _) = partition(vectors.view(), bounds, &method, None).unwrap();
+            let labels = partition(vectors.view(), bounds, &method, None).unwrap();
             let score = compare(recipe, &turns(&windows, &labels), Some(&all), &Rules::default()).score;
             print(name, &score);
             // The speech is given, so only the confusion can differ.

@@ -130,7 +130,7 @@ fn agglomeration_matches_pyannote() {
             min: number(config, "min_clusters").unwrap(),
             max: number(config, "max_clusters"),
         };
-        let (clusters, _) = agglomerate(embeddings.view(), bounds, &parameters(config));
+        let clusters = agglomerate(embeddings.view(), bounds, &parameters(config));
         assert_eq!(clusters, labels(&golden, &format!("cluster_{index:03}"), 0), "{config}");
         tried += 1;
     }
@@ -144,22 +144,19 @@ fn agglomeration_of_few_embeddings_matches_pyannote() {
     for count in [1, 2, 3, 9] {
         let few = embeddings.select(Axis(0), &(0..count).collect::<Vec<_>>());
         let bounds = SpeakerBounds { min: 1, max: Some(count) };
-        let (clusters, mismatch) = agglomerate(few.view(), bounds, &Agglomerative::default());
+        let clusters = agglomerate(few.view(), bounds, &Agglomerative::default());
         assert_eq!(clusters, labels(&golden, &format!("small_n{count}"), 0), "of {count}");
-        assert_eq!(mismatch, None);
     }
 }
 
 #[test]
-fn bounds_that_the_dendrogram_cannot_satisfy_are_reported() {
+fn the_dendrogram_cannot_satisfy_all_bounds() {
     let golden = Golden::open("det5/clustering_core");
     let embeddings: Array2<f32> = golden.get("embeddings");
     let bounds = SpeakerBounds { min: 9, max: Some(9) };
     let parameters = Agglomerative { min_cluster_size: 12, ..Agglomerative::default() };
-    let (clusters, mismatch) = agglomerate(embeddings.view(), bounds, &parameters);
-    let mismatch = mismatch.expect("113 embeddings make no 9 clusters of 11 this way");
-    assert_eq!(mismatch.wanted, 9);
-    assert_eq!(mismatch.found, clusters.iter().max().unwrap() + 1);
+    let clusters = agglomerate(embeddings.view(), bounds, &parameters);
+    assert!(clusters.iter().max().unwrap() + 1 < 9, "113 embeddings make no 9 clusters of 11 this way");
 }
 
 #[test]

@@ -181,7 +181,6 @@ fn clusters_match_pyannote() {
             .unwrap();
             let expected: Array2<f32> = synthetic.results.get(&format!("centroids_{name}"));
             assert_eq!(found.centroids.dim(), expected.dim(), "{name}");
-            assert_eq!(found.mismatch, None, "{name}");
             let auto: Array2<f32> = synthetic.results.get(&format!("centroids_{index}"));
             if auto.nrows() == expected.nrows() {
                 assert_eq!(found.hard, synthetic.results.get::<i32, _>(&format!("hard_{name}")), "{name}");
@@ -247,10 +246,8 @@ fn more_speakers_than_embeddings() {
         };
         let error = run(Compat::Pyannote).unwrap_err();
         assert!(matches!(error, ClusteringError::TooFewEmbeddings { speakers, .. } if speakers == wanted));
-        let Clusters { centroids, mismatch, .. } = run(Compat::Off).unwrap();
-        let mismatch = mismatch.unwrap();
-        assert_eq!((mismatch.wanted, mismatch.found), (wanted, centroids.nrows()));
-        assert!(centroids.nrows() > 1);
+        let Clusters { centroids, .. } = run(Compat::Off).unwrap();
+        assert!((2..wanted).contains(&centroids.nrows()));
     }
 }
 

@@ -66,15 +66,10 @@ fn speakers(counts: &[usize], random: &mut Random) -> (Array2<f32>, Vec<usize>) 
 }
 
 fn labels(embeddings: &Array2<f32>, bounds: SpeakerBounds, method: &Method) -> Vec<usize> {
-    let (labels, mismatch) = partition(embeddings.view(), bounds, method, Some(&plda())).unwrap();
+    let labels = partition(embeddings.view(), bounds, method, Some(&plda())).unwrap();
     assert_eq!(labels.len(), embeddings.nrows());
     let found: BTreeSet<usize> = labels.iter().copied().collect();
     assert!(found.iter().copied().eq(0..found.len()), "{method:?}: {labels:?} has gaps");
-    let wanted = found.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
-    match mismatch {
-        None => assert!(labels.is_empty() || wanted == found.len(), "{method:?}: {} clusters", found.len()),
-        Some(mismatch) => assert_eq!((mismatch.wanted, mismatch.found), (wanted, found.len()), "{method:?}"),
-    }
     labels
 }
 

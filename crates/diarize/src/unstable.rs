@@ -111,7 +111,7 @@ pub fn partition(
     bounds: SpeakerBounds,
     method: &Method,
     plda: Option<&Plda>,
-) -> std::result::Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
+) -> std::result::Result<Vec<usize>, ClusteringError> {
     clustering::partition(embeddings, bounds, method, plda, &ComputeDevice::CPU)
 }
 
@@ -126,7 +126,6 @@ pub fn partition_on(
     method: &Method,
 ) -> std::result::Result<Vec<usize>, ClusteringError> {
     clustering::partition(embeddings, bounds, method, None, &ComputeDevice::new(device, &|| true))
-        .map(|(labels, _)| labels)
 }
 
 /// Agglomerative clustering on the CPU.
@@ -137,7 +136,7 @@ pub fn agglomerate(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Agglomerative,
-) -> (Vec<usize>, Option<Mismatch>) {
+) -> Vec<usize> {
     clustering::agglomerate(embeddings, bounds, parameters, &ComputeDevice::CPU)
         .expect("the CPU does not fail")
 }

@@ -4,7 +4,7 @@ use diarize_kernels::{cdist, linkage::Linkage};
 use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{ClusteringError, ComputeDevice, Mismatch, labels, tree::Tree};
+use super::{ClusteringError, ComputeDevice, labels, tree::Tree};
 use crate::{
     math::{argmax, cluster_means, normalized},
     options::SpeakerBounds,
@@ -82,7 +82,7 @@ pub fn agglomerate(
     bounds: SpeakerBounds,
     parameters: &Agglomerative,
     device: &ComputeDevice<'_>,
-) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
+) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
     let min_size = min_large_size(count, parameters.min_cluster_size);
 
@@ -93,20 +93,16 @@ pub fn agglomerate(
         labels::sizes(&labels, labels::count(&labels)).into_iter().filter(|&size| size >= min_size).count();
 
     let wanted = large.max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
-    let (labels, found) = if large == wanted {
-        (labels, large)
-    } else {
-        let (cut, found) = nearest_cut(&tree, parameters.threshold, min_size, wanted);
-        (tree.cut_after(cut), found)
+    let labels = match large == wanted {
+        true => labels,
+        false => tree.cut_after(nearest_cut(&tree, parameters.threshold, min_size, wanted)),
     };
-    let mismatch = (found != wanted).then_some(Mismatch { wanted, found });
-    let labels = match parameters.linkage {
+    Ok(match parameters.linkage {
         Linkage::Centroid | Linkage::Median | Linkage::Ward => {
             give_small_to_large(normalized(embeddings).view(), labels, min_size)
         }
         _ => give_small_to_large(embeddings, labels, min_size),
-    };
-    Ok((labels, mismatch))
+    })
 }
 
 /// Minimum size of a large cluster: a tenth of the `count` embeddings, but at most `limit`.
@@ -115,9 +111,8 @@ fn min_large_size(count: usize, limit: usize) -> usize {
     limit.min(tenth.max(1))
 }
 
-/// The merge to stop after so that the number of large clusters is nearest to `wanted`, and that number.
-/// Merges near the threshold are tried first; the fallback is a single cluster.
-fn nearest_cut(tree: &Tree, threshold: f64, min_size: usize, wanted: usize) -> (usize, usize) {
+/// The merge to stop after so that the number of large clusters is nearest to `wanted`. Merges near the threshold are tried first; the fallback is a single cluster.
+fn nearest_cut(tree: &Tree, threshold: f64, min_size: usize, wanted: usize) -> usize {
     let merges = &tree.merges;
     let large_after = large_clusters_after_each(tree, min_size);
     let from_threshold = |&index: &usize| (merges[index].distance - threshold).abs();
@@ -132,13 +127,13 @@ fn nearest_cut(tree: &Tree, threshold: f64, min_size: usize, wanted: usize) -> (
         }
         let large = large_after[index];
         if large == wanted {
-            return (index, large);
+            return index;
         }
         if large.abs_diff(wanted) < best.1.abs_diff(wanted) {
             best = (index, large);
         }
     }
-    best
+    best.0
 }
 
 /// For each merge, the number of clusters of at least `min_size` embeddings after that merge.

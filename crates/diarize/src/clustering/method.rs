@@ -4,9 +4,8 @@ use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Agglomerative, ClusteringError, ComputeDevice, KMeans, Mismatch, Online, Spectral, Vbx,
-    agglomerative::agglomerate, kmeans::kmeans, labels, online::online, plda::Plda, spectral::spectral,
-    vbx_speakers::vbx_speakers,
+    Agglomerative, ClusteringError, ComputeDevice, KMeans, Online, Spectral, Vbx, agglomerative::agglomerate,
+    kmeans::kmeans, labels, online::online, plda::Plda, spectral::spectral, vbx_speakers::vbx_speakers,
 };
 use crate::{
     math::{norm, normalized},
@@ -46,7 +45,7 @@ pub enum Method {
 }
 
 /// Clusters `embeddings` `(embedding, dimension)`. Returns one label per embedding; labels are consecutive
-/// from 0. Also returns a mismatch if the bounds could not be satisfied.
+/// from 0. Their number can violate the bounds: not every method can satisfy all of them.
 ///
 /// There are at most as many clusters as embeddings; bounds beyond that are reduced. Only VBx needs `plda`.
 ///
@@ -62,7 +61,7 @@ pub fn partition(
     method: &Method,
     plda: Option<&Plda>,
     device: &ComputeDevice<'_>,
-) -> Result<(Vec<usize>, Option<Mismatch>), ClusteringError> {
+) -> Result<Vec<usize>, ClusteringError> {
     for (row, embedding) in embeddings.axis_iter(Axis(0)).enumerate() {
         let norm = norm(embedding);
         if !(norm > 0.0 && norm.is_finite()) {
@@ -76,9 +75,9 @@ pub fn partition(
         min: bounds.min.clamp(1, most),
         max: Some(bounds.max.unwrap_or(most).clamp(1, most)),
     };
-    let labels = match method {
+    Ok(match method {
         _ if bounds.max == Some(1) => vec![0; count],
-        Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, device)?.0,
+        Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, device)?,
         Method::Vbx(parameters) => {
             let speakers = vbx_speakers(embeddings, bounds, parameters, plda, Compat::Off, device)?;
             labels::by_first_member(&speakers.labels)
@@ -92,9 +91,5 @@ pub fn partition(
             spectral(embeddings, bounds, parameters, device)?
         }
         Method::Online(parameters) => online(embeddings, bounds, parameters),
-    };
-    let found = labels::count(&labels);
-    let wanted = found.max(asked.min).min(asked.max.unwrap_or(usize::MAX));
-    let mismatch = (found != wanted && count > 0).then_some(Mismatch { wanted, found });
-    Ok((labels, mismatch))
+    })
 }

@@ -47,25 +47,15 @@ pub use crate::options::Compat;
 /// Items exposed to tests, benches and tools.
 #[cfg(feature = "unstable")]
 pub(crate) mod internals {
+    pub(crate) use super::{
+        agglomerative::agglomerate, kmeans::kmeans, method::partition, vbx::vbx,
+        vbx_speakers::vbx_first_labels,
+    };
     pub use super::{
-        Mismatch,
         dendrogram::flat_clusters,
         kmeans::KMeansFit,
         plda::{Features, Plda},
         speakers::Clusters,
         vbx::VbxPosteriors,
     };
-    pub(crate) use super::{
-        agglomerative::agglomerate, kmeans::kmeans, method::partition, vbx::vbx,
-        vbx_speakers::vbx_first_labels,
-    };
-}
-
-/// The method found a number of clusters outside the bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The number requested: the bound nearest to `found`.
-    pub wanted: usize,
-    /// The number found. For agglomerative clustering, a smaller `min_cluster_size` might help.
-    pub found: usize,
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, Axis};
 
 use super::{
-    Assignment, ClusteringError, ComputeDevice, Mismatch, Settings,
+    Assignment, ClusteringError, ComputeDevice, Settings,
     activity::Activity,
     labels,
     method::{Method, partition},
@@ -34,8 +34,6 @@ pub struct Clusters {
     pub separation: Array2<f32>,
     /// `(cluster, dimension)`: mean of the embeddings clustered together, not normalized.
     pub centroids: Array2<f32>,
-    /// Set if the bounds could not be satisfied.
-    pub mismatch: Option<Mismatch>,
 }
 
 /// Clusters the embeddings of local speakers who speak enough, then assigns all local speakers to the
@@ -67,15 +65,12 @@ pub fn cluster_speakers(
     let activity = Activity::of(segmentations);
     let train = embeddings.select(training(embeddings, &activity, bounds, settings).into_iter()); // (embedding, dimension)
 
-    let Some(Centroids { means, forced, mismatch }) =
-        centroids(train.view(), bounds, settings, plda, device)?
-    else {
+    let Some(Centroids { means, forced }) = centroids(train.view(), bounds, settings, plda, device)? else {
         return Ok(Clusters {
             hard: Array2::zeros(shape),
             soft: Array3::ones((chunks, speakers, 1)),
             separation: Array2::ones(shape),
             centroids: cluster_means(train.view(), &vec![0; train.nrows()], 1),
-            mismatch: (bounds.min > 1).then_some(Mismatch { wanted: bounds.min, found: 1 }),
         });
     };
     drop(train);
@@ -95,7 +90,6 @@ pub fn cluster_speakers(
         hard,
         soft,
         centroids: means.mapv(|value| value as f32),
-        mismatch,
     })
 }
 
@@ -127,7 +121,6 @@ struct Centroids {
     means: Array2<f64>,
     /// Whether the bounds forced a different number of clusters than VBx found.
     forced: bool,
-    mismatch: Option<Mismatch>,
 }
 
 /// The centroids of the clusters of `train` `(embedding, dimension)`; `None` if no clustering is needed.
@@ -142,17 +135,17 @@ fn centroids(
         if train.nrows() < 2 {
             return Ok(None);
         }
-        let VbxSpeakers { centroids, forced, mismatch, .. } =
+        let VbxSpeakers { centroids, forced, .. } =
             vbx_speakers(train, bounds, parameters, plda, settings.compat, device)?;
-        return Ok(Some(Centroids { means: centroids, forced, mismatch }));
+        return Ok(Some(Centroids { means: centroids, forced }));
     }
     let most = train.nrows().min(bounds.max.unwrap_or(usize::MAX));
     if most < 2 {
         return Ok(None);
     }
-    let (labels, mismatch) = partition(train, bounds, &settings.method, plda, device)?;
+    let labels = partition(train, bounds, &settings.method, plda, device)?;
     let means = cluster_means(train, &labels, labels::count(&labels)).mapv(f64::from);
-    Ok(Some(Centroids { means, forced: false, mismatch }))
+    Ok(Some(Centroids { means, forced: false }))
 }
 
 /// 2 minus the cosine distance between each embedding and each centroid: `(chunk, local speaker, cluster)`.

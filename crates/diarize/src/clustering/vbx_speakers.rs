@@ -4,7 +4,7 @@ use diarize_kernels::linkage::Linkage;
 use ndarray::{Array2, ArrayView2, Axis, linalg::general_mat_mul};
 
 use super::{
-    ClusteringError, ComputeDevice, Mismatch,
+    ClusteringError, ComputeDevice,
     kmeans::{KMeans, kmeans},
     labels,
     plda::Plda,
@@ -27,7 +27,6 @@ pub(super) struct VbxSpeakers {
     pub(super) centroids: Array2<f64>,
     /// Whether the bounds forced a different number of speakers than VBx found.
     pub(super) forced: bool,
-    pub(super) mismatch: Option<Mismatch>,
 }
 
 /// The initial labels for VBx, one per embedding: the dendrogram of centroid linkage, cut at
@@ -82,7 +81,6 @@ pub(super) fn vbx_speakers(
         labels: responsibilities.rows().into_iter().map(|row| argmax(row.iter().copied())).collect(),
         centroids: sums / weights,
         forced: false,
-        mismatch: None,
     })
 }
 
@@ -113,6 +111,5 @@ fn kmeans_speakers(
         centroids: cluster_means(embeddings, &labels, found).mapv(f64::from),
         labels,
         forced: true,
-        mismatch: (found != wanted).then_some(Mismatch { wanted, found }),
     })
 }
