@@ -10,7 +10,7 @@ use crate::simd;
 /// A single vector has its distances to the single vectors after it. Reading those is fast. Reading its distances
 /// to earlier vectors is slow, because every value lies in a different cache line and page. A merged cluster
 /// therefore has its distances to all places. The vectors that it consists of free theirs, so that the memory for
-/// all distances does not grow.
+/// all distances grows little.
 pub(super) struct Distances {
     /// Number of places, used and unused.
     pub(super) count: usize,
