@@ -1,4 +1,5 @@
-//! The stages of the pipeline, in execution order.
+//! The stages of the pipeline, in this order: `segment` (with `decode`), `count`, `masks`, `embed`, then clustering
+//! ([`crate::clustering`]), `voice_shares`, `reconstruct`, `turns` (with `binarize`) and `confidence`.
 
 mod aggregate;
 mod binarize;
