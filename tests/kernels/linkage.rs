@@ -99,7 +99,7 @@ fn the_closest_clusters_merge_first() {
 }
 
 #[test]
-fn condensed_cosine_distances_equal_the_full_matrix() {
+fn cosine_distances_of_pairs_equal_the_full_matrix() {
     let mut random = Random(10);
     for count in [0, 1, 2, 9, 50, 301] {
         let rows = vectors(count, 7, &mut random);

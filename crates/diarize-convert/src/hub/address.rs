@@ -13,7 +13,7 @@ use fluent_uri::{
 pub(super) struct Address(Uri<String>);
 
 impl Address {
-    /// Parses the URL of a hub, which must have no query.
+    /// Parses the URL of a hub. `None` if it is invalid or has a query or fragment.
     pub(super) fn parse(endpoint: &str) -> Option<Self> {
         let uri = Uri::parse(endpoint.to_owned()).ok()?;
         if uri.has_query() || uri.has_fragment() { None } else { Self::new(uri) }
@@ -77,7 +77,7 @@ impl Address {
     }
 }
 
-/// A URL of the user without its user, password and query. It may be invalid.
+/// Removes the user name, the password and the query from a URL, for messages. The URL may be invalid.
 pub(super) fn shown(url: &str) -> String {
     let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let (scheme, rest) = match url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {

@@ -17,8 +17,9 @@ const BLOCK: usize = 1 << 16;
 
 /// Why an attempt stopped.
 pub(super) enum Stop {
-    /// Resuming may help.
+    /// The connection broke, for this reason. Another attempt may succeed.
     Interrupted(String),
+    /// Another attempt would fail as well, unless the error is temporary.
     Failed(HubError),
 }
 

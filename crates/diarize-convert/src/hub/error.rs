@@ -179,7 +179,8 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// Whether a cached file may be used after this error. The login page of a public network is not a hub either.
+    /// Whether a cached file may be used after this error. One such error is [`Self::NotAHub`], because public
+    /// networks answer with their login page.
     pub(super) fn allows_cached(&self) -> bool {
         matches!(
             self,

@@ -73,7 +73,7 @@ impl Http {
     }
 }
 
-/// A response.
+/// A response, whose body has not been read yet.
 pub(super) struct Answer {
     address: Address,
     response: Response<Body>,

@@ -53,9 +53,7 @@ impl Settings {
             }),
         }
     }
-}
 
-impl Settings {
     /// The endpoint without secrets.
     pub(super) fn shown_endpoint(&self) -> String {
         shown(&self.endpoint)

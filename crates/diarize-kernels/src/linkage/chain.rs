@@ -1,11 +1,11 @@
 //! The nearest-neighbor chain algorithm. It requires that merging two clusters never brings them closer to a
 //! third, which holds for average, complete, weighted and Ward's linkage.
 
-use super::{Condensed, Halves, Linkage, Merge, merged_distance, unsorted};
+use super::{Halves, Linkage, Merge, Pairs, merged_distance, unsorted};
 
 pub(super) fn linkage(
     linkage: Linkage,
-    mut matrix: Condensed,
+    mut matrix: Pairs,
     first_sizes: &[usize],
     may_continue: &dyn Fn() -> bool,
 ) -> Option<Vec<Merge>> {
@@ -56,7 +56,7 @@ pub(super) fn linkage(
 }
 
 /// The first of the places nearest to `x` if it is nearer than `best`, otherwise `best`.
-fn nearest(matrix: &Condensed, places: &[usize], x: usize, best: (usize, f64)) -> (usize, f64) {
+fn nearest(matrix: &Pairs, places: &[usize], x: usize, best: (usize, f64)) -> (usize, f64) {
     let others = places.iter().filter(|&&place| place != x);
     others.fold(best, |best, &place| {
         let distance = matrix.get(x, place);

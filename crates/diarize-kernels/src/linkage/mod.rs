@@ -26,16 +26,16 @@
 //! Source: `fast_linkage`, `nn_chain` and `mst_single_linkage` in `scipy/cluster/_hierarchy.pyx`.
 
 mod chain;
-mod condensed;
 mod cpu;
 pub mod device;
 mod distances;
 mod heap;
+mod pairs;
 pub mod reference;
 mod tree;
 mod unsorted;
 
-use self::{condensed::Condensed, distances::Distances};
+use self::{distances::Distances, pairs::Pairs};
 
 /// The linkage criterion, given by the distance `d` from the cluster merged from `x` and `y` to a third, `z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,9 +128,9 @@ pub fn linkage_while(
             cpu::linkage(linkage, Distances::new(distances), sizes, may_continue)
         }
         Linkage::Average | Linkage::Weighted | Linkage::Complete | Linkage::Ward => {
-            chain::linkage(linkage, Condensed::new(distances), sizes, may_continue)
+            chain::linkage(linkage, Pairs::new(distances), sizes, may_continue)
         }
-        Linkage::Single => tree::linkage(&Condensed::new(distances), sizes, may_continue),
+        Linkage::Single => tree::linkage(&Pairs::new(distances), sizes, may_continue),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Prim's algorithm for the minimum spanning tree. Its edges are the merges of single linkage.
 
-use super::{Condensed, Merge, unsorted};
+use super::{Merge, Pairs, unsorted};
 
 pub(super) fn linkage(
-    matrix: &Condensed,
+    matrix: &Pairs,
     sizes: &[usize],
     may_continue: &dyn Fn() -> bool,
 ) -> Option<Vec<Merge>> {

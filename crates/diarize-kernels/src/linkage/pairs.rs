@@ -3,13 +3,13 @@
 use super::{Compaction, worth_compacting};
 
 /// Distances between places.
-pub(super) struct Condensed {
+pub(super) struct Pairs {
     /// For each place, the distances to the later places.
     later: Vec<Vec<f64>>,
     pub(super) count: usize,
 }
 
-impl Condensed {
+impl Pairs {
     pub(super) fn new(later: Vec<Vec<f64>>) -> Self {
         Self { count: later.len(), later }
     }
