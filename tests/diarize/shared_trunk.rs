@@ -132,7 +132,7 @@ fn voices_require_the_shared_trunk() {
     let votes = listener.embedded().unwrap();
     options.parameters.reconstruction = Reconstruction::Voices;
     let error = votes.cluster(&options).unwrap_err().to_string();
-    assert!(error.contains("run the networks"), "{error}");
+    assert!(error.contains("another run of the networks"), "{error}");
     options.parameters.embedding_trunk = EmbeddingTrunk::Chunk;
     let error = diarizer().listen(&options).unwrap_err().to_string();
     assert!(error.starts_with("reconstruction is voices"), "{error}");

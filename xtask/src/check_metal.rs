@@ -10,8 +10,13 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 const APPLE: &str = "aarch64-apple-darwin";
-/// The packages that are compiled with the feature. Tests are excluded, because they need C code for the target.
-const COMPILED: [&str; 5] = ["-p", "diarize-kernels", "-p", "diarize", "--lib"];
+/// What is compiled for another target. Tests are excluded, because they need C code for the target.
+const LIBRARIES: [&str; 7] =
+    ["-p", "diarize-kernels", "-p", "diarize", "--lib", "--features", "diarize/metal,diarize-kernels/metal"];
+/// What is compiled for this system: everything, so that dependencies keep the features with which
+/// `cargo clippy --workspace --all-targets` compiled them.
+const EVERYTHING: [&str; 4] =
+    ["--workspace", "--all-targets", "--features", "diarize/metal,diarize-kernels/metal"];
 
 /// Check the Metal backend on any system: type-check the kernels with clang and the Rust code with clippy
 ///
@@ -42,18 +47,18 @@ impl CheckMetal {
         let targets = Command::new("rustup").args(["target", "list", "--installed"]).output();
         let installed = targets.is_ok_and(|targets| String::from_utf8_lossy(&targets.stdout).contains(APPLE));
         if cfg!(target_os = "macos") {
-            clippy(Path::new("."), &[])
+            clippy(Path::new("."), &EVERYTHING)
         } else if installed {
-            clippy(Path::new("."), &["--target", APPLE])
+            clippy(Path::new("."), &[&["--target", APPLE], &LIBRARIES[..]].concat())
         } else {
-            clippy(&shim()?, &[])
+            clippy(&shim()?, &EVERYTHING)
         }
     }
 }
 
 fn clippy(folder: &Path, arguments: &[&str]) -> Result<()> {
     let mut clippy = Command::new("cargo");
-    clippy.current_dir(folder).arg("clippy").args(COMPILED).args(["--features", "metal"]).args(arguments);
+    clippy.current_dir(folder).arg("clippy").args(arguments);
     // Nothing is linked, so the target's libraries are not needed.
     clippy.arg("--target-dir").arg(std::env::current_dir()?.join("target"));
     succeed(clippy.args(["--", "-D", "warnings"]))

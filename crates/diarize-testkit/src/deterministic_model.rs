@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 use diarize::{
     clustering::{Agglomerative, Method, Settings},
-    model::{EmbeddingArchitecture, MANIFEST, Manifest, ModelFiles, SegmentationArchitecture, VoiceWindows},
+    model::{
+        EmbeddingArchitecture, LstmArchitecture, MANIFEST, Manifest, ModelFiles, SegmentationArchitecture,
+        VoiceWindows,
+    },
 };
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -31,8 +34,8 @@ pub fn with_voices(seed: u64) -> Result<ModelFiles> {
     in_memory(manifest(seed), seed)
 }
 
-/// Like [`with_voices`], but the residual network has only four blocks and a quarter of the channels, which makes it
-/// much faster. For tests of everything around the networks.
+/// Like [`with_voices`], but the residual network has only four blocks and a quarter of the channels, and the
+/// segmentation network one small LSTM layer, which makes both much faster. For tests of everything around the networks.
 ///
 /// # Errors
 /// If the temporary directory cannot be written.
@@ -40,6 +43,7 @@ pub fn small_with_voices(seed: u64) -> Result<ModelFiles> {
     let mut manifest = manifest(seed);
     manifest.embedding.blocks = [1; 4];
     manifest.embedding.channels = 8;
+    manifest.segmentation.lstm = LstmArchitecture { hidden_size: 32, num_layers: 1, bidirectional: true };
     in_memory(manifest, seed)
 }
 

@@ -202,26 +202,19 @@ impl Embedded {
             clustering: Default::default(),
             ..parameters.clone()
         };
-        let again =
-            |option, value: String, requirement| Err(Error::InvalidOption { option, value, requirement });
+        let again = |option, reason| Err(Error::NeedsNetworks { option, reason });
         if of_networks(&options.parameters) != of_networks(&self.options.parameters) {
-            return again(
-                "parameters",
-                "different from those the networks ran with".into(),
-                "the same: run the networks again with these parameters",
-            );
+            return again("parameters", "with other parameters");
         }
         if self.embeddings.is_none()
             && !is_silent(&self.speaker_count)
             && options.speaker_bounds().max != Some(1)
         {
-            let requirement = "1 without embeddings: run the networks again with this option";
-            return again("max_speakers", "more than 1".into(), requirement);
+            return again("max_speakers", "for one speaker, without embeddings");
         }
         let voices = options.parameters.reconstruction == Reconstruction::Voices;
         if voices && self.embeddings.is_some() && self.windows.is_none() {
-            let requirement = "votes without window embeddings: run the networks again with this option";
-            return again("reconstruction", Reconstruction::Voices.to_string(), requirement);
+            return again("reconstruction", "for votes, without embeddings of windows");
         }
         Ok(())
     }

@@ -84,6 +84,15 @@ pub enum Error {
         /// Which values are valid.
         requirement: &'static str,
     },
+    /// An option of [`Embedded::cluster`](crate::Embedded::cluster) needs outputs that the networks did not
+    /// compute.
+    #[error("this value of {option} needs another run of the networks: they ran {reason}")]
+    NeedsNetworks {
+        /// The option's name.
+        option: &'static str,
+        /// What they ran with, or for.
+        reason: &'static str,
+    },
     /// A clustering parameter cannot be set to the given value.
     #[error("{setting}: {reason}")]
     Setting {

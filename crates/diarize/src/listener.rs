@@ -20,8 +20,10 @@ const BLOCK: usize = 16 * SAMPLE_RATE as usize;
 /// The result is bit-identical however the samples are split into blocks. The networks run when enough chunks
 /// are complete to keep all threads busy: 24 per thread, or 512 on a GPU. A chunk starts every second, so with 16
 /// threads that is after 384 seconds. Samples are kept until then, the observer hears nothing, and the next
-/// [`Self::push`] takes longer. Fewer threads ([`Options::with_threads`]) shorten the wait. Otherwise memory grows with the recording by one bit per frame and local speaker of each chunk, one byte per
-/// frame, and one vector per local speaker and per window; clustering needs more at the end.
+/// [`Self::push`] takes longer. Fewer threads ([`Options::with_threads`]) shorten the wait.
+///
+/// Once the networks have heard the samples, what stays in memory is one bit per frame and local speaker of each
+/// chunk, one byte per frame, and one vector per local speaker and per window. Clustering needs more at the end.
 #[derive(Debug)]
 pub struct Listener<'o> {
     model: Arc<Model>,

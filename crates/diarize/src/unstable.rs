@@ -23,7 +23,7 @@ pub use crate::{
     networks::{
         PyanNet, WeSpeaker,
         pyannet::{
-            lstm::{Lstm, LstmLayer},
+            lstm::Lstm,
             sincnet::{Block as SincBlock, SincNet, sinc_filters},
         },
         wespeaker::{Fbank, ResNet, resize_nearest, resnet::Block as ResidualBlock, stats_pool},

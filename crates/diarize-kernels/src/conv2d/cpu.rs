@@ -19,7 +19,7 @@ pub(super) const VECTORS: usize = 2;
 /// The weights in the order in which a tile reads them, `(tile, tap, input, output channel of the tile)`. Taps
 /// are ordered row by row.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub(crate) struct Packed {
     dims: Dims,
     weights: Vec<f32>,
     bias: Vec<f32>,
@@ -43,6 +43,21 @@ impl Packed {
         bias.resize(outputs.next_multiple_of(width), 0.0);
         Self { dims, weights, bias, width }
     }
+
+    /// A linear layer, with `weights` `(outputs, inputs)` and `bias` `(outputs,)`.
+    pub(crate) fn linear(inputs: usize, weights: &[f32], bias: &[f32]) -> Self {
+        Self::new(
+            Dims { inputs, outputs: bias.len(), size: [1, 1], stride: 1, padding: [0, 0] },
+            weights,
+            bias,
+        )
+    }
+}
+
+/// Maps `x` `(position, inputs)` to `y` `(position, outputs)` with a linear layer.
+pub(crate) fn linear(packed: &Packed, x: &[f32], y: &mut [f32]) {
+    let shape = [1, x.len() / packed.dims.inputs];
+    conv2d(packed, Images { x, shape, residual: false, activation: Activation::Identity }, y);
 }
 
 /// Number of output channels in a tile on this processor.

@@ -9,7 +9,7 @@
 //!
 //! Source: `torch.nn.Conv2d`. The caller folds batch norm into kernel and bias.
 
-mod cpu;
+pub(crate) mod cpu;
 pub mod reference;
 mod strips;
 mod winograd;

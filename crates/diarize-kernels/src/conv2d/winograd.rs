@@ -66,9 +66,11 @@ impl Packed {
         let width = width();
         let mut weights = vec![0f32; POINTS_2D * inputs * outputs];
         let tiles = weights.par_chunks_mut(POINTS_2D * inputs * width);
-        tiles.zip(kernel.par_chunks(width * inputs * 9)).for_each(|(weights, kernel)| {
-            for (pair, kernel) in kernel.as_chunks::<9>().0.iter().enumerate() {
-                let at = pair % inputs * width + pair / inputs;
+        tiles.zip(kernel.par_chunks(width * inputs * 9)).for_each(|(weights, kernels)| {
+            let (kernels, _) = kernels.as_chunks::<9>(); // (output channel of the tile, input)
+            // In the order of the weights, which are more than the kernels.
+            for at in 0..inputs * width {
+                let kernel = kernels[at % width * inputs + at / width];
                 let rows: [_; 3] =
                     array::from_fn(|i| kernel_at_points(array::from_fn(|j| f64::from(kernel[3 * i + j]))));
                 for q in 0..POINTS {

@@ -3,11 +3,16 @@
 //!
 //! The result of a sequence does not depend on the rest of the batch or the number of threads.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Dims;
-use crate::simd::{self, accumulate};
+use crate::{
+    conv2d::cpu as conv2d,
+    simd::{self, accumulate},
+};
 
 /// Vectors of gates that are accumulated in one pass over the state.
 const VECTORS: usize = 2;
@@ -20,9 +25,22 @@ const fn rows<S: Simd>() -> usize {
 const MANY_ROWS: usize = 8;
 const FEW_ROWS: usize = 4;
 
+/// Steps that are projected at a time: their gates stay in the cache until the recurrence reads them. Their
+/// number times that of the sequences is a multiple of the pixels in a tile of the convolution.
+const STEPS: usize = 18;
+
+/// What comes into the gates from the layer below.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// Projected: `(batch, steps, directions * 4 * hidden)`.
+    Gates(&'a [f32]),
+    /// `(batch, steps, inputs)`, and the projection of each direction.
+    Raw(&'a [f32], &'a [conv2d::Packed]),
+}
+
 /// Returns the output `(batch, steps, directions * hidden)`. The layout of the arguments is that of
-/// [`super::lstm`].
-pub(super) fn lstm(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f32> {
+/// [`super::lstm`] and [`super::Layer`].
+pub(super) fn lstm(dims: Dims, input: Input<'_>, recurrent: &[f32]) -> Vec<f32> {
     let Dims { batch, steps, directions, hidden } = dims;
     // SAFETY: every direction of every sequence writes all of its steps.
     let mut output = unsafe { crate::uninitialized(batch * steps * directions * hidden) };
@@ -36,13 +54,95 @@ pub(super) fn lstm(dims: Dims, input: &[f32], recurrent: &[f32]) -> Vec<f32> {
         .collect();
     let row = steps * directions * hidden;
     let rows = arch.dispatch(Rows);
-    output.par_chunks_mut(rows * row).zip(input.par_chunks(4 * rows * row)).for_each(|(output, input)| {
+    output.par_chunks_mut(rows * row).enumerate().for_each(|(group, output)| {
+        let dims = Dims { batch: output.len() / row, ..dims };
+        let input = input.of_sequences(group * rows..group * rows + dims.batch, batch);
         for (direction, weights) in packed.iter().enumerate() {
-            let dims = Dims { batch: output.len() / row, ..dims };
-            arch.dispatch(Sequences { dims, direction, weights, input, output });
+            let state = State { h: vec![0.0; rows * hidden], c: vec![0.0; rows * hidden] };
+            let (mut state, mut buffer) = (state, Buffer::default());
+            for steps in input.blocks(steps, direction) {
+                let gates = input.gates(dims, direction, steps.clone(), &mut buffer);
+                let state = &mut state;
+                arch.dispatch(Sequences { dims, direction, weights, steps, gates, state, output });
+            }
         }
     });
     output
+}
+
+impl<'a> Input<'a> {
+    /// The input of some of `batch` sequences.
+    fn of_sequences(self, sequences: Range<usize>, batch: usize) -> Self {
+        let some = |values: &'a [f32]| {
+            let one = values.len() / batch;
+            &values[sequences.start * one..sequences.end * one]
+        };
+        match self {
+            Self::Gates(values) => Self::Gates(some(values)),
+            Self::Raw(values, projections) => Self::Raw(some(values), projections),
+        }
+    }
+
+    /// The steps in the blocks and the order in which a direction needs their gates.
+    fn blocks(self, steps: usize, direction: usize) -> Vec<Range<usize>> {
+        let size = match self {
+            Self::Gates(_) => steps,
+            Self::Raw(..) => STEPS,
+        };
+        let mut blocks: Vec<_> =
+            (0..steps).step_by(size).map(|start| start..steps.min(start + size)).collect();
+        if direction == 1 {
+            blocks.reverse();
+        }
+        blocks
+    }
+
+    /// The gates of one direction for a block of steps of all sequences.
+    fn gates<'g>(self, dims: Dims, direction: usize, steps: Range<usize>, buffer: &'g mut Buffer) -> Gates<'g>
+    where
+        'a: 'g,
+    {
+        let gates = 4 * dims.hidden;
+        let (x, projection) = match self {
+            Self::Gates(values) => {
+                let step = dims.directions * gates;
+                return Gates { values: &values[direction * gates..], row: dims.steps * step, step };
+            }
+            Self::Raw(x, projections) => (x, &projections[direction]),
+        };
+        let inputs = x.len() / (dims.batch * dims.steps);
+        buffer.x.clear();
+        for sequence in x.chunks_exact(dims.steps * inputs) {
+            buffer.x.extend_from_slice(&sequence[steps.start * inputs..steps.end * inputs]);
+        }
+        buffer.gates.resize(dims.batch * steps.len() * gates, 0.0);
+        conv2d::linear(projection, &buffer.x, &mut buffer.gates);
+        Gates { values: &buffer.gates, row: steps.len() * gates, step: gates }
+    }
+}
+
+/// A block of steps.
+#[derive(Default)]
+struct Buffer {
+    /// `(sequence, step, input)`.
+    x: Vec<f32>,
+    /// `(sequence, step, gate)`.
+    gates: Vec<f32>,
+}
+
+/// The gates of some steps, before the recurrence.
+struct Gates<'a> {
+    values: &'a [f32],
+    /// Distance between the values of neighboring sequences.
+    row: usize,
+    /// Distance between the values of neighboring steps.
+    step: usize,
+}
+
+/// The state of some sequences after a step, `(sequence, hidden)` each.
+struct State {
+    h: Vec<f32>,
+    c: Vec<f32>,
 }
 
 struct Rows;
@@ -87,12 +187,14 @@ impl WithSimd for Pack<'_> {
     }
 }
 
-/// One direction of up to [`rows`] sequences over all steps.
+/// One direction of up to [`rows`] sequences over some steps.
 struct Sequences<'a> {
     dims: Dims,
     direction: usize,
     weights: &'a Packed,
-    input: &'a [f32],
+    steps: Range<usize>,
+    gates: Gates<'a>,
+    state: &'a mut State,
     output: &'a mut [f32],
 }
 
@@ -114,19 +216,22 @@ impl Sequences<'_> {
         let Dims { batch, steps, directions, hidden } = self.dims;
         let width = (4 * hidden).next_multiple_of(self.weights.tile);
         let mut gates = vec![0f32; ROWS * width];
-        let (mut h, mut c) = (vec![0f32; ROWS * hidden], vec![0f32; ROWS * hidden]);
-        for step in 0..steps {
-            let t = if self.direction == 0 { step } else { steps - 1 - step };
-            let at = |row: usize| (row * steps + t) * directions + self.direction;
+        let State { h, c } = self.state;
+        for step in 0..self.steps.len() {
+            let step = if self.direction == 0 { step } else { self.steps.len() - 1 - step };
             // Missing rows repeat the last one.
-            let inputs: [&[f32]; ROWS] =
-                std::array::from_fn(|row| &self.input[at(row.min(batch - 1)) * 4 * hidden..][..4 * hidden]);
-            project(simd, self.weights, inputs, &h, &mut gates);
+            let inputs: [&[f32]; ROWS] = std::array::from_fn(|row| {
+                &self.gates.values[row.min(batch - 1) * self.gates.row + step * self.gates.step..]
+                    [..4 * hidden]
+            });
+            project(simd, self.weights, inputs, h, &mut gates);
+            let t = self.steps.start + step;
             for row in 0..batch {
                 let gates = &gates[row * width..][..4 * hidden];
                 let h = &mut h[row * hidden..][..hidden];
                 activate(gates, h, &mut c[row * hidden..][..hidden]);
-                self.output[at(row) * hidden..][..hidden].copy_from_slice(h);
+                let at = (row * steps + t) * directions + self.direction;
+                self.output[at * hidden..][..hidden].copy_from_slice(h);
             }
         }
     }

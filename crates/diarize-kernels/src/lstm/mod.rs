@@ -1,13 +1,14 @@
-//! The recurrent part of one LSTM layer over all time steps, in one or two directions.
+//! One LSTM layer over all time steps, in one or two directions.
 //!
 //! With `z[t] = input[t] + W_hh h[t-1]` split into the gates `i, f, g, o` (PyTorch's order):
 //! `c[t] = sigmoid(f) c[t-1] + sigmoid(i) tanh(g)` and `h[t] = sigmoid(o) tanh(c[t])`, both zero
-//! before the first step. `input` is the projection `W_ih x + b_ih + b_hh`, which the caller computes for
-//! all steps with one matrix product. The second direction runs from the last step to the first.
+//! before the first step. `input` is the projection `W_ih x + b_ih + b_hh`. The second direction runs from the
+//! last step to the first. [`Layer`] includes the projection, [`lstm`] does not.
 //!
 //! Source: `torch.nn.LSTM`; Hochreiter and Schmidhuber, Long short-term memory, 1997.
 
 mod cpu;
+mod layer;
 pub mod reference;
 
 #[cfg(feature = "cuda")]
@@ -16,9 +17,10 @@ use candle_core::CudaStorage;
 use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
+pub use self::layer::Layer;
 use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word};
 
-/// Runs one layer.
+/// Runs the recurrence of one layer.
 ///
 /// - `input`: `(batch, steps, directions * 4 * hidden)` f32, gates `i, f, g, o` of each direction;
 /// - `recurrent`: `(directions, 4 * hidden, hidden)` f32, `W_hh` of each direction;
@@ -132,7 +134,8 @@ impl CustomOp2 for Lstm {
         let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let input = crate::contiguous_f32(input, input_layout, "lstm")?;
         let recurrent = crate::contiguous_f32(recurrent, recurrent_layout, "lstm")?;
-        Ok((CpuStorage::F32(cpu::lstm(dims, input, recurrent)), dims.output()))
+        let output = cpu::lstm(dims, cpu::Input::Gates(input), recurrent);
+        Ok((CpuStorage::F32(output), dims.output()))
     }
 
     #[cfg(feature = "cuda")]

@@ -1,12 +1,14 @@
-//! Arithmetic independent of audio: windows in time, assignments, sums in NumPy's order.
+//! Arithmetic independent of audio: windows in time, assignments, eigenvectors, sums in NumPy's order.
 
 mod assignment;
+mod eigen;
 mod frames;
 mod powerset;
 mod sums;
 
 pub use self::{
     assignment::{assign_distinct, best_assignment, smallest},
+    eigen::{eigen, eigenvalues},
     frames::SlidingWindow,
     powerset::Powerset,
     sums::{cluster_means, cluster_means_normalized, norm, normalized},

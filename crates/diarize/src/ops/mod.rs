@@ -35,8 +35,8 @@ pub enum KernelOf {
     Candle,
     /// This project.
     Diarize,
-    /// faer, which always runs on the CPU.
-    Faer,
+    /// This project, always on the CPU.
+    DiarizeOnCpu,
 }
 
 /// Whether a result is correct.
@@ -68,7 +68,7 @@ pub enum Outcome {
 pub fn check(device: Device) -> Result<Vec<OpCheck>> {
     let opened = device.open()?;
     let run = |op: Op| {
-        let ran_on = if op.kernel == KernelOf::Faer { Device::Cpu } else { device };
+        let ran_on = if op.kernel == KernelOf::DiarizeOnCpu { Device::Cpu } else { device };
         let (time, outcome) = match op.run(&opened) {
             Ok((time, error)) if error <= op.tolerance => (time, Outcome::Passed { error }),
             Ok((time, error)) => (time, Outcome::Inexact { error, tolerance: op.tolerance }),

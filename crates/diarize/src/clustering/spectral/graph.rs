@@ -8,7 +8,8 @@ use diarize_kernels::cdist;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 
-use super::lanczos::{Leading, eigen, eigenvalues, leading};
+use super::lanczos::{Leading, leading};
+use crate::math::{eigen, eigenvalues};
 
 /// Maximum number of points for a dense matrix, all of whose eigenvalues are computed.
 pub(super) const MAX_DENSE: usize = 800;

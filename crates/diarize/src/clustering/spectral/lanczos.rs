@@ -1,9 +1,9 @@
 //! The largest eigenvalues of a large symmetric matrix that is only given by its products with vectors.
 
-use faer::{Mat, Side};
 use ndarray::{Array2, ArrayView2, Axis, Slice, concatenate};
 
 use super::super::random::Random;
+use crate::math::eigen;
 
 /// Columns per block. Must exceed the multiplicity of eigenvalues: those of a graph's disconnected
 /// components are equal.
@@ -101,29 +101,12 @@ fn orthonormal(columns: Array2<f64>, basis: ArrayView2<'_, f64>) -> Array2<f64> 
     kept.slice_axis(Axis(0), Slice::from(..count)).t().to_owned()
 }
 
-/// Eigenvalues of a symmetric matrix in ascending order, and the eigenvectors as columns.
-pub(super) fn eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
-    let eigen = in_faer(matrix).self_adjoint_eigen(Side::Lower);
-    let eigen = eigen.expect("a finite symmetric matrix has eigenvectors");
-    let values = eigen.S().column_vector().iter().copied().collect();
-    (values, Array2::from_shape_fn(matrix.dim(), |(i, j)| eigen.U()[(i, j)]))
-}
-
-/// Eigenvalues of a symmetric matrix, in ascending order.
-pub(super) fn eigenvalues(matrix: &Array2<f64>) -> Vec<f64> {
-    let values = in_faer(matrix).self_adjoint_eigenvalues(Side::Lower);
-    values.expect("a finite symmetric matrix has eigenvalues")
-}
-
-fn in_faer(matrix: &Array2<f64>) -> Mat<f64> {
-    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[[i, j]])
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::{Array2, Axis};
 
-    use super::{Random, eigen, leading};
+    use super::{Random, leading};
+    use crate::math::eigen;
 
     fn symmetric(count: usize) -> Array2<f64> {
         let mut random = Random::new(3);
