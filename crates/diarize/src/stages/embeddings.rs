@@ -5,46 +5,47 @@ use ndarray::{Array1, Array2, ArrayView3, ArrayViewMut1, Axis};
 
 use super::Segmentations;
 
-/// Row index of a missing vector.
-const NONE: u32 = u32::MAX;
-
-/// A list of vectors of equal dimension, some of which may be missing; a missing one takes four bytes.
+/// A list of vectors of equal dimension, some of which may be missing.
+///
+/// Each vector has memory of its own. In one array for all, memory would be copied as the list grows, and would
+/// take three times its size meanwhile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vectors {
     dimension: usize,
-    /// For each index, the row of its vector.
-    rows: Vec<u32>,
     values: Values,
 }
 
-/// Values of the vectors, row by row.
+/// Values of the vectors.
 #[derive(Clone, Debug, PartialEq)]
 enum Values {
-    F32(Vec<f32>),
+    F32(Vec<Option<Box<[f32]>>>),
     /// Rounded to f16, which halves the memory.
-    F16(Vec<f16>),
+    F16(Vec<Option<Box<[f16]>>>),
 }
 
 impl Vectors {
     /// An empty list of f32 vectors.
     pub fn exact(dimension: usize) -> Self {
-        Self { dimension, rows: Vec::new(), values: Values::F32(Vec::new()) }
+        Self { dimension, values: Values::F32(Vec::new()) }
     }
 
     /// An empty list of vectors rounded to f16.
     pub fn rounded(dimension: usize) -> Self {
-        Self { dimension, rows: Vec::new(), values: Values::F16(Vec::new()) }
+        Self { dimension, values: Values::F16(Vec::new()) }
     }
 
     /// Number of vectors, including missing ones.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        match &self.values {
+            Values::F32(vectors) => vectors.len(),
+            Values::F16(vectors) => vectors.len(),
+        }
     }
 
     /// Whether the list is empty.
     #[cfg(feature = "unstable")]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
     /// Dimension of a vector.
@@ -58,34 +59,31 @@ impl Vectors {
     /// If the vector has a different dimension.
     pub fn push(&mut self, vector: impl ExactSizeIterator<Item = f64>) {
         assert_eq!(vector.len(), self.dimension, "dimension of a vector");
-        let row = match &mut self.values {
-            Values::F32(values) => {
-                values.extend(vector.map(|x| x as f32));
-                values.len() / self.dimension - 1
-            }
-            Values::F16(values) => {
-                values.extend(vector.map(f16::from_f64));
-                values.len() / self.dimension - 1
-            }
-        };
-        self.rows.push(u32::try_from(row).expect("fewer vectors than 2^32"));
+        match &mut self.values {
+            Values::F32(vectors) => vectors.push(Some(vector.map(|x| x as f32).collect())),
+            Values::F16(vectors) => vectors.push(Some(vector.map(f16::from_f64).collect())),
+        }
     }
 
     /// Appends a missing vector.
     pub fn push_none(&mut self) {
-        self.rows.push(NONE);
+        match &mut self.values {
+            Values::F32(vectors) => vectors.push(None),
+            Values::F16(vectors) => vectors.push(None),
+        }
     }
 
     /// Copies the vector at an index into `to`, `(dimension,)`. Returns whether there is one.
     pub fn copy(&self, place: usize, mut to: ArrayViewMut1<'_, f32>) -> bool {
-        let row = self.rows[place];
-        if row == NONE {
-            return false;
-        }
-        let range = row as usize * self.dimension..(row as usize + 1) * self.dimension;
         match &self.values {
-            Values::F32(values) => to.iter_mut().zip(&values[range]).for_each(|(to, &x)| *to = x),
-            Values::F16(values) => to.iter_mut().zip(&values[range]).for_each(|(to, &x)| *to = x.to_f32()),
+            Values::F32(vectors) => {
+                let Some(vector) = &vectors[place] else { return false };
+                to.iter_mut().zip(vector).for_each(|(to, &x)| *to = x);
+            }
+            Values::F16(vectors) => {
+                let Some(vector) = &vectors[place] else { return false };
+                to.iter_mut().zip(vector).for_each(|(to, &x)| *to = x.to_f32());
+            }
         }
         true
     }

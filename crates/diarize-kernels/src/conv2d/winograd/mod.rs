@@ -7,16 +7,18 @@
 //!
 //! Source: Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 2016. The points 0,
 //! ±¾, ±1½ and infinity lie closer together than the usual integers. This keeps the f32 error small, and
-//! all factors of both transforms are exact.
+//! all factors of the transforms of inputs and outputs are exact.
 
-use std::{array, cell::RefCell};
+mod kernel;
+
+use std::cell::RefCell;
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
+pub(super) use self::kernel::Packed;
 use super::{
     Dims,
-    cpu::{PIXELS, VECTORS, activate, width},
+    cpu::{PIXELS, VECTORS, activate},
     strips::{Images, Strip},
 };
 use crate::simd::{self, accumulate};
@@ -42,53 +44,6 @@ const B: f64 = 1.5;
 thread_local! {
     /// A block's transformed inputs and outputs.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The transformed kernel, `(tile, point, input, output channel of the tile)`.
-#[derive(Debug)]
-pub(super) struct Packed {
-    dims: Dims,
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    /// Output channels in a tile.
-    width: usize,
-}
-
-impl Packed {
-    /// Whether this algorithm supports the convolution.
-    pub(super) fn supports(dims: Dims) -> bool {
-        let Dims { inputs, outputs, size, stride, .. } = dims;
-        size == [3, 3] && stride == 1 && inputs.is_multiple_of(width()) && outputs.is_multiple_of(width())
-    }
-
-    pub(super) fn new(dims: Dims, kernel: &[f32], bias: &[f32]) -> Self {
-        let Dims { inputs, outputs, .. } = dims;
-        let width = width();
-        let mut weights = vec![0f32; POINTS_2D * inputs * outputs];
-        let tiles = weights.par_chunks_mut(POINTS_2D * inputs * width);
-        tiles.zip(kernel.par_chunks(width * inputs * 9)).for_each(|(weights, kernels)| {
-            let (kernels, _) = kernels.as_chunks::<9>(); // (output channel of the tile, input)
-            // In the order of the weights, which are more than the kernels.
-            for at in 0..inputs * width {
-                let kernel = kernels[at % width * inputs + at / width];
-                let rows: [_; 3] =
-                    array::from_fn(|i| kernel_at_points(array::from_fn(|j| f64::from(kernel[3 * i + j]))));
-                for q in 0..POINTS {
-                    for (p, value) in kernel_at_points(rows.map(|row| row[q])).into_iter().enumerate() {
-                        weights[(p * POINTS + q) * inputs * width + at] = value as f32;
-                    }
-                }
-            }
-        });
-        Self { dims, weights, bias: bias.to_vec(), width }
-    }
-}
-
-/// Values of `g[0] + g[1] x + g[2] x²` at the points, scaled by the interpolation factors.
-fn kernel_at_points(g: [f64; 3]) -> [f64; POINTS] {
-    let at = |x: f64| g[0] + x * (g[1] + x * g[2]);
-    let (a, b) = (2.0 * A * A * (A * A - B * B), 2.0 * B * B * (B * B - A * A));
-    [g[0] / (A * A * B * B), at(A) / a, at(-A) / a, at(B) / b, at(-B) / b, g[2]]
 }
 
 /// An array of the values for the indices 0 to 5. A function with a closure would not be compiled for the
@@ -174,7 +129,8 @@ pub(super) fn conv2d(packed: &Packed, images: Images<'_>, y: &mut [f32]) {
     let tile_rows = BLOCK.div_ceil(output_columns.div_ceil(TILE).max(1)).min(output_rows.div_ceil(TILE));
     images.in_strips(dims, tile_rows * TILE, y, |strip| {
         SCRATCH.with_borrow_mut(|scratch| {
-            let length = POINTS_2D * (point_stride(dims.inputs) + point_stride(dims.outputs));
+            let tiles = POINTS_2D * (point_stride(dims.inputs) + point_stride(dims.outputs));
+            let length = tiles + POINTS * dims.inputs * packed.width;
             if scratch.len() < length {
                 scratch.resize(length, 0.0);
             }
@@ -200,14 +156,15 @@ impl WithSimd for Tiles<'_> {
         let tile_columns = columns.div_ceil(TILE);
         let tiles = (self.strip.y.len() / (columns * outputs)).div_ceil(TILE) * tile_columns;
         let scratch = std::mem::take(&mut self.scratch);
-        let (v, m) = scratch.split_at_mut(POINTS_2D * point_stride(inputs));
+        let (v, scratch) = scratch.split_at_mut(POINTS_2D * point_stride(inputs));
+        let (m, kernels) = scratch.split_at_mut(POINTS_2D * point_stride(outputs));
         for first in (0..tiles).step_by(BLOCK) {
             let count = BLOCK.min(tiles - first);
             for tile in 0..count {
                 let (row, column) = ((first + tile) / tile_columns, (first + tile) % tile_columns);
                 self.transform_inputs(simd, [self.strip.first_row + row * TILE, column * TILE], tile, v);
             }
-            self.multiply(simd, count.next_multiple_of(PIXELS), v, m);
+            self.multiply(simd, count.next_multiple_of(PIXELS), v, m, kernels);
             for tile in 0..count {
                 let (row, column) = ((first + tile) / tile_columns, (first + tile) % tile_columns);
                 self.transform_outputs(simd, [row * TILE, column * TILE], columns, tile, m);
@@ -244,29 +201,46 @@ impl Tiles<'_> {
         }
     }
 
-    /// Computes the matrix products at each point into `m[point][tile][output channel]`.
+    /// Computes the matrix products at each point into `m[point][tile][output channel]`. `buffer` holds kernels at
+    /// the points in a row.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, simd: S, tiles: usize, v: &[f32], m: &mut [f32]) {
+    fn multiply<S: Simd>(&self, simd: S, tiles: usize, v: &[f32], m: &mut [f32], buffer: &mut [f32]) {
+        let Packed { dims: Dims { inputs, outputs, .. }, width, .. } = *self.packed;
+        for p in 0..POINTS {
+            for group in 0..outputs / width {
+                let kernels = self.packed.at_points(simd, group, p, buffer);
+                for (q, kernels) in kernels.chunks_exact(inputs * width).enumerate() {
+                    let v = &v[(p * POINTS + q) * point_stride(inputs)..][..BLOCK * inputs];
+                    let m = &mut m[(p * POINTS + q) * point_stride(outputs)..][..BLOCK * outputs];
+                    self.product(simd, tiles, v, S::as_simd_f32s(kernels).0, group, m);
+                }
+            }
+        }
+    }
+
+    /// Computes the products of one point and one group of outputs, into `m[tile][output channel]`.
+    #[inline(always)]
+    fn product<S: Simd>(
+        &self,
+        simd: S,
+        tiles: usize,
+        v: &[f32],
+        weights: &[S::f32s],
+        group: usize,
+        m: &mut [f32],
+    ) {
         let Dims { inputs, outputs, .. } = self.packed.dims;
         let width = self.packed.width;
-        for point in 0..POINTS_2D {
-            let v = &v[point * point_stride(inputs)..][..BLOCK * inputs];
-            let m = &mut m[point * point_stride(outputs)..][..BLOCK * outputs];
-            for group in 0..outputs / width {
-                let weights = &self.packed.weights[(group * POINTS_2D + point) * inputs * width..];
-                let (weights, _) = S::as_simd_f32s(&weights[..inputs * width]);
-                for tile in (0..tiles).step_by(PIXELS) {
-                    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; PIXELS];
-                    let mut rows: [&[f32]; PIXELS] = [&[]; PIXELS];
-                    for (index, row) in rows.iter_mut().enumerate() {
-                        *row = &v[(tile + index) * inputs..][..inputs];
-                    }
-                    accumulate(simd, rows, weights, &mut sums);
-                    for (index, sums) in sums.into_iter().enumerate() {
-                        let at = (tile + index) * outputs + group * width;
-                        S::as_mut_simd_f32s(&mut m[at..][..width]).0.copy_from_slice(&sums);
-                    }
-                }
+        for tile in (0..tiles).step_by(PIXELS) {
+            let mut sums = [[simd.splat_f32s(0.0); VECTORS]; PIXELS];
+            let mut rows: [&[f32]; PIXELS] = [&[]; PIXELS];
+            for (index, row) in rows.iter_mut().enumerate() {
+                *row = &v[(tile + index) * inputs..][..inputs];
+            }
+            accumulate(simd, rows, weights, &mut sums);
+            for (index, sums) in sums.into_iter().enumerate() {
+                let at = (tile + index) * outputs + group * width;
+                S::as_mut_simd_f32s(&mut m[at..][..width]).0.copy_from_slice(&sums);
             }
         }
     }

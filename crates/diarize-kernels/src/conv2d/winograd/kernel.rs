@@ -1,0 +1,165 @@
+//! The kernel and its transform.
+
+use std::array;
+
+use pulp::Simd;
+use rayon::prelude::*;
+
+use super::{A, B, POINTS, POINTS_2D, load};
+use crate::conv2d::{Dims, cpu::width};
+
+/// Taps of the kernel.
+const TAPS: usize = 9;
+/// The products of the differences from a point to the others: of 0, `±A` and `±B`.
+const DIVISORS: [f64; 3] = [A * A * B * B, 2.0 * A * A * (A * A - B * B), 2.0 * B * B * (B * B - A * A)];
+
+/// The kernel, ready for the products.
+#[derive(Debug)]
+pub(in crate::conv2d) struct Packed {
+    pub(super) dims: Dims,
+    weights: Weights,
+    pub(super) bias: Vec<f32>,
+    /// Output channels in a tile.
+    pub(super) width: usize,
+}
+
+/// The kernel takes four times the memory once it is transformed.
+#[derive(Debug)]
+enum Weights {
+    /// `(tile, point, input, output channel of the tile)`.
+    Transformed(Vec<f32>),
+    /// `(tile, tap, input, output channel of the tile)`: a large kernel, transformed for every block.
+    Original(Vec<f32>),
+}
+
+/// Kernels of at least so many inputs times outputs are transformed for every block. For the five of the last stage
+/// of ResNet34 this saves 35 MB and costs about 6 % of the time of their products.
+const LARGE: usize = 256 * 256;
+
+impl Packed {
+    /// Whether this algorithm supports the convolution.
+    pub(in crate::conv2d) fn supports(dims: Dims) -> bool {
+        let Dims { inputs, outputs, size, stride, .. } = dims;
+        size == [3, 3] && stride == 1 && inputs.is_multiple_of(width()) && outputs.is_multiple_of(width())
+    }
+
+    pub(in crate::conv2d) fn new(dims: Dims, kernel: &[f32], bias: &[f32]) -> Self {
+        let Dims { inputs, outputs, .. } = dims;
+        let width = width();
+        let weights = match inputs * outputs {
+            LARGE.. => Weights::Original(reordered(inputs, width, kernel)),
+            _ => Weights::Transformed(transformed(inputs, width, kernel)),
+        };
+        Self { dims, weights, bias: bias.to_vec(), width }
+    }
+
+    /// The kernels of a tile at the points in row `p`: `(point, input, output channel of the tile)`. They are
+    /// computed in `buffer` if they are not in memory.
+    #[inline(always)]
+    pub(super) fn at_points<'a, S: Simd>(
+        &'a self,
+        simd: S,
+        tile: usize,
+        p: usize,
+        buffer: &'a mut [f32],
+    ) -> &'a [f32] {
+        let size = self.dims.inputs * self.width;
+        match &self.weights {
+            Weights::Transformed(weights) => {
+                &weights[(tile * POINTS_2D + p * POINTS) * size..][..POINTS * size]
+            }
+            Weights::Original(weights) => {
+                transform(simd, &weights[tile * TAPS * size..], p, size, buffer);
+                &buffer[..POINTS * size]
+            }
+        }
+    }
+}
+
+/// The kernel `(outputs, inputs, tap)` as `(tile, point, input, output channel of the tile)`.
+fn transformed(inputs: usize, width: usize, kernel: &[f32]) -> Vec<f32> {
+    let mut weights = vec![0f32; kernel.len() / TAPS * POINTS_2D];
+    let tiles = weights.par_chunks_mut(POINTS_2D * inputs * width);
+    tiles.zip(kernel.par_chunks(TAPS * inputs * width)).for_each(|(weights, kernels)| {
+        let (kernels, _) = kernels.as_chunks::<TAPS>(); // (output channel of the tile, input)
+        // In the order of the weights, which are more than the kernels.
+        for at in 0..inputs * width {
+            let kernel = kernels[at % width * inputs + at / width];
+            let rows: [_; 3] =
+                array::from_fn(|i| kernel_at_points(array::from_fn(|j| f64::from(kernel[3 * i + j]))));
+            for q in 0..POINTS {
+                for (p, value) in kernel_at_points(rows.map(|row| row[q])).into_iter().enumerate() {
+                    weights[(p * POINTS + q) * inputs * width + at] = value as f32;
+                }
+            }
+        }
+    });
+    weights
+}
+
+/// The kernel `(outputs, inputs, tap)` as `(tile, tap, input, output channel of the tile)`.
+fn reordered(inputs: usize, width: usize, kernel: &[f32]) -> Vec<f32> {
+    let mut weights = Vec::with_capacity(kernel.len());
+    for kernels in kernel.chunks_exact(TAPS * inputs * width) {
+        let (kernels, _) = kernels.as_chunks::<TAPS>(); // (output channel of the tile, input)
+        for (tap, input) in (0..TAPS).flat_map(|tap| (0..inputs).map(move |input| (tap, input))) {
+            weights.extend((0..width).map(|output| kernels[output * inputs + input][tap]));
+        }
+    }
+    weights
+}
+
+/// Values of `g[0] + g[1] x + g[2] x²` at the points, scaled by the interpolation factors.
+fn kernel_at_points(g: [f64; 3]) -> [f64; POINTS] {
+    let at = |x: f64| g[0] + x * (g[1] + x * g[2]);
+    let [zero, a, b] = DIVISORS;
+    [g[0] / zero, at(A) / a, at(-A) / a, at(B) / b, at(-B) / b, g[2]]
+}
+
+/// Factors of `g[0]`, `g[1]` and `g[2]` at each point.
+const FACTORS: [[f64; 3]; POINTS] = {
+    let [zero, a, b] = DIVISORS;
+    [
+        [1.0 / zero, 0.0, 0.0],
+        [1.0 / a, A / a, A * A / a],
+        [1.0 / a, -A / a, A * A / a],
+        [1.0 / b, B / b, B * B / b],
+        [1.0 / b, -B / b, B * B / b],
+        [0.0, 0.0, 1.0],
+    ]
+};
+
+/// Like [`kernel_at_points`], for vectors.
+#[inline(always)]
+fn kernels_at_points<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; POINTS] {
+    let factor = |point: usize, k: usize| simd.splat_f32s(FACTORS[point][k] as f32);
+    let even = |point| simd.mul_add_e_f32s(factor(point, 2), g[2], simd.mul_f32s(factor(point, 0), g[0]));
+    let odd = |point| simd.mul_f32s(factor(point, 1), g[1]);
+    let (even_a, odd_a, even_b, odd_b) = (even(1), odd(1), even(3), odd(3));
+    [
+        simd.mul_f32s(factor(0, 0), g[0]),
+        simd.add_f32s(even_a, odd_a),
+        simd.sub_f32s(even_a, odd_a),
+        simd.add_f32s(even_b, odd_b),
+        simd.sub_f32s(even_b, odd_b),
+        g[2],
+    ]
+}
+
+/// Transforms kernels `(tap, input, output)`, with `size` inputs times outputs, to their values at the points in row
+/// `p`: `(point, input, output)`.
+#[inline(always)]
+fn transform<S: Simd>(simd: S, kernels: &[f32], p: usize, size: usize, values: &mut [f32]) {
+    let factors = FACTORS[p].map(|factor| simd.splat_f32s(factor as f32));
+    for at in (0..size).step_by(S::F32_LANES) {
+        let mut columns = [simd.splat_f32s(0.0); 3];
+        for (j, column) in columns.iter_mut().enumerate() {
+            for (i, factor) in factors.into_iter().enumerate() {
+                *column = simd.mul_add_e_f32s(factor, load::<S>(kernels, (3 * i + j) * size + at), *column);
+            }
+        }
+        for (q, value) in kernels_at_points(simd, columns).into_iter().enumerate() {
+            S::as_mut_simd_f32s(&mut values[q * size + at..][..S::F32_LANES]).0[0] = value;
+        }
+    }
+}
