@@ -24,7 +24,8 @@
 #include <vector>
 
 #ifdef EMULATOR_THREADS
-#include <barrier>
+#include <pthread.h>
+
 #include <thread>
 #else
 #include <ucontext.h>
@@ -49,14 +50,21 @@ using Body = std::function<void()>;
 #ifdef EMULATOR_THREADS
 #define EMULATOR_GROUP_SECTION(name) static
 
-inline std::unique_ptr<std::barrier<>> at_barrier, at_simd_barrier[MAX_THREADS / SIMD_WIDTH];
-inline void barrier() { at_barrier->arrive_and_wait(); }
-inline void simd_barrier() { at_simd_barrier[item() / SIMD_WIDTH]->arrive_and_wait(); }
+// Unlike `std::barrier`, it does not spin, which takes long if there are more threads than processors.
+struct Barrier {
+    pthread_barrier_t barrier;
+    explicit Barrier(uint32_t threads) { pthread_barrier_init(&barrier, nullptr, threads); }
+    ~Barrier() { pthread_barrier_destroy(&barrier); }
+    void wait() { pthread_barrier_wait(&barrier); }
+};
+inline std::unique_ptr<Barrier> at_barrier, at_simd_barrier[MAX_THREADS / SIMD_WIDTH];
+inline void barrier() { at_barrier->wait(); }
+inline void simd_barrier() { at_simd_barrier[item() / SIMD_WIDTH]->wait(); }
 
 inline void run_group(uint32_t threads, const Body& body, std::mt19937&) {
-    at_barrier = std::make_unique<std::barrier<>>(threads);
+    at_barrier = std::make_unique<Barrier>(threads);
     for (uint32_t first = 0; first < threads; first += SIMD_WIDTH) {
-        at_simd_barrier[first / SIMD_WIDTH] = std::make_unique<std::barrier<>>(std::min(SIMD_WIDTH, threads - first));
+        at_simd_barrier[first / SIMD_WIDTH] = std::make_unique<Barrier>(std::min(SIMD_WIDTH, threads - first));
     }
     std::vector<std::thread> running;
     for (uint32_t i = 0; i < threads; ++i) {
