@@ -185,7 +185,7 @@ impl FromTrunk {
         let embedded = context.on_device(networks, |networks| {
             let embed = |&chunk: &usize| {
                 let masks = masks_of(chunk, segmented, networks, parameters);
-                embed_chunk(chunk, &masks, frames, trunk, networks)
+                embeddings_of_chunk(chunk, &masks, frames, trunk, networks)
             };
             let embedded: TensorResult<Vec<Vec<f32>>> = active.par_iter().map(embed).collect();
             embedded.map_err(networks.failed(Stage::Embeddings))
@@ -212,7 +212,7 @@ impl FromTrunk {
         let groups: Vec<&[usize]> =
             ready.chunk_by(|a, b| SharedTrunk::piece_of(last(a)) == SharedTrunk::piece_of(last(b))).collect();
         let embedded = context.on_device(networks, |networks| {
-            let embed = |group: &&[usize]| embed_windows(group, &windows, frames, networks);
+            let embed = |group: &&[usize]| embeddings_of_windows(group, &windows, frames, networks);
             let embedded: TensorResult<Vec<_>> = groups.par_iter().map(embed).collect();
             embedded.map_err(networks.failed(Stage::Embeddings))
         })?;
@@ -275,7 +275,7 @@ fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usiz
 }
 
 /// The embeddings of a chunk's local speakers, concatenated.
-fn embed_chunk(
+fn embeddings_of_chunk(
     chunk: usize,
     masks: &[Vec<f32>],
     buffer: &FrameBuffer,
@@ -290,7 +290,7 @@ fn embed_chunk(
 }
 
 /// The embeddings of some windows; `None` if nobody speaks alone in the window.
-fn embed_windows(
+fn embeddings_of_windows(
     group: &[usize],
     windows: &Windows,
     buffer: &FrameBuffer,
