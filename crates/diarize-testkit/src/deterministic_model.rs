@@ -35,7 +35,7 @@ pub fn with_voices(seed: u64) -> Result<ModelFiles> {
 }
 
 /// Like [`with_voices`], but the residual network has only four blocks and a quarter of the channels, and the
-/// segmentation network one small LSTM layer, which makes both much faster. For tests of everything around the networks.
+/// segmentation network has only one small LSTM layer. Both are much faster. For tests of everything around the networks.
 ///
 /// # Errors
 /// If the temporary directory cannot be written.

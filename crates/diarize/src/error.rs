@@ -90,7 +90,7 @@ pub enum Error {
     NeedsNetworks {
         /// The option's name.
         option: &'static str,
-        /// What they ran with, or for.
+        /// What the networks ran with or for.
         reason: &'static str,
     },
     /// A clustering parameter cannot be set to the given value.

@@ -50,7 +50,7 @@ using Body = std::function<void()>;
 #ifdef EMULATOR_THREADS
 #define EMULATOR_GROUP_SECTION(name) static
 
-// Unlike `std::barrier`, it does not spin, which takes long if there are more threads than processors.
+// A barrier that does not spin, unlike `std::barrier`. Spinning is slow with more threads than processors.
 struct Barrier {
     pthread_barrier_t barrier;
     explicit Barrier(uint32_t threads) { pthread_barrier_init(&barrier, nullptr, threads); }

@@ -13,7 +13,7 @@ use fluent_uri::{
 pub(super) struct Address(Uri<String>);
 
 impl Address {
-    /// Parses the URL of a hub. `None` if it is invalid or has a query or fragment.
+    /// Parses the URL of a hub. Returns `None` if the URL is invalid or has a query or fragment.
     pub(super) fn parse(endpoint: &str) -> Option<Self> {
         let uri = Uri::parse(endpoint.to_owned()).ok()?;
         if uri.has_query() || uri.has_fragment() { None } else { Self::new(uri) }

@@ -30,18 +30,9 @@ pub(crate) struct Packed {
 impl Packed {
     pub(super) fn new(dims: Dims, kernel: &[f32], bias: &[f32]) -> Self {
         let width = width();
-        let Dims { inputs, outputs, size, .. } = dims;
-        let taps = size[0] * size[1];
-        let mut weights = Vec::with_capacity(outputs.next_multiple_of(width) * taps * inputs);
-        for first in (0..outputs).step_by(width) {
-            for (tap, c) in (0..taps).flat_map(|tap| (0..inputs).map(move |c| (tap, c))) {
-                let weight = |o: usize| if o < outputs { kernel[(o * inputs + c) * taps + tap] } else { 0.0 };
-                weights.extend((first..first + width).map(weight));
-            }
-        }
         let mut bias = bias.to_vec();
-        bias.resize(outputs.next_multiple_of(width), 0.0);
-        Self { dims, weights, bias, width }
+        bias.resize(dims.outputs.next_multiple_of(width), 0.0);
+        Self { dims, weights: in_tiles(dims, width, kernel), bias, width }
     }
 
     /// A linear layer, with `weights` `(outputs, inputs)` and `bias` `(outputs,)`.
@@ -52,6 +43,21 @@ impl Packed {
             bias,
         )
     }
+}
+
+/// The kernel `(outputs, inputs, tap)` as `(tile, tap, input, output channel of the tile)`. The last tile is padded
+/// with zeros.
+pub(super) fn in_tiles(dims: Dims, width: usize, kernel: &[f32]) -> Vec<f32> {
+    let Dims { inputs, outputs, size, .. } = dims;
+    let taps = size[0] * size[1];
+    let mut weights = Vec::with_capacity(outputs.next_multiple_of(width) * taps * inputs);
+    for first in (0..outputs).step_by(width) {
+        for (tap, c) in (0..taps).flat_map(|tap| (0..inputs).map(move |c| (tap, c))) {
+            let weight = |o: usize| if o < outputs { kernel[(o * inputs + c) * taps + tap] } else { 0.0 };
+            weights.extend((first..first + width).map(weight));
+        }
+    }
+    weights
 }
 
 /// Maps `x` `(position, inputs)` to `y` `(position, outputs)` with a linear layer.

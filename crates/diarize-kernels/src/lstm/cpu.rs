@@ -25,16 +25,16 @@ const fn rows<S: Simd>() -> usize {
 const MANY_ROWS: usize = 8;
 const FEW_ROWS: usize = 4;
 
-/// Steps that are projected at a time: their gates stay in the cache until the recurrence reads them. Their
-/// number times that of the sequences is a multiple of the pixels in a tile of the convolution.
+/// Number of steps projected at a time, few enough that their gates stay in the cache until the recurrence reads
+/// them. With 4 or 8 sequences, the positions fill whole tiles of the convolution.
 const STEPS: usize = 18;
 
-/// What comes into the gates from the layer below.
+/// The input of a layer.
 #[derive(Clone, Copy)]
 pub(super) enum Input<'a> {
-    /// Projected: `(batch, steps, directions * 4 * hidden)`.
+    /// Already projected: `(batch, steps, directions * 4 * hidden)`.
     Gates(&'a [f32]),
-    /// `(batch, steps, inputs)`, and the projection of each direction.
+    /// Not yet projected: `(batch, steps, inputs)`, with the projection of each direction.
     Raw(&'a [f32], &'a [conv2d::Packed]),
 }
 
@@ -83,7 +83,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The steps in the blocks and the order in which a direction needs their gates.
+    /// The blocks of steps whose gates are computed together, in the order in which a direction needs them.
     fn blocks(self, steps: usize, direction: usize) -> Vec<Range<usize>> {
         let size = match self {
             Self::Gates(_) => steps,
@@ -121,7 +121,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A block of steps.
+/// Memory for one block of steps.
 #[derive(Default)]
 struct Buffer {
     /// `(sequence, step, input)`.
@@ -130,7 +130,7 @@ struct Buffer {
     gates: Vec<f32>,
 }
 
-/// The gates of some steps, before the recurrence.
+/// The projected inputs of the gates for a block of steps, without the contribution of the state.
 struct Gates<'a> {
     values: &'a [f32],
     /// Distance between the values of neighboring sequences.
@@ -187,7 +187,7 @@ impl WithSimd for Pack<'_> {
     }
 }
 
-/// One direction of up to [`rows`] sequences over some steps.
+/// One direction of up to [`rows`] sequences, for a block of steps.
 struct Sequences<'a> {
     dims: Dims,
     direction: usize,

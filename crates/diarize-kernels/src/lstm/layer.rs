@@ -7,8 +7,7 @@ use crate::conv2d::{Activation, Conv2d, cpu::Packed};
 
 /// One LSTM layer whose weights are packed for their device: the projection of the input, then the recurrence.
 ///
-/// A GPU projects all steps with one matrix product. The CPU projects a few steps at a time, since the gates of all
-/// steps take four times the memory of the input and more.
+/// A GPU projects all steps with one matrix product. The CPU projects a few steps at a time, which needs less memory.
 #[derive(Debug)]
 pub struct Layer {
     inputs: usize,
@@ -17,12 +16,12 @@ pub struct Layer {
     recurrent: Tensor,
 }
 
-/// From `inputs` values to the gates.
+/// The linear layer that maps `inputs` values to the gates.
 #[derive(Debug)]
 enum Projection {
-    /// That of each direction.
+    /// One layer for each direction.
     Cpu(Vec<Packed>),
-    /// All directions together, as a convolution of size 1.
+    /// A 1 x 1 convolution for all directions.
     Gpu(Conv2d),
 }
 

@@ -3,7 +3,7 @@
 //! Source: G. Golub, C. Van Loan, "Matrix Computations", 4th edition, 2013, sections 8.3.1 (tridiagonalization
 //! with Householder reflections) and 8.3.3 to 8.3.5 (implicit QR iteration with Wilkinson's shift).
 
-use ndarray::{Array2, ArrayView1, aview1};
+use ndarray::{Array2, aview1};
 
 /// Eigenvalues of a symmetric matrix, in ascending order. The matrix must be finite.
 pub fn eigenvalues(matrix: &Array2<f64>) -> Vec<f64> {
@@ -162,8 +162,7 @@ fn rotate(vectors: &mut Array2<f64>, k: usize, c: f64, s: f64) {
 }
 
 fn dot(x: &[f64], y: &[f64]) -> f64 {
-    let (x, y): (ArrayView1<'_, f64>, ArrayView1<'_, f64>) = (aview1(x), aview1(y));
-    x.dot(&y)
+    aview1(x).dot(&aview1(y))
 }
 
 #[cfg(test)]

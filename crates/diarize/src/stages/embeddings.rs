@@ -7,8 +7,8 @@ use super::Segmentations;
 
 /// A list of vectors of equal dimension, some of which may be missing.
 ///
-/// Each vector has memory of its own. In one array for all, memory would be copied as the list grows, and would
-/// take three times its size meanwhile.
+/// Each vector has memory of its own. A single array would be copied whenever it grows, and would take three
+/// times its size meanwhile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vectors {
     dimension: usize,

@@ -6,14 +6,17 @@ use pulp::Simd;
 use rayon::prelude::*;
 
 use super::{A, B, POINTS, POINTS_2D, load};
-use crate::conv2d::{Dims, cpu::width};
+use crate::conv2d::{
+    Dims,
+    cpu::{in_tiles, width},
+};
 
 /// Taps of the kernel.
 const TAPS: usize = 9;
-/// The products of the differences from a point to the others: of 0, `±A` and `±B`.
+/// For the points 0, `±A` and `±B`: the product of the point's differences from all other finite points.
 const DIVISORS: [f64; 3] = [A * A * B * B, 2.0 * A * A * (A * A - B * B), 2.0 * B * B * (B * B - A * A)];
 
-/// The kernel, ready for the products.
+/// The kernel in the order in which the matrix products read it.
 #[derive(Debug)]
 pub(in crate::conv2d) struct Packed {
     pub(super) dims: Dims,
@@ -23,7 +26,7 @@ pub(in crate::conv2d) struct Packed {
     pub(super) width: usize,
 }
 
-/// The kernel takes four times the memory once it is transformed.
+/// A transformed kernel takes four times the memory of the original.
 #[derive(Debug)]
 enum Weights {
     /// `(tile, point, input, output channel of the tile)`.
@@ -32,8 +35,9 @@ enum Weights {
     Original(Vec<f32>),
 }
 
-/// Kernels of at least so many inputs times outputs are transformed for every block. For the five of the last stage
-/// of ResNet34 this saves 35 MB. It costs a few percent of the network's time, most if images give small blocks.
+/// Kernels with at least this many inputs times outputs are transformed again for every block. For the five of the last stage
+/// of ResNet34 this saves 35 MB. It costs a few percent of the network's time, and
+/// more with small blocks.
 const LARGE: usize = 256 * 256;
 
 impl Packed {
@@ -47,14 +51,14 @@ impl Packed {
         let Dims { inputs, outputs, .. } = dims;
         let width = width();
         let weights = match inputs * outputs {
-            LARGE.. => Weights::Original(reordered(inputs, width, kernel)),
+            LARGE.. => Weights::Original(in_tiles(dims, width, kernel)),
             _ => Weights::Transformed(transformed(inputs, width, kernel)),
         };
         Self { dims, weights, bias: bias.to_vec(), width }
     }
 
-    /// The kernels of a tile at the points in row `p`: `(point, input, output channel of the tile)`. They are
-    /// computed in `buffer` if they are not in memory.
+    /// The kernels of a tile at the points in row `p`: `(point, input, output channel of the tile)`. If the weights
+    /// are stored in their original form, the kernels are computed into `buffer`.
     #[inline(always)]
     pub(super) fn at_points<'a, S: Simd>(
         &'a self,
@@ -82,7 +86,7 @@ fn transformed(inputs: usize, width: usize, kernel: &[f32]) -> Vec<f32> {
     let tiles = weights.par_chunks_mut(POINTS_2D * inputs * width);
     tiles.zip(kernel.par_chunks(TAPS * inputs * width)).for_each(|(weights, kernels)| {
         let (kernels, _) = kernels.as_chunks::<TAPS>(); // (output channel of the tile, input)
-        // In the order of the weights, which are more than the kernels.
+        // In the order of the output, which is four times as long as the input.
         for at in 0..inputs * width {
             let kernel = kernels[at % width * inputs + at / width];
             let rows: [_; 3] =
@@ -97,18 +101,6 @@ fn transformed(inputs: usize, width: usize, kernel: &[f32]) -> Vec<f32> {
     weights
 }
 
-/// The kernel `(outputs, inputs, tap)` as `(tile, tap, input, output channel of the tile)`.
-fn reordered(inputs: usize, width: usize, kernel: &[f32]) -> Vec<f32> {
-    let mut weights = Vec::with_capacity(kernel.len());
-    for kernels in kernel.chunks_exact(TAPS * inputs * width) {
-        let (kernels, _) = kernels.as_chunks::<TAPS>(); // (output channel of the tile, input)
-        for (tap, input) in (0..TAPS).flat_map(|tap| (0..inputs).map(move |input| (tap, input))) {
-            weights.extend((0..width).map(|output| kernels[output * inputs + input][tap]));
-        }
-    }
-    weights
-}
-
 /// Values of `g[0] + g[1] x + g[2] x²` at the points, scaled by the interpolation factors.
 fn kernel_at_points(g: [f64; 3]) -> [f64; POINTS] {
     let at = |x: f64| g[0] + x * (g[1] + x * g[2]);
@@ -116,7 +108,7 @@ fn kernel_at_points(g: [f64; 3]) -> [f64; POINTS] {
     [g[0] / zero, at(A) / a, at(-A) / a, at(B) / b, at(-B) / b, g[2]]
 }
 
-/// Factors of `g[0]`, `g[1]` and `g[2]` at each point.
+/// For each point, the factors by which [`kernel_at_points`] multiplies `g[0]`, `g[1]` and `g[2]`.
 const FACTORS: [[f64; 3]; POINTS] = {
     let [zero, a, b] = DIVISORS;
     [

@@ -201,8 +201,8 @@ impl Tiles<'_> {
         }
     }
 
-    /// Computes the matrix products at each point into `m[point][tile][output channel]`. `buffer` holds kernels at
-    /// the points in a row.
+    /// Computes the matrix products at each point into `m[point][tile][output channel]`. `buffer` has room for the
+    /// kernels of a group at the points in a row.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, tiles: usize, v: &[f32], m: &mut [f32], buffer: &mut [f32]) {
         let Packed { dims: Dims { inputs, outputs, .. }, width, .. } = *self.packed;
@@ -218,7 +218,7 @@ impl Tiles<'_> {
         }
     }
 
-    /// Computes the products of one point and one group of outputs, into `m[tile][output channel]`.
+    /// Computes the matrix product for one point and one group of output channels into `m[tile][output channel]`.
     #[inline(always)]
     fn product<S: Simd>(
         &self,
