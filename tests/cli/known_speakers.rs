@@ -13,7 +13,7 @@ use diarize_testkit::repository;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{diarize_in, names, stderr, stdout, write_i16, write_silence};
+use crate::common::{diarize_in, names, stderr, stdout, write_excerpt, write_i16, write_silence};
 
 fn data(name: &str) -> PathBuf {
     repository("tests/data").join(name)
@@ -23,12 +23,11 @@ fn truth() -> Vec<Turn> {
     parse_rttm(&fs::read_to_string(data("conversation.rttm")).unwrap()).unwrap().remove(0).1
 }
 
-/// A directory with the sample conversation and its turns.
+/// A directory with the beginning of the sample conversation and its turns.
 fn desk() -> TempDir {
     let directory = tempdir().unwrap();
-    for name in ["conversation.flac", "conversation.rttm"] {
-        fs::copy(data(name), directory.path().join(name)).unwrap();
-    }
+    let path = |name: &str| directory.path().join(name);
+    write_excerpt(28, &path("conversation.wav"), &path("conversation.rttm"));
     be_fast(&directory);
     directory
 }
@@ -48,7 +47,7 @@ fn run(directory: &TempDir, arguments: &[&str]) -> String {
 /// Enrolls a speaker of the conversation from that speaker's reference turns.
 fn enroll(directory: &TempDir, name: &str, speaker: &str) {
     let segments = ["--segments", "conversation.rttm", "--speaker", speaker];
-    run(directory, &[&["enroll", name, "conversation.flac"][..], &segments].concat());
+    run(directory, &[&["enroll", name, "conversation.wav"][..], &segments].concat());
 }
 
 /// Maps each reference speaker to the speaker found.
@@ -70,7 +69,7 @@ fn enrolled_speakers_are_named_and_unknown_ones_are_not() {
     let (desk, speakers) = (desk(), speakers());
     enroll(&desk, "Ann Lee", &speakers[0]);
     enroll(&desk, "Bob", &speakers[1]);
-    let identify = ["--identify", "speakers.safetensors", "conversation.flac"];
+    let identify = ["--identify", "speakers.safetensors", "conversation.wav"];
     let rttm = run(&desk, &identify);
     let found = found_for(&rttm);
     assert_eq!(found[&speakers[0]], "Ann_Lee", "RTTM has no white space: {rttm}");
@@ -101,13 +100,13 @@ fn enrolled_speakers_are_named_and_unknown_ones_are_not() {
 #[test]
 fn a_part_of_a_recording_is_enrolled_and_more_is_added() {
     let desk = desk();
-    run(&desk, &["enroll", "Ann", "--start", "0", "--end", "0:05", "conversation.flac"]);
-    run(&desk, &["enroll", "Ann", "--start", "5", "--end", "9.5", "conversation.flac"]);
+    run(&desk, &["enroll", "Ann", "--start", "0", "--end", "0:05", "conversation.wav"]);
+    run(&desk, &["enroll", "Ann", "--start", "5", "--end", "9.5", "conversation.wav"]);
     let list = || -> Value { serde_json::from_str(&run(&desk, &["speakers", "--json"])).unwrap() };
     let ann = &list()["speakers"][0];
     assert_eq!((&ann["name"], &ann["recordings"]), (&"Ann".into(), &2.into()));
     assert!((3.0..9.5).contains(&ann["seconds"].as_f64().unwrap()), "{ann}");
-    run(&desk, &["enroll", "Ann", "--replace", "--end", "5", "conversation.flac"]);
+    run(&desk, &["enroll", "Ann", "--replace", "--end", "5", "conversation.wav"]);
     assert_eq!(list()["speakers"][0]["recordings"], 1);
 }
 
@@ -145,9 +144,9 @@ fn voices_of_another_model_are_refused_in_one_sentence() {
     others.hear("Ann", &[1.0; 256], 20.0);
     fs::write(desk.path().join("speakers.safetensors"), others.to_bytes()).unwrap();
     for arguments in [
-        &["--identify", "speakers.safetensors", "conversation.flac"][..],
-        &["--link-speakers=speakers.safetensors", "conversation.flac"],
-        &["enroll", "Bob", "conversation.flac"],
+        &["--identify", "speakers.safetensors", "conversation.wav"][..],
+        &["--link-speakers=speakers.safetensors", "conversation.wav"],
+        &["enroll", "Bob", "conversation.wav"],
     ] {
         let output = diarize_in(desk.path(), arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
@@ -167,10 +166,10 @@ fn a_silent_clip_and_an_invalid_name_change_nothing() {
     write_silence(&desk.path().join("silence.wav"));
     let before = names(desk.path());
     for (arguments, code, reason) in [
-        (&["Ann", "conversation.flac", "silence.wav"][..], 1, "silence.wav: contains too little speech"),
+        (&["Ann", "conversation.wav", "silence.wav"][..], 1, "silence.wav: contains too little speech"),
         (&["Ann", "missing.wav"], 1, "missing.wav"),
-        (&["SPEAKER_07", "conversation.flac"], 2, "is reserved for unknown speakers"),
-        (&["  ", "conversation.flac"], 2, "a name must not be empty"),
+        (&["SPEAKER_07", "conversation.wav"], 2, "is reserved for unknown speakers"),
+        (&["  ", "conversation.wav"], 2, "a name must not be empty"),
         (&["Ann"], 2, "<CLIP>"),
     ] {
         let output = diarize_in(desk.path(), &[&["enroll"], arguments].concat());

@@ -5,7 +5,7 @@ use std::{env, fs, path::Path, process};
 use diarize_testkit::repository;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{diarize, diarize_in, fixture, stderr, stdout, write_silence};
+use crate::common::{diarize, diarize_in, fixture, stderr, stdout, write_excerpt, write_silence};
 
 const README: &str = include_str!("../../README.md");
 const GUIDE: &str = include_str!("../../crates/diarize-cli/docs/guide.md");
@@ -90,12 +90,9 @@ fn desk() -> TempDir {
     for folder in ["monday", "labeled"] {
         fs::create_dir(path(folder)).unwrap();
     }
-    for name in ["ann.flac", "talk.flac", "labeled/conversation.flac"] {
-        fs::copy(data.join("conversation.flac"), path(name)).unwrap();
-    }
-    for name in ["talk.rttm", "labeled/conversation.rttm"] {
-        fs::copy(data.join("conversation.rttm"), path(name)).unwrap();
-    }
+    fs::copy(data.join("conversation.flac"), path("ann.flac")).unwrap();
+    write_excerpt(14, &path("talk.flac"), &path("talk.rttm"));
+    write_excerpt(14, &path("labeled/conversation.wav"), &path("labeled/conversation.rttm"));
     ["monday/a.wav", "monday/b.wav"].iter().for_each(|name| write_silence(&path(name)));
     fs::write(path("list.txt"), "recordings/a.flac\n").unwrap();
     ["meeting.rttm", "reference.rttm"].iter().for_each(|name| fs::write(path(name), RTTM).unwrap());

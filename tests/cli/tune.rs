@@ -2,24 +2,21 @@
 
 use std::fs;
 
-use diarize_testkit::repository;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{diarize_in, stderr, stdout, write_silence};
+use crate::common::{diarize_in, stderr, stdout, write_excerpt, write_silence};
 
 /// Runs the embedding network once per recording, which is fast, with a clustering that has a threshold.
 const FAST: &str = "embedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n\
                     [tune]\nembedding-trunk = \"shared\"\nclustering = \"agglomerative\"\n";
 
-/// A folder with the sample conversation and its turns.
+/// A folder with the beginning of the sample conversation and its turns.
 fn labeled() -> TempDir {
     let directory = tempdir().unwrap();
-    let data = repository("tests/data");
-    fs::create_dir(directory.path().join("talks")).unwrap();
-    for name in ["conversation.flac", "conversation.rttm"] {
-        fs::copy(data.join(name), directory.path().join("talks").join(name)).unwrap();
-    }
+    let talks = directory.path().join("talks");
+    fs::create_dir(&talks).unwrap();
+    write_excerpt(14, &talks.join("conversation.wav"), &talks.join("conversation.rttm"));
     fs::write(directory.path().join("diarize.toml"), FAST).unwrap();
     directory
 }
@@ -57,7 +54,7 @@ fn every_combination_is_scored_as_the_program_would_be() {
                 &parameter("min_duration_off"),
                 "--step",
                 &parameter("step"),
-                "talks/conversation.flac",
+                "talks/conversation.wav",
             ],
         );
         fs::write(directory.path().join("found.rttm"), stdout(&found)).unwrap();
@@ -79,7 +76,7 @@ fn the_best_parameters_can_be_pasted() {
     assert!(table.lines().nth(2).unwrap().ends_with("(current)"), "{table}");
     let settings = table.split("diarize.toml:\n").nth(1).unwrap();
     fs::write(directory.path().join("diarize.toml"), settings.to_owned() + FAST).unwrap();
-    let found = diarize_in(directory.path(), &["--format", "json", "talks/conversation.flac"]);
+    let found = diarize_in(directory.path(), &["--format", "json", "talks/conversation.wav"]);
     let found: Value = serde_json::from_str(stdout(&found)).unwrap();
     assert_eq!(found["parameters"]["clustering"]["method"]["agglomerative"]["threshold"], 0.6);
     let csv =
@@ -98,10 +95,10 @@ fn an_interrupted_search_continues() {
     // An interruption in the middle of the last line.
     fs::write(&state, &whole[..whole.len() - 20]).unwrap();
     let output = diarize_in(directory.path(), &[&["tune"], &arguments[..], &["talks"]].concat());
-    assert!(stderr(&output).contains("conversation.flac: 1 tried"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("conversation.wav: 1 tried"), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(&state).unwrap(), whole);
     // Now the audio is not read at all.
-    fs::write(directory.path().join("talks/conversation.flac"), "").unwrap();
+    fs::write(directory.path().join("talks/conversation.wav"), "").unwrap();
     assert_eq!(json(&directory, &arguments), first);
 
     for more in [&["--collar", "0.5"][..], &["--min-duration-on", "0.1"]] {
@@ -122,7 +119,7 @@ fn a_uem_says_what_is_scored() {
     fs::write(directory.path().join("none.uem"), "other 1 5 12\n").unwrap();
     let arguments = ["--state", "tune.jsonl", "--try", "threshold=0.7", "--uem", "part.uem"];
     let report = json(&directory, &arguments);
-    let found = diarize_in(directory.path(), &["--threshold", "0.7", "talks/conversation.flac"]);
+    let found = diarize_in(directory.path(), &["--threshold", "0.7", "talks/conversation.wav"]);
     fs::write(directory.path().join("found.rttm"), stdout(&found)).unwrap();
     let score = diarize_in(
         directory.path(),

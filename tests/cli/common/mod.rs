@@ -19,6 +19,23 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     repository("tests/data/formats").join(name)
 }
 
+/// Writes the first seconds of the sample conversation, which are quick to process: `audio` is a WAV file whatever it
+/// is called, and `turns` has their reference.
+pub(crate) fn write_excerpt(seconds: u32, audio: &Path, turns: &Path) {
+    let data = repository("tests/data");
+    let samples = diarize_audio::read(&data.join("conversation.flac"), &Default::default()).unwrap().samples;
+    let samples = &samples[..seconds as usize * 16_000];
+    let samples: Vec<i16> = samples.iter().map(|sample| (sample * 32768.0) as i16).collect();
+    write_i16(audio, 16_000, 1, &samples);
+    let rttm = fs::read_to_string(data.join("conversation.rttm")).unwrap();
+    let inside = |line: &&str| {
+        let number = |field| line.split(' ').nth(field).unwrap().parse::<f64>().unwrap();
+        number(3) + number(4) < f64::from(seconds)
+    };
+    let lines: Vec<&str> = rttm.lines().filter(inside).collect();
+    fs::write(turns, lines.join("\n") + "\n").unwrap();
+}
+
 /// Runs the command.
 pub(crate) fn diarize<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
     Command::new(env!("CARGO_BIN_EXE_diarize")).args(arguments).stdin(Stdio::null()).output().unwrap()

@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn kernel(check: &OpCheck) -> &'static str {
     match check.kernel {
         KernelOf::Candle => "candle",
-        KernelOf::Diarize | KernelOf::DiarizeOnCpu => "diarize",
+        KernelOf::Diarize => "diarize",
     }
 }
 

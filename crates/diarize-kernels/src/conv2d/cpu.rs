@@ -154,15 +154,13 @@ impl Row<'_> {
                 continue;
             };
             for j in 0..size[1] {
-                let pixels: [&[f32]; PIXELS] = std::array::from_fn(|pixel| {
-                    match ((first + pixel) * stride + j)
-                        .checked_sub(padding[1])
-                        .filter(|&column| column < columns)
-                    {
-                        Some(column) => &x[(row * columns + column) * inputs..][..inputs],
-                        None => self.row.zeros,
+                let mut pixels: [&[f32]; PIXELS] = [self.row.zeros; PIXELS];
+                for (pixel, channels) in pixels.iter_mut().enumerate() {
+                    let column = ((first + pixel) * stride + j).wrapping_sub(padding[1]);
+                    if column < columns {
+                        *channels = &x[(row * columns + column) * inputs..][..inputs];
                     }
-                });
+                }
                 let weights = &weights[(i * size[1] + j) * inputs * VECTORS..][..inputs * VECTORS];
                 accumulate(simd, pixels, weights, &mut sums);
             }

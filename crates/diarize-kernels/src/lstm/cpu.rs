@@ -38,9 +38,8 @@ pub(super) enum Input<'a> {
     Raw(&'a [f32], &'a [conv2d::Packed]),
 }
 
-/// Returns the output `(batch, steps, directions * hidden)`. The layout of the arguments is that of
-/// [`super::lstm`] and [`super::Layer`].
-pub(super) fn lstm(dims: Dims, input: Input<'_>, recurrent: &[f32]) -> Vec<f32> {
+/// Returns the output `(batch, steps, directions * hidden)`. `recurrent` has the weights of each direction.
+pub(super) fn lstm(dims: Dims, input: Input<'_>, recurrent: &[Packed]) -> Vec<f32> {
     let Dims { batch, steps, directions, hidden } = dims;
     // SAFETY: every direction of every sequence writes all of its steps.
     let mut output = unsafe { crate::uninitialized(batch * steps * directions * hidden) };
@@ -48,16 +47,12 @@ pub(super) fn lstm(dims: Dims, input: Input<'_>, recurrent: &[f32]) -> Vec<f32> 
         return output;
     }
     let arch = simd::arch();
-    let packed: Vec<Packed> = recurrent
-        .chunks_exact(4 * hidden * hidden)
-        .map(|weights| arch.dispatch(Pack { weights, hidden }))
-        .collect();
     let row = steps * directions * hidden;
     let rows = arch.dispatch(Rows);
     output.par_chunks_mut(rows * row).enumerate().for_each(|(group, output)| {
         let dims = Dims { batch: output.len() / row, ..dims };
         let input = input.of_sequences(group * rows..group * rows + dims.batch, batch);
-        for (direction, weights) in packed.iter().enumerate() {
+        for (direction, weights) in recurrent.iter().enumerate() {
             let state = State { h: vec![0.0; rows * hidden], c: vec![0.0; rows * hidden] };
             let (mut state, mut buffer) = (state, Buffer::default());
             for steps in input.blocks(steps, direction) {
@@ -157,9 +152,16 @@ impl WithSimd for Rows {
 
 /// `W_hh` in the order in which [`project`] reads it, `(tile, state, gate of the tile)`. The gates are padded
 /// with zeros to whole tiles.
-struct Packed {
+#[derive(Debug)]
+pub(super) struct Packed {
     weights: Vec<f32>,
     tile: usize,
+}
+
+/// Packs `W_hh` `(directions, 4 * hidden, hidden)`.
+pub(super) fn pack(hidden: usize, recurrent: &[f32]) -> Vec<Packed> {
+    let directions = recurrent.chunks_exact((4 * hidden * hidden).max(1));
+    directions.map(|weights| simd::arch().dispatch(Pack { weights, hidden })).collect()
 }
 
 struct Pack<'a> {
@@ -220,10 +222,11 @@ impl Sequences<'_> {
         for step in 0..self.steps.len() {
             let step = if self.direction == 0 { step } else { self.steps.len() - 1 - step };
             // Missing rows repeat the last one.
-            let inputs: [&[f32]; ROWS] = std::array::from_fn(|row| {
-                &self.gates.values[row.min(batch - 1) * self.gates.row + step * self.gates.step..]
-                    [..4 * hidden]
-            });
+            let mut inputs: [&[f32]; ROWS] = [&[]; ROWS];
+            for (row, input) in inputs.iter_mut().enumerate() {
+                let at = row.min(batch - 1) * self.gates.row + step * self.gates.step;
+                *input = &self.gates.values[at..][..4 * hidden];
+            }
             project(simd, self.weights, inputs, h, &mut gates);
             let t = self.steps.start + step;
             for row in 0..batch {
@@ -247,7 +250,10 @@ fn project<S: Simd, const ROWS: usize>(
     gates: &mut [f32],
 ) {
     let (hidden, width) = (h.len() / ROWS, gates.len() / ROWS);
-    let h: [&[f32]; ROWS] = std::array::from_fn(|row| &h[row * hidden..][..hidden]);
+    let mut states: [&[f32]; ROWS] = [&[]; ROWS];
+    for (row, state) in states.iter_mut().enumerate() {
+        *state = &h[row * hidden..][..hidden];
+    }
     for (tile, weights) in packed.weights.chunks_exact(packed.tile * hidden).enumerate() {
         let first = tile * packed.tile;
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
@@ -257,7 +263,7 @@ fn project<S: Simd, const ROWS: usize>(
                 *sum = simd.partial_load_f32s(&rest[..rest.len().min(S::F32_LANES)]);
             }
         }
-        accumulate(simd, h, S::as_simd_f32s(weights).0, &mut sums);
+        accumulate(simd, states, S::as_simd_f32s(weights).0, &mut sums);
         for (row, sums) in sums.iter().enumerate() {
             S::as_mut_simd_f32s(&mut gates[row * width + first..][..packed.tile]).0.copy_from_slice(sums);
         }

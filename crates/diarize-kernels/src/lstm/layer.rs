@@ -3,26 +3,32 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::{Dims, cpu, lstm};
-use crate::conv2d::{Activation, Conv2d, cpu::Packed};
+use crate::conv2d::{self, Activation, Conv2d};
 
 /// One LSTM layer whose weights are packed for their device: the projection of the input, then the recurrence.
 ///
 /// A GPU projects all steps with one matrix product. The CPU projects a few steps at a time, which needs less memory.
 #[derive(Debug)]
-pub struct Layer {
-    inputs: usize,
-    projection: Projection,
-    /// `(directions, 4 * hidden, hidden)`.
-    recurrent: Tensor,
+pub struct Layer(Weights);
+
+#[derive(Debug)]
+enum Weights {
+    Cpu(CpuLayer),
+    Gpu {
+        /// A 1 x 1 convolution from the inputs to the gates of all directions.
+        projection: Conv2d,
+        /// `(directions, 4 * hidden, hidden)`.
+        recurrent: Tensor,
+    },
 }
 
-/// The linear layer that maps `inputs` values to the gates.
+/// The weights of each direction.
 #[derive(Debug)]
-enum Projection {
-    /// One layer for each direction.
-    Cpu(Vec<Packed>),
-    /// A 1 x 1 convolution for all directions.
-    Gpu(Conv2d),
+struct CpuLayer {
+    inputs: usize,
+    hidden: usize,
+    projections: Vec<conv2d::cpu::Packed>,
+    recurrent: Vec<cpu::Packed>,
 }
 
 impl Layer {
@@ -45,18 +51,27 @@ impl Layer {
                 recurrent.shape()
             );
         }
-        let projection = if input.device().is_cpu() {
+        let weights = if input.device().is_cpu() {
             let (weights, bias) = (input.flatten_all()?.to_vec1()?, bias.to_vec1()?);
             let one = |direction: usize| {
                 let gates = direction * gates..(direction + 1) * gates;
-                Packed::linear(inputs, &weights[gates.start * inputs..gates.end * inputs], &bias[gates])
+                let weights = &weights[gates.start * inputs..gates.end * inputs];
+                conv2d::cpu::Packed::linear(inputs, weights, &bias[gates])
             };
-            Projection::Cpu((0..directions).map(one).collect())
+            Weights::Cpu(CpuLayer {
+                inputs,
+                hidden,
+                projections: (0..directions).map(one).collect(),
+                recurrent: cpu::pack(hidden, &recurrent.flatten_all()?.to_vec1()?),
+            })
         } else {
             let kernel = input.reshape((width, inputs, 1, 1))?;
-            Projection::Gpu(Conv2d::new(&kernel, bias, 1, [0, 0])?)
+            Weights::Gpu {
+                projection: Conv2d::new(&kernel, bias, 1, [0, 0])?,
+                recurrent: recurrent.contiguous()?,
+            }
         };
-        Ok(Self { inputs, projection, recurrent: recurrent.contiguous()? })
+        Ok(Self(weights))
     }
 
     /// Maps `x` `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`, f32.
@@ -64,42 +79,29 @@ impl Layer {
     /// # Errors
     /// The number of inputs, the type or the device of `x` does not fit, or as for [`lstm`].
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match &self.projection {
-            Projection::Cpu(_) => x.contiguous()?.apply_op1_no_bwd(&Forward(self)),
-            Projection::Gpu(projection) => {
+        match &self.0 {
+            Weights::Cpu(layer) => x.contiguous()?.apply_op1_no_bwd(layer),
+            Weights::Gpu { projection, recurrent } => {
                 let gates = projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?; // (batch, 1, steps, gates)
-                lstm(&gates.squeeze(1)?, &self.recurrent)
+                lstm(&gates.squeeze(1)?, recurrent)
             }
         }
     }
 }
 
-/// One forward pass on the CPU.
-struct Forward<'a>(&'a Layer);
-
-impl CustomOp1 for Forward<'_> {
+impl CustomOp1 for CpuLayer {
     fn name(&self) -> &'static str {
         "lstm"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Self(layer) = self;
-        let Projection::Cpu(projections) = &layer.projection else {
-            bail!("lstm: the input and the weights are on different devices");
-        };
-        let ((batch, steps, inputs), (directions, _, hidden)) =
-            (layout.shape().dims3()?, layer.recurrent.dims3()?);
-        if inputs != layer.inputs {
-            bail!("lstm: the input has {inputs} values a step, but the layer takes {}", layer.inputs);
+        let (batch, steps, inputs) = layout.shape().dims3()?;
+        if inputs != self.inputs {
+            bail!("lstm: the input has {inputs} values a step, but the layer takes {}", self.inputs);
         }
-        let dims = Dims { batch, steps, directions, hidden };
+        let dims = Dims { batch, steps, directions: self.projections.len(), hidden: self.hidden };
         let x = crate::contiguous_f32(x, layout, "lstm")?;
-        let (recurrent, layout) = layer.recurrent.storage_and_layout();
-        let candle_core::Storage::Cpu(recurrent) = &*recurrent else {
-            bail!("lstm: the input and the weights are on different devices");
-        };
-        let recurrent = crate::contiguous_f32(recurrent, layout, "lstm")?;
-        let output = cpu::lstm(dims, cpu::Input::Raw(x, projections), recurrent);
+        let output = cpu::lstm(dims, cpu::Input::Raw(x, &self.projections), &self.recurrent);
         Ok((CpuStorage::F32(output), dims.output()))
     }
 }

@@ -134,7 +134,7 @@ impl CustomOp2 for Lstm {
         let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let input = crate::contiguous_f32(input, input_layout, "lstm")?;
         let recurrent = crate::contiguous_f32(recurrent, recurrent_layout, "lstm")?;
-        let output = cpu::lstm(dims, cpu::Input::Gates(input), recurrent);
+        let output = cpu::lstm(dims, cpu::Input::Gates(input), &cpu::pack(dims.hidden, recurrent));
         Ok((CpuStorage::F32(output), dims.output()))
     }
 

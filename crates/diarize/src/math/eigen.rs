@@ -5,7 +5,8 @@
 
 use ndarray::{Array2, aview1};
 
-/// Eigenvalues of a symmetric matrix, in ascending order. The matrix must be finite.
+/// Eigenvalues of a symmetric matrix, in ascending order. If an entry is not finite, the result is
+/// meaningless.
 pub fn eigenvalues(matrix: &Array2<f64>) -> Vec<f64> {
     let Tridiagonal { mut diagonal, mut beside, .. } = Tridiagonal::of(matrix);
     diagonalize(&mut diagonal, &mut beside, None);
@@ -14,7 +15,7 @@ pub fn eigenvalues(matrix: &Array2<f64>) -> Vec<f64> {
 }
 
 /// Eigenvalues of a symmetric matrix, in ascending order, and the eigenvectors as columns: `(row, eigenvalue)`.
-/// The matrix must be finite.
+/// If an entry is not finite, the result is meaningless.
 pub fn eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     let Tridiagonal { mut diagonal, mut beside, reflections } = Tridiagonal::of(matrix);
     let count = diagonal.len();
@@ -113,7 +114,9 @@ impl Tridiagonal {
 /// applies them to the rows of `vectors`. The order of the eigenvalues is arbitrary.
 fn diagonalize(diagonal: &mut [f64], beside: &mut [f64], mut vectors: Option<&mut Array2<f64>>) {
     let norm = diagonal.iter().chain(&*beside).fold(0.0, |norm: f64, x| norm.max(x.abs()));
-    let is_zero = |x: f64| x.abs() <= f64::EPSILON * norm;
+    // In this form NaN counts as zero, so that the iteration ends for every matrix.
+    #[expect(clippy::neg_cmp_op_on_partial_ord)]
+    let is_zero = |x: f64| !(x.abs() > f64::EPSILON * norm);
     let mut last = diagonal.len().saturating_sub(1);
     while last > 0 {
         if is_zero(beside[last - 1]) {
@@ -211,6 +214,17 @@ mod tests {
         check(&Array2::from_shape_fn((6, 6), |(i, j)| f64::from(u8::from(i.abs_diff(j) == 2))));
         // Graded: eigenvalues of very different size.
         check(&Array2::from_shape_fn((12, 12), |(i, j)| 10f64.powi(-((i + j) as i32)) * random(12)[[i, j]]));
+    }
+
+    #[test]
+    fn matrices_that_are_not_finite_do_not_hang() {
+        for value in [f64::NAN, f64::INFINITY, f64::MAX] {
+            for at in [[0, 0], [3, 3], [4, 1]] {
+                let mut matrix = random(6);
+                matrix[at] = value;
+                assert_eq!(eigenvalues(&matrix).len(), 6);
+            }
+        }
     }
 
     /// The second difference of `n` points has the eigenvalues `2 - 2 cos(k π / (n + 1))`.

@@ -70,6 +70,7 @@ fn op(
     Op {
         name,
         kernel: KernelOf::Candle,
+        always_on_cpu: false,
         tolerance,
         prepare: Box::new(move |device| {
             let inputs = inputs(device)?;

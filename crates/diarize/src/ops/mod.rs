@@ -35,8 +35,6 @@ pub enum KernelOf {
     Candle,
     /// This project.
     Diarize,
-    /// This project, always on the CPU.
-    DiarizeOnCpu,
 }
 
 /// Whether a result is correct.
@@ -68,7 +66,7 @@ pub enum Outcome {
 pub fn check(device: Device) -> Result<Vec<OpCheck>> {
     let opened = device.open()?;
     let run = |op: Op| {
-        let ran_on = if op.kernel == KernelOf::DiarizeOnCpu { Device::Cpu } else { device };
+        let ran_on = if op.always_on_cpu { Device::Cpu } else { device };
         let (time, outcome) = match op.run(&opened) {
             Ok((time, error)) if error <= op.tolerance => (time, Outcome::Passed { error }),
             Ok((time, error)) => (time, Outcome::Inexact { error, tolerance: op.tolerance }),
@@ -96,6 +94,7 @@ type Prepare = Box<dyn Fn(&candle_core::Device) -> TensorResult<Prepared>>;
 struct Op {
     name: &'static str,
     kernel: KernelOf,
+    always_on_cpu: bool,
     /// Maximum error, relative to the largest magnitude in the result.
     tolerance: f64,
     prepare: Prepare,

@@ -58,6 +58,7 @@ fn own(
     Op {
         name,
         kernel: KernelOf::Diarize,
+        always_on_cpu: false,
         tolerance,
         prepare: Box::new(move |device| {
             let forward = prepare(device)?;
@@ -263,6 +264,7 @@ fn agglomerative(name: &'static str, unit_length: bool) -> Op {
     Op {
         name,
         kernel: KernelOf::Diarize,
+        always_on_cpu: false,
         tolerance: 1e-12,
         prepare: Box::new(move |device| {
             let (device, rows) = (device.clone(), rows());
@@ -287,7 +289,8 @@ fn eigenvectors() -> Op {
     };
     Op {
         name: "eigh 200 x 200, f64, on the CPU by design",
-        kernel: KernelOf::DiarizeOnCpu,
+        kernel: KernelOf::Diarize,
+        always_on_cpu: true,
         tolerance: 1e-10,
         prepare: Box::new(move |_| {
             let matrix = matrix();

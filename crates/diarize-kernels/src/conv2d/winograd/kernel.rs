@@ -124,12 +124,12 @@ const FACTORS: [[f64; 3]; POINTS] = {
 /// Like [`kernel_at_points`], for vectors.
 #[inline(always)]
 fn kernels_at_points<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; POINTS] {
-    let factor = |point: usize, k: usize| simd.splat_f32s(FACTORS[point][k] as f32);
-    let even = |point| simd.mul_add_e_f32s(factor(point, 2), g[2], simd.mul_f32s(factor(point, 0), g[0]));
-    let odd = |point| simd.mul_f32s(factor(point, 1), g[1]);
-    let (even_a, odd_a, even_b, odd_b) = (even(1), odd(1), even(3), odd(3));
+    let (a, b) = (factors(simd, 1), factors(simd, 3));
+    let even_a = simd.mul_add_e_f32s(a[2], g[2], simd.mul_f32s(a[0], g[0]));
+    let even_b = simd.mul_add_e_f32s(b[2], g[2], simd.mul_f32s(b[0], g[0]));
+    let (odd_a, odd_b) = (simd.mul_f32s(a[1], g[1]), simd.mul_f32s(b[1], g[1]));
     [
-        simd.mul_f32s(factor(0, 0), g[0]),
+        simd.mul_f32s(factors(simd, 0)[0], g[0]),
         simd.add_f32s(even_a, odd_a),
         simd.sub_f32s(even_a, odd_a),
         simd.add_f32s(even_b, odd_b),
@@ -138,11 +138,18 @@ fn kernels_at_points<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; POINTS] {
     ]
 }
 
+/// The factors of a point in every lane.
+#[inline(always)]
+fn factors<S: Simd>(simd: S, point: usize) -> [S::f32s; 3] {
+    let [zero, one, two] = FACTORS[point];
+    [simd.splat_f32s(zero as f32), simd.splat_f32s(one as f32), simd.splat_f32s(two as f32)]
+}
+
 /// Transforms kernels `(tap, input, output)`, with `size` inputs times outputs, to their values at the points in row
 /// `p`: `(point, input, output)`.
 #[inline(always)]
 fn transform<S: Simd>(simd: S, kernels: &[f32], p: usize, size: usize, values: &mut [f32]) {
-    let factors = FACTORS[p].map(|factor| simd.splat_f32s(factor as f32));
+    let factors = factors(simd, p);
     for at in (0..size).step_by(S::F32_LANES) {
         let mut columns = [simd.splat_f32s(0.0); 3];
         for (j, column) in columns.iter_mut().enumerate() {

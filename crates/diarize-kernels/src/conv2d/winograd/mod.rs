@@ -125,8 +125,9 @@ pub(super) fn conv2d(packed: &Packed, images: Images<'_>, y: &mut [f32]) {
     let dims = packed.dims;
     let [output_rows, output_columns] = dims.output(images.shape);
     let arch = simd::arch();
-    // Take enough rows to fill about one block, so that narrow outputs fetch the weights less often.
-    let tile_rows = BLOCK.div_ceil(output_columns.div_ceil(TILE).max(1)).min(output_rows.div_ceil(TILE));
+    // Take enough rows to fill about two blocks, so that narrow outputs fetch the weights less often.
+    let tile_rows =
+        (2 * BLOCK).div_ceil(output_columns.div_ceil(TILE).max(1)).min(output_rows.div_ceil(TILE));
     images.in_strips(dims, tile_rows * TILE, y, |strip| {
         SCRATCH.with_borrow_mut(|scratch| {
             let tiles = POINTS_2D * (point_stride(dims.inputs) + point_stride(dims.outputs));
