@@ -184,9 +184,8 @@ fn clusters_match_pyannote() {
             let auto: Array2<f32> = synthetic.results.get(&format!("centroids_{index}"));
             if auto.nrows() == expected.nrows() {
                 assert_eq!(found.hard, synthetic.results.get::<i32, _>(&format!("hard_{name}")), "{name}");
-                let difference =
-                    (&found.centroids - &expected).mapv(f32::abs).into_iter().fold(0.0, f32::max);
-                assert!(difference < 1e-6, "{name}: centroids differ by {difference}");
+                let near = (&found.centroids - &expected).iter().all(|difference| difference.abs() < 1e-6);
+                assert!(near, "{name}: centroids are {}, not {expected}", found.centroids);
                 own += 1;
             }
         }

@@ -44,11 +44,9 @@ fn check(name: &str, golden: &Golden, auto: &Golden, segmentations: &Array3<u8>)
     }
     if golden.has("soft_clusters") {
         let expected: Array3<f64> = golden.get("soft_clusters");
-        let worst = (&clusters.soft - &expected).iter().fold(0.0, |worst: f64, x| worst.max(x.abs()));
-        assert!(
-            clusters.soft.dim() == expected.dim() && worst < 1e-14,
-            "{name}: soft clusters differ by {worst}"
-        );
+        assert_eq!(clusters.soft.dim(), expected.dim(), "{name}: soft clusters");
+        let near = (&clusters.soft - &expected).iter().all(|difference| difference.abs() < 1e-14);
+        assert!(near, "{name}: soft clusters are {}, not {expected}", clusters.soft);
     }
 
     let mut hard = clusters.hard;

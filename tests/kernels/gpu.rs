@@ -43,8 +43,12 @@ fn smallest() -> Vec<Case> {
         let launches = plan.launches.iter();
         launches.map(|launch| launch.groups.iter().product::<usize>() * launch.kernel.threads).sum::<usize>()
     };
+    // A convolution that adds a residual accesses all the memory that one without does.
+    let repeats = |plan: &Plan| {
+        plan.operation == "conv2d" && plan.launches[0].kernel.constants.contains(&("RESIDUAL", 0))
+    };
     let mut cases = small();
-    cases.retain(|case| threads(&case.plan) <= THREADS);
+    cases.retain(|case| threads(&case.plan) <= THREADS && !repeats(&case.plan));
     cases
 }
 

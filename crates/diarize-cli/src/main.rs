@@ -1,9 +1,6 @@
 //! The command-line program: finds out who spoke when.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -13,7 +10,7 @@ use diarize_cli::{
         regions::{self, Kind},
         score, show, speakers, tune, version,
     },
-    config, failure, run,
+    config, failure, output, run,
 };
 use mimalloc::MiMalloc;
 
@@ -38,7 +35,7 @@ fn main() -> ExitCode {
 fn run_command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Diarize(args) => Ok(run::run(&args.into_job()?)),
-        Command::Completions(shell) => Ok(completions(shell)),
+        Command::Completions(shell) => completions(shell),
         Command::Version => version::run(),
         Command::Score(args) => score::run(&args),
         Command::Tune(args) => tune::run(&args),
@@ -54,10 +51,9 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn completions(shell: Shell) -> ExitCode {
+fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "diarize", &mut script);
-    // A closed pipe is not an error: the reader has read enough.
-    let _ = io::stdout().write_all(&script);
-    ExitCode::SUCCESS
+    output::print(&script)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -38,7 +38,7 @@ fn contiguous_f32<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Res
 #[expect(clippy::uninit_vec, reason = "the caller writes every value before reading it")]
 unsafe fn uninitialized(length: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(length);
-    // SAFETY: the capacity is `length`, and every bit pattern is a valid f32.
+    // SAFETY: the capacity is `length`. The caller writes every value before reading it, and f32 has no invalid values.
     unsafe { values.set_len(length) };
     values
 }

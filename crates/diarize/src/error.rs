@@ -56,7 +56,9 @@ pub enum Error {
         value: f32,
     },
     /// A network produced NaN or infinity.
-    #[error("{stage} produced a non-finite value: the weights or the device are faulty")]
+    #[error(
+        "{stage} produced a non-finite value: the audio is far louder than full scale, or the weights or the device are faulty"
+    )]
     NonFiniteOutput {
         /// The stage of the pipeline.
         stage: &'static str,

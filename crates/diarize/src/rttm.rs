@@ -92,7 +92,9 @@ fn parse_line(line: &str) -> std::result::Result<Option<(&str, Turn)>, &'static 
 }
 
 fn seconds(field: &str) -> Option<f64> {
-    field.parse().ok().filter(|seconds: &f64| seconds.is_finite())
+    /// More than thirty years.
+    const LONGEST: f64 = 1e9;
+    field.parse().ok().filter(|seconds: &f64| seconds.abs() <= LONGEST)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `diarize embed`: extracts speaker embeddings.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
 };
@@ -20,7 +20,7 @@ use crate::{
     input::Input,
     inputs,
     model::ModelArgs,
-    output::write_atomically,
+    output::{self, write_atomically},
     progress::{Console, Verbosity},
     source::Source,
 };
@@ -146,8 +146,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(path) => {
             write_atomically(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
         }
-        // A closed pipe is not an error: the reader has read enough.
-        None => drop(io::stdout().write_all(&bytes)),
+        None => output::print(&bytes)?,
     }
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,17 +1,12 @@
 //! `diarize man`: the man pages.
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use crate::commands::Cli;
+use crate::{commands::Cli, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,8 +33,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => {
             let mut page = Vec::new();
             Man::new(Cli::command()).render(&mut page)?;
-            // A closed pipe is not an error: the reader has read enough.
-            let _ = io::stdout().write_all(&page);
+            output::print(&page)?;
         }
     }
     Ok(ExitCode::SUCCESS)

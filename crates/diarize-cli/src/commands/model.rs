@@ -2,8 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -15,6 +14,7 @@ use diarize_convert::{Converted, Precision, hub};
 
 use crate::{
     model::load,
+    output,
     progress::{Console, Verbosity},
 };
 
@@ -69,8 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::Path { model } => format!("{}\n", path(model)?.display()),
         Action::Download { model, output } => download(model, output.as_deref(), &console)?,
     };
-    // A closed pipe is not an error: the reader has read enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    output::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,15 +1,14 @@
 //! `diarize ops`: tests every operation on a device for accuracy and speed.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use diarize::{
     Device,
     ops::{self, KernelOf, OpCheck, Outcome},
 };
 use serde_json::{Value, json};
+
+use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,8 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let lines: String = checks.iter().map(|check| line(check, width)).collect();
         format!("{lines}\n{passed} of {} operations passed on {}\n", checks.len(), args.device)
     };
-    // A closed pipe is not an error: the reader has read enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    output::print(text.as_bytes())?;
     Ok(if passed == checks.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,10 +1,6 @@
 //! `diarize vad` and `diarize overlap`: find when anybody speaks, or several people at once.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -135,8 +131,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         Some(path) => {
             write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))?
         }
-        // A closed pipe is not an error: the reader has read enough.
-        None => drop(io::stdout().write_all(text.as_bytes())),
+        None => output::print(text.as_bytes())?,
     }
     Ok(code)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{self, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 
 use crate::{
     excerpts::time,
+    output,
     timeline::{Drawing, Timeline},
 };
 
@@ -74,8 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             pictures.push(timeline.draw(&drawing).with_context(named)?);
         }
     }
-    // A closed pipe is not an error: the reader has read enough.
-    let _ = io::stdout().write_all(pictures.join("\n").as_bytes());
+    output::print(pictures.join("\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,17 +1,16 @@
 //! `diarize speakers`: lists, renames and removes stored voices.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::json;
 
 use super::enroll::name;
-use crate::database::{self, Database};
+use crate::{
+    database::{self, Database},
+    output,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,8 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let unknown = |name: &str| format!("{} has no speaker called \"{name}\"", args.db.display());
     match &args.action {
         None => {
-            // A closed pipe is not an error: the reader has read enough.
-            let _ = io::stdout().write_all(list(&database, args.json)?.as_bytes());
+            output::print(list(&database, args.json)?.as_bytes())?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Action::Rename { from, to }) => {

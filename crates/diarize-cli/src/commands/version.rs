@@ -1,11 +1,10 @@
 //! `diarize --version`: describes the build, for users and bug reports.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use diarize::{Device, model::ModelFiles};
+
+use crate::output;
 
 /// Prints the version, features, devices and the bundled model.
 pub fn run() -> anyhow::Result<ExitCode> {
@@ -25,7 +24,6 @@ pub fn run() -> anyhow::Result<ExitCode> {
         devices.join(", "),
         ModelFiles::bundled()?.manifest.name,
     );
-    // A closed pipe is not an error: the reader has read enough.
-    let _ = io::stdout().write_all(text.as_bytes());
+    output::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

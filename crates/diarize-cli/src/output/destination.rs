@@ -11,6 +11,8 @@ use std::{
     sync::Mutex,
 };
 
+use anyhow::Context;
+
 use super::Format;
 use crate::{
     input::Input,
@@ -166,6 +168,18 @@ static WRITING: Mutex<()> = Mutex::new(());
 pub fn exit_after_write(code: i32) -> ! {
     let _writing = WRITING.lock();
     process::exit(code)
+}
+
+/// Prints a result on the standard output.
+pub fn print(result: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(result).and_then(|()| stdout.flush()) {
+        // A closed pipe is not an error: the reader has read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the result")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a temporary file next to `path` and renames it: a reader never sees a partial file, and a failure

@@ -20,7 +20,7 @@ use crate::{source::Source, transcript::Transcript};
 
 pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 pub use self::{
-    destination::{Destination, Destinations, Output, exit_after_write, write_atomically},
+    destination::{Destination, Destinations, Output, exit_after_write, print, write_atomically},
     format::Format,
     html::PageAudio,
 };

@@ -83,8 +83,11 @@ pub(super) fn width() -> usize {
 pub(super) fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> S::f32s {
     match activation {
         Activation::Identity => x,
-        // This order of arguments propagates NaN.
-        Activation::Relu => simd.max_f32s(simd.splat_f32s(0.0), x),
+        // Unlike a maximum, this propagates NaN with every set of instructions.
+        Activation::Relu => {
+            let zero = simd.splat_f32s(0.0);
+            simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+        }
         Activation::Absolute => simd.abs_f32s(x),
     }
 }

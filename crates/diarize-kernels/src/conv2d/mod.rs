@@ -151,10 +151,11 @@ impl Conv2d {
     /// Packs a convolution with `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32.
     ///
     /// # Errors
-    /// The shapes do not fit each other, the stride is 0, a tensor is not f32, or the device fails.
+    /// The shapes do not fit each other, the kernel is empty, the stride is 0, a tensor is not f32, or the device
+    /// fails.
     pub fn new(kernel: &Tensor, bias: &Tensor, stride: usize, padding: [usize; 2]) -> Result<Self> {
         let (outputs, inputs, rows, columns) = kernel.dims4()?;
-        if bias.dims() != [outputs] || stride == 0 {
+        if bias.dims() != [outputs] || stride == 0 || inputs * rows * columns == 0 {
             bail!(
                 "conv2d: a kernel of shape {:?} does not go with a bias of shape {:?} and a stride of {stride}",
                 kernel.shape(),

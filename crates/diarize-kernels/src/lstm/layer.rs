@@ -43,7 +43,8 @@ impl Layer {
     pub fn new(input: &Tensor, bias: &Tensor, recurrent: &Tensor) -> Result<Self> {
         let (directions, gates, hidden) = recurrent.dims3()?;
         let (width, inputs) = input.dims2()?;
-        if gates != 4 * hidden || width != directions * gates || bias.dims() != [width] || inputs == 0 {
+        let fits = gates == 4 * hidden && width == directions * gates && bias.dims() == [width];
+        if !fits || inputs == 0 || !(1..=2).contains(&directions) {
             bail!(
                 "lstm: weights of the shapes {:?}, {:?} and {:?} do not fit each other",
                 input.shape(),

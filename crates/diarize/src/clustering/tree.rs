@@ -5,7 +5,6 @@ use diarize_kernels::{
     linkage::{Linkage, Merge},
 };
 use ndarray::{ArrayView2, Axis};
-use rayon::prelude::*;
 
 use super::{ClusteringError, ComputeDevice, dendrogram::flat_clusters, labels};
 use crate::math::{cluster_means_normalized, normalized};
@@ -103,8 +102,9 @@ fn groups(
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
     let stretches: Vec<ArrayView2<'_, f32>> = embeddings.axis_chunks_iter(Axis(0), STRETCH).collect();
+    // One after another, because the distances of a stretch take much memory.
     let grouped: Vec<Vec<usize>> = stretches
-        .into_par_iter()
+        .into_iter()
         .enumerate()
         .map(|(index, stretch)| {
             let until = |embedding: usize| embedding * limit / count;

@@ -1,6 +1,6 @@
 //! Variational Bayes clustering of PLDA features.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, Axis, Zip, linalg::general_mat_mul};
 use serde::{Deserialize, Serialize};
 
 use super::{ClusteringError, ComputeDevice, agglomerative::MAX_EMBEDDINGS, kmeans::KMeans, plda::Features};
@@ -127,7 +127,7 @@ pub fn vbx(
 
         let expected = -0.5 * (&variances + &squares).dot(&between); // (speaker,)
         let log_shares = shares.mapv(|share| (share + SHARE_FLOOR).ln()); // (speaker,)
-        responsibilities = scaled.dot(&means.t()); // (embedding, speaker)
+        general_mat_mul(1.0, &scaled, &means.t(), 0.0, &mut responsibilities); // (embedding, speaker)
         let mut evidence = 0.0;
         for (mut row, log_norm) in responsibilities.rows_mut().into_iter().zip(&log_norms) {
             Zip::from(&mut row).and(&expected).and(&log_shares).for_each(|value, expected, log_share| {

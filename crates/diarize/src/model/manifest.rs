@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::geometry::receptive_field;
+use super::geometry::{num_frames, receptive_field};
 use crate::{
-    Error, Parameters, Result,
+    Error, Parameters, Result, SAMPLE_RATE,
     math::{Powerset, SlidingWindow},
 };
 
@@ -16,6 +16,8 @@ const FORMAT: u32 = 1;
 const MAX_SPEAKERS: usize = 10;
 /// Maximum value of a size in an architecture: far above any real network, but safe from overflow.
 const MAX_SIZE: usize = 1 << 20;
+/// Maximum duration in a manifest, in seconds.
+const MAX_SECONDS: f64 = 3600.0;
 
 /// `manifest.toml` of a model directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -233,10 +235,17 @@ impl Manifest {
                 segmentation.speakers
             )));
         }
-        if !(segmentation.duration.is_finite() && segmentation.duration > 0.0) {
+        if !(segmentation.duration > 0.0 && segmentation.duration <= MAX_SECONDS) {
             return Err(wrong(format!(
-                "segmentation.duration is {}, but must be positive",
+                "segmentation.duration is {}, but must be positive and at most {MAX_SECONDS} s",
                 segmentation.duration
+            )));
+        }
+        let samples = (segmentation.duration * f64::from(SAMPLE_RATE)) as usize;
+        if num_frames(segmentation.sincnet_stride, samples) == 0 {
+            return Err(wrong(format!(
+                "segmentation.duration is {}, but the networks need longer chunks with sincnet_stride = {}",
+                segmentation.duration, segmentation.sincnet_stride
             )));
         }
         if let Some(Hysteresis { onset, offset }) = segmentation.multilabel
@@ -247,9 +256,9 @@ impl Manifest {
             )));
         }
         if let Some(VoiceWindows { temperature, duration, hop }) = manifest.voices
-            && ![temperature, duration, hop].iter().all(|number| number.is_finite() && *number > 0.0)
+            && ![temperature, duration, hop].iter().all(|number| *number > 0.0 && *number <= MAX_SECONDS)
         {
-            return Err(wrong("a number in [voices] is not positive".into()));
+            return Err(wrong(format!("a number in [voices] is not positive or is above {MAX_SECONDS}")));
         }
         if let Some(ConfidenceFunction { bias, factor }) = manifest.confidence
             && !(bias.is_finite() && factor.is_finite())

@@ -124,7 +124,7 @@ pub fn compare(reference: &[Turn], found: &[Turn], evaluated: Option<&[Span]>, r
         correct,
         missed: times.missed,
         false_alarm: times.false_alarm,
-        confused: times.paired - correct,
+        confused: (times.paired - correct).max(0.0), // rounding may give a tiny negative number
         jaccard_error: count as f64 - pairs.iter().map(jaccard_index).sum::<f64>(),
         speakers: count,
         speakers_found: count_found,

@@ -68,7 +68,7 @@ impl Segmenter {
     ) -> Result<Range<usize>> {
         let new = self.segmentations.chunks()..until;
         if new.start == 0 {
-            self.level = mean(&waveform.range(0..waveform.received().min(chunks.length)));
+            self.level = level(&waveform.range(0..waveform.received().min(chunks.length)));
         }
         let mut distinct = Vec::with_capacity(new.len());
         for chunk in new.clone() {
@@ -123,7 +123,14 @@ fn scores(
     Tensor::cat(&scores, 0)
 }
 
-fn mean(samples: &[f32]) -> f32 {
-    let sum: f64 = samples.iter().map(|&sample| f64::from(sample)).sum();
-    (sum / samples.len().max(1) as f64) as f32
+/// Mean of the samples. Damaged ones far above full scale are left out: a single one could make the mean so large
+/// that the differences of all other samples from it are rounded to the same value.
+fn level(samples: &[f32]) -> f32 {
+    const LARGEST: f32 = 1e5;
+    let (mut sum, mut count) = (0.0, 0);
+    for &sample in samples.iter().filter(|sample| sample.abs() <= LARGEST) {
+        sum += f64::from(sample);
+        count += 1;
+    }
+    (sum / f64::from(count.max(1))) as f32
 }

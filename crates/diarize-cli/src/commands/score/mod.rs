@@ -2,12 +2,7 @@
 
 mod report;
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
 use clap::ValueEnum;
@@ -19,6 +14,7 @@ use diarize::{
 use self::report::Report;
 use crate::{
     labels::{self, Evaluated},
+    output,
     overrides::not_negative,
 };
 
@@ -143,8 +139,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut total = Score::default();
     comparisons.iter().for_each(|(_, comparison)| total += comparison.score);
     let report = Report { rules, comparisons: &comparisons, total };
-    // A closed pipe is not an error: the reader has read enough.
-    let _ = io::stdout().write_all(report.render(args.format)?.as_bytes());
+    output::print(report.render(args.format)?.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,6 @@ mod report;
 
 use std::{
     collections::HashSet,
-    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -149,8 +148,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let tried: Vec<(Point, Vec<Score>)> = points.iter().map(|point| (point.clone(), scores(point))).collect();
     let report = Report { tried: &tried, own: &own, all: args.all };
-    // A closed pipe is not an error: the reader has read enough.
-    let _ = io::stdout().write_all(report.render(args.format)?.as_bytes());
+    output::print(report.render(args.format)?.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
