@@ -127,6 +127,27 @@ fn names_that_are_not_utf_8_keep_their_bytes() {
     assert!(directory.path().join(OsStr::from_bytes(b"caf\xe9.rttm")).exists());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error() {
+    let audio = fixture("tone.flac").display().to_string();
+    let commands: [&[&str]; 6] = [
+        &["-f", "json", &audio],
+        &["vad", "-f", "json", &audio],
+        &["embed", &audio],
+        &["man"],
+        &["--version"],
+        &["model", "info"],
+    ];
+    for arguments in commands {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_diarize")).args(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("cannot write the result: No space left"), "{}", stderr(&output));
+    }
+}
+
 #[test]
 fn a_closed_pipe_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))

@@ -141,6 +141,8 @@ fn an_invalid_manifest_is_reported_with_the_key() {
         ("speakers = 3", "speakers = 0", "0"),
         ("speakers = 3", "speakers = 300", "speakers"),
         ("duration = 10.0", "duration = -1.0", "duration"),
+        ("duration = 10.0", "duration = 1e9", "at most 3600 s"),
+        ("duration = 10.0", "duration = 0.05", "longer chunks"),
         ("hidden_size = 128", "hidden_size = \"many\"", "hidden_size"),
         ("dimension = 256", "dimension = 256\nwidth = 3", "width"),
         ("threshold = 0.075", "threshold = nan", "threshold"),

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::OnceLock};
 
 use diarize::{
     Decoding, Diarizer, Error, Event, Options, Progress, Span, Stage,
-    clustering::{Agglomerative, Compat, Method},
+    clustering::{Agglomerative, Compat, Method, Settings},
 };
 use diarize_testkit::{
     Found, Golden, assert_same_turns, cluster, deterministic_model, device, embed, repository, wav,
@@ -186,6 +186,7 @@ fn invalid_options_are_rejected_by_name() {
         ("min_speakers", with(&|options| (options.min_speakers, options.max_speakers) = (Some(3), Some(2)))),
         ("threads", with(&|options| options.threads = Some(0))),
         ("segmentation_step", with(&|options| options.parameters.segmentation_step = 0.0)),
+        ("num_speakers", with(&|options| options.parameters.clustering = Settings::named("kmeans").unwrap())),
         ("threshold", with(&|options| agglomerative(options).threshold = f64::NAN)),
         ("min_cluster_size", with(&|options| agglomerative(options).min_cluster_size = 0)),
         ("min_duration_off", with(&|options| options.parameters.min_duration_off = -1.0)),

@@ -120,7 +120,9 @@ fn with_defaults(
         }
         let values = match (from_environment, table.get(long)) {
             (Some(value), _) => {
-                sources.push(variable);
+                if !sources.contains(&variable) {
+                    sources.push(variable);
+                }
                 vec![value]
             }
             (None, Some(value)) => words(value),

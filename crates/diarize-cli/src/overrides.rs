@@ -46,7 +46,7 @@ pub struct Overrides {
     /// Behave exactly as this version of pyannote, even where that is surprising or an error
     ///
     /// Without this option, the number of people who speak at once never exceeds the number of speakers
-    /// found; speakers are numbered in numeric order, even if there are more than ten; and if more
+    /// found; speakers keep the order 0, 1, 2, …, 10 (pyannote sorts the numbers as text: 0, 1, 10, 2); and if more
     /// speakers are requested than can be distinguished, as many as possible are found.
     #[arg(long, value_name = "VERSION", value_enum)]
     compat: Option<Version>,

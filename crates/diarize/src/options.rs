@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, clustering::Settings};
+use crate::{
+    Error, Result,
+    clustering::{Method, Settings},
+};
 
 /// Options for one recording. [`crate::Diarizer::options`] returns the model's defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +92,13 @@ impl Options {
                 option: "min_speakers",
                 value: format!("{min} with max_speakers {max}"),
                 requirement: "at most max_speakers",
+            });
+        }
+        if matches!(self.parameters.clustering.method, Method::KMeans(_)) && min < 2 && max != Some(1) {
+            return Err(Error::InvalidOption {
+                option: "num_speakers",
+                value: "not given".into(),
+                requirement: "the number of speakers for k-means clustering",
             });
         }
         self.parameters.check()

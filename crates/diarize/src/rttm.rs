@@ -142,6 +142,7 @@ mod tests {
             ("SPEAKER x 1 zero 1.0 <NA> <NA> A", "the start is not a number of seconds"),
             ("SPEAKER x 1 0.0 -1.0 <NA> <NA> A", "the duration is not a non-negative number of seconds"),
             ("SPEAKER x 1 0.0 inf <NA> <NA> A", "the duration is not a non-negative number of seconds"),
+            ("SPEAKER x 1 1e308 1.0 <NA> <NA> A", "the start is not a number of seconds"),
             ("speaker x 1 0.0 1.0 <NA> <NA> A", "its type is unknown"),
         ] {
             let error = parse_rttm(&format!("\n{line}\n")).unwrap_err();

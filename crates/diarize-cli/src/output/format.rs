@@ -20,7 +20,7 @@ pub enum Format {
     Textgrid,
     /// An Audacity label track
     Audacity,
-    /// A page for viewing, listening and correcting
+    /// A page for viewing, listening and naming speakers
     Html,
     /// One line per turn, for reading
     Txt,

@@ -134,3 +134,15 @@ fn level(samples: &[f32]) -> f32 {
     }
     (sum / f64::from(count.max(1))) as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::level;
+
+    #[test]
+    fn damaged_samples_do_not_affect_the_level() {
+        assert_eq!(level(&[0.25, 0.75, 1e12, -0.25]), 0.25);
+        assert_eq!(level(&[1e30]), 0.0);
+        assert_eq!(level(&[]), 0.0);
+    }
+}

@@ -1,4 +1,4 @@
-//! An HTML page for viewing, listening and correcting, in one file that needs no network.
+//! An HTML page for viewing, listening and naming speakers, in one file that needs no network.
 
 mod audio;
 
