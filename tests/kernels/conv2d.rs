@@ -104,7 +104,7 @@ fn equals_the_reference_at_network_sizes_and_odd_sizes() {
 /// enough to be transformed for each block.
 #[test]
 fn large_images_are_accurate_to_f32_rounding() {
-    for (inputs, outputs, rows, columns) in [(32, 64, 9, 210), (96, 32, 90, 9), (256, 256, 9, 210)] {
+    for (inputs, outputs, rows, columns) in [(32, 64, 9, 210), (96, 32, 90, 9), (256, 256, 5, 130)] {
         for padding in [[1, 1], [0, 1]] {
             let dims = Dims { inputs, outputs, size: [3, 3], stride: 1, padding };
             let case = Case { dims, batch: 2, rows, columns, residual: true, activation: Activation::Relu };

@@ -172,17 +172,19 @@ fn lane(turns: &[&Turn], span: &Range<f64>, cells: usize) -> String {
 /// Times above the cells that they belong to.
 fn ruler(span: &Range<f64>, cells: usize) -> String {
     let scale = cells as f64 / (span.end - span.start);
-    let step = STEPS.into_iter().find(|step| step * scale >= 9.0).unwrap_or(STEPS[STEPS.len() - 1]);
+    let mut step = STEPS.into_iter().find(|step| step * scale >= 9.0).unwrap_or(STEPS[STEPS.len() - 1]);
+    while step * scale < 9.0 {
+        step *= 10.0;
+    }
     let mut line = String::new();
-    let mut mark = (span.start / step).ceil();
-    while mark * step < span.end {
-        let column = ((mark * step - span.start) * scale).round() as usize;
-        let label = format!("╷{}", clock(mark * step, step));
+    let first = (span.start / step).ceil();
+    for at in (0..cells).map(|mark| (first + mark as f64) * step).take_while(|&at| at < span.end) {
+        let column = ((at - span.start) * scale).round() as usize;
+        let label = format!("╷{}", clock(at, step));
         if column >= line.chars().count() && column + label.chars().count() <= cells {
             line += &" ".repeat(column - line.chars().count());
             line += &label;
         }
-        mark += 1.0;
     }
     line
 }
@@ -225,7 +227,7 @@ fn clock(seconds: f64, step: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Drawing, Timeline};
+    use super::{Drawing, Timeline, ruler};
 
     const RTTM: &str = "SPEAKER talk 1 0.000 10.000 <NA> <NA> Ann <NA> <NA>\n\
                         SPEAKER talk 1 8.000 4.000 <NA> <NA> Bob <NA> <NA>\n\
@@ -234,6 +236,13 @@ mod tests {
     fn draw(width: usize, seconds: std::ops::Range<f64>) -> String {
         let drawing = Drawing { width, colors: false, seconds };
         Timeline::parse(RTTM).unwrap()[0].draw(&drawing).unwrap()
+    }
+
+    #[test]
+    fn a_ruler_has_few_marks_however_long_the_recording_is() {
+        assert!(ruler(&(0.0..1e12), 80).matches('╷').count() > 1);
+        assert!(ruler(&(0.0..1e300), 80).chars().count() <= 80);
+        assert!(ruler(&(1e18..1e18 + 1000.0), 80).chars().count() <= 80);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     stages::{Embeddings, Segmentations},
 };
 
-/// Embeddings compared with the centroids at once. Bounds the memory. Does not affect the result.
+/// Embeddings compared with the centroids at once. Bounds the memory. Does not affect the result on the CPU.
 const BLOCK: usize = 8192;
 
 /// The clusters, and the cluster of each local speaker.

@@ -8,7 +8,7 @@ use crate::{
     math::SlidingWindow,
 };
 
-/// Windows compared with the centroids at once. Bounds the memory. Does not affect the result.
+/// Windows compared with the centroids at once. Bounds the memory. Does not affect the result on the CPU.
 const BLOCK: usize = 8192;
 
 /// Embeddings of short windows along a recording, from the frames in which one speaker speaks alone.
@@ -102,9 +102,10 @@ impl VoiceShares {
         Ok(Self { windows: windows.windows, shares })
     }
 
-    /// The clusters' shares in the window nearest to `time`, in seconds: `(cluster,)`.
+    /// The clusters' shares in the window nearest to `time`, in seconds: `(cluster,)`; empty without windows.
     pub(super) fn at(&self, time: f64) -> &[f32] {
-        let window = self.windows.closest_frame(time).min(self.shares.nrows().saturating_sub(1));
+        let Some(last) = self.shares.nrows().checked_sub(1) else { return &[] };
+        let window = self.windows.closest_frame(time).min(last);
         self.shares.row(window).to_slice().expect("rows are contiguous")
     }
 }
