@@ -67,7 +67,7 @@ fn batched(golden: &ArrayD<f32>) -> Tensor {
 }
 
 /// Compares `found`, which has a batch dimension, with `expected`. The tolerance is relative to the largest value of
-/// `expected`. The error is a sentence.
+/// `expected`. Returns an error message if a difference exceeds it.
 fn compare(name: &str, found: &Tensor, expected: &ArrayD<f32>, tolerance: f32) -> Result<(), String> {
     assert_eq!(found.dims()[1..], *expected.shape(), "{name}");
     let found: Vec<f32> = found.flatten_all().unwrap().to_vec1().unwrap();

@@ -100,8 +100,8 @@ fn equals_the_reference_at_network_sizes_and_odd_sizes() {
     }
 }
 
-/// Images with several strips and blocks of tiles, whose borders lie within rows. The kernel of the last is large
-/// enough to be transformed for each block.
+/// Images with several strips and blocks of tiles, whose borders lie within rows. The last kernel is so large
+/// that it is transformed again for each block.
 #[test]
 fn large_images_are_accurate_to_f32_rounding() {
     for (inputs, outputs, rows, columns) in [(32, 64, 9, 210), (96, 32, 90, 9), (256, 256, 5, 130)] {

@@ -92,7 +92,7 @@ fn parse_line(line: &str) -> std::result::Result<Option<(&str, Turn)>, &'static 
 }
 
 fn seconds(field: &str) -> Option<f64> {
-    /// More than thirty years.
+    /// Largest magnitude of a time, in seconds: 32 years.
     const LONGEST: f64 = 1e9;
     field.parse().ok().filter(|seconds: &f64| seconds.abs() <= LONGEST)
 }

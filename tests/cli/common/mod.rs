@@ -19,8 +19,8 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     repository("tests/data/formats").join(name)
 }
 
-/// Writes the first seconds of the sample conversation, which are quick to process: `audio` is a WAV file whatever it
-/// is called, and `turns` has their reference.
+/// Writes the first seconds of the sample conversation, which are processed quickly. `audio` becomes a WAV file,
+/// whatever its extension is, and `turns` an RTTM file with the reference turns.
 pub(crate) fn write_excerpt(seconds: u32, audio: &Path, turns: &Path) {
     let data = repository("tests/data");
     let samples = diarize_audio::read(&data.join("conversation.flac"), &Default::default()).unwrap().samples;

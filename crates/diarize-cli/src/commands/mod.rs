@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   diarize meeting.wav                          who spoke when, as RTTM on the standard output
   diarize --format txt meeting.mp3             the same as readable text
-  diarize -o meeting.html meeting.mp3          a page for viewing, listening and naming speakers
+  diarize -o meeting.html meeting.mp3          a page with waveform and player
   diarize --transcript talk.json talk.wav      Whisper's words with their speakers
   diarize --num-speakers 2 call.m4a            with a known number of speakers
   diarize --identify speakers.safetensors talk.mp3

@@ -20,7 +20,7 @@ pub enum Format {
     Textgrid,
     /// An Audacity label track
     Audacity,
-    /// A page for viewing, listening and naming speakers
+    /// A page with waveform, player and editable speaker names
     Html,
     /// One line per turn, for reading
     Txt,

@@ -179,8 +179,8 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// Whether a cached file may be used after this error. It may after [`Self::NotAHub`], because some public
-    /// networks answer every request with a login page.
+    /// Whether a cached file may be used after this error. This includes [`Self::NotAHub`], because some
+    /// public networks answer every request with a login page.
     pub(super) fn allows_cached(&self) -> bool {
         matches!(
             self,

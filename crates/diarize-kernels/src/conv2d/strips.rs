@@ -28,6 +28,11 @@ pub(super) struct Strip<'a> {
 }
 
 impl Images<'_> {
+    /// Number of values of an image.
+    pub(super) fn image_len(&self, dims: Dims) -> usize {
+        self.shape.iter().product::<usize>() * dims.inputs
+    }
+
     /// Splits `y` `(batch, rows', columns', outputs)` into strips of `rows` rows and calls `compute` for each.
     pub(super) fn in_strips(
         &self,
@@ -37,8 +42,7 @@ impl Images<'_> {
         compute: impl Fn(Strip<'_>) + Sync,
     ) {
         let [output_rows, output_columns] = dims.output(self.shape);
-        let (image, row) =
-            (self.shape.iter().product::<usize>() * dims.inputs, output_columns * dims.outputs);
+        let (image, row) = (self.image_len(dims), output_columns * dims.outputs);
         if y.is_empty() {
             return;
         }

@@ -116,7 +116,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Memory for one block of steps.
+/// Buffers for one block of steps.
 #[derive(Default)]
 struct Buffer {
     /// `(sequence, step, input)`.

@@ -111,7 +111,7 @@ fn min_large_size(count: usize, limit: usize) -> usize {
     limit.min(tenth.max(1))
 }
 
-/// The merge to stop after so that the number of large clusters is nearest to `wanted`. Merges near the
+/// The last merge to apply so that the number of large clusters is nearest to `wanted`. Merges near the
 /// threshold are tried first; the fallback is a single cluster.
 fn nearest_cut(tree: &Tree, threshold: f64, min_size: usize, wanted: usize) -> usize {
     let merges = &tree.merges;

@@ -101,10 +101,9 @@ fn groups(
     device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
-    let stretches: Vec<ArrayView2<'_, f32>> = embeddings.axis_chunks_iter(Axis(0), STRETCH).collect();
-    // One after another, because the distances of a stretch take much memory.
-    let grouped: Vec<Vec<usize>> = stretches
-        .into_iter()
+    // One stretch after another, because the distances within a stretch take much memory.
+    let grouped: Vec<Vec<usize>> = embeddings
+        .axis_chunks_iter(Axis(0), STRETCH)
         .enumerate()
         .map(|(index, stretch)| {
             let until = |embedding: usize| embedding * limit / count;

@@ -6,67 +6,40 @@ use ndarray::{Array1, Array2, ArrayView3, ArrayViewMut1, Axis};
 use super::Segmentations;
 
 /// A list of vectors of equal dimension, some of which may be missing.
+///
+/// Each vector has memory of its own. A single array would be copied whenever it grows, and would take three
+/// times its size meanwhile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vectors {
     dimension: usize,
-    /// For each vector, its index among those that are not missing.
-    places: Vec<Option<u32>>,
-    /// Number of vectors that are not missing.
-    present: u32,
     values: Values,
 }
 
-/// Values of the vectors that are not missing.
+/// Values of the vectors.
 #[derive(Clone, Debug, PartialEq)]
 enum Values {
-    F32(Slabs<f32>),
+    F32(Vec<Option<Box<[f32]>>>),
     /// Rounded to f16, which halves the memory.
-    F16(Slabs<f16>),
-}
-
-/// Vectors in slabs of [`Slabs::SIZE`] vectors.
-///
-/// A single array would be copied whenever it grows, and would take three times its size meanwhile. If each vector had
-/// memory of its own, these small pieces would lie between the large buffers of the networks, and the allocator could
-/// not reuse the gaps: the memory of long recordings would grow to a multiple.
-#[derive(Clone, Debug, PartialEq)]
-struct Slabs<T>(Vec<Vec<T>>);
-
-impl<T> Slabs<T> {
-    const SIZE: usize = 4096;
-
-    fn push(&mut self, vector: impl ExactSizeIterator<Item = T>) {
-        let full = Self::SIZE * vector.len();
-        match self.0.last_mut() {
-            Some(slab) if slab.len() < full => slab.extend(vector),
-            _ => {
-                let mut slab = Vec::with_capacity(full);
-                slab.extend(vector);
-                self.0.push(slab);
-            }
-        }
-    }
-
-    fn get(&self, place: u32, dimension: usize) -> &[T] {
-        let place = place as usize;
-        &self.0[place / Self::SIZE][place % Self::SIZE * dimension..][..dimension]
-    }
+    F16(Vec<Option<Box<[f16]>>>),
 }
 
 impl Vectors {
     /// An empty list of f32 vectors.
     pub fn exact(dimension: usize) -> Self {
-        Self { dimension, places: Vec::new(), present: 0, values: Values::F32(Slabs(Vec::new())) }
+        Self { dimension, values: Values::F32(Vec::new()) }
     }
 
     /// An empty list of vectors rounded to f16.
     pub fn rounded(dimension: usize) -> Self {
-        Self { dimension, places: Vec::new(), present: 0, values: Values::F16(Slabs(Vec::new())) }
+        Self { dimension, values: Values::F16(Vec::new()) }
     }
 
     /// Number of vectors, including missing ones.
     pub fn len(&self) -> usize {
-        self.places.len()
+        match &self.values {
+            Values::F32(vectors) => vectors.len(),
+            Values::F16(vectors) => vectors.len(),
+        }
     }
 
     /// Whether the list is empty.
@@ -87,27 +60,29 @@ impl Vectors {
     pub fn push(&mut self, vector: impl ExactSizeIterator<Item = f64>) {
         assert_eq!(vector.len(), self.dimension, "dimension of a vector");
         match &mut self.values {
-            Values::F32(slabs) => slabs.push(vector.map(|x| x as f32)),
-            Values::F16(slabs) => slabs.push(vector.map(f16::from_f64)),
+            Values::F32(vectors) => vectors.push(Some(vector.map(|x| x as f32).collect())),
+            Values::F16(vectors) => vectors.push(Some(vector.map(f16::from_f64).collect())),
         }
-        self.places.push(Some(self.present));
-        self.present += 1;
     }
 
     /// Appends a missing vector.
     pub fn push_none(&mut self) {
-        self.places.push(None);
+        match &mut self.values {
+            Values::F32(vectors) => vectors.push(None),
+            Values::F16(vectors) => vectors.push(None),
+        }
     }
 
     /// Copies the vector at an index into `to`, `(dimension,)`. Returns whether there is one.
-    pub fn copy(&self, index: usize, mut to: ArrayViewMut1<'_, f32>) -> bool {
-        let Some(place) = self.places[index] else { return false };
+    pub fn copy(&self, place: usize, mut to: ArrayViewMut1<'_, f32>) -> bool {
         match &self.values {
-            Values::F32(slabs) => {
-                to.iter_mut().zip(slabs.get(place, self.dimension)).for_each(|(to, &x)| *to = x);
+            Values::F32(vectors) => {
+                let Some(vector) = &vectors[place] else { return false };
+                to.iter_mut().zip(vector).for_each(|(to, &x)| *to = x);
             }
-            Values::F16(slabs) => {
-                to.iter_mut().zip(slabs.get(place, self.dimension)).for_each(|(to, x)| *to = x.to_f32());
+            Values::F16(vectors) => {
+                let Some(vector) = &vectors[place] else { return false };
+                to.iter_mut().zip(vector).for_each(|(to, &x)| *to = x.to_f32());
             }
         }
         true
@@ -212,24 +187,6 @@ mod tests {
     use ndarray::array;
 
     use super::{Embeddings, Segmentations, Vectors};
-
-    #[test]
-    fn vectors_of_several_slabs_read_back() {
-        for mut vectors in [Vectors::exact(2), Vectors::rounded(2)] {
-            let value = |index: usize| (index % 1000) as f32; // exact in f16
-            for index in 0..10_000 {
-                match index % 7 {
-                    0 => vectors.push_none(),
-                    _ => vectors.push([value(index), -value(index)].map(f64::from).into_iter()),
-                }
-            }
-            let mut found = array![0.0, 0.0];
-            for index in 0..10_000 {
-                assert_eq!(vectors.copy(index, found.view_mut()), index % 7 != 0);
-                assert!(index % 7 == 0 || found == array![value(index), -value(index)], "{index}");
-            }
-        }
-    }
 
     #[test]
     fn inactive_speakers_have_the_embedding_of_an_empty_mask() {

@@ -102,7 +102,7 @@ impl VoiceShares {
         Ok(Self { windows: windows.windows, shares })
     }
 
-    /// The clusters' shares in the window nearest to `time`, in seconds: `(cluster,)`; empty without windows.
+    /// The clusters' shares in the window nearest to `time`, in seconds: `(cluster,)`; empty if there are no windows.
     pub(super) fn at(&self, time: f64) -> &[f32] {
         let Some(last) = self.shares.nrows().checked_sub(1) else { return &[] };
         let window = self.windows.closest_frame(time).min(last);

@@ -1,4 +1,4 @@
-//! An HTML page for viewing, listening and naming speakers, in one file that needs no network.
+//! An HTML page with waveform, player and editable speaker names, in one file that needs no network.
 
 mod audio;
 

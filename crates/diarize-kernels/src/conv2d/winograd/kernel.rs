@@ -35,9 +35,8 @@ enum Weights {
     Original(Vec<f32>),
 }
 
-/// Kernels with at least this many inputs times outputs are transformed again for every block. For the five of the last stage
-/// of ResNet34 this saves 35 MB. It costs a few percent of the network's time, and
-/// more with small blocks.
+/// Kernels with at least this many inputs times outputs are transformed again for every block. This saves 35 MB for the
+/// five such kernels of ResNet34, and takes 3 % of the program's CPU time with one embedding of each chunk.
 const LARGE: usize = 256 * 256;
 
 impl Packed {

@@ -124,11 +124,10 @@ fn outputs_of_points<S: Simd>(simd: S, m: [S::f32s; POINTS]) -> [S::f32s; TILE] 
 pub(super) fn conv2d(packed: &Packed, images: Images<'_>, y: &mut [f32]) {
     let dims = packed.dims;
     let [output_rows, output_columns] = dims.output(images.shape);
-    let image = images.shape.iter().product::<usize>() * dims.inputs;
     let arch = simd::arch();
-    // Take enough rows to fill about two blocks, so that narrow outputs fetch the weights less often. A single image
-    // has more strips, which are the only work for several threads.
-    let blocks = if images.x.len() > image { 2 } else { 1 };
+    // Enough rows to fill about two blocks, so that narrow outputs fetch the weights less often. If there is only one
+    // image, more and smaller strips keep several threads busy.
+    let blocks = if images.x.len() > images.image_len(dims) { 2 } else { 1 };
     let tile_rows =
         (blocks * BLOCK).div_ceil(output_columns.div_ceil(TILE).max(1)).min(output_rows.div_ceil(TILE));
     images.in_strips(dims, tile_rows * TILE, y, |strip| {
