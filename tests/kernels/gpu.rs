@@ -36,6 +36,15 @@ fn check_emulated(case: &Case, emulator: &Emulator, seed: u32) {
     check(case, &values, &format!("order {seed}"));
 }
 
+/// Runs all cases in one process, which starts its threads once.
+fn check_together(cases: &[Case], emulator: &Emulator) {
+    let plans: Vec<_> = cases.iter().map(|case| (&case.plan, inputs(case))).collect();
+    let outputs = emulator.run_all(&plans, 1).unwrap_or_else(|why| panic!("{why}"));
+    for (case, values) in cases.iter().zip(&outputs) {
+        check(case, values, "threads");
+    }
+}
+
 /// Cases with few enough threads to use operating system threads. They cover all kernels.
 fn smallest() -> Vec<Case> {
     const THREADS: usize = 1500;
@@ -94,14 +103,14 @@ fn every_kernel_equals_its_reference_in_any_order_of_threads() {
 fn no_kernel_has_a_race() {
     let cases = smallest();
     let emulator = Emulator::new(&plans(&cases), Build::ThreadSanitizer, str::to_owned);
-    cases.iter().for_each(|case| check_emulated(case, &emulator, 1));
+    check_together(&cases, &emulator);
 }
 
 #[test]
 fn no_kernel_accesses_memory_outside_its_buffers() {
     let cases = smallest();
     let emulator = Emulator::new(&plans(&cases), Build::AddressSanitizer, str::to_owned);
-    cases.iter().for_each(|case| check_emulated(case, &emulator, 1));
+    check_together(&cases, &emulator);
 }
 
 /// Vectors around three centers. Two of the vectors are equal.

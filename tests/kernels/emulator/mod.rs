@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use diarize_kernels::gpu::{Buffer, Kernel, Plan};
+use diarize_kernels::gpu::{Buffer, Kernel, Launch, Plan};
 use tempfile::TempDir;
 
 /// How the emulator is built.
@@ -42,9 +42,9 @@ impl Emulator {
         std::fs::write(&source, text(&kernels, change)).unwrap();
         let options: &[&str] = match build {
             Build::Fibers => &["-O1"],
-            Build::ThreadSanitizer => &["-O0", "-g", "-DEMULATOR_THREADS", "-fsanitize=thread"],
+            Build::ThreadSanitizer => &["-O0", "-DEMULATOR_THREADS", "-fsanitize=thread"],
             Build::AddressSanitizer => {
-                &["-O0", "-g", "-DEMULATOR_THREADS", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
+                &["-O0", "-DEMULATOR_THREADS", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
             }
         };
         let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/kernels/emulator");
@@ -64,6 +64,12 @@ impl Emulator {
 
     /// Runs a plan. Returns its output, or the program's error message.
     pub fn run(&self, plan: &Plan, inputs: &[&[f32]], seed: u32) -> Result<Vec<f32>, String> {
+        Ok(self.run_all(&[(plan, inputs.to_vec())], seed)?.remove(0))
+    }
+
+    /// Runs several plans, each with its inputs, in one process. Returns their outputs, or the program's error
+    /// message.
+    pub fn run_all(&self, plans: &[(&Plan, Vec<&[f32]>)], seed: u32) -> Result<Vec<Vec<f32>>, String> {
         // The thread sanitizer needs address space randomization to be off.
         let mut child = Command::new("setarch")
             .arg("-R")
@@ -74,7 +80,7 @@ impl Emulator {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let request = self.request(plan, inputs);
+        let request = self.request(plans);
         let mut stdin = child.stdin.take().unwrap();
         // The program may stop before it has read everything.
         let writer = std::thread::spawn(move || stdin.write_all(&request).ok());
@@ -83,38 +89,56 @@ impl Emulator {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        let words = output.stdout.chunks_exact(4);
-        Ok(words.map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect())
+        let mut words =
+            output.stdout.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().unwrap()));
+        Ok(plans.iter().map(|(plan, _)| words.by_ref().take(plan.output).collect()).collect())
     }
 
-    fn request(&self, plan: &Plan, inputs: &[&[f32]]) -> Vec<u8> {
-        let number = |buffer: Buffer| match buffer {
-            Buffer::Input(index) => index,
-            Buffer::Table(index) => inputs.len() + index,
-            Buffer::Scratch(index) => inputs.len() + plan.tables.len() + index,
-            Buffer::Output => inputs.len() + plan.tables.len() + plan.scratch.len(),
-        };
-        let mut words = vec![number(Buffer::Output) + 1];
-        let given = inputs.iter().map(|input| diarize_kernels::gpu::words(input));
-        for buffer in given.chain(plan.tables.iter().cloned()) {
-            words.extend([1, buffer.len()]);
-            words.extend(buffer.into_iter().map(|word| word as usize));
+    /// The buffers, the launches and the numbers of the output buffers, each list after its length.
+    fn request(&self, plans: &[(&Plan, Vec<&[f32]>)]) -> Vec<u8> {
+        let (mut all_buffers, mut launches, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+        for (plan, inputs) in plans {
+            let first = all_buffers.len();
+            let number = |buffer: Buffer| first + position(buffer, plan, inputs.len());
+            all_buffers.extend(buffers(plan, inputs));
+            outputs.push(vec![number(Buffer::Output)]);
+            for Launch { kernel, groups, reads, writes, params } in
+                plan.launches.iter().filter(|launch| !launch.is_empty())
+            {
+                let mut words = vec![self.kernels[kernel], groups[0], groups[1], groups[2], kernel.threads];
+                words.push(reads.len() + writes.len());
+                words.extend(reads.iter().chain(writes).map(|&buffer| number(buffer)));
+                words.push(params.len());
+                words.extend(params.iter().map(|&word| word as usize));
+                launches.push(words);
+            }
         }
-        for &size in plan.scratch.iter().chain([&plan.output]) {
-            words.extend([0, size]);
-        }
-        let launches: Vec<_> = plan.launches.iter().filter(|launch| !launch.is_empty()).collect();
-        words.push(launches.len());
-        for launch in launches {
-            words.push(self.kernels[&launch.kernel]);
-            words.extend(launch.groups);
-            words.extend([launch.kernel.threads, launch.reads.len() + launch.writes.len()]);
-            words.extend(launch.reads.iter().chain(&launch.writes).map(|&buffer| number(buffer)));
-            words.push(launch.params.len());
-            words.extend(launch.params.iter().map(|&word| word as usize));
-        }
-        words.into_iter().flat_map(|word| u32::try_from(word).unwrap().to_le_bytes()).collect()
+        let lists = [all_buffers, launches, outputs];
+        let words =
+            lists.into_iter().flat_map(|list| std::iter::once(list.len()).chain(list.into_iter().flatten()));
+        words.flat_map(|word| u32::try_from(word).unwrap().to_le_bytes()).collect()
     }
+}
+
+/// The position of a buffer among those of its plan.
+fn position(buffer: Buffer, plan: &Plan, inputs: usize) -> usize {
+    match buffer {
+        Buffer::Input(index) => index,
+        Buffer::Table(index) => inputs + index,
+        Buffer::Scratch(index) => inputs + plan.tables.len() + index,
+        Buffer::Output => inputs + plan.tables.len() + plan.scratch.len(),
+    }
+}
+
+/// The buffers of a plan: for each, whether its words are given, its size, and the words.
+fn buffers(plan: &Plan, inputs: &[&[f32]]) -> Vec<Vec<usize>> {
+    let given =
+        inputs.iter().map(|input| diarize_kernels::gpu::words(input)).chain(plan.tables.iter().cloned());
+    let given = given.map(|words| {
+        [1, words.len()].into_iter().chain(words.into_iter().map(|word| word as usize)).collect()
+    });
+    let empty = plan.scratch.iter().chain([&plan.output]).map(|&size| vec![0, size]);
+    given.chain(empty).collect()
 }
 
 /// The source of the program. Each kernel, with its constants, is in its own namespace.
