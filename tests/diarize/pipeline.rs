@@ -197,7 +197,7 @@ fn invalid_options_are_rejected_by_name() {
 
 #[test]
 fn the_decoding_affects_turns_and_regions() {
-    let samples = wav::golden("short30");
+    let samples = wav::golden("exact13");
     let mut options = options("auto");
     let likely = diarize(&samples, &options);
     options.parameters.decoding = Decoding::LeastError;

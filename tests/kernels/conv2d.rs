@@ -104,14 +104,17 @@ fn equals_the_reference_at_network_sizes_and_odd_sizes() {
 /// that it is transformed again for each block.
 #[test]
 fn large_images_are_accurate_to_f32_rounding() {
-    for (inputs, outputs, rows, columns) in [(32, 64, 9, 210), (96, 32, 90, 9), (256, 256, 5, 130)] {
-        for padding in [[1, 1], [0, 1]] {
-            let dims = Dims { inputs, outputs, size: [3, 3], stride: 1, padding };
-            let case = Case { dims, batch: 2, rows, columns, residual: true, activation: Activation::Relu };
-            let (error, largest) = case.error(&mut Random(4));
-            println!("{dims:?}: {:.1e} of the largest value", error / largest);
-            assert!(error < 5e-6 * largest, "{dims:?}: off by {error:e}, {largest} being the largest value");
-        }
+    for (inputs, outputs, rows, columns, batch, padding) in [
+        (32, 64, 9, 210, 2, [1, 1]),
+        (32, 64, 9, 210, 2, [0, 1]),
+        (96, 32, 90, 9, 2, [1, 1]),
+        (256, 256, 5, 130, 1, [0, 1]),
+    ] {
+        let dims = Dims { inputs, outputs, size: [3, 3], stride: 1, padding };
+        let case = Case { dims, batch, rows, columns, residual: true, activation: Activation::Relu };
+        let (error, largest) = case.error(&mut Random(4));
+        println!("{dims:?}: {:.1e} of the largest value", error / largest);
+        assert!(error < 5e-6 * largest, "{dims:?}: off by {error:e}, {largest} being the largest value");
     }
 }
 

@@ -4,8 +4,14 @@ use ndarray::{ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Agglomerative, ClusteringError, ComputeDevice, KMeans, Online, Spectral, Vbx, agglomerative::agglomerate,
-    kmeans::kmeans, labels, online::online, plda::Plda, spectral::spectral, vbx_speakers::vbx_speakers,
+    Agglomerative, ClusteringError, ComputeDevice, KMeans, Online, Spectral, Vbx,
+    agglomerative::agglomerate,
+    kmeans::kmeans,
+    labels,
+    online::online,
+    plda::Plda,
+    spectral::spectral,
+    vbx_speakers::{VbxStart, vbx_speakers},
 };
 use crate::{
     math::{norm, normalized},
@@ -79,7 +85,8 @@ pub fn partition(
         _ if bounds.max == Some(1) => vec![0; count],
         Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, device)?,
         Method::Vbx(parameters) => {
-            let speakers = vbx_speakers(embeddings, bounds, parameters, plda, Compat::Off, device)?;
+            let posteriors = VbxStart::of(embeddings, parameters, plda, device)?.run(parameters, device)?;
+            let speakers = vbx_speakers(embeddings, &posteriors, bounds, parameters, Compat::Off, device)?;
             labels::by_first_member(&speakers.labels)
         }
         Method::KMeans(parameters) => {

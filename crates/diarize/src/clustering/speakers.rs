@@ -8,7 +8,7 @@ use super::{
     labels,
     method::{Method, partition},
     plda::Plda,
-    vbx_speakers::{VbxSpeakers, vbx_speakers},
+    vbx_speakers::{VbxSpeakers, VbxStart, vbx_speakers},
 };
 use crate::{
     math::{argmax, assign_distinct, cluster_means, norm, smallest},
@@ -63,9 +63,11 @@ pub fn cluster_speakers(
     let shape @ (chunks, speakers) = (embeddings.chunks(), embeddings.speakers());
     assert_eq!(shape, (segmentations.chunks(), segmentations.speakers()), "chunks and local speakers");
     let activity = Activity::of(segmentations);
-    let train = embeddings.select(training(embeddings, &activity, bounds, settings).into_iter()); // (embedding, dimension)
+    let places = training(embeddings, &activity, bounds, settings);
 
-    let Some(Centroids { means, forced }) = centroids(train.view(), bounds, settings, plda, device)? else {
+    let Some(Centroids { means, forced }) = centroids(embeddings, &places, bounds, settings, plda, device)?
+    else {
+        let train = embeddings.select(places.into_iter()); // (embedding, dimension)
         return Ok(Clusters {
             hard: Array2::zeros(shape),
             soft: Array3::ones((chunks, speakers, 1)),
@@ -73,7 +75,6 @@ pub fn cluster_speakers(
             centroids: cluster_means(train.view(), &vec![0; train.nrows()], 1),
         });
     };
-    drop(train);
     let mut soft = similarities(embeddings, means.view(), device)?; // (chunk, local speaker, cluster)
     let hard = match settings.assignment {
         Assignment::Distinct if settings.compat == Compat::Off && means.nrows() == 1 => Array2::zeros(shape),
@@ -123,28 +124,35 @@ struct Centroids {
     forced: bool,
 }
 
-/// The centroids of the clusters of `train` `(embedding, dimension)`; `None` if no clustering is needed.
+/// The centroids of the clusters of the embeddings at `places`; `None` if no clustering is needed.
 fn centroids(
-    train: ArrayView2<'_, f32>,
+    embeddings: &Embeddings,
+    places: &[usize],
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
     device: &ComputeDevice<'_>,
 ) -> Result<Option<Centroids>, ClusteringError> {
+    let train = embeddings.select(places.iter().copied()); // (embedding, dimension)
     if let Method::Vbx(parameters) = &settings.method {
         if train.nrows() < 2 {
             return Ok(None);
         }
+        let start = VbxStart::of(train.view(), parameters, plda, device)?;
+        // VBx needs much memory for long recordings, so the embeddings are not kept meanwhile.
+        drop(train);
+        let posteriors = start.run(parameters, device)?;
+        let train = embeddings.select(places.iter().copied());
         let VbxSpeakers { centroids, forced, .. } =
-            vbx_speakers(train, bounds, parameters, plda, settings.compat, device)?;
+            vbx_speakers(train.view(), &posteriors, bounds, parameters, settings.compat, device)?;
         return Ok(Some(Centroids { means: centroids, forced }));
     }
     let most = train.nrows().min(bounds.max.unwrap_or(usize::MAX));
     if most < 2 {
         return Ok(None);
     }
-    let labels = partition(train, bounds, &settings.method, plda, device)?;
-    let means = cluster_means(train, &labels, labels::count(&labels)).mapv(f64::from);
+    let labels = partition(train.view(), bounds, &settings.method, plda, device)?;
+    let means = cluster_means(train.view(), &labels, labels::count(&labels)).mapv(f64::from);
     Ok(Some(Centroids { means, forced: false }))
 }
 

@@ -7,9 +7,9 @@ use super::{
     ClusteringError, ComputeDevice,
     kmeans::{KMeans, kmeans},
     labels,
-    plda::Plda,
+    plda::{Features, Plda},
     tree::Tree,
-    vbx::{Vbx, vbx},
+    vbx::{Vbx, VbxPosteriors, vbx},
 };
 use crate::{
     math::{argmax, cluster_means, normalized},
@@ -49,7 +49,45 @@ pub fn vbx_first_labels(
     Ok(tree.cut(&heights, parameters.threshold))
 }
 
-/// Clusters `embeddings` `(embedding, dimension)`, at least two, into speakers.
+/// What VBx starts from.
+pub(super) struct VbxStart {
+    features: Features,
+    /// `(embedding,)`: the initial label of each embedding.
+    labels: Vec<usize>,
+}
+
+impl VbxStart {
+    /// Features and initial labels of `embeddings` `(embedding, dimension)`, at least two.
+    ///
+    /// # Errors
+    /// If `plda` is missing or invalid, or the device fails.
+    pub(super) fn of(
+        embeddings: ArrayView2<'_, f32>,
+        parameters: &Vbx,
+        plda: Option<&Plda>,
+        device: &ComputeDevice<'_>,
+    ) -> Result<Self, ClusteringError> {
+        let plda = plda.ok_or(ClusteringError::NoPlda)?;
+        plda.check()?;
+        let labels = vbx_first_labels(embeddings, parameters, device)?; // (embedding,)
+        let features = plda.features(embeddings, parameters.lda_dimension); // (embedding, feature)
+        Ok(Self { features, labels })
+    }
+
+    /// Runs VBx, which needs the features but not the embeddings.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(super) fn run(
+        self,
+        parameters: &Vbx,
+        device: &ComputeDevice<'_>,
+    ) -> Result<VbxPosteriors, ClusteringError> {
+        vbx(self.features, &self.labels, parameters, device)
+    }
+}
+
+/// The speakers of `embeddings` `(embedding, dimension)` for the result of VBx.
 ///
 /// If the number of speakers found by VBx is not within `bounds`, k-means of the normalized embeddings is
 /// used with the nearest number that is.
@@ -57,19 +95,13 @@ pub fn vbx_first_labels(
 /// Source: `VBxClustering.__call__` in `pyannote/audio/pipelines/clustering.py`.
 pub(super) fn vbx_speakers(
     embeddings: ArrayView2<'_, f32>,
+    posteriors: &VbxPosteriors,
     bounds: SpeakerBounds,
     parameters: &Vbx,
-    plda: Option<&Plda>,
     compat: Compat,
     device: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
-    let plda = plda.ok_or(ClusteringError::NoPlda)?;
-    plda.check()?;
-    let first = vbx_first_labels(embeddings, parameters, device)?; // (embedding,)
-    let features = plda.features(embeddings, parameters.lda_dimension); // (embedding, feature)
-    let posteriors = vbx(features, &first, parameters, device)?;
     let kept = posteriors.kept();
-
     let wanted = kept.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
     if wanted != kept.len() {
         return kmeans_speakers(embeddings, wanted, &parameters.kmeans, compat, device);
