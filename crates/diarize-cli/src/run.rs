@@ -179,17 +179,11 @@ impl<'a> Batch<'a> {
             _ => "",
         };
         self.printed |= !text.is_empty() || !heading.is_empty();
-        let mut stdout = io::stdout().lock();
-        let written = stdout
-            .write_all(heading.as_bytes())
-            .and_then(|()| stdout.write_all(text.as_bytes()))
-            .and_then(|()| stdout.flush());
-        match written {
-            Ok(()) => {}
-            // A closed pipe is not an error: the reader has read enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => output::exit_after_write(0),
+        match output::print(format!("{heading}{text}").as_bytes()) {
+            Ok(true) => {}
+            Ok(false) => output::exit_after_write(0),
             Err(error) => {
-                self.console.error(&format!("cannot write the result: {error}"));
+                self.console.error(&format!("{error:#}"));
                 output::exit_after_write(1);
             }
         }

@@ -46,7 +46,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         listener.push(block)?;
         if (index + 1) % BLOCKS_PER_REPORT == 0 {
-            let so_far = listener.provisional()?; // speakers and turns may still change
+            // Speakers and turns may still change. This computes all chunks that wait for a full batch, so it takes
+            // longer with more threads: see `Options::with_threads`.
+            let so_far = listener.provisional()?;
             let last = so_far.turns.last().map_or("nobody", |turn| &turn.speaker);
             let (seconds, speakers, turns) = (listener.seconds(), so_far.speakers.len(), so_far.turns.len());
             println!("{seconds:.1} s: {turns} turns of {speakers} speakers, the last of {last}");

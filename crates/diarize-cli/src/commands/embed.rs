@@ -146,7 +146,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(path) => {
             write_atomically(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
         }
-        None => output::print(&bytes)?,
+        None => {
+            output::print(&bytes)?;
+        }
     }
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

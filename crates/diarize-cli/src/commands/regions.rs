@@ -131,7 +131,9 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         Some(path) => {
             write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))?
         }
-        None => output::print(text.as_bytes())?,
+        None => {
+            output::print(text.as_bytes())?;
+        }
     }
     Ok(code)
 }

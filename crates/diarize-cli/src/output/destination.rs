@@ -170,15 +170,14 @@ pub fn exit_after_write(code: i32) -> ! {
     process::exit(code)
 }
 
-/// Prints a result on the standard output.
-pub fn print(result: &[u8]) -> anyhow::Result<()> {
+/// Prints a result on the standard output. Returns whether anybody still reads: a closed pipe is not an error,
+/// because its reader has read enough.
+pub fn print(result: &[u8]) -> anyhow::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(result).and_then(|()| stdout.flush()) {
-        // A closed pipe is not an error: the reader has read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write the result")
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write the result"),
     }
 }
 
