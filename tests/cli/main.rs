@@ -3,6 +3,7 @@
 mod arguments;
 mod batches;
 mod common;
+mod destinations;
 mod embed;
 mod known_speakers;
 mod models;

@@ -37,6 +37,7 @@ mod error;
 mod mono;
 mod probe;
 mod resample;
+mod signature;
 mod source;
 mod track;
 
@@ -45,6 +46,7 @@ use std::{ops::RangeInclusive, path::Path};
 pub use audio::Audio;
 pub use error::{Error, Warning};
 pub use resample::Resampler;
+pub use signature::is_recording;
 
 /// Sample rate of the output, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;

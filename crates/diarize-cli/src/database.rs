@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use diarize::{model::ModelFiles, voices::Voices};
 
-use crate::output::write_atomically;
+use crate::output::{check_file, write_atomically};
 
 /// Its default name.
 pub const DEFAULT: &str = "speakers.safetensors";
@@ -63,6 +63,7 @@ impl Database {
     pub fn for_model_or_new(path: &Path, model: &ModelFiles) -> anyhow::Result<Self> {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                check_file(path).map_err(|why| anyhow!(why))?;
                 let voices = Voices::new(&model.manifest.name, model.embedding_fingerprint()?);
                 Ok(Self { path: path.to_owned(), voices })
             }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Write},
     process::ExitCode,
     sync::{
         atomic::{AtomicUsize, Ordering},

@@ -10,7 +10,7 @@ use crate::{
     inputs::{self, Inputs},
     model::ModelArgs,
     names::NamesArgs,
-    output::{Destinations, Format, PageAudio, Style},
+    output::{self, Destinations, Format, PageAudio, Style},
     overrides::Overrides,
     progress::Verbosity,
     transcript::{Transcript, in_directory},
@@ -202,6 +202,10 @@ impl Args {
             if destinations.overwrite(&file) {
                 return Err(conflict(format!("--output would overwrite the transcript {}", file.display())));
             }
+        }
+        destinations.check().map_err(conflict)?;
+        if let Some(list) = &self.batch.failures {
+            output::check_file(list).map_err(conflict)?;
         }
         if self.embeddings && !destinations.iter().flatten().any(|output| output.format == Format::Json) {
             return Err(conflict("--embeddings needs --format json"));

@@ -104,6 +104,7 @@ struct Voices {
 /// Computes and writes the embeddings. A file that fails is reported and does not stop the others.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
+    args.output.iter().try_for_each(|path| output::check_file(path)).map_err(super::conflict)?;
     let format = args.format.unwrap_or_else(|| match &args.output {
         Some(path) if path.extension().is_some_and(|extension| extension == "npy") => Format::Npy,
         _ => Format::Json,
@@ -143,6 +144,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Array2::from_shape_vec(shape, rows.concat())?.write_npy(&mut bytes)?;
     }
     match &args.output {
+        // An earlier result is worth more than none.
+        Some(_) if failed == inputs.all.len() => {}
         Some(path) => {
             write_atomically(path, &bytes).with_context(|| format!("cannot write {}", path.display()))?
         }

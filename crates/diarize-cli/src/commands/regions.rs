@@ -104,6 +104,7 @@ impl Kind {
 /// Finds and writes the regions. A file that fails is reported and does not stop the others.
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
+    args.output.iter().try_for_each(|path| output::check_file(path)).map_err(super::conflict)?;
     if args.format == Format::Audacity && inputs.all.len() > 1 {
         return Err(
             super::conflict("an Audacity label track is for one recording, but there are several").into()
@@ -115,7 +116,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     options.parameters.min_duration_on = args.min_duration_on;
     options.parameters.min_duration_off = args.min_duration_off;
 
-    let mut code = ExitCode::SUCCESS;
+    let mut failed = 0;
     let mut text =
         if args.format == Format::Csv { "file,start,end,duration\n".to_owned() } else { String::new() };
     for found in &inputs.all {
@@ -123,11 +124,13 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
             Ok(regions) => text += &regions,
             Err(error) => {
                 console.error(&format!("{}: {}", found.input, failure::sentence(&error)));
-                code = ExitCode::FAILURE;
+                failed += 1;
             }
         }
     }
     match &args.output {
+        // An earlier result is worth more than none.
+        Some(_) if failed == inputs.all.len() => {}
         Some(path) => {
             write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))?
         }
@@ -135,7 +138,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
             output::print(text.as_bytes())?;
         }
     }
-    Ok(code)
+    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The regions of one recording as text.

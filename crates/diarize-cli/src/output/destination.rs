@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::Context;
 
-use super::Format;
+use super::{
+    Format,
+    check::{check_file, refuse_recording},
+};
 use crate::{
     input::Input,
     inputs::{Found, Inputs},
@@ -135,6 +138,16 @@ impl Destinations {
         Ok(Self { all, directory: None })
     }
 
+    /// Checks that the results can be written and replace no recording. Returns a sentence if not.
+    pub fn check(&self) -> Result<(), String> {
+        let mut files = self.iter().flatten().filter_map(Output::file);
+        match self.directory {
+            // The directory may not exist yet.
+            Some(_) => files.try_for_each(refuse_recording),
+            None => files.try_for_each(check_file),
+        }
+    }
+
     /// Creates the output directory, if there is one, and the folders in it.
     pub fn prepare(&self) -> io::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
@@ -182,17 +195,16 @@ pub fn print(result: &[u8]) -> anyhow::Result<bool> {
 }
 
 /// Writes a temporary file next to `path` and renames it: a reader never sees a partial file, and a failure
-/// leaves the old file unchanged. Links are followed; devices and pipes are written directly.
+/// leaves the old file unchanged. Links are followed; devices and pipes are written directly. A recording is not
+/// overwritten.
 pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    refuse_recording(path).map_err(io::Error::other)?;
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, content);
     }
     let _writing = WRITING.lock();
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.partial", process::id()));
-    let temporary = path.with_file_name(name);
+    let temporary = temporary(path);
     let written = File::create(&temporary)
         .and_then(|mut file| file.write_all(content.as_ref()))
         .and_then(|()| fs::rename(&temporary, path));
@@ -200,6 +212,14 @@ pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// The temporary file next to `path` in which this process writes it.
+pub(super) fn temporary(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.partial", process::id()));
+    path.with_file_name(name)
 }
 
 fn refuse_clashes(inputs: &Inputs, all: &[Vec<Output>]) -> Result<(), String> {

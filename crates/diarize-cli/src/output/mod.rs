@@ -1,6 +1,7 @@
 //! Results as text, and their destinations.
 
 mod audacity;
+mod check;
 mod clock;
 mod csv;
 mod destination;
@@ -18,12 +19,13 @@ use serde::Serialize;
 
 use crate::{source::Source, transcript::Transcript};
 
-pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 pub use self::{
+    check::check_file,
     destination::{Destination, Destinations, Output, exit_after_write, print, write_atomically},
     format::Format,
     html::PageAudio,
 };
+pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,104 @@
+//! Files that would be lost, and results that cannot be written: both are found before any work.
+
+use std::fs;
+
+use tempfile::{TempDir, tempdir};
+
+use crate::common::{diarize_in, fixture, names, stderr, write_silence};
+
+/// Recordings of every format in the test data, one without an extension, and a recording `in.wav`.
+fn desk() -> TempDir {
+    let desk = tempdir().unwrap();
+    for name in names(&fixture("")).into_iter().filter(|name| name.starts_with("tone.")) {
+        fs::copy(fixture(&name), desk.path().join(&name)).unwrap();
+    }
+    fs::copy(fixture("tone.mp3"), desk.path().join("renamed")).unwrap();
+    write_silence(&desk.path().join("in.wav"));
+    desk
+}
+
+/// Runs a command that must be refused as a usage error, without changing any file.
+#[track_caller]
+fn refused(desk: &TempDir, arguments: &[&str]) -> String {
+    let content = || {
+        let files = names(desk.path()).into_iter();
+        files.map(|name| (fs::read(desk.path().join(&name)).ok(), name)).collect::<Vec<_>>()
+    };
+    let before = content();
+    let output = diarize_in(desk.path(), arguments);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+    assert!(content() == before, "{arguments:?} changed a file");
+    stderr(&output).to_owned()
+}
+
+#[test]
+fn a_recording_is_never_overwritten() {
+    let desk = desk();
+    for name in names(desk.path()) {
+        for command in [&["vad", "in.wav"], &["overlap", "in.wav"], &["embed", "in.wav"]] {
+            let error = refused(&desk, &[&command[..], &["-o", &name]].concat());
+            assert!(error.contains(&format!("{name} is a recording")), "{error}");
+        }
+        for arguments in [
+            ["-f", "rttm", "in.wav", "-o", &name],
+            ["in.wav", "--failures", &name, "-f", "txt"],
+            ["-f", "html", "-o", &name, "tone.flac"],
+        ] {
+            let error = refused(&desk, &arguments);
+            assert!(error.contains("recording") || error.contains("overwrite the input"), "{error}");
+        }
+    }
+    // What the shell makes of `-o *.wav`.
+    refused(&desk, &["-o", "in.wav", "tone.wav"]);
+}
+
+#[test]
+fn a_result_is_not_named_like_a_recording() {
+    let desk = desk();
+    for arguments in [
+        &["in.wav", "-f", "rttm", "-o", "new.wav"][..],
+        &["in.wav", "--failures", "new.MP3"],
+        &["vad", "in.wav", "-o", "new.m4a"],
+        &["embed", "in.wav", "-o", "new.flac"],
+    ] {
+        let error = refused(&desk, arguments);
+        assert!(error.contains("named like a recording"), "{error}");
+    }
+    let output = diarize_in(desk.path(), &["enroll", "Ann", "tone.flac", "--db", "new.ogg"]);
+    assert!(!output.status.success() && stderr(&output).contains("named like a recording"));
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_reported_before_any_work() {
+    let desk = desk();
+    fs::create_dir(desk.path().join("folder")).unwrap();
+    fs::write(desk.path().join("keep.rttm"), "kept\n").unwrap();
+    for (output, reason) in
+        [("missing/x.rttm", "no directory missing"), ("/proc/x.rttm", "cannot write /proc/x")]
+    {
+        for arguments in [
+            &["in.wav", "-o", output][..],
+            &["in.wav", "--failures", output],
+            &["vad", "in.wav", "-o", output],
+            &["embed", "in.wav", "-o", output],
+        ] {
+            let error = refused(&desk, arguments);
+            assert!(error.contains(reason), "{arguments:?}: {error}");
+        }
+    }
+    let error = refused(&desk, &["vad", "in.wav", "-o", "folder"]);
+    assert!(error.contains("folder is a directory"), "{error}");
+}
+
+/// A result of an earlier run survives if nothing new can be computed.
+#[test]
+fn a_failure_keeps_the_result_of_an_earlier_run() {
+    let desk = desk();
+    let result = desk.path().join("keep.rttm");
+    fs::write(&result, "kept\n").unwrap();
+    for command in [&["vad"][..], &["overlap"], &["embed"], &["-q"]] {
+        let output = diarize_in(desk.path(), &[command, &["-o", "keep.rttm", "nofile.wav"]].concat());
+        assert!(!output.status.success());
+        assert_eq!(fs::read_to_string(&result).unwrap(), "kept\n", "{command:?}");
+    }
+}
