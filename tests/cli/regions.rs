@@ -83,6 +83,7 @@ fn a_directory_gives_one_file_and_a_bad_recording_does_not_stop_it() {
     let output = diarize_in(directory.path(), &["vad", "-f", "json", "-o", "speech.json", "."]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("b.wav"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("a.wav: nobody speaks"), "{}", stderr(&output));
     let text = std::fs::read_to_string(directory.path().join("speech.json")).unwrap();
     let silent: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&silent["duration"], silent["regions"].as_array().unwrap().len()), (&1.0.into(), 0));

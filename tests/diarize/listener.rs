@@ -86,10 +86,10 @@ fn in_blocks(
     listener.finish().unwrap()
 }
 
-/// Half a minute, with a stretch of digital silence longer than a chunk.
+/// More chunks than the networks wait for, with a stretch of digital silence longer than a chunk.
 fn long() -> Vec<f32> {
     let speech = wav::golden("short30");
-    [&speech[..200_000], &[0.0; 11 * 16_000], &speech[200_000..330_000]].concat()
+    [&speech[..230_000], &[0.0; 12 * 16_000], &speech[150_000..330_000]].concat()
 }
 
 #[test]

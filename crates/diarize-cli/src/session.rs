@@ -83,6 +83,13 @@ impl<'a> Session<'a> {
         for warning in &warnings {
             warn!("{file}: {warning}");
         }
+        if diarization.turns.is_empty() {
+            // The summary of a batch says so too.
+            if !self.job.inputs.several {
+                warn!("{file}: {SILENCE}");
+            }
+            warnings.push(SILENCE.to_owned());
+        }
         warnings.extend(diarization.warnings.iter().map(ToString::to_string));
         let similarities = match &self.names {
             None => BTreeMap::new(),
@@ -155,6 +162,9 @@ impl<'a> Session<'a> {
         Ok((diarization, decoded))
     }
 }
+
+/// The warning about a recording without turns, whose result would otherwise be an empty output.
+pub const SILENCE: &str = "nobody speaks";
 
 /// Adds the time since the last event to the reading time: it was spent waiting for audio. The lock is
 /// released before the networks run, because their events take it too.

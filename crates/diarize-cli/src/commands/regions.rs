@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use diarize::{Diarizer, Options, Span, Turn, rttm};
 use diarize_audio::Channels;
 use serde_json::json;
+use tracing::warn;
 
 use crate::{
     failure,
@@ -16,6 +17,7 @@ use crate::{
     output::{self, csv_field, write_atomically},
     overrides::not_negative,
     progress::{Console, Verbosity},
+    session::SILENCE,
     source::{Decoded, Source},
 };
 
@@ -158,6 +160,9 @@ fn regions(
     let decoded = Decoded::all(audio, |block| Ok(listener.push(block)?))?;
     decoded.warn(input);
     let spans = listener.finish(kind.speakers())?;
+    if spans.is_empty() && kind == Kind::Speech {
+        warn!("{input}: {SILENCE}");
+    }
     render(kind, args.format, input, decoded.duration, &spans)
 }
 
