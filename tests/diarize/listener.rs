@@ -149,7 +149,7 @@ fn a_provisional_result_equals_that_of_a_recording_ending_there() {
     for options in both_trunks_early(&samples, false) {
         let mut listener = diarizer().listen(&options).unwrap();
         let mut told = 0;
-        for (block, end) in samples.chunks(200_000).zip((1..).map(|n| n * 200_000)) {
+        for (block, end) in samples.chunks(250_000).zip((1..).map(|n| n * 250_000)) {
             listener.push(block).unwrap();
             let ended = in_blocks(diarizer(), &samples[..end.min(samples.len())], &options, || 123_456);
             assert_eq!(listener.provisional().unwrap(), ended);
