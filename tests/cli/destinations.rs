@@ -1,4 +1,4 @@
-//! Files that would be lost, and results that cannot be written: both are found before any work.
+//! Before any work, the program refuses to overwrite recordings and reports results that it cannot write.
 
 use std::fs;
 

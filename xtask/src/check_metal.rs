@@ -13,8 +13,8 @@ const APPLE: &str = "aarch64-apple-darwin";
 /// What is compiled for another target. Tests are excluded, because they need C code for the target.
 const LIBRARIES: [&str; 7] =
     ["-p", "diarize-kernels", "-p", "diarize", "--lib", "--features", "diarize/metal,diarize-kernels/metal"];
-/// What is compiled for this system: all libraries, so that dependencies keep the features with which
-/// `cargo clippy --workspace --all-targets` compiled them, and the tests with code for Metal.
+/// What is compiled for this system: the libraries, and the tests with code for Metal. The whole workspace is
+/// selected, so that dependencies keep the features with which `cargo clippy --workspace --all-targets` compiled them.
 const LIBRARIES_AND_TESTS: [&str; 6] =
     ["--workspace", "--lib", "--test", "kernels", "--features", "diarize/metal,diarize-kernels/metal"];
 

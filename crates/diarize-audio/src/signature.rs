@@ -1,4 +1,4 @@
-//! Recognizing recordings by their first bytes, whether they can be decoded or not.
+//! Recognizes recordings by their first bytes, even those that cannot be decoded.
 
 use std::{
     fs::File,
@@ -50,7 +50,7 @@ pub fn is_recording(path: &Path) -> io::Result<bool> {
     Ok(SIGNATURES.iter().any(signed) || transport || is_mpeg_audio(&start))
 }
 
-/// Whether the bytes start with the header of an MPEG audio or ADTS frame: the sync word, and no reserved value.
+/// Whether the bytes start with a valid header of an MPEG audio or ADTS frame: the sync word and no reserved values.
 fn is_mpeg_audio(start: &[u8]) -> bool {
     let [0xff, second, third, _, ..] = *start else { return false };
     let adts = second & 0xf6 == 0xf0 && third >> 2 & 0xf <= 12;

@@ -101,7 +101,7 @@ fn add_audio_files(root: &Path, folder: &Path, recursive: bool, all: &mut Vec<Fo
             if recursive && !hidden && !path.is_symlink() {
                 add_audio_files(root, &folder.join(path.file_name().unwrap_or_default()), recursive, all)?;
             }
-        } else if !hidden && has_extension_of_audio(&path) {
+        } else if !hidden && has_audio_extension(&path) {
             all.push(Found { input: Input::File(path), folder: folder.to_owned() });
         }
     }
@@ -109,7 +109,7 @@ fn add_audio_files(root: &Path, folder: &Path, recursive: bool, all: &mut Vec<Fo
 }
 
 /// Whether the extension of a file is one of audio.
-pub fn has_extension_of_audio(path: &Path) -> bool {
+pub fn has_audio_extension(path: &Path) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))

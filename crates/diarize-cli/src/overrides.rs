@@ -46,8 +46,8 @@ pub struct Overrides {
     /// Behave exactly as this version of pyannote, even where that is surprising or an error
     ///
     /// Without this option, the number of people who speak at once never exceeds the number of speakers
-    /// found; speakers have the order of their clusters (pyannote sorts the clusters' numbers as text: 0, 1,
-    /// 10, 2); and if more speakers are requested than can be distinguished, as many as possible are found.
+    /// found; speakers are numbered in the order of their clusters (pyannote sorts the cluster numbers as text:
+    /// 0, 1, 10, 2); and if more speakers are requested than can be distinguished, as many as possible are found.
     #[arg(long, value_name = "VERSION", value_enum)]
     compat: Option<Version>,
     /// How to choose the set of active speakers from the segmentation network's probabilities

@@ -104,7 +104,9 @@ struct Voices {
 /// Computes and writes the embeddings. A file that fails is reported and does not stop the others.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
-    args.output.iter().try_for_each(|path| output::check_file(path)).map_err(super::conflict)?;
+    if let Some(path) = &args.output {
+        output::check_file(path).map_err(super::conflict)?;
+    }
     let format = args.format.unwrap_or_else(|| match &args.output {
         Some(path) if path.extension().is_some_and(|extension| extension == "npy") => Format::Npy,
         _ => Format::Json,

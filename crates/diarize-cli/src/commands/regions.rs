@@ -106,7 +106,9 @@ impl Kind {
 /// Finds and writes the regions. A file that fails is reported and does not stop the others.
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
-    args.output.iter().try_for_each(|path| output::check_file(path)).map_err(super::conflict)?;
+    if let Some(path) = &args.output {
+        output::check_file(path).map_err(super::conflict)?;
+    }
     if args.format == Format::Audacity && inputs.all.len() > 1 {
         return Err(
             super::conflict("an Audacity label track is for one recording, but there are several").into()

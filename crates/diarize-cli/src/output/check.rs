@@ -6,11 +6,11 @@ use std::{
     path::Path,
 };
 
-use super::destination::temporary;
+use super::destination::{resolved, temporary};
 use crate::inputs;
 
-/// Checks that a result can be written to a file. Returns a sentence if it cannot, or if a recording would be
-/// overwritten.
+/// Checks that a result can be written to a file without overwriting a recording. The error is a message for the
+/// user.
 pub fn check_file(path: &Path) -> Result<(), String> {
     refuse_recording(path)?;
     if is_special(path) {
@@ -19,7 +19,7 @@ pub fn check_file(path: &Path) -> Result<(), String> {
     if path.is_dir() {
         return Err(format!("{} is a directory: name a file", path.display()));
     }
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = &resolved(path);
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(format!(
@@ -34,12 +34,12 @@ pub fn check_file(path: &Path) -> Result<(), String> {
         .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-/// Returns a sentence if a file is a recording, or if its name is that of one.
+/// Refuses a file that contains a recording or has the extension of one. The error is a message for the user.
 pub fn refuse_recording(path: &Path) -> Result<(), String> {
     if path.is_file() && diarize_audio::is_recording(path).unwrap_or(false) {
         return Err(format!("{} is a recording and would be overwritten: name another file", path.display()));
     }
-    if inputs::has_extension_of_audio(path) && !is_special(path) {
+    if inputs::has_audio_extension(path) && !is_special(path) {
         return Err(format!(
             "results are text or arrays, but {} is named like a recording: use another extension",
             path.display()
@@ -49,6 +49,6 @@ pub fn refuse_recording(path: &Path) -> Result<(), String> {
 }
 
 /// Whether a path exists and is a pipe or a device.
-fn is_special(path: &Path) -> bool {
+pub(super) fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }

@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use super::{
     Format,
-    check::{check_file, refuse_recording},
+    check::{check_file, is_special, refuse_recording},
 };
 use crate::{
     input::Input,
@@ -138,7 +138,7 @@ impl Destinations {
         Ok(Self { all, directory: None })
     }
 
-    /// Checks that the results can be written and replace no recording. Returns a sentence if not.
+    /// Checks that all results can be written without overwriting a recording. The error is a message for the user.
     pub fn check(&self) -> Result<(), String> {
         let mut files = self.iter().flatten().filter_map(Output::file);
         match self.directory {
@@ -183,8 +183,8 @@ pub fn exit_after_write(code: i32) -> ! {
     process::exit(code)
 }
 
-/// Prints a result on the standard output. Returns whether anybody still reads: a closed pipe is not an error,
-/// because its reader has read enough.
+/// Prints a result on the standard output. Returns `false` if the reader has closed the pipe, which is not an
+/// error.
 pub fn print(result: &[u8]) -> anyhow::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(result).and_then(|()| stdout.flush()) {
@@ -199,8 +199,8 @@ pub fn print(result: &[u8]) -> anyhow::Result<bool> {
 /// overwritten.
 pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     refuse_recording(path).map_err(io::Error::other)?;
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+    let path = &resolved(path);
+    if is_special(path) {
         return fs::write(path, content);
     }
     let _writing = WRITING.lock();
@@ -214,7 +214,12 @@ pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()
     written
 }
 
-/// The temporary file next to `path` in which this process writes it.
+/// The file that a path leads to if links are followed; the path itself if there is no such file.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The temporary file, next to `path`, that this process writes and then renames to `path`.
 pub(super) fn temporary(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());

@@ -16,7 +16,8 @@ use crate::{
     stages::{Embeddings, Segmentations},
 };
 
-/// Embeddings compared with the centroids at once. Bounds the memory. Does not affect the result on the CPU.
+/// Number of embeddings compared with the centroids at once, which bounds the memory. On the CPU, it does not affect
+/// the result.
 const BLOCK: usize = 8192;
 
 /// The clusters, and the cluster of each local speaker.

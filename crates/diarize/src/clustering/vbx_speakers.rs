@@ -49,7 +49,7 @@ pub fn vbx_first_labels(
     Ok(tree.cut(&heights, parameters.threshold))
 }
 
-/// What VBx starts from.
+/// The input of VBx.
 pub(super) struct VbxStart {
     features: Features,
     /// `(embedding,)`: the initial label of each embedding.
@@ -57,7 +57,7 @@ pub(super) struct VbxStart {
 }
 
 impl VbxStart {
-    /// Features and initial labels of `embeddings` `(embedding, dimension)`, at least two.
+    /// Computes features and initial labels of at least two `embeddings`, `(embedding, dimension)`.
     ///
     /// # Errors
     /// If `plda` is missing or invalid, or the device fails.

@@ -5,8 +5,8 @@
 
 use ndarray::{Array2, aview1};
 
-/// Eigenvalues of a symmetric matrix, in ascending order. The result is
-/// meaningless if an entry is not finite or the largest magnitude is outside 1e-150 to 1e150 and not 0.
+/// Eigenvalues of a symmetric matrix, in ascending order. The entries must be finite, and the largest
+/// magnitude must be 0 or between 1e-150 and 1e150. Otherwise the result is meaningless.
 pub fn eigenvalues(matrix: &Array2<f64>) -> Vec<f64> {
     let Tridiagonal { mut diagonal, mut beside, .. } = Tridiagonal::of(matrix);
     diagonalize(&mut diagonal, &mut beside, None);
@@ -15,7 +15,7 @@ pub fn eigenvalues(matrix: &Array2<f64>) -> Vec<f64> {
 }
 
 /// Eigenvalues of a symmetric matrix, in ascending order, and the eigenvectors as columns: `(row, eigenvalue)`.
-/// The result is meaningless if an entry is not finite or the largest magnitude is outside 1e-150 to 1e150 and not 0.
+/// The entries must be as for [`eigenvalues`].
 pub fn eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     let Tridiagonal { mut diagonal, mut beside, reflections } = Tridiagonal::of(matrix);
     let count = diagonal.len();

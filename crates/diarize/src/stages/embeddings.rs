@@ -7,8 +7,8 @@ use super::Segmentations;
 
 /// A list of vectors of equal dimension, some of which may be missing.
 ///
-/// Each vector has memory of its own. A single array would be copied whenever it grows, and would take three
-/// times its size meanwhile.
+/// Each vector has memory of its own. A single array would be copied whenever it grows; during the copy, the old and
+/// the new array together would take three times the size of the old one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vectors {
     dimension: usize,
@@ -74,14 +74,14 @@ impl Vectors {
     }
 
     /// Copies the vector at an index into `to`, `(dimension,)`. Returns whether there is one.
-    pub fn copy(&self, place: usize, mut to: ArrayViewMut1<'_, f32>) -> bool {
+    pub fn copy(&self, index: usize, mut to: ArrayViewMut1<'_, f32>) -> bool {
         match &self.values {
             Values::F32(vectors) => {
-                let Some(vector) = &vectors[place] else { return false };
+                let Some(vector) = &vectors[index] else { return false };
                 to.iter_mut().zip(vector).for_each(|(to, &x)| *to = x);
             }
             Values::F16(vectors) => {
-                let Some(vector) = &vectors[place] else { return false };
+                let Some(vector) = &vectors[index] else { return false };
                 to.iter_mut().zip(vector).for_each(|(to, &x)| *to = x.to_f32());
             }
         }

@@ -8,7 +8,8 @@ use crate::{
     math::SlidingWindow,
 };
 
-/// Windows compared with the centroids at once. Bounds the memory. Does not affect the result on the CPU.
+/// Number of windows compared with the centroids at once, which bounds the memory. On the CPU, it does not affect
+/// the result.
 const BLOCK: usize = 8192;
 
 /// Embeddings of short windows along a recording, from the frames in which one speaker speaks alone.
