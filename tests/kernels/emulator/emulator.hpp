@@ -115,15 +115,24 @@ struct Launch {
 #define EMULATOR_GROUP_SECTION(name) static
 
 // A barrier that does not spin, unlike `std::barrier`. Spinning is slow with more threads than processors.
+//
+// Two barriers take turns. For the thread sanitizer, a thread that leaves a barrier late is ordered after all threads that
+// have come to the same barrier since. With a single barrier, it would miss races with threads that are one step ahead.
 struct Barrier {
-    pthread_barrier_t barrier;
-    explicit Barrier(uint32_t threads) { pthread_barrier_init(&barrier, nullptr, threads); }
-    ~Barrier() { pthread_barrier_destroy(&barrier); }
-    void wait() { pthread_barrier_wait(&barrier); }
+    pthread_barrier_t barriers[2];
+    explicit Barrier(uint32_t threads) {
+        for (auto& barrier : barriers) pthread_barrier_init(&barrier, nullptr, threads);
+    }
+    ~Barrier() {
+        for (auto& barrier : barriers) pthread_barrier_destroy(&barrier);
+    }
+    // `turn` counts the thread's waits.
+    void wait(uint32_t& turn) { pthread_barrier_wait(&barriers[turn++ % 2]); }
 };
 inline std::unique_ptr<Barrier> at_barrier, at_simd_barrier[MAX_THREADS / SIMD_WIDTH];
-inline void barrier() { at_barrier->wait(); }
-inline void simd_barrier() { at_simd_barrier[item() / SIMD_WIDTH]->wait(); }
+inline thread_local uint32_t turn, simd_turn;
+inline void barrier() { at_barrier->wait(turn); }
+inline void simd_barrier() { at_simd_barrier[item() / SIMD_WIDTH]->wait(simd_turn); }
 
 inline void make_barriers(uint32_t threads) {
     at_barrier = std::make_unique<Barrier>(threads);
@@ -141,16 +150,18 @@ inline void run(const std::vector<Launch>& launches, const std::vector<Buffer>&,
     for (uint32_t i = 0; i < threads; ++i) {
         running.emplace_back([&, i] {
             current_item = i;
+            uint32_t launch_turn = 0;
             for (const Launch& launch : launches) {
                 if (i == 0) make_barriers(launch.threads);
-                between_launches.wait();
+                between_launches.wait(launch_turn);
+                turn = simd_turn = 0;
                 for (uint32_t group = 0; group < launch.all_groups() && i < launch.threads; ++group) {
                     if (i == 0) launch.begin_group(group);
                     barrier();
                     launch.kernel.call(launch.arguments);
                     barrier();
                 }
-                between_launches.wait();
+                between_launches.wait(launch_turn);
             }
         });
     }
