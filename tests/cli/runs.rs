@@ -165,9 +165,10 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(told, "");
 }
 
-/// With one thread the networks run over the first half minute while the rest is still read.
+/// With one thread, the networks run on the first half minute while the rest is still read, so the program could wait
+/// for itself.
 #[test]
-fn a_recording_is_diarized_while_it_is_read() {
+fn one_thread_ends_and_gives_the_result_of_all_threads() {
     let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/conversation.flac");
     let directory = tempdir().unwrap();
     let result = directory.path().join("result.rttm");

@@ -126,6 +126,9 @@ fn every_number_of_speakers_can_be_requested() {
                 assert_eq!(found, wanted, "{method:?}");
             }
             assert!(found <= wanted.min(count), "{method:?}: {found} for {wanted}");
+            if wanted == 3 {
+                assert_eq!(found, 3, "{method:?}: the three speakers are far apart");
+            }
             labels(&embeddings, SpeakerBounds { min: wanted, max: None }, &method);
             let most = labels(&embeddings, SpeakerBounds { min: 1, max: Some(wanted) }, &method);
             assert!(most.iter().max().unwrap() < &wanted, "{method:?}");

@@ -6,7 +6,7 @@ use diarize::{
     Decoding, Device, Diarizer, Error, TensorProblem,
     model::{Hysteresis, MANIFEST, Manifest},
 };
-use diarize_testkit::deterministic_model;
+use diarize_testkit::{deterministic_model, wav};
 use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
@@ -96,20 +96,26 @@ fn a_non_finite_weight_is_named_with_its_index() {
 
 #[test]
 fn half_precision_weights_are_read() {
-    let dir = model(|dir| {
-        for file in ["segmentation.safetensors", "embedding.safetensors"] {
-            rewrite(&dir.join(file), |tensor| {
-                let values = tensor.bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
-                let bytes = values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect();
-                Some(Stored { dtype: Dtype::F16, bytes, ..tensor })
-            });
-        }
-    });
-    let samples = vec![0.0; 16_000];
-    assert_eq!(
-        load(&dir).unwrap().segment(&samples, &load(&dir).unwrap().options()).unwrap().dim(),
-        (1, 589, 3)
-    );
+    let rounded = |dtype| {
+        model(|dir| {
+            for file in ["segmentation.safetensors", "embedding.safetensors"] {
+                rewrite(&dir.join(file), |tensor| {
+                    let values = tensor.bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+                    let values = values.map(f16::from_f32);
+                    let bytes = match dtype {
+                        Dtype::F16 => values.flat_map(f16::to_le_bytes).collect(),
+                        _ => values.flat_map(|value| value.to_f32().to_le_bytes()).collect(),
+                    };
+                    Some(Stored { dtype, bytes, ..tensor })
+                });
+            }
+        })
+    };
+    let samples = wav::golden("tiny8");
+    let [half, single] =
+        [Dtype::F16, Dtype::F32].map(|dtype| load(&rounded(dtype)).unwrap().diarize(&samples).unwrap());
+    assert!(!half.turns.is_empty());
+    assert_eq!(half, single);
 }
 
 #[test]

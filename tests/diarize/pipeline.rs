@@ -205,7 +205,9 @@ fn the_decoding_affects_turns_and_regions() {
     assert!(found.stages.segmentations != likely.stages.segmentations);
     assert_ne!(found.turns, likely.turns);
     for speakers in [1, 2] {
-        let regions = |options| diarizer().activity(speakers, &samples, options).unwrap();
+        let regions = |options| {
+            diarizer().activity(speakers, &samples, options, |_| ControlFlow::Continue(())).unwrap()
+        };
         assert_ne!(regions(&options), regions(&diarizer().options()));
     }
 }
@@ -222,7 +224,9 @@ fn relative_distance(found: &[f32], expected: &[f32]) -> f32 {
 fn embeddings_of_excerpts_match_pyannote() {
     let samples = wav::golden("short30");
     let spans = [Span { start: 5.0, end: 15.0 }, Span { start: 9.0, end: 10.0 }];
-    let found = diarizer().embed_spans(&samples, &spans, &diarizer().options()).unwrap();
+    let found = diarizer()
+        .embed_spans(&samples, &spans, &diarizer().options(), |_| ControlFlow::Continue(()))
+        .unwrap();
     for (row, golden, name) in [(0, "det5/emb_10s", "embedding_none"), (1, "det5/emb_1s", "embedding")] {
         let expected: Array1<f32> = Golden::open(golden).get(name);
         let distance = relative_distance(&found[row], &expected.to_vec());
@@ -233,7 +237,9 @@ fn embeddings_of_excerpts_match_pyannote() {
 #[test]
 fn an_excerpt_of_more_than_a_minute_is_the_mean_of_its_parts() {
     let samples = wav::golden("short30").repeat(4);
-    let embed = |spans: &[Span]| diarizer().embed_spans(&samples, spans, &diarizer().options()).unwrap();
+    let embed = |spans: &[Span]| {
+        diarizer().embed_spans(&samples, spans, &diarizer().options(), |_| ControlFlow::Continue(())).unwrap()
+    };
     let whole = embed(&[Span { start: 0.0, end: 80.0 }]);
     let halves = embed(&[Span { start: 0.0, end: 40.0 }, Span { start: 40.0, end: 80.0 }]);
     let mean: Vec<f32> = halves[0].iter().zip(&halves[1]).map(|(a, b)| 0.5 * (a + b)).collect();
@@ -246,7 +252,8 @@ fn spans_that_cannot_be_embedded_are_reported_with_their_times() {
     let samples = wav::golden("tiny8");
     for (start, end) in [(1.0, 1.02), (9.0, 9.5), (2.0, 1.0)] {
         let span = Span { start, end };
-        let error = diarizer().embed_spans(&samples, &[span], &diarizer().options());
+        let error =
+            diarizer().embed_spans(&samples, &[span], &diarizer().options(), |_| ControlFlow::Continue(()));
         let error = error.unwrap_err();
         assert!(matches!(error, Error::ShortSpan { .. }), "{error}");
         assert!(
@@ -268,7 +275,7 @@ fn speech_and_overlap_match_pyannote() {
         options.parameters.min_duration_on = number("min_duration_on");
         options.parameters.min_duration_off = number("min_duration_off");
         let speakers = if case["kind"] == "speech" { 1 } else { 2 };
-        let found = diarizer().activity(speakers, &samples, &options).unwrap();
+        let found = diarizer().activity(speakers, &samples, &options, |_| ControlFlow::Continue(())).unwrap();
         // Our regions end with the audio, pyannote's with its last frame.
         let duration = samples.len() as f64 / 16_000.0;
         let regions: Vec<[f64; 2]> = serde_json::from_value(case["regions"].clone()).unwrap();

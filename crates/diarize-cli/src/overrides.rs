@@ -2,18 +2,21 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use diarize::{
     Decoding, EmbeddingTrunk, Options, Reconstruction,
-    clustering::{Assignment, Compat, Method, Settings},
+    clustering::{Method, Pyannote, Settings},
 };
 
 /// Hyper-parameters that replace the model's own.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Hyper-parameters [default: the model's own]")]
 pub struct Overrides {
-    /// Voices closer than this are the same speaker
+    /// Distance below which voices are merged; with vbx, only those of the first guess
+    ///
+    /// The method of the bundled model is vbx. There, `--num-speakers`, `--min-speakers` and `--max-speakers` change
+    /// more.
     #[arg(long, value_name = "DISTANCE", value_parser = not_negative)]
     threshold: Option<f64>,
     /// Merge clusters smaller than this into the nearest larger one (--clustering agglomerative)
@@ -97,6 +100,15 @@ pub enum Version {
     Pyannote4_0,
 }
 
+impl From<Version> for Pyannote {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::Pyannote3_3 => Pyannote::V3_3,
+            Version::Pyannote4_0 => Pyannote::V4_0,
+        }
+    }
+}
+
 impl Overrides {
     /// Applies the given hyper-parameters to the options; `chunk` is the length of the model's chunks in
     /// seconds.
@@ -105,11 +117,16 @@ impl Overrides {
             bail!("--step {step} is longer than the model's chunks, {chunk} s");
         }
         let parameters = &mut options.parameters;
-        self.apply_to_clustering(&mut parameters.clustering)?;
-        if self.compat.is_some() {
-            parameters.decoding = Decoding::Argmax;
-            parameters.set_embedding_trunk(EmbeddingTrunk::Chunk);
+        if let Some(name) =
+            self.clustering.as_deref().filter(|name| *name != parameters.clustering.method.name())
+        {
+            parameters.clustering = Settings::named(name).expect("the parser accepts only names of methods");
         }
+        if let Some(version) = self.compat {
+            let hint = "use --compat pyannote-4.0 or --clustering agglomerative";
+            parameters.reproduce(version.into()).map_err(|error| anyhow!("{error}; {hint}"))?;
+        }
+        self.set_clustering(&mut parameters.clustering)?;
         parameters.decoding = self.decoding.unwrap_or(parameters.decoding);
         parameters.set_embedding_trunk(self.embedding_trunk.unwrap_or(parameters.embedding_trunk));
         parameters.reconstruction = self.reconstruction.unwrap_or(parameters.reconstruction);
@@ -119,25 +136,7 @@ impl Overrides {
         Ok(())
     }
 
-    fn apply_to_clustering(&self, settings: &mut Settings) -> anyhow::Result<()> {
-        if let Some(name) = self.clustering.as_deref().filter(|name| *name != settings.method.name()) {
-            *settings = Settings::named(name).expect("the parser accepts only names of methods");
-        }
-        let vbx = matches!(settings.method, Method::Vbx(_));
-        match self.compat {
-            None => {}
-            Some(Version::Pyannote3_3) if vbx => bail!("pyannote-3.3 has no VBx: use --compat pyannote-4.0"),
-            Some(Version::Pyannote3_3) => {
-                (settings.min_alone, settings.assignment) = (0.0, Assignment::Nearest);
-            }
-            Some(Version::Pyannote4_0) => {
-                settings.min_alone = 0.2;
-                settings.assignment = if vbx { Assignment::Distinct } else { Assignment::Nearest };
-            }
-        }
-        if self.compat.is_some() {
-            settings.compat = Compat::Pyannote;
-        }
+    fn set_clustering(&self, settings: &mut Settings) -> anyhow::Result<()> {
         if let Some(threshold) = self.threshold {
             settings.set("threshold", &threshold.to_string())?;
         }

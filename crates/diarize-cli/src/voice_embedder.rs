@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use diarize::{Diarization, Diarizer, Event, Options, Span, Turn};
+use tracing::warn;
 
 use crate::{
     progress::FileProgress,
@@ -99,9 +100,17 @@ impl VoiceEmbedder<'_> {
             }
             let own = diarization.exclusive.iter().filter(|turn| turn.speaker == speaker.label);
             let spans: Vec<Span> = own.map(|&Turn { start, end, .. }| Span { start, end }).collect();
-            let voice = self.embed(source, duration, &spans, |_| ControlFlow::Continue(()))?;
+            let voice = self.embed(source, duration, &spans, log_warning)?;
             Ok(voice.map(|voice| voice.embedding))
         };
         diarization.speakers.iter().map(voice).collect()
     }
+}
+
+/// Writes a warning to the log.
+fn log_warning(event: Event) -> ControlFlow<()> {
+    if let Event::Warning(warning) = event {
+        warn!("{warning}");
+    }
+    ControlFlow::Continue(())
 }

@@ -1,5 +1,6 @@
 //! Tries several clustering thresholds and numbers of speakers on a recording. The networks, which take nearly all of
-//! the time, run only once.
+//! the time, run only once. The bundled model's method, VBx, needs no threshold for its result, so the thresholds are
+//! tried with agglomerative clustering.
 //!
 //! ```console
 //! $ cargo run --release -p diarize --features bundled --example thresholds -- meeting.wav
@@ -7,7 +8,7 @@
 
 use std::{env, error::Error};
 
-use diarize::{Device, Diarizer};
+use diarize::{Device, Diarizer, clustering::Settings};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = env::args().nth(1).unwrap_or("tests/data/conversation.flac".into());
@@ -20,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     for threshold in ["0.3", "0.5", "0.7", "0.9", "1.1"] {
         let mut options = diarizer.options();
+        options.parameters.clustering = Settings::speaker_diarization_3_1();
         options.parameters.clustering.set("threshold", threshold)?;
         let diarization = embedded.cluster(&options)?;
         println!("threshold {threshold}: {} speakers", diarization.speakers.len());

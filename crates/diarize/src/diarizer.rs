@@ -1,5 +1,5 @@
-//! The pipeline from samples to turns, in the order of pyannote's `SpeakerDiarization.apply`: [`hear`] runs
-//! while samples arrive, [`Embedded::cluster`] once the recording has ended.
+//! The pipeline from samples to turns, in the order of pyannote's `SpeakerDiarization.apply`: [`run_networks`]
+//! runs while samples arrive, [`Embedded::cluster`] once the recording has ended.
 //!
 //! Source: `pyannote/audio/pipelines/speaker_diarization.py`, versions 3.3.2 and 4.0.
 
@@ -10,7 +10,7 @@ use crate::{
     clustering::{ClusteringError, Method, Plda},
     engine::{Context, Networks},
     listener::{ActivityListener, Recording, SpanListener},
-    model::{Manifest, ModelFiles, read_plda},
+    model::{MANIFEST, Manifest, ModelFiles, read_plda},
     stages::{Segmented, chunks_to_segment},
 };
 
@@ -28,9 +28,17 @@ pub(crate) struct Model {
     pub(crate) plda: Option<Plda>,
 }
 
-/// Runs both networks on every chunk that is now complete, or on all remaining chunks if the recording has
-/// `ended`. Drops samples that are no longer needed.
-pub(crate) fn hear(
+impl Model {
+    /// Checks that the model has the PLDA that VBx needs.
+    pub(crate) fn check_plda(&self, options: &Options) -> Result<()> {
+        let vbx = matches!(options.parameters.clustering.method, Method::Vbx(_));
+        if vbx && self.plda.is_none() { Err(ClusteringError::NoPlda.into()) } else { Ok(()) }
+    }
+}
+
+/// Runs the networks on the complete chunks, as many as fill whole rounds of batches, or on all remaining chunks if the
+/// recording has `ended`. Drops samples that are no longer needed.
+pub(crate) fn run_networks(
     recording: &mut Recording,
     ended: bool,
     model: &Model,
@@ -85,8 +93,9 @@ impl Diarizer {
     /// Loads a model from memory.
     ///
     /// # Errors
-    /// If the weights do not match the manifest, or if the device is not available.
+    /// If the manifest is invalid, if the weights do not match it, or if the device is not available.
     pub fn from_files(files: &ModelFiles, device: Device) -> Result<Self> {
+        files.manifest.check(Path::new(MANIFEST))?;
         let dimension = files.manifest.embedding.dimension;
         let plda = files.plda.as_ref().map(|file| read_plda(file, dimension)).transpose()?;
         Ok(Self { model: Arc::new(Model { networks: Networks::load(files, device)?, plda }) })
@@ -144,9 +153,7 @@ impl Diarizer {
         observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
     ) -> Result<Listener<'o>> {
         self.check(options)?;
-        if matches!(options.parameters.clustering.method, Method::Vbx(_)) && self.model.plda.is_none() {
-            return Err(ClusteringError::NoPlda.into());
-        }
+        self.model.check_plda(options)?;
         Listener::new(self.model.clone(), options, Context::new(options, Box::new(observer))?)
     }
 
@@ -164,10 +171,11 @@ impl Diarizer {
         ActivityListener::new(self.model.clone(), options, Context::new(options, Box::new(observer))?)
     }
 
-    /// Starts embedding the given spans of a recording that arrives in blocks.
+    /// Starts embedding the given spans of a recording that arrives in blocks. The part of a span that is before the
+    /// recording's start or after its end is left out.
     ///
     /// # Errors
-    /// If an option is invalid.
+    /// If an option is invalid, or a time is not a number.
     pub fn listen_to_spans<'o>(
         &self,
         spans: &[Span],
@@ -175,16 +183,27 @@ impl Diarizer {
         observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
     ) -> Result<SpanListener<'o>> {
         self.check(options)?;
+        if spans.iter().any(|span| span.start.is_nan() || span.end.is_nan()) {
+            let (option, value) = ("span", "NaN".into());
+            return Err(Error::InvalidOption { option, value, requirement: "two times in seconds" });
+        }
         Ok(SpanListener::new(self.model.clone(), spans, Context::new(options, Box::new(observer))?))
     }
 
     /// The spans in which at least `speakers` people speak: speech for 1, overlap for 2. Spans shorter than
-    /// the options' `min_duration_on` are dropped, gaps shorter than `min_duration_off` are filled.
+    /// the options' `min_duration_on` are dropped, gaps shorter than `min_duration_off` are filled. Warnings go to the
+    /// observer only.
     ///
     /// # Errors
     /// As [`Self::diarize_with`].
-    pub fn activity(&self, speakers: usize, samples: &[f32], options: &Options) -> Result<Vec<Span>> {
-        let mut listener = self.listen_for_activity(options, |_| ControlFlow::Continue(()))?;
+    pub fn activity(
+        &self,
+        speakers: usize,
+        samples: &[f32],
+        options: &Options,
+        observer: impl FnMut(Event) -> ControlFlow<()> + Send,
+    ) -> Result<Vec<Span>> {
+        let mut listener = self.listen_for_activity(options, observer)?;
         listener.push(samples)?;
         listener.finish(speakers)
     }
@@ -192,12 +211,19 @@ impl Diarizer {
     /// Computes one embedding for each span from all the audio in it, like pyannote's `Inference(…,
     /// window="whole").crop`. Embeddings are not normalized.
     ///
-    /// A span longer than a minute is embedded in parts; the result is their mean, weighted by length.
+    /// A span longer than a minute is embedded in parts; the result is their mean, weighted by length. Warnings go to
+    /// the observer only.
     ///
     /// # Errors
     /// If a span is shorter than 25 ms or outside the recording; otherwise as [`Self::diarize_with`].
-    pub fn embed_spans(&self, samples: &[f32], spans: &[Span], options: &Options) -> Result<Vec<Vec<f32>>> {
-        let mut listener = self.listen_to_spans(spans, options, |_| ControlFlow::Continue(()))?;
+    pub fn embed_spans(
+        &self,
+        samples: &[f32],
+        spans: &[Span],
+        options: &Options,
+        observer: impl FnMut(Event) -> ControlFlow<()> + Send,
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut listener = self.listen_to_spans(spans, options, observer)?;
         listener.push(samples)?;
         listener.finish()
     }

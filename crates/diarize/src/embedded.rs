@@ -33,6 +33,8 @@ pub struct Embedded {
     pub(crate) windows: Option<WindowEmbeddings>,
     /// Warnings from running the networks.
     pub(crate) warnings: Vec<Warning>,
+    /// Whether the device failed and the CPU took over.
+    pub(crate) moved_to_cpu: bool,
 }
 
 /// Local speakers grouped into clusters, with everything needed to build turns.
@@ -79,8 +81,9 @@ impl Embedded {
     ///
     /// The bounds on the number of speakers and the parameters of clustering, reconstruction and turns may
     /// differ from the options that the networks ran with, and so may batch sizes, threads and the fallback to
-    /// the CPU. There are two exceptions. If the networks ran with at most one speaker and without embeddings,
-    /// the maximum must stay 1. If they ran for reconstruction by votes, it cannot be by voices.
+    /// the CPU. The result is that of a new run with these options. There are two exceptions. If the networks ran with at
+    /// most one speaker and without embeddings, the maximum must stay 1, and the method cannot become VBx. If they
+    /// ran for reconstruction by votes, it cannot be by voices.
     ///
     /// # Errors
     /// If an option is invalid or would require running the networks again, or if the device fails.
@@ -97,7 +100,7 @@ impl Embedded {
         options: &Options,
         observer: impl FnMut(Event) -> ControlFlow<()> + Send,
     ) -> Result<Diarization> {
-        let context = Context::after(&self.warnings, options, Box::new(observer))?;
+        let context = Context::after(&self.warnings, self.moved_to_cpu, options, Box::new(observer))?;
         context.on_threads(|| self.apply(options, &context))
     }
 
@@ -106,7 +109,8 @@ impl Embedded {
     /// # Errors
     /// As [`Self::cluster`].
     pub fn assign(&self, options: &Options) -> Result<Clustered<'_>> {
-        let context = Context::after(&self.warnings, options, Box::new(|_| ControlFlow::Continue(())))?;
+        let observer = Box::new(|_| ControlFlow::Continue(()));
+        let context = Context::after(&self.warnings, self.moved_to_cpu, options, observer)?;
         context.on_threads(|| self.clusters(options, &context))
     }
 
@@ -116,8 +120,8 @@ impl Embedded {
         let clusters = self.clusters(options, context)?; // (chunk, local speaker)
         let diarization = clusters.diarization(&options.parameters)?;
         context.step(Stage::Clustering, 1)?;
-        for warning in &diarization.warnings[clusters.warnings.len()..] {
-            context.tell(Event::Warning(warning.clone()))?;
+        if let Some(warning) = clusters.wrong_count(diarization.speakers.len(), &options.parameters) {
+            context.tell(Event::Warning(warning))?;
         }
         for turn in &diarization.turns {
             context.tell(Event::Turn(turn.clone()))?;
@@ -127,8 +131,9 @@ impl Embedded {
 
     fn clusters(&self, options: &Options, context: &Context<'_>) -> Result<Clustered<'_>> {
         self.check(options)?;
+        self.model.check_plda(options)?;
         let (networks, parameters) = (&self.model.networks, &options.parameters);
-        let Some(embeddings) = &self.embeddings else {
+        let Some(embeddings) = self.embeddings.as_ref().filter(|_| options.need_embeddings()) else {
             return Ok(self.one_cluster(options, context));
         };
         let (clusters, voices) = context.on_device(networks, |networks| {
@@ -145,7 +150,7 @@ impl Embedded {
             separation: clusters.separation,
             centroids: Some(clusters.centroids),
             voices,
-            most: options.speaker_bounds().max.into_iter().chain(found).min(),
+            most: options.speaker_bounds().max.into_iter().chain(found).min(), // the smaller of those that exist
             requested: Requested::of(options),
             warnings: context.warnings(),
         })
@@ -193,24 +198,13 @@ impl Embedded {
     /// Checks that the options are valid and that everything they need was computed.
     fn check(&self, options: &Options) -> Result<()> {
         options.check()?;
-        let of_networks = |parameters: &Parameters| Parameters {
-            reconstruction: Reconstruction::Votes,
-            segmentation_batch_size: None,
-            embedding_batch_size: None,
-            min_duration_on: 0.0,
-            min_duration_off: 0.0,
-            clustering: Default::default(),
-            ..parameters.clone()
-        };
         let again = |option, reason| Err(Error::NeedsNetworks { option, reason });
-        if of_networks(&options.parameters) != of_networks(&self.options.parameters) {
-            return again("parameters", "with other parameters");
+        if let Some(option) = options.parameters.other_for_networks(&self.options.parameters) {
+            return again(option, "with another value");
         }
-        if self.embeddings.is_none()
-            && !is_silent(&self.speaker_count)
-            && options.speaker_bounds().max != Some(1)
-        {
-            return again("max_speakers", "for one speaker, without embeddings");
+        if self.embeddings.is_none() && !is_silent(&self.speaker_count) && options.need_embeddings() {
+            let option = if options.speaker_bounds().max == Some(1) { "clustering" } else { "max_speakers" };
+            return again(option, "for one speaker, without embeddings");
         }
         let voices = options.parameters.reconstruction == Reconstruction::Voices;
         if voices && self.embeddings.is_some() && self.windows.is_none() {

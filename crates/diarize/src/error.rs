@@ -35,7 +35,7 @@ pub enum Error {
         /// The weights file.
         path: PathBuf,
         /// Error reported by safetensors.
-        source: safetensors::SafeTensorError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A tensor of a weights file is missing or does not match the architecture.
     #[error("{}: tensor `{tensor}` {problem}", path.display())]

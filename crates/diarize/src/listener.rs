@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Diarization, Embedded, Options, Result, SAMPLE_RATE, Span, Stage,
-    clustering::Method,
-    diarizer::{Model, hear},
+    diarizer::{Model, run_networks},
     engine::{Chunks, Context, Networks, Waveform},
     options::Parameters,
     stages::{Binarize, Embedder, Region, Segmenter, SpanEmbedder, SpeakerCounter, at_least, is_silent},
@@ -19,10 +18,10 @@ const BLOCK: usize = 16 * SAMPLE_RATE as usize;
 ///
 /// The result is bit-identical however the samples are split into blocks. The networks run when enough chunks
 /// are complete to keep all threads busy: 24 per thread, or 512 on a GPU. A chunk starts every second, so with 16
-/// threads that is after 384 seconds. Samples are kept until then, the observer hears nothing, and the next
+/// threads that is after six and a half minutes. Samples are kept until then, the observer hears nothing, and the next
 /// [`Self::push`] takes longer. Fewer threads ([`Options::with_threads`]) shorten the wait.
 ///
-/// Once the networks have heard the samples, what stays in memory is one bit per frame and local speaker of each
+/// Once the networks have run on the samples, what stays in memory is one bit per frame and local speaker of each
 /// chunk, one byte per frame, and one vector per local speaker and per window. Clustering needs more at the end.
 #[derive(Debug)]
 pub struct Listener<'o> {
@@ -44,15 +43,12 @@ pub(crate) struct Recording {
 
 impl<'o> Listener<'o> {
     pub(crate) fn new(model: Arc<Model>, options: &Options, context: Context<'o>) -> Result<Self> {
-        // A single speaker needs no embeddings, but VBx returns one for that speaker anyway.
-        let vbx = matches!(options.parameters.clustering.method, Method::Vbx(_));
-        let one_speaker = options.speaker_bounds().max == Some(1);
-        let recording = Recording::new(&model.networks, &options.parameters, vbx || !one_speaker)?;
+        let recording = Recording::new(&model.networks, &options.parameters, options.need_embeddings())?;
         Ok(Self { model, options: options.clone(), context, recording })
     }
 
     /// Takes the next samples, any number of them: mono audio at 16 kHz with values from -1 to 1. Runs the
-    /// networks on the chunks that become complete.
+    /// networks when enough chunks are complete.
     ///
     /// # Errors
     /// If a sample is not finite, or the device fails; [`Error::Cancelled`](crate::Error::Cancelled) if the
@@ -65,7 +61,7 @@ impl<'o> Listener<'o> {
         context.on_threads(|| {
             samples.chunks(BLOCK).try_for_each(|block| {
                 recording.waveform.push(block)?;
-                hear(recording, false, model, options, context)
+                run_networks(recording, false, model, options, context)
             })
         })
     }
@@ -81,8 +77,11 @@ impl<'o> Listener<'o> {
         self.recording.waveform.received() as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// The result as if the recording ended here. Each call runs the networks again on all samples that still
-    /// wait. All of the result may still change, including the number of speakers.
+    /// The result as if the recording ended here. All of it may still change, including the number of speakers and
+    /// their labels: `SPEAKER_00` of one call can be `SPEAKER_01` of the next.
+    ///
+    /// Each call copies the state, runs the networks on all samples that still wait, and clusters all embeddings
+    /// again. It therefore takes longer as the recording grows.
     ///
     /// The observer receives only progress events, up to the end of the recording so far. If it cancels, the
     /// listener is cancelled too.
@@ -131,7 +130,7 @@ impl Recording {
 
     /// Runs the networks on the remaining samples.
     fn finish(mut self, model: &Arc<Model>, options: &Options, context: &Context<'_>) -> Result<Embedded> {
-        context.on_threads(|| hear(&mut self, true, model, options, context))?;
+        context.on_threads(|| run_networks(&mut self, true, model, options, context))?;
         context.step(Stage::SpeakerCounting, 0)?;
         let speaker_count = self.count.finish(); // (frame,)
         context.step(Stage::SpeakerCounting, 1)?;
@@ -148,6 +147,7 @@ impl Recording {
             embeddings,
             windows,
             warnings: context.warnings(),
+            moved_to_cpu: context.moved_to_cpu(),
         })
     }
 }

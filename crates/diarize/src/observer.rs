@@ -9,8 +9,8 @@ use crate::{Device, Turn};
 /// Receives the pipeline's events and decides whether to continue. If it returns [`ControlFlow::Break`],
 /// the current call fails with [`Error::Cancelled`](crate::Error::Cancelled).
 ///
-/// It is called after every batch of a network and, while clustering takes long, every tenth of a second. Spectral
-/// clustering and a single operation on a GPU can take longer.
+/// It is called after every batch of a network and, while clustering takes long, every tenth of a second. Distances,
+/// k-means, a candidate of spectral clustering, and a single operation on a GPU can take longer.
 ///
 /// Any closure with this signature is an observer. It is called from one thread at a time, often from a thread that
 /// computes: it must return soon, and must not run parallel work of its own (such as rayon's, or another

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result,
-    clustering::{Method, Settings},
+    clustering::{Assignment, Method, Settings},
 };
 
 /// Options for one recording. [`crate::Diarizer::options`] returns the model's defaults.
@@ -19,7 +19,8 @@ pub struct Options {
     pub min_speakers: Option<usize>,
     /// Maximum number of speakers.
     pub max_speakers: Option<usize>,
-    /// Number of CPU threads; `None` for all. Does not affect the result.
+    /// Number of CPU threads. Each recording then has threads of its own. With `None`, all recordings share one
+    /// thread for each core. Does not affect the result.
     pub threads: Option<usize>,
     /// Allow falling back to the CPU, with a [`Warning`](crate::Warning), if the device does not support an
     /// operation or runs out of memory. If `false`, that is an error.
@@ -104,6 +105,12 @@ impl Options {
         self.parameters.check()
     }
 
+    /// Whether clustering needs embeddings. A single speaker needs none, but VBx returns one for that speaker anyway.
+    pub(crate) fn need_embeddings(&self) -> bool {
+        let vbx = matches!(self.parameters.clustering.method, Method::Vbx(_));
+        vbx || self.speaker_bounds().max != Some(1)
+    }
+
     /// The bounds on the number of speakers, interpreted as in pyannote's `SpeakerDiarization.apply`.
     pub(crate) fn speaker_bounds(&self) -> SpeakerBounds {
         SpeakerBounds {
@@ -129,7 +136,8 @@ pub enum Compat {
     /// - In the exclusive diarization, pauses are not filled, since that could make two speakers overlap.
     #[default]
     Off,
-    /// Exactly what pyannote.audio does:
+    /// What pyannote.audio does in the stages from clustering on. A model whose parameters differ from pyannote's needs
+    /// [`Parameters::reproduce`], which sets this and the parameters of the other stages.
     /// - If fewer than two local speakers speak alone for long enough, all are put in one cluster.
     /// - With VBx, requesting more speakers than there are embeddings is an error.
     /// - With methods other than VBx, silent local speakers take part in
@@ -140,6 +148,16 @@ pub enum Compat {
     /// - Speakers are numbered in the order of their cluster indices sorted as text: 0, 1, 10, 11, 2, …
     /// - In the exclusive diarization, pauses are filled as in the overlapping one.
     Pyannote,
+}
+
+/// A version of pyannote.audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pyannote {
+    /// 3.3. It has no VBx clustering.
+    V3_3,
+    /// 4.0.
+    V4_0,
 }
 
 /// Inclusive bounds on the number of speakers.
@@ -306,6 +324,55 @@ impl Parameters {
         }
     }
 
+    /// Sets the parameters that make the pipeline behave exactly as a version of pyannote.audio, whatever model it
+    /// runs. The clustering method, its thresholds and the minimum durations stay as they are.
+    ///
+    /// # Errors
+    /// If the clustering method is VBx, and the version does not have it.
+    pub fn reproduce(&mut self, version: Pyannote) -> Result<()> {
+        let vbx = matches!(self.clustering.method, Method::Vbx(_));
+        let (min_alone, assignment) = match version {
+            Pyannote::V3_3 if vbx => {
+                return Err(Error::InvalidOption {
+                    option: "clustering",
+                    value: "vbx".into(),
+                    requirement: "another method, such as agglomerative: pyannote 3.3 has no VBx",
+                });
+            }
+            Pyannote::V3_3 => (0.0, Assignment::Nearest),
+            Pyannote::V4_0 if vbx => (0.2, Assignment::Distinct),
+            Pyannote::V4_0 => (0.2, Assignment::Nearest),
+        };
+        (self.clustering.min_alone, self.clustering.assignment) = (min_alone, assignment);
+        self.clustering.compat = Compat::Pyannote;
+        self.decoding = Decoding::Argmax;
+        self.set_embedding_trunk(EmbeddingTrunk::Chunk);
+        Ok(())
+    }
+
+    /// The first parameter on which the output of the networks depends and which is different in `other`.
+    pub(crate) fn other_for_networks(&self, other: &Self) -> Option<&'static str> {
+        let Self {
+            segmentation_step,
+            decoding,
+            embedding_exclude_overlap,
+            embedding_trunk,
+            segmentation_batch_size: _,
+            embedding_batch_size: _,
+            reconstruction: _,
+            min_duration_on: _,
+            min_duration_off: _,
+            clustering: _,
+        } = self;
+        let different = [
+            ("segmentation_step", *segmentation_step != other.segmentation_step),
+            ("decoding", *decoding != other.decoding),
+            ("embedding_exclude_overlap", *embedding_exclude_overlap != other.embedding_exclude_overlap),
+            ("embedding_trunk", *embedding_trunk != other.embedding_trunk),
+        ];
+        different.into_iter().find_map(|(name, different)| different.then_some(name))
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let wrong = |option, value: &dyn std::fmt::Display, requirement| {
             Err(Error::InvalidOption { option, value: value.to_string(), requirement })
@@ -325,11 +392,11 @@ impl Parameters {
                 return wrong(option, &0, "at least 1");
             }
         }
-        if !(self.segmentation_step > 0.0 && self.segmentation_step <= 1.0) {
+        if !(0.001..=1.0).contains(&self.segmentation_step) {
             return wrong(
                 "segmentation_step",
                 &self.segmentation_step,
-                "a fraction of the chunk duration, more than 0 and at most 1",
+                "a fraction of the chunk duration from 0.001 to 1",
             );
         }
         if self.reconstruction == Reconstruction::Voices && self.embedding_trunk != EmbeddingTrunk::Shared {

@@ -1,4 +1,29 @@
 //! Known speakers: storing their voices in a file, and recognizing them in a recording.
+//!
+//! ```no_run
+//! use diarize::{
+//!     Device, Diarizer,
+//!     model::ModelFiles,
+//!     voices::{Recognition, Voices},
+//! };
+//!
+//! # fn samples_of(name: &str) -> Vec<f32> { Vec::new() }
+//! let files = ModelFiles::read("path/to/model".as_ref())?;
+//! let diarizer = Diarizer::from_files(&files, Device::auto())?;
+//! let mut voices = Voices::new(&files.manifest.name, files.embedding_fingerprint()?);
+//!
+//! // A recording in which Ann speaks alone.
+//! let alone = diarizer.diarize(&samples_of("Ann"))?;
+//! if let [ann] = &alone.speakers[..] && let Some(embedding) = &ann.embedding {
+//!     voices.hear("Ann", embedding, ann.duration);
+//! }
+//!
+//! // Is she in this meeting?
+//! let meeting = diarizer.diarize(&samples_of("meeting"))?;
+//! let embeddings: Vec<_> = meeting.speakers.iter().map(|speaker| speaker.embedding.as_deref()).collect();
+//! let names = voices.recognize(&embeddings, Recognition::default());
+//! # Ok::<(), diarize::Error>(())
+//! ```
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -46,6 +71,13 @@ pub struct Recognition {
     pub margin: f64,
 }
 
+impl Default for Recognition {
+    /// A similarity of at least 0.6, with a lead of at least 0.05.
+    fn default() -> Self {
+        Self { threshold: 0.6, margin: 0.05 }
+    }
+}
+
 /// A recognized voice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recognized {
@@ -61,7 +93,7 @@ pub struct Recognized {
 pub enum VoicesError {
     /// It is not safetensors.
     #[error("not a complete safetensors file: {0}")]
-    NotSafetensors(#[from] safetensors::SafeTensorError),
+    NotSafetensors(Box<dyn std::error::Error + Send + Sync>),
     /// It is a safetensors file, but does not contain valid voices.
     #[error("not a voices file: {reason}")]
     NoVoices {
@@ -91,7 +123,8 @@ struct SpeakerMetadata {
 }
 
 impl Voices {
-    /// An empty collection.
+    /// An empty collection for voices embedded with a model: its name, and
+    /// [`ModelFiles::embedding_fingerprint`](crate::model::ModelFiles::embedding_fingerprint).
     pub fn new(model: impl Into<String>, fingerprint: Fingerprint) -> Self {
         Self { model: model.into(), fingerprint, people: BTreeMap::new() }
     }
@@ -102,7 +135,8 @@ impl Voices {
     /// If the content is not a valid voices file, or is of another version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VoicesError> {
         let no_voices = |reason: String| VoicesError::NoVoices { reason };
-        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let damaged = |error: safetensors::SafeTensorError| VoicesError::NotSafetensors(error.into());
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let text = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
         let text = text.ok_or_else(|| no_voices(format!("its metadata has no `{METADATA}`")))?;
         #[derive(Deserialize)]
@@ -115,10 +149,10 @@ impl Voices {
             return Err(VoicesError::Version { found: version });
         }
         let metadata: Metadata = serde_json::from_str(text).map_err(wrong)?;
-        let tensors = SafeTensors::deserialize(bytes)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let mut people = BTreeMap::new();
         for (name, SpeakerMetadata { seconds, recordings }) in metadata.speakers {
-            let view = tensors.tensor(&name)?;
+            let view = tensors.tensor(&name).map_err(damaged)?;
             let embedding: Vec<f32> =
                 view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
             let finite = embedding.iter().all(|value| value.is_finite()) && seconds.is_finite();
@@ -204,7 +238,8 @@ impl Voices {
         similarities
     }
 
-    /// Recognizes the speakers of a recording, given the embedding of each if there is one. No two speakers
+    /// Recognizes the speakers of a recording, given the [embedding](crate::Speaker::embedding) of each if there is one.
+    /// Returns a person for each speaker, or `None` for a voice that is not known. No two speakers
     /// get the same name; the assignment maximizes the total similarity above the threshold.
     ///
     /// # Panics

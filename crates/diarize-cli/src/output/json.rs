@@ -102,7 +102,7 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
             .map(|speaker| Speaker {
                 label: &speaker.label,
                 duration: durations.get(speaker.label.as_str()).copied().unwrap_or(0.0),
-                confidence: speaker.confidence.map(thousandths),
+                confidence: speaker_confidence(&speaker.label, turns).map(thousandths),
                 similarity: recording.similarities.get(&speaker.label).copied(),
                 embedding: style.embeddings.then_some(speaker.embedding.as_deref()),
             })
@@ -117,6 +117,16 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
             })
             .collect(),
     }
+}
+
+/// The mean confidence of a speaker's turns, weighted by duration.
+fn speaker_confidence(label: &str, turns: &[Turn]) -> Option<f64> {
+    let (mut sum, mut time) = (0.0, 0.0);
+    for turn in turns.iter().filter(|turn| turn.speaker == label) {
+        sum += (turn.end - turn.start) * turn.confidence?;
+        time += turn.end - turn.start;
+    }
+    (time > 0.0).then(|| sum / time)
 }
 
 /// Rounded to thousandths: an estimate has no more meaningful digits.

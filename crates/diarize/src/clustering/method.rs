@@ -97,6 +97,6 @@ pub fn partition(
             let bounds = SpeakerBounds { max: asked.max.and(bounds.max), ..bounds };
             spectral(embeddings, bounds, parameters, device)?
         }
-        Method::Online(parameters) => online(embeddings, bounds, parameters),
+        Method::Online(parameters) => online(embeddings, bounds, parameters, device)?,
     })
 }

@@ -163,7 +163,8 @@ mod tests {
         let grouped = Agglomerative { max_embeddings: 20, ..Agglomerative::default() };
         let agglomerative = trees.into_iter().chain([grouped]).map(|tree| (Method::Agglomerative(tree), 20));
         let spectral = Settings::named("spectral").unwrap().method;
-        let others = [(Method::KMeans(KMeans::default()), 1), (spectral, 3)];
+        let online = Settings::named("online").unwrap().method;
+        let others = [(Method::KMeans(KMeans::default()), 1), (spectral, 3), (online, 60)];
         for (method, least) in agglomerative.chain(others) {
             let calls = AtomicUsize::new(0);
             let until = |most: usize| {

@@ -3,7 +3,7 @@
 use ndarray::{Array1, ArrayView1, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use super::labels;
+use super::{ClusteringError, ComputeDevice, labels};
 use crate::{math::normalized, options::SpeakerBounds};
 
 /// Distances up to this are considered rounding errors.
@@ -13,7 +13,7 @@ const LOWER: f64 = 0.9;
 /// Number of thresholds tried.
 const TRIALS: i32 = 40;
 
-/// Parameters of online clustering. The default threshold and support gave the fewest errors on eight
+/// Parameters of online clustering. The pipeline nevertheless reports turns only when the recording ends. The default threshold and support gave the fewest errors on eight
 /// simulated conversations with the bundled model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,6 +47,9 @@ impl Default for Online {
 /// Whether fewer than `bounds.min` speakers are found is only known at the end. In that case the stream is
 /// clustered again with lower thresholds, and then also with a support of 1, until there are enough.
 ///
+/// # Errors
+/// If clustering was told to stop.
+///
 /// Source: the leader algorithm (J. Hartigan, "Clustering Algorithms", Wiley, 1975, chapter 3) with updated
 /// means, as in J. M. Coria et al., "Overlap-aware low-latency online speaker diarization based on
 /// end-to-end local segmentation", ASRU 2021. Pending embeddings are our addition.
@@ -54,27 +57,28 @@ pub(super) fn online(
     embeddings: ArrayView2<'_, f32>,
     bounds: SpeakerBounds,
     parameters: &Online,
-) -> Vec<usize> {
+    device: &ComputeDevice<'_>,
+) -> Result<Vec<usize>, ClusteringError> {
     let points = normalized(embeddings).mapv(f64::from); // (embedding, dimension)
     let most = bounds.max.unwrap_or(usize::MAX);
     let run = |threshold: f64, support| {
         let parameters = Online { threshold: threshold.max(NOTHING), support, ..*parameters };
-        labels::by_first_member(&Stream::of(points.view(), most, parameters))
+        Ok(labels::by_first_member(&Stream::of(points.view(), most, parameters, device)?))
     };
     let lowered = (0..TRIALS).map(|trial| parameters.threshold * LOWER.powi(trial)).chain([0.0]);
     let mut best = Vec::new();
     for support in [parameters.support, 1] {
         for threshold in lowered.clone() {
-            let found = run(threshold, support);
+            let found = run(threshold, support)?;
             if labels::count(&found) >= bounds.min {
-                return found;
+                return Ok(found);
             }
             if labels::count(&found) > labels::count(&best) || best.is_empty() {
                 best = found;
             }
         }
     }
-    best
+    Ok(best)
 }
 
 /// The state after processing some embeddings.
@@ -90,12 +94,18 @@ struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     /// The speaker of each of the points `(embedding, dimension)`; at most `most` speakers.
-    fn of(points: ArrayView2<'a, f64>, most: usize, parameters: Online) -> Vec<usize> {
+    fn of(
+        points: ArrayView2<'a, f64>,
+        most: usize,
+        parameters: Online,
+        device: &ComputeDevice<'_>,
+    ) -> Result<Vec<usize>, ClusteringError> {
         let count = points.nrows();
         let mut stream = Self { points, leaders: Vec::new(), waiting: Vec::new(), labels: vec![0; count] };
         for embedding in 0..count {
+            device.check()?;
             stream.take(embedding, most, parameters);
-            while stream.waiting.first().is_some_and(|&first| first + parameters.delay <= embedding) {
+            while stream.waiting.first().is_some_and(|&first| embedding - first >= parameters.delay) {
                 let overdue = stream.waiting.remove(0);
                 stream.decide(overdue);
             }
@@ -103,7 +113,7 @@ impl<'a> Stream<'a> {
         for embedding in std::mem::take(&mut stream.waiting) {
             stream.decide(embedding);
         }
-        stream.labels
+        Ok(stream.labels)
     }
 
     fn take(&mut self, embedding: usize, most: usize, Online { threshold, support, .. }: Online) {

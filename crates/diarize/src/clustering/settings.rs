@@ -6,6 +6,9 @@ use toml::{Table, Value};
 use super::{Agglomerative, KMeans, Method, Neighbors, Online, Spectral, Vbx};
 use crate::{Error, Result, options::Compat};
 
+/// Maximum number of runs of k-means. Far more than help, and few enough to fit into memory.
+const MAX_RUNS: usize = 10_000;
+
 /// How local speakers are clustered into speakers of the recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -207,7 +210,7 @@ impl Method {
 }
 
 fn check_kmeans(&KMeans { runs, max_iterations, seed: _ }: &KMeans) -> Result<()> {
-    at_least_one("kmeans.runs", runs)?;
+    require((1..=MAX_RUNS).contains(&runs), "kmeans.runs", runs, "a number from 1 to 10000")?;
     at_least_one("kmeans.max_iterations", max_iterations)
 }
 
@@ -276,6 +279,7 @@ mod tests {
             ("agglomerative", "linkage", "nearest", "nearest"),
             ("agglomerative", "min_alone", "2", "min_alone is 2"),
             ("vbx", "fb", "0", "fb is 0"),
+            ("vbx", "kmeans.runs", "9223372036854775807", "kmeans.runs is 9223372036854775807"),
             ("vbx", "fb_exponent", "1.5", "fb_exponent is 1.5"),
             ("kmeans", "kmeans.seed", "1", "kmeans"),
             ("spectral", "max_speakers", "-1", "-1"),

@@ -1,13 +1,13 @@
 //! Running a network on many chunks: in parallel on the CPU, in large batches on a GPU.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::device::is_out_of_memory;
 use rayon::prelude::*;
 
 use super::{Context, Networks, check_finite};
-use crate::{Progress, Result, Stage, Warning};
+use crate::{Progress, Result, Stage};
 
 /// Number of chunks per batch.
 #[derive(Clone, Copy, Debug)]
@@ -23,22 +23,24 @@ pub(crate) struct BatchSize {
 pub(crate) struct Meter<'a, 'o> {
     context: &'a Context<'o>,
     stage: Stage,
-    done: AtomicUsize,
+    done: Mutex<usize>,
     total: usize,
 }
 
 impl<'a, 'o> Meter<'a, 'o> {
     /// A stage that has finished `done` of `total` chunks.
     pub(crate) fn new(context: &'a Context<'o>, stage: Stage, done: usize, total: usize) -> Result<Self> {
-        let meter = Self { context, stage, done: AtomicUsize::new(done), total };
+        let meter = Self { context, stage, done: Mutex::new(done), total };
         meter.add(0)?;
         Ok(meter)
     }
 
     /// Adds finished chunks and reports the progress.
     pub(crate) fn add(&self, chunks: usize) -> Result<()> {
-        let done = self.done.fetch_add(chunks, Ordering::Relaxed) + chunks;
-        self.context.progress(Progress { stage: self.stage, done, total: self.total })
+        // The lock is held while the observer is told, so that it never hears a smaller number after a larger one.
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done += chunks;
+        self.context.progress(Progress { stage: self.stage, done: *done, total: self.total })
     }
 }
 
@@ -85,8 +87,7 @@ fn on_gpu(
             }
             Err(error) if batch.len() > 1 && is_out_of_memory(&error) => {
                 size = batch.len() / 2;
-                let (stage, failed) = (meter.stage, batch.len());
-                meter.context.warn(Warning::SmallerBatch { stage, failed, now: size })?;
+                meter.context.reduce_batches(meter.stage, batch.len(), size)?;
                 None
             }
             Err(error) => return Err(networks.failed(meter.stage)(error)),

@@ -1,6 +1,7 @@
 //! Execution context of the stages: threads, the observer, and the CPU fallback.
 
 use std::{
+    collections::HashMap,
     ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,6 +25,8 @@ pub(crate) struct Context<'o> {
     allow_cpu_fallback: bool,
     /// Set once the device has failed; from then on everything runs on the CPU.
     moved_to_cpu: AtomicBool,
+    /// The batch sizes of the stages whose batches had to be reduced.
+    batch_sizes: Mutex<HashMap<Stage, usize>>,
     observer: Mutex<Box<Observer<'o>>>,
     cancelled: AtomicBool,
     /// When the observer was last asked whether a long computation may continue.
@@ -40,6 +43,7 @@ impl<'o> Context<'o> {
                 .map_err(|source| Error::Compute { stage: "starting threads", source: source.into() })?,
             allow_cpu_fallback: options.allow_cpu_fallback,
             moved_to_cpu: AtomicBool::new(false),
+            batch_sizes: Mutex::default(),
             observer: Mutex::new(observer),
             cancelled: AtomicBool::new(false),
             asked: Mutex::new(Instant::now()),
@@ -47,16 +51,16 @@ impl<'o> Context<'o> {
         })
     }
 
-    /// A context that continues after another one, starting with its warnings. If that one moved to the CPU and
+    /// A context that continues after another one, starting with its warnings. If that one `moved_to_cpu` and
     /// `options` allow it, this one stays there.
     pub(crate) fn after(
         warnings: &[Warning],
+        moved_to_cpu: bool,
         options: &Options,
         observer: Box<Observer<'o>>,
     ) -> Result<Self> {
-        let moved = warnings.iter().any(|warning| matches!(warning, Warning::MovedToCpu { .. }));
         Ok(Self {
-            moved_to_cpu: AtomicBool::new(moved && options.allow_cpu_fallback),
+            moved_to_cpu: AtomicBool::new(moved_to_cpu && options.allow_cpu_fallback),
             warnings: Mutex::new(warnings.to_vec()),
             ..Self::new(options, observer)?
         })
@@ -71,7 +75,8 @@ impl<'o> Context<'o> {
         Context {
             threads: self.threads.clone(),
             allow_cpu_fallback: self.allow_cpu_fallback,
-            moved_to_cpu: AtomicBool::new(self.moved_to_cpu.load(Ordering::Relaxed)),
+            moved_to_cpu: AtomicBool::new(self.moved_to_cpu()),
+            batch_sizes: Mutex::new(self.batch_sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()),
             observer: Mutex::new(Box::new(progress_alone)),
             cancelled: AtomicBool::new(false),
             asked: Mutex::new(Instant::now()),
@@ -101,7 +106,7 @@ impl<'o> Context<'o> {
         networks: &Networks,
         mut work: impl FnMut(&Networks) -> Result<T>,
     ) -> Result<T> {
-        if self.moved_to_cpu.load(Ordering::Relaxed) {
+        if self.moved_to_cpu() {
             return work(networks.on_cpu()?);
         }
         let error = match work(networks) {
@@ -112,6 +117,11 @@ impl<'o> Context<'o> {
         self.moved_to_cpu.store(true, Ordering::Relaxed);
         self.warn(Warning::MovedToCpu { device: networks.place(), reason: error.to_string() })?;
         work(on_cpu)
+    }
+
+    /// Whether the device has failed and everything runs on the CPU.
+    pub(crate) fn moved_to_cpu(&self) -> bool {
+        self.moved_to_cpu.load(Ordering::Relaxed)
     }
 
     /// Reports a stage's progress to the observer.
@@ -142,11 +152,14 @@ impl<'o> Context<'o> {
 
     /// Chunks per batch of a stage on a GPU: at most the size to which a batch of this stage had to be reduced.
     pub(crate) fn batch_size(&self, stage: Stage, wanted: usize) -> usize {
-        let reduced = self.warnings().into_iter().filter_map(|warning| match warning {
-            Warning::SmallerBatch { stage: of, now, .. } if of == stage => Some(now),
-            _ => None,
-        });
-        reduced.fold(wanted, usize::min)
+        let sizes = self.batch_sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.get(&stage).map_or(wanted, |&reduced| reduced.min(wanted))
+    }
+
+    /// Reduces the batch size of a stage, of which a batch of `failed` chunks did not fit into memory, to `now`.
+    pub(crate) fn reduce_batches(&self, stage: Stage, failed: usize, now: usize) -> Result<()> {
+        self.batch_sizes.lock().unwrap_or_else(PoisonError::into_inner).insert(stage, now);
+        self.warn(Warning::SmallerBatch { stage, failed, now })
     }
 
     /// Records a warning for the result and reports it to the observer.
@@ -178,7 +191,7 @@ impl std::fmt::Debug for Context<'_> {
         f.debug_struct("Context")
             .field("threads", &self.threads())
             .field("allow_cpu_fallback", &self.allow_cpu_fallback)
-            .field("moved_to_cpu", &self.moved_to_cpu)
+            .field("moved_to_cpu", &self.moved_to_cpu())
             .finish_non_exhaustive()
     }
 }
@@ -275,7 +288,8 @@ mod tests {
         };
         assert!(reason.contains("no kernel image"), "{reason}");
         assert_eq!(told.lock().unwrap().len(), 1);
-        let later = Context::after(&context.warnings(), &allowed, Box::new(observer)).unwrap();
+        let later = Context::after(&context.warnings(), context.moved_to_cpu(), &allowed, Box::new(observer))
+            .unwrap();
         assert_eq!(twice(&networks, &later, failure).1, 2, "clustering again does not try the device again");
 
         let context = Context::new(&allowed, Box::new(observer)).unwrap();

@@ -211,22 +211,29 @@ impl Manifest {
         if manifest.format != FORMAT {
             return Err(wrong(format!("format {} is not supported, only {FORMAT}", manifest.format)));
         }
-        let segmentation = &manifest.segmentation;
+        manifest.check(path)?;
+        Ok(manifest)
+    }
+
+    /// Checks that all sizes and numbers are within bounds; `path` is used in error messages.
+    pub(crate) fn check(&self, path: &Path) -> Result<()> {
+        let wrong = |reason: String| Error::Manifest { path: path.to_owned(), reason };
+        let segmentation = &self.segmentation;
         let sizes = [
             segmentation.speakers,
             segmentation.simultaneous_speakers,
             segmentation.sincnet_stride,
             segmentation.lstm.hidden_size,
             segmentation.lstm.num_layers,
-            manifest.embedding.dimension,
-            manifest.embedding.channels,
+            self.embedding.dimension,
+            self.embedding.channels,
         ];
         if sizes.iter().any(|&size| size > MAX_SIZE)
-            || manifest.embedding.blocks.iter().any(|&blocks| blocks > MAX_SIZE)
+            || self.embedding.blocks.iter().any(|&blocks| blocks > MAX_SIZE)
         {
             return Err(wrong(format!("a size in an architecture is above {MAX_SIZE}")));
         }
-        if sizes.contains(&0) || manifest.embedding.blocks.contains(&0) {
+        if sizes.contains(&0) || self.embedding.blocks.contains(&0) {
             return Err(wrong("a size in an architecture is 0".into()));
         }
         if segmentation.speakers > MAX_SPEAKERS {
@@ -255,18 +262,17 @@ impl Manifest {
                 "onset {onset} and offset {offset} are not 0 <= offset <= onset <= 1"
             )));
         }
-        if let Some(VoiceWindows { temperature, duration, hop }) = manifest.voices
+        if let Some(VoiceWindows { temperature, duration, hop }) = self.voices
             && ![temperature, duration, hop].iter().all(|number| *number > 0.0 && *number <= MAX_SECONDS)
         {
             return Err(wrong(format!("a number in [voices] is not positive or is above {MAX_SECONDS}")));
         }
-        if let Some(ConfidenceFunction { bias, factor }) = manifest.confidence
+        if let Some(ConfidenceFunction { bias, factor }) = self.confidence
             && !(bias.is_finite() && factor.is_finite())
         {
             return Err(wrong("a number in [confidence] is not finite".into()));
         }
-        manifest.parameters.check().map_err(|error| wrong(format!("parameters: {error}")))?;
-        Ok(manifest)
+        self.parameters.check().map_err(|error| wrong(format!("parameters: {error}")))
     }
 
     /// Serializes the manifest as TOML.

@@ -10,7 +10,7 @@ use crate::{Error, Result, TensorProblem, clustering::Plda};
 /// Reads the PLDA model for embeddings with `dimension` values.
 pub(crate) fn read_plda(file: &WeightsFile, dimension: usize) -> Result<Plda> {
     let tensors = SafeTensors::deserialize(&file.bytes)
-        .map_err(|source| Error::WeightsFile { path: file.path.clone(), source })?;
+        .map_err(|source| Error::WeightsFile { path: file.path.clone(), source: source.into() })?;
     let arrays = Arrays { file, tensors };
     let plda = Plda {
         mean1: arrays.get("mean1", |[values]| values)?,

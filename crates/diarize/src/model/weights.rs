@@ -23,7 +23,7 @@ impl<'a> Weights<'a> {
     /// If the file is not a valid safetensors file.
     pub fn open(file: &'a WeightsFile, device: &'a Device) -> Result<Self> {
         let tensors = SafeTensors::deserialize(&file.bytes)
-            .map_err(|source| Error::WeightsFile { path: file.path.clone(), source })?;
+            .map_err(|source| Error::WeightsFile { path: file.path.clone(), source: source.into() })?;
         Ok(Self { path: &file.path, tensors, device })
     }
 

@@ -84,15 +84,16 @@ pub fn reconstruct(
     let clusters = hard.iter().map(|&cluster| usize::try_from(cluster + 1).unwrap_or(0)).max().unwrap_or(0);
     let clusters = clusters.max(count.iter().map(count_in).max().unwrap_or(0));
 
-    let first: Vec<usize> = (0..hard.nrows()).map(|chunk| first_frame(chunks, frames, chunk)).collect();
+    let first_frames: Vec<usize> =
+        (0..hard.nrows()).map(|chunk| first_frame(chunks, frames, chunk)).collect();
     let total = total_frames(chunks, frames, hard.nrows());
     let mut discrete = Array2::zeros((total, clusters)); // (frame of the recording, cluster)
     let blocks: Vec<_> = discrete.axis_chunks_iter_mut(Axis(0), BLOCK).enumerate().collect();
     blocks.into_par_iter().for_each(|(index, block)| {
         let start = index * BLOCK;
-        let mut activations = activations(segmentations, hard, &first, start, block.dim()); // (frame of the block, cluster)
+        let mut activations = votes(segmentations, hard, &first_frames, start, block.dim()); // (frame of the block, cluster)
         if let Some(voices) = choice.voices {
-            add_voices(&mut activations, voices, &first, segmentations.frames(), start, frames);
+            add_voices(&mut activations, voices, &first_frames, segmentations.frames(), start, frames);
         }
         choose(activations.view(), count.iter().skip(start).map(count_in), block);
     });
@@ -104,13 +105,13 @@ pub fn reconstruct(
 fn add_voices(
     activations: &mut Array2<f32>,
     voices: &VoiceShares,
-    first: &[usize],
+    first_frames: &[usize],
     length: usize,
     start: usize,
     frames: SlidingWindow,
 ) {
     for (frame, mut activations) in (start..).zip(activations.rows_mut()) {
-        activations /= held_by(first, length, frame).max(1) as f32;
+        activations /= held_by(first_frames, length, frame).max(1) as f32;
         for (activation, share) in activations.iter_mut().zip(voices.at(frames.middle_of(frame))) {
             *activation += share;
         }
@@ -118,26 +119,28 @@ fn add_voices(
 }
 
 /// Number of chunks of `length` frames that contain a frame of the recording.
-fn held_by(first: &[usize], length: usize, frame: usize) -> usize {
-    first.partition_point(|&first| first <= frame) - first.partition_point(|&first| first + length <= frame)
+fn held_by(first_frames: &[usize], length: usize, frame: usize) -> usize {
+    first_frames.partition_point(|&first| first <= frame)
+        - first_frames.partition_point(|&first| first + length <= frame)
 }
 
-/// The number of chunks in which each cluster speaks, for the frames of the recording from `start` on:
+/// The votes: the number of chunks in which each cluster speaks, for the frames of the recording from `start` on:
 /// `(frame, cluster)` of the given shape.
-fn activations(
+fn votes(
     segmentations: &Segmentations,
     hard: ArrayView2<'_, i32>,
-    first: &[usize],
+    first_frames: &[usize],
     start: usize,
     shape: (usize, usize),
 ) -> Array2<f32> {
     let mut activations = Array2::zeros(shape);
     let length = segmentations.frames();
-    let from = first.partition_point(|&first| first + length <= start);
-    let until = first.partition_point(|&first| first < start + shape.0);
+    let from = first_frames.partition_point(|&first| first + length <= start);
+    let until = first_frames.partition_point(|&first| first < start + shape.0);
     for chunk in from..until {
         let (segmentation, clusters) = (segmentations.chunk(chunk), hard.row(chunk));
-        let inside = start.saturating_sub(first[chunk])..length.min(start + shape.0 - first[chunk]);
+        let inside =
+            start.saturating_sub(first_frames[chunk])..length.min(start + shape.0 - first_frames[chunk]);
         for (speaker, &cluster) in clusters.iter().enumerate() {
             // Local speakers of one cluster are combined; the first of them represents all.
             let Ok(column) = usize::try_from(cluster) else {
@@ -149,7 +152,7 @@ fn activations(
             for frame in inside.clone() {
                 let mut speakers = segmentation.row(frame).into_iter().zip(clusters);
                 let speaks = speakers.any(|(&active, &other)| active != 0 && other == cluster);
-                activations[[first[chunk] + frame - start, column]] += f32::from(u8::from(speaks));
+                activations[[first_frames[chunk] + frame - start, column]] += f32::from(u8::from(speaks));
             }
         }
     }

@@ -23,8 +23,8 @@ const BATCHES_EACH: usize = 3;
 /// Number of batches to wait for on a GPU, so that one is computed while the next is prepared.
 const BATCHES_ON_GPU: usize = 2;
 
-/// Number of chunks to have segmented once `complete` are available, while the recording continues: a whole
-/// number of rounds of batches.
+/// The number of chunks, of the `complete` ones, to segment while the recording continues: as many as fill whole rounds
+/// of batches. The others wait for more samples.
 pub(crate) fn chunks_to_segment(
     complete: usize,
     networks: &Networks,
@@ -73,9 +73,13 @@ impl Segmenter {
         let mut distinct = Vec::with_capacity(new.len());
         for chunk in new.clone() {
             let silent = waveform.is_silent(chunks.range(chunk));
-            if !silent || *self.silence.get_or_insert(chunk) == chunk {
-                distinct.push(chunk);
+            if silent && self.silence.is_some() {
+                continue;
             }
+            if silent {
+                self.silence = Some(chunk);
+            }
+            distinct.push(chunk);
         }
         let total = chunks.count(waveform.expected());
         let size = BatchSize { cpu: CPU_BATCH, gpu: parameters.segmentation_batch_size.unwrap_or(GPU_BATCH) };

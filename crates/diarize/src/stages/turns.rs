@@ -33,16 +33,16 @@ pub fn turns(
     (named(regions, &clusters), clusters)
 }
 
-/// The turns of another discrete diarization of the same clusters, with the labels assigned by [`turns`].
-/// Turns of clusters without a label are dropped.
+/// The turns of another discrete diarization of the same clusters, with the labels assigned by [`turns`]:
+/// `labeled` lists the cluster of each label. Turns of clusters without a label are dropped.
 pub fn turns_of(
-    clusters: &[usize],
+    labeled: &[usize],
     discrete: ArrayView2<'_, u8>,
     frames: SlidingWindow,
     min_duration_on: f64,
     min_duration_off: f64,
 ) -> Vec<Turn> {
-    named(regions(discrete, frames, min_duration_on, min_duration_off), clusters)
+    named(regions(discrete, frames, min_duration_on, min_duration_off), labeled)
 }
 
 fn regions(
@@ -55,8 +55,8 @@ fn regions(
     binarize::renamed(binarize.regions(discrete, frames))
 }
 
-fn named(regions: Vec<Region>, clusters: &[usize]) -> Vec<Turn> {
-    let number = |class| clusters.iter().position(|&cluster| cluster == class);
+fn named(regions: Vec<Region>, labeled: &[usize]) -> Vec<Turn> {
+    let number = |class| labeled.iter().position(|&cluster| cluster == class);
     let turn = |region: Region| {
         let speaker = label(number(region.class)?);
         Some(Turn::new(region.start, region.end, speaker))
