@@ -13,6 +13,7 @@ use diarize_kernels::{
     linkage, lstm,
     mel::{LogMel, MelScale},
     pool_norm::PoolNorm,
+    stats_pool::stats_pool,
     stft::Stft,
 };
 use ndarray::Array2;
@@ -32,6 +33,7 @@ fn main() -> Result<()> {
         for (rows, columns, channels) in [(80, 998, 32), (40, 499, 64), (20, 250, 128), (10, 125, 256)] {
             convolution([batch, rows, columns, channels], &device)?;
         }
+        statistics(batch, &device)?;
     }
     for batch in [32, 512] {
         recurrence(batch, &device)?;
@@ -125,6 +127,13 @@ fn convolution([batch, rows, columns, channels]: [usize; 4], device: &Device) ->
     row(&format!("the same in Candle, without relu, {batch}"), device, operations, bytes, || {
         x.conv2d(&kernel, 1, 1, 1, 1).map(drop)
     })
+}
+
+fn statistics(batch: usize, device: &Device) -> Result<()> {
+    let (x, masks) = (noise((batch, 10, 125, 256), device)?, noise((batch, 3, 125), device)?);
+    let operations = (10 * 3 * x.elem_count()) as f64;
+    let name = format!("mean and deviation with 3 masks, {batch} chunks");
+    row(&name, device, operations, (4 * x.elem_count()) as f64, || stats_pool(&x, &masks).map(drop))
 }
 
 fn recurrence(batch: usize, device: &Device) -> Result<()> {

@@ -11,6 +11,7 @@ use diarize_kernels::{
     mel::{LogMel, MelScale},
     pool_norm::PoolNorm,
     simd,
+    stats_pool::stats_pool,
     stft::Stft,
 };
 use pulp::{Simd, WithSimd};
@@ -107,6 +108,14 @@ fn pool_norm(criterion: &mut Criterion) {
     group.bench_function("15975x80", |b| b.iter(|| op.forward(&x).unwrap()));
 }
 
+/// Statistics of the local speakers of one chunk. Throughput: input values.
+fn statistics(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stats_pool");
+    let (x, masks) = (noise(&[1, 10, 125, 256]), noise(&[1, 3, 125]));
+    group.throughput(Throughput::Elements(10 * 125 * 256));
+    group.bench_function("10x125x256", |b| b.iter(|| stats_pool(&x, &masks).unwrap()));
+}
+
 /// Features of one ten-second chunk. Throughput: samples.
 fn features(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("features");
@@ -126,6 +135,7 @@ fn operations(criterion: &mut Criterion) {
     conv2d(criterion);
     recurrence(criterion);
     pool_norm(criterion);
+    statistics(criterion);
     features(criterion);
 }
 

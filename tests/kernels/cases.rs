@@ -11,6 +11,7 @@ use diarize_kernels::{
     lstm::{self, Dims},
     mel::{self, LogMel, MelScale},
     pool_norm::{self, PoolNorm},
+    stats_pool::{self, stats_pool},
     stft::{self, Stft},
 };
 use diarize_testkit::Random;
@@ -93,6 +94,11 @@ pub fn small() -> Vec<Case> {
     {
         cases.push(pool_norm_case(window, batch, time, channels, &mut random));
     }
+    for (batch, rows, time, channels, masks) in
+        [(2, 3, 20, 150, 2), (1, 1, 1, 3, 1), (3, 2, 5, 128, 1), (0, 2, 5, 4, 1), (2, 1, 4, 8, 0)]
+    {
+        cases.push(stats_pool_case(stats_pool::Dims { batch, rows, time, channels, masks }, &mut random));
+    }
     for (batch, steps, directions, hidden) in [
         (1, 1, 1, 1),
         (3, 7, 2, 5),
@@ -100,6 +106,8 @@ pub fn small() -> Vec<Case> {
         (5, 6, 2, 33),
         (2, 3, 2, 128),
         (64, 2, 2, 8),
+        (18, 3, 2, 48),
+        (2, 2, 1, 128),
         (1, 2, 1, 300),
         (2, 0, 2, 8),
         (0, 3, 2, 8),
@@ -111,6 +119,10 @@ pub fn small() -> Vec<Case> {
         (32, 32, [3, 3], 1, [1, 1], [1, 9, 31]),
         (8, 70, [3, 3], 2, [1, 1], [2, 9, 8]),
         (64, 128, [1, 1], 2, [0, 0], [1, 5, 6]),
+        (20, 64, [3, 3], 1, [1, 1], [2, 11, 35]),
+        (16, 34, [3, 3], 2, [1, 1], [2, 22, 19]),
+        (12, 300, [1, 1], 1, [0, 0], [3, 1, 55]),
+        (16, 32, [1, 5], 1, [0, 2], [2, 1, 330]),
         (10, 80, [1, 26], 1, [0, 0], [1, 1, 60]),
         (20, 12, [1, 5], 1, [0, 0], [2, 1, 40]),
         (3, 5, [5, 2], 3, [4, 0], [1, 7, 11]),
@@ -159,6 +171,8 @@ pub fn networks() -> Vec<Case> {
         cases.push(pool_norm_case(3, 1, time, channels, &mut random));
     }
     cases.push(lstm_case(Dims { batch: 1, steps: 589, directions: 2, hidden: 128 }, &mut random));
+    let pooling = stats_pool::Dims { batch: 1, rows: 10, time: 125, channels: 256, masks: 3 };
+    cases.push(stats_pool_case(pooling, &mut random));
     for (inputs, outputs, size, stride, image, residual, activation) in [
         (1, 32, 3, 1, [1, 80, 998], false, Activation::Relu),
         (32, 32, 3, 1, [1, 80, 998], true, Activation::Relu),
@@ -338,6 +352,36 @@ pub fn conv2d_case(
         }),
         // Rounding errors grow with the root of the number of products. The largest small case has 288.
         tolerance: 2e-6 * ((inputs * taps) as f64 / 288.0).sqrt().max(1.0),
+    }
+}
+
+/// Sets of weights over time: zeros and ones, a single one, arbitrary fractions, and only zeros, in turn.
+pub fn weights(count: usize, time: usize, random: &mut Random) -> Vec<f32> {
+    let one = |index: usize, t: usize, x: f32| match index % 4 {
+        0 => f32::from(u8::from(x > 0.0)),
+        1 => f32::from(u8::from(t == time / 2)),
+        2 => x.abs(),
+        _ => 0.0,
+    };
+    (0..count * time).map(|i| one(i / time, i % time, random.vector(1, 1.0)[0])).collect()
+}
+
+pub fn stats_pool_case(dims: stats_pool::Dims, random: &mut Random) -> Case {
+    let stats_pool::Dims { batch, rows, time, channels, masks } = dims;
+    let x = random.vector(batch * rows * time * channels, 1.0);
+    let weights = weights(batch * masks, time, random);
+    Case {
+        name: format!("stats_pool {batch} x {rows} x {time} x {channels}, {masks} masks"),
+        plan: dims.plan().unwrap(),
+        expected: stats_pool::reference::stats_pool(dims, &x, &weights),
+        inputs: vec![x.clone(), weights.clone()],
+        forward: Box::new(move |device| {
+            stats_pool(
+                &tensor(&x, (batch, rows, time, channels), device)?,
+                &tensor(&weights, (batch, masks, time), device)?,
+            )
+        }),
+        tolerance: 2e-6,
     }
 }
 

@@ -5,6 +5,7 @@
 use candle_core::Device;
 use diarize_kernels::{
     cdist::{self, Metric},
+    conv2d::{self, Activation},
     gpu::Plan,
     linkage::{self, Merge},
     stft::Stft,
@@ -215,6 +216,24 @@ fn a_barrier_that_some_threads_skip_is_seen() {
     let case = cases::mel_case(7, 64, 1, 17, &mut Random(3));
     let seen = planted(&case, Build::Fibers, "BARRIER();", "if (item > 0u) BARRIER();").unwrap_err();
     assert!(seen.contains("never reach"), "{seen}");
+}
+
+/// Mistakes in the use of matrix tiles.
+#[test]
+fn mistakes_with_matrix_tiles_are_seen() {
+    let dims = conv2d::Dims { inputs: 32, outputs: 32, size: [3, 3], stride: 1, padding: [1, 1] };
+    let case = cases::conv2d_case(dims, [1, 9, 31], false, Activation::Relu, &mut Random(3));
+    let (right, wrong) = ("if (input > 0u) BARRIER();", "");
+    let seen = planted(&case, Build::ThreadSanitizer, right, wrong).unwrap_err();
+    assert!(seen.contains("data race"), "{seen}");
+
+    let (right, wrong) = ("first_output + sum_column(item)", "first_output + sum_row(item)");
+    let values = planted(&case, Build::Fibers, right, wrong);
+    assert!(values.is_ok_and(|values| error(&values, &case.expected) > case.tolerance));
+
+    let (right, wrong) = ("column < p.output_columns) {", "column <= p.output_columns) {");
+    let seen = planted(&case, Build::AddressSanitizer, right, wrong).unwrap_err();
+    assert!(seen.contains("heap-buffer-overflow"), "{seen}");
 }
 
 mod needs_release {

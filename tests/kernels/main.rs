@@ -10,3 +10,4 @@ mod linkage;
 mod lstm;
 mod metal;
 mod pool_norm;
+mod stats_pool;

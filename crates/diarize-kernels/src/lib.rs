@@ -16,6 +16,7 @@ pub mod lstm;
 pub mod mel;
 pub mod pool_norm;
 pub mod simd;
+pub mod stats_pool;
 pub mod stft;
 
 use candle_core::{CpuStorage, Layout, Result, bail};

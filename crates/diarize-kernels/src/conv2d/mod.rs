@@ -10,6 +10,7 @@
 //! Source: `torch.nn.Conv2d`. The caller folds batch norm into kernel and bias.
 
 pub(crate) mod cpu;
+mod matrix;
 pub mod reference;
 mod strips;
 mod winograd;
@@ -97,9 +98,12 @@ impl Dims {
     /// The input's number of channels is not the kernel's.
     pub fn plan(&self, input: &Shape, residual: bool, activation: Activation) -> Result<Plan> {
         const THREADS: usize = 256;
+        let output = self.output_shape(input)?;
+        if let Some(plan) = matrix::plan(self, input, residual, activation)? {
+            return Ok(plan);
+        }
         let &Self { inputs, outputs, size, stride, padding } = self;
         let (_, rows, columns, _) = input.dims4()?;
-        let output = self.output_shape(input)?;
         let [output_rows, output_columns] = self.output([rows, columns]);
         let positions = output.elem_count() / outputs.max(1);
         // A thread computes 8 x 4 values of a tile.
@@ -174,7 +178,7 @@ impl Conv2d {
         } else {
             Weights::Gpu(kernel.permute((2, 3, 1, 0))?.contiguous()?.flatten(0, 2)?)
         };
-        Ok(Self { dims, bias: bias.contiguous()?, weights })
+        Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights })
     }
 
     /// Maps `x` `(batch, rows, columns, inputs)` to `(batch, rows', columns', outputs)`, f32. `residual` has
@@ -188,13 +192,16 @@ impl Conv2d {
             bail!("conv2d: the input and the weights are on different devices");
         }
         let x = crate::gpu::aligned(x)?;
-        let residual = residual.as_ref().map(Tensor::contiguous).transpose()?;
         match residual {
             Some(residual) if x.device().is_cpu() => {
+                let residual = residual.contiguous()?;
                 residual.inplace_op2(&x, &IntoResidual { conv: self, activation })?;
                 Ok(residual)
             }
-            residual => x.apply_op1_no_bwd(&Forward { conv: self, residual: residual.as_ref(), activation }),
+            residual => {
+                let residual = residual.as_ref().map(crate::gpu::aligned).transpose()?;
+                x.apply_op1_no_bwd(&Forward { conv: self, residual: residual.as_ref(), activation })
+            }
         }
     }
 

@@ -13,12 +13,15 @@ use candle_core::{
         WrapErr,
         cudarc::{
             driver::{CudaSlice, CudaView, LaunchConfig, PushKernelArg},
-            nvrtc::{CompileOptions, compile_ptx_with_opts},
+            nvrtc::{self, CompileOptions, compile_ptx_with_opts},
         },
     },
 };
 
-use super::{Buffer, Kernel, Launch, Plan};
+use super::{
+    Buffer, Kernel, Launch, Plan,
+    compiled::{compiled, folder},
+};
 
 const PRELUDE: &str = include_str!("cuda.h");
 
@@ -157,22 +160,35 @@ impl Params {
 // SAFETY: an array of plain words in C layout.
 unsafe impl candle_core::cuda_backend::cudarc::driver::DeviceRepr for Params {}
 
-/// Compiles a kernel to PTX. Compiled kernels are cached until the process exits.
+/// Compiles a kernel to PTX. Compiled kernels are kept until the process exits, and in a folder for later ones.
 fn ptx(kernel: &Kernel) -> Result<&'static str> {
     static COMPILED: OnceLock<Mutex<HashMap<String, &'static str>>> = OnceLock::new();
-    let mut compiled = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
     let key = kernel.key();
-    if let Some(ptx) = compiled.get(&key) {
+    if let Some(ptx) = known.get(&key) {
         return Ok(ptx);
     }
-    let options = CompileOptions {
-        fmad: Some(false),
-        options: vec!["--std=c++17".into(), "--gpu-architecture=compute_80".into()],
-        ..Default::default()
-    };
-    let ptx = compile_ptx_with_opts(PRELUDE.to_owned() + &kernel.source(), options)
-        .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", kernel.name)))?;
-    let ptx: &'static str = Box::leak(ptx.to_src().into_boxed_str());
-    compiled.insert(key, ptx);
+    let options = ["--std=c++17", "--gpu-architecture=compute_80"];
+    let source = format!("// {options:?}, {}\n{PRELUDE}{}", nvrtc_version(), kernel.source());
+    let ptx = compiled(folder().as_deref(), &source, || {
+        let options = CompileOptions {
+            fmad: Some(false),
+            options: options.map(String::from).to_vec(),
+            ..Default::default()
+        };
+        let ptx = compile_ptx_with_opts(&source, options)
+            .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", kernel.name)))?;
+        Ok::<_, candle_core::Error>(ptx.to_src())
+    })?;
+    let ptx: &'static str = Box::leak(ptx.into_boxed_str());
+    known.insert(key, ptx);
     Ok(ptx)
+}
+
+/// The version of NVRTC. A driver may not be able to load what a newer one has compiled.
+fn nvrtc_version() -> String {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: the function writes one number to each pointer.
+    let result = unsafe { nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
+    format!("NVRTC {major}.{minor} {result:?}")
 }

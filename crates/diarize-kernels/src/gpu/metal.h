@@ -21,8 +21,62 @@ using namespace metal;
 #define BARRIER_WITH_MEMORY() threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device)
 #define LOAD4(pointer) (*(device const float4*)(pointer))
 #define STORE4(pointer, value) (*(device float4*)(pointer) = (value))
+#define LOAD2(pointer) (*(device const float2*)(pointer))
+#define STORE2(pointer, value) (*(device float2*)(pointer) = (value))
 #define GROUP_LOAD4(pointer) (*(threadgroup const float4*)(pointer))
 #define SHUFFLE(value, lane) simd_shuffle(value, (ushort)(lane))
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("nounroll")
 #define LOG(x) log(x)
+
+// Matrix tiles, as matrices of 8 x 8.
+struct LeftTile {
+    simdgroup_float8x8 parts[2][2];
+};
+struct RightTile {
+    simdgroup_float8x8 parts[2];
+};
+struct SumTile {
+    simdgroup_float8x8 parts[2];
+};
+
+FUNCTION void put_left(GROUP_POINTER(float) row, uint quad, float4 x) { ((threadgroup float4*)row)[quad] = x; }
+FUNCTION void put_left_pair(GROUP_POINTER(float) row, uint pair, float2 x) { ((threadgroup float2*)row)[pair] = x; }
+FUNCTION float right_scale(float) { return 1.0f; }
+FUNCTION void put_right(OUT_POINTER(float) tile, uint k, uint column, float x) { tile[8u * k + column] = x; }
+FUNCTION LeftTile load_left(threadgroup const float* top, threadgroup const float* bottom, uint stride) {
+    LeftTile left;
+    UNROLL for (uint k = 0u; k < 2u; ++k) {
+        simdgroup_load(left.parts[0][k], top + 8u * k, stride);
+        simdgroup_load(left.parts[1][k], bottom + 8u * k, stride);
+    }
+    return left;
+}
+FUNCTION RightTile load_right(IN_POINTER(float) tile) {
+    RightTile right;
+    UNROLL for (uint k = 0u; k < 2u; ++k) simdgroup_load(right.parts[k], tile + 64u * k, 8u);
+    return right;
+}
+FUNCTION SumTile zero_sum() {
+    SumTile sum;
+    UNROLL for (uint half = 0u; half < 2u; ++half) {
+        sum.parts[half] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    }
+    return sum;
+}
+template <uint COUNT>
+FUNCTION void multiply_add(thread SumTile* sums, thread const LeftTile& left, thread const RightTile* right) {
+    UNROLL for (uint n = 0u; n < COUNT; ++n) {
+        UNROLL for (uint i = 0u; i < 4u; ++i) {
+            thread simdgroup_float8x8& sum = sums[n].parts[i / 2u];
+            simdgroup_multiply_accumulate(sum, left.parts[i / 2u][i % 2u], right[n].parts[i % 2u], sum);
+        }
+    }
+}
+// The places of a thread's two values in a matrix of 8 x 8. Source: `BaseMMAFrag` in MLX,
+// `mlx/backend/metal/kernels/steel/gemm/mma.h`.
+FUNCTION uint sum_row(uint item) { return item / 4u % 8u / 4u * 4u + item % 8u / 2u; }
+FUNCTION uint sum_column(uint item) { return item / 8u % 2u * 4u + item % 2u * 2u; }
+FUNCTION float2 sum_pair(thread const SumTile& sum, uint half) {
+    return {sum.parts[half].thread_elements()[0], sum.parts[half].thread_elements()[1]};
+}

@@ -14,9 +14,18 @@
 //! - `SHUFFLE` reads a value from another thread of the same SIMD group (32 consecutive threads). All
 //!   threads must execute it.
 //! - A product and a sum are fused only where the text says `fma`.
+//! - A SIMD group multiplies tiles of matrices on matrix units: `multiply_add` adds the product of a `LeftTile`
+//!   (16 x 16) with each of several `RightTile`s (16 x 8) to as many `SumTile`s (16 x 8). All of its threads must
+//!   execute it. `put_left` writes four values of a row of a left tile, which takes 16 words of threadgroup memory, and
+//!   `load_left` reads the tile: its upper eight rows from `top` on, its lower ones from `bottom` on, `stride` words
+//!   apart. `put_right` writes a value of a right tile, which takes 128 words of a buffer, and `load_right` reads it. A
+//!   thread has two pairs of a tile's sums, in the rows `sum_row` and `sum_row + 8` and in the columns `sum_column` and
+//!   `sum_column + 1`.
 //! - `KERNEL_RESIDENT` is a `KERNEL` whose register use is limited so that a multiprocessor can hold the
 //!   given number of its threadgroups at once. Only CUDA supports the limit; elsewhere it has no effect.
 
+#[cfg(any(feature = "cuda", test))]
+mod compiled;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 #[cfg(feature = "metal")]

@@ -9,6 +9,7 @@
 
 mod cpu;
 mod layer;
+mod matrix;
 pub mod reference;
 
 #[cfg(feature = "cuda")]
@@ -30,7 +31,7 @@ use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word};
 /// The shapes do not fit each other, a tensor is not f32, a GPU lacks threadgroup memory for the state, or the
 /// device fails.
 pub fn lstm(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
-    input.contiguous()?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm)
+    crate::gpu::aligned(input)?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm)
 }
 
 /// The sizes of one call.
@@ -69,6 +70,9 @@ impl Dims {
     pub fn plan(&self) -> Result<Plan> {
         const GROUP_WORDS: usize = 8192;
         const PACK_THREADS: usize = 256;
+        if let Some(plan) = matrix::plan(self)? {
+            return Ok(plan);
+        }
         let &Self { batch, steps, directions, hidden } = self;
         let (gates, columns) = (4 * hidden, hidden.next_multiple_of(4));
         // More sequences in a threadgroup share each read of the weights; fewer allow more threadgroups in

@@ -9,6 +9,7 @@ use diarize_kernels::{
     linkage, lstm,
     mel::{self, LogMel, MelScale},
     pool_norm::{self, PoolNorm},
+    stats_pool::{self, stats_pool},
     stft::{self, Stft},
 };
 use ndarray::{Array1, Array2, ArrayView2};
@@ -39,6 +40,7 @@ pub(super) fn ops() -> Vec<Op> {
         ),
         convolution("sinc convolution, 80 filters of 251 every 10", [1, 2000, 10, 80], [1, 26]),
         pool_and_norm(),
+        statistics(),
         recurrence(),
         distances("cdist Euclidean 1,000 x 1,000, 256 dimensions", Metric::Euclidean),
         distances("cosine similarity 1,000 x 1,000, 256 dimensions", Metric::Cosine),
@@ -167,6 +169,27 @@ fn pool_and_norm() -> Op {
             Ok(Box::new(move || op.forward(&x)))
         },
         move || Ok(pool_norm::reference::pool_norm(&op(), &noise(time * channels, 3))),
+    )
+}
+
+fn statistics() -> Op {
+    let dims = stats_pool::Dims { batch: 2, rows: 10, time: 125, channels: 256, masks: 3 };
+    let stats_pool::Dims { batch, rows, time, channels, masks } = dims;
+    let weights = move || {
+        noise(batch * masks * time, 2).iter().map(|&x| f32::from(u8::from(x > 0.0))).collect::<Vec<f32>>()
+    };
+    own(
+        "mean and deviation with 3 masks, 2 x 10 x 125 x 256",
+        1e-5,
+        move |device| {
+            let x = tensor((batch, rows, time, channels), 1, device)?;
+            let weights = Tensor::from_vec(weights(), (batch, masks, time), device)?;
+            Ok(Box::new(move || stats_pool(&x, &weights)))
+        },
+        move || {
+            let x = noise(batch * rows * time * channels, 1);
+            Ok(stats_pool::reference::stats_pool(dims, &x, &weights()))
+        },
     )
 }
 
