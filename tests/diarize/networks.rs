@@ -11,9 +11,10 @@ use diarize::{
     model::{Hysteresis, ModelFiles, WeightsFile},
     unstable::{
         self, Decoder, Powerset, PyanNet, ResNet, SincNet, SpeakerBounds, WeSpeaker, Weights,
-        embedding_masks, partition, resize_nearest, sinc_filters, stats_pool,
+        embedding_masks, partition, resize_nearest, sinc_filters,
     },
 };
+use diarize_kernels::stats_pool::stats_pool;
 use diarize_testkit::{Golden, Random, deterministic_model, run_with_each, wav};
 use ndarray::{Array2, Array3, ArrayD, ArrayView3, s};
 use rayon::prelude::*;
@@ -320,7 +321,7 @@ fn compare_resnet(network: &WeSpeaker) -> Result<(), String> {
         compare(&name, &channels_first(&x), &golden.get(&name), 5e-6)?;
     }
     let ones = Tensor::ones((1, 1, 13), DType::F32, device()).unwrap();
-    let statistics = stats_pool(&channels_first(&x).flatten(1, 2).unwrap(), &ones).unwrap();
+    let statistics = stats_pool(&x, &ones).unwrap();
     compare("statistics", &statistics.squeeze(1).unwrap(), &golden.get("pool_mean_std"), 1e-5)?;
     let embedding = network.project(&statistics).unwrap().squeeze(1).unwrap();
     compare("embedding", &embedding, &golden.get("embedding"), 1e-5)
@@ -339,7 +340,7 @@ fn pooling_with_masks_matches_pyannote() {
     let features = network.fbank.forward(&batched(&waveform)).unwrap();
     let frames = network.resnet.forward(&features).unwrap();
     let every5th = Tensor::arange_step(0u32, 125, 5, device()).unwrap();
-    let layer4 = frames.index_select(&every5th, 2).unwrap().reshape((1, 256, 10, 25)).unwrap();
+    let layer4 = channels_first(&frames.index_select(&every5th, 2).unwrap()); // (1, 256, 10, 25)
     compare("layer4", &layer4, &golden.get("layer4_every5th_frame"), 2e-5).unwrap();
 
     let positions: Vec<f32> = (0..589).map(|frame| frame as f32).collect();

@@ -26,7 +26,7 @@ pub use crate::{
             lstm::Lstm,
             sincnet::{Block as SincBlock, SincNet, sinc_filters},
         },
-        wespeaker::{Fbank, ResNet, resize_nearest, resnet::Block as ResidualBlock, stats_pool},
+        wespeaker::{Fbank, ResNet, resize_nearest, resnet::Block as ResidualBlock},
     },
     options::SpeakerBounds,
     stages::internals::*,

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
+use rayon::prelude::*;
 
 use super::{Chunks, Waveform};
 use crate::{
@@ -22,6 +23,12 @@ use crate::{
 /// Frames per piece: twelve seconds, plus 2.24 seconds of context. Twenty seconds would be 2 % faster but
 /// take 25 MB more.
 const PIECE: usize = 150;
+
+/// Log energies from feature frame `start` on, `(frame, 80)`.
+struct Energies {
+    start: usize,
+    values: Vec<f32>,
+}
 
 /// The frames of a recording, computed one piece at a time. Pieces overlap by the network's receptive
 /// field, so piece borders do not affect the result.
@@ -106,19 +113,36 @@ impl<'a> SharedTrunk<'a> {
         first * self.network.fbank.hop()
     }
 
-    /// Computes the frames of a piece, `(frame, 2560)`.
+    /// Computes the frames of some consecutive pieces: `(frame, 2560)` for each. Pieces of the same shape are computed
+    /// together.
     pub(crate) fn compute(
         &self,
-        piece: usize,
+        pieces: Range<usize>,
         waveform: &Waveform,
         device: &Device,
-    ) -> TensorResult<Vec<f32>> {
-        let frames = self.frames_of_piece(piece);
-        let seen = self.features_seen(&frames);
-        let features = self.centered_features(seen.clone(), waveform, device)?;
-        let features = Tensor::from_vec(features, (1, seen.len(), BANDS), device)?; // (1, frames of features, 80)
-        let frames_seen = self.network.resnet.trunk(&features)?; // (1, 10, frames, 256)
-        by_frame(&frames_seen.narrow(2, frames.start - seen.start / self.stride(), frames.len())?)
+    ) -> TensorResult<Vec<Vec<f32>>> {
+        let seen: Vec<Range<usize>> =
+            pieces.clone().map(|piece| self.features_seen(&self.frames_of_piece(piece))).collect();
+        let energies = self.energies(seen[0].start..seen[seen.len() - 1].end, waveform, device)?;
+        let features: Vec<Vec<f32>> =
+            seen.par_iter().map(|seen| self.centered(seen.clone(), &energies)).collect();
+        // The frames of a piece within those that the network returns for it.
+        let inside = |piece: usize| {
+            let frames = self.frames_of_piece(piece);
+            let first = frames.start - seen[piece - pieces.start].start / self.stride();
+            (first, frames.len(), seen[piece - pieces.start].len())
+        };
+        let all: Vec<usize> = pieces.clone().collect();
+        let mut computed = Vec::with_capacity(all.len());
+        for alike in all.chunk_by(|&a, &b| inside(a) == inside(b)) {
+            let (first, length, seen) = inside(alike[0]);
+            let batch = &features[alike[0] - pieces.start..][..alike.len()];
+            let batch = Tensor::from_vec(batch.concat(), (alike.len(), seen, BANDS), device)?; // (piece, frames of features, 80)
+            let frames = self.network.resnet.forward(&batch)?.narrow(2, first, length)?; // (piece, 10, frames, 256)
+            let values = by_frame(&frames)?; // (piece, frame, 2560)
+            computed.extend(values.chunks_exact(values.len() / alike.len()).map(<[f32]>::to_vec));
+        }
+        Ok(computed)
     }
 
     /// The feature frames in the receptive field of the given frames.
@@ -133,25 +157,26 @@ impl<'a> SharedTrunk<'a> {
         frame.saturating_sub(self.window / 2).min(self.features - self.window)
     }
 
-    /// Features `(frame, 80)`; each band's mean over the window around the frame is subtracted.
-    fn centered_features(
-        &self,
-        frames: Range<usize>,
-        waveform: &Waveform,
-        device: &Device,
-    ) -> TensorResult<Vec<f32>> {
-        let (fbank, window) = (&self.network.fbank, self.window);
-        let seen = self.window_of(frames.start)..self.window_of(frames.end - 1) + window;
-        let samples = waveform.range(fbank.samples(seen.clone()));
+    /// The log energies of the windows around some feature frames.
+    fn energies(&self, frames: Range<usize>, waveform: &Waveform, device: &Device) -> TensorResult<Energies> {
+        let fbank = &self.network.fbank;
+        let start = self.window_of(frames.start);
+        let samples = waveform.range(fbank.samples(start..self.window_of(frames.end - 1) + self.window));
         let samples = Tensor::from_slice(&samples, (1, samples.len()), device)?;
-        let energies: Vec<f32> = fbank.log_energies(&samples)?.flatten_all()?.to_vec1()?;
-        let energies = energies.as_chunks::<BANDS>().0;
+        Ok(Energies { start, values: fbank.log_energies(&samples)?.flatten_all()?.to_vec1()? })
+    }
+
+    /// Features `(frame, 80)`; each band's mean over the window around the frame is subtracted.
+    fn centered(&self, frames: Range<usize>, energies: &Energies) -> Vec<f32> {
+        let window = self.window;
+        let first = self.window_of(frames.start);
+        let energies = &energies.values.as_chunks::<BANDS>().0[first - energies.start..];
 
         let mut sums = [0f64; BANDS];
         let mut summed = 0..0;
         let mut features = Vec::with_capacity(frames.len() * BANDS);
         for frame in frames {
-            let start = self.window_of(frame) - seen.start;
+            let start = self.window_of(frame) - first;
             for gone in &energies[summed.start..start] {
                 sums.iter_mut().zip(gone).for_each(|(sum, &x)| *sum -= f64::from(x));
             }
@@ -159,10 +184,10 @@ impl<'a> SharedTrunk<'a> {
                 sums.iter_mut().zip(new).for_each(|(sum, &x)| *sum += f64::from(x));
             }
             summed = start..start + window;
-            let energies = energies[frame - seen.start];
+            let energies = energies[frame - first];
             features.extend(energies.iter().zip(&sums).map(|(x, sum)| x - (sum / window as f64) as f32));
         }
-        Ok(features)
+        features
     }
 
     /// Feature frames per frame.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use candle_core::{Result as TensorResult, Tensor};
 use ndarray::Array2;
+use rayon::prelude::*;
 
 use super::Segmentations;
 use crate::{
@@ -91,15 +92,17 @@ impl Segmenter {
             Ok(scores)
         })?;
 
-        let mut computed = distinct.iter().zip(&scores).peekable();
+        let decide = |scores: &Vec<f32>| {
+            let shape = (self.segmentations.frames(), self.segmentations.speakers());
+            let mut decisions = Array2::zeros(shape); // (frame, local speaker)
+            networks.decoder.decide(scores, parameters.decoding, decisions.view_mut());
+            decisions
+        };
+        let decisions: Vec<Array2<u8>> = scores.par_iter().map(decide).collect();
+        let mut computed = distinct.iter().zip(decisions).peekable();
         for chunk in new.clone() {
             let decisions = match computed.next_if(|&(&computed, _)| computed == chunk) {
-                Some((_, scores)) => {
-                    let shape = (self.segmentations.frames(), self.segmentations.speakers());
-                    let mut decisions = Array2::zeros(shape); // (frame, local speaker)
-                    networks.decoder.decide(scores, parameters.decoding, decisions.view_mut());
-                    decisions
-                }
+                Some((_, decisions)) => decisions,
                 None => self.segmentations.chunk(self.silence.expect("a chunk of silence came before")),
             };
             self.segmentations.push(decisions.view());

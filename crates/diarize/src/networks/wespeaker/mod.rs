@@ -6,10 +6,11 @@ pub(crate) mod resnet;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
 use candle_nn::{Linear, Module};
+use diarize_kernels::stats_pool::stats_pool;
 
 pub use self::{
     fbank::{BANDS, Fbank},
-    pooling::{pool, resize_nearest, stats_pool},
+    pooling::{pool, resize_nearest},
     resnet::ResNet,
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     model::{EmbeddingArchitecture, Weights},
 };
 
-/// Reorders the residual network's output `(1, 10, frames, 256)` as `(frame, 2560)`.
+/// Reorders the residual network's output `(batch, 10, frames, 256)` as `(batch, frame, 2560)`.
 pub(crate) fn by_frame(x: &Tensor) -> TensorResult<Vec<f32>> {
     x.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1()
 }
@@ -56,7 +57,7 @@ impl WeSpeaker {
     /// dimension)`. The residual network runs once per chunk, however many masks there are.
     pub fn forward(&self, waveforms: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
         let features = self.fbank.forward(waveforms)?; // (batch, 998, 80)
-        let frames = self.resnet.forward(&features)?; // (batch, 2560, 125)
+        let frames = self.resnet.forward(&features)?; // (batch, 10, 125, 256)
         self.project(&stats_pool(&frames, masks)?) // (batch, masks, 5120) to (batch, masks, 256)
     }
 
@@ -65,7 +66,7 @@ impl WeSpeaker {
     pub(crate) fn forward_one(&self, waveform: &[f32], masks: &[Vec<f32>]) -> TensorResult<Tensor> {
         let waveform = Tensor::from_slice(waveform, (1, waveform.len()), &Device::Cpu)?;
         let features = self.fbank.forward(&waveform)?; // (1, 998, 80)
-        let frames = by_frame(&self.resnet.trunk(&features)?)?; // (125, 2560)
+        let frames = by_frame(&self.resnet.forward(&features)?)?; // (125, 2560)
         let pooled = masks.iter().flat_map(|mask| {
             let mask: Vec<f32> = resize_nearest(mask, frames.len() / self.features()).collect();
             pool(&frames, &mask, self.features())

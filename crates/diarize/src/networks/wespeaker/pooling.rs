@@ -1,28 +1,6 @@
-//! Statistics pooling: weighted mean and standard deviation of frames over time.
+//! Statistics pooling with masks: mean and standard deviation of frames over time.
 //!
 //! Source: `pyannote/audio/models/blocks/pooling.py`.
-
-use candle_core::{D, Result as TensorResult, Tensor};
-
-/// Avoids division by zero in sums of weights; pyannote's `1e-8`.
-const EPSILON: f64 = 1e-8;
-
-/// Pools each chunk's frames with every mask.
-///
-/// - `frames`: `(batch, features, time)`;
-/// - `masks`: `(batch, masks, time)`, weights of the frames;
-/// - returns `(batch, masks, 2 * features)`: means, then standard deviations; zeros for a mask of zeros.
-pub fn stats_pool(frames: &Tensor, masks: &Tensor) -> TensorResult<Tensor> {
-    let frames = frames.unsqueeze(1)?; // (batch, 1, features, time)
-    let weights = masks.unsqueeze(2)?; // (batch, masks, 1, time)
-    let sum = (weights.sum_keepdim(D::Minus1)? + EPSILON)?; // (batch, masks, 1, 1)
-    let mean = frames.broadcast_mul(&weights)?.sum_keepdim(D::Minus1)?.broadcast_div(&sum)?; // (batch, masks, features, 1)
-    let squares = weights.sqr()?.sum_keepdim(D::Minus1)?;
-    let freedom = ((&sum - squares.broadcast_div(&sum)?)? + EPSILON)?;
-    let deviations = frames.broadcast_sub(&mean)?.sqr()?.broadcast_mul(&weights)?; // (batch, masks, features, time)
-    let variance = deviations.sum_keepdim(D::Minus1)?.broadcast_div(&freedom)?;
-    Tensor::cat(&[mean, variance.sqrt()?], 2)?.squeeze(D::Minus1)
-}
 
 /// Resizes a mask to `frames` frames by nearest neighbor, like
 /// `torch.nn.functional.interpolate(mode="nearest")`.
@@ -31,7 +9,8 @@ pub fn resize_nearest(mask: &[f32], frames: usize) -> impl Iterator<Item = f32> 
 }
 
 /// Means and standard deviations of the frames `(frame, features)` selected by a mask of zeros and ones.
-/// Returns `2 * features` values, zeros if no frame is selected. Equivalent to [`stats_pool`].
+/// Returns `2 * features` values, zeros if no frame is selected. Equivalent to
+/// [`diarize_kernels::stats_pool`], whose frames are in another order.
 pub fn pool(frames: &[f32], mask: &[f32], features: usize) -> Vec<f32> {
     let taken = || frames.chunks_exact(features).zip(mask).filter(|(_, weight)| **weight != 0.0);
     let count = taken().count() as f32;

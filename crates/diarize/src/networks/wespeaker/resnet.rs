@@ -44,14 +44,8 @@ impl ResNet {
         Ok(Self { stem, stages })
     }
 
-    /// Features `(batch, frames, 80)` to `(batch, 256 * 10, frames / 8)`, channel-major.
+    /// Features `(batch, frames, 80)` to `(batch, 10, frames / 8, 256)`.
     pub fn forward(&self, features: &Tensor) -> TensorResult<Tensor> {
-        let x = self.trunk(features)?; // (batch, 10, 125, 256)
-        x.permute((0, 3, 1, 2))?.flatten(1, 2)?.contiguous()
-    }
-
-    /// Features `(batch, frames, 80)` to `(batch, 10, frames / 8, 256)`, before reordering.
-    pub(crate) fn trunk(&self, features: &Tensor) -> TensorResult<Tensor> {
         let mut x = self.stem(features)?; // (batch, 80, 998, 32)
         for stage in &self.stages {
             x = Self::stage(stage, x)?; // (batch, 80, 998, 32) to (batch, 10, 125, 256)

@@ -3,18 +3,22 @@
 use std::ops::Range;
 
 use candle_core::Result as TensorResult;
+use diarize_kernels::device::is_out_of_memory;
 use rayon::prelude::*;
 
 use super::{Segmented, masks_of};
 use crate::{
     Result, Stage,
-    engine::{Chunks, Context, Meter, Networks, SharedTrunk, Windows, check_finite},
+    engine::{Chunks, Context, Meter, Networks, SharedTrunk, Waveform, Windows, check_finite},
     math::count_while,
     model::VoiceWindows,
     networks::wespeaker::pool,
     options::Parameters,
     stages::{Embeddings, SpeakerCounter, WindowEmbeddings},
 };
+
+/// Pieces computed together on a GPU.
+const GPU_BATCH: usize = 16;
 
 /// State of the embedding of a recording.
 #[derive(Clone, Debug)]
@@ -66,7 +70,7 @@ impl FromTrunk {
 
     /// Computes all pieces that can be computed, and embeds the chunks and windows that they complete.
     ///
-    /// As many pieces as there are threads are computed at a time. Their frames are dropped once the last
+    /// As many pieces as there are threads, or as fit into a batch on a GPU, are computed at a time. Their frames are dropped once the last
     /// chunk and window that contain them are embedded.
     pub(super) fn advance(
         &mut self,
@@ -86,7 +90,7 @@ impl FromTrunk {
         let until = self.computable(&trunk, &segmented, counts.len(), networks);
         let total = chunks.count(segmented.waveform.expected());
         let meter = Meter::new(context, Stage::Embeddings, self.embeddings.chunks(), total)?;
-        let at_once = if networks.device.is_cpu() { context.threads() } else { 1 };
+        let at_once = if networks.device.is_cpu() { context.threads() } else { GPU_BATCH };
         loop {
             let pieces = self.pieces..until.min(self.pieces + at_once);
             let before = self.embeddings.chunks();
@@ -146,15 +150,23 @@ impl FromTrunk {
             pieces.clone().map(|piece| speech(trunk, segmented, trunk.frames_of_piece(piece))).collect();
         let computed = context.on_device(networks, |networks| {
             let trunk = trunk.with_network(&networks.embedding);
-            let compute = |(piece, speech): (usize, &Vec<bool>)| match speech.contains(&true) {
-                true => trunk.compute(piece, segmented.waveform, &networks.device),
-                false => Ok(vec![0.0; speech.len() * self.frames.features]),
-            };
-            let computed: TensorResult<Vec<Vec<f32>>> = match pieces.len() {
-                1 => compute((pieces.start, &speech[0])).map(|frames| vec![frames]),
-                _ => pieces.clone().into_par_iter().zip(&speech).map(compute).collect(),
-            };
-            computed.map_err(networks.failed(Stage::Embeddings))
+            let spoken: Vec<bool> = speech.iter().map(|frames| frames.contains(&true)).collect();
+            let runs = spoken.chunk_by(|a, b| a == b).scan(pieces.start, |next, run| {
+                *next += run.len();
+                Some((*next - run.len()..*next, run[0]))
+            });
+            let mut computed = Vec::with_capacity(pieces.len());
+            for (run, spoken) in runs {
+                match spoken {
+                    true => computed.extend(compute(run, &trunk, segmented.waveform, networks, context)?),
+                    false => {
+                        let silent =
+                            |piece| vec![0.0; trunk.frames_of_piece(piece).len() * self.frames.features];
+                        computed.extend(run.map(silent));
+                    }
+                }
+            }
+            Ok(computed)
         })?;
         let (middles, frames) = (trunk.middles(), networks.frames());
         for ((piece, values), speech) in pieces.clone().zip(computed).zip(speech) {
@@ -183,12 +195,11 @@ impl FromTrunk {
         let until = first + (first..segmentations.chunks()).take_while(is_known).count();
         let active: Vec<usize> = (first..until).filter(|&chunk| segmentations.is_active(chunk)).collect();
         let embedded = context.on_device(networks, |networks| {
-            let embed = |&chunk: &usize| {
-                let masks = masks_of(chunk, segmented, networks, parameters);
-                embeddings_of_chunk(chunk, &masks, frames, trunk, networks)
+            let statistics = |&chunk: &usize| {
+                statistics_of_chunk(chunk, &masks_of(chunk, segmented, networks, parameters), frames, trunk)
             };
-            let embedded: TensorResult<Vec<Vec<f32>>> = active.par_iter().map(embed).collect();
-            embedded.map_err(networks.failed(Stage::Embeddings))
+            project(active.par_iter().map(statistics).collect(), networks)
+                .map_err(networks.failed(Stage::Embeddings))
         })?;
         embedded.iter().try_for_each(|values| check_finite(values, Stage::Embeddings))?;
         self.embeddings.push_chunks(until, &active, &embedded, segmentations);
@@ -212,15 +223,20 @@ impl FromTrunk {
         let groups: Vec<&[usize]> =
             ready.chunk_by(|a, b| SharedTrunk::piece_of(last(a)) == SharedTrunk::piece_of(last(b))).collect();
         let embedded = context.on_device(networks, |networks| {
-            let embed = |group: &&[usize]| embeddings_of_windows(group, &windows, frames, networks);
-            let embedded: TensorResult<Vec<_>> = groups.par_iter().map(embed).collect();
-            embedded.map_err(networks.failed(Stage::Embeddings))
+            let statistics = |group: &&[usize]| statistics_of_windows(group, &windows, frames);
+            project(groups.par_iter().map(statistics).collect(), networks)
+                .map_err(networks.failed(Stage::Embeddings))
         })?;
-        for embedding in embedded.into_iter().flatten() {
-            if let Some(values) = &embedding {
-                check_finite(values, Stage::Embeddings)?;
+        embedded.iter().try_for_each(|values| check_finite(values, Stage::Embeddings))?;
+        for (group, values) in groups.iter().zip(&embedded) {
+            let mut values = values.chunks_exact(networks.manifest.embedding.dimension);
+            for &window in *group {
+                embeddings.push(if frames.is_spoken(windows.frames_of(window)) {
+                    values.next()
+                } else {
+                    None
+                });
             }
-            embeddings.push(embedding.as_deref());
         }
         Ok(())
     }
@@ -246,12 +262,53 @@ impl FrameBuffer {
         &self.values[(first - self.start) * self.features..]
     }
 
+    /// Whether someone speaks alone in any of some frames.
+    fn is_spoken(&self, frames: Range<usize>) -> bool {
+        self.alone[frames.start - self.start..frames.end - self.start].contains(&1.0)
+    }
+
     fn forget_until(&mut self, frame: usize) {
         let gone = frame.saturating_sub(self.start);
         self.values.drain(..gone * self.features);
         self.alone.drain(..gone);
         self.start += gone;
     }
+}
+
+/// Computes the frames of some consecutive pieces: on the CPU in parallel, on a GPU in batches, which are halved while
+/// they do not fit into its memory.
+fn compute(
+    pieces: Range<usize>,
+    trunk: &SharedTrunk<'_>,
+    waveform: &Waveform,
+    networks: &Networks,
+    context: &Context<'_>,
+) -> Result<Vec<Vec<f32>>> {
+    let failed = networks.failed(Stage::Embeddings);
+    let compute = |pieces| trunk.compute(pieces, waveform, &networks.device);
+    if networks.device.is_cpu() {
+        let one = |piece| compute(piece..piece + 1).map(|mut frames| frames.remove(0));
+        let computed: TensorResult<Vec<Vec<f32>>> = match pieces.len() {
+            1 => one(pieces.start).map(|frames| vec![frames]),
+            _ => pieces.into_par_iter().map(one).collect(),
+        };
+        return computed.map_err(failed);
+    }
+    let mut computed = Vec::with_capacity(pieces.len());
+    let mut next = pieces.start;
+    while next < pieces.end {
+        let size = context.batch_size(Stage::Embeddings, GPU_BATCH).min(pieces.end - next);
+        match compute(next..next + size) {
+            Err(error) if size > 1 && is_out_of_memory(&error) => {
+                context.reduce_batches(Stage::Embeddings, size, size / 2)?;
+            }
+            frames => {
+                computed.extend(frames.map_err(&failed)?);
+                next += size;
+            }
+        }
+    }
+    Ok(computed)
 }
 
 /// For each of some frames, whether anyone speaks there in any chunk containing it.
@@ -274,44 +331,50 @@ fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usiz
     speech
 }
 
-/// The embeddings of a chunk's local speakers, concatenated.
-fn embeddings_of_chunk(
+/// The pooled statistics of a chunk's local speakers, `(local speaker, 5120)`.
+fn statistics_of_chunk(
     chunk: usize,
     masks: &[Vec<f32>],
     buffer: &FrameBuffer,
     trunk: &SharedTrunk<'_>,
-    networks: &Networks,
-) -> TensorResult<Vec<f32>> {
+) -> Vec<f32> {
     let frames = buffer.from(trunk.frames_of_chunk(chunk).start); // (frame, 2560)
-    let statistics: Vec<f32> =
-        masks.iter().flat_map(|mask| pool(frames, &trunk.resize(mask, chunk), buffer.features)).collect();
-    let statistics = networks.tensor(statistics, &[1, masks.len(), 2 * buffer.features])?; // (1, local speaker, 5120)
-    networks.embedding.project(&statistics)?.flatten_all()?.to_vec1()
+    masks.iter().flat_map(|mask| pool(frames, &trunk.resize(mask, chunk), buffer.features)).collect()
 }
 
-/// The embeddings of some windows; `None` if nobody speaks alone in the window.
-fn embeddings_of_windows(
-    group: &[usize],
-    windows: &Windows,
-    buffer: &FrameBuffer,
-    networks: &Networks,
-) -> TensorResult<Vec<Option<Vec<f32>>>> {
-    let mask = |window: usize| {
-        let frames = windows.frames_of(window);
-        &buffer.alone[frames.start - buffer.start..frames.end - buffer.start]
+/// Projects groups of pooled statistics `(row, 5120)` to embeddings `(row, 256)`: on the CPU each group by itself, in
+/// parallel, on a GPU all at once.
+fn project(groups: Vec<Vec<f32>>, networks: &Networks) -> TensorResult<Vec<Vec<f32>>> {
+    let width = 2 * networks.embedding.features();
+    let project = |statistics: Vec<f32>| -> TensorResult<Vec<f32>> {
+        if statistics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let shape = [1, statistics.len() / width, width];
+        networks.embedding.project(&networks.tensor(statistics, &shape)?)?.flatten_all()?.to_vec1()
     };
-    let spoken: Vec<usize> = group.iter().copied().filter(|&window| mask(window).contains(&1.0)).collect();
-    let mut embeddings = Vec::new();
-    if !spoken.is_empty() {
-        let statistics = spoken.iter().flat_map(|&window| {
-            pool(buffer.from(windows.frames_of(window).start), mask(window), buffer.features)
-        });
-        let shape = [spoken.len(), 2 * buffer.features]; // (window, 5120)
-        let statistics = networks.tensor(statistics.collect(), &shape)?;
-        embeddings = networks.embedding.project(&statistics)?.to_vec2::<f32>()?;
+    if networks.device.is_cpu() {
+        return groups.into_par_iter().map(project).collect();
     }
-    let mut embeddings = spoken.into_iter().zip(embeddings).peekable();
-    let embedding =
-        |&window: &usize| embeddings.next_if(|(spoken, _)| *spoken == window).map(|(_, values)| values);
-    Ok(group.iter().map(embedding).collect())
+    let rows: Vec<usize> = groups.iter().map(|group| group.len() / width).collect();
+    let embeddings = project(groups.concat())?;
+    let dimension = networks.manifest.embedding.dimension;
+    let mut rest = embeddings.as_slice();
+    let take = |count: &usize| {
+        let (group, after) = rest.split_at(count * dimension);
+        rest = after;
+        group.to_vec()
+    };
+    Ok(rows.iter().map(take).collect())
+}
+
+/// The pooled statistics of those windows in which someone speaks alone, `(window, 5120)`.
+fn statistics_of_windows(group: &[usize], windows: &Windows, buffer: &FrameBuffer) -> Vec<f32> {
+    let statistics = |&window: &usize| {
+        let frames = windows.frames_of(window);
+        let alone = &buffer.alone[frames.start - buffer.start..frames.end - buffer.start];
+        let spoken = buffer.is_spoken(frames.clone());
+        if spoken { pool(buffer.from(frames.start), alone, buffer.features) } else { Vec::new() }
+    };
+    group.iter().flat_map(statistics).collect()
 }
