@@ -1,6 +1,6 @@
 //! The arguments that select parts of a recording.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use diarize::{Span, Turn};
@@ -54,6 +54,11 @@ impl ExcerptArgs {
             }
         }
         Ok(Excerpts::Turns(turns))
+    }
+
+    /// Whether the turns are read from this file.
+    pub fn reads(&self, file: &Path) -> bool {
+        self.segments.as_deref().is_some_and(|segments| output::is_same_file(segments, file))
     }
 
     /// Checks that the standard input is not used for both audio and turns.

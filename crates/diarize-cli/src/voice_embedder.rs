@@ -75,15 +75,16 @@ impl VoiceEmbedder<'_> {
         let mut listener = self.diarizer.listen_to_spans(&spans, self.options, observer)?;
         source.read(|block| Ok(listener.push(block)?))?;
         let embeddings = listener.finish()?; // (span, dimension)
-        let mut mean = vec![0.0; embeddings[0].len()];
+        let mut mean = vec![0.0; self.diarizer.model().embedding.dimension];
         let mut seconds = 0.0;
         for (embedding, span) in embeddings.iter().zip(&spans) {
+            let Some(embedding) = embedding else { continue };
             let length = embedding.iter().map(|value| value * value).sum::<f32>().sqrt();
             let weight = span.end - span.start;
             mean.iter_mut().zip(embedding).for_each(|(sum, value)| *sum += value / length * weight as f32);
             seconds += weight;
         }
-        Ok(Some(Voice { embedding: mean, seconds }))
+        Ok((seconds > 0.0).then_some(Voice { embedding: mean, seconds }))
     }
 
     /// The voice of each speaker of a diarization. If the pipeline needed no embeddings, the recording is

@@ -209,20 +209,21 @@ impl Diarizer {
     }
 
     /// Computes one embedding for each span from all the audio in it, like pyannote's `Inference(…,
-    /// window="whole").crop`. Embeddings are not normalized.
+    /// window="whole").crop`. Embeddings are not normalized. A span of which less than 25 ms is within the recording has
+    /// none.
     ///
     /// A span longer than a minute is embedded in parts; the result is their mean, weighted by length. Warnings go to
     /// the observer only.
     ///
     /// # Errors
-    /// If a span is shorter than 25 ms or outside the recording; otherwise as [`Self::diarize_with`].
+    /// As [`Self::diarize_with`].
     pub fn embed_spans(
         &self,
         samples: &[f32],
         spans: &[Span],
         options: &Options,
         observer: impl FnMut(Event) -> ControlFlow<()> + Send,
-    ) -> Result<Vec<Vec<f32>>> {
+    ) -> Result<Vec<Option<Vec<f32>>>> {
         let mut listener = self.listen_to_spans(spans, options, observer)?;
         listener.push(samples)?;
         listener.finish()

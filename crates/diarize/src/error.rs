@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use diarize_kernels::device::{is_out_of_memory, without_backtrace};
 
-use crate::{Device, Span, Stage, clustering::ClusteringError};
+use crate::{Device, Stage, clustering::ClusteringError};
 
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -62,19 +62,6 @@ pub enum Error {
     NonFiniteOutput {
         /// The stage of the pipeline.
         stage: &'static str,
-    },
-    /// A span is too short to be embedded, or is outside the recording.
-    #[error(
-        "cannot embed {:.3} s to {:.3} s: at least {least} s must be within the recording ({duration:.3} s)",
-        span.start, span.end
-    )]
-    ShortSpan {
-        /// The span.
-        span: Span,
-        /// Length of the recording in seconds.
-        duration: f64,
-        /// Minimum length of a span that can be embedded, in seconds.
-        least: f64,
     },
     /// An option has an invalid value.
     #[error("{option} is {value}, but must be {requirement}")]

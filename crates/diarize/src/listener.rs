@@ -227,11 +227,12 @@ impl<'o> SpanListener<'o> {
         context.on_threads(|| embedder.push(samples, &model.networks, context))
     }
 
-    /// One embedding for each span, in the order of the spans, not normalized.
+    /// One embedding for each span, in the order of the spans, not normalized; `None` for a span of which less than
+    /// 25 ms is within the recording.
     ///
     /// # Errors
-    /// If a span is shorter than 25 ms or outside the recording; otherwise as [`Listener::finish`].
-    pub fn finish(self) -> Result<Vec<Vec<f32>>> {
+    /// As [`Listener::finish`].
+    pub fn finish(self) -> Result<Vec<Option<Vec<f32>>>> {
         let Self { model, context, embedder } = self;
         context.on_threads(|| embedder.finish(&model.networks, &context))
     }

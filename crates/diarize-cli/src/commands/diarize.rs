@@ -203,9 +203,15 @@ impl Args {
                 return Err(conflict(format!("--output would overwrite the transcript {}", file.display())));
             }
         }
+        if self.batch.files_from.as_deref().is_some_and(|list| destinations.overwrite(list)) {
+            return Err(conflict("--output would overwrite --files-from"));
+        }
         destinations.check().map_err(conflict)?;
         if let Some(list) = &self.batch.failures {
             output::check_file(list).map_err(conflict)?;
+            if destinations.overwrite(list) {
+                return Err(conflict(format!("--output and --failures would both write {}", list.display())));
+            }
         }
         if self.embeddings && !destinations.iter().flatten().any(|output| output.format == Format::Json) {
             return Err(conflict("--embeddings needs --format json"));

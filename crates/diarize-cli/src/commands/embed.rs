@@ -13,6 +13,7 @@ use diarize_audio::Channels;
 use ndarray::Array2;
 use ndarray_npy::WriteNpyExt;
 use serde::Serialize;
+use tracing::warn;
 
 use crate::{
     excerpts::{ExcerptArgs, Excerpts},
@@ -71,7 +72,7 @@ pub struct Args {
 pub enum Format {
     /// One object per recording, on one line
     Json,
-    /// A NumPy array, f32, one row per part, in the order of recordings and turns
+    /// A NumPy array, f32, one row per part, in the order of recordings and turns; NaN for a part that is too short
     Npy,
 }
 
@@ -97,8 +98,8 @@ struct Embedded<'a> {
 struct Voices {
     /// Each part with its speaker, if known.
     parts: Vec<(Span, Option<String>)>,
-    /// `(part, dimension)`.
-    embeddings: Vec<Vec<f32>>,
+    /// `(part, dimension)`; `None` for a part that is too short.
+    embeddings: Vec<Option<Vec<f32>>>,
 }
 
 /// Computes and writes the embeddings. A file that fails is reported and does not stop the others.
@@ -106,6 +107,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     if let Some(path) = &args.output {
         output::check_file(path).map_err(super::conflict)?;
+        if args.excerpts.reads(path) {
+            return Err(super::conflict("--output would overwrite --segments").into());
+        }
     }
     let format = args.format.unwrap_or_else(|| match &args.output {
         Some(path) if path.extension().is_some_and(|extension| extension == "npy") => Format::Npy,
@@ -130,7 +134,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 serde_json::to_writer(&mut bytes, &voices.document(input, &diarizer.model().name))?;
                 bytes.push(b'\n');
             }
-            Ok(voices) => rows.extend(voices.embeddings),
+            Ok(voices) => rows.extend(voices.rows(diarizer.model().embedding.dimension)),
             Err(error) => {
                 console.error(&format!("{input}: {}", failure::sentence(&error)));
                 failed += 1;
@@ -179,21 +183,46 @@ fn embed(
     })?;
     decoded.warn(input);
     Excerpts::clip(&mut parts, samples as f64 / f64::from(diarize::SAMPLE_RATE))?;
-    Ok(Voices { parts, embeddings: listener.finish()? })
+    let voices = Voices { parts, embeddings: listener.finish()? };
+    match (voices.short().count(), voices.parts.len()) {
+        (0, _) => {}
+        (short, all) if short == all => bail!("each part has less than 25 ms within the recording"),
+        (short, all) => {
+            let (span, _) = voices.short().next().expect("one is short");
+            warn!(
+                "{input}: {short} of {all} parts have no embedding, because less than 25 ms of them is within the \
+                 recording; the first is {:.3} s to {:.3} s",
+                span.start, span.end
+            );
+        }
+    }
+    Ok(voices)
 }
 
 impl Voices {
+    /// The parts that are too short.
+    fn short(&self) -> impl Iterator<Item = &(Span, Option<String>)> {
+        self.parts
+            .iter()
+            .zip(&self.embeddings)
+            .filter(|(_, embedding)| embedding.is_none())
+            .map(|(part, _)| part)
+    }
+
+    /// The rows of the array.
+    fn rows(self, dimension: usize) -> impl Iterator<Item = Vec<f32>> {
+        self.embeddings.into_iter().map(move |row| row.unwrap_or_else(|| vec![f32::NAN; dimension]))
+    }
+
     fn document<'a>(&'a self, input: &Input, model: &'a str) -> Document<'a> {
-        let embedded = |((span, speaker), embedding): (&'a (Span, Option<String>), &'a Vec<f32>)| Embedded {
-            start: span.start,
-            end: span.end,
-            speaker: speaker.as_deref(),
-            embedding,
+        let embedded = |((span, speaker), embedding): (&'a (Span, Option<String>), &'a Option<Vec<f32>>)| {
+            let (start, end, speaker) = (span.start, span.end, speaker.as_deref());
+            embedding.as_ref().map(|embedding| Embedded { start, end, speaker, embedding })
         };
         Document {
             file: input.to_string(),
             model,
-            embeddings: self.parts.iter().zip(&self.embeddings).map(embedded).collect(),
+            embeddings: self.parts.iter().zip(&self.embeddings).filter_map(embedded).collect(),
         }
     }
 }

@@ -1,18 +1,20 @@
-//! Checks of the files that will be written. They run before any work, so that no recording is lost, and so that
-//! nobody waits for a result that cannot be written.
+//! Checks of the files that will be written. They run before any work, so that no recording, voice or setting is lost,
+//! and so that nobody waits for a result that cannot be written.
 
 use std::{
     fs::{self, File},
+    io::{self, Read as _},
     path::Path,
 };
 
 use super::destination::{resolved, temporary};
 use crate::inputs;
 
-/// Checks that a result can be written to a file without overwriting a recording. The error is a message for the
-/// user.
+/// Checks that a result can be written to a file without overwriting a recording or a data file. The error is a message
+/// for the user.
 pub fn check_file(path: &Path) -> Result<(), String> {
     refuse_recording(path)?;
+    refuse_data(path)?;
     if is_special(path) {
         return Ok(());
     }
@@ -46,6 +48,47 @@ pub fn refuse_recording(path: &Path) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Refuses a file of weights, voices, settings or tuning scores. The error is a message for the user.
+pub fn refuse_data(path: &Path) -> Result<(), String> {
+    let what = match path.is_file() {
+        true if path.extension().is_some_and(|extension| extension == "toml") => Some("settings"),
+        true => kind_of_data(path).unwrap_or(None),
+        false => None,
+    };
+    match what {
+        Some(what) => {
+            Err(format!("{} contains {what} and would be overwritten: name another file", path.display()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What a file contains, if it is data of this program.
+fn kind_of_data(path: &Path) -> io::Result<Option<&'static str>> {
+    let mut start = Vec::new();
+    File::open(path)?.take(16).read_to_end(&mut start)?;
+    // Safetensors: the length of the JSON header, then the header.
+    let safetensors = start.split_first_chunk().is_some_and(|(length, header)| {
+        (2..=100_000_000).contains(&u64::from_le_bytes(*length)) && header.starts_with(b"{")
+    });
+    Ok(match safetensors {
+        true => Some("voices or weights"),
+        false if start.starts_with(b"{\"tune\":") => Some("scores of diarize tune"),
+        false => None,
+    })
+}
+
+/// Whether two paths lead to the same file, which may not exist yet.
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        fs::canonicalize(path).or_else(|_| {
+            Ok::<_, io::Error>(fs::canonicalize(folder)?.join(path.file_name().unwrap_or_default()))
+        })
+    };
+    a == b || matches!((place(a), place(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Whether a path exists and is a pipe or a device.

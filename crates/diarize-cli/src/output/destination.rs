@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use super::{
     Format,
-    check::{check_file, is_special, refuse_recording},
+    check::{check_file, is_same_file, is_special, refuse_data, refuse_recording},
 };
 use crate::{
     input::Input,
@@ -78,9 +78,17 @@ impl Destinations {
             [output] if formats.len() == 1 => Self::in_files(inputs, vec![(output.clone(), formats[0])]),
             outputs if formats.is_empty() => {
                 let of_file = |path: &PathBuf| {
-                    let format = Format::of_file(path).or((outputs.len() == 1).then_some(default));
-                    let unknown =
-                        || format!("the extension of --output {} is not a known format", path.display());
+                    let format = match path.extension() {
+                        None if outputs.len() == 1 => Some(default),
+                        _ if is_special(path) => Some(default),
+                        _ => Format::of_file(path),
+                    };
+                    let unknown = || {
+                        format!(
+                            "the extension of --output {} is not a known format: use another one, or --format",
+                            path.display()
+                        )
+                    };
                     Ok((path.clone(), format.ok_or_else(unknown)?))
                 };
                 Self::in_files(inputs, outputs.iter().map(of_file).collect::<Result<_, String>>()?)
@@ -138,12 +146,16 @@ impl Destinations {
         Ok(Self { all, directory: None })
     }
 
-    /// Checks that all results can be written without overwriting a recording. The error is a message for the user.
+    /// Checks that all results can be written without overwriting a recording or a data file. The error is a message for the user.
     pub fn check(&self) -> Result<(), String> {
         let mut files = self.iter().flatten().filter_map(Output::file);
         match self.directory {
             // The directory may not exist yet.
-            Some(_) => files.try_for_each(refuse_recording),
+            Some(_) => files.try_for_each(|file| {
+                refuse_recording(file)?;
+                refuse_data(file)?;
+                if file.is_dir() { Err(format!("{} is a directory", file.display())) } else { Ok(()) }
+            }),
             None => files.try_for_each(check_file),
         }
     }
@@ -159,9 +171,7 @@ impl Destinations {
 
     /// Whether a file would be overwritten.
     pub fn overwrite(&self, file: &Path) -> bool {
-        let Ok(file) = fs::canonicalize(file) else { return false };
-        let mut files = self.iter().flatten().filter_map(Output::file);
-        files.any(|path| fs::canonicalize(path).is_ok_and(|path| path == file))
+        self.iter().flatten().filter_map(Output::file).any(|path| is_same_file(path, file))
     }
 
     /// The results of each input, in the order of the inputs.

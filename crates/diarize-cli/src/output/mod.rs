@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::{source::Source, transcript::Transcript};
 
 pub use self::{
-    check::check_file,
+    check::{check_file, is_same_file},
     destination::{Destination, Destinations, Output, exit_after_write, print, write_atomically},
     format::Format,
     html::PageAudio,

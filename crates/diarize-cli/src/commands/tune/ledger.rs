@@ -58,6 +58,10 @@ impl Ledger {
         let Some(path) = path else { return Ok(Self::default()) };
         let named = || format!("cannot use --state {}", path.display());
         let text = if path.exists() { fs::read_to_string(path).with_context(named)? } else { String::new() };
+        let heading_line = serde_json::to_string(heading)?;
+        if !text.contains('\n') && !heading_line.starts_with(&text) {
+            bail!("{}: it was not written by diarize tune", named());
+        }
         // An interruption may have cut off the last line; it is scored again.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let mut lines = text[..whole].lines();
@@ -80,7 +84,7 @@ impl Ledger {
         let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(named)?;
         file.set_len(whole as u64).with_context(named)?;
         if whole == 0 {
-            writeln!(file, "{}", serde_json::to_string(heading)?).with_context(named)?;
+            writeln!(file, "{heading_line}").with_context(named)?;
         }
         Ok(Self { scores, file: Some(file) })
     }

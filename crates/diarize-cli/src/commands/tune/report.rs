@@ -39,7 +39,8 @@ impl Report<'_> {
         })
     }
 
-    /// Best first. Ties go to the point with more right speaker counts, then to the one tried first.
+    /// Best first. Ties go to the point with more right speaker counts, then to the current one, then to the one tried
+    /// first.
     fn rows(&self) -> Vec<Row<'_>> {
         let mut rows: Vec<Row<'_>> = self
             .tried
@@ -48,7 +49,8 @@ impl Report<'_> {
             .collect();
         rows.sort_by(|a, b| {
             let rate = |row: &Row<'_>| row.total.diarization_error_rate();
-            rate(a).total_cmp(&rate(b)).then(b.right.cmp(&a.right))
+            let is_other = |row: &Row<'_>| row.point != self.own;
+            rate(a).total_cmp(&rate(b)).then(b.right.cmp(&a.right)).then(is_other(a).cmp(&is_other(b)))
         });
         rows
     }
@@ -66,7 +68,10 @@ impl Report<'_> {
                 let others = scores.iter().enumerate().filter(|&(index, _)| index != recording);
                 others.fold(Score::default(), |sum, (_, score)| add(sum, score)).diarization_error_rate()
             };
-            let best = self.tried.iter().min_by(|(_, a), (_, b)| others(a).total_cmp(&others(b)))?;
+            let is_other = |point: &Point| point != self.own;
+            let best = self.tried.iter().min_by(|(p, a), (q, b)| {
+                others(a).total_cmp(&others(b)).then(is_other(p).cmp(&is_other(q)))
+            })?;
             total += best.1[recording];
         }
         Some(total.diarization_error_rate())
@@ -185,6 +190,16 @@ mod tests {
 
     fn score(confused: f64) -> Score {
         Score { speech: 10.0, confused, recordings: 1, ..Score::default() }
+    }
+
+    #[test]
+    fn ties_go_to_the_current_parameters() {
+        let point = |value: &str| -> Point { vec![("threshold".into(), value.into())] };
+        let tried = ["0.3", "0.5", "0.7"].map(|value| (point(value), vec![score(1.0)]));
+        let own = point("0.5");
+        let table = Report { tried: &tried, own: &own, all: false }.render(Format::Table).unwrap();
+        assert!(table.lines().nth(1).unwrap().ends_with("(current)"), "{table}");
+        assert!(table.ends_with("Nothing tried is better than the current parameters.\n"), "{table}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use candle_core::Result as TensorResult;
 use rayon::prelude::*;
 
 use crate::{
-    Error, Result, SAMPLE_RATE, Span, Stage,
+    Result, SAMPLE_RATE, Span, Stage,
     engine::{Context, Meter, Networks, check_finite, check_samples},
 };
 
@@ -29,7 +29,6 @@ pub(crate) struct SpanEmbedder {
 /// The data gathered for a span.
 #[derive(Clone, Debug)]
 struct Gathered {
-    span: Span,
     /// In samples.
     start: usize,
     end: usize,
@@ -53,7 +52,7 @@ impl SpanEmbedder {
             // The cast saturates: negative numbers become 0, and infinity the largest number.
             let [start, end] =
                 [span.start, span.end].map(|seconds| (seconds * f64::from(SAMPLE_RATE)).round() as usize);
-            Gathered { span: *span, start, end, samples: Vec::new(), sum: vec![0.0; dimension], weight: 0.0 }
+            Gathered { start, end, samples: Vec::new(), sum: vec![0.0; dimension], weight: 0.0 }
         };
         Self { spans: spans.iter().map(gathered).collect(), parts: Vec::new(), received: 0 }
     }
@@ -87,23 +86,25 @@ impl SpanEmbedder {
         Ok(())
     }
 
-    /// Ends the recording and returns one embedding for each span.
-    pub(crate) fn finish(mut self, networks: &Networks, context: &Context<'_>) -> Result<Vec<Vec<f32>>> {
+    /// Ends the recording and returns one embedding for each span; `None` for a span of which too little is within the
+    /// recording.
+    pub(crate) fn finish(
+        mut self,
+        networks: &Networks,
+        context: &Context<'_>,
+    ) -> Result<Vec<Option<Vec<f32>>>> {
         let least = networks.embedding.min_samples();
-        let duration = self.received as f64 / f64::from(SAMPLE_RATE);
         for (index, gathered) in self.spans.iter_mut().enumerate() {
             let samples = std::mem::take(&mut gathered.samples);
-            let has_parts = gathered.weight > 0.0 || self.parts.iter().any(|part| part.span == index);
             if samples.len() >= least {
                 self.parts.extend(last_parts(index, samples));
-            } else if !has_parts {
-                let least = least as f64 / f64::from(SAMPLE_RATE);
-                return Err(Error::ShortSpan { span: gathered.span, duration, least });
             }
         }
         self.embed(networks, context)?;
-        let mean =
-            |gathered: Gathered| gathered.sum.into_iter().map(|sum| (sum / gathered.weight) as f32).collect();
+        let mean = |Gathered { sum, weight, .. }: Gathered| {
+            let mean = || sum.iter().map(|sum| (sum / weight) as f32).collect();
+            (weight > 0.0).then(mean)
+        };
         Ok(self.spans.into_iter().map(mean).collect())
     }
 
