@@ -102,3 +102,53 @@ fn a_failure_keeps_the_result_of_an_earlier_run() {
         assert_eq!(fs::read_to_string(&result).unwrap(), "kept\n", "{command:?}");
     }
 }
+
+/// Files of the program itself are as valuable as recordings.
+#[test]
+fn voices_settings_and_lists_are_never_overwritten() {
+    let desk = desk();
+    let output = diarize_in(desk.path(), &["--quiet", "enroll", "Ann", "tone.flac", "--db", "voices"]);
+    if !output.status.success() {
+        // Nobody speaks in the tone: any file of tensors will do.
+        let weights = diarize_testkit::repository("weights/default/plda.safetensors");
+        fs::copy(weights, desk.path().join("voices")).unwrap();
+    }
+    fs::write(desk.path().join("diarize.toml"), "min-duration-on = 0.1\n").unwrap();
+    fs::write(desk.path().join("list.txt"), "in.wav\n").unwrap();
+    fs::write(desk.path().join("turns.rttm"), "SPEAKER in 1 0 1 <NA> <NA> Ann <NA> <NA>\n").unwrap();
+    fs::write(desk.path().join("scores.json"), "{\"tune\":1}\n").unwrap();
+    for (arguments, reason) in [
+        (&["in.wav", "-f", "rttm", "-o", "voices"][..], "voices contains voices"),
+        (&["in.wav", "--failures", "voices"], "voices contains voices"),
+        (&["vad", "in.wav", "-o", "voices"], "voices contains voices"),
+        (&["embed", "in.wav", "-f", "json", "-o", "voices"], "voices contains voices"),
+        (&["vad", "-f", "csv", "in.wav", "-o", "diarize.toml"], "diarize.toml contains settings"),
+        (&["in.wav", "-o", "scores.json"], "scores.json contains scores of diarize tune"),
+        (&["--files-from", "list.txt", "-f", "txt", "-o", "list.txt"], "is one file"),
+        (&["in.wav", "-o", "r.csv", "--failures", "r.csv"], "both write r.csv"),
+        (
+            &["embed", "-f", "json", "--segments", "turns.rttm", "-o", "turns.rttm", "in.wav"],
+            "would overwrite --segments",
+        ),
+    ] {
+        let error = refused(&desk, arguments);
+        assert!(error.contains(reason), "{arguments:?}: {error}");
+    }
+    let notes = desk.path().join("notes.txt");
+    fs::write(&notes, "my notes, one line without end").unwrap();
+    let output = diarize_in(desk.path(), &["tune", "--state", "notes.txt", "."]);
+    assert!(!output.status.success());
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "my notes, one line without end");
+}
+
+#[test]
+fn an_unknown_extension_needs_a_format() {
+    let desk = desk();
+    for command in [&["in.wav"][..], &["vad", "in.wav"], &["overlap", "in.wav"], &["embed", "in.wav"]] {
+        let error = refused(&desk, &[command, &["-o", "result.xyz"]].concat());
+        assert!(error.contains("the extension of --output result.xyz"), "{error}");
+    }
+    let output = diarize_in(desk.path(), &["vad", "in.wav", "-o", "regions.csv"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(desk.path().join("regions.csv")).unwrap(), "file,start,end,duration\n");
+}

@@ -128,3 +128,27 @@ fn errors_are_reported_and_an_array_is_complete_or_not_written() {
     let both = diarize_in(directory.path(), &["embed", "a.wav", "b.wav"]);
     assert_eq!((both.status.code(), stdout(&both).lines().count()), (Some(1), 1));
 }
+
+/// Turns of a few milliseconds, as results contain them, do not stop the others.
+#[test]
+fn a_turn_that_is_too_short_has_no_embedding() {
+    let directory = tempdir().unwrap();
+    let turns =
+        "SPEAKER a 1 3.0 1.5 <NA> <NA> Ann <NA> <NA>\nSPEAKER a 1 6.0 0.017 <NA> <NA> Bob <NA> <NA>\n";
+    fs::write(directory.path().join("a.rttm"), turns).unwrap();
+    fs::copy(sample("conversation.flac"), directory.path().join("a.flac")).unwrap();
+    let json = diarize_in(directory.path(), &["embed", "--segments", "a.rttm", "a.flac"]);
+    assert!(
+        json.status.success() && stderr(&json).contains("1 of 2 parts have no embedding"),
+        "{}",
+        stderr(&json)
+    );
+    let document: Value = serde_json::from_str(stdout(&json)).unwrap();
+    assert_eq!(document["embeddings"].as_array().unwrap().len(), 1);
+    let npy = diarize_in(directory.path(), &["embed", "--segments", "a.rttm", "-o", "a.npy", "a.flac"]);
+    assert!(npy.status.success(), "{}", stderr(&npy));
+    let rows = Array2::<f32>::read_npy(fs::File::open(directory.path().join("a.npy")).unwrap()).unwrap();
+    assert!(rows.row(0).iter().all(|x| x.is_finite()) && rows.row(1).iter().all(|x| x.is_nan()));
+    let single = diarize_in(directory.path(), &["embed", "--start", "1", "--end", "1.01", "a.flac"]);
+    assert!(!single.status.success() && stderr(&single).contains("less than 25 ms"), "{}", stderr(&single));
+}

@@ -1,6 +1,6 @@
 //! Speakers by name: enrolled, listed, found in recordings, and linked across recordings.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, thread};
 
 use diarize::{
     Turn,
@@ -235,4 +235,30 @@ fn links_are_kept_in_a_file_and_people_in_it_can_be_named_later() {
     let output = diarize_in(directory.path(), &["--link-speakers", "--skip-existing", "-o", "out/", "1.wav"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--link-speakers=FILE"), "{}", stderr(&output));
+}
+
+/// Several processes change one file: nothing of what any of them adds is lost.
+#[test]
+fn programs_that_run_at_once_lose_no_voices() {
+    let desk = desk();
+    let enroll = |name: &'static str| {
+        let directory = desk.path();
+        move || diarize_in(directory, &["--quiet", "enroll", name, "--end", "3", "conversation.wav"])
+    };
+    let link =
+        || diarize_in(desk.path(), &["--quiet", "--link-speakers=linked.safetensors", "conversation.wav"]);
+    let names = ["Ann", "Bob", "Cleo"];
+    let (enrolled, linked) = thread::scope(|scope| {
+        let enrolling = names.map(|name| scope.spawn(enroll(name)));
+        let linking = [(); 2].map(|()| scope.spawn(link));
+        (enrolling.map(|thread| thread.join().unwrap()), linking.map(|thread| thread.join().unwrap()))
+    });
+    for output in enrolled.iter().chain(&linked) {
+        assert!(output.status.success(), "{}", stderr(output));
+    }
+    let known = |file: &str| Voices::from_bytes(&fs::read(desk.path().join(file)).unwrap()).unwrap().people;
+    assert_eq!(known("speakers.safetensors").into_keys().collect::<Vec<_>>(), names);
+    // The second run finds the speakers of the first.
+    assert_eq!(stdout(&linked[0]), stdout(&linked[1]));
+    assert!(known("linked.safetensors").values().all(|voice| voice.recordings == 2));
 }

@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use diarize::{model::ModelFiles, voices::Voices};
 
-use crate::output::{check_file, write_atomically};
+use crate::{
+    lock::Lock,
+    output::{check_file, write_atomically},
+};
 
 /// Its default name.
 pub const DEFAULT: &str = "speakers.safetensors";
@@ -71,13 +74,24 @@ impl Database {
         }
     }
 
-    /// Writes the file atomically.
+    /// Changes the voices and writes the file. Other processes that change it wait meanwhile, and what they have changed
+    /// before is kept.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn save(&self) -> anyhow::Result<()> {
+    /// If the change fails, which leaves the file as it is, or the file cannot be read or written.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Voices) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let _lock = Lock::of(&self.path)?;
+        if self.path.exists() {
+            let Self { voices, .. } = Self::read(&self.path)?;
+            if voices.fingerprint != self.voices.fingerprint {
+                bail!("{} now contains voices of another model", self.path.display());
+            }
+            self.voices = voices;
+        }
+        let result = change(&mut self.voices)?;
         write_atomically(&self.path, self.voices.to_bytes())
-            .with_context(|| format!("cannot write {}", self.path.display()))
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        Ok(result)
     }
 
     /// The file and its number of speakers, as text.

@@ -11,6 +11,7 @@ pub mod input;
 pub mod inputs;
 pub mod interrupt;
 pub mod labels;
+mod lock;
 pub mod model;
 pub mod names;
 pub mod order;

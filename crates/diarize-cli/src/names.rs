@@ -15,11 +15,6 @@ use diarize::{
 
 use crate::{database::Database, overrides::similarity, source::Source, voice_embedder::VoiceEmbedder};
 
-/// Default minimum cosine similarity for recognizing a known voice.
-pub const THRESHOLD: f64 = 0.6;
-/// Default minimum lead over the next most similar known voice.
-pub const MARGIN: f64 = 0.05;
-
 /// Arguments that give speakers names.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Known speakers")]
@@ -37,10 +32,10 @@ pub struct NamesArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     link_speakers: Option<Link>,
     /// Minimum cosine similarity for recognizing a known voice
-    #[arg(long, value_name = "COSINE", default_value_t = THRESHOLD, value_parser = similarity, allow_negative_numbers = true)]
+    #[arg(long, value_name = "COSINE", default_value_t = Recognition::DEFAULT.threshold, value_parser = similarity, allow_negative_numbers = true)]
     identify_threshold: f64,
     /// Minimum lead over the next most similar known voice
-    #[arg(long, value_name = "COSINE", default_value_t = MARGIN, value_parser = similarity, allow_negative_numbers = true)]
+    #[arg(long, value_name = "COSINE", default_value_t = Recognition::DEFAULT.margin, value_parser = similarity, allow_negative_numbers = true)]
     identify_margin: f64,
 }
 
@@ -80,14 +75,8 @@ impl NamesArgs {
         let known = self.identify.as_deref().map(|path| Database::for_model(path, model)).transpose()?;
         let linked = match link {
             Link::No => None,
-            Link::Run => {
-                let voices = Voices::new(&model.manifest.name, model.embedding_fingerprint()?);
-                Some(Linked { voices, file: None })
-            }
-            Link::File(path) => {
-                let database = Database::for_model_or_new(path, model)?;
-                Some(Linked { voices: database.voices.clone(), file: Some(database) })
-            }
+            Link::Run => Some(Linked::Run(Voices::new(&model.manifest.name, model.embedding_fingerprint()?))),
+            Link::File(path) => Some(Linked::File(Database::for_model_or_new(path, model)?)),
         };
         Ok(Some(Names {
             known: known.map(|database| database.voices),
@@ -107,10 +96,11 @@ pub struct Names {
 
 /// Voices of the recordings so far.
 #[derive(Debug)]
-struct Linked {
-    voices: Voices,
-    /// The file that stores them, if any.
-    file: Option<Database>,
+enum Linked {
+    /// Of this run.
+    Run(Voices),
+    /// Stored in a file, which other processes may change too.
+    File(Database),
 }
 
 impl Names {
@@ -130,10 +120,9 @@ impl Names {
         if let Some(known) = &self.known {
             naming.recognize(known, &voices, self.recognition);
         }
-        let unknown: Vec<usize> = (0..voices.len()).filter(|&index| naming.names[index].is_none()).collect();
         match &self.linked {
             None => {
-                for index in unknown {
+                for index in naming.unknown() {
                     let own = diarization.speakers[index].label.clone();
                     let label =
                         if naming.taken(&own) { next_label(|label| naming.taken(label)) } else { own };
@@ -141,19 +130,16 @@ impl Names {
                 }
             }
             Some(linked) => {
-                let mut linked = linked.lock().unwrap_or_else(PoisonError::into_inner);
-                naming.recognize(&linked.voices, &voices, self.recognition);
-                for index in unknown {
-                    let people = &linked.voices.people;
-                    let name = naming.names[index].clone().unwrap_or_else(|| {
-                        next_label(|label| people.contains_key(label) || naming.taken(label))
-                    });
-                    if let Some(embedding) = &voices[index] {
-                        linked.voices.hear(&name, embedding, diarization.speakers[index].duration);
-                    }
-                    naming.names[index] = Some(name);
+                let durations: Vec<f64> =
+                    diarization.speakers.iter().map(|speaker| speaker.duration).collect();
+                let recognition = self.recognition;
+                match &mut *linked.lock().unwrap_or_else(PoisonError::into_inner) {
+                    Linked::Run(known) => naming.link(known, &voices, &durations, recognition),
+                    Linked::File(database) => database.change(|known| {
+                        naming.link(known, &voices, &durations, recognition);
+                        Ok(())
+                    })?,
                 }
-                linked.save()?;
             }
         }
         rename(diarization, naming.names);
@@ -183,6 +169,33 @@ impl Naming {
         }
     }
 
+    /// Names the speakers who have no name yet: those among `known` by their names there, the others by new labels.
+    /// Adds their voices to `known`.
+    fn link(
+        &mut self,
+        known: &mut Voices,
+        voices: &[Option<Vec<f32>>],
+        durations: &[f64],
+        recognition: Recognition,
+    ) {
+        let unknown = self.unknown();
+        self.recognize(known, voices, recognition);
+        for index in unknown {
+            let name = self.names[index]
+                .clone()
+                .unwrap_or_else(|| next_label(|label| known.people.contains_key(label) || self.taken(label)));
+            if let Some(embedding) = &voices[index] {
+                known.hear(&name, embedding, durations[index]);
+            }
+            self.names[index] = Some(name);
+        }
+    }
+
+    /// The speakers who have no name yet.
+    fn unknown(&self) -> Vec<usize> {
+        (0..self.names.len()).filter(|&index| self.names[index].is_none()).collect()
+    }
+
     fn taken(&self, name: &str) -> bool {
         self.names.iter().flatten().any(|taken| taken == name)
     }
@@ -198,14 +211,6 @@ fn rename(diarization: &mut Diarization, names: Vec<Option<String>>) {
         if let Some(name) = names.get(label) {
             label.clone_from(name);
         }
-    }
-}
-
-impl Linked {
-    fn save(&mut self) -> anyhow::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.voices.clone_from(&self.voices);
-        file.save()
     }
 }
 

@@ -71,10 +71,14 @@ pub struct Recognition {
     pub margin: f64,
 }
 
-impl Default for Recognition {
+impl Recognition {
     /// A similarity of at least 0.6, with a lead of at least 0.05.
+    pub const DEFAULT: Self = Self { threshold: 0.6, margin: 0.05 };
+}
+
+impl Default for Recognition {
     fn default() -> Self {
-        Self { threshold: 0.6, margin: 0.05 }
+        Self::DEFAULT
     }
 }
 

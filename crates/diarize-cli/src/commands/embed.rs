@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -111,10 +111,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Err(super::conflict("--output would overwrite --segments").into());
         }
     }
-    let format = args.format.unwrap_or_else(|| match &args.output {
-        Some(path) if path.extension().is_some_and(|extension| extension == "npy") => Format::Npy,
-        _ => Format::Json,
-    });
+    let format = match (args.format, &args.output) {
+        (Some(format), _) => format,
+        (None, Some(path)) => format_of(path)?,
+        (None, None) => Format::Json,
+    };
     if format == Format::Npy && args.output.is_none() && io::stdout().is_terminal() {
         return Err(super::conflict("a NumPy array cannot be written to a terminal: use --output").into());
     }
@@ -160,6 +161,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The format that the extension of a file gives.
+fn format_of(path: &Path) -> Result<Format, clap::Error> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npy") => Ok(Format::Npy),
+        Some("json" | "jsonl" | "ndjson") | None => Ok(Format::Json),
+        Some(_) => Err(super::conflict(format!(
+            "the extension of --output {} is neither json nor npy: use one of them, or --format",
+            path.display()
+        ))),
+    }
 }
 
 fn embed(

@@ -3,16 +3,15 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use diarize::voices::Voices;
+use diarize::voices::{Recognition, Voices};
 use diarize_audio::Channels;
 
 use crate::{
     database::{self, Database},
     excerpts::{ExcerptArgs, Excerpts},
     input::Input,
-    inputs,
+    inputs::{self, Found},
     model::ModelArgs,
-    names,
     progress::{Console, Verbosity},
     source::Source,
     voice_embedder::{Voice, VoiceEmbedder},
@@ -71,23 +70,28 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let options = args.model.options(&diarizer);
     let embedder = VoiceEmbedder { diarizer: &diarizer, options: &options };
 
-    if args.replace {
-        database.voices.people.remove(&args.name);
+    let mut heard = Vec::new();
+    for Found { input, .. } in &inputs.all {
+        let voice = embed(&embedder, input, args, &excerpts, inputs.all.len() == 1, &console)
+            .with_context(|| input.to_string())?;
+        heard.push((input, voice));
     }
-    let mut seconds = 0.0;
-    for found in &inputs.all {
-        let voice = embed(&embedder, &found.input, args, &excerpts, inputs.all.len() == 1, &console)
-            .with_context(|| found.input.to_string())?;
-        warn_if_doubtful(&database.voices, &args.name, &voice, &found.input, &console);
-        database.voices.hear(&args.name, &voice.embedding, voice.seconds);
-        seconds += voice.seconds;
-    }
+    database.change(|voices| {
+        if args.replace {
+            voices.people.remove(&args.name);
+        }
+        for (input, voice) in &heard {
+            warn_if_doubtful(voices, &args.name, voice, input, &console);
+            voices.hear(&args.name, &voice.embedding, voice.seconds);
+        }
+        Ok(())
+    })?;
+    let seconds: f64 = heard.iter().map(|(_, voice)| voice.seconds).sum();
     if database.voices.people[&args.name].seconds < TOO_SHORT {
         console.line(&format!(
             "warning: only {seconds:.1} s of speech: use ten seconds or more for reliable recognition"
         ));
     }
-    database.save()?;
     console.line(&format!("added {seconds:.1} s of {}; {}", args.name, database.summary()));
     Ok(ExitCode::SUCCESS)
 }
@@ -121,7 +125,7 @@ fn warn_if_doubtful(voices: &Voices, name: &str, voice: &Voice, input: &Input, c
     let similarities = voices.similarities(&voice.embedding);
     let own = similarities.get(name).copied();
     let nearest = similarities.iter().filter(|(other, _)| **other != name).max_by(|a, b| a.1.total_cmp(b.1));
-    let threshold = names::THRESHOLD;
+    let threshold = Recognition::DEFAULT.threshold;
     if let Some(own) = own.filter(|&own| own < threshold) {
         console.line(&format!(
             "warning: {input} does not sound like the stored voice of {name} (similarity {own:.2}): \

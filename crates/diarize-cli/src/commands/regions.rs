@@ -1,6 +1,9 @@
 //! `diarize vad` and `diarize overlap`: find when anybody speaks, or several people at once.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -40,14 +43,14 @@ pub struct Args {
     /// Audio files or directories; `-` is standard input
     #[arg(required = true)]
     audio: Vec<PathBuf>,
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t)]
-    format: Format,
+    /// Output format [default: from the extension of --output, else rttm]
+    #[arg(short, long, value_enum)]
+    format: Option<Format>,
     /// Output file for the regions of all recordings [default: the standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Also search the subdirectories of directories
-    #[arg(long)]
+    #[arg(short, long)]
     recursive: bool,
     /// Drop regions shorter than this
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
@@ -65,10 +68,9 @@ pub struct Args {
 }
 
 /// The format of regions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// One line per region
-    #[default]
     Rttm,
     /// One object per recording, on one line
     Json,
@@ -109,7 +111,12 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.output {
         output::check_file(path).map_err(super::conflict)?;
     }
-    if args.format == Format::Audacity && inputs.all.len() > 1 {
+    let format = match (args.format, &args.output) {
+        (Some(format), _) => format,
+        (None, Some(path)) => format_of(path)?,
+        (None, None) => Format::Rttm,
+    };
+    if format == Format::Audacity && inputs.all.len() > 1 {
         return Err(
             super::conflict("an Audacity label track is for one recording, but there are several").into()
         );
@@ -121,10 +128,9 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     options.parameters.min_duration_off = args.min_duration_off;
 
     let mut failed = 0;
-    let mut text =
-        if args.format == Format::Csv { "file,start,end,duration\n".to_owned() } else { String::new() };
+    let mut text = if format == Format::Csv { "file,start,end,duration\n".to_owned() } else { String::new() };
     for found in &inputs.all {
-        match regions(kind, args, &found.input, &diarizer, &options, &console) {
+        match regions(kind, args, format, &found.input, &diarizer, &options, &console) {
             Ok(regions) => text += &regions,
             Err(error) => {
                 console.error(&format!("{}: {}", found.input, failure::sentence(&error)));
@@ -146,9 +152,25 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The regions of one recording as text.
+/// The format that the extension of a file gives.
+fn format_of(path: &Path) -> Result<Format, clap::Error> {
+    match output::Format::of_file(path) {
+        Some(output::Format::Rttm) => Ok(Format::Rttm),
+        Some(output::Format::Json) => Ok(Format::Json),
+        Some(output::Format::Csv) => Ok(Format::Csv),
+        Some(output::Format::Audacity) => Ok(Format::Audacity),
+        None if path.extension().is_none() => Ok(Format::Rttm),
+        _ => Err(super::conflict(format!(
+            "the extension of --output {} is not a format of regions: use another one, or --format",
+            path.display()
+        ))),
+    }
+}
+
 fn regions(
     kind: Kind,
     args: &Args,
+    format: Format,
     input: &Input,
     diarizer: &Diarizer,
     options: &Options,
@@ -165,7 +187,7 @@ fn regions(
     if spans.is_empty() && kind == Kind::Speech {
         warn!("{input}: {SILENCE}");
     }
-    render(kind, args.format, input, decoded.duration, &spans)
+    render(kind, format, input, decoded.duration, &spans)
 }
 
 fn render(

@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use diarize::voices::Voices;
 use serde_json::json;
 
 use super::enroll::name;
@@ -55,7 +56,6 @@ enum Action {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut database = Database::read(&args.db)?;
-    let people = &mut database.voices.people;
     let unknown = |name: &str| format!("{} has no speaker called \"{name}\"", args.db.display());
     match &args.action {
         None => {
@@ -63,19 +63,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Some(Action::Rename { from, to }) => {
-            if people.contains_key(to) {
-                bail!("{} already has a speaker called \"{to}\"; remove one first", args.db.display());
-            }
-            let voice = people.remove(from).with_context(|| unknown(from))?;
-            people.insert(to.clone(), voice);
+            database.change(|Voices { people, .. }| {
+                if people.contains_key(to) {
+                    bail!("{} already has a speaker called \"{to}\"; remove one first", args.db.display());
+                }
+                let voice = people.remove(from).with_context(|| unknown(from))?;
+                people.insert(to.clone(), voice);
+                Ok(())
+            })?;
         }
-        Some(Action::Remove { names }) => {
+        Some(Action::Remove { names }) => database.change(|Voices { people, .. }| {
             for name in names {
                 people.remove(name).with_context(|| unknown(name))?;
             }
-        }
+            Ok(())
+        })?,
     }
-    database.save()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -231,9 +231,15 @@ pub(super) fn resolved(path: &Path) -> PathBuf {
 
 /// The temporary file, next to `path`, that this process writes and then renames to `path`.
 pub(super) fn temporary(path: &Path) -> PathBuf {
+    beside(path, &format!("{}.partial", process::id()))
+}
+
+/// A hidden file next to `path`, with the same name and another extension after it.
+pub fn beside(path: &Path, extension: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.partial", process::id()));
+    name.push(".");
+    name.push(extension);
     path.with_file_name(name)
 }
 

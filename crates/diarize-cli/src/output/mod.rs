@@ -21,7 +21,7 @@ use crate::{source::Source, transcript::Transcript};
 
 pub use self::{
     check::{check_file, is_same_file},
-    destination::{Destination, Destinations, Output, exit_after_write, print, write_atomically},
+    destination::{Destination, Destinations, Output, beside, exit_after_write, print, write_atomically},
     format::Format,
     html::PageAudio,
 };

@@ -1,0 +1,47 @@
+//! Locks for files that several processes change.
+
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+use crate::output::beside;
+
+/// How long to wait for another process. It holds the lock only while it reads and writes the file.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Held while a file is read, changed and written. Other processes that want to change it wait.
+pub struct Lock(#[expect(dead_code, reason = "dropping it releases the lock")] File);
+
+impl Lock {
+    /// Waits until no other process holds the lock of a file.
+    ///
+    /// The lock is on a hidden file beside it, because writing replaces the file itself.
+    ///
+    /// # Errors
+    /// If another process holds the lock for too long, or the hidden file cannot be created.
+    pub fn of(path: &Path) -> anyhow::Result<Self> {
+        let hidden = beside(path, "lock");
+        let file = File::create(&hidden).with_context(|| format!("cannot write {}", path.display()))?;
+        let begin = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                Err(TryLockError::WouldBlock) => bail!(
+                    "another process has been writing {} for {} s: try again when it has ended",
+                    path.display(),
+                    PATIENCE.as_secs()
+                ),
+                // A file system without locks: as if no other process used the file.
+                Err(TryLockError::Error(_)) => return Ok(Self(file)),
+            }
+        }
+    }
+}
