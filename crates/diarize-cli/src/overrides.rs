@@ -141,6 +141,13 @@ impl Overrides {
             settings.set("threshold", &threshold.to_string())?;
         }
         if let Some(size) = self.min_cluster_size {
+            let method = settings.method.name();
+            if method != "agglomerative" {
+                bail!(
+                    "--min-cluster-size is for agglomerative clustering, but the method is {method}: add --clustering \
+                     agglomerative"
+                );
+            }
             settings.set("min_cluster_size", &size.to_string())?;
         }
         for (key, value) in &self.set {

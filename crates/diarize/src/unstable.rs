@@ -197,9 +197,9 @@ impl Diarizer {
         let segmentations = Segmentations::from(segmentations);
         let segmented =
             Segmented { waveform: &waveform, chunks: &chunks, segmentations: &segmentations, ended: true };
-        let mut count = SpeakerCounter::new(chunks.window, networks.frames());
+        let count = SpeakerCounter::new(chunks.window, networks.frames());
         let mut embedder = Embedder::new(networks, &chunks, parameters)?;
-        context.on_threads(|| embedder.advance(segmented, &mut count, networks, parameters, &context))?;
+        context.on_threads(|| embedder.advance(segmented, &count, networks, parameters, &context))?;
         let (embeddings, _) = embedder.finish();
         Ok(embeddings.expect("this embedder computes embeddings").to_array())
     }

@@ -88,6 +88,10 @@ impl Settings {
     /// If the method does not have this parameter, or the value is invalid.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         let wrong = |reason: String| Error::Setting { setting: format!("{key}={value}"), reason };
+        if self.get(key).is_none() {
+            let (method, keys) = (self.method.name(), self.keys().join(", "));
+            return Err(wrong(format!("{method} has no such parameter, but {keys}")));
+        }
         let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok();
         let parsed = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
         let parsed = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
@@ -121,6 +125,23 @@ impl Settings {
             Value::String(text) => text.clone(),
             value => value.to_string(),
         })
+    }
+
+    /// The names of all parameters, as in [`Self::set`].
+    fn keys(&self) -> Vec<String> {
+        let table = Table::try_from(self).expect("settings are valid TOML");
+        let method =
+            table.get("method").and_then(|method| method.get(self.method.name())).and_then(Value::as_table);
+        let mut keys = vec!["min_alone".to_owned(), "assignment".to_owned()];
+        for (key, value) in method.into_iter().flatten() {
+            match value {
+                Value::Table(nested) if key == "kmeans" => {
+                    keys.extend(nested.keys().map(|inner| format!("{key}.{inner}")));
+                }
+                _ => keys.push(key.clone()),
+            }
+        }
+        keys
     }
 
     /// Path of a parameter in the manifest's clustering table.
@@ -273,7 +294,12 @@ mod tests {
     #[test]
     fn invalid_values_are_rejected_with_the_reason() {
         for (method, key, value, said) in [
-            ("agglomerative", "fa", "0.1", "fa"),
+            (
+                "agglomerative",
+                "fa",
+                "0.1",
+                "agglomerative has no such parameter, but min_alone, assignment, ",
+            ),
             ("agglomerative", "threshold", "near", "near"),
             ("agglomerative", "threshold", "nan", "threshold is NaN"),
             ("agglomerative", "linkage", "nearest", "nearest"),
@@ -285,6 +311,10 @@ mod tests {
             ("spectral", "max_speakers", "-1", "-1"),
         ] {
             let mut settings = Settings::named(method).unwrap();
+            for key in settings.keys() {
+                let value = settings.get(&key).unwrap();
+                settings.set(&key, &value).unwrap();
+            }
             let before = settings.clone();
             let error = settings.set(key, value).unwrap_err().to_string();
             assert!(error.contains(said), "{key}={value}: {error}");

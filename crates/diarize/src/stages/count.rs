@@ -37,7 +37,6 @@ impl SpeakerCounter {
 
     /// Adds the next chunk, `(frame, local speaker)` of 0 and 1.
     pub fn push(&mut self, chunk: ArrayView2<'_, u8>) {
-        self.settle(first_frame(self.chunks, self.frames, self.seen));
         let offset = first_frame(self.chunks, self.frames, self.seen) - self.certain.len();
         if self.open.len() < offset + chunk.nrows() {
             self.open.resize(offset + chunk.nrows(), (0, 0));
@@ -47,11 +46,11 @@ impl SpeakerCounter {
             *held += 1;
         }
         self.seen += 1;
+        self.settle(first_frame(self.chunks, self.frames, self.seen));
     }
 
     /// The final counts so far, `(frame,)`: those of the frames before the next chunk.
-    pub fn certain(&mut self) -> &[u8] {
-        self.settle(first_frame(self.chunks, self.frames, self.seen));
+    pub fn certain(&self) -> &[u8] {
         &self.certain
     }
 

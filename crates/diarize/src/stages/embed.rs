@@ -63,7 +63,7 @@ impl Embedder {
     pub(crate) fn advance(
         &mut self,
         segmented: Segmented<'_>,
-        count: &mut SpeakerCounter,
+        count: &SpeakerCounter,
         networks: &Networks,
         parameters: &Parameters,
         context: &Context<'_>,

@@ -41,7 +41,7 @@ const EXAMPLES: &str = "\
 Examples:
   diarize tune recordings/                        audio with RTTM files next to it
   diarize tune --state tune.jsonl recordings/     continues an interrupted search
-  diarize tune --try threshold=0.5:0.9:0.05 --try min_cluster_size=5,10,20 recordings/
+  diarize tune --try fa=0.1,0.2,0.4 --try fb=0.2,0.4,0.8 recordings/
   diarize tune --try step=1,2.5 --try threshold=0.6:0.8:0.02 recordings/
   diarize tune --clustering spectral --try min_duration_off=0,0.5 --reference truth/ day/
 

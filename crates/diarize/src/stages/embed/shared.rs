@@ -75,7 +75,7 @@ impl FromTrunk {
     pub(super) fn advance(
         &mut self,
         segmented: Segmented<'_>,
-        count: &mut SpeakerCounter,
+        count: &SpeakerCounter,
         networks: &Networks,
         parameters: &Parameters,
         context: &Context<'_>,
