@@ -142,6 +142,6 @@ template <uint COUNT> FUNCTION void multiply_add(SumTile* sums, const LeftTile& 
 }
 FUNCTION uint sum_row(uint item) { return item % 32u / 4u; }
 FUNCTION uint sum_column(uint item) { return item % 4u * 2u; }
-FUNCTION float2 sum_pair(const SumTile& sum, uint half) {
-    return {sum.values[2u * half] * (1.0f / LEFT_SCALE), sum.values[2u * half + 1u] * (1.0f / LEFT_SCALE)};
+FUNCTION float2 sum_pair(const SumTile& sum, uint part) {
+    return {sum.values[2u * part] * (1.0f / LEFT_SCALE), sum.values[2u * part + 1u] * (1.0f / LEFT_SCALE)};
 }

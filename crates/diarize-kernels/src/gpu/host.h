@@ -80,4 +80,4 @@ template <uint COUNT> FUNCTION void multiply_add(SumTile* sums, const LeftTile& 
         }
     }
 }
-FUNCTION float2 sum_pair(const SumTile& sum, uint half) { return {sum.values[half][0], sum.values[half][1]}; }
+FUNCTION float2 sum_pair(const SumTile& sum, uint part) { return {sum.values[part][0], sum.values[part][1]}; }

@@ -59,8 +59,8 @@ FUNCTION RightTile load_right(IN_POINTER(float) tile) {
 }
 FUNCTION SumTile zero_sum() {
     SumTile sum;
-    UNROLL for (uint half = 0u; half < 2u; ++half) {
-        sum.parts[half] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    UNROLL for (uint part = 0u; part < 2u; ++part) {
+        sum.parts[part] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     }
     return sum;
 }
@@ -68,8 +68,8 @@ template <uint COUNT>
 FUNCTION void multiply_add(thread SumTile* sums, thread const LeftTile& left, thread const RightTile* right) {
     UNROLL for (uint n = 0u; n < COUNT; ++n) {
         UNROLL for (uint i = 0u; i < 4u; ++i) {
-            thread simdgroup_float8x8& sum = sums[n].parts[i / 2u];
-            simdgroup_multiply_accumulate(sum, left.parts[i / 2u][i % 2u], right[n].parts[i % 2u], sum);
+            simdgroup_float8x8 a = left.parts[i / 2u][i % 2u], b = right[n].parts[i % 2u];
+            simdgroup_multiply_accumulate(sums[n].parts[i / 2u], a, b, sums[n].parts[i / 2u]);
         }
     }
 }
@@ -77,6 +77,7 @@ FUNCTION void multiply_add(thread SumTile* sums, thread const LeftTile& left, th
 // `mlx/backend/metal/kernels/steel/gemm/mma.h`.
 FUNCTION uint sum_row(uint item) { return item / 4u % 8u / 4u * 4u + item % 8u / 2u; }
 FUNCTION uint sum_column(uint item) { return item / 8u % 2u * 4u + item % 2u * 2u; }
-FUNCTION float2 sum_pair(thread const SumTile& sum, uint half) {
-    return {sum.parts[half].thread_elements()[0], sum.parts[half].thread_elements()[1]};
+FUNCTION float2 sum_pair(thread SumTile& sum, uint part) {
+    const float2 pair = {sum.parts[part].thread_elements()[0], sum.parts[part].thread_elements()[1]};
+    return pair;
 }
