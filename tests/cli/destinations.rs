@@ -107,7 +107,7 @@ fn a_failure_keeps_the_result_of_an_earlier_run() {
 #[test]
 fn voices_settings_and_lists_are_never_overwritten() {
     let desk = desk();
-    let output = diarize_in(desk.path(), &["--quiet", "enroll", "Ann", "tone.flac", "--db", "voices"]);
+    let output = diarize_in(desk.path(), &["enroll", "Ann", "--quiet", "tone.flac", "--db", "voices"]);
     if !output.status.success() {
         // Nobody speaks in the tone: any file of tensors will do.
         let weights = diarize_testkit::repository("weights/default/plda.safetensors");

@@ -243,7 +243,7 @@ fn programs_that_run_at_once_lose_no_voices() {
     let desk = desk();
     let enroll = |name: &'static str| {
         let directory = desk.path();
-        move || diarize_in(directory, &["--quiet", "enroll", name, "--end", "3", "conversation.wav"])
+        move || diarize_in(directory, &["enroll", name, "--quiet", "--end", "3", "conversation.wav"])
     };
     let link =
         || diarize_in(desk.path(), &["--quiet", "--link-speakers=linked.safetensors", "conversation.wav"]);

@@ -197,17 +197,16 @@ fn embed(
     decoded.warn(input);
     Excerpts::clip(&mut parts, samples as f64 / f64::from(diarize::SAMPLE_RATE))?;
     let voices = Voices { parts, embeddings: listener.finish()? };
-    match (voices.short().count(), voices.parts.len()) {
-        (0, _) => {}
-        (short, all) if short == all => bail!("each part has less than 25 ms within the recording"),
-        (short, all) => {
-            let (span, _) = voices.short().next().expect("one is short");
-            warn!(
-                "{input}: {short} of {all} parts have no embedding, because less than 25 ms of them is within the \
-                 recording; the first is {:.3} s to {:.3} s",
-                span.start, span.end
-            );
+    if let Some((span, _)) = voices.short().next() {
+        let times = format!("{:.3} s to {:.3} s", span.start, span.end);
+        let (short, all) = (voices.short().count(), voices.parts.len());
+        if short == all {
+            bail!("cannot embed {times}: at least 25 ms must be within the recording");
         }
+        warn!(
+            "{input}: {short} of {all} parts have no embedding, because less than 25 ms of them is within the recording; \
+             the first is {times}"
+        );
     }
     Ok(voices)
 }

@@ -77,6 +77,9 @@ impl Destinations {
             }
             [output] if formats.len() == 1 => Self::in_files(inputs, vec![(output.clone(), formats[0])]),
             outputs if formats.is_empty() => {
+                // These have clearer reasons than an unknown extension.
+                refuse_inputs(inputs, outputs.iter().map(PathBuf::as_path))?;
+                outputs.iter().try_for_each(|path| refuse_recording(path))?;
                 let of_file = |path: &PathBuf| {
                     let format = match path.extension() {
                         None if outputs.len() == 1 => Some(default),
@@ -257,13 +260,18 @@ fn refuse_clashes(inputs: &Inputs, all: &[Vec<Output>]) -> Result<(), String> {
             }
         }
     }
-    for found in &inputs.all {
-        let Input::File(input) = &found.input else { continue };
-        let Ok(input) = fs::canonicalize(input) else {
-            continue;
-        };
-        let mut files = taken.keys();
-        if let Some(file) = files.find(|file| fs::canonicalize(file).is_ok_and(|file| file == input)) {
+    refuse_inputs(inputs, taken.into_keys().map(PathBuf::as_path))
+}
+
+/// Refuses to overwrite an input.
+fn refuse_inputs<'a>(inputs: &Inputs, files: impl Iterator<Item = &'a Path>) -> Result<(), String> {
+    let input = |found: &Found| match &found.input {
+        Input::File(path) => fs::canonicalize(path).ok(),
+        Input::Stdin => None,
+    };
+    let read: HashSet<PathBuf> = inputs.all.iter().filter_map(input).collect();
+    for file in files {
+        if fs::canonicalize(file).is_ok_and(|file| read.contains(&file)) {
             return Err(format!("--output would overwrite the input {}", file.display()));
         }
     }
