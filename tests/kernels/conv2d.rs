@@ -118,6 +118,24 @@ fn large_images_are_accurate_to_f32_rounding() {
     }
 }
 
+/// Keeping the transformed kernel changes no bit of the result.
+#[test]
+fn a_kernel_that_is_kept_transformed_gives_the_same_result() {
+    let mut random = Random(7);
+    let kernel = tensor(&random.vector(256 * 256 * 9, 1.0), &[256, 256, 3, 3]);
+    let (bias, x) =
+        (tensor(&random.vector(256, 1.0), &[256]), tensor(&random.vector(5 * 9 * 256, 1.0), &[1, 5, 9, 256]));
+    let conv = Conv2d::new(&kernel, &bias, 1, [1, 1]).unwrap();
+    let run = || {
+        let y = conv.forward(&x, None, Activation::Relu).unwrap();
+        y.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let before = run();
+    conv.keep_transformed();
+    assert!(before.iter().any(|&y| y > 0.0));
+    assert_eq!(run(), before);
+}
+
 #[test]
 fn small_inputs_and_empty_batches_are_correct() {
     let dims = Dims { inputs: 2, outputs: 3, size: [3, 3], stride: 1, padding: [0, 0] };

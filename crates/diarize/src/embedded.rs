@@ -7,9 +7,9 @@ use ndarray::Array2;
 use crate::{
     Diarization, Error, Event, Options, Parameters, Reconstruction, Result, Speaker, Stage, Turn, Warning,
     clustering::{Clusters, ComputeDevice, Method, cluster_speakers},
+    compat::Compat,
     diarizer::Model,
     engine::{Chunks, Context},
-    options::Compat,
     stages::{
         Choice, Embeddings, Segmentations, VoiceShares, WindowEmbeddings,
         confidence::{self, Votes},

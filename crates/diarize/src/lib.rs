@@ -36,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clustering;
+mod compat;
 mod device;
 mod diarization;
 mod diarizer;

@@ -205,6 +205,14 @@ impl Conv2d {
         }
     }
 
+    /// Takes more memory for less work in every call, on the CPU and for large kernels only. Results stay the same to the
+    /// bit. For convolutions that run very often.
+    pub fn keep_transformed(&self) {
+        if let Weights::Winograd(packed) = &self.weights {
+            packed.keep_transformed();
+        }
+    }
+
     /// The shape of the output. A residual must have the same shape.
     fn output_shape(&self, input: &Shape, residual: Option<&Shape>) -> Result<Shape> {
         let shape = self.dims.output_shape(input)?;

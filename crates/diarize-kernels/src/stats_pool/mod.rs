@@ -2,7 +2,7 @@
 //!
 //! With weights `w[t]`, their sum `s = sum w[t] + 1e-8` and the sum of their squares `q`:
 //! `mean = sum w[t] x[t] / s` and `deviation = sqrt(sum w[t] (x[t] - mean)^2 / (s - q / s + 1e-8))`. If all weights are
-//! 0, so are both.
+//! 0, so are both. The sums with `1e-8` are f32, so it only matters where they would be 0.
 //!
 //! Source: `pyannote/audio/models/blocks/pooling.py`.
 

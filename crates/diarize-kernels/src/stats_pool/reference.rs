@@ -1,4 +1,5 @@
-//! Statistics pooling computed directly from its definition, in f64, one value at a time.
+//! Statistics pooling computed directly from its definition, in f64, one value at a time. Only the two sums with
+//! `1e-8` are rounded to f32, as in PyTorch: the deviation of a single step is 0 because they are.
 
 use super::{Dims, EPSILON};
 
@@ -8,9 +9,9 @@ pub fn stats_pool(dims: Dims, x: &[f32], masks: &[f32]) -> Vec<f64> {
     let mut y = vec![0.0; batch * count * 2 * channels * rows];
     for (index, y) in y.chunks_exact_mut((2 * channels * rows).max(1)).enumerate() {
         let weights = &masks[index * time..][..time];
-        let epsilon = f64::from(EPSILON);
-        let sum = weights.iter().map(|&w| f64::from(w)).sum::<f64>() + epsilon;
-        let squares: f64 = weights.iter().map(|&w| f64::from(w).powi(2)).sum();
+        let sum = weights.iter().map(|&w| f64::from(w)).sum::<f64>() as f32 + EPSILON;
+        let squares = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>() as f32;
+        let [sum, freedom] = [sum, sum - squares / sum + EPSILON].map(f64::from);
         for (row, channel) in (0..rows).flat_map(|row| (0..channels).map(move |channel| (row, channel))) {
             let value =
                 |t: usize| f64::from(x[((index / count * rows + row) * time + t) * channels + channel]);
@@ -18,7 +19,7 @@ pub fn stats_pool(dims: Dims, x: &[f32], masks: &[f32]) -> Vec<f64> {
                 weights.iter().enumerate().map(|(t, &w)| f64::from(w) * of(value(t))).sum()
             };
             let mean = weighted(&|x| x) / sum;
-            let variance = weighted(&|x| (x - mean).powi(2)) / (sum - squares / sum + epsilon);
+            let variance = weighted(&|x| (x - mean).powi(2)) / freedom;
             y[channel * rows + row] = mean;
             y[(channels + channel) * rows + row] = variance.sqrt();
         }

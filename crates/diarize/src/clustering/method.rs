@@ -14,8 +14,9 @@ use super::{
     vbx_speakers::{VbxStart, vbx_speakers},
 };
 use crate::{
+    compat::Compat,
     math::{norm, normalized},
-    options::{Compat, SpeakerBounds},
+    options::SpeakerBounds,
 };
 
 /// A clustering method with its parameters. All methods are deterministic; random numbers depend only on

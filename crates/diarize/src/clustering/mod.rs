@@ -42,7 +42,7 @@ pub(crate) use self::{
     plda::Plda,
     speakers::{Clusters, cluster_speakers},
 };
-pub use crate::options::{Compat, Pyannote};
+pub use crate::compat::{Compat, Pyannote};
 
 /// Items exposed to tests, benches and tools.
 #[cfg(feature = "unstable")]

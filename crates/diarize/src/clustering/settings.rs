@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{Agglomerative, KMeans, Method, Neighbors, Online, Spectral, Vbx};
-use crate::{Error, Result, options::Compat};
+use crate::{Error, Result, compat::Compat};
 
 /// Maximum number of runs of k-means. Far more than help, and few enough to fit into memory.
 const MAX_RUNS: usize = 10_000;

@@ -11,8 +11,9 @@ use super::{
     vbx_speakers::{VbxSpeakers, VbxStart, vbx_speakers},
 };
 use crate::{
+    compat::Compat,
     math::{argmax, assign_distinct, cluster_means, norm, smallest},
-    options::{Compat, SpeakerBounds},
+    options::SpeakerBounds,
     stages::{Embeddings, Segmentations},
 };
 

@@ -12,8 +12,9 @@ use super::{
     vbx::{Vbx, VbxPosteriors, vbx},
 };
 use crate::{
+    compat::Compat,
     math::{argmax, cluster_means, normalized},
-    options::{Compat, SpeakerBounds},
+    options::SpeakerBounds,
 };
 
 /// Embeddings converted to f64 at once. Bounds the memory.

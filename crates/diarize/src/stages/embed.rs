@@ -51,7 +51,10 @@ impl Embedder {
             (Reconstruction::Voices, None) => return Err(no_voices()),
         };
         Ok(match parameters.embedding_trunk {
-            EmbeddingTrunk::Chunk => Self::Chunks(embeddings),
+            EmbeddingTrunk::Chunk => {
+                network.resnet.run_often();
+                Self::Chunks(embeddings)
+            }
             EmbeddingTrunk::Shared => {
                 Self::Trunk(Box::new(FromTrunk::new(networks, chunks, embeddings, windows)))
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ndarray::ArrayView2;
 
 use super::binarize::{self, Binarize, Region};
-use crate::{Turn, math::SlidingWindow, options::Compat};
+use crate::{Turn, compat::Compat, math::SlidingWindow};
 
 /// The turns of a discrete diarization `(frame, cluster)` of 0 and 1, sorted by start, then by end; and the
 /// cluster of each speaker, starting with `SPEAKER_00`.

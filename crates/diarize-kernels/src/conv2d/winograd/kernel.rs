@@ -1,14 +1,17 @@
 //! The kernel and its transform.
 
-use std::array;
+use std::{array, sync::OnceLock};
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{A, B, POINTS, POINTS_2D, load};
-use crate::conv2d::{
-    Dims,
-    cpu::{in_tiles, width},
+use crate::{
+    conv2d::{
+        Dims,
+        cpu::{in_tiles, width},
+    },
+    simd,
 };
 
 /// Taps of the kernel.
@@ -31,12 +34,18 @@ pub(in crate::conv2d) struct Packed {
 enum Weights {
     /// `(tile, point, input, output channel of the tile)`.
     Transformed(Vec<f32>),
-    /// `(tile, tap, input, output channel of the tile)`: a large kernel, transformed for every block.
-    Original(Vec<f32>),
+    /// A large kernel, transformed for every block unless the transformed kernel is kept.
+    Original {
+        /// `(tile, tap, input, output channel of the tile)`.
+        kernel: Vec<f32>,
+        /// As in `Transformed`.
+        kept: OnceLock<Vec<f32>>,
+    },
 }
 
-/// Kernels with at least this many inputs times outputs are transformed again for every block. This saves 35 MB for the
-/// five such kernels of ResNet34, and takes 3 % of the program's CPU time with one embedding of each chunk.
+/// Kernels with at least this many inputs times outputs are transformed again for every block, unless
+/// [`Packed::keep_transformed`] is called. This saves 35 MB for the five such kernels of ResNet34, and takes 5 % of the
+/// program's CPU time with one embedding of each chunk.
 const LARGE: usize = 256 * 256;
 
 impl Packed {
@@ -50,10 +59,18 @@ impl Packed {
         let Dims { inputs, outputs, .. } = dims;
         let width = width();
         let weights = match inputs * outputs {
-            LARGE.. => Weights::Original(in_tiles(dims, width, kernel)),
+            LARGE.. => Weights::Original { kernel: in_tiles(dims, width, kernel), kept: OnceLock::new() },
             _ => Weights::Transformed(transformed(inputs, width, kernel)),
         };
         Self { dims, weights, bias: bias.to_vec(), width }
+    }
+
+    /// Transforms a large kernel once and keeps the result. The results of the convolution stay the same to the bit.
+    pub(in crate::conv2d) fn keep_transformed(&self) {
+        if let Weights::Original { kernel, kept } = &self.weights {
+            let size = self.dims.inputs * self.width;
+            kept.get_or_init(|| simd::arch().dispatch(TransformAll { kernel, size }));
+        }
     }
 
     /// The kernels of a tile at the points in row `p`: `(point, input, output channel of the tile)`. If the weights
@@ -71,10 +88,13 @@ impl Packed {
             Weights::Transformed(weights) => {
                 &weights[(tile * POINTS_2D + p * POINTS) * size..][..POINTS * size]
             }
-            Weights::Original(weights) => {
-                transform(simd, &weights[tile * TAPS * size..], p, size, buffer);
-                &buffer[..POINTS * size]
-            }
+            Weights::Original { kernel, kept } => match kept.get() {
+                Some(weights) => &weights[(tile * POINTS_2D + p * POINTS) * size..][..POINTS * size],
+                None => {
+                    transform(simd, &kernel[tile * TAPS * size..], p, size, buffer);
+                    &buffer[..POINTS * size]
+                }
+            },
         }
     }
 }
@@ -142,6 +162,30 @@ fn kernels_at_points<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; POINTS] {
 fn factors<S: Simd>(simd: S, point: usize) -> [S::f32s; 3] {
     let [zero, one, two] = FACTORS[point];
     [simd.splat_f32s(zero as f32), simd.splat_f32s(one as f32), simd.splat_f32s(two as f32)]
+}
+
+/// Transforms all tiles of a kernel `(tile, tap, input, output channel of the tile)` with `size` inputs times outputs
+/// each.
+struct TransformAll<'a> {
+    kernel: &'a [f32],
+    size: usize,
+}
+
+impl WithSimd for TransformAll<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let Self { kernel, size } = self;
+        let mut weights = vec![0f32; kernel.len() / TAPS * POINTS_2D];
+        let tiles = weights.chunks_exact_mut(POINTS_2D * size).zip(kernel.chunks_exact(TAPS * size));
+        for (weights, kernel) in tiles {
+            for p in 0..POINTS {
+                transform(simd, kernel, p, size, &mut weights[p * POINTS * size..][..POINTS * size]);
+            }
+        }
+        weights
+    }
 }
 
 /// Transforms kernels `(tap, input, output)`, with `size` inputs times outputs, to their values at the points in row

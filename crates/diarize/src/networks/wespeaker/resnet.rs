@@ -53,6 +53,13 @@ impl ResNet {
         Ok(x)
     }
 
+    /// Makes every run faster at the cost of memory: 35 MB for ResNet34. Only affects the CPU.
+    pub(crate) fn run_often(&self) {
+        for block in self.stages.iter().flatten() {
+            block.first.iter().chain([&block.last]).for_each(Conv2d::keep_transformed);
+        }
+    }
+
     /// Features `(batch, frames, 80)` to `(batch, 80, frames, 32)`.
     pub fn stem(&self, features: &Tensor) -> TensorResult<Tensor> {
         self.stem.forward(&features.transpose(1, 2)?.unsqueeze(3)?, None, Activation::Relu)

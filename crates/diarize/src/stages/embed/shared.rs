@@ -70,8 +70,8 @@ impl FromTrunk {
 
     /// Computes all pieces that can be computed, and embeds the chunks and windows that they complete.
     ///
-    /// As many pieces as there are threads, or as fit into a batch on a GPU, are computed at a time. Their frames are dropped once the last
-    /// chunk and window that contain them are embedded.
+    /// As many pieces as there are threads, or as form a batch on a GPU, are computed at a time. Their frames are dropped
+    /// once the last chunk and window that contain them are embedded.
     pub(super) fn advance(
         &mut self,
         segmented: Segmented<'_>,
@@ -151,22 +151,7 @@ impl FromTrunk {
         let computed = context.on_device(networks, |networks| {
             let trunk = trunk.with_network(&networks.embedding);
             let spoken: Vec<bool> = speech.iter().map(|frames| frames.contains(&true)).collect();
-            let runs = spoken.chunk_by(|a, b| a == b).scan(pieces.start, |next, run| {
-                *next += run.len();
-                Some((*next - run.len()..*next, run[0]))
-            });
-            let mut computed = Vec::with_capacity(pieces.len());
-            for (run, spoken) in runs {
-                match spoken {
-                    true => computed.extend(compute(run, &trunk, segmented.waveform, networks, context)?),
-                    false => {
-                        let silent =
-                            |piece| vec![0.0; trunk.frames_of_piece(piece).len() * self.frames.features];
-                        computed.extend(run.map(silent));
-                    }
-                }
-            }
-            Ok(computed)
+            compute(pieces.clone(), &spoken, &trunk, segmented.waveform, networks, context)
         })?;
         let (middles, frames) = (trunk.middles(), networks.frames());
         for ((piece, values), speech) in pieces.clone().zip(computed).zip(speech) {
@@ -231,11 +216,8 @@ impl FromTrunk {
         for (group, values) in groups.iter().zip(&embedded) {
             let mut values = values.chunks_exact(networks.manifest.embedding.dimension);
             for &window in *group {
-                embeddings.push(if frames.is_spoken(windows.frames_of(window)) {
-                    values.next()
-                } else {
-                    None
-                });
+                let spoken = frames.is_spoken(windows.frames_of(window));
+                embeddings.push(if spoken { values.next() } else { None });
             }
         }
         Ok(())
@@ -275,35 +257,61 @@ impl FrameBuffer {
     }
 }
 
-/// Computes the frames of some consecutive pieces: on the CPU in parallel, on a GPU in batches, which are halved while
-/// they do not fit into its memory.
+/// Computes the frames of some consecutive pieces. Those that are not `spoken` are zeros.
 fn compute(
+    pieces: Range<usize>,
+    spoken: &[bool],
+    trunk: &SharedTrunk<'_>,
+    waveform: &Waveform,
+    networks: &Networks,
+    context: &Context<'_>,
+) -> Result<Vec<Vec<f32>>> {
+    let silent = |piece| vec![0.0; trunk.frames_of_piece(piece).len() * networks.embedding.features()];
+    if networks.device.is_cpu() {
+        let one = |(piece, &spoken): (usize, &bool)| match spoken {
+            true => {
+                trunk.compute(piece..piece + 1, waveform, &networks.device).map(|mut frames| frames.remove(0))
+            }
+            false => Ok(silent(piece)),
+        };
+        let computed: TensorResult<Vec<Vec<f32>>> = match spoken {
+            [spoken] => one((pieces.start, spoken)).map(|frames| vec![frames]),
+            _ => pieces.into_par_iter().zip(spoken).map(one).collect(),
+        };
+        return computed.map_err(networks.failed(Stage::Embeddings));
+    }
+    let mut computed = Vec::with_capacity(pieces.len());
+    let mut next = pieces.start;
+    for run in spoken.chunk_by(|a, b| a == b) {
+        let run = (next..next + run.len(), run[0]);
+        next = run.0.end;
+        match run {
+            (pieces, true) => computed.extend(on_gpu(pieces, trunk, waveform, networks, context)?),
+            (pieces, false) => computed.extend(pieces.map(silent)),
+        }
+    }
+    Ok(computed)
+}
+
+/// Computes the frames of some consecutive pieces on a GPU, in batches that are halved while they do not fit into its
+/// memory.
+fn on_gpu(
     pieces: Range<usize>,
     trunk: &SharedTrunk<'_>,
     waveform: &Waveform,
     networks: &Networks,
     context: &Context<'_>,
 ) -> Result<Vec<Vec<f32>>> {
-    let failed = networks.failed(Stage::Embeddings);
-    let compute = |pieces| trunk.compute(pieces, waveform, &networks.device);
-    if networks.device.is_cpu() {
-        let one = |piece| compute(piece..piece + 1).map(|mut frames| frames.remove(0));
-        let computed: TensorResult<Vec<Vec<f32>>> = match pieces.len() {
-            1 => one(pieces.start).map(|frames| vec![frames]),
-            _ => pieces.into_par_iter().map(one).collect(),
-        };
-        return computed.map_err(failed);
-    }
     let mut computed = Vec::with_capacity(pieces.len());
     let mut next = pieces.start;
     while next < pieces.end {
         let size = context.batch_size(Stage::Embeddings, GPU_BATCH).min(pieces.end - next);
-        match compute(next..next + size) {
+        match trunk.compute(next..next + size, waveform, &networks.device) {
             Err(error) if size > 1 && is_out_of_memory(&error) => {
                 context.reduce_batches(Stage::Embeddings, size, size / 2)?;
             }
             frames => {
-                computed.extend(frames.map_err(&failed)?);
+                computed.extend(frames.map_err(networks.failed(Stage::Embeddings))?);
                 next += size;
             }
         }
