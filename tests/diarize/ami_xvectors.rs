@@ -93,25 +93,24 @@ mod needs_shared {
         let average = Agglomerative { linkage: Linkage::Average, threshold: 0.8, ..Agglomerative::default() };
         let linkage = |linkage| Method::Agglomerative(Agglomerative { linkage, ..average });
         let spectral = Method::Spectral(Spectral::default());
-        for (name, method, bounds, alike) in [
-            ("average linkage, 0.8", Method::Agglomerative(average), ANY, true),
-            ("spectral", spectral, ANY, false),
-            ("online", Method::Online(Online { threshold: 0.6, ..Online::default() }), ANY, false),
-            ("average linkage, 4 speakers", Method::Agglomerative(average), FOUR, false),
-            ("complete linkage, 4 speakers", linkage(Linkage::Complete), FOUR, false),
-            ("Ward's linkage, 4 speakers", linkage(Linkage::Ward), FOUR, false),
-            ("k-means, 4 speakers", Method::KMeans(KMeans::default()), FOUR, false),
-            ("spectral, 4 speakers", spectral, FOUR, false),
+        // The errors when this was written, in percent; the recipe has five speakers, but only four talk.
+        for (name, method, bounds, found) in [
+            ("average linkage, 0.8", Method::Agglomerative(average), ANY, 10.0),
+            ("spectral", spectral, ANY, 13.0),
+            ("online", Method::Online(Online { threshold: 0.6, ..Online::default() }), ANY, 20.9),
+            ("average linkage, 4 speakers", Method::Agglomerative(average), FOUR, 10.0),
+            ("complete linkage, 4 speakers", linkage(Linkage::Complete), FOUR, 15.6),
+            ("Ward's linkage, 4 speakers", linkage(Linkage::Ward), FOUR, 54.3),
+            ("k-means, 4 speakers", Method::KMeans(KMeans::default()), FOUR, 8.7),
+            ("spectral, 4 speakers", spectral, FOUR, 8.5),
         ] {
             let labels = partition(vectors.view(), bounds, &method, None).unwrap();
             let score = compare(recipe, &turns(&windows, &labels), Some(&all), &Rules::default()).score;
             print(name, &score);
             // The speech is given, so only the confusion can differ.
             assert!(score.missed < 0.1 && score.false_alarm < 0.1);
-            // 10.0 % when this was written; the recipe has five speakers, but only four talk.
-            if alike {
-                assert!(score.diarization_error_rate() < 0.12, "{name}: {}", score.diarization_error_rate());
-            }
+            let error = 100.0 * score.diarization_error_rate();
+            assert!((error - found).abs() < 1.0, "{name}: {error:.1} % instead of {found:.1} %");
         }
     }
 }

@@ -176,8 +176,9 @@ impl Voices {
     /// The content of a voices file.
     ///
     /// # Panics
-    /// Never: safetensors supports any name and vector.
+    /// If a person is called `__metadata__`, which safetensors reserves.
     pub fn to_bytes(&self) -> Vec<u8> {
+        assert!(!self.people.contains_key("__metadata__"), "a reserved name");
         let metadata =
             |voice: &Voice| SpeakerMetadata { seconds: voice.seconds, recordings: voice.recordings };
         let metadata = Metadata {
@@ -204,10 +205,11 @@ impl Voices {
     /// the name is new.
     ///
     /// # Panics
-    /// If the embedding is zero, not finite, or differs in dimension from the known voices.
+    /// If the embedding is zero, not finite, or differs in dimension from the known voices, or the duration is not finite.
     pub fn hear(&mut self, name: &str, embedding: &[f32], seconds: f64) {
         let length = norm(embedding);
         assert!(length > 0.0 && length.is_finite(), "an embedding of length {length}");
+        assert!(seconds.is_finite(), "{seconds} s of speech");
         let unit = embedding.iter().map(|&value| f64::from(value) / length);
         let Some(voice) = self.people.get_mut(name) else {
             let embedding = unit.map(|value| value as f32).collect();
