@@ -2,10 +2,12 @@
 
 mod cases;
 mod cdist;
+mod compiled;
 mod conv2d;
 mod emulator;
 mod features;
 mod gpu;
+mod kmeans;
 mod linkage;
 mod lstm;
 mod metal;

@@ -24,8 +24,7 @@
 //! - `KERNEL_RESIDENT` is a `KERNEL` whose register use is limited so that a multiprocessor can hold the
 //!   given number of its threadgroups at once. Only CUDA supports the limit; elsewhere it has no effect.
 
-#[cfg(any(feature = "cuda", test))]
-mod compiled;
+pub mod compiled;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 #[cfg(feature = "metal")]

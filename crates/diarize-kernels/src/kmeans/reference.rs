@@ -63,7 +63,7 @@ fn squared_distance(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {
 
 /// Lloyd's algorithm: moves `means` `(cluster, dimension)` until no point changes its cluster. `nearest` returns
 /// the nearest mean of each point.
-pub(super) fn lloyd(
+pub fn lloyd(
     points: ArrayView2<'_, f64>,
     mut means: Array2<f64>,
     max_iterations: usize,
@@ -86,7 +86,7 @@ pub(super) fn lloyd(
 }
 
 /// The nearest mean of each point; the first one in case of ties.
-fn nearest_means(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>) -> Vec<usize> {
+pub fn nearest_means(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>) -> Vec<usize> {
     let nearest = |point| {
         let distances = means.rows().into_iter().map(|mean| squared_distance(point, mean));
         first_largest(distances.map(|distance| -distance))
@@ -95,7 +95,7 @@ fn nearest_means(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>) -> Vec
 }
 
 /// Gives each empty cluster the point that is farthest from its mean, among clusters of at least two points.
-fn fill_empty(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>, labels: &mut [usize]) {
+pub fn fill_empty(points: ArrayView2<'_, f64>, means: ArrayView2<'_, f64>, labels: &mut [usize]) {
     let mut sizes = sizes(labels, means.nrows());
     for empty in 0..means.nrows() {
         if sizes[empty] > 0 {
@@ -140,29 +140,4 @@ pub(super) fn first_largest(values: impl Iterator<Item = f64>) -> usize {
         }
     }
     best.0
-}
-
-#[cfg(test)]
-mod tests {
-    use ndarray::array;
-
-    use super::{fill_empty, lloyd, nearest_means};
-
-    #[test]
-    fn an_empty_cluster_takes_the_farthest_point() {
-        let points = array![[0.0], [1.0], [5.0], [9.0]];
-        let mut labels = vec![0, 0, 0, 1];
-        fill_empty(points.view(), array![[0.0], [9.0], [100.0]].view(), &mut labels);
-        assert_eq!(labels, [0, 0, 2, 1]);
-    }
-
-    #[test]
-    fn bad_initial_means_still_fill_every_cluster() {
-        let points = array![[0.0], [0.1], [5.0], [5.1], [9.0]];
-        let fit = lloyd(points.view(), array![[100.0], [101.0], [102.0]], 300, nearest_means);
-        let mut seen = fit.labels;
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen, [0, 1, 2]);
-    }
 }
