@@ -94,11 +94,6 @@ pub fn small() -> Vec<Case> {
     {
         cases.push(pool_norm_case(window, batch, time, channels, &mut random));
     }
-    for (batch, rows, time, channels, masks) in
-        [(2, 3, 20, 150, 2), (1, 1, 1, 3, 1), (3, 2, 5, 128, 1), (0, 2, 5, 4, 1), (2, 1, 4, 8, 0)]
-    {
-        cases.push(stats_pool_case(stats_pool::Dims { batch, rows, time, channels, masks }, &mut random));
-    }
     for (batch, steps, directions, hidden) in [
         (1, 1, 1, 1),
         (3, 7, 2, 5),
@@ -106,8 +101,6 @@ pub fn small() -> Vec<Case> {
         (5, 6, 2, 33),
         (2, 3, 2, 128),
         (64, 2, 2, 8),
-        (18, 3, 2, 48),
-        (2, 2, 1, 128),
         (1, 2, 1, 300),
         (2, 0, 2, 8),
         (0, 3, 2, 8),
@@ -119,10 +112,6 @@ pub fn small() -> Vec<Case> {
         (32, 32, [3, 3], 1, [1, 1], [1, 9, 31]),
         (8, 70, [3, 3], 2, [1, 1], [2, 9, 8]),
         (64, 128, [1, 1], 2, [0, 0], [1, 5, 6]),
-        (20, 64, [3, 3], 1, [1, 1], [2, 11, 35]),
-        (16, 34, [3, 3], 2, [1, 1], [2, 22, 19]),
-        (12, 300, [1, 1], 1, [0, 0], [3, 1, 55]),
-        (16, 32, [1, 5], 1, [0, 2], [2, 1, 330]),
         (10, 80, [1, 26], 1, [0, 0], [1, 1, 60]),
         (20, 12, [1, 5], 1, [0, 0], [2, 1, 40]),
         (3, 5, [5, 2], 3, [4, 0], [1, 7, 11]),
@@ -149,6 +138,33 @@ pub fn small() -> Vec<Case> {
         [(1, 1, 1, 1), (30, 3, 4, 3), (300, 17, 5, 2), (7, 2, 7, 2), (5, 0, 2, 1), (40, 300, 3, 1)]
     {
         cases.push(kmeans_case(count, dimension, clusters, runs, &mut random));
+    }
+    cases.extend(matrix_tiles());
+    cases
+}
+
+/// Sizes that fill several matrix tiles or only a part of one, and statistics pooling.
+fn matrix_tiles() -> Vec<Case> {
+    let mut random = Random(8);
+    let mut cases = Vec::new();
+    for (inputs, outputs, size, stride, padding, image) in [
+        (20, 64, [3, 3], 1, [1, 1], [2, 11, 35]),
+        (16, 34, [3, 3], 2, [1, 1], [2, 22, 19]),
+        (12, 300, [1, 1], 1, [0, 0], [3, 1, 55]),
+        (16, 32, [1, 5], 1, [0, 2], [2, 1, 330]),
+    ] {
+        let dims = conv2d::Dims { inputs, outputs, size, stride, padding };
+        for (residual, activation) in [(false, Activation::Absolute), (true, Activation::Relu)] {
+            cases.push(conv2d_case(dims, image, residual, activation, &mut random));
+        }
+    }
+    for (batch, steps, directions, hidden) in [(18, 3, 2, 48), (2, 2, 1, 128)] {
+        cases.push(lstm_case(Dims { batch, steps, directions, hidden }, &mut random));
+    }
+    for (batch, rows, time, channels, masks) in
+        [(2, 3, 20, 150, 2), (1, 1, 1, 3, 1), (3, 2, 5, 128, 1), (0, 2, 5, 4, 1), (2, 1, 4, 8, 0)]
+    {
+        cases.push(stats_pool_case(stats_pool::Dims { batch, rows, time, channels, masks }, &mut random));
     }
     cases
 }

@@ -49,7 +49,11 @@ pub enum Pyannote {
 
 impl Parameters {
     /// Sets the parameters that make the pipeline behave exactly as a version of pyannote.audio, whatever model it
-    /// runs. The clustering method, its thresholds and the minimum durations stay as they are.
+    /// runs. The clustering method and its parameters, the step between chunks, `embedding_exclude_overlap` and the minimum
+    /// durations stay as they are. Call it after choosing the method.
+    ///
+    /// Results are exact for audio at 16 kHz. Above `max_embeddings`, a limit that pyannote does not have, embeddings are
+    /// still grouped first: raise it for recordings of many hours.
     ///
     /// # Errors
     /// If the clustering method is VBx, and the version does not have it.

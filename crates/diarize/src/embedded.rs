@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The outputs of both networks for one recording. It can be clustered repeatedly with other thresholds,
-/// methods and numbers of speakers without running the networks again.
+/// methods and numbers of speakers without running the networks again. It contains no audio.
 #[derive(Clone, Debug)]
 pub struct Embedded {
     pub(crate) model: Arc<Model>,

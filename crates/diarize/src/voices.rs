@@ -1,8 +1,10 @@
 //! Known speakers: storing their voices in a file, and recognizing them in a recording.
 //!
 //! ```no_run
+//! use std::ops::ControlFlow;
+//!
 //! use diarize::{
-//!     Device, Diarizer,
+//!     Device, Diarizer, Span,
 //!     model::ModelFiles,
 //!     voices::{Recognition, Voices},
 //! };
@@ -12,18 +14,30 @@
 //! let diarizer = Diarizer::from_files(&files, Device::auto())?;
 //! let mut voices = Voices::new(&files.manifest.name, files.embedding_fingerprint()?);
 //!
-//! // A recording in which Ann speaks alone.
-//! let alone = diarizer.diarize(&samples_of("Ann"))?;
-//! if let [ann] = &alone.speakers[..] && let Some(embedding) = &ann.embedding {
-//!     voices.hear("Ann", embedding, ann.duration);
+//! // A recording in which only Ann speaks: her speech is embedded as one span from its first to its last second.
+//! let (alone, options) = (samples_of("Ann"), diarizer.options());
+//! let speech = diarizer.activity(1, &alone, &options, |_| ControlFlow::Continue(()))?;
+//! if let [first, .., last] = &speech[..] {
+//!     let span = Span { start: first.start, end: last.end };
+//!     let embeddings = diarizer.embed_spans(&alone, &[span], &options, |_| ControlFlow::Continue(()))?;
+//!     if let Some(embedding) = &embeddings[0] {
+//!         voices.hear("Ann", embedding, span.end - span.start);
+//!     }
 //! }
+//! std::fs::write("voices.safetensors", voices.to_bytes())?;
 //!
 //! // Is she in this meeting?
 //! let meeting = diarizer.diarize(&samples_of("meeting"))?;
 //! let embeddings: Vec<_> = meeting.speakers.iter().map(|speaker| speaker.embedding.as_deref()).collect();
 //! let names = voices.recognize(&embeddings, Recognition::default());
-//! # Ok::<(), diarize::Error>(())
+//! for (speaker, name) in meeting.speakers.iter().zip(names) {
+//!     println!("{} is {}", speaker.label, name.map_or("unknown".to_owned(), |known| known.name));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Voices can only be compared with embeddings of the same network. After [`Voices::from_bytes`], compare
+//! [`Voices::fingerprint`] with that of the model.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -151,7 +151,6 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The regions of one recording as text.
 /// The format that the extension of a file gives.
 fn format_of(path: &Path) -> Result<Format, clap::Error> {
     match output::Format::of_file(path) {
@@ -167,6 +166,7 @@ fn format_of(path: &Path) -> Result<Format, clap::Error> {
     }
 }
 
+/// The regions of one recording as text.
 fn regions(
     kind: Kind,
     args: &Args,

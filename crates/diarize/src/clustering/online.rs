@@ -13,8 +13,8 @@ const LOWER: f64 = 0.9;
 /// Number of thresholds tried.
 const TRIALS: i32 = 40;
 
-/// Parameters of online clustering. The pipeline nevertheless reports turns only when the recording ends. The default threshold and support gave the fewest errors on eight
-/// simulated conversations with the bundled model.
+/// Parameters of online clustering. The pipeline nevertheless reports turns only when the recording ends. The default
+/// threshold and support gave the fewest errors on eight simulated conversations with the bundled model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Online {
