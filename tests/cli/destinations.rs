@@ -116,6 +116,12 @@ fn voices_settings_and_lists_are_never_overwritten() {
     fs::write(desk.path().join("diarize.toml"), "min-duration-on = 0.1\n").unwrap();
     fs::write(desk.path().join("list.txt"), "in.wav\n").unwrap();
     fs::write(desk.path().join("turns.rttm"), "SPEAKER in 1 0 1 <NA> <NA> Ann <NA> <NA>\n").unwrap();
+    for folder in ["lists", "turns"] {
+        fs::create_dir(desk.path().join(folder)).unwrap();
+    }
+    fs::write(desk.path().join("lists/in.txt"), "in.wav\n").unwrap();
+    fs::write(desk.path().join("turns/in.json"), "{}").unwrap();
+    fs::write(desk.path().join("words.json"), "{\"segments\": []}").unwrap();
     fs::write(desk.path().join("scores.json"), "{\"tune\":1}\n").unwrap();
     for (arguments, reason) in [
         (&["in.wav", "-f", "rttm", "-o", "voices"][..], "voices contains voices"),
@@ -124,7 +130,20 @@ fn voices_settings_and_lists_are_never_overwritten() {
         (&["embed", "in.wav", "-f", "json", "-o", "voices"], "voices contains voices"),
         (&["vad", "-f", "csv", "in.wav", "-o", "diarize.toml"], "diarize.toml contains settings"),
         (&["in.wav", "-o", "scores.json"], "scores.json contains scores of diarize tune"),
-        (&["--files-from", "list.txt", "-f", "txt", "-o", "list.txt"], "is one file"),
+        (&["--files-from", "lists/in.txt", "-f", "txt", "-o", "lists/"], "would overwrite --files-from"),
+        (
+            &["--files-from", "list.txt", "--failures", "list.txt", "-o", "new/"],
+            "would overwrite --files-from",
+        ),
+        (
+            &["in.wav", "--transcript", "words.json", "--failures", "words.json"],
+            "would overwrite the transcript",
+        ),
+        (
+            &["in.wav", "-f", "rttm", "-o", "new.st", "--link-speakers=new.st"],
+            "would overwrite --link-speakers",
+        ),
+        (&["embed", "in.wav", "--segments", "turns", "-o", "turns/in.json"], "would overwrite --segments"),
         (&["in.wav", "-o", "r.csv", "--failures", "r.csv"], "both write r.csv"),
         (
             &["embed", "-f", "json", "--segments", "turns.rttm", "-o", "turns.rttm", "in.wav"],

@@ -96,10 +96,11 @@ fn long() -> Vec<f32> {
 fn the_result_does_not_depend_on_the_blocks() {
     let samples = wav::golden("exact13");
     let both_trunks = both_trunks_early(&samples, true);
-    for options in &both_trunks {
+    // Segmentation is the same for both trunks, so each of them gets some of the lengths.
+    for (options, lengths) in both_trunks.iter().zip([&[1, 16_000][..], &[7, 160, 1_000_000]]) {
         let whole = diarizer().diarize_with(&samples, options, |_| ControlFlow::Continue(())).unwrap();
         assert!(!whole.turns.is_empty());
-        for length in [1, 7, 160, 16_000, 1_000_000] {
+        for &length in lengths {
             assert_eq!(in_blocks(diarizer(), &samples, options, || length), whole, "blocks of {length}");
         }
     }

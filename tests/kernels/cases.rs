@@ -152,6 +152,10 @@ fn matrix_tiles() -> Vec<Case> {
         (16, 34, [3, 3], 2, [1, 1], [2, 22, 19]),
         (12, 300, [1, 1], 1, [0, 0], [3, 1, 55]),
         (16, 32, [1, 5], 1, [0, 2], [2, 1, 330]),
+        // Not multiples of the output channels of a threadgroup.
+        (16, 96, [1, 1], 1, [0, 0], [1, 1, 20]),
+        (4, 160, [3, 3], 1, [1, 1], [1, 5, 9]),
+        (8, 384, [1, 1], 1, [0, 0], [1, 1, 9]),
     ] {
         let dims = conv2d::Dims { inputs, outputs, size, stride, padding };
         for (residual, activation) in [(false, Activation::Absolute), (true, Activation::Relu)] {

@@ -41,10 +41,13 @@ fn a_broken_entry_is_compiled_again() {
 #[test]
 fn old_entries_are_removed() {
     let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes.txt");
+    fs::write(&notes, "mine").unwrap();
     for number in 0..MAX_ENTRIES + 3 {
         compile(folder.path(), &number.to_string());
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MAX_ENTRIES);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MAX_ENTRIES + 1);
+    assert!(notes.exists(), "the user's file is left alone");
     assert!(!compile(folder.path(), &(MAX_ENTRIES + 2).to_string()).1, "the newest is there");
 }
 

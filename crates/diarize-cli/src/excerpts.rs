@@ -58,7 +58,14 @@ impl ExcerptArgs {
 
     /// Whether the turns are read from this file.
     pub fn reads(&self, file: &Path) -> bool {
-        self.segments.as_deref().is_some_and(|segments| output::is_same_file(segments, file))
+        let inside = |folder: &Path| {
+            folder.is_dir()
+                && file.exists()
+                && file.parent().is_some_and(|parent| output::is_same_file(parent, folder))
+        };
+        self.segments
+            .as_deref()
+            .is_some_and(|segments| output::is_same_file(segments, file) || inside(segments))
     }
 
     /// Checks that the standard input is not used for both audio and turns.

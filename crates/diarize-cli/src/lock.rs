@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::output::beside;
+use crate::output::{beside, resolved};
 
 /// How long to wait for another process. It holds the lock only while it reads and writes the file.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,8 +25,15 @@ impl Lock {
     /// # Errors
     /// If another process holds the lock for too long, or the hidden file cannot be created.
     pub fn of(path: &Path) -> anyhow::Result<Self> {
-        let hidden = beside(path, "lock");
-        let file = File::create(&hidden).with_context(|| format!("cannot write {}", path.display()))?;
+        let hidden = beside(&resolved(path), "lock");
+        // The file may belong to another user, and reading is enough for a lock.
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&hidden)
+            .or_else(|_| File::open(&hidden))
+            .with_context(|| format!("cannot write {}", hidden.display()))?;
         let begin = Instant::now();
         loop {
             match file.try_lock() {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -61,6 +61,14 @@ impl From<&str> for Link {
 }
 
 impl NamesArgs {
+    /// The file in which linked voices are stored.
+    pub fn link_file(&self) -> Option<&Path> {
+        match &self.link_speakers {
+            Some(Link::File(path)) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Whether labels depend on the other recordings of this run only.
     pub fn link_within_run(&self) -> bool {
         self.link_speakers == Some(Link::Run)

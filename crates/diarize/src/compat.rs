@@ -49,7 +49,7 @@ pub enum Pyannote {
 
 impl Parameters {
     /// Sets the parameters that make the pipeline behave exactly as a version of pyannote.audio, whatever model it
-    /// runs. The clustering method and its parameters, the step between chunks, `embedding_exclude_overlap` and the minimum
+    /// runs. The clustering method and its other parameters, the step between chunks, `embedding_exclude_overlap` and the minimum
     /// durations stay as they are. Call it after choosing the method.
     ///
     /// Results are exact for audio at 16 kHz. Above `max_embeddings`, a limit that pyannote does not have, embeddings are
@@ -71,6 +71,9 @@ impl Parameters {
             Pyannote::V4_0 if vbx => (0.2, Assignment::Distinct),
             Pyannote::V4_0 => (0.2, Assignment::Nearest),
         };
+        if let Method::Vbx(parameters) = &mut self.clustering.method {
+            parameters.fb_exponent = 0.0; // our addition
+        }
         (self.clustering.min_alone, self.clustering.assignment) = (min_alone, assignment);
         self.clustering.compat = Compat::Pyannote;
         self.decoding = Decoding::Argmax;

@@ -196,18 +196,21 @@ impl Args {
         let transcripts = transcript.into_iter().flat_map(|path| {
             let inputs = inputs.all.iter().map(|found| &found.input);
             let file = |input| if path.is_dir() { in_directory(path, input) } else { Some(path.to_owned()) };
-            inputs.filter_map(file).collect::<Vec<_>>()
+            inputs.filter_map(file).map(|file| ("the transcript", file)).collect::<Vec<_>>()
         });
-        for file in transcripts {
+        let list = self.batch.files_from.clone().map(|list| ("--files-from", list));
+        let linked = self.names.link_file().map(|file| ("--link-speakers", file.to_owned()));
+        let failures = self.batch.failures.as_deref();
+        for (what, file) in transcripts.chain(list).chain(linked) {
             if destinations.overwrite(&file) {
-                return Err(conflict(format!("--output would overwrite the transcript {}", file.display())));
+                return Err(conflict(format!("--output would overwrite {what} {}", file.display())));
+            }
+            if failures.is_some_and(|failures| output::is_same_file(failures, &file)) {
+                return Err(conflict(format!("--failures would overwrite {what} {}", file.display())));
             }
         }
-        if self.batch.files_from.as_deref().is_some_and(|list| destinations.overwrite(list)) {
-            return Err(conflict("--output would overwrite --files-from"));
-        }
         destinations.check().map_err(conflict)?;
-        if let Some(list) = &self.batch.failures {
+        if let Some(list) = failures {
             output::check_file(list).map_err(conflict)?;
             if destinations.overwrite(list) {
                 return Err(conflict(format!("--output and --failures would both write {}", list.display())));

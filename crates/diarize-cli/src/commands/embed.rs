@@ -165,9 +165,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The format that the extension of a file gives.
 fn format_of(path: &Path) -> Result<Format, clap::Error> {
-    match path.extension().and_then(|extension| extension.to_str()) {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    match extension.as_deref() {
         Some("npy") => Ok(Format::Npy),
         Some("json" | "jsonl" | "ndjson") | None => Ok(Format::Json),
+        Some(_) if output::is_special(path) => Ok(Format::Json),
         Some(_) => Err(super::conflict(format!(
             "the extension of --output {} is neither json nor npy: use one of them, or --format",
             path.display()

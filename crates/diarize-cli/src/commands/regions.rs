@@ -158,7 +158,7 @@ fn format_of(path: &Path) -> Result<Format, clap::Error> {
         Some(output::Format::Json) => Ok(Format::Json),
         Some(output::Format::Csv) => Ok(Format::Csv),
         Some(output::Format::Audacity) => Ok(Format::Audacity),
-        None if path.extension().is_none() => Ok(Format::Rttm),
+        None if path.extension().is_none() || output::is_special(path) => Ok(Format::Rttm),
         _ => Err(super::conflict(format!(
             "the extension of --output {} is not a format of regions: use another one, or --format",
             path.display()

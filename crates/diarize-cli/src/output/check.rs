@@ -92,6 +92,6 @@ pub fn is_same_file(a: &Path, b: &Path) -> bool {
 }
 
 /// Whether a path exists and is a pipe or a device.
-pub(super) fn is_special(path: &Path) -> bool {
+pub fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }

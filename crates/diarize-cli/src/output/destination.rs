@@ -228,7 +228,7 @@ pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()
 }
 
 /// The file that a path leads to if links are followed; the path itself if there is no such file.
-pub(super) fn resolved(path: &Path) -> PathBuf {
+pub fn resolved(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 

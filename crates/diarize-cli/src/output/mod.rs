@@ -20,8 +20,10 @@ use serde::Serialize;
 use crate::{source::Source, transcript::Transcript};
 
 pub use self::{
-    check::{check_file, is_same_file},
-    destination::{Destination, Destinations, Output, beside, exit_after_write, print, write_atomically},
+    check::{check_file, is_same_file, is_special},
+    destination::{
+        Destination, Destinations, Output, beside, exit_after_write, print, resolved, write_atomically,
+    },
     format::Format,
     html::PageAudio,
 };

@@ -5,7 +5,9 @@
 //! folder that cannot be written only costs time.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
@@ -65,11 +67,20 @@ fn write(folder: &Path, path: &Path, source: &str, compiled: &str) -> io::Result
     remove_oldest(folder)
 }
 
+/// Whether a file of this name is an entry.
+fn is_entry(name: &OsStr) -> bool {
+    let hash = name.to_str().and_then(|name| name.strip_suffix(".txt"));
+    hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+/// Removes the oldest entries above the maximum. Other files in the folder are left alone.
 fn remove_oldest(folder: &Path) -> io::Result<()> {
     let mut entries: Vec<(SystemTime, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        entries.push((entry.metadata()?.modified()?, entry.path()));
+        if is_entry(&entry.file_name()) {
+            entries.push((entry.metadata()?.modified()?, entry.path()));
+        }
     }
     entries.sort();
     let surplus = entries.len().saturating_sub(MAX_ENTRIES);

@@ -52,8 +52,8 @@ struct SumTile {
     float values[4];
 };
 
-// Left values are scaled, so that the low parts of small values are not rounded to zero. Larger values than 65504
-// divided by this overflow, and the result is not finite.
+// Left values are scaled, because the low part of a value has an absolute error of 2^-25: with the scale it is 2^-27, or
+// 7e-9. Larger values than 65504 divided by the scale overflow, and the result is not finite.
 #define LEFT_SCALE 4.0f
 
 FUNCTION uint halves(float low, float high) {
