@@ -114,7 +114,6 @@ fn voices_settings_and_lists_are_never_overwritten() {
         fs::copy(weights, desk.path().join("voices")).unwrap();
     }
     fs::write(desk.path().join("diarize.toml"), "min-duration-on = 0.1\n").unwrap();
-    fs::write(desk.path().join("list.txt"), "in.wav\n").unwrap();
     fs::write(desk.path().join("turns.rttm"), "SPEAKER in 1 0 1 <NA> <NA> Ann <NA> <NA>\n").unwrap();
     for folder in ["lists", "turns"] {
         fs::create_dir(desk.path().join(folder)).unwrap();
@@ -131,10 +130,6 @@ fn voices_settings_and_lists_are_never_overwritten() {
         (&["vad", "-f", "csv", "in.wav", "-o", "diarize.toml"], "diarize.toml contains settings"),
         (&["in.wav", "-o", "scores.json"], "scores.json contains scores of diarize tune"),
         (&["--files-from", "lists/in.txt", "-f", "txt", "-o", "lists/"], "would overwrite --files-from"),
-        (
-            &["--files-from", "list.txt", "--failures", "list.txt", "-o", "new/"],
-            "would overwrite --files-from",
-        ),
         (
             &["in.wav", "--transcript", "words.json", "--failures", "words.json"],
             "would overwrite the transcript",

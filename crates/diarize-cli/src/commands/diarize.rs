@@ -205,7 +205,9 @@ impl Args {
             if destinations.overwrite(&file) {
                 return Err(conflict(format!("--output would overwrite {what} {}", file.display())));
             }
-            if failures.is_some_and(|failures| output::is_same_file(failures, &file)) {
+            // A list of failed files may replace the list that was read: only they remain to be done.
+            let replaces = |failures| what != "--files-from" && output::is_same_file(failures, &file);
+            if failures.is_some_and(replaces) {
                 return Err(conflict(format!("--failures would overwrite {what} {}", file.display())));
             }
         }
