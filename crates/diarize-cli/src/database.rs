@@ -74,8 +74,8 @@ impl Database {
         }
     }
 
-    /// Changes the voices and writes the file. Other processes that change it wait meanwhile, and what they have changed
-    /// before is kept.
+    /// Reads the file again, changes the voices and writes it. Other processes that want to change it wait until then,
+    /// and their earlier changes are kept.
     ///
     /// # Errors
     /// If the change fails, which leaves the file as it is, or the file cannot be read or written.

@@ -105,9 +105,9 @@ pub struct Names {
 /// Voices of the recordings so far.
 #[derive(Debug)]
 enum Linked {
-    /// Of this run.
+    /// The voices of this run.
     Run(Voices),
-    /// Stored in a file, which other processes may change too.
+    /// The voices in a file, which other processes may also change.
     File(Database),
 }
 
@@ -177,8 +177,8 @@ impl Naming {
         }
     }
 
-    /// Names the speakers who have no name yet: those among `known` by their names there, the others by new labels.
-    /// Adds their voices to `known`.
+    /// Names the speakers who have no name yet. A speaker who is among `known` gets the name from there, any other a new
+    /// label. Their voices are added to `known`.
     fn link(
         &mut self,
         known: &mut Voices,

@@ -13,7 +13,7 @@ use diarize::{
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Hyper-parameters [default: the model's own]")]
 pub struct Overrides {
-    /// Distance below which voices are merged; with vbx, only those of the first guess
+    /// Distance below which voices are merged; with vbx, this only gives the first guess
     ///
     /// The method of the bundled model is vbx. There, `--num-speakers`, `--min-speakers` and `--max-speakers` change
     /// more.

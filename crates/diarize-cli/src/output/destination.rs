@@ -149,7 +149,8 @@ impl Destinations {
         Ok(Self { all, directory: None })
     }
 
-    /// Checks that all results can be written without overwriting a recording or a data file. The error is a message for the user.
+    /// Checks that all results can be written without overwriting a recording or a data file. The error is a message
+    /// for the user.
     pub fn check(&self) -> Result<(), String> {
         let mut files = self.iter().flatten().filter_map(Output::file);
         match self.directory {
@@ -263,7 +264,7 @@ fn refuse_clashes(inputs: &Inputs, all: &[Vec<Output>]) -> Result<(), String> {
     refuse_inputs(inputs, taken.into_keys().map(PathBuf::as_path))
 }
 
-/// Refuses to overwrite an input.
+/// Returns an error if one of the files is an input.
 fn refuse_inputs<'a>(inputs: &Inputs, files: impl Iterator<Item = &'a Path>) -> Result<(), String> {
     let input = |found: &Found| match &found.input {
         Input::File(path) => fs::canonicalize(path).ok(),

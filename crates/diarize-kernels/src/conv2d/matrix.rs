@@ -9,7 +9,7 @@ use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
 const HEIGHT: usize = 10;
 /// Output columns of a SIMD group for images, and for single rows.
 const STRIP: [usize; 2] = [8, 80];
-/// Output channels per threadgroup.
+/// Output channels per SIMD group.
 const OUTPUTS: usize = 32;
 /// Input channels per step.
 const INPUTS: usize = 16;
@@ -21,9 +21,9 @@ const PACK_THREADS: usize = 256;
 
 /// The SIMD groups of a threadgroup.
 struct Groups {
-    /// Side by side.
+    /// Number of SIMD groups with neighboring columns.
     strips: usize,
-    /// For blocks of output channels.
+    /// Number of SIMD groups with the same positions and different output channels.
     wide: usize,
 }
 
