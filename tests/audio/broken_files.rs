@@ -2,17 +2,17 @@
 
 use std::{fs, path::Path};
 
+use crate::inputs::{case, fixture};
 use diarize_audio::{Error, Recording, Settings, Warning, read};
 use diarize_testkit::wav::{self, write_f32};
 use tempfile::tempdir;
 
-use crate::inputs::fixture;
-
 fn read_bytes(bytes: &[u8]) -> Result<Recording, Error> {
-    let directory = tempdir().unwrap();
-    let path = directory.path().join("file");
-    fs::write(&path, bytes).unwrap();
-    read(&path, &Settings::default())
+    crate::inputs::read_bytes(bytes, &Settings::default())
+}
+
+fn read_damaged(bytes: &[u8]) -> Result<Recording, Error> {
+    crate::inputs::read_bytes(bytes, &Settings::default().with_keep_damaged(true))
 }
 
 #[test]
@@ -78,12 +78,22 @@ fn truncated_compressed_files_are_decoded_to_their_end() {
 }
 
 #[test]
+fn downloads_that_break_off_give_what_is_there() {
+    for name in ["faststart.m4a", "tone.aac"] {
+        let bytes = fs::read(case(name)).unwrap();
+        let audio = read_bytes(&bytes[..bytes.len() * 9 / 10]).unwrap();
+        assert!((0.7..1.0).contains(&audio.duration), "{name}: {} s", audio.duration);
+        assert!(matches!(audio.warnings[..], [Warning::CutShort { .. }]), "{name}: {:?}", audio.warnings);
+    }
+}
+
+#[test]
 fn corrupt_packets_become_silence_of_the_same_length() {
     let mut bytes = fs::read(fixture("tone.m4a")).unwrap();
     let whole = read_bytes(&bytes).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 300].fill(0xff);
-    let audio = read_bytes(&bytes).unwrap();
+    let audio = read_damaged(&bytes).unwrap();
     assert_eq!(audio.samples.len(), whole.samples.len());
     assert!(
         matches!(audio.warnings[..], [Warning::CorruptPackets { corrupt: 1..=4, packets: 45, .. }]),
@@ -97,7 +107,9 @@ fn frames_skipped_by_the_reader_become_silence_of_the_same_length() {
     let mut bytes = fs::read(fixture("tone.flac")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 300].fill(0x55);
-    let audio = read_bytes(&bytes).unwrap();
+    let error = read_bytes(&bytes).unwrap_err();
+    assert!(matches!(error, Error::Damaged { seconds: 1.0, .. }), "{error}");
+    let audio = read_damaged(&bytes).unwrap();
     assert_eq!(audio.samples.len(), 16_000);
     assert!(matches!(audio.warnings[..], [Warning::Gaps { count: 1, .. }]), "{:?}", audio.warnings);
 }

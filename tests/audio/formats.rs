@@ -1,13 +1,12 @@
 //! Every supported format decodes to the same second of two tones.
 
+use crate::inputs::{assert_tones, fixture};
 use diarize_audio::{Channels, Settings, read};
 use diarize_testkit::{
     signal::{amplitude, sine},
     wav::{write_f32, write_i16},
 };
 use tempfile::tempdir;
-
-use crate::inputs::fixture;
 
 fn only(channel: usize) -> Settings {
     Settings::default().with_channels(Channels::Only(channel))
@@ -20,13 +19,7 @@ fn assert_two_tones(name: &str, extra: f64) {
     assert!((audio.duration - 1.0 - extra).abs() < 0.001, "{name} lasts {} s", audio.duration);
     assert_eq!(audio.samples.len(), (audio.duration * 16_000.0).ceil() as usize, "{name}");
     assert_eq!(audio.warnings, [], "{name}");
-    let inner = &audio.samples[2_000..14_000];
-    for frequency in [440.0, 1_000.0] {
-        let found = amplitude(inner, frequency);
-        assert!((0.16..0.26).contains(&found), "{name}: {frequency} Hz has amplitude {found}");
-    }
-    let elsewhere = amplitude(inner, 2_500.0);
-    assert!(elsewhere < 0.01, "{name}: 2500 Hz has amplitude {elsewhere}");
+    assert_tones(&audio.samples, 0.0, name);
 }
 
 #[test]
@@ -43,15 +36,13 @@ fn padding_of_mp3_and_vorbis_is_trimmed() {
 }
 
 #[test]
-fn padding_of_aac_and_matroska_is_kept() {
-    assert_two_tones("tone.m4a", 46_080.0 / 44_100.0 - 1.0);
-    assert_two_tones("tone.mkv", 0.008);
+fn padding_of_aac_is_cut_off_by_its_edit_list() {
+    assert_two_tones("tone.m4a", 0.0);
 }
 
 #[test]
-fn opus_is_rejected_with_a_suggestion() {
-    let error = read(&fixture("tone.opus"), &Settings::default()).unwrap_err().to_string();
-    assert!(error.contains("Opus") && error.contains("ffmpeg -i"), "{error}");
+fn opus_in_ogg_is_trimmed_to_the_sample() {
+    assert_two_tones("tone.opus", 0.0);
 }
 
 #[test]

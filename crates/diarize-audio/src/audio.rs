@@ -5,11 +5,11 @@ use std::{
     path::Path,
 };
 
-use symphonia::core::{errors::Error as SymphoniaError, formats::FormatReader, packet::Packet};
+use symphonia::core::{errors::Error as SymphoniaError, packet::Packet};
 
 use crate::{
-    Error, Recording, SAMPLE_RATE, Settings, Warning, damage::Damage, mono::Mono, probe::probe,
-    source::Source, track::Track,
+    Clock, Error, Recording, SAMPLE_RATE, Settings, Warning, container::Container, damage::Damage,
+    mono::Mono, source::Source, track::Track, trim::Trim,
 };
 
 /// Limits how much memory is reserved because of a header, which may be wrong.
@@ -24,8 +24,14 @@ const MAX_RESERVED_SECONDS: f64 = 86_400.0;
 /// Corrupt parts are replaced by silence of the same length and reported by [`Audio::warnings`] at the end.
 /// After an `Err` the iterator ends.
 pub struct Audio {
-    format: Box<dyn FormatReader>,
+    settings: Settings,
+    container: Container,
     track: Track,
+    /// `None` before the track's first packet.
+    trim: Option<Trim>,
+    /// The first timestamp of any track, in seconds.
+    earliest: Option<f64>,
+    offset: f64,
     mono: Mono,
     damage: Damage,
     warnings: Vec<Warning>,
@@ -61,15 +67,19 @@ impl Audio {
     }
 
     fn new(source: Source, settings: &Settings) -> Result<Self, Error> {
-        let format = probe(source)?;
-        let track = Track::open(&*format)?;
+        let container = Container::open(source)?;
+        let track = Track::open(&container)?;
         let mut mono = Mono::new(settings.channels);
         if let Some(rate) = track.rate() {
             mono.set_rate(rate)?;
         }
         Ok(Self {
-            format,
+            settings: settings.clone(),
+            container,
             track,
+            trim: None,
+            earliest: None,
+            offset: 0.0,
             mono,
             damage: Damage::default(),
             warnings: Vec::new(),
@@ -78,10 +88,16 @@ impl Audio {
         })
     }
 
-    /// Duration according to the header, in seconds, for a progress bar; it may differ from what can be
-    /// decoded. `None` if the header does not state it.
+    /// Seconds of audio that the header promises or lets estimate, for a progress bar: what can be decoded
+    /// may differ. `None` where the header does not say.
     pub fn declared_duration(&self) -> Option<f64> {
-        self.track.declared()
+        self.track.estimated()
+    }
+
+    /// Seconds of silence that stand before the audio because it starts later than the recording, such as
+    /// behind the picture of a video. Known from the first block on; 0 with [`Clock::Audio`].
+    pub fn start_offset(&self) -> f64 {
+        self.offset
     }
 
     /// Duration of the audio decoded so far, in seconds, before resampling rounds it up to a whole sample.
@@ -118,7 +134,7 @@ impl Audio {
                 continue;
             }
             match self.next_packet()? {
-                Some(packet) => self.decode(&packet)?,
+                Some(packet) => self.decode(&packet),
                 None => self.end(&mut block)?,
             }
         }
@@ -126,13 +142,20 @@ impl Audio {
         Ok(block)
     }
 
-    /// The next packet of the track. Continues with the next Ogg stream if the file has several.
+    /// The next packet of the track, from one part to the next in the same file.
     fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
         loop {
-            match self.format.next_packet() {
-                Ok(Some(packet)) if packet.track_id != self.track.id() => {}
-                // One Ogg stream ended and another one begins in the same file.
-                Err(SymphoniaError::ResetRequired) => self.track = Track::open(&*self.format)?,
+            match self.container.next_packet() {
+                Ok(Some(packet)) if packet.track_id != self.track.id() => {
+                    if self.trim.is_none() {
+                        self.hear_of(&packet);
+                    }
+                }
+                // A part ended and another one begins in the same file.
+                Err(SymphoniaError::ResetRequired) => {
+                    self.track = Track::open(&self.container)?;
+                    self.trim = None;
+                }
                 Ok(packet) => return Ok(packet),
                 Err(error) => {
                     self.damage.breaks_off(error);
@@ -142,29 +165,68 @@ impl Audio {
         }
     }
 
-    /// Queues the samples of a packet, or silence if it cannot be decoded.
-    fn decode(&mut self, packet: &Packet) -> Result<(), Error> {
+    /// Queues the samples of a packet, or silence in their place.
+    fn decode(&mut self, packet: &Packet) {
+        if self.trim.as_ref().is_some_and(Trim::is_over) {
+            return;
+        }
         self.damage.packets += 1;
-        let gap = self.track.gap_before(packet, self.mono.seconds());
-        let length = self.track.seconds(packet);
-        match self.track.decode(packet) {
-            Ok(decoded) => {
+        let mut planes = Vec::new();
+        let decoded = self.track.decode(packet, &mut planes);
+        // The first packet of some codecs gives nothing: the audio begins with the next.
+        let frames = planes.first().map_or(0, Vec::len);
+        if self.trim.is_none() && frames == 0 && decoded.is_ok() {
+            return;
+        }
+        let gap = if self.trim.is_none() {
+            self.begin(packet);
+            0.0
+        } else {
+            self.track.gap_before(packet, self.mono.seconds())
+        };
+        let trim = self.trim.get_or_insert_default();
+        match decoded {
+            Ok(rate) => {
                 if gap > 0.0 {
-                    self.damage.gap(gap);
+                    self.damage.gap(gap, self.track.are_gaps_damage);
                     self.mono.push_silence(gap);
                 }
-                self.mono.push(&decoded)
+                let used = trim.take(frames, rate);
+                for plane in &mut planes {
+                    plane.truncate(used.end);
+                    plane.drain(..used.start);
+                }
+                self.mono.push(planes, rate);
             }
-            Err(error) => {
-                self.damage.corrupt(&error);
-                self.mono.push_silence(length);
-                Ok(())
+            Err(reason) => {
+                let rate = self.mono.rate();
+                let frames = (self.track.seconds(packet) * f64::from(rate)).round() as usize;
+                let seconds = trim.take(frames, rate).len() as f64 / f64::from(rate);
+                self.damage.corrupt(reason, seconds);
+                self.mono.push_silence(seconds);
             }
         }
     }
 
-    /// Appends the last samples and sets the warnings.
+    /// Takes note of the time of another track's packet before the audio begins.
+    fn hear_of(&mut self, packet: &Packet) {
+        let time = self.container.time(packet);
+        self.earliest = self.earliest.into_iter().chain(time).reduce(f64::min);
+    }
+
+    /// The audio begins with this packet.
+    fn begin(&mut self, packet: &Packet) {
+        let uses_offset = self.settings.clock == Clock::Media;
+        let begin = self.track.begin(packet, self.mono.seconds(), self.earliest, uses_offset);
+        self.mono.push_silence(begin.offset);
+        self.offset += begin.offset;
+        self.trim = Some(Trim::new(&begin));
+    }
+
+    /// Appends the last samples and settles what was wrong.
     fn end(&mut self, block: &mut Vec<f32>) -> Result<(), Error> {
+        self.mono.end();
+        while self.mono.advance(block)? {}
         self.has_ended = true;
         let damage = std::mem::take(&mut self.damage);
         damage.refuse_if_total()?;
@@ -172,7 +234,12 @@ impl Audio {
         if block.is_empty() && !self.has_samples {
             return Err(damage.into_error());
         }
-        self.warnings = damage.into_warnings(&self.track, self.duration());
+        if !self.settings.keep_damaged {
+            damage.refuse_if_much(self.duration())?;
+        }
+        self.warnings = damage.into_warnings(&self.track, self.duration() - self.offset);
+        self.warnings.extend(self.mono.warnings());
+        self.warnings.extend(self.track.core_rate.map(|rate| Warning::CoreOnly { hertz: rate / 2 }));
         Ok(())
     }
 }

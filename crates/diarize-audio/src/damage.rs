@@ -9,7 +9,10 @@ use crate::{Error, Warning, track::Track};
 /// Headers may state slightly more audio than there is.
 const TOLERATED_LOSS_SECONDS: f64 = 0.1;
 
-/// Everything that went wrong so far.
+/// The share of a recording that may be lost.
+const MOST_LOST: f64 = 0.05;
+
+/// Notes of everything that went wrong.
 #[derive(Default)]
 pub(crate) struct Damage {
     /// Number of packets read.
@@ -18,22 +21,28 @@ pub(crate) struct Damage {
     first_reason: String,
     gaps: usize,
     gap_seconds: f64,
+    /// Seconds of silence where there should be audio.
+    lost: f64,
     breaks_off: Option<SymphoniaError>,
 }
 
 impl Damage {
-    /// Records a packet that could not be decoded.
-    pub(crate) fn corrupt(&mut self, error: &SymphoniaError) {
+    /// A packet of `seconds` could not be decoded.
+    pub(crate) fn corrupt(&mut self, reason: String, seconds: f64) {
         if self.corrupt == 0 {
-            self.first_reason = error.to_string();
+            self.first_reason = reason;
         }
         self.corrupt += 1;
+        self.lost += seconds;
     }
 
-    /// Records missing packets.
-    pub(crate) fn gap(&mut self, seconds: f64) {
+    /// Packets are missing, be it by damage or because a recorder paused.
+    pub(crate) fn gap(&mut self, seconds: f64, is_damage: bool) {
         self.gaps += 1;
         self.gap_seconds += seconds;
+        if is_damage {
+            self.lost += seconds;
+        }
     }
 
     /// Records that no further packet can be read.
@@ -49,7 +58,15 @@ impl Damage {
         Err(Error::AllPacketsCorrupt { packets: self.packets, reason: self.first_reason.clone() })
     }
 
-    /// The error for a file without any samples.
+    /// The error of a file of which too much is lost.
+    pub(crate) fn refuse_if_much(&self, seconds: f64) -> Result<(), Error> {
+        match self.lost > MOST_LOST * seconds {
+            true => Err(Error::Damaged { lost: self.lost, seconds, reason: self.first_reason.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// The error of a file that gave nothing.
     pub(crate) fn into_error(self) -> Error {
         self.breaks_off.map_or(Error::NoSamples, |error| Error::Header(error.to_string()))
     }

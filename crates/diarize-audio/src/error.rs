@@ -24,16 +24,16 @@ pub enum Error {
     /// The content is not recognized as audio.
     #[error("not audio in a known format: convert it first, for example with `ffmpeg -i INPUT out.wav`")]
     UnknownFormat,
-    /// The container is recognized, but its header is invalid.
-    #[error("its header is invalid ({0}): copy it again, or repair it with `ffmpeg -i INPUT out.wav`")]
+    /// A container that is not read.
+    #[error("{0} files are not read: convert it first, for example with `ffmpeg -i INPUT out.wav`")]
+    Container(&'static str),
+    /// The container is known, but its header makes no sense.
+    #[error("its header is broken ({0}): copy it again, or repair it with `ffmpeg -i INPUT out.wav`")]
     Header(String),
     /// A container without audio, such as one with only video or subtitles.
     #[error("contains no audio track: specify a file with audio")]
     NoAudioTrack,
-    /// Opus, for which Symphonia has no pure Rust decoder.
-    #[error("Opus audio cannot be decoded: convert it first, for example with `ffmpeg -i INPUT out.wav`")]
-    Opus,
-    /// Another codec without a decoder.
+    /// A codec without decoder.
     #[error(
         "its audio codec cannot be decoded ({0}): convert it first, for example with `ffmpeg -i INPUT out.wav`"
     )]
@@ -51,7 +51,20 @@ pub enum Error {
         /// The decoder's error for the first packet.
         reason: String,
     },
-    /// The sample rate is outside [`RATES`](crate::RATES).
+    /// More than a twentieth cannot be decoded. `Settings::keep_damaged` takes it nevertheless.
+    #[error(
+        "{lost:.1} of {seconds:.1} s cannot be decoded{}: copy it again, or convert it with `ffmpeg -i INPUT out.wav`",
+        in_brackets(reason)
+    )]
+    Damaged {
+        /// Seconds that are lost.
+        lost: f64,
+        /// Its length in seconds.
+        seconds: f64,
+        /// What the decoder said of the first packet that it could not decode; may be empty.
+        reason: String,
+    },
+    /// The sample rate is none that audio is recorded at.
     #[error(
         "its sample rate is {rate} Hz, but must be {min} to {max} Hz: its header is invalid",
         min = crate::RATES.start(),
@@ -77,6 +90,18 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
+    /// Samples of a floating point file are beyond any scale.
+    #[error("samples from {seconds:.1} s on reach {value:e}, where full scale is 1: clean the audio first")]
+    BeyondFullScale {
+        /// Where they begin, to a quarter of a second.
+        seconds: f64,
+        /// The highest of them.
+        value: f32,
+    },
+}
+
+fn in_brackets(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
 }
 
 /// A problem with a file that could be read nevertheless.
@@ -121,5 +146,43 @@ pub enum Warning {
         declared: f64,
         /// Duration of the decoded audio in seconds.
         seconds: f64,
+    },
+    /// The channels cancel each other in their mean. One of them was used there.
+    #[error(
+        "its channels cancel each other (inverted polarity) for {seconds:.1} s from {begin:.1} s on: only channel {channel} is used there"
+    )]
+    ChannelsCancel {
+        /// The channel used, counted from 0.
+        channel: usize,
+        /// Where it begins, in seconds.
+        begin: f64,
+        /// How long it lasts in all.
+        seconds: f64,
+    },
+    /// Single samples far beyond full scale were clipped to it.
+    #[error(
+        "{count} samples are far beyond full scale (up to {highest:e}, the first at {first:.3} s) and were clipped"
+    )]
+    Spikes {
+        /// How many.
+        count: usize,
+        /// The highest of them; full scale is 1.
+        highest: f32,
+        /// Where the first is, in seconds.
+        first: f64,
+    },
+    /// Its samples have another scale than the usual one.
+    #[error("its samples reach {highest:.0}, where full scale is 1: they are used as they are")]
+    BeyondFullScale {
+        /// The highest.
+        highest: f32,
+    },
+    /// HE-AAC, of which only the AAC-LC core is decoded.
+    #[error(
+        "it is HE-AAC, of which only the band below {hertz} Hz is decoded: convert it first for full quality"
+    )]
+    CoreOnly {
+        /// Where the band ends, in Hz.
+        hertz: u32,
     },
 }

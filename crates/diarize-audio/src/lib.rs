@@ -22,7 +22,9 @@
 //! torchaudio's windowed sinc (`lowpass_filter_width` 6, `rolloff` 0.99, Hann window), which is shorter
 //! than the filter used here, so results may differ slightly.
 //!
-//! Encoder delay is trimmed where Symphonia supports it: in MP3 and in Vorbis in Ogg, but not in AAC.
+//! Times are the recording's: audio that starts behind the picture has silence before it, and encoder
+//! delay is trimmed where the file tells it. Channels that cancel each other in their mean are told, and one of
+//! them is used. `docs/formats.md` lists what is read, and how exactly.
 //!
 //! # Pipes
 //! A pipe is decoded while it is being written, if its container can be read forward. An MP4 file whose
@@ -32,21 +34,30 @@
 #![forbid(unsafe_code)]
 
 mod audio;
+mod container;
 mod damage;
+mod decoder;
+mod elementary;
 mod error;
+mod frames;
+mod matroska;
+mod mix;
 mod mono;
-mod probe;
+mod mp4;
+mod raw;
 mod resample;
-mod signature;
+mod sniff;
 mod source;
 mod track;
+mod trim;
+mod wave;
 
 use std::{ops::RangeInclusive, path::Path};
 
 pub use audio::Audio;
 pub use error::{Error, Warning};
 pub use resample::Resampler;
-pub use signature::is_recording;
+pub use sniff::is_recording;
 
 /// Sample rate of the output, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
@@ -71,12 +82,37 @@ pub enum Channels {
 pub struct Settings {
     /// Which channels to use.
     pub channels: Channels,
+    /// Which clock the samples follow.
+    pub clock: Clock,
+    /// Takes a recording of which more than a twentieth cannot be decoded, with a warning.
+    pub keep_damaged: bool,
+}
+
+/// Where time 0 is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Clock {
+    /// At the begin of the recording, such as the first picture: silence stands before audio that starts later.
+    #[default]
+    Media,
+    /// At the first sample of audio.
+    Audio,
 }
 
 impl Settings {
     /// Sets the channels to use.
     pub fn with_channels(self, channels: Channels) -> Self {
         Self { channels, ..self }
+    }
+
+    /// These settings, with another clock.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// These settings, taking damaged recordings or not.
+    pub fn with_keep_damaged(self, keep_damaged: bool) -> Self {
+        Self { keep_damaged, ..self }
     }
 }
 

@@ -1,22 +1,19 @@
 //! Converting decoded packets to 16 kHz mono.
 
-use symphonia::core::audio::GenericAudioBufferRef;
+use crate::{Channels, Error, RATES, Resampler, SAMPLE_RATE, Warning, mix::Mixer};
 
-use crate::{Channels, Error, RATES, Resampler, SAMPLE_RATE};
-
-/// Downmixes and resamples packets. Holds one packet and the resampler's state.
+/// Mixes and resamples packets. Holds one packet, a block of the mixer and what the resampler holds.
 pub(crate) struct Mono {
-    channels: Channels,
+    mixer: Mixer,
     rate: u32,
     /// `None` if the rate is already right.
     resampler: Option<Resampler>,
-    planes: Vec<Vec<f32>>,
-    /// Number of frames of silence queued.
+    /// Frames of silence that come next, behind what waits in the mixer.
     silence: u64,
-    /// The queued packet, downmixed, and its rate.
-    mean: Vec<f32>,
-    mean_rate: u32,
-    /// Output of a finished resampler, which precedes everything else.
+    /// The packet that comes behind that, and its rate.
+    packet: Option<(Vec<Vec<f32>>, u32)>,
+    has_ended: bool,
+    /// Output of a resampler that has finished, which comes before all else.
     tail: Vec<f32>,
     /// Number of frames processed at the current rate.
     frames: u64,
@@ -27,13 +24,12 @@ pub(crate) struct Mono {
 impl Mono {
     pub(crate) fn new(channels: Channels) -> Self {
         Self {
-            channels,
+            mixer: Mixer::new(channels),
             rate: SAMPLE_RATE,
             resampler: None,
-            planes: Vec::new(),
             silence: 0,
-            mean: Vec::new(),
-            mean_rate: SAMPLE_RATE,
+            packet: None,
+            has_ended: false,
             tail: Vec::new(),
             frames: 0,
             earlier: 0.0,
@@ -42,23 +38,42 @@ impl Mono {
 
     /// Seconds processed so far.
     pub(crate) fn seconds(&self) -> f64 {
+        self.taken() + self.mixer.waiting() as f64 / f64::from(self.rate)
+    }
+
+    fn taken(&self) -> f64 {
         self.earlier + self.frames as f64 / f64::from(self.rate)
     }
 
-    /// Queues a packet.
-    pub(crate) fn push(&mut self, packet: &GenericAudioBufferRef<'_>) -> Result<(), Error> {
-        self.mean_rate = packet.spec().rate();
-        packet.copy_to_vecs_planar(&mut self.planes);
-        self.mix()
+    /// The rate of what was taken last, in Hz.
+    pub(crate) fn rate(&self) -> u32 {
+        self.rate
     }
 
-    /// Queues silence for audio that cannot be decoded, so that later audio keeps its time.
+    /// Queues a packet, a plane per channel.
+    pub(crate) fn push(&mut self, planes: Vec<Vec<f32>>, rate: u32) {
+        self.packet = Some((planes, rate));
+    }
+
+    /// Queues silence before the packet.
     pub(crate) fn push_silence(&mut self, seconds: f64) {
-        self.silence = (seconds * f64::from(self.rate)).round() as u64;
+        self.silence += (seconds * f64::from(self.rate)).round() as u64;
+    }
+
+    /// Nothing more follows.
+    pub(crate) fn end(&mut self) {
+        self.has_ended = true;
     }
 
     /// Processes part of what is queued and appends it to `output`. Returns whether anything was queued.
     pub(crate) fn advance(&mut self, output: &mut Vec<f32>) -> Result<bool, Error> {
+        let is_flushed = self.silence > 0
+            || self.has_ended
+            || self.packet.as_ref().is_some_and(|(planes, rate)| !self.mixer.fits(*rate, planes.len()));
+        if let Some(block) = self.mixer.block(self.taken(), is_flushed)? {
+            self.append(&block, output);
+            return Ok(true);
+        }
         if self.silence > 0 {
             // At most one second at a time, since a gap may be long.
             let frames = self.silence.min(u64::from(self.rate));
@@ -66,18 +81,12 @@ impl Mono {
             self.append(&vec![0.0; frames as usize], output);
             return Ok(true);
         }
-        if self.mean.is_empty() {
+        let Some((planes, rate)) = self.packet.take() else {
             return Ok(false);
-        }
-        self.set_rate(self.mean_rate)?;
-        let mut mean = std::mem::take(&mut self.mean);
-        if let Some(index) = mean.iter().position(|sample| !sample.is_finite()) {
-            let seconds = self.seconds() + index as f64 / f64::from(self.rate);
-            return Err(Error::NonFinite { seconds, value: mean[index] });
-        }
-        self.append(&mean, output);
-        mean.clear();
-        self.mean = mean;
+        };
+        self.set_rate(rate)?;
+        let planes: Vec<&[f32]> = planes.iter().map(Vec::as_slice).collect();
+        self.mixer.push(&planes, rate)?;
         Ok(true)
     }
 
@@ -89,7 +98,12 @@ impl Mono {
         }
     }
 
-    /// Sets the sample rate of the following audio. It may change in chained streams.
+    /// What to tell of the samples.
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
+        self.mixer.warnings()
+    }
+
+    /// Sets the rate of what follows: that of the file, or in chained streams one after the other.
     pub(crate) fn set_rate(&mut self, rate: u32) -> Result<(), Error> {
         if !RATES.contains(&rate) {
             return Err(Error::SampleRate { rate });
@@ -99,31 +113,9 @@ impl Mono {
                 finished.finish(&mut self.tail);
             }
             self.resampler = (rate != SAMPLE_RATE).then(|| Resampler::new(rate));
-            self.earlier = self.seconds();
+            self.earlier = self.taken();
             self.frames = 0;
             self.rate = rate;
-        }
-        Ok(())
-    }
-
-    fn mix(&mut self) -> Result<(), Error> {
-        let count = self.planes.len();
-        self.mean.clear();
-        match self.channels {
-            Channels::Only(asked) => {
-                let plane = self.planes.get(asked).ok_or(Error::Channel { asked, count })?;
-                self.mean.extend_from_slice(plane);
-            }
-            Channels::Mean => {
-                let Some((first, others)) = self.planes.split_first() else {
-                    return Ok(());
-                };
-                self.mean.extend_from_slice(first);
-                for plane in others {
-                    self.mean.iter_mut().zip(plane).for_each(|(sum, sample)| *sum += sample);
-                }
-                self.mean.iter_mut().for_each(|sum| *sum /= count as f32);
-            }
         }
         Ok(())
     }

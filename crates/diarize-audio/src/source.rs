@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use symphonia::core::io::{MediaSource, ReadOnlySource};
+use symphonia::core::io::MediaSource;
 use tempfile::SpooledTempFile;
 
 use crate::Error;
@@ -17,9 +17,9 @@ const KEPT_IN_MEMORY: usize = 1 << 20;
 
 /// Source of a recording's bytes.
 pub(crate) enum Source {
-    /// A file, which can be read more than once.
+    /// Can be read in any order.
     File(File),
-    /// A pipe, which can be read only once.
+    /// Can be read in order; its beginning also more than once.
     Pipe(Pipe),
 }
 
@@ -45,82 +45,161 @@ impl Source {
 
     /// A source that reads from a stream.
     pub(crate) fn pipe(reader: impl Read + Send + 'static) -> Self {
-        let state =
-            State { reader: Box::new(reader), kept: Some(SpooledTempFile::new(KEPT_IN_MEMORY)), read: 0 };
-        Self::Pipe(Pipe(Arc::new(Mutex::new(state))))
+        let kept = SpooledTempFile::new(KEPT_IN_MEMORY);
+        let state = State { reader: Box::new(reader), kept: Some(kept), is_keeping: true, read: 0 };
+        Self::Pipe(Pipe { state: Arc::new(Mutex::new(state)), position: 0 })
+    }
+
+    /// Reads from the first byte on, in order.
+    pub(crate) fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
+        Ok(match self {
+            Self::File(file) => Box::new(io::BufReader::new(rewound(file)?)),
+            Self::Pipe(pipe) => Box::new(pipe.rewound()),
+        })
+    }
+
+    /// A file with these bytes: a pipe is copied to a temporary one, to its end.
+    pub(crate) fn into_file(self) -> Result<File, Error> {
+        match self {
+            Self::File(file) => Ok(file),
+            Self::Pipe(pipe) => pipe.into_file().map_err(Error::Copy),
+        }
     }
 }
 
-/// Reads a file from its start, with seeking.
-pub(crate) fn seekable(file: &File) -> io::Result<Box<dyn MediaSource>> {
-    Ok(Box::new(rewound(file)?))
+/// A part of a source, for Symphonia.
+pub(crate) struct Part<R> {
+    inner: R,
+    start: u64,
+    /// Bytes from `start` on, where they end before the source does.
+    len: Option<u64>,
+    position: u64,
+    is_seekable: bool,
 }
 
-/// Reads a file from its start without seeking, so that readers do not look for data at the end.
-pub(crate) fn forward_only(file: &File) -> io::Result<Box<dyn MediaSource>> {
-    Ok(Box::new(ReadOnlySource::new(rewound(file)?)))
+impl Part<File> {
+    /// The bytes of a file from `start` on. Readers look for more at the end of what is seekable, and fail
+    /// where the file breaks off before.
+    pub(crate) fn of_file(file: &File, start: u64, len: Option<u64>, is_seekable: bool) -> io::Result<Self> {
+        let mut inner = file.try_clone()?;
+        let end = inner.metadata()?.len().saturating_sub(start);
+        inner.seek(SeekFrom::Start(start))?;
+        let len = Some(len.map_or(end, |len| len.min(end)));
+        Ok(Self { inner, start, len, position: 0, is_seekable })
+    }
 }
 
-fn rewound(file: &File) -> io::Result<File> {
-    let mut file = file.try_clone()?;
-    file.rewind()?;
-    Ok(file)
+impl Part<Pipe> {
+    /// The bytes of a pipe from `start` on.
+    pub(crate) fn of_pipe(pipe: &Pipe, start: u64, len: Option<u64>) -> io::Result<Self> {
+        let mut inner = pipe.rewound();
+        io::copy(&mut inner.by_ref().take(start), &mut io::sink())?;
+        Ok(Self { inner, start, len, position: 0, is_seekable: false })
+    }
 }
 
-/// A stream whose start is kept until its format is known. Clones share the stream.
+impl<R: Read> Read for Part<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.len.map_or(u64::MAX, |len| len.saturating_sub(self.position));
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = retried(&mut self.inner, &mut buffer[..wanted])?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl<R: Seek> Seek for Part<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.and_then(|len| len.checked_add_signed(by)),
+        };
+        let target = target.ok_or(io::ErrorKind::InvalidInput)?;
+        self.inner.seek(SeekFrom::Start(self.start.saturating_add(target)))?;
+        self.position = target;
+        Ok(target)
+    }
+}
+
+impl<R: Read + Seek + Send + Sync> MediaSource for Part<R> {
+    fn is_seekable(&self) -> bool {
+        self.is_seekable
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        self.len.filter(|_| self.is_seekable)
+    }
+}
+
+/// A stream whose beginning is kept until its format is known. Each clone has a position of its own.
 #[derive(Clone)]
-pub(crate) struct Pipe(Arc<Mutex<State>>);
+pub(crate) struct Pipe {
+    state: Arc<Mutex<State>>,
+    position: u64,
+}
 
 struct State {
     reader: Box<dyn Read + Send>,
     /// All bytes read so far, as long as they may be needed again.
     kept: Option<SpooledTempFile>,
+    is_keeping: bool,
     read: u64,
 }
 
 impl Pipe {
-    /// Drops the kept bytes, which are no longer needed.
-    pub(crate) fn forget(&self) {
-        self.with(|state| state.kept = None);
+    /// The same stream from its first byte on.
+    fn rewound(&self) -> Self {
+        Self { state: self.state.clone(), position: 0 }
     }
 
-    /// Whether the stream had no bytes.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.with(|state| state.read == 0)
+    /// Keeps nothing more: what was read is read once again, and what follows only once.
+    pub(crate) fn stop_keeping(&self) {
+        self.state().is_keeping = false;
     }
 
-    /// Copies the kept bytes and the rest of the stream to a temporary file.
-    pub(crate) fn into_file(self) -> Result<File, Error> {
-        self.with(|state| {
-            let kept = state.kept.take();
-            let mut file = kept.map_or_else(tempfile::tempfile, SpooledTempFile::into_file)?;
-            io::copy(&mut state.reader, &mut file)?;
-            file.rewind()?;
-            Ok(file)
-        })
-        .map_err(Error::Copy)
+    fn into_file(self) -> io::Result<File> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let kept = state.kept.take();
+        let mut file = kept.map_or_else(tempfile::tempfile, SpooledTempFile::into_file)?;
+        file.seek(SeekFrom::End(0))?;
+        io::copy(&mut state.reader, &mut file)?;
+        file.rewind()?;
+        Ok(file)
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.with(|state| {
-            let count = loop {
-                match state.reader.read(buffer) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    result => break result?,
-                }
-            };
-            if let Some(kept) = &mut state.kept {
-                kept.write_all(&buffer[..count])?;
-            }
-            state.read += count as u64;
-            Ok(count)
-        })
+        let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = guard.read_at(self.position, buffer)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl State {
+    fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if position < self.read {
+            let kept = self.kept.as_mut().ok_or(io::ErrorKind::Unsupported)?;
+            kept.seek(SeekFrom::Start(position))?;
+            return kept.read(buffer);
+        }
+        if !self.is_keeping {
+            self.kept = None;
+        }
+        let count = retried(&mut self.reader, buffer)?;
+        if let Some(kept) = &mut self.kept {
+            kept.seek(SeekFrom::End(0))?;
+            kept.write_all(&buffer[..count])?;
+        }
+        self.read += count as u64;
+        Ok(count)
     }
 }
 
@@ -130,12 +209,18 @@ impl Seek for Pipe {
     }
 }
 
-impl MediaSource for Pipe {
-    fn is_seekable(&self) -> bool {
-        false
-    }
+fn rewound(file: &File) -> io::Result<File> {
+    let mut file = file.try_clone()?;
+    file.rewind()?;
+    Ok(file)
+}
 
-    fn byte_len(&self) -> Option<u64> {
-        None
+/// Reads once, again where a signal interrupts it.
+fn retried(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }

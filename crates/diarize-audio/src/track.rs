@@ -1,21 +1,21 @@
 //! The audio track of a file: decoding and timing.
 
 use symphonia::core::{
-    audio::GenericAudioBufferRef,
-    codecs::{
-        CodecParameters,
-        audio::{
-            AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
-            well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS},
-        },
+    codecs::{CodecParameters, audio::well_known::CODEC_ID_FLAC},
+    formats::{
+        Track as Description,
+        well_known::{FORMAT_ID_MKV, FORMAT_ID_WAVE},
     },
-    errors::Result as SymphoniaResult,
-    formats::{FormatReader, TrackType, well_known::FORMAT_ID_WAVE},
     packet::Packet,
     units::TimeBase,
 };
 
-use crate::Error;
+use crate::{
+    Error,
+    container::{Container, Packets},
+    decoder::{Decoder, aac_core},
+    mp4::Clock,
+};
 
 /// No codec has longer packets; an invalid header may state any length.
 const LONGEST_PACKET_SECONDS: f64 = 1.0;
@@ -23,40 +23,95 @@ const LONGEST_PACKET_SECONDS: f64 = 1.0;
 /// Range of gaps that are filled. Shorter ones are due to rounded timestamps, longer ones are implausible.
 const GAP_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
 
-/// The track to decode.
+/// Audio starts so much later than the picture. Less is encoder delay and rounding.
+const START_SECONDS: std::ops::RangeInclusive<f64> = 0.03..=3600.0;
+
+/// Frames of an elementary stream are counted, not timed: nothing is rounded.
+const EXACT_GAP_SECONDS: std::ops::RangeInclusive<f64> = 0.001..=3600.0;
+
+/// Where the audio's begin lies on the recording's clock, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Begin {
+    /// Silence before the first sample that is used.
+    pub(crate) offset: f64,
+    /// Decoded audio that is left out before it.
+    pub(crate) skip: f64,
+    /// What is used behind it.
+    pub(crate) length: Option<f64>,
+}
+
+/// The track that is decoded.
 pub(crate) struct Track {
     id: u32,
     rate: Option<u32>,
     declared: Option<f64>,
+    estimated: Option<f64>,
     has_open_end: bool,
+    /// Whether gaps between packets are damage: elsewhere they may be pauses.
+    pub(crate) are_gaps_damage: bool,
+    gap_seconds: std::ops::RangeInclusive<f64>,
     time_base: Option<TimeBase>,
-    /// Offset from timestamps to positions in the signal.
+    kind: ClockKind,
+    /// What must be added to timestamps to get the position in the signal.
     origin: Option<f64>,
-    decoder: Box<dyn AudioDecoder>,
+    decoder: Decoder,
+    /// The sample rate of the core of HE-AAC in Hz, where only that is decoded.
+    pub(crate) core_rate: Option<u32>,
+}
+
+/// How timestamps and the recording's clock belong together.
+#[derive(Clone, Copy)]
+enum ClockKind {
+    /// The first packet is the begin.
+    First,
+    /// The earliest packet of any track is the begin.
+    Earliest,
+    /// An edit list or a tag says it.
+    Told(Clock),
 }
 
 impl Track {
-    /// Opens the default audio track, or else the first one.
-    pub(crate) fn open(format: &dyn FormatReader) -> Result<Self, Error> {
-        let track = format.default_track(TrackType::Audio).ok_or(Error::NoAudioTrack)?;
+    /// Opens the audio track that the file marks as its main one, or else the first.
+    pub(crate) fn open(container: &Container) -> Result<Self, Error> {
+        let track = container.track().ok_or(Error::NoAudioTrack)?;
         let Some(CodecParameters::Audio(parameters)) = &track.codec_params else {
             return Err(Error::NoAudioTrack);
         };
-        // If the header does not state the encoder delay, the length of an MPEG stream is only estimated
-        // from its first frames. Gapless decoding would cut off audio beyond that.
-        let is_mpeg = [CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3].contains(&parameters.codec);
-        let is_length_known = track.delay.is_some() || !is_mpeg;
-        let frames = track.num_frames.filter(|_| is_length_known);
+        let format = match &container.packets {
+            Packets::Symphonia(format) => Some(format.format_info().format),
+            _ => None,
+        };
+        let core = aac_core(parameters);
+        let parameters = core.as_ref().map_or(parameters, |(core, _)| core);
+        let is_elementary = matches!(container.packets, Packets::Elementary(_));
+        let kind = match container.mp4_clock(track.id) {
+            Some(clock) => ClockKind::Told(clock),
+            None if format == Some(FORMAT_ID_MKV) => ClockKind::Earliest,
+            None => ClockKind::First,
+        };
+        let declared = match kind {
+            ClockKind::Told(Clock { length: Some(length), .. }) => Some(length),
+            _ => track
+                .num_frames
+                .zip(parameters.sample_rate)
+                .map(|(frames, rate)| frames as f64 / f64::from(rate)),
+        };
+        let is_raw_open = matches!(container.packets, Packets::Raw(_)) && track.num_frames.is_none();
+        let is_open = is_raw_open || container.is_pipe;
         Ok(Self {
             id: track.id,
             rate: parameters.sample_rate,
-            declared: frames
-                .zip(parameters.sample_rate)
-                .map(|(frames, rate)| frames as f64 / f64::from(rate)),
-            has_open_end: format.format_info().format == FORMAT_ID_WAVE && track.num_frames.is_none(),
+            declared,
+            estimated: declared.or_else(|| duration(track)),
+            has_open_end: is_open || format == Some(FORMAT_ID_WAVE) && track.num_frames.is_none(),
+            are_gaps_damage: is_elementary
+                || parameters.codec == CODEC_ID_FLAC && format != Some(FORMAT_ID_MKV),
+            gap_seconds: if is_elementary { EXACT_GAP_SECONDS } else { GAP_SECONDS },
             time_base: track.time_base,
+            kind,
             origin: None,
-            decoder: open_decoder(parameters, is_length_known)?,
+            decoder: Decoder::open(parameters)?,
+            core_rate: core.map(|(_, rate)| rate),
         })
     }
 
@@ -75,14 +130,19 @@ impl Track {
         self.declared
     }
 
-    /// Whether the track extends to the end of the file, as in a WAV file written to a pipe.
+    /// About how many seconds there are.
+    pub(crate) fn estimated(&self) -> Option<f64> {
+        self.estimated
+    }
+
+    /// Whether it ends with the file, wherever that is: a WAV that was written to a pipe.
     pub(crate) fn has_open_end(&self) -> bool {
         self.has_open_end
     }
 
-    /// Decodes a packet.
-    pub(crate) fn decode(&mut self, packet: &Packet) -> SymphoniaResult<GenericAudioBufferRef<'_>> {
-        self.decoder.decode(packet)
+    /// Decodes a packet to a plane per channel, and returns their rate in Hz.
+    pub(crate) fn decode(&mut self, packet: &Packet, planes: &mut Vec<Vec<f32>>) -> Result<u32, String> {
+        self.decoder.decode(packet, planes)
     }
 
     /// Duration of a packet in seconds, as far as the container states it.
@@ -91,24 +151,57 @@ impl Track {
         time.map_or(0.0, |time| time.as_secs_f64()).clamp(0.0, LONGEST_PACKET_SECONDS)
     }
 
-    /// Duration of the gap, in seconds, between `position`, the end of the preceding audio, and a packet.
-    pub(crate) fn gap_before(&mut self, packet: &Packet, position: f64) -> f64 {
-        let Some(time) = self.time_base.and_then(|base| base.calc_time(packet.pts)) else {
+    /// Places the first packet on the recording's clock, at `position` for a track that only follows another.
+    /// `earliest` is the first timestamp of any other track, in seconds; without `uses_offset` the audio's begin is
+    /// the recording's.
+    pub(crate) fn begin(
+        &mut self,
+        packet: &Packet,
+        position: f64,
+        earliest: Option<f64>,
+        uses_offset: bool,
+    ) -> Begin {
+        let time = self.time(packet).unwrap_or(0.0);
+        let pre_skip = self.decoder.pre_skip().map(|samples| f64::from(samples) / 48_000.0);
+        let mut begin = match self.kind {
+            ClockKind::Told(Clock { offset, skip, length }) => {
+                Begin { offset, skip: if skip > 0.0 { skip } else { pre_skip.unwrap_or(0.0) }, length }
+            }
+            ClockKind::Earliest => {
+                let earliest = earliest.unwrap_or(time).min(time).max(0.0);
+                let skip = pre_skip.unwrap_or(-time.min(0.0));
+                let offset = (time + skip).max(0.0) - earliest;
+                let offset = if START_SECONDS.contains(&offset) { offset } else { 0.0 };
+                Begin { offset, skip, length: None }
+            }
+            ClockKind::First => Begin { offset: 0.0, skip: pre_skip.unwrap_or(0.0), length: None },
+        };
+        if !uses_offset {
+            begin.offset = 0.0;
+        }
+        let first = match self.kind {
+            ClockKind::First if pre_skip.is_none() => time.max(0.0),
+            _ => time + begin.skip,
+        };
+        self.origin = Some(position + begin.offset - first);
+        begin
+    }
+
+    /// How many seconds are missing between `position`, the end of what came before, and a packet.
+    pub(crate) fn gap_before(&self, packet: &Packet, position: f64) -> f64 {
+        let Some((time, origin)) = self.time(packet).zip(self.origin) else {
             return 0.0;
         };
-        let time = time.as_secs_f64();
-        // Encoder delay is before time 0 and is trimmed; an excerpt of a longer file may start at any time.
-        let origin = *self.origin.get_or_insert(position - time.max(0.0));
         let gap = origin + time - position;
-        if GAP_SECONDS.contains(&gap) { gap } else { 0.0 }
+        if self.gap_seconds.contains(&gap) { gap } else { 0.0 }
+    }
+
+    /// A packet's timestamp in seconds.
+    pub(crate) fn time(&self, packet: &Packet) -> Option<f64> {
+        Some(self.time_base?.calc_time(packet.pts)?.as_secs_f64())
     }
 }
 
-fn open_decoder(parameters: &AudioCodecParameters, gapless: bool) -> Result<Box<dyn AudioDecoder>, Error> {
-    if parameters.codec == CODEC_ID_OPUS {
-        return Err(Error::Opus);
-    }
-    symphonia::default::get_codecs()
-        .make_audio_decoder(parameters, &AudioDecoderOptions::default().gapless(gapless))
-        .map_err(|error| Error::Codec(error.to_string()))
+fn duration(track: &Description) -> Option<f64> {
+    Some(track.time_base?.calc_duration(track.duration?)?.as_secs_f64())
 }

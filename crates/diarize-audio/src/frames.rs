@@ -1,0 +1,166 @@
+//! Headers of MPEG audio and ADTS frames.
+//!
+//! MPEG audio: ISO/IEC 11172-3, 2.4.1.3, and 13818-3, 2.4.2.3; ADTS: ISO/IEC 14496-3, 1.A.2.2.
+
+/// Bytes that tell a frame's header apart and give its length.
+pub(crate) const HEADER_LEN: usize = 7;
+
+/// The codec of a stream of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// MPEG audio of this layer, 1 to 3.
+    Mpeg(u8),
+    /// AAC in ADTS frames.
+    Adts,
+}
+
+/// What the header of a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) layout: Layout,
+    /// Bytes of the frame with its header.
+    pub(crate) len: usize,
+    /// Bytes of the header, with its checksum, that do not belong to the packet.
+    pub(crate) prefix: usize,
+}
+
+/// What all frames have in common that one decoder can decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) codec: Codec,
+    /// In Hz.
+    pub(crate) rate: u32,
+    /// ADTS: 0 where the frame itself tells.
+    pub(crate) channels: u8,
+    /// Samples per channel of a frame.
+    pub(crate) samples: u32,
+}
+
+impl Frame {
+    /// Reads a header of [`HEADER_LEN`] bytes. `None` where it is none.
+    pub(crate) fn parse(header: &[u8]) -> Option<Self> {
+        if header.len() < HEADER_LEN || header[0] != 0xff || header[1] & 0xe0 != 0xe0 {
+            return None;
+        }
+        if header[1] & 0xf6 == 0xf0 { Self::adts(header) } else { Self::mpeg(header) }
+    }
+
+    fn mpeg(header: &[u8]) -> Option<Self> {
+        const MPEG1: [[u32; 14]; 3] = [
+            [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
+            [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
+            [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+        ];
+        const MPEG2: [[u32; 14]; 2] = [
+            [32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
+            [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+        ];
+        let version = header[1] >> 3 & 3;
+        let layer = 4 - (header[1] >> 1 & 3);
+        if version == 1 || layer == 4 {
+            return None;
+        }
+        let is_mpeg1 = version == 3;
+        let table = if is_mpeg1 { &MPEG1[layer as usize - 1] } else { &MPEG2[usize::from(layer > 1)] };
+        let kilobits = *table.get(usize::from(header[2] >> 4).checked_sub(1)?)?;
+        let rate = *[44_100, 48_000, 32_000].get(usize::from(header[2] >> 2 & 3))?;
+        let rate = match version {
+            3 => rate,
+            2 => rate / 2,
+            _ => rate / 4,
+        };
+        let padding = usize::from(header[2] >> 1 & 1);
+        let samples = match layer {
+            1 => 384,
+            3 if !is_mpeg1 => 576,
+            _ => 1152,
+        };
+        let bits = kilobits * 1000;
+        let len = match layer {
+            1 => 4 * ((12 * bits / rate) as usize + padding),
+            _ => (samples / 8 * bits / rate) as usize + padding,
+        };
+        let channels = if header[3] >> 6 == 3 { 1 } else { 2 };
+        let layout = Layout { codec: Codec::Mpeg(layer), rate, channels, samples };
+        Some(Self { layout, len, prefix: 0 })
+    }
+
+    fn adts(header: &[u8]) -> Option<Self> {
+        const RATES: [u32; 13] = [
+            96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
+            7_350,
+        ];
+        let rate = *RATES.get(usize::from(header[2] >> 2 & 15))?;
+        let channels = (header[2] & 1) << 2 | header[3] >> 6;
+        let len =
+            usize::from(header[3] & 3) << 11 | usize::from(header[4]) << 3 | usize::from(header[5] >> 5);
+        let prefix = if header[1] & 1 == 1 { 7 } else { 9 };
+        let blocks = u32::from(header[6] & 3) + 1;
+        let layout = Layout { codec: Codec::Adts, rate, channels, samples: 1024 * blocks };
+        (len > prefix).then_some(Self { layout, len, prefix })
+    }
+}
+
+/// Encoder delay, length and padding in samples, from a Xing or Info frame with LAME's extension.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gapless {
+    pub(crate) delay: u32,
+    pub(crate) padding: u32,
+    /// Without delay and padding.
+    pub(crate) samples: Option<u64>,
+}
+
+impl Gapless {
+    /// Samples of the whole part, with delay and padding.
+    pub(crate) fn end(&self) -> Option<i64> {
+        Some((self.samples? + u64::from(self.delay + self.padding)) as i64)
+    }
+}
+
+/// The delay of every MPEG layer 3 decoder, which encoders do not count.
+const DECODER_DELAY: u32 = 529;
+
+/// What the frame says of the stream behind it, where it holds no audio but a Xing, Info or VBRI header.
+pub(crate) fn info(frame: &[u8], layout: &Layout) -> Option<Option<Gapless>> {
+    if layout.codec != Codec::Mpeg(3) {
+        return None;
+    }
+    if frame.get(36..40) == Some(b"VBRI") {
+        return Some(None);
+    }
+    let side_info = match (layout.samples == 1152, layout.channels == 1) {
+        (true, false) => 32,
+        (false, true) => 9,
+        _ => 17,
+    };
+    let tag = frame.get(4 + side_info..)?;
+    if !tag.starts_with(b"Xing") && !tag.starts_with(b"Info") {
+        return None;
+    }
+    Some(gapless(tag, layout))
+}
+
+fn gapless(tag: &[u8], layout: &Layout) -> Option<Gapless> {
+    let flags = tag.get(7)?;
+    let mut at = 8;
+    let mut frames = None;
+    for (bit, len) in [(1, 4), (2, 4), (4, 100), (8, 4)] {
+        if flags & bit != 0 {
+            if bit == 1 {
+                frames = Some(u32::from_be_bytes(tag.get(at..at + 4)?.try_into().ok()?));
+            }
+            at += len;
+        }
+    }
+    let lame = tag.get(at..at + 24)?;
+    if ![b"LAME", b"Lavf", b"Lavc"].iter().any(|name| lame.starts_with(*name)) {
+        return None;
+    }
+    let delay = u32::from(lame[21]) << 4 | u32::from(lame[22] >> 4);
+    let padding = u32::from(lame[22] & 15) << 8 | u32::from(lame[23]);
+    let (delay, padding) = (delay + DECODER_DELAY, padding.saturating_sub(DECODER_DELAY));
+    let samples = frames.and_then(|frames| {
+        (u64::from(frames) * u64::from(layout.samples)).checked_sub(u64::from(delay + padding))
+    });
+    Some(Gapless { delay, padding, samples })
+}

@@ -1,0 +1,62 @@
+//! Samples one after the other behind a header, or frames in such a file.
+
+use std::io::Read;
+
+use symphonia::core::{
+    codecs::{CodecParameters, audio::AudioCodecParameters},
+    errors::Result,
+    formats::Track,
+    packet::Packet,
+    units::{Duration, TimeBase, Timestamp},
+};
+
+/// Frames in a packet.
+const FRAMES: usize = 1152;
+
+/// A stream of blocks of one frame.
+pub(crate) struct Raw {
+    reader: Box<dyn Read + Send + Sync>,
+    track: Track,
+    block: usize,
+    position: u64,
+}
+
+impl Raw {
+    /// A stream of blocks of `block` bytes, a sample of each channel, `len` bytes long.
+    pub(crate) fn new(
+        reader: Box<dyn Read + Send + Sync>,
+        parameters: AudioCodecParameters,
+        block: usize,
+        len: Option<u64>,
+    ) -> Self {
+        let mut track = Track::new(0);
+        track.time_base = parameters.sample_rate.and_then(TimeBase::try_from_recip);
+        track.num_frames = len.map(|len| len / block as u64);
+        track.with_codec_params(CodecParameters::Audio(parameters));
+        Self { reader, track, block, position: 0 }
+    }
+
+    pub(crate) fn track(&self) -> &Track {
+        &self.track
+    }
+
+    /// The next frames: as many as have arrived, a packet at most.
+    pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>> {
+        let mut data = vec![0; FRAMES * self.block];
+        let mut len = 0;
+        while len == 0 || len % self.block > 0 {
+            match self.reader.read(&mut data[len..])? {
+                0 => break,
+                count => len += count,
+            }
+        }
+        let frames = (len / self.block) as u64;
+        if frames == 0 {
+            return Ok(None);
+        }
+        data.truncate(frames as usize * self.block);
+        let pts = Timestamp::new(self.position as i64);
+        self.position += frames;
+        Ok(Some(Packet::new(0, pts, Duration::from(frames), data)))
+    }
+}

@@ -1,0 +1,263 @@
+//! The headers of WAV and of its relatives: RIFX, RF64, BW64, W64 and AU.
+//!
+//! RF64: EBU Tech 3306; BW64: ITU-R BS.2088; W64: Sony's specification of 2002; AU: Sun's `audio/basic`.
+
+use std::io::{self, Read};
+
+use symphonia::core::{
+    audio::Channels,
+    codecs::audio::{AudioCodecId, AudioCodecParameters, well_known::*},
+};
+
+/// Longest `fmt` chunk that is read.
+const LONGEST_FORMAT: u64 = 1 << 16;
+
+/// What a header says.
+pub(crate) struct Header {
+    /// First byte of the samples.
+    pub(crate) start: u64,
+    /// Length of the samples in bytes; `None` for all that follows.
+    pub(crate) len: Option<u64>,
+    pub(crate) content: Content,
+    /// Whether all lengths are there and fit into each other.
+    pub(crate) is_sound: bool,
+}
+
+/// What the samples are.
+pub(crate) enum Content {
+    /// Samples, in blocks of so many bytes.
+    Samples { parameters: Box<AudioCodecParameters>, block: usize },
+    /// MPEG audio.
+    Mpeg,
+    /// Blocks of ADPCM.
+    Adpcm,
+    /// A codec that is not read.
+    Unread(String),
+}
+
+/// How the chunks of a file are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Riff,
+    Rifx,
+    Rf64,
+    W64,
+}
+
+/// What the samples are that a `fmt` chunk speaks of.
+pub(crate) fn content_of(format: &[u8]) -> Option<Content> {
+    content(format, Form::Riff)
+}
+
+/// Reads a header from the first byte of the file. `None` where it breaks off or makes no sense.
+pub(crate) fn read(reader: &mut dyn Read) -> io::Result<Option<Header>> {
+    let mut reader = Counted { reader, position: 0 };
+    let Some(magic) = reader.take(12)? else { return Ok(None) };
+    let form = match &magic[..4] {
+        b".snd" => return au(&mut reader, &magic),
+        b"RIFX" => Form::Rifx,
+        b"RF64" | b"BW64" => Form::Rf64,
+        b"riff" => {
+            reader.take(28)?;
+            Form::W64
+        }
+        _ => Form::Riff,
+    };
+    let outer = form.u32(&magic[4..8]);
+    chunks(&mut reader, form, u64::from(outer) + 8)
+}
+
+fn chunks(reader: &mut Counted, form: Form, outer: u64) -> io::Result<Option<Header>> {
+    let (mut format, mut long_data) = (None, None);
+    loop {
+        let Some((name, len)) = form.chunk(reader)? else { return Ok(None) };
+        match &name {
+            b"fmt " if len <= LONGEST_FORMAT => {
+                let Some(bytes) = reader.take(len as usize)? else { return Ok(None) };
+                format = Some(bytes);
+            }
+            b"ds64" if (24..=LONGEST_FORMAT).contains(&len) => {
+                let Some(bytes) = reader.take(len as usize)? else { return Ok(None) };
+                long_data = bytes[8..16].try_into().ok().map(u64::from_le_bytes);
+            }
+            b"data" => {
+                let Some(content) = format.and_then(|format| content(&format, form)) else { return Ok(None) };
+                let start = reader.position;
+                let open = len == u64::from(u32::MAX) || len == 0;
+                let len = match long_data {
+                    Some(long) if open && form == Form::Rf64 && long > 0 => Some(long),
+                    // More chunks follow: there are no samples.
+                    _ if len == 0
+                        && form == Form::Riff
+                        && (start..u64::from(u32::MAX)).contains(&(outer - 1)) =>
+                    {
+                        Some(0)
+                    }
+                    _ => (!open).then_some(len),
+                };
+                let is_sound = form == Form::Riff && len.is_some_and(|len| start + len <= outer);
+                return Ok(Some(Header { start, len, content, is_sound }));
+            }
+            _ => reader.skip(len)?,
+        }
+        let odd = match form {
+            Form::W64 => len.wrapping_neg() % 8,
+            _ => len % 2,
+        };
+        reader.skip(odd)?;
+    }
+}
+
+impl Form {
+    /// The name and length of the next chunk.
+    fn chunk(self, reader: &mut Counted) -> io::Result<Option<([u8; 4], u64)>> {
+        let header = reader.take(if self == Form::W64 { 24 } else { 8 })?;
+        Ok(header.and_then(|header| {
+            let name = header[..4].try_into().ok()?;
+            let len = match self {
+                Form::W64 => u64::from_le_bytes(header[16..].try_into().ok()?).checked_sub(24)?,
+                _ => u64::from(self.u32(&header[4..])),
+            };
+            Some((name, len))
+        }))
+    }
+
+    fn u32(self, bytes: &[u8]) -> u32 {
+        let bytes = bytes.try_into().unwrap_or_default();
+        if self == Form::Rifx { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+
+    fn u16(self, bytes: &[u8]) -> u16 {
+        let bytes = bytes.try_into().unwrap_or_default();
+        if self == Form::Rifx { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+    }
+}
+
+fn content(format: &[u8], form: Form) -> Option<Content> {
+    const EXTENSIBLE: u16 = 0xfffe;
+    if format.len() < 16 {
+        return None;
+    }
+    let mut tag = form.u16(&format[..2]);
+    if tag == EXTENSIBLE {
+        tag = form.u16(format.get(24..26)?);
+    }
+    let (channels, rate) = (form.u16(&format[2..4]), form.u32(&format[4..8]));
+    let bits = form.u16(&format[14..16]);
+    let is_big = form == Form::Rifx;
+    let codec = match (tag, bits) {
+        (1, 1..=8) => CODEC_ID_PCM_U8,
+        (1, 9..=16) => either(is_big, CODEC_ID_PCM_S16BE, CODEC_ID_PCM_S16LE),
+        (1, 17..=24) => either(is_big, CODEC_ID_PCM_S24BE, CODEC_ID_PCM_S24LE),
+        (1, 25..=32) => either(is_big, CODEC_ID_PCM_S32BE, CODEC_ID_PCM_S32LE),
+        (3, 32) => either(is_big, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE),
+        (3, 64) => either(is_big, CODEC_ID_PCM_F64BE, CODEC_ID_PCM_F64LE),
+        (6, _) => CODEC_ID_PCM_ALAW,
+        (7, _) => CODEC_ID_PCM_MULAW,
+        (2 | 0x11, _) => return Some(Content::Adpcm),
+        (0x50 | 0x55, _) => return Some(Content::Mpeg),
+        _ => return Some(Content::Unread(codec_name(tag))),
+    };
+    samples(codec, channels.into(), rate)
+}
+
+fn either(first: bool, one: AudioCodecId, other: AudioCodecId) -> AudioCodecId {
+    if first { one } else { other }
+}
+
+/// The parameters of interleaved samples. `None` without channels.
+pub(crate) fn parameters(codec: AudioCodecId, channels: u32, rate: u32) -> Option<AudioCodecParameters> {
+    let channels = u16::try_from(channels).ok().filter(|channels| *channels > 0)?;
+    let mut parameters = AudioCodecParameters::new();
+    parameters.for_codec(codec).with_sample_rate(rate).with_channels(Channels::Discrete(channels));
+    Some(parameters)
+}
+
+fn samples(codec: AudioCodecId, channels: u32, rate: u32) -> Option<Content> {
+    let parameters = Box::new(parameters(codec, channels, rate)?);
+    Some(Content::Samples { parameters, block: bytes(codec) * channels as usize })
+}
+
+/// Bytes of a sample.
+fn bytes(codec: AudioCodecId) -> usize {
+    match codec {
+        CODEC_ID_PCM_F64LE | CODEC_ID_PCM_F64BE => 8,
+        CODEC_ID_PCM_S32LE | CODEC_ID_PCM_S32BE | CODEC_ID_PCM_F32LE | CODEC_ID_PCM_F32BE => 4,
+        CODEC_ID_PCM_S24LE | CODEC_ID_PCM_S24BE => 3,
+        CODEC_ID_PCM_S16LE | CODEC_ID_PCM_S16BE => 2,
+        _ => 1,
+    }
+}
+
+/// The codec's name by its number in WAV and AVI files.
+pub(crate) fn codec_name(tag: u16) -> String {
+    let name = match tag {
+        0x14 | 0x42 | 0xa3 => "G.723",
+        0x22 => "TrueSpeech",
+        0x31 | 0x32 => "GSM 6.10",
+        0x40 => "G.721",
+        0x45 | 0x64 | 0xa104 => "G.726",
+        0x65 => "G.722",
+        0x70..=0x75 => "Lernout & Hauspie",
+        0x83 => "G.729",
+        0xff | 0x1600 | 0x1610 => "AAC",
+        0x130 => "ACELP.net",
+        0x160..=0x163 => "Windows Media Audio",
+        0x2000 => "AC-3",
+        0x2001 => "DTS",
+        0xa109 => "Speex",
+        0xf1ac => "FLAC",
+        _ => return format!("number {tag:#06x}"),
+    };
+    name.to_owned()
+}
+
+fn au(reader: &mut Counted, begin: &[u8]) -> io::Result<Option<Header>> {
+    let Some(rest) = reader.take(12)? else { return Ok(None) };
+    let u32_at = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap_or_default());
+    let start = u64::from(u32_at(&begin[4..8]));
+    let len = Some(u32_at(&begin[8..])).filter(|len| *len != u32::MAX && *len > 0).map(u64::from);
+    let (rate, channels) = (u32_at(&rest[4..8]), u32_at(&rest[8..]));
+    let codec = match u32_at(&rest[..4]) {
+        1 => CODEC_ID_PCM_MULAW,
+        2 => CODEC_ID_PCM_S8,
+        3 => CODEC_ID_PCM_S16BE,
+        4 => CODEC_ID_PCM_S24BE,
+        5 => CODEC_ID_PCM_S32BE,
+        6 => CODEC_ID_PCM_F32BE,
+        7 => CODEC_ID_PCM_F64BE,
+        27 => CODEC_ID_PCM_ALAW,
+        number => {
+            let content = Content::Unread(format!("number {number} of AU files"));
+            return Ok(Some(Header { start, len, content, is_sound: false }));
+        }
+    };
+    let content = samples(codec, channels, rate).filter(|_| start >= 24);
+    Ok(content.map(|content| Header { start, len, content, is_sound: false }))
+}
+
+/// A reader that knows where it is.
+struct Counted<'a> {
+    reader: &'a mut dyn Read,
+    position: u64,
+}
+
+impl Counted<'_> {
+    /// The next `len` bytes. `None` where the file ends before.
+    fn take(&mut self, len: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = vec![0; len];
+        match self.reader.read_exact(&mut bytes) {
+            Ok(()) => {
+                self.position += len as u64;
+                Ok(Some(bytes))
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn skip(&mut self, len: u64) -> io::Result<()> {
+        self.position += io::copy(&mut (&mut *self.reader).take(len), &mut io::sink())?;
+        Ok(())
+    }
+}
