@@ -8,8 +8,8 @@ use std::{
 use symphonia::core::{errors::Error as SymphoniaError, packet::Packet};
 
 use crate::{
-    Clock, Error, Recording, SAMPLE_RATE, Settings, Warning, container::Container, damage::Damage,
-    mono::Mono, source::Source, track::Track, trim::Trim,
+    Error, Recording, SAMPLE_RATE, Settings, Tracks, Warning, container::Container, lane::Lane,
+    source::Source, track::Track,
 };
 
 /// Limits how much memory is reserved because of a header, which may be wrong.
@@ -19,24 +19,25 @@ const MAX_RESERVED_SECONDS: f64 = 86_400.0;
 ///
 /// Each item is a block of at least one mono sample at [`SAMPLE_RATE`]; full scale is ±1. In most formats, a
 /// block has at most one second. The samples are bit-identical whether a recording comes from a file
-/// or a pipe. Memory does not grow with the length of the recording.
+/// or a pipe. Memory does not grow with the length of the recording; with [`Tracks::Mean`], the samples of a track
+/// wait for those of the others.
 ///
 /// Corrupt parts are replaced by silence of the same length and reported by [`Audio::warnings`] at the end.
 /// After an `Err` the iterator ends.
 pub struct Audio {
     settings: Settings,
     container: Container,
-    track: Track,
-    /// `None` before the track's first packet.
-    trim: Option<Trim>,
-    /// The first timestamp of any track, in seconds.
+    /// The tracks that are used; at least one.
+    lanes: Vec<Lane>,
+    /// The earliest timestamp so far, in seconds, until all lanes have begun.
     earliest: Option<f64>,
-    offset: f64,
-    mono: Mono,
-    damage: Damage,
+    /// Number of samples before the next block.
+    position: u64,
     warnings: Vec<Warning>,
-    has_samples: bool,
+    /// Whether all packets that are needed have been read.
     has_ended: bool,
+    /// Whether the iterator has ended.
+    is_done: bool,
 }
 
 impl Audio {
@@ -44,7 +45,7 @@ impl Audio {
     ///
     /// # Errors
     /// If the file is missing, is a directory or is empty; if its format or codec is not supported; if its
-    /// header is invalid.
+    /// header is invalid; if it does not have the track that the settings ask for.
     pub fn open(path: &Path, settings: &Settings) -> Result<Self, Error> {
         Self::new(Source::open(path)?, settings)
     }
@@ -68,45 +69,50 @@ impl Audio {
 
     fn new(source: Source, settings: &Settings) -> Result<Self, Error> {
         let container = Container::open(source)?;
-        let track = Track::open(&container)?;
-        let mut mono = Mono::new(settings.channels);
-        if let Some(rate) = track.rate() {
-            mono.set_rate(rate)?;
-        }
+        let (count, main) = (container.tracks().len(), container.main_track().ok_or(Error::NoAudioTrack)?);
+        let used = match settings.tracks {
+            Tracks::Main => main..main + 1,
+            Tracks::Only(asked) if asked >= count => return Err(Error::Track { asked, count }),
+            Tracks::Only(asked) => asked..asked + 1,
+            Tracks::Mean => 0..count,
+        };
+        let is_choice = count > 1 && settings.tracks == Tracks::Main;
+        let lanes = used
+            .map(|index| Lane::new(Track::open(&container, index)?, settings))
+            .collect::<Result<Vec<Lane>, Error>>()?;
         Ok(Self {
             settings: settings.clone(),
             container,
-            track,
-            trim: None,
+            lanes,
             earliest: None,
-            offset: 0.0,
-            mono,
-            damage: Damage::default(),
-            warnings: Vec::new(),
-            has_samples: false,
+            position: 0,
+            warnings: is_choice.then_some(Warning::SeveralTracks { count, used: main }).into_iter().collect(),
             has_ended: false,
+            is_done: false,
         })
     }
 
-    /// Seconds of audio that the header promises or lets estimate, for a progress bar: what can be decoded
-    /// may differ. `None` where the header does not say.
+    /// Duration according to the header, in seconds, for a progress bar; it may be an estimate, and may differ from
+    /// what can be decoded. `None` if the header does not state it. Only the part that the settings ask for
+    /// counts.
     pub fn declared_duration(&self) -> Option<f64> {
-        self.track.estimated()
+        let whole = self.lanes.iter().filter_map(Lane::estimated).reduce(f64::max)?;
+        Some((whole.min(self.settings.range.end) - self.settings.range.start).max(0.0))
     }
 
-    /// Seconds of silence that stand before the audio because it starts later than the recording, such as
-    /// behind the picture of a video. Known from the first block on; 0 with [`Clock::Audio`].
+    /// Seconds of silence before the audio if it starts later than the recording, such as after the
+    /// first picture of a video. Known from the first block on; 0 with [`Clock::Audio`](crate::Clock::Audio).
     pub fn start_offset(&self) -> f64 {
-        self.offset
+        self.lanes.iter().map(|lane| lane.offset).fold(f64::INFINITY, f64::min)
     }
 
     /// Duration of the audio decoded so far, in seconds, before resampling rounds it up to a whole sample.
-    /// Once the iterator has ended, this is the length of the recording.
+    /// Once the iterator has ended, this is the length of the recording, or the end of the range that was asked for.
     pub fn duration(&self) -> f64 {
-        self.mono.seconds()
+        self.lanes.iter().map(Lane::seconds).fold(0.0, f64::max).min(self.settings.range.end)
     }
 
-    /// Problems found in the recording. Empty until the iterator has ended.
+    /// Problems found in the recording. Complete once the iterator has ended.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -126,120 +132,120 @@ impl Audio {
         Ok(Recording { samples, duration: self.duration(), warnings: self.warnings })
     }
 
-    /// The next samples; an empty block at the end.
-    fn next_block(&mut self) -> Result<Vec<f32>, Error> {
-        let mut block = Vec::new();
-        while block.is_empty() && !self.has_ended {
-            if self.mono.advance(&mut block)? {
-                continue;
+    /// The next samples within the range; an empty block at the end.
+    fn next_in_range(&mut self) -> Result<Vec<f32>, Error> {
+        let sample = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as u64;
+        let (start, end) = (sample(self.settings.range.start), sample(self.settings.range.end));
+        loop {
+            let mut block = self.next_block()?;
+            if block.is_empty() {
+                if self.position <= start && start > 0 {
+                    return Err(Error::StartsAfterEnd {
+                        start: self.settings.range.start,
+                        duration: self.duration(),
+                    });
+                }
+                return Ok(block);
             }
-            match self.next_packet()? {
-                Some(packet) => self.decode(&packet),
-                None => self.end(&mut block)?,
+            let before = self.position;
+            self.position += block.len() as u64;
+            if self.position >= end && !self.has_ended {
+                self.conclude(false)?;
+            }
+            block.truncate(end.saturating_sub(before).min(block.len() as u64) as usize);
+            block.drain(..start.saturating_sub(before).min(block.len() as u64) as usize);
+            if !block.is_empty() {
+                return Ok(block);
             }
         }
-        self.has_samples |= !block.is_empty();
-        Ok(block)
     }
 
-    /// The next packet of the track, from one part to the next in the same file.
+    /// The next samples: the mean of all lanes. An empty block at the end.
+    fn next_block(&mut self) -> Result<Vec<f32>, Error> {
+        while !self.has_ended {
+            let mut is_ready = true;
+            for lane in &mut self.lanes {
+                is_ready &= lane.advance()?;
+            }
+            if is_ready {
+                break;
+            }
+            match self.next_packet()? {
+                Some(packet) => self.decode(&packet)?,
+                None => self.end()?,
+            }
+        }
+        let ready = self.lanes.iter().map(|lane| lane.samples.len()).min().unwrap_or(0);
+        let mut blocks = self.lanes.iter_mut().map(|lane| {
+            let rest = lane.samples.split_off(ready);
+            std::mem::replace(&mut lane.samples, rest)
+        });
+        let mut mean = blocks.next().unwrap_or_default();
+        for block in blocks {
+            mean.iter_mut().zip(block).for_each(|(sum, sample)| *sum += sample);
+        }
+        if self.lanes.len() > 1 {
+            mean.iter_mut().for_each(|sum| *sum /= self.lanes.len() as f32);
+        }
+        Ok(mean)
+    }
+
+    /// The next packet of a track that is used. Continues with the next stream if the file has several.
     fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
         loop {
             match self.container.next_packet() {
-                Ok(Some(packet)) if packet.track_id != self.track.id() => {
-                    if self.trim.is_none() {
-                        self.hear_of(&packet);
+                Ok(Some(packet)) => {
+                    if self.lanes.iter().any(|lane| lane.id() == packet.track_id) {
+                        return Ok(Some(packet));
                     }
+                    self.note_time(&packet);
                 }
-                // A part ended and another one begins in the same file.
+                Ok(None) => return Ok(None),
+                // One stream ended and another one begins in the same file.
                 Err(SymphoniaError::ResetRequired) => {
-                    self.track = Track::open(&self.container)?;
-                    self.trim = None;
+                    self.lanes.iter_mut().try_for_each(|lane| lane.chain(&self.container))?;
                 }
-                Ok(packet) => return Ok(packet),
                 Err(error) => {
-                    self.damage.breaks_off(error);
+                    self.lanes.iter_mut().for_each(|lane| lane.breaks_off(&error));
                     return Ok(None);
                 }
             }
         }
     }
 
-    /// Queues the samples of a packet, or silence in their place.
-    fn decode(&mut self, packet: &Packet) {
-        if self.trim.as_ref().is_some_and(Trim::is_over) {
-            return;
-        }
-        self.damage.packets += 1;
-        let mut planes = Vec::new();
-        let decoded = self.track.decode(packet, &mut planes);
-        // The first packet of some codecs gives nothing: the audio begins with the next.
-        let frames = planes.first().map_or(0, Vec::len);
-        if self.trim.is_none() && frames == 0 && decoded.is_ok() {
-            return;
-        }
-        let gap = if self.trim.is_none() {
-            self.begin(packet);
-            0.0
-        } else {
-            self.track.gap_before(packet, self.mono.seconds())
-        };
-        let trim = self.trim.get_or_insert_default();
-        match decoded {
-            Ok(rate) => {
-                if gap > 0.0 {
-                    self.damage.gap(gap, self.track.are_gaps_damage);
-                    self.mono.push_silence(gap);
-                }
-                let used = trim.take(frames, rate);
-                for plane in &mut planes {
-                    plane.truncate(used.end);
-                    plane.drain(..used.start);
-                }
-                self.mono.push(planes, rate);
-            }
-            Err(reason) => {
-                let rate = self.mono.rate();
-                let frames = (self.track.seconds(packet) * f64::from(rate)).round() as usize;
-                let seconds = trim.take(frames, rate).len() as f64 / f64::from(rate);
-                self.damage.corrupt(reason, seconds);
-                self.mono.push_silence(seconds);
+    /// Hands a packet to its lane.
+    fn decode(&mut self, packet: &Packet) -> Result<(), Error> {
+        if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.id() == packet.track_id) {
+            lane.decode(packet, self.earliest, self.settings.clock)?;
+            if lane.has_begun() {
+                self.note_time(packet);
             }
         }
+        Ok(())
     }
 
-    /// Takes note of the time of another track's packet before the audio begins.
-    fn hear_of(&mut self, packet: &Packet) {
-        let time = self.container.time(packet);
-        self.earliest = self.earliest.into_iter().chain(time).reduce(f64::min);
+    /// Notes the time of a packet until all lanes have begun.
+    fn note_time(&mut self, packet: &Packet) {
+        if !self.lanes.iter().all(Lane::has_begun) {
+            let time = self.container.time(packet);
+            self.earliest = self.earliest.into_iter().chain(time).reduce(f64::min);
+        }
     }
 
-    /// The audio begins with this packet.
-    fn begin(&mut self, packet: &Packet) {
-        let uses_offset = self.settings.clock == Clock::Media;
-        let begin = self.track.begin(packet, self.mono.seconds(), self.earliest, uses_offset);
-        self.mono.push_silence(begin.offset);
-        self.offset += begin.offset;
-        self.trim = Some(Trim::new(&begin));
+    /// Converts the last samples. Lanes that are shorter than others are padded with silence.
+    fn end(&mut self) -> Result<(), Error> {
+        self.lanes.iter_mut().try_for_each(Lane::finish)?;
+        let longest = self.lanes.iter().map(|lane| lane.samples.len()).max().unwrap_or(0);
+        self.lanes.iter_mut().for_each(|lane| lane.samples.resize(longest, 0.0));
+        self.conclude(true)
     }
 
-    /// Appends the last samples and settles what was wrong.
-    fn end(&mut self, block: &mut Vec<f32>) -> Result<(), Error> {
-        self.mono.end();
-        while self.mono.advance(block)? {}
+    /// Collects the warnings. `is_whole`: whether the recording was decoded to its end.
+    fn conclude(&mut self, is_whole: bool) -> Result<(), Error> {
         self.has_ended = true;
-        let damage = std::mem::take(&mut self.damage);
-        damage.refuse_if_total()?;
-        self.mono.finish(block);
-        if block.is_empty() && !self.has_samples {
-            return Err(damage.into_error());
+        for lane in &mut self.lanes {
+            self.warnings.extend(lane.conclude(is_whole, self.settings.keep_damaged)?);
         }
-        if !self.settings.keep_damaged {
-            damage.refuse_if_much(self.duration())?;
-        }
-        self.warnings = damage.into_warnings(&self.track, self.duration() - self.offset);
-        self.warnings.extend(self.mono.warnings());
-        self.warnings.extend(self.track.core_rate.map(|rate| Warning::CoreOnly { hertz: rate / 2 }));
         Ok(())
     }
 }
@@ -248,14 +254,12 @@ impl Iterator for Audio {
     type Item = Result<Vec<f32>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.next_block() {
-            Ok(block) if block.is_empty() => None,
-            Ok(block) => Some(Ok(block)),
-            Err(error) => {
-                self.has_ended = true;
-                Some(Err(error))
-            }
+        if self.is_done {
+            return None;
         }
+        let block = self.next_in_range();
+        self.is_done = !block.as_ref().is_ok_and(|block| !block.is_empty());
+        block.map(|block| Some(block).filter(|block| !block.is_empty())).transpose()
     }
 }
 

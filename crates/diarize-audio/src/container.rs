@@ -27,18 +27,18 @@ use crate::{
     wave::{self, Content},
 };
 
-/// A reader of packets.
+/// Reads the packets of a recording.
 pub(crate) struct Container {
     pub(crate) packets: Packets,
-    /// What an MP4 file says of its tracks.
+    /// The index of an MP4 file.
     pub(crate) mp4: Option<Mp4>,
-    /// The track, where the reader of its packets does not know the codec.
+    /// The track, if the reader of its packets does not know the codec.
     track: Option<Track>,
-    /// A Matroska stream from a pipe, which ends wherever it ends.
+    /// Whether this is a Matroska stream from a pipe, whose end is not stated.
     pub(crate) is_pipe: bool,
 }
 
-/// The readers.
+/// The reader of a container's packets.
 pub(crate) enum Packets {
     Symphonia(Box<dyn FormatReader>),
     Elementary(Box<Elementary>),
@@ -63,19 +63,29 @@ impl Container {
         Ok(Self { packets, mp4: None, track: None, is_pipe: false })
     }
 
-    /// The track that the file marks as its main one, or else the first.
-    pub(crate) fn track(&self) -> Option<&Track> {
-        if self.track.is_some() {
-            return self.track.as_ref();
-        }
-        match &self.packets {
-            Packets::Symphonia(format) => format.default_track(TrackType::Audio),
-            Packets::Elementary(stream) => Some(stream.track()),
-            Packets::Raw(stream) => Some(stream.track()),
+    /// The audio tracks, in the order of the file.
+    pub(crate) fn tracks(&self) -> Vec<&Track> {
+        let is_audio = |track: &&Track| track.track_type() == Some(TrackType::Audio);
+        match (&self.track, &self.packets) {
+            (Some(track), _) => vec![track],
+            (None, Packets::Symphonia(format)) => format.tracks().iter().filter(is_audio).collect(),
+            (None, Packets::Elementary(stream)) => vec![stream.track()],
+            (None, Packets::Raw(stream)) => vec![stream.track()],
         }
     }
 
-    /// What an MP4 file says of a track's clock.
+    /// The index of the track that the file marks as its main one, or else of the first one.
+    pub(crate) fn main_track(&self) -> Option<usize> {
+        let main = match &self.packets {
+            Packets::Symphonia(format) => format.default_track(TrackType::Audio).map(|track| track.id),
+            _ => None,
+        };
+        let tracks = self.tracks();
+        let index = tracks.iter().position(|track| Some(track.id) == main);
+        index.or((!tracks.is_empty()).then_some(0))
+    }
+
+    /// The clock that an MP4 file states for a track.
     pub(crate) fn mp4_clock(&self, id: u32) -> Option<Clock> {
         let tracks = &self.mp4.as_ref()?.tracks;
         match self.packets {
@@ -86,7 +96,7 @@ impl Container {
         }
     }
 
-    /// A packet's timestamp in seconds, whatever its track.
+    /// The timestamp of a packet of any track, in seconds.
     pub(crate) fn time(&self, packet: &Packet) -> Option<f64> {
         let Packets::Symphonia(format) = &self.packets else { return None };
         let track = format.tracks().iter().find(|track| track.id == packet.track_id)?;
@@ -102,7 +112,7 @@ impl Container {
     }
 }
 
-/// A part of a source, read forward.
+/// Reads a part of a source forward.
 fn part(source: &Source, start: u64, len: Option<u64>) -> io::Result<Box<dyn Read + Send + Sync>> {
     Ok(match source {
         Source::File(file) => Box::new(Part::of_file(file, start, len, false)?),
@@ -147,8 +157,8 @@ fn wave(source: Source) -> Result<Packets, Error> {
 }
 
 fn mp4(source: Source) -> Result<Container, Error> {
-    // Read forward where that is possible: a file that breaks off then gives what there is. Packets come by
-    // their time, which jumps back and forth in a file of several tracks.
+    // A truncated file gives as much as there is only if it is read forward. With several tracks, packets
+    // come in the order of their times, which needs seeking.
     if let Some(mp4) = mp4::read_forward(&mut source.reader()?)?
         && mp4.count == 1
         && !mp4.tracks.iter().any(|track| mp4::is_g711(&track.codec))

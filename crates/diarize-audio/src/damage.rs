@@ -1,18 +1,18 @@
 //! Collecting the problems found while decoding a file.
 
-use std::io;
+use std::io::ErrorKind;
 
 use symphonia::core::errors::Error as SymphoniaError;
 
-use crate::{Error, Warning, track::Track};
+use crate::{Error, Warning};
 
 /// Headers may state slightly more audio than there is.
 const TOLERATED_LOSS_SECONDS: f64 = 0.1;
 
-/// The share of a recording that may be lost.
+/// The largest fraction of a recording that may be lost.
 const MOST_LOST: f64 = 0.05;
 
-/// Notes of everything that went wrong.
+/// Everything that went wrong so far.
 #[derive(Default)]
 pub(crate) struct Damage {
     /// Number of packets read.
@@ -21,13 +21,19 @@ pub(crate) struct Damage {
     first_reason: String,
     gaps: usize,
     gap_seconds: f64,
-    /// Seconds of silence where there should be audio.
+    /// Seconds of silence in place of audio.
     lost: f64,
-    breaks_off: Option<SymphoniaError>,
+    /// Why no further packet can be read.
+    break_off: Option<BreakOff>,
+}
+
+struct BreakOff {
+    reason: String,
+    is_end_of_file: bool,
 }
 
 impl Damage {
-    /// A packet of `seconds` could not be decoded.
+    /// Records a packet of `seconds` that could not be decoded.
     pub(crate) fn corrupt(&mut self, reason: String, seconds: f64) {
         if self.corrupt == 0 {
             self.first_reason = reason;
@@ -36,7 +42,7 @@ impl Damage {
         self.lost += seconds;
     }
 
-    /// Packets are missing, be it by damage or because a recorder paused.
+    /// Records missing packets. If this is not damage, the recorder paused.
     pub(crate) fn gap(&mut self, seconds: f64, is_damage: bool) {
         self.gaps += 1;
         self.gap_seconds += seconds;
@@ -46,8 +52,10 @@ impl Damage {
     }
 
     /// Records that no further packet can be read.
-    pub(crate) fn breaks_off(&mut self, error: SymphoniaError) {
-        self.breaks_off = Some(error);
+    pub(crate) fn breaks_off(&mut self, error: &SymphoniaError) {
+        let is_end_of_file =
+            matches!(error, SymphoniaError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof);
+        self.break_off = Some(BreakOff { reason: error.to_string(), is_end_of_file });
     }
 
     /// Fails if all packets are corrupt.
@@ -58,21 +66,27 @@ impl Damage {
         Err(Error::AllPacketsCorrupt { packets: self.packets, reason: self.first_reason.clone() })
     }
 
-    /// The error of a file of which too much is lost.
+    /// Fails if too much of a track of `seconds` is lost.
     pub(crate) fn refuse_if_much(&self, seconds: f64) -> Result<(), Error> {
-        match self.lost > MOST_LOST * seconds {
-            true => Err(Error::Damaged { lost: self.lost, seconds, reason: self.first_reason.clone() }),
-            false => Ok(()),
+        if self.lost <= MOST_LOST * seconds {
+            return Ok(());
         }
+        Err(Error::Damaged { lost: self.lost, seconds, reason: self.first_reason.clone() })
     }
 
-    /// The error of a file that gave nothing.
+    /// The error for a file without any samples.
     pub(crate) fn into_error(self) -> Error {
-        self.breaks_off.map_or(Error::NoSamples, |error| Error::Header(error.to_string()))
+        self.break_off.map_or(Error::NoSamples, |break_off| Error::Header(break_off.reason))
     }
 
-    /// The warnings for a track with `seconds` of decoded audio.
-    pub(crate) fn into_warnings(self, track: &Track, seconds: f64) -> Vec<Warning> {
+    /// The warnings for a track with `seconds` of decoded audio. `declared` is its length according to the header. A
+    /// track with an open end extends to the end of the file.
+    pub(crate) fn into_warnings(
+        self,
+        declared: Option<f64>,
+        has_open_end: bool,
+        seconds: f64,
+    ) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.corrupt > 0 {
             let Self { corrupt, packets, .. } = self;
@@ -81,12 +95,12 @@ impl Damage {
         if self.gaps > 0 {
             warnings.push(Warning::Gaps { count: self.gaps, seconds: self.gap_seconds });
         }
-        match self.breaks_off {
-            Some(SymphoniaError::IoError(error)) if is_end(&error) && track.has_open_end() => {}
-            Some(error) => warnings.push(Warning::CutShort { reason: error.to_string(), seconds }),
+        match self.break_off {
+            Some(BreakOff { is_end_of_file: true, .. }) if has_open_end => {}
+            Some(BreakOff { reason, .. }) => warnings.push(Warning::CutShort { reason, seconds }),
             None => {}
         }
-        if let Some(declared) = track.declared()
+        if let Some(declared) = declared
             && warnings.is_empty()
             && declared > seconds + TOLERATED_LOSS_SECONDS
         {
@@ -94,8 +108,4 @@ impl Damage {
         }
         warnings
     }
-}
-
-fn is_end(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::UnexpectedEof
 }

@@ -24,16 +24,16 @@ pub enum Error {
     /// The content is not recognized as audio.
     #[error("not audio in a known format: convert it first, for example with `ffmpeg -i INPUT out.wav`")]
     UnknownFormat,
-    /// A container that is not read.
-    #[error("{0} files are not read: convert it first, for example with `ffmpeg -i INPUT out.wav`")]
+    /// A container that is not supported.
+    #[error("{0} files cannot be read: convert it first, for example with `ffmpeg -i INPUT out.wav`")]
     Container(&'static str),
-    /// The container is known, but its header makes no sense.
-    #[error("its header is broken ({0}): copy it again, or repair it with `ffmpeg -i INPUT out.wav`")]
+    /// The container is recognized, but its header is invalid.
+    #[error("its header is invalid ({0}): copy it again, or repair it with `ffmpeg -i INPUT out.wav`")]
     Header(String),
     /// A container without audio, such as one with only video or subtitles.
     #[error("contains no audio track: specify a file with audio")]
     NoAudioTrack,
-    /// A codec without decoder.
+    /// A codec without a decoder.
     #[error(
         "its audio codec cannot be decoded ({0}): convert it first, for example with `ffmpeg -i INPUT out.wav`"
     )]
@@ -51,20 +51,20 @@ pub enum Error {
         /// The decoder's error for the first packet.
         reason: String,
     },
-    /// More than a twentieth cannot be decoded. `Settings::keep_damaged` takes it nevertheless.
+    /// More than 5 % cannot be decoded. [`Settings::keep_damaged`](crate::Settings) accepts such a recording.
     #[error(
         "{lost:.1} of {seconds:.1} s cannot be decoded{}: copy it again, or convert it with `ffmpeg -i INPUT out.wav`",
         in_brackets(reason)
     )]
     Damaged {
-        /// Seconds that are lost.
+        /// Seconds that cannot be decoded.
         lost: f64,
-        /// Its length in seconds.
+        /// Length of the recording in seconds.
         seconds: f64,
-        /// What the decoder said of the first packet that it could not decode; may be empty.
+        /// The decoder's error for the first corrupt packet; may be empty.
         reason: String,
     },
-    /// The sample rate is none that audio is recorded at.
+    /// The sample rate is outside [`RATES`](crate::RATES).
     #[error(
         "its sample rate is {rate} Hz, but must be {min} to {max} Hz: its header is invalid",
         min = crate::RATES.start(),
@@ -90,13 +90,31 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
-    /// Samples of a floating point file are beyond any scale.
-    #[error("samples from {seconds:.1} s on reach {value:e}, where full scale is 1: clean the audio first")]
+    /// Many samples of a floating-point file are larger than those of any scale in use.
+    #[error(
+        "samples from {seconds:.1} s on reach {value:e}, but full scale is 1: replace such samples first"
+    )]
     BeyondFullScale {
-        /// Where they begin, to a quarter of a second.
+        /// Time of the first such sample, to a quarter of a second.
         seconds: f64,
-        /// The highest of them.
+        /// The largest magnitude.
         value: f32,
+    },
+    /// The requested audio track does not exist.
+    #[error("has no audio track {asked} (audio tracks: {count}, counted from 0)")]
+    Track {
+        /// The requested track.
+        asked: usize,
+        /// Number of audio tracks.
+        count: usize,
+    },
+    /// The requested range starts after the end of the recording.
+    #[error("the part starts at {start:.3} s, but the recording ends at {duration:.3} s")]
+    StartsAfterEnd {
+        /// Start of the range in seconds.
+        start: f64,
+        /// Length of the recording in seconds.
+        duration: f64,
     },
 }
 
@@ -147,42 +165,51 @@ pub enum Warning {
         /// Duration of the decoded audio in seconds.
         seconds: f64,
     },
-    /// The channels cancel each other in their mean. One of them was used there.
+    /// The channels cancel each other in the mean. One of them was used there.
     #[error(
-        "its channels cancel each other (inverted polarity) for {seconds:.1} s from {begin:.1} s on: only channel {channel} is used there"
+        "the channels cancel each other (inverted polarity) for {seconds:.1} s, starting at {begin:.1} s: only channel {channel} is used there"
     )]
     ChannelsCancel {
         /// The channel used, counted from 0.
         channel: usize,
-        /// Where it begins, in seconds.
+        /// Start of the first such part in seconds.
         begin: f64,
-        /// How long it lasts in all.
+        /// Total duration of such parts in seconds.
         seconds: f64,
     },
-    /// Single samples far beyond full scale were clipped to it.
+    /// A few samples far beyond full scale were clipped to it.
     #[error(
-        "{count} samples are far beyond full scale (up to {highest:e}, the first at {first:.3} s) and were clipped"
+        "{count} {} far beyond full scale (up to {highest:e}, the first at {first:.3} s) and clipped",
+        if *count == 1 { "sample is" } else { "samples are" }
     )]
     Spikes {
-        /// How many.
+        /// Number of such samples.
         count: usize,
-        /// The highest of them; full scale is 1.
+        /// The largest magnitude; full scale is 1.
         highest: f32,
-        /// Where the first is, in seconds.
+        /// Time of the first one in seconds.
         first: f64,
     },
-    /// Its samples have another scale than the usual one.
-    #[error("its samples reach {highest:.0}, where full scale is 1: they are used as they are")]
+    /// The samples have another scale than the usual one.
+    #[error("the samples reach {highest:.0}, although full scale is 1: they are used unchanged")]
     BeyondFullScale {
-        /// The highest.
+        /// The largest magnitude.
         highest: f32,
     },
-    /// HE-AAC, of which only the AAC-LC core is decoded.
+    /// Of HE-AAC, only the AAC-LC core is decoded.
     #[error(
-        "it is HE-AAC, of which only the band below {hertz} Hz is decoded: convert it first for full quality"
+        "the audio is HE-AAC, of which only the band below {hertz} Hz is decoded: convert it first for full quality"
     )]
     CoreOnly {
-        /// Where the band ends, in Hz.
+        /// End of the band in Hz.
         hertz: u32,
+    },
+    /// The file has several audio tracks, but only one is used.
+    #[error("has {count} audio tracks, of which only track {used} is used")]
+    SeveralTracks {
+        /// Number of audio tracks.
+        count: usize,
+        /// The track that is used, counted from 0.
+        used: usize,
     },
 }

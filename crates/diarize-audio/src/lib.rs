@@ -22,9 +22,9 @@
 //! torchaudio's windowed sinc (`lowpass_filter_width` 6, `rolloff` 0.99, Hann window), which is shorter
 //! than the filter used here, so results may differ slightly.
 //!
-//! Times are the recording's: audio that starts behind the picture has silence before it, and encoder
-//! delay is trimmed where the file tells it. Channels that cancel each other in their mean are told, and one of
-//! them is used. `docs/formats.md` lists what is read, and how exactly.
+//! Times are those of the recording's clock: audio that starts after the picture is preceded by silence, and encoder
+//! delay is trimmed if the file states it. If the channels cancel each other in the mean, one of them is used, with a
+//! warning. `docs/formats.md` lists the supported formats and how exactly they are decoded.
 //!
 //! # Pipes
 //! A pipe is decoded while it is being written, if its container can be read forward. An MP4 file whose
@@ -40,6 +40,7 @@ mod decoder;
 mod elementary;
 mod error;
 mod frames;
+mod lane;
 mod matroska;
 mod mix;
 mod mono;
@@ -52,7 +53,10 @@ mod track;
 mod trim;
 mod wave;
 
-use std::{ops::RangeInclusive, path::Path};
+use std::{
+    ops::{Range, RangeInclusive},
+    path::Path,
+};
 
 pub use audio::Audio;
 pub use error::{Error, Warning};
@@ -76,41 +80,80 @@ pub enum Channels {
     Only(usize),
 }
 
-/// Settings for reading a recording.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Which audio tracks of a file to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Settings {
-    /// Which channels to use.
-    pub channels: Channels,
-    /// Which clock the samples follow.
-    pub clock: Clock,
-    /// Takes a recording of which more than a twentieth cannot be decoded, with a warning.
-    pub keep_damaged: bool,
+pub enum Tracks {
+    /// The track that the file marks as its main one, or else the first. If there are others, a warning says so.
+    #[default]
+    Main,
+    /// A single audio track, counted from 0.
+    Only(usize),
+    /// The arithmetic mean of all audio tracks.
+    Mean,
 }
 
 /// Where time 0 is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Clock {
-    /// At the begin of the recording, such as the first picture: silence stands before audio that starts later.
+    /// At the start of the recording, such as the first picture. Audio that starts later is preceded by silence.
     #[default]
     Media,
-    /// At the first sample of audio.
+    /// At the first sample of the audio.
     Audio,
 }
 
+/// Settings for reading a recording.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Which channels to use.
+    pub channels: Channels,
+    /// Which audio tracks to use.
+    pub tracks: Tracks,
+    /// Where time 0 is.
+    pub clock: Clock,
+    /// The part to read, in seconds; it is clipped to the recording's end.
+    pub range: Range<f64>,
+    /// Whether to accept a recording of which more than 5 % cannot be decoded.
+    pub keep_damaged: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            channels: Channels::default(),
+            tracks: Tracks::default(),
+            clock: Clock::default(),
+            range: 0.0..f64::INFINITY,
+            keep_damaged: false,
+        }
+    }
+}
+
 impl Settings {
-    /// Sets the channels to use.
+    /// The same settings with other channels.
     pub fn with_channels(self, channels: Channels) -> Self {
         Self { channels, ..self }
     }
 
-    /// These settings, with another clock.
+    /// The same settings with other tracks.
+    pub fn with_tracks(self, tracks: Tracks) -> Self {
+        Self { tracks, ..self }
+    }
+
+    /// The same settings with another clock.
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// These settings, taking damaged recordings or not.
+    /// The same settings for a part of the recording, in seconds.
+    pub fn with_range(self, range: Range<f64>) -> Self {
+        Self { range, ..self }
+    }
+
+    /// The same settings, accepting damaged recordings or not.
     pub fn with_keep_damaged(self, keep_damaged: bool) -> Self {
         Self { keep_damaged, ..self }
     }

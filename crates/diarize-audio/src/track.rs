@@ -11,10 +11,10 @@ use symphonia::core::{
 };
 
 use crate::{
-    Error,
+    Clock, Error,
     container::{Container, Packets},
     decoder::{Decoder, aac_core},
-    mp4::Clock,
+    mp4,
 };
 
 /// No codec has longer packets; an invalid header may state any length.
@@ -23,57 +23,60 @@ const LONGEST_PACKET_SECONDS: f64 = 1.0;
 /// Range of gaps that are filled. Shorter ones are due to rounded timestamps, longer ones are implausible.
 const GAP_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
 
-/// Audio starts so much later than the picture. Less is encoder delay and rounding.
+/// Range of delays of the audio after the picture. Shorter ones are encoder delay and rounding, longer ones are implausible.
 const START_SECONDS: std::ops::RangeInclusive<f64> = 0.03..=3600.0;
 
-/// Frames of an elementary stream are counted, not timed: nothing is rounded.
+/// The same as `GAP_SECONDS` for elementary streams, whose frames are counted, so that nothing is rounded.
 const EXACT_GAP_SECONDS: std::ops::RangeInclusive<f64> = 0.001..=3600.0;
 
-/// Where the audio's begin lies on the recording's clock, in seconds.
+/// How the audio starts on the recording's clock, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Begin {
-    /// Silence before the first sample that is used.
+    /// Silence before the first sample.
     pub(crate) offset: f64,
-    /// Decoded audio that is left out before it.
+    /// Decoded audio to skip first.
     pub(crate) skip: f64,
-    /// What is used behind it.
+    /// Length of the audio after that; `None` for all of it.
     pub(crate) length: Option<f64>,
 }
 
-/// The track that is decoded.
+/// The track to decode.
 pub(crate) struct Track {
     id: u32,
+    /// Index among the audio tracks of the container.
+    index: usize,
     rate: Option<u32>,
     declared: Option<f64>,
     estimated: Option<f64>,
     has_open_end: bool,
-    /// Whether gaps between packets are damage: elsewhere they may be pauses.
+    /// Whether gaps between packets are damage. Otherwise, the recorder may have paused.
     pub(crate) are_gaps_damage: bool,
     gap_seconds: std::ops::RangeInclusive<f64>,
     time_base: Option<TimeBase>,
     kind: ClockKind,
-    /// What must be added to timestamps to get the position in the signal.
+    /// Offset from timestamps to positions in the signal.
     origin: Option<f64>,
     decoder: Decoder,
-    /// The sample rate of the core of HE-AAC in Hz, where only that is decoded.
+    /// Sample rate of the core of HE-AAC in Hz, if only the core is decoded.
     pub(crate) core_rate: Option<u32>,
 }
 
-/// How timestamps and the recording's clock belong together.
+/// How timestamps relate to the recording's clock.
 #[derive(Clone, Copy)]
 enum ClockKind {
-    /// The first packet is the begin.
+    /// Time 0 is at the track's first packet.
     First,
-    /// The earliest packet of any track is the begin.
+    /// Time 0 is at the earliest packet of any track.
     Earliest,
-    /// An edit list or a tag says it.
-    Told(Clock),
+    /// An edit list or a tag states where time 0 is.
+    Stated(mp4::Clock),
 }
 
 impl Track {
-    /// Opens the audio track that the file marks as its main one, or else the first.
-    pub(crate) fn open(container: &Container) -> Result<Self, Error> {
-        let track = container.track().ok_or(Error::NoAudioTrack)?;
+    /// Opens an audio track by its index among the audio tracks of the container.
+    pub(crate) fn open(container: &Container, index: usize) -> Result<Self, Error> {
+        let tracks = container.tracks();
+        let track = tracks.get(index).ok_or(Error::NoAudioTrack)?;
         let Some(CodecParameters::Audio(parameters)) = &track.codec_params else {
             return Err(Error::NoAudioTrack);
         };
@@ -85,12 +88,12 @@ impl Track {
         let parameters = core.as_ref().map_or(parameters, |(core, _)| core);
         let is_elementary = matches!(container.packets, Packets::Elementary(_));
         let kind = match container.mp4_clock(track.id) {
-            Some(clock) => ClockKind::Told(clock),
+            Some(clock) => ClockKind::Stated(clock),
             None if format == Some(FORMAT_ID_MKV) => ClockKind::Earliest,
             None => ClockKind::First,
         };
         let declared = match kind {
-            ClockKind::Told(Clock { length: Some(length), .. }) => Some(length),
+            ClockKind::Stated(mp4::Clock { length: Some(length), .. }) => Some(length),
             _ => track
                 .num_frames
                 .zip(parameters.sample_rate)
@@ -100,6 +103,7 @@ impl Track {
         let is_open = is_raw_open || container.is_pipe;
         Ok(Self {
             id: track.id,
+            index,
             rate: parameters.sample_rate,
             declared,
             estimated: declared.or_else(|| duration(track)),
@@ -120,6 +124,11 @@ impl Track {
         self.id
     }
 
+    /// The track's index among the audio tracks of the container.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     /// Sample rate according to the header.
     pub(crate) fn rate(&self) -> Option<u32> {
         self.rate
@@ -130,17 +139,17 @@ impl Track {
         self.declared
     }
 
-    /// About how many seconds there are.
+    /// Duration according to the header or, failing that, estimated, in seconds.
     pub(crate) fn estimated(&self) -> Option<f64> {
         self.estimated
     }
 
-    /// Whether it ends with the file, wherever that is: a WAV that was written to a pipe.
+    /// Whether the track extends to the end of the file, as in a WAV file written to a pipe.
     pub(crate) fn has_open_end(&self) -> bool {
         self.has_open_end
     }
 
-    /// Decodes a packet to a plane per channel, and returns their rate in Hz.
+    /// Decodes a packet to one plane per channel and returns the sample rate in Hz.
     pub(crate) fn decode(&mut self, packet: &Packet, planes: &mut Vec<Vec<f32>>) -> Result<u32, String> {
         self.decoder.decode(packet, planes)
     }
@@ -151,20 +160,19 @@ impl Track {
         time.map_or(0.0, |time| time.as_secs_f64()).clamp(0.0, LONGEST_PACKET_SECONDS)
     }
 
-    /// Places the first packet on the recording's clock, at `position` for a track that only follows another.
-    /// `earliest` is the first timestamp of any other track, in seconds; without `uses_offset` the audio's begin is
-    /// the recording's.
+    /// Places the first packet on the recording's clock. `position` is the end of the preceding audio if the track
+    /// follows another one. `earliest` is the first timestamp of any other track, in seconds.
     pub(crate) fn begin(
         &mut self,
         packet: &Packet,
         position: f64,
         earliest: Option<f64>,
-        uses_offset: bool,
+        clock: Clock,
     ) -> Begin {
         let time = self.time(packet).unwrap_or(0.0);
         let pre_skip = self.decoder.pre_skip().map(|samples| f64::from(samples) / 48_000.0);
         let mut begin = match self.kind {
-            ClockKind::Told(Clock { offset, skip, length }) => {
+            ClockKind::Stated(mp4::Clock { offset, skip, length }) => {
                 Begin { offset, skip: if skip > 0.0 { skip } else { pre_skip.unwrap_or(0.0) }, length }
             }
             ClockKind::Earliest => {
@@ -176,7 +184,7 @@ impl Track {
             }
             ClockKind::First => Begin { offset: 0.0, skip: pre_skip.unwrap_or(0.0), length: None },
         };
-        if !uses_offset {
+        if clock == Clock::Audio {
             begin.offset = 0.0;
         }
         let first = match self.kind {
@@ -187,7 +195,7 @@ impl Track {
         begin
     }
 
-    /// How many seconds are missing between `position`, the end of what came before, and a packet.
+    /// Duration of the gap, in seconds, between `position`, the end of the preceding audio, and a packet.
     pub(crate) fn gap_before(&self, packet: &Packet, position: f64) -> f64 {
         let Some((time, origin)) = self.time(packet).zip(self.origin) else {
             return 0.0;

@@ -21,6 +21,7 @@ pub enum Compat {
     /// - The number of simultaneous speakers never exceeds the number of speakers found.
     /// - Speakers are numbered in the order of their clusters.
     /// - In the exclusive diarization, pauses are not filled, since that could make two speakers overlap.
+    /// - No turn ends after the recording.
     #[default]
     Off,
     /// What pyannote.audio does in the stages from clustering on. A model whose parameters differ from pyannote's needs
@@ -34,6 +35,7 @@ pub enum Compat {
     /// - If more people speak at once than speakers were found, speakers are added.
     /// - Speakers are numbered in the order of their cluster indices sorted as text: 0, 1, 10, 11, 2, …
     /// - In the exclusive diarization, pauses are filled as in the overlapping one.
+    /// - Turns can end after the recording, in the padding of the last chunk.
     Pyannote,
 }
 

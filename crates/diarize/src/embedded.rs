@@ -24,6 +24,8 @@ pub struct Embedded {
     pub(crate) model: Arc<Model>,
     /// The options the networks ran with.
     pub(crate) options: Options,
+    /// Length of the recording in seconds.
+    pub(crate) duration: f64,
     pub(crate) chunks: Chunks,
     pub(crate) segmentations: Segmentations,
     /// `(frame,)`: number of people speaking.
@@ -195,6 +197,22 @@ impl Embedded {
         }
     }
 
+    /// `(frame,)`: number of people speaking. The last chunk is padded with silence; unless pyannote's behavior is
+    /// reproduced, nobody speaks in the padding.
+    fn speaker_count(&self, compat: Compat) -> Vec<u8> {
+        let frames = self.model.networks.frames();
+        let is_inside = |frame: usize| compat == Compat::Pyannote || frames.middle_of(frame) < self.duration;
+        let count = self.speaker_count.iter().enumerate();
+        count.map(|(frame, &count)| if is_inside(frame) { count } else { 0 }).collect()
+    }
+
+    /// Ends turns with the recording, unless pyannote's behavior is reproduced.
+    fn clip(&self, turns: &mut [Turn], compat: Compat) {
+        if compat == Compat::Off {
+            turns.iter_mut().for_each(|turn| turn.end = turn.end.min(self.duration));
+        }
+    }
+
     /// Checks that the options are valid and that everything they need was computed.
     fn check(&self, options: &Options) -> Result<()> {
         options.check()?;
@@ -221,18 +239,8 @@ impl Clustered<'_> {
     /// If a parameter is invalid.
     pub fn diarization(&self, parameters: &Parameters) -> Result<Diarization> {
         parameters.check()?;
-        let (frames, compat) = (self.embedded.model.networks.frames(), parameters.clustering.compat);
-        let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
-        let count = &self.embedded.speaker_count; // (frame,)
-
-        let speaking = self.reconstruct(count); // (frame, cluster)
-        let (mut turns, labeled) = turns(speaking.view(), frames, on, off, compat);
-        drop(speaking);
-
-        let at_most_one: Vec<u8> = count.iter().map(|&count| count.min(1)).collect(); // (frame,)
-        let speaking = self.reconstruct(&at_most_one); // (frame, cluster)
-        let off = if compat == Compat::Pyannote { off } else { 0.0 };
-        let mut exclusive = turns_of(&labeled, speaking.view(), frames, on, off);
+        let (mut turns, labeled) = self.turns(parameters);
+        let mut exclusive = self.exclusive(&labeled, parameters);
 
         if let Some(function) = &self.embedded.model.networks.manifest.confidence {
             let votes = self.votes();
@@ -242,6 +250,30 @@ impl Clustered<'_> {
         let speakers = self.speakers(&turns, &labeled);
         let warnings = self.warnings.iter().cloned().chain(self.wrong_count(speakers.len(), parameters));
         Ok(Diarization { warnings: warnings.collect(), turns, exclusive, speakers })
+    }
+
+    /// The turns, and the cluster of each label.
+    pub(crate) fn turns(&self, parameters: &Parameters) -> (Vec<Turn>, Vec<usize>) {
+        let (frames, compat) = (self.embedded.model.networks.frames(), parameters.clustering.compat);
+        let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
+        let count = self.embedded.speaker_count(compat); // (frame,)
+        let speaking = self.reconstruct(&count); // (frame, cluster)
+        let (mut turns, labeled) = turns(speaking.view(), frames, on, off, compat);
+        self.embedded.clip(&mut turns, compat);
+        (turns, labeled)
+    }
+
+    /// The turns with at most one speaker at a time; `labeled` lists the cluster of each label.
+    fn exclusive(&self, labeled: &[usize], parameters: &Parameters) -> Vec<Turn> {
+        let (frames, compat) = (self.embedded.model.networks.frames(), parameters.clustering.compat);
+        let on = parameters.min_duration_on;
+        let off = if compat == Compat::Pyannote { parameters.min_duration_off } else { 0.0 };
+        let mut count = self.embedded.speaker_count(compat); // (frame,)
+        count.iter_mut().for_each(|count| *count = (*count).min(1));
+        let speaking = self.reconstruct(&count); // (frame, cluster)
+        let mut exclusive = turns_of(labeled, speaking.view(), frames, on, off);
+        self.embedded.clip(&mut exclusive, compat);
+        exclusive
     }
 
     /// A warning if `found` speakers are not as many as requested.

@@ -138,6 +138,7 @@ impl Recording {
         context.step(Stage::SpeakerCounting, 0)?;
         let speaker_count = self.count.finish(); // (frame,)
         context.step(Stage::SpeakerCounting, 1)?;
+        let duration = self.waveform.received() as f64 / f64::from(SAMPLE_RATE);
         let (embeddings, windows) = match is_silent(&speaker_count) {
             true => (None, None),
             false => self.embedder.finish(),
@@ -145,6 +146,7 @@ impl Recording {
         Ok(Embedded {
             model: model.clone(),
             options: options.clone(),
+            duration,
             chunks: self.chunks,
             segmentations: self.segmenter.segmentations,
             speaker_count,

@@ -255,11 +255,7 @@ impl Embedded {
 impl Clustered<'_> {
     /// The evidence for each turn of [`Self::diarization`], in the order of the turns.
     pub fn evidence(&self, options: &Options) -> Vec<Evidence> {
-        let parameters = &options.parameters;
-        let (on, off) = (parameters.min_duration_on, parameters.min_duration_off);
-        let frames = self.embedded.model.networks.frames();
-        let speaking = self.reconstruct(&self.embedded.speaker_count); // (frame, cluster)
-        let (turns, labeled) = turns(speaking.view(), frames, on, off, parameters.clustering.compat);
+        let (turns, labeled) = self.turns(&options.parameters);
         let votes = self.votes();
         let cluster = |speaker: &str| {
             labeled.iter().enumerate().find(|(index, _)| label(*index) == speaker).map_or(0, |(_, &c)| c)
