@@ -2,6 +2,7 @@
 //!
 //! This crate is only the command line. To use speaker diarization in a program, use the crate `diarize`.
 
+pub mod audio_args;
 pub mod commands;
 pub mod config;
 pub mod database;

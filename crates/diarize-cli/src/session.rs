@@ -73,9 +73,10 @@ impl<'a> Session<'a> {
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
         // Names may need the voices of turns, and HTML pages the audio.
         let again = self.names.is_some() || outputs.iter().any(|output| output.format == Format::Html);
-        let source = Source::new(input, self.job.channels, again)?;
+        let settings = self.job.audio.settings().with_range(self.job.part.clone());
+        let source = Source::new(input, settings, again)?;
         let mut timings = Timings::default();
-        let (mut diarization, Decoded { duration, mut warnings }) =
+        let (mut diarization, Decoded { duration, start_offset, mut warnings }) =
             self.listen(&file, &source, &mut timings)?;
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
@@ -96,10 +97,11 @@ impl<'a> Session<'a> {
             Some(names) => {
                 ticket.wait();
                 let embedder = VoiceEmbedder { diarizer: &self.diarizer, options: &self.options };
-                names.apply(&mut diarization, &embedder, &source, duration)?
+                names.apply(&mut diarization, &embedder, &source, duration - source.start())?
             }
         };
         drop(ticket);
+        shift(&mut diarization, source.start());
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
@@ -109,6 +111,8 @@ impl<'a> Session<'a> {
             path: input.path(),
             uri: &uri,
             duration,
+            clock: self.job.audio.time(),
+            start_offset,
             source: &source,
             warnings: &warnings,
             model: &self.diarizer.model().name,
@@ -165,6 +169,14 @@ impl<'a> Session<'a> {
 
 /// The warning about a recording without turns, whose result would otherwise be an empty output.
 pub const SILENCE: &str = "nobody speaks";
+
+/// Moves the turns of a part to their times in the recording.
+fn shift(diarization: &mut Diarization, start: f64) {
+    for turn in diarization.turns.iter_mut().chain(&mut diarization.exclusive) {
+        turn.start += start;
+        turn.end += start;
+    }
+}
 
 /// Adds the time since the last event to the reading time: it was spent waiting for audio. The lock is
 /// released before the networks run, because their events take it too.

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, sync::mpsc::sync_channel, thread};
 
 use anyhow::Context;
-use diarize_audio::{Audio, Channels, Settings};
+use diarize_audio::{Audio, Settings, Warning};
 use tempfile::NamedTempFile;
 use tracing::warn;
 
@@ -25,8 +25,7 @@ pub struct Source {
 impl Source {
     /// The audio of `input`. With `again`, the standard input is copied to a temporary file so that it can be
     /// read more than once.
-    pub fn new(input: &Input, channels: Channels, again: bool) -> anyhow::Result<Self> {
-        let settings = Settings::default().with_channels(channels);
+    pub fn new(input: &Input, settings: Settings, again: bool) -> anyhow::Result<Self> {
         let copy = match input {
             Input::Stdin if again => {
                 Some(copy_of_stdin().context("cannot copy the audio to a temporary file")?)
@@ -46,23 +45,40 @@ impl Source {
 
     /// Starts to read.
     pub fn open(&self) -> Result<Audio, diarize_audio::Error> {
+        self.open_with(&self.settings)
+    }
+
+    fn open_with(&self, settings: &Settings) -> Result<Audio, diarize_audio::Error> {
         match &self.path {
-            Some(path) => Audio::open(path, &self.settings),
-            None => Audio::stdin(&self.settings),
+            Some(path) => Audio::open(path, settings),
+            None => Audio::stdin(settings),
         }
+    }
+
+    /// Start of the part that is read, in seconds of the recording.
+    pub fn start(&self) -> f64 {
+        self.settings.range.start
     }
 
     /// Reads all of it and hands each block to `take`.
     pub fn read(&self, take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Decoded> {
         Decoded::all(self.open()?, take)
     }
+
+    /// Reads the whole recording, even if the settings ask for a part, and hands each block to `take`.
+    pub fn read_whole(&self, take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Decoded> {
+        let settings = self.settings.clone().with_range(0.0..f64::INFINITY);
+        Decoded::all(self.open_with(&settings)?, take)
+    }
 }
 
 /// What is known about audio after reading all of it.
 #[derive(Clone, Debug)]
 pub struct Decoded {
-    /// Its length in seconds.
+    /// Its length in seconds. If only a part was read, the end of the part.
     pub duration: f64,
+    /// Seconds of silence before the audio, because it starts later than the recording.
+    pub start_offset: f64,
     /// Problems with it.
     pub warnings: Vec<String>,
 }
@@ -87,8 +103,8 @@ impl Decoded {
             }
             decoder.join().map_err(|_| anyhow::anyhow!("the decoder crashed: please report this file"))
         })?;
-        let warnings = audio.warnings().iter().map(ToString::to_string).collect();
-        Ok(Self { duration: audio.duration(), warnings })
+        let warnings = audio.warnings().iter().map(sentence).collect();
+        Ok(Self { duration: audio.duration(), start_offset: audio.start_offset(), warnings })
     }
 
     /// Logs the problems with the audio of `input`.
@@ -96,6 +112,14 @@ impl Decoded {
         for warning in &self.warnings {
             warn!("{input}: {warning}");
         }
+    }
+}
+
+/// A warning, with the option that can help.
+fn sentence(warning: &Warning) -> String {
+    match warning {
+        Warning::SeveralTracks { .. } => format!("{warning}; choose others with --track"),
+        _ => warning.to_string(),
     }
 }
 

@@ -1,10 +1,9 @@
 //! `diarize AUDIO…`: finds out who spoke when.
 
-use std::{fs, io, num::NonZeroUsize, path::PathBuf};
-
-use diarize_audio::Channels;
+use std::{fs, io, num::NonZeroUsize, ops::Range, path::PathBuf};
 
 use crate::{
+    audio_args::{AudioArgs, PartArgs},
     commands::conflict,
     input::Input,
     inputs::{self, Inputs},
@@ -78,9 +77,10 @@ pub struct Args {
     #[command(flatten)]
     batch: BatchArgs,
 
-    /// Use only this channel, counted from 0, instead of the mean of all channels
-    #[arg(long, value_name = "N", help_heading = "Audio")]
-    channel: Option<usize>,
+    #[command(flatten)]
+    audio_args: AudioArgs,
+    #[command(flatten)]
+    part: PartArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -153,8 +153,10 @@ pub struct Job {
     pub transcript: Option<PathBuf>,
     /// How speakers get names.
     pub names: NamesArgs,
-    /// The channels to use.
-    pub channels: Channels,
+    /// How to read the audio.
+    pub audio: AudioArgs,
+    /// The part of each recording to diarize, in seconds.
+    pub part: Range<f64>,
     /// The model and the device.
     pub model: ModelArgs,
     /// Exact number of speakers.
@@ -177,6 +179,7 @@ impl Args {
         {
             return Err(conflict(format!("--min-speakers {min} is more than --max-speakers {max}")));
         }
+        let part = self.part.range().map_err(conflict)?;
         let inputs = self.batch.inputs(self.audio).map_err(conflict)?;
         if self.batch.skip_existing && self.names.link_within_run() {
             return Err(conflict(
@@ -232,7 +235,8 @@ impl Args {
             inputs,
             batch: self.batch,
             destinations,
-            channels: self.channel.map_or(Channels::Mean, Channels::Only),
+            audio: self.audio_args,
+            part,
             model: self.model,
             num_speakers: self.num_speakers.map(NonZeroUsize::get),
             min_speakers: self.min_speakers.map(NonZeroUsize::get),

@@ -9,13 +9,13 @@ use std::{
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use diarize::{Diarizer, Options, Span};
-use diarize_audio::Channels;
 use ndarray::Array2;
 use ndarray_npy::WriteNpyExt;
 use serde::Serialize;
 use tracing::warn;
 
 use crate::{
+    audio_args::AudioArgs,
     excerpts::{ExcerptArgs, Excerpts},
     failure,
     input::Input,
@@ -58,9 +58,8 @@ pub struct Args {
     /// Also search the subdirectories of directories
     #[arg(short, long, help_heading = "Audio")]
     recursive: bool,
-    /// Use only this channel, counted from 0, instead of the mean of all channels
-    #[arg(long, value_name = "N", help_heading = "Audio")]
-    channel: Option<usize>,
+    #[command(flatten)]
+    audio_args: AudioArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -130,7 +129,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut rows: Vec<Vec<f32>> = Vec::new();
     for found in &inputs.all {
         let (input, only) = (&found.input, inputs.all.len() == 1);
-        match embed(&diarizer, &options, input, args.channel, &excerpts, only, &console) {
+        match embed(&diarizer, &options, input, &args.audio_args, &excerpts, only, &console) {
             Ok(voices) if format == Format::Json => {
                 serde_json::to_writer(&mut bytes, &voices.document(input, &diarizer.model().name))?;
                 bytes.push(b'\n');
@@ -181,12 +180,12 @@ fn embed(
     diarizer: &Diarizer,
     options: &Options,
     input: &Input,
-    channel: Option<usize>,
+    audio_args: &AudioArgs,
     excerpts: &Excerpts,
     only: bool,
     console: &Console,
 ) -> anyhow::Result<Voices> {
-    let source = Source::new(input, channel.map_or(Channels::Mean, Channels::Only), false)?;
+    let source = Source::new(input, audio_args.settings(), false)?;
     let mut progress = console.file(&input.to_string());
     let mut parts = excerpts.of(input, only)?;
     let spans: Vec<Span> = parts.iter().map(|(span, _)| *span).collect();

@@ -4,9 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use diarize::voices::{Recognition, Voices};
-use diarize_audio::Channels;
 
 use crate::{
+    audio_args::AudioArgs,
     database::{self, Database},
     excerpts::{ExcerptArgs, Excerpts},
     input::Input,
@@ -50,9 +50,8 @@ pub struct Args {
     replace: bool,
     #[command(flatten)]
     excerpts: ExcerptArgs,
-    /// Use only this channel, counted from 0, instead of the mean of all channels
-    #[arg(long, value_name = "N", help_heading = "Audio")]
-    channel: Option<usize>,
+    #[command(flatten)]
+    audio_args: AudioArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -104,7 +103,7 @@ fn embed(
     only: bool,
     console: &Console,
 ) -> anyhow::Result<Voice> {
-    let source = Source::new(input, args.channel.map_or(Channels::Mean, Channels::Only), true)?;
+    let source = Source::new(input, args.audio_args.settings(), true)?;
     let mut progress = console.file(&input.to_string());
     let mut parts = excerpts.of(input, only)?;
     let (spans, duration) = match excerpts {

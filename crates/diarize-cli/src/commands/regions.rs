@@ -8,11 +8,11 @@ use std::{
 use anyhow::Context;
 use clap::ValueEnum;
 use diarize::{Diarizer, Options, Span, Turn, rttm};
-use diarize_audio::Channels;
 use serde_json::json;
 use tracing::warn;
 
 use crate::{
+    audio_args::{AudioArgs, PartArgs},
     failure,
     input::Input,
     inputs,
@@ -58,9 +58,10 @@ pub struct Args {
     /// Fill gaps shorter than this
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
     min_duration_off: f64,
-    /// Use only this channel, counted from 0, instead of the mean of all channels
-    #[arg(long, value_name = "N")]
-    channel: Option<usize>,
+    #[command(flatten)]
+    audio_args: AudioArgs,
+    #[command(flatten)]
+    part: PartArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -176,14 +177,16 @@ fn regions(
     options: &Options,
     console: &Console,
 ) -> anyhow::Result<String> {
-    let source = Source::new(input, args.channel.map_or(Channels::Mean, Channels::Only), false)?;
+    let part = args.part.range().map_err(super::conflict)?;
+    let source = Source::new(input, args.audio_args.settings().with_range(part), false)?;
     let mut progress = console.file(&input.to_string()).segmentation_only();
     let audio = source.open()?;
     let mut listener = diarizer.listen_for_activity(options, |event| progress.observe(&event))?;
     listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
     let decoded = Decoded::all(audio, |block| Ok(listener.push(block)?))?;
     decoded.warn(input);
-    let spans = listener.finish(kind.speakers())?;
+    let within = |span: Span| Span { start: source.start() + span.start, end: source.start() + span.end };
+    let spans: Vec<Span> = listener.finish(kind.speakers())?.into_iter().map(within).collect();
     if spans.is_empty() && kind == Kind::Speech {
         warn!("{input}: {SILENCE}");
     }

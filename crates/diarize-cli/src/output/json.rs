@@ -16,6 +16,7 @@ struct Document<'a> {
     file: &'a str,
     uri: &'a str,
     duration: f64,
+    audio: Audio,
     model: &'a str,
     device: String,
     parameters: Requested<'a>,
@@ -24,6 +25,13 @@ struct Document<'a> {
     warnings: &'a [String],
     speakers: Vec<Speaker<'a>>,
     turns: Vec<Spoken<'a>>,
+}
+
+#[derive(Serialize)]
+struct Audio {
+    clock: &'static str,
+    start_offset: f64,
+    start: f64,
 }
 
 #[derive(Serialize)]
@@ -84,6 +92,11 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
         file: recording.file,
         uri: recording.uri,
         duration: recording.duration,
+        audio: Audio {
+            clock: recording.clock.name(),
+            start_offset: recording.start_offset,
+            start: recording.source.start(),
+        },
         model: recording.model,
         device: recording.device.to_string(),
         parameters: Requested {

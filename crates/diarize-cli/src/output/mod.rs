@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use diarize::{Device, Diarization, Options, Stage, Turn};
 use serde::Serialize;
 
-use crate::{source::Source, transcript::Transcript};
+use crate::{audio_args::Time, source::Source, transcript::Transcript};
 
 pub use self::{
     check::{check_file, is_same_file, is_special},
@@ -49,8 +49,12 @@ pub struct Recording<'a> {
     pub path: Option<&'a Path>,
     /// Its name in RTTM, without white space.
     pub uri: &'a str,
-    /// Its length in seconds.
+    /// Its length in seconds. If only a part was diarized, the end of the part.
     pub duration: f64,
+    /// Where time 0 is.
+    pub clock: Time,
+    /// Seconds of silence before the audio, because it starts later than the recording.
+    pub start_offset: f64,
     /// Its audio, which the HTML page reads again.
     pub source: &'a Source,
     /// Warnings about it.

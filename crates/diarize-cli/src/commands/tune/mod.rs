@@ -18,7 +18,7 @@ use diarize::{
     model::{Fingerprint, ModelFiles},
     scoring::{Rules, Score, compare},
 };
-use diarize_audio::Channels;
+use diarize_audio::Settings as AudioSettings;
 
 use self::{
     grid::{Axis, Point},
@@ -257,7 +257,7 @@ impl Search<'_> {
         if missing.is_empty() {
             return Ok(0);
         }
-        let source = Source::new(&recording.input, Channels::Mean, true)?;
+        let source = Source::new(&recording.input, AudioSettings::default(), true)?;
         let mut warned = false;
         for points in missing.chunk_by(|a, b| grid::network_part(a) == grid::network_part(b)) {
             let options = self.options_of(points[0])?;

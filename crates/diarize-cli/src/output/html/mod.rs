@@ -45,7 +45,7 @@ pub(super) fn render(
 ) -> anyhow::Result<String> {
     let embed = embeds(recording, style.page_audio);
     let (mut peaks, mut packer) = (Peaks::default(), Packer::default());
-    recording.source.read(|block| {
+    recording.source.read_whole(|block| {
         peaks.push(block);
         if embed {
             packer.push(block);

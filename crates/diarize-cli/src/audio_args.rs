@@ -1,0 +1,100 @@
+//! The arguments that select and interpret the audio of a file.
+
+use std::ops::Range;
+
+use clap::ValueEnum;
+use diarize_audio::{Channels, Clock, Settings, Tracks};
+
+use crate::excerpts::time;
+
+/// How to read audio.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Audio")]
+pub struct AudioArgs {
+    /// Use only this channel, counted from 0, instead of the mean of all channels
+    #[arg(long, value_name = "N")]
+    channel: Option<usize>,
+    /// Use this audio track, counted from 0, or the mean of all tracks [default: the file's main track]
+    #[arg(long, value_name = "N|all", value_parser = tracks)]
+    track: Option<Tracks>,
+    /// Where time 0 is, if the audio starts later than the picture
+    #[arg(long, value_name = "CLOCK", value_enum, default_value_t)]
+    time: Time,
+    /// Accept a recording even if more than 5 % of it cannot be decoded
+    #[arg(long)]
+    keep_damaged: bool,
+}
+
+/// The part of a recording to process.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Audio")]
+pub struct PartArgs {
+    /// Start at this time, such as 90, 1:30 or 1:02:03.5; times in results stay those of the whole recording
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    start: Option<f64>,
+    /// Stop at this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    end: Option<f64>,
+}
+
+/// Where time 0 is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Time {
+    /// At the start of the recording, such as the first picture
+    #[default]
+    Media,
+    /// At the first sample of the audio
+    Audio,
+}
+
+impl Time {
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Time::Media => "media",
+            Time::Audio => "audio",
+        }
+    }
+}
+
+impl AudioArgs {
+    /// The settings with which files are read.
+    pub fn settings(&self) -> Settings {
+        let clock = match self.time {
+            Time::Media => Clock::Media,
+            Time::Audio => Clock::Audio,
+        };
+        Settings::default()
+            .with_channels(self.channel.map_or(Channels::Mean, Channels::Only))
+            .with_tracks(self.track.unwrap_or_default())
+            .with_clock(clock)
+            .with_keep_damaged(self.keep_damaged)
+    }
+
+    /// Where time 0 is.
+    pub fn time(&self) -> Time {
+        self.time
+    }
+}
+
+impl PartArgs {
+    /// The part in seconds; it may extend beyond the end of a recording.
+    ///
+    /// # Errors
+    /// If it is empty.
+    pub fn range(&self) -> Result<Range<f64>, &'static str> {
+        let range = self.start.unwrap_or(0.0)..self.end.unwrap_or(f64::INFINITY);
+        if range.start >= range.end {
+            return Err("--start must be before --end");
+        }
+        Ok(range)
+    }
+}
+
+fn tracks(text: &str) -> Result<Tracks, String> {
+    match (text, text.parse()) {
+        ("all", _) => Ok(Tracks::Mean),
+        (_, Ok(index)) => Ok(Tracks::Only(index)),
+        _ => Err("must be a number, counted from 0, or `all`".to_owned()),
+    }
+}
