@@ -25,7 +25,7 @@ fn of_channels_that_cancel_one_is_used() {
     let samples = stereo(tone.iter().map(|sample| [0.5 * sample, -0.45 * sample]));
     let recording = read_f32(2, &samples, &Settings::default()).unwrap();
     assert!((amplitude(&recording.samples, 440.0) - 0.5).abs() < 1e-3);
-    assert_eq!(recording.warnings, [Warning::ChannelsCancel { channel: 0, begin: 0.0, seconds: 2.0 }]);
+    assert_eq!(recording.warnings, [Warning::ChannelsCancel { channel: 0, start: 0.0, seconds: 2.0 }]);
     let right = read_f32(2, &samples, &Settings::default().with_channels(Channels::Only(1))).unwrap();
     assert_eq!(right.warnings, []);
 }
@@ -50,7 +50,7 @@ fn only_the_part_that_cancels_is_taken_from_one_channel() {
     let recording = read_f32(2, &stereo(pairs), &Settings::default()).unwrap();
     assert!((amplitude(&recording.samples[..16_000], 440.0) - 0.4).abs() < 1e-3);
     assert!((amplitude(&recording.samples[16_000..], 440.0) - 0.5).abs() < 1e-3);
-    assert_eq!(recording.warnings, [Warning::ChannelsCancel { channel: 0, begin: 1.0, seconds: 1.0 }]);
+    assert_eq!(recording.warnings, [Warning::ChannelsCancel { channel: 0, start: 1.0, seconds: 1.0 }]);
 }
 
 #[test]

@@ -3,10 +3,11 @@
 mod broken_files;
 mod clocks;
 mod containers;
-mod ffmpeg;
 mod formats;
 mod inputs;
 mod joined;
 mod levels;
+mod needs_ffmpeg;
+mod parts;
 mod resampling;
 mod streaming;

@@ -1,4 +1,4 @@
-//! From bytes to packets.
+//! Reading packets from a container.
 
 use std::{
     fs::File,
@@ -222,7 +222,7 @@ fn forward(source: &Source) -> io::Result<SymphoniaResult<Box<dyn FormatReader>>
     })
 }
 
-/// µ-law and A-law of a QuickTime file.
+/// Reads µ-law or A-law from a QuickTime file.
 fn g711(file: File, track: &AudioTrack) -> Result<Packets, Error> {
     let codec = if &track.codec == b"ulaw" { CODEC_ID_PCM_MULAW } else { CODEC_ID_PCM_ALAW };
     let parameters = wave::parameters(codec, track.channels, track.rate)
@@ -255,7 +255,7 @@ impl Read for Chunks {
     }
 }
 
-/// Lets Symphonia find its reader.
+/// Lets Symphonia choose its reader.
 fn probe(source: Source) -> Result<Box<dyn FormatReader>, Error> {
     let pipe = match source {
         Source::File(file) => return probe_file(&file),
@@ -271,7 +271,7 @@ fn probe(source: Source) -> Result<Box<dyn FormatReader>, Error> {
 }
 
 fn probe_file(file: &File) -> Result<Box<dyn FormatReader>, Error> {
-    // Some readers look for more behind the audio first, and fail where the file breaks off before.
+    // Some readers look for data at the end first, and fail if the file is truncated. Then it is read forward.
     symphonia(Part::of_file(file, 0, None, true)?)
         .or_else(|error| match Part::of_file(file, 0, None, false) {
             Ok(part) => symphonia(part).map_err(|_| error),

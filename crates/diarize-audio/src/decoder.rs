@@ -1,4 +1,4 @@
-//! From packets to samples.
+//! Decoding packets to samples.
 
 use ropus::OpusMSDecoder;
 use symphonia::core::{
@@ -16,10 +16,10 @@ use symphonia::core::{
 
 use crate::Error;
 
-/// Opus is decoded at its own rate, in Hz.
+/// Sample rate of the Opus decoder in hertz.
 const OPUS_RATE: u32 = 48_000;
 
-/// A packet of Opus is not longer than 120 ms.
+/// Maximum number of frames of an Opus packet: 120 ms.
 const LONGEST_OPUS: usize = 5_760;
 
 /// The decoder of a track.
@@ -29,7 +29,10 @@ pub(crate) enum Decoder {
 }
 
 impl Decoder {
-    /// A decoder for these parameters, which trims what packets tell it to.
+    /// A decoder that trims what the packets say.
+    ///
+    /// # Errors
+    /// If there is none for this codec.
     pub(crate) fn open(parameters: &AudioCodecParameters) -> Result<Self, Error> {
         if parameters.codec == CODEC_ID_OPUS {
             return Opus::open(parameters).map(|opus| Self::Opus(Box::new(opus)));
@@ -40,10 +43,10 @@ impl Decoder {
             .map_err(|error| Error::Codec(name(parameters, &error)))
     }
 
-    /// Decodes a packet to a plane per channel, and returns their rate in Hz.
+    /// Decodes a packet to one plane per channel and returns the sample rate in hertz.
     ///
     /// # Errors
-    /// The decoder's reason.
+    /// If the packet is corrupt, with the decoder's reason.
     pub(crate) fn decode(&mut self, packet: &Packet, planes: &mut Vec<Vec<f32>>) -> Result<u32, String> {
         match self {
             Self::Symphonia(decoder) => {
@@ -55,7 +58,7 @@ impl Decoder {
         }
     }
 
-    /// Samples at 48 kHz that the encoder put before the audio, as its header says.
+    /// Number of samples at 48 kHz that the encoder put before the audio; `None` if the header does not state it.
     pub(crate) fn pre_skip(&self) -> Option<u32> {
         match self {
             Self::Symphonia(_) => None,
@@ -64,7 +67,7 @@ impl Decoder {
     }
 }
 
-/// What a codec without decoder is called.
+/// The name of a codec without a decoder.
 fn name(parameters: &AudioCodecParameters, error: &SymphoniaError) -> String {
     let name = match parameters.codec {
         CODEC_ID_AAC => "an AAC profile other than LC and HE, or more than two channels of AAC",
@@ -80,7 +83,7 @@ fn name(parameters: &AudioCodecParameters, error: &SymphoniaError) -> String {
     name.to_owned()
 }
 
-/// Opus, RFC 6716.
+/// Decodes Opus (RFC 6716).
 pub(crate) struct Opus {
     decoder: OpusMSDecoder,
     channels: usize,
@@ -89,11 +92,11 @@ pub(crate) struct Opus {
     interleaved: Vec<i16>,
 }
 
-/// An identification header, RFC 7845, 5.1.
+/// An identification header (RFC 7845, section 5.1).
 struct OpusHeader {
     channels: usize,
     pre_skip: u16,
-    /// In 1/256 dB.
+    /// In units of 1/256 dB.
     gain: i16,
     streams: u8,
     coupled: u8,
@@ -138,7 +141,7 @@ impl Opus {
 
 impl OpusHeader {
     fn parse(bytes: &[u8]) -> Option<Self> {
-        // In MP4 files the version is 0 and numbers are big-endian.
+        // In MP4, the version is 0 and numbers are big-endian.
         let is_big = bytes.get(8) == Some(&0);
         let number = |at: usize| -> Option<u16> {
             let bytes = bytes.get(at..at + 2)?.try_into().ok()?;
@@ -160,7 +163,7 @@ impl OpusHeader {
         })
     }
 
-    /// One stream of one or two channels.
+    /// The header of a single stream with one or two channels.
     fn plain(channels: usize) -> Option<Self> {
         let coupled = channels.checked_sub(1).filter(|coupled| *coupled < 2)? as u8;
         let mapping = (0..channels as u8).collect();
@@ -168,9 +171,9 @@ impl OpusHeader {
     }
 }
 
-/// Parameters of the AAC-LC core of HE-AAC, with the rate of the core in Hz. `None` where it is not HE-AAC.
+/// The parameters of the AAC-LC core of HE-AAC and its sample rate in hertz. `None` for any other codec.
 ///
-/// The `AudioSpecificConfig` of ISO/IEC 14496-3, 1.6.2.1, is rewritten to one of AAC-LC.
+/// The `AudioSpecificConfig` (ISO/IEC 14496-3, 1.6.2.1) is replaced by one of AAC-LC.
 pub(crate) fn aac_core(parameters: &AudioCodecParameters) -> Option<(AudioCodecParameters, u32)> {
     const RATES: [u32; 13] = [
         96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,

@@ -1,8 +1,8 @@
-//! MPEG audio and ADTS: frames one after the other, without a container.
+//! Streams of MPEG audio or ADTS frames without a container.
 //!
-//! Joined files are one stream: tags between their parts are skipped, and a part of another layout gets
-//! another decoder. As in ffmpeg, encoder delay is trimmed of the first part, and padding where nothing follows
-//! it: that of other parts is heard as a short silence.
+//! Concatenated files form one stream: tags between their parts are skipped, and a part with another layout gets
+//! another decoder. As in ffmpeg, only the encoder delay of the first part and the padding of the last one are trimmed. Those
+//! of other parts remain as a short silence.
 
 use std::{
     collections::VecDeque,
@@ -26,31 +26,31 @@ use symphonia::core::{
 
 use crate::frames::{Codec, Frame, Gapless, HEADER_LEN, Layout, info};
 
-/// Bytes read at once.
+/// Number of bytes to read at once.
 const BLOCK: usize = 16 * 1024;
 
 /// A stream of frames.
 pub(crate) struct Elementary {
     reader: Box<dyn Read + Send + Sync>,
-    /// What was read and not yet used begins at `used`.
+    /// Bytes that were read; those before `used` are no longer needed.
     window: Vec<u8>,
     used: usize,
     has_ended: bool,
     track: Track,
     layout: Layout,
-    /// Of the first part, until it is over.
+    /// The gapless information of the first part, until it ends.
     gapless: Option<Gapless>,
-    /// Samples before time 0.
+    /// Number of samples before time 0.
     delay: u32,
-    /// Frames of this layout so far, and those that are missing.
+    /// Number of frames with this layout so far, including lost ones.
     frames: u64,
-    /// Frames with padding, until it is known whether others follow it.
+    /// Frames that contain padding, held back until it is known whether other frames follow.
     held: VecDeque<Packet>,
     is_in_sync: bool,
 }
 
 impl Elementary {
-    /// A stream whose first frame is the reader's first bytes; `len` is the length of the stream in bytes.
+    /// Opens a stream that starts with a frame. `len` is the length of the stream in bytes, if known.
     pub(crate) fn open(reader: Box<dyn Read + Send + Sync>, len: Option<u64>) -> Result<Self> {
         let layout = Layout { codec: Codec::Mpeg(3), rate: 1, channels: 1, samples: 1 };
         let mut stream = Self {
@@ -81,7 +81,7 @@ impl Elementary {
                 stream.track.num_frames = samples;
             }
             None => {
-                // As if every frame were as long as the first.
+                // An estimate from the length of the first frame.
                 let frames = len.map(|len| len / frame.len as u64 * u64::from(frame.layout.samples));
                 stream.track.duration = frames.map(Duration::from);
             }
@@ -93,10 +93,10 @@ impl Elementary {
         &self.track
     }
 
-    /// The next frame. `ResetRequired` where the layout changes.
+    /// The next frame; the error `ResetRequired` if the layout changes.
     pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>> {
         loop {
-            // Held frames are whole where the gapless header no longer counts.
+            // The gapless information no longer applies, so frames that were held back are not trimmed.
             if self.gapless.is_none()
                 && let Some(mut packet) = self.held.pop_front()
             {
@@ -167,7 +167,7 @@ impl Elementary {
         self.delay = 0;
     }
 
-    /// Finds the next whole frame and leaves it at the window's begin. Skipped bytes count as lost frames.
+    /// Finds the next complete frame and moves the window to it. Skipped bytes count as lost frames.
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         let mut skipped = 0;
         while self.fill(HEADER_LEN)? {
@@ -200,7 +200,7 @@ impl Elementary {
         Ok(None)
     }
 
-    /// Whether another frame of the same layout follows, or the end of the stream.
+    /// Whether a frame is followed by another one with the same layout, or by the end of the stream.
     fn is_followed(&mut self, frame: &Frame) -> Result<bool> {
         if self.fill(frame.len + HEADER_LEN)? {
             let next = &self.bytes()[frame.len..];
@@ -209,7 +209,7 @@ impl Elementary {
         Ok(self.bytes().len() >= frame.len)
     }
 
-    /// The length of the tag that comes next.
+    /// The length of the tag at the window's start, if there is one.
     fn tag(&mut self) -> Result<Option<u64>> {
         if !is_tag(self.bytes()) {
             return Ok(None);
@@ -231,7 +231,7 @@ impl Elementary {
         Ok(())
     }
 
-    /// Makes sure that the window holds so many bytes. `false` where the stream ends before.
+    /// Reads until the window has `len` bytes. Returns `false` if the stream ends earlier.
     fn fill(&mut self, len: usize) -> Result<bool> {
         while self.bytes().len() < len {
             if self.has_ended {
@@ -256,7 +256,7 @@ fn is_tag(bytes: &[u8]) -> bool {
     })
 }
 
-/// The length of an ID3v2, ID3v1 or APE tag.
+/// The length of an ID3v2, ID3v1 or APE tag, if the bytes start with one.
 pub(crate) fn tag_len(bytes: &[u8]) -> Option<u64> {
     if bytes.starts_with(b"TAG") {
         return Some(128);

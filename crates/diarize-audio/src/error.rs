@@ -167,13 +167,13 @@ pub enum Warning {
     },
     /// The channels cancel each other in the mean. One of them was used there.
     #[error(
-        "the channels cancel each other (inverted polarity) for {seconds:.1} s, starting at {begin:.1} s: only channel {channel} is used there"
+        "the channels cancel each other (inverted polarity) for {seconds:.1} s, starting at {start:.1} s: only channel {channel} is used there"
     )]
     ChannelsCancel {
         /// The channel used, counted from 0.
         channel: usize,
         /// Start of the first such part in seconds.
-        begin: f64,
+        start: f64,
         /// Total duration of such parts in seconds.
         seconds: f64,
     },

@@ -2,42 +2,42 @@
 //!
 //! MPEG audio: ISO/IEC 11172-3, 2.4.1.3, and 13818-3, 2.4.2.3; ADTS: ISO/IEC 14496-3, 1.A.2.2.
 
-/// Bytes that tell a frame's header apart and give its length.
+/// Number of bytes that identify a frame and give its length.
 pub(crate) const HEADER_LEN: usize = 7;
 
 /// The codec of a stream of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
-    /// MPEG audio of this layer, 1 to 3.
+    /// MPEG audio; the layer is 1 to 3.
     Mpeg(u8),
     /// AAC in ADTS frames.
     Adts,
 }
 
-/// What the header of a frame says.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) layout: Layout,
-    /// Bytes of the frame with its header.
+    /// Length of the frame in bytes, including its header.
     pub(crate) len: usize,
-    /// Bytes of the header, with its checksum, that do not belong to the packet.
+    /// Number of bytes before the packet: the header and its checksum. 0 if they are part of the packet.
     pub(crate) prefix: usize,
 }
 
-/// What all frames have in common that one decoder can decode.
+/// The properties that all frames of one decoder share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) codec: Codec,
-    /// In Hz.
+    /// Sample rate in hertz.
     pub(crate) rate: u32,
-    /// ADTS: 0 where the frame itself tells.
+    /// Number of channels. 0 in ADTS if only the packet states it.
     pub(crate) channels: u8,
-    /// Samples per channel of a frame.
+    /// Number of samples per channel in a frame.
     pub(crate) samples: u32,
 }
 
 impl Frame {
-    /// Reads a header of [`HEADER_LEN`] bytes. `None` where it is none.
+    /// Parses a header of [`HEADER_LEN`] bytes. `None` if it is invalid.
     pub(crate) fn parse(header: &[u8]) -> Option<Self> {
         if header.len() < HEADER_LEN || header[0] != 0xff || header[1] & 0xe0 != 0xe0 {
             return None;
@@ -101,26 +101,26 @@ impl Frame {
     }
 }
 
-/// Encoder delay, length and padding in samples, from a Xing or Info frame with LAME's extension.
+/// Encoder delay, length and padding in samples, as stated by the LAME extension of a Xing or Info frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gapless {
     pub(crate) delay: u32,
     pub(crate) padding: u32,
-    /// Without delay and padding.
+    /// Length without delay and padding.
     pub(crate) samples: Option<u64>,
 }
 
 impl Gapless {
-    /// Samples of the whole part, with delay and padding.
+    /// Length with delay and padding.
     pub(crate) fn end(&self) -> Option<i64> {
         Some((self.samples? + u64::from(self.delay + self.padding)) as i64)
     }
 }
 
-/// The delay of every MPEG layer 3 decoder, which encoders do not count.
+/// Delay of every MPEG layer 3 decoder in samples, which is not included in the stated encoder delay.
 const DECODER_DELAY: u32 = 529;
 
-/// What the frame says of the stream behind it, where it holds no audio but a Xing, Info or VBRI header.
+/// The gapless information in a frame that contains a Xing, Info or VBRI header instead of audio. `None` for a frame of audio.
 pub(crate) fn info(frame: &[u8], layout: &Layout) -> Option<Option<Gapless>> {
     if layout.codec != Codec::Mpeg(3) {
         return None;

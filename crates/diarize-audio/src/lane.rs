@@ -96,7 +96,7 @@ impl Lane {
         let gap = match self.has_begun() {
             true => self.track.gap_before(packet, self.mono.seconds()),
             false => {
-                self.begin(packet, earliest, clock);
+                self.start(packet, earliest, clock);
                 0.0
             }
         };
@@ -126,11 +126,11 @@ impl Lane {
     }
 
     /// Places the track's first packet on the recording's clock.
-    fn begin(&mut self, packet: &Packet, earliest: Option<f64>, clock: Clock) {
-        let begin = self.track.begin(packet, self.mono.seconds(), earliest, clock);
-        self.mono.push_silence(begin.offset);
-        self.offset += begin.offset;
-        self.trim = Some(Trim::new(&begin));
+    fn start(&mut self, packet: &Packet, earliest: Option<f64>, clock: Clock) {
+        let start = self.track.start(packet, self.mono.seconds(), earliest, clock);
+        self.mono.push_silence(start.offset);
+        self.offset += start.offset;
+        self.trim = Some(Trim::new(&start));
     }
 
     /// Converts the rest of what is queued.

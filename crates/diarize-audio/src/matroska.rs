@@ -1,6 +1,6 @@
-//! What Symphonia does not say of Matroska files: audio tracks whose codec it does not know.
+//! Audio tracks of Matroska files whose codec Symphonia does not know.
 //!
-//! RFC 9559; identifiers as in its table of elements.
+//! Source: RFC 9559, with its names of elements.
 
 use std::io::{self, Read};
 
@@ -14,19 +14,19 @@ const CODEC_ID: u64 = 0x86;
 const CODEC_PRIVATE: u64 = 0x63A2;
 const AUDIO: u64 = 2;
 
-/// Longest list of tracks that is read.
+/// Maximum length of the list of tracks in bytes.
 const LONGEST_TRACKS: u64 = 1 << 24;
 
 /// An audio track.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AudioTrack {
     pub(crate) number: u32,
-    /// Such as `A_MS/ACM`.
+    /// The codec ID, such as `A_MS/ACM`.
     pub(crate) codec: String,
     pub(crate) private: Vec<u8>,
 }
 
-/// The first audio track of a file, from its first byte on.
+/// The first audio track of a file, which is read from its start.
 pub(crate) fn audio_track(reader: &mut impl Read) -> io::Result<Option<AudioTrack>> {
     while let Some((id, len)) = element(reader)? {
         match id {
@@ -60,7 +60,7 @@ fn track(entry: &[u8]) -> Option<AudioTrack> {
     })
 }
 
-/// The elements in an element.
+/// The child elements in the content of an element.
 fn children(mut bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     std::iter::from_fn(move || {
         let (id, len) = element(&mut bytes).ok()??;
@@ -70,7 +70,7 @@ fn children(mut bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     })
 }
 
-/// The identifier of the next element and the length of its content; `u64::MAX` where that is not known.
+/// The ID of the next element and the length of its content; `u64::MAX` if the length is unknown.
 fn element(reader: &mut impl Read) -> io::Result<Option<(u64, u64)>> {
     let Some((id, _)) = number(reader)? else { return Ok(None) };
     let Some((len, bytes)) = number(reader)? else { return Ok(None) };
@@ -79,7 +79,7 @@ fn element(reader: &mut impl Read) -> io::Result<Option<(u64, u64)>> {
     Ok(Some((id, if len == marker - 1 { u64::MAX } else { len })))
 }
 
-/// A number of variable length with the bit that marks it, and its length in bytes.
+/// A variable-length integer, including its marker bit, and its length in bytes.
 fn number(reader: &mut impl Read) -> io::Result<Option<(u64, u32)>> {
     let mut first = [0];
     if reader.read(&mut first)? == 0 || first[0] == 0 {

@@ -1,37 +1,38 @@
-//! Several channels to one, in blocks of a quarter of a second.
+//! Downmixing in blocks of a quarter of a second. Channels that cancel each other and implausible samples are handled here.
 
 use crate::{Channels, Error, Warning};
 
-/// Blocks in a second.
+/// Blocks per second.
 const BLOCKS_PER_SECOND: u32 = 4;
 
-/// Of the energy that uncorrelated channels keep in their mean, channels keep less that cancel each other.
+/// Channels cancel each other if their mean keeps less than this fraction of the energy that the mean of uncorrelated
+/// channels would have.
 const CANCELLED: f64 = 0.1;
 
-/// From this share on they no longer do.
+/// Above this fraction, they no longer cancel each other.
 const RECOVERED: f64 = 0.5;
 
-/// Mean square of silence: -70 dB.
+/// Mean square below which a block counts as silence: -70 dB.
 const SILENCE: f64 = 1e-7;
 
-/// A block tells nothing about cancellation where it is so much quieter than one that did.
+/// A block whose mean square is below this fraction of that of the first canceling block cannot end the cancellation.
 const QUIET: f64 = 0.1;
 
-/// 20 dB above full scale.
+/// Larger magnitudes are implausible: 20 dB above full scale.
 const FAR_BEYOND: f32 = 10.0;
 
-/// Above any scale of integers.
+/// Larger magnitudes are beyond any integer scale.
 const ABSURD: f32 = 4.3e9;
 
-/// Where more than this share of a block is far beyond full scale, the file has another scale.
+/// If a larger fraction of a block is far beyond full scale, the whole file has another scale.
 const MOST_SPIKES: f64 = 0.01;
 
-/// Mixes planes, one per channel, to one.
+/// Downmixes planes, one per channel.
 pub(crate) struct Mixer {
     channels: Channels,
     rate: u32,
     planes: Vec<Vec<f32>>,
-    /// Channels cancel each other: the channel used instead, and its mean square then.
+    /// The channel used while channels cancel each other, and the mean square of the first such block.
     alone: Option<(usize, f64)>,
     cancelled_frames: u64,
     cancelled_channel: usize,
@@ -59,12 +60,12 @@ impl Mixer {
         }
     }
 
-    /// Whether planes of this rate and number can follow those that wait.
+    /// Whether planes of this rate and number can be appended to those that wait.
     pub(crate) fn fits(&self, rate: u32, channels: usize) -> bool {
         self.waiting() == 0 || self.rate == rate && self.planes.len() == channels
     }
 
-    /// Takes planes. They must fit.
+    /// Appends planes, which must fit.
     pub(crate) fn push(&mut self, planes: &[&[f32]], rate: u32) -> Result<(), Error> {
         let count = planes.len();
         self.rate = rate;
@@ -84,12 +85,12 @@ impl Mixer {
         Ok(())
     }
 
-    /// Frames that wait for the rest of their block.
+    /// Number of frames that wait for the rest of their block.
     pub(crate) fn waiting(&self) -> usize {
         self.planes.first().map_or(0, Vec::len)
     }
 
-    /// The next whole block, or with `is_last` what there is. `seconds` is its time.
+    /// The next block, which starts at `seconds`. An incomplete block is returned only with `is_last`.
     pub(crate) fn block(&mut self, seconds: f64, is_last: bool) -> Result<Option<Vec<f32>>, Error> {
         let whole = (self.rate / BLOCKS_PER_SECOND).max(1) as usize;
         let frames = if is_last { self.waiting().min(whole) } else { whole };
@@ -111,7 +112,7 @@ impl Mixer {
         Ok(Some(mean))
     }
 
-    /// The channel to use where the channels cancel each other.
+    /// The channel to use instead of the mean if the channels cancel each other.
     fn channel_instead(&mut self, block: &[Vec<f32>], mean: &[f32], seconds: f64) -> Option<usize> {
         let count = block.len() as f64;
         if block.len() < 2 {
@@ -137,7 +138,7 @@ impl Mixer {
         block.get(channel).is_some().then_some(channel)
     }
 
-    /// Clips what is no sound, and takes note of what is beyond full scale.
+    /// Clips isolated implausible samples and notes whether the file has another scale.
     fn limit(&mut self, samples: &mut [f32], seconds: f64) -> Result<(), Error> {
         let beyond = samples.iter().filter(|sample| sample.abs() > FAR_BEYOND).count();
         if beyond == 0 {
@@ -164,13 +165,13 @@ impl Mixer {
         Ok(())
     }
 
-    /// What to tell.
+    /// The problems found.
     pub(crate) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.cancelled_frames > 0 {
             warnings.push(Warning::ChannelsCancel {
                 channel: self.cancelled_channel,
-                begin: self.cancelled_seconds,
+                start: self.cancelled_seconds,
                 seconds: self.cancelled_frames as f64 / f64::from(self.rate),
             });
         }

@@ -2,18 +2,18 @@
 
 use crate::{Channels, Error, RATES, Resampler, SAMPLE_RATE, Warning, mix::Mixer};
 
-/// Mixes and resamples packets. Holds one packet, a block of the mixer and what the resampler holds.
+/// Downmixes and resamples packets. Holds one packet, one block of the mixer and the resampler's state.
 pub(crate) struct Mono {
     mixer: Mixer,
     rate: u32,
     /// `None` if the rate is already right.
     resampler: Option<Resampler>,
-    /// Frames of silence that come next, behind what waits in the mixer.
+    /// Number of frames of silence queued; they follow the mixer's block.
     silence: u64,
-    /// The packet that comes behind that, and its rate.
+    /// The queued packet, one plane per channel, and its rate. It follows the silence.
     packet: Option<(Vec<Vec<f32>>, u32)>,
     has_ended: bool,
-    /// Output of a resampler that has finished, which comes before all else.
+    /// Output of a finished resampler, which precedes everything else.
     tail: Vec<f32>,
     /// Number of frames processed at the current rate.
     frames: u64,
@@ -36,7 +36,7 @@ impl Mono {
         }
     }
 
-    /// Seconds processed so far.
+    /// Seconds received so far, without what is queued.
     pub(crate) fn seconds(&self) -> f64 {
         self.taken() + self.mixer.waiting() as f64 / f64::from(self.rate)
     }
@@ -45,22 +45,22 @@ impl Mono {
         self.earlier + self.frames as f64 / f64::from(self.rate)
     }
 
-    /// The rate of what was taken last, in Hz.
+    /// The current rate in hertz.
     pub(crate) fn rate(&self) -> u32 {
         self.rate
     }
 
-    /// Queues a packet, a plane per channel.
+    /// Queues a packet, one plane per channel.
     pub(crate) fn push(&mut self, planes: Vec<Vec<f32>>, rate: u32) {
         self.packet = Some((planes, rate));
     }
 
-    /// Queues silence before the packet.
+    /// Queues silence for audio that is missing, so that later audio keeps its time.
     pub(crate) fn push_silence(&mut self, seconds: f64) {
         self.silence += (seconds * f64::from(self.rate)).round() as u64;
     }
 
-    /// Nothing more follows.
+    /// Marks the end of the audio, so that the last block is converted although it is incomplete.
     pub(crate) fn end(&mut self) {
         self.has_ended = true;
     }
@@ -98,12 +98,12 @@ impl Mono {
         }
     }
 
-    /// What to tell of the samples.
+    /// The problems found in the samples.
     pub(crate) fn warnings(&self) -> Vec<Warning> {
         self.mixer.warnings()
     }
 
-    /// Sets the rate of what follows: that of the file, or in chained streams one after the other.
+    /// Sets the sample rate of the following audio. It may change in chained streams.
     pub(crate) fn set_rate(&mut self, rate: u32) -> Result<(), Error> {
         if !RATES.contains(&rate) {
             return Err(Error::SampleRate { rate });

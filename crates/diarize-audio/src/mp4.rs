@@ -1,17 +1,17 @@
-//! What Symphonia does not say of MP4 and QuickTime files: edit lists, gapless tags, names of codecs.
+//! The parts of MP4 and QuickTime files that Symphonia ignores: edit lists, gapless tags, and names of unknown codecs.
 //!
-//! ISO/IEC 14496-12, 8.6.6 (edit lists); Apple's QuickTime File Format (sample descriptions).
+//! Sources: ISO/IEC 14496-12, section 8.6.6 (edit lists); Apple's QuickTime File Format (sample descriptions).
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Longest index that is read.
+/// Maximum length of the index (`moov`) in bytes.
 const LONGEST_INDEX: u64 = 1 << 28;
 
-/// What the index says.
+/// The index of a file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mp4 {
     pub(crate) tracks: Vec<AudioTrack>,
-    /// Tracks of any kind.
+    /// Number of tracks of any kind.
     pub(crate) count: usize,
 }
 
@@ -27,14 +27,14 @@ pub(crate) struct AudioTrack {
     pub(crate) chunks: Vec<(u64, u64)>,
 }
 
-/// When a track's media is played, in seconds.
+/// Which part of a track is played, and when, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Clock {
-    /// From the movie's begin to the track's.
+    /// Start of the track on the movie's clock.
     pub(crate) offset: f64,
-    /// What is left out of the media at its begin.
+    /// Audio to skip at the start of the track.
     pub(crate) skip: f64,
-    /// What is played then.
+    /// Length of the audio after that; `None` for all of it.
     pub(crate) length: Option<f64>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Mp4>> {
     }
 }
 
-/// Reads the index of a stream, where it comes before the media.
+/// Reads the index of a stream. `None` if it comes after the media.
 pub(crate) fn read_forward(stream: &mut impl Read) -> io::Result<Option<Mp4>> {
     loop {
         let Some((name, len)) = header(stream)? else { return Ok(None) };
@@ -62,7 +62,7 @@ pub(crate) fn read_forward(stream: &mut impl Read) -> io::Result<Option<Mp4>> {
     }
 }
 
-/// The name of the next box and the length of its content, unless it reaches to the end.
+/// The name of the next box and the length of its content; no length if it extends to the end of the file.
 fn header(reader: &mut impl Read) -> io::Result<Option<([u8; 4], Option<u64>)>> {
     let mut bytes = Vec::new();
     reader.by_ref().take(8).read_to_end(&mut bytes)?;
@@ -88,7 +88,7 @@ fn index(reader: &mut impl Read, len: u64) -> io::Result<Option<Mp4>> {
         .and_then(|udta| find(udta, b"meta"))
         .and_then(|meta| find(meta.get(4..)?, b"ilst"))
         .and_then(gapless_tag);
-    // The media comes in fragments behind the index.
+    // Fragments with the media follow the index.
     let is_fragmented = find(&moov, b"mvex").is_some();
     let mut mp4 = Mp4::default();
     for (_, trak) in boxes(&moov).filter(|(name, _)| name == b"trak") {
@@ -122,38 +122,38 @@ fn track(trak: &[u8], movie_scale: u32, gapless: Option<Gapless>, is_fragmented:
     Some(AudioTrack { id, codec, rate, channels, clock, chunks })
 }
 
-/// µ-law or A-law.
+/// Whether a codec is µ-law or A-law.
 pub(crate) fn is_g711(codec: &[u8; 4]) -> bool {
     [b"ulaw", b"alaw"].contains(&codec)
 }
 
-/// An empty edit delays the media, the first other one says which part of the media is played.
+/// An edit list: empty edits delay the media, and the first other edit selects the part of it that is played.
 fn edits(list: &[u8], movie_scale: u32, media_scale: u32, is_fragmented: bool) -> Option<Clock> {
     let is_long = *list.first()? == 1;
     let entry_len = if is_long { 20 } else { 12 };
     let mut clock = Clock::default();
     let mut played = 0;
     for entry in list.get(8..)?.chunks_exact(entry_len) {
-        let (duration, begin) = match is_long {
+        let (duration, start) = match is_long {
             true => (u64_at(entry, 0)?, u64_at(entry, 8)? as i64),
             false => (u64::from(u32_at(entry, 0)?), i64::from(u32_at(entry, 4)? as i32)),
         };
         let seconds = duration as f64 / f64::from(movie_scale);
-        if begin < 0 && played == 0 {
+        if start < 0 && played == 0 {
             clock.offset += seconds;
         } else if played == 0 {
-            clock.skip = begin as f64 / f64::from(media_scale);
+            clock.skip = start as f64 / f64::from(media_scale);
             clock.length = Some(seconds).filter(|seconds| *seconds > 0.0 && !is_fragmented);
             played = 1;
         } else {
-            // Several parts: nothing is cut off behind the first.
+            // With several parts, nothing is cut off after the first.
             clock.length = None;
         }
     }
     Some(clock)
 }
 
-/// The numbers of an `iTunSMPB` tag.
+/// The content of an `iTunSMPB` tag.
 #[derive(Clone, Copy)]
 struct Gapless {
     delay: u32,
@@ -170,7 +170,7 @@ fn gapless_tag(ilst: &[u8]) -> Option<Gapless> {
     (samples > 0).then_some(Gapless { delay, samples })
 }
 
-/// Where the chunks of a track lie, and how many samples each has.
+/// The position and the number of samples of each chunk of a track.
 fn chunks(stbl: &[u8]) -> Option<Vec<(u64, u64)>> {
     let offsets: Vec<u64> = match (find(stbl, b"stco"), find(stbl, b"co64")) {
         (Some(short), _) => {

@@ -1,4 +1,4 @@
-//! Samples one after the other behind a header, or frames in such a file.
+//! Streams of uncompressed samples.
 
 use std::io::Read;
 
@@ -10,10 +10,10 @@ use symphonia::core::{
     units::{Duration, TimeBase, Timestamp},
 };
 
-/// Frames in a packet.
+/// Maximum number of frames in a packet.
 const FRAMES: usize = 1152;
 
-/// A stream of blocks of one frame.
+/// Reads interleaved samples as packets.
 pub(crate) struct Raw {
     reader: Box<dyn Read + Send + Sync>,
     track: Track,
@@ -22,7 +22,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// A stream of blocks of `block` bytes, a sample of each channel, `len` bytes long.
+    /// A stream of `len` bytes, if known. `block` is the length in bytes of a frame, which has one sample per channel.
     pub(crate) fn new(
         reader: Box<dyn Read + Send + Sync>,
         parameters: AudioCodecParameters,
@@ -40,7 +40,7 @@ impl Raw {
         &self.track
     }
 
-    /// The next frames: as many as have arrived, a packet at most.
+    /// The next frames: those that have arrived, at most one packet.
     pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>> {
         let mut data = vec![0; FRAMES * self.block];
         let mut len = 0;

@@ -1,4 +1,4 @@
-//! What kind of file it is, by its first bytes.
+//! Recognizing the format of a file by its first bytes.
 
 use std::{
     fs::File,
@@ -11,36 +11,37 @@ use crate::{
     frames::{Frame, HEADER_LEN},
 };
 
-/// A stream of frames may begin with what is left of one that was cut, and with zeros.
+/// Maximum number of bytes before the first frame of a stream: zeros, or the rest of a frame that was cut.
 const LONGEST_JUNK: usize = 64 * 1024;
 
-/// Bytes that are looked at for frames.
+/// Number of bytes that are searched for frames.
 const LOOKED_AT: usize = LONGEST_JUNK + 32 * 1024;
 
-/// Frames of one layout in a row that make a stream of frames, where it is not shorter.
+/// Minimum number of consecutive frames with the same layout, unless the stream is shorter.
 const FRAMES_IN_A_ROW: usize = 4;
 
-/// A kind of file.
+/// The format of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// MP4 or QuickTime.
     Mp4,
-    /// WAV and its relatives.
+    /// WAV, RIFX, RF64, BW64, W64 or AU.
     Wave,
     Matroska,
-    /// Another container that Symphonia reads.
+    /// Another container that Symphonia supports.
     Symphonia,
-    /// MPEG audio or ADTS frames from this byte on.
+    /// MPEG audio or ADTS frames, which start at this byte.
     Frames(u64),
-    /// A known container that is not read.
+    /// A known container that is not supported.
     Unread(&'static str),
-    /// A known codec that is not read.
+    /// A known codec that is not supported.
     UnreadCodec(&'static str),
     Empty,
     Unknown,
 }
 
-/// Whether a file is a recording, judged by its content: also one that cannot be decoded. `false` for an empty file.
+/// Whether a file is a recording, judged by its content. This includes recordings that cannot be decoded. `false` for an
+/// empty file.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -48,17 +49,17 @@ pub fn is_recording(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
     File::open(path)?.take(LOOKED_AT as u64).read_to_end(&mut start)?;
     let kind = sniff(&mut &start[..])?;
-    // A single frame is enough here, so that what is left of a damaged recording is not overwritten.
+    // A single frame is enough, so that damaged recordings count too.
     Ok(!matches!(kind, Kind::Empty | Kind::Unknown) || Frame::parse(&start).is_some())
 }
 
-/// Finds out the kind of a file from its first byte on.
+/// Recognizes the format of a file from its start.
 pub(crate) fn sniff(reader: &mut dyn Read) -> io::Result<Kind> {
     let mut head = Head { reader, bytes: Vec::new(), base: 0 };
     if head.first(1)?.is_empty() {
         return Ok(Kind::Empty);
     }
-    // Tags stand before MP3, and before others too.
+    // ID3 tags precede MP3, and sometimes other formats.
     while let Some(len) = tag_len(head.first(10)?).filter(|_| head.bytes.starts_with(b"ID3")) {
         head.skip(len)?;
     }
@@ -117,7 +118,7 @@ fn by_magic(bytes: &[u8]) -> Option<Kind> {
     Some(kind)
 }
 
-/// Transport streams have no magic but a byte that comes back in every packet.
+/// Recognizes transport streams, which have the same first byte in every packet.
 fn by_distant_magic(head: &mut Head) -> io::Result<Option<Kind>> {
     for (packet, first) in [(188, 0), (192, 4), (204, 0)] {
         if head.first(1)?.first() != Some(&0x47) && first == 0 {
@@ -132,16 +133,16 @@ fn by_distant_magic(head: &mut Head) -> io::Result<Option<Kind>> {
     Ok(None)
 }
 
-/// The first bytes of a file, read as far as needed.
+/// The start of a file, read as far as needed.
 struct Head<'a> {
     reader: &'a mut dyn Read,
     bytes: Vec<u8>,
-    /// Where `bytes` begins in the file.
+    /// Position of `bytes` in the file.
     base: u64,
 }
 
 impl Head<'_> {
-    /// The first `len` bytes, or all where there are fewer.
+    /// The first `len` bytes, or fewer if the file is shorter.
     fn first(&mut self, len: usize) -> io::Result<&[u8]> {
         if self.bytes.len() < len {
             let missing = (len - self.bytes.len()) as u64;
@@ -150,14 +151,14 @@ impl Head<'_> {
         Ok(&self.bytes[..len.min(self.bytes.len())])
     }
 
-    /// The begin of the first packet of an Ogg file.
+    /// The first `len` bytes of the first packet of an Ogg file.
     fn ogg_packet(&mut self, len: usize) -> io::Result<&[u8]> {
         let segments = self.first(27)?.get(26).map_or(0, |count| usize::from(*count));
         let page = self.first(27 + segments + len)?;
         Ok(page.get(27 + segments..).unwrap_or_default())
     }
 
-    /// Forgets bytes.
+    /// Skips bytes.
     fn skip(&mut self, len: u64) -> io::Result<()> {
         let held = len.min(self.bytes.len() as u64);
         self.bytes.drain(..held as usize);
@@ -166,7 +167,7 @@ impl Head<'_> {
         Ok(())
     }
 
-    /// Where frames begin: behind zeros, or a frame whose begin is missing.
+    /// The position of the first frame.
     fn frames(&mut self) -> io::Result<Option<u64>> {
         let mut at = 0;
         while at < LONGEST_JUNK && self.first(at + HEADER_LEN)?.len() == at + HEADER_LEN {
@@ -178,7 +179,7 @@ impl Head<'_> {
         Ok(None)
     }
 
-    /// Whether frames of one layout follow each other from `at` on.
+    /// Whether enough consecutive frames with the same layout start at `at`.
     fn begins(&mut self, at: usize) -> io::Result<bool> {
         let Some(first) = Frame::parse(&self.bytes[at..]) else { return Ok(false) };
         let mut end = at;
@@ -187,12 +188,12 @@ impl Head<'_> {
             let header = bytes.get(end..).unwrap_or_default();
             match Frame::parse(header) {
                 Some(frame) if frame.layout == first.layout => end += frame.len,
-                // The stream ends here, or its last frame breaks off.
+                // The stream ends here, or its last frame is truncated.
                 None if header.len() < HEADER_LEN => {
                     let is_whole = end <= self.bytes.len();
                     return Ok(count >= FRAMES_IN_A_ROW || at == 0 && (count > 1 || is_whole));
                 }
-                // A tag ends it.
+                // A tag ends the stream.
                 _ if tag_len(header).is_some() || header.starts_with(b"TAG") => return Ok(count > 0),
                 _ => return Ok(false),
             }

@@ -17,9 +17,9 @@ const KEPT_IN_MEMORY: usize = 1 << 20;
 
 /// Source of a recording's bytes.
 pub(crate) enum Source {
-    /// Can be read in any order.
+    /// A file, which can be read more than once.
     File(File),
-    /// Can be read in order; its beginning also more than once.
+    /// A pipe, whose start can be read more than once.
     Pipe(Pipe),
 }
 
@@ -50,7 +50,7 @@ impl Source {
         Self::Pipe(Pipe { state: Arc::new(Mutex::new(state)), position: 0 })
     }
 
-    /// Reads from the first byte on, in order.
+    /// A reader from the start.
     pub(crate) fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
         Ok(match self {
             Self::File(file) => Box::new(io::BufReader::new(rewound(file)?)),
@@ -58,7 +58,7 @@ impl Source {
         })
     }
 
-    /// A file with these bytes: a pipe is copied to a temporary one, to its end.
+    /// The file. A pipe is copied to a temporary file.
     pub(crate) fn into_file(self) -> Result<File, Error> {
         match self {
             Self::File(file) => Ok(file),
@@ -67,19 +67,19 @@ impl Source {
     }
 }
 
-/// A part of a source, for Symphonia.
+/// A part of a source.
 pub(crate) struct Part<R> {
     inner: R,
     start: u64,
-    /// Bytes from `start` on, where they end before the source does.
+    /// Length in bytes; `None` if it extends to the end of the source.
     len: Option<u64>,
     position: u64,
     is_seekable: bool,
 }
 
 impl Part<File> {
-    /// The bytes of a file from `start` on. Readers look for more at the end of what is seekable, and fail
-    /// where the file breaks off before.
+    /// The part of a file that starts at `start`. If it is seekable, Symphonia's readers look for data at the end first, and fail
+    /// if the file is truncated.
     pub(crate) fn of_file(file: &File, start: u64, len: Option<u64>, is_seekable: bool) -> io::Result<Self> {
         let mut inner = file.try_clone()?;
         let end = inner.metadata()?.len().saturating_sub(start);
@@ -90,7 +90,7 @@ impl Part<File> {
 }
 
 impl Part<Pipe> {
-    /// The bytes of a pipe from `start` on.
+    /// The part of a pipe that starts at `start`.
     pub(crate) fn of_pipe(pipe: &Pipe, start: u64, len: Option<u64>) -> io::Result<Self> {
         let mut inner = pipe.rewound();
         io::copy(&mut inner.by_ref().take(start), &mut io::sink())?;
@@ -132,7 +132,7 @@ impl<R: Read + Seek + Send + Sync> MediaSource for Part<R> {
     }
 }
 
-/// A stream whose beginning is kept until its format is known. Each clone has a position of its own.
+/// A stream whose start is kept until its format is known. Clones share the stream, but not the position.
 #[derive(Clone)]
 pub(crate) struct Pipe {
     state: Arc<Mutex<State>>,
@@ -148,12 +148,12 @@ struct State {
 }
 
 impl Pipe {
-    /// The same stream from its first byte on.
+    /// The same stream at its start.
     fn rewound(&self) -> Self {
         Self { state: self.state.clone(), position: 0 }
     }
 
-    /// Keeps nothing more: what was read is read once again, and what follows only once.
+    /// Stops keeping bytes: what was read so far can be read once more, the rest only once.
     pub(crate) fn stop_keeping(&self) {
         self.state().is_keeping = false;
     }
@@ -215,7 +215,7 @@ fn rewound(file: &File) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads once, again where a signal interrupts it.
+/// Reads, and retries if a signal interrupts it.
 fn retried(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(buffer) {

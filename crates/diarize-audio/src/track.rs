@@ -31,7 +31,7 @@ const EXACT_GAP_SECONDS: std::ops::RangeInclusive<f64> = 0.001..=3600.0;
 
 /// How the audio starts on the recording's clock, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Begin {
+pub(crate) struct Start {
     /// Silence before the first sample.
     pub(crate) offset: f64,
     /// Decoded audio to skip first.
@@ -162,37 +162,37 @@ impl Track {
 
     /// Places the first packet on the recording's clock. `position` is the end of the preceding audio if the track
     /// follows another one. `earliest` is the first timestamp of any other track, in seconds.
-    pub(crate) fn begin(
+    pub(crate) fn start(
         &mut self,
         packet: &Packet,
         position: f64,
         earliest: Option<f64>,
         clock: Clock,
-    ) -> Begin {
+    ) -> Start {
         let time = self.time(packet).unwrap_or(0.0);
         let pre_skip = self.decoder.pre_skip().map(|samples| f64::from(samples) / 48_000.0);
-        let mut begin = match self.kind {
+        let mut start = match self.kind {
             ClockKind::Stated(mp4::Clock { offset, skip, length }) => {
-                Begin { offset, skip: if skip > 0.0 { skip } else { pre_skip.unwrap_or(0.0) }, length }
+                Start { offset, skip: if skip > 0.0 { skip } else { pre_skip.unwrap_or(0.0) }, length }
             }
             ClockKind::Earliest => {
                 let earliest = earliest.unwrap_or(time).min(time).max(0.0);
                 let skip = pre_skip.unwrap_or(-time.min(0.0));
                 let offset = (time + skip).max(0.0) - earliest;
                 let offset = if START_SECONDS.contains(&offset) { offset } else { 0.0 };
-                Begin { offset, skip, length: None }
+                Start { offset, skip, length: None }
             }
-            ClockKind::First => Begin { offset: 0.0, skip: pre_skip.unwrap_or(0.0), length: None },
+            ClockKind::First => Start { offset: 0.0, skip: pre_skip.unwrap_or(0.0), length: None },
         };
         if clock == Clock::Audio {
-            begin.offset = 0.0;
+            start.offset = 0.0;
         }
         let first = match self.kind {
             ClockKind::First if pre_skip.is_none() => time.max(0.0),
-            _ => time + begin.skip,
+            _ => time + start.skip,
         };
-        self.origin = Some(position + begin.offset - first);
-        begin
+        self.origin = Some(position + start.offset - first);
+        start
     }
 
     /// Duration of the gap, in seconds, between `position`, the end of the preceding audio, and a packet.

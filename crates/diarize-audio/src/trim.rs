@@ -1,23 +1,23 @@
-//! What of the decoded audio is used.
+//! Trimming encoder delay and padding.
 
-use crate::track::Begin;
+use crate::track::Start;
 
-/// Leaves out what lies before the audio's begin and behind its end.
+/// Removes decoded audio before the start and after the end of the actual audio.
 #[derive(Default)]
 pub(crate) struct Trim {
     skip_seconds: f64,
     length_seconds: Option<f64>,
-    /// Counted in frames from the first packet on.
+    /// Number of frames that remain to be skipped; `None` before the first packet, when the rate is unknown.
     skip: Option<u64>,
     length: u64,
 }
 
 impl Trim {
-    pub(crate) fn new(begin: &Begin) -> Self {
-        Self { skip_seconds: begin.skip, length_seconds: begin.length, ..Self::default() }
+    pub(crate) fn new(start: &Start) -> Self {
+        Self { skip_seconds: start.skip, length_seconds: start.length, ..Self::default() }
     }
 
-    /// The part of the next `frames` at `rate` that is used.
+    /// The range to keep of the next `frames` at `rate`.
     pub(crate) fn take(&mut self, frames: usize, rate: u32) -> std::ops::Range<usize> {
         let count = |seconds: f64| (seconds * f64::from(rate)).round() as u64;
         if self.skip.is_none() {
@@ -32,7 +32,7 @@ impl Trim {
         skipped as usize..(skipped + used) as usize
     }
 
-    /// Whether nothing more is used.
+    /// Whether the actual audio has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.skip.is_some() && self.length == 0
     }

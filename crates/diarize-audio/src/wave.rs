@@ -1,6 +1,6 @@
-//! The headers of WAV and of its relatives: RIFX, RF64, BW64, W64 and AU.
+//! Headers of WAV, RIFX, RF64, BW64, W64 and AU.
 //!
-//! RF64: EBU Tech 3306; BW64: ITU-R BS.2088; W64: Sony's specification of 2002; AU: Sun's `audio/basic`.
+//! Sources: EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Sony's specification of 2002 (W64), Sun's `audio/basic` (AU).
 
 use std::io::{self, Read};
 
@@ -9,33 +9,33 @@ use symphonia::core::{
     codecs::audio::{AudioCodecId, AudioCodecParameters, well_known::*},
 };
 
-/// Longest `fmt` chunk that is read.
+/// Maximum length of a `fmt` chunk in bytes.
 const LONGEST_FORMAT: u64 = 1 << 16;
 
-/// What a header says.
+/// The header of a file.
 pub(crate) struct Header {
-    /// First byte of the samples.
+    /// Position of the samples in the file.
     pub(crate) start: u64,
-    /// Length of the samples in bytes; `None` for all that follows.
+    /// Length of the samples in bytes; `None` if they extend to the end of the file.
     pub(crate) len: Option<u64>,
     pub(crate) content: Content,
-    /// Whether all lengths are there and fit into each other.
+    /// Whether this is a plain WAV header with consistent lengths.
     pub(crate) is_sound: bool,
 }
 
-/// What the samples are.
+/// The encoding of the samples.
 pub(crate) enum Content {
-    /// Samples, in blocks of so many bytes.
+    /// Uncompressed or companded samples; `block` is the length of a frame in bytes.
     Samples { parameters: Box<AudioCodecParameters>, block: usize },
     /// MPEG audio.
     Mpeg,
-    /// Blocks of ADPCM.
+    /// ADPCM.
     Adpcm,
-    /// A codec that is not read.
+    /// A codec that is not supported, by name.
     Unread(String),
 }
 
-/// How the chunks of a file are written.
+/// The variant of the chunk format.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Riff,
@@ -44,12 +44,12 @@ enum Form {
     W64,
 }
 
-/// What the samples are that a `fmt` chunk speaks of.
+/// The encoding that a `fmt` chunk describes.
 pub(crate) fn content_of(format: &[u8]) -> Option<Content> {
     content(format, Form::Riff)
 }
 
-/// Reads a header from the first byte of the file. `None` where it breaks off or makes no sense.
+/// Reads a header from the start of a file. `None` if it is truncated or invalid.
 pub(crate) fn read(reader: &mut dyn Read) -> io::Result<Option<Header>> {
     let mut reader = Counted { reader, position: 0 };
     let Some(magic) = reader.take(12)? else { return Ok(None) };
@@ -86,7 +86,7 @@ fn chunks(reader: &mut Counted, form: Form, outer: u64) -> io::Result<Option<Hea
                 let open = len == u64::from(u32::MAX) || len == 0;
                 let len = match long_data {
                     Some(long) if open && form == Form::Rf64 && long > 0 => Some(long),
-                    // More chunks follow: there are no samples.
+                    // Other chunks follow, so there are really no samples.
                     _ if len == 0
                         && form == Form::Riff
                         && (start..u64::from(u32::MAX)).contains(&(outer - 1)) =>
@@ -165,7 +165,7 @@ fn either(first: bool, one: AudioCodecId, other: AudioCodecId) -> AudioCodecId {
     if first { one } else { other }
 }
 
-/// The parameters of interleaved samples. `None` without channels.
+/// The parameters of interleaved samples. `None` if there are no channels.
 pub(crate) fn parameters(codec: AudioCodecId, channels: u32, rate: u32) -> Option<AudioCodecParameters> {
     let channels = u16::try_from(channels).ok().filter(|channels| *channels > 0)?;
     let mut parameters = AudioCodecParameters::new();
@@ -178,7 +178,7 @@ fn samples(codec: AudioCodecId, channels: u32, rate: u32) -> Option<Content> {
     Some(Content::Samples { parameters, block: bytes(codec) * channels as usize })
 }
 
-/// Bytes of a sample.
+/// Length of a sample in bytes.
 fn bytes(codec: AudioCodecId) -> usize {
     match codec {
         CODEC_ID_PCM_F64LE | CODEC_ID_PCM_F64BE => 8,
@@ -189,7 +189,7 @@ fn bytes(codec: AudioCodecId) -> usize {
     }
 }
 
-/// The codec's name by its number in WAV and AVI files.
+/// The name of a codec by its format tag.
 pub(crate) fn codec_name(tag: u16) -> String {
     let name = match tag {
         0x14 | 0x42 | 0xa3 => "G.723",
@@ -212,11 +212,11 @@ pub(crate) fn codec_name(tag: u16) -> String {
     name.to_owned()
 }
 
-fn au(reader: &mut Counted, begin: &[u8]) -> io::Result<Option<Header>> {
+fn au(reader: &mut Counted, magic: &[u8]) -> io::Result<Option<Header>> {
     let Some(rest) = reader.take(12)? else { return Ok(None) };
     let u32_at = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap_or_default());
-    let start = u64::from(u32_at(&begin[4..8]));
-    let len = Some(u32_at(&begin[8..])).filter(|len| *len != u32::MAX && *len > 0).map(u64::from);
+    let start = u64::from(u32_at(&magic[4..8]));
+    let len = Some(u32_at(&magic[8..])).filter(|len| *len != u32::MAX && *len > 0).map(u64::from);
     let (rate, channels) = (u32_at(&rest[4..8]), u32_at(&rest[8..]));
     let codec = match u32_at(&rest[..4]) {
         1 => CODEC_ID_PCM_MULAW,
@@ -236,14 +236,14 @@ fn au(reader: &mut Counted, begin: &[u8]) -> io::Result<Option<Header>> {
     Ok(content.map(|content| Header { start, len, content, is_sound: false }))
 }
 
-/// A reader that knows where it is.
+/// A reader that counts bytes.
 struct Counted<'a> {
     reader: &'a mut dyn Read,
     position: u64,
 }
 
 impl Counted<'_> {
-    /// The next `len` bytes. `None` where the file ends before.
+    /// The next `len` bytes. `None` if the file ends earlier.
     fn take(&mut self, len: usize) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; len];
         match self.reader.read_exact(&mut bytes) {
