@@ -12,6 +12,7 @@ mod needs_chromium;
 mod ops;
 #[cfg(unix)]
 mod readme;
+mod recordings;
 mod regions;
 mod results;
 mod runs;

@@ -52,10 +52,7 @@ pub enum Error {
         reason: String,
     },
     /// More than 5 % cannot be decoded. [`Settings::keep_damaged`](crate::Settings) accepts such a recording.
-    #[error(
-        "{lost:.1} of {seconds:.1} s cannot be decoded{}: copy it again, or convert it with `ffmpeg -i INPUT out.wav`",
-        in_brackets(reason)
-    )]
+    #[error("{lost:.1} of {seconds:.1} s cannot be decoded{}: copy it again", in_brackets(reason))]
     Damaged {
         /// Seconds that cannot be decoded.
         lost: f64,
@@ -212,4 +209,14 @@ pub enum Warning {
         /// The track that is used, counted from 0.
         used: usize,
     },
+}
+
+impl Warning {
+    /// Whether audio is missing from the result.
+    pub fn is_loss(&self) -> bool {
+        matches!(
+            self,
+            Self::CorruptPackets { .. } | Self::Gaps { .. } | Self::CutShort { .. } | Self::Lost { .. }
+        )
+    }
 }

@@ -9,9 +9,10 @@ use std::{
 use crate::input::Input;
 
 /// File extensions that count as audio when a directory is searched.
-const EXTENSIONS: [&str; 22] = [
-    "wav", "wave", "flac", "mp3", "mp2", "ogg", "oga", "m4a", "m4b", "mp4", "mov", "aac", "alac", "aif",
-    "aiff", "aifc", "caf", "mkv", "mka", "webm", "opus", "w64",
+const EXTENSIONS: [&str; 37] = [
+    "3g2", "3gp", "3gpp", "aac", "adts", "aif", "aifc", "aiff", "alac", "au", "bw64", "caf", "flac", "m4a",
+    "m4b", "m4r", "m4v", "mka", "mkv", "mov", "mp2", "mp3", "mp4", "mpga", "oga", "ogg", "ogv", "ogx",
+    "opus", "qt", "qta", "rf64", "snd", "w64", "wav", "wave", "webm",
 ];
 
 /// One input, and the folder for its results below the output directory.

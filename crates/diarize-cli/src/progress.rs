@@ -11,10 +11,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
+use crate::source::LOSS;
+
 /// How much is reported on the standard error.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Verbosity {
-    /// Show no progress bar or warnings
+    /// Show no progress bar and no warnings, except that audio is missing
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     quiet: bool,
     /// Report how long loading the model and processing each recording take
@@ -58,7 +60,8 @@ impl Console {
             .without_time()
             .with_writer(move || LogWriter(bars.clone()));
         let ours = Targets::new()
-            .with_targets(["diarize", "diarize_cli", "diarize_kernels"].map(|name| (name, level)));
+            .with_targets(["diarize", "diarize_cli", "diarize_kernels"].map(|name| (name, level)))
+            .with_target(LOSS, level.max(LevelFilter::WARN));
         // This fails only on a second call in the same process, which keeps the first subscriber.
         let _ = tracing_subscriber::registry().with(ours).with(lines).try_init();
     }

@@ -76,13 +76,14 @@ impl<'a> Session<'a> {
         let settings = self.job.audio.settings().with_range(self.job.part.clone());
         let source = Source::new(input, settings, again)?;
         let mut timings = Timings::default();
-        let (mut diarization, Decoded { duration, start_offset, mut warnings }) =
-            self.listen(&file, &source, &mut timings)?;
+        let (mut diarization, decoded) = self.listen(&file, &source, &mut timings)?;
+        decoded.warn(input);
+        let Decoded { duration, start_offset, losses, warnings } = decoded;
+        let mut warnings = [losses, warnings].concat();
         if uri != stem {
-            warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
-        }
-        for warning in &warnings {
+            let warning = format!("named `{uri}` in the result, because RTTM allows no white space");
             warn!("{file}: {warning}");
+            warnings.push(warning);
         }
         if diarization.turns.is_empty() {
             // The summary of a batch says so too.

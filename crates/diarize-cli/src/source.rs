@@ -9,6 +9,9 @@ use tracing::warn;
 
 use crate::input::Input;
 
+/// Target of log events about missing audio, which are shown even with `--quiet`.
+pub const LOSS: &str = "diarize_cli::loss";
+
 /// Number of blocks that are decoded ahead.
 const AHEAD: usize = 64;
 
@@ -79,7 +82,9 @@ pub struct Decoded {
     pub duration: f64,
     /// Seconds of silence before the audio, because it starts later than the recording.
     pub start_offset: f64,
-    /// Problems with it.
+    /// Warnings about missing audio, which are shown even with `--quiet`.
+    pub losses: Vec<String>,
+    /// Other warnings about it.
     pub warnings: Vec<String>,
 }
 
@@ -99,19 +104,39 @@ impl Decoded {
                 audio
             });
             for block in blocks {
-                take(&block?)?;
+                take(&block.map_err(with_hint)?)?;
             }
             decoder.join().map_err(|_| anyhow::anyhow!("the decoder crashed: please report this file"))
         })?;
-        let warnings = audio.warnings().iter().map(sentence).collect();
-        Ok(Self { duration: audio.duration(), start_offset: audio.start_offset(), warnings })
+        let (losses, warnings): (Vec<&Warning>, Vec<&Warning>) =
+            audio.warnings().iter().partition(|warning| warning.is_loss());
+        let sentences = |warnings: Vec<&Warning>| warnings.into_iter().map(sentence).collect();
+        Ok(Self {
+            duration: audio.duration(),
+            start_offset: audio.start_offset(),
+            losses: sentences(losses),
+            warnings: sentences(warnings),
+        })
     }
 
     /// Logs the problems with the audio of `input`.
     pub fn warn(&self, input: &Input) {
+        for loss in &self.losses {
+            warn!(target: LOSS, "{input}: {loss}");
+        }
         for warning in &self.warnings {
             warn!("{input}: {warning}");
         }
+    }
+}
+
+/// An error, with the option that can help.
+fn with_hint(error: diarize_audio::Error) -> anyhow::Error {
+    match error {
+        diarize_audio::Error::Damaged { .. } => {
+            anyhow::anyhow!("{error}, or accept the loss with --keep-damaged")
+        }
+        error => error.into(),
     }
 }
 

@@ -36,12 +36,13 @@ Examples:
                                                several times faster, slightly different embeddings
   diarize --clustering spectral talk.mp3       a different clustering method
   diarize --clustering agglomerative --set linkage=average --set threshold=0.5 talk.mp3
-  ffmpeg -i talk.opus -f wav - | diarize -     any format that ffmpeg reads
+  diarize --start 10:00 --end 20:00 talk.mp3   ten minutes of a recording
+  ffmpeg -i talk.wma -f wav - | diarize -      any format that ffmpeg reads
   diarize ./man                                a recording with the name of a command
 
 Audio:
-  wav, flac, mp3, ogg vorbis, m4a (aac, alac), aiff, caf and mkv are read at any sample rate;
-  channels are averaged. Opus is not supported: convert it with ffmpeg first.
+  wav and its relatives, flac, mp3, ogg, opus, m4a, mp4, aac, webm, mkv, aiff, caf and au are read
+  at any sample rate; channels are averaged. Of HE-AAC, only the lower band is used.
   At sample rates other than 16 kHz, results with pyannote's models can differ slightly from those
   of pyannote.audio, which resamples with a shorter filter.
 
