@@ -73,6 +73,11 @@ pub enum Error {
         /// Which values are valid.
         requirement: &'static str,
     },
+    /// K-means clustering without a number of speakers.
+    #[error(
+        "k-means clustering needs the number of speakers (num_speakers), or a minimum of at least 2 (min_speakers)"
+    )]
+    NoSpeakerCount,
     /// An option of [`Embedded::cluster`](crate::Embedded::cluster) needs outputs that the networks did not
     /// compute.
     #[error("this value of {option} needs another run of the networks: they ran {reason}")]

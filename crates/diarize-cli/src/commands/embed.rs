@@ -21,6 +21,7 @@ use crate::{
     input::Input,
     inputs,
     model::ModelArgs,
+    numbers,
     output::{self, write_atomically},
     progress::{Console, Verbosity},
     source::Source,
@@ -59,7 +60,7 @@ pub struct Args {
     #[arg(short, long, help_heading = "Audio")]
     recursive: bool,
     /// Use only this channel, counted from 0, instead of the mean of all channels
-    #[arg(long, value_name = "N", help_heading = "Audio")]
+    #[arg(long, value_name = "N", value_parser = numbers::channel, help_heading = "Audio")]
     channel: Option<usize>,
     #[command(flatten)]
     model: ModelArgs,
@@ -121,6 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
     let console = args.verbosity.console();
+    inputs.warn(&console);
     let excerpts = args.excerpts.read()?;
     let diarizer = args.model.open(&console)?;
     let options = args.model.options(&diarizer);

@@ -12,6 +12,7 @@ use crate::{
     input::Input,
     inputs::{self, Found},
     model::ModelArgs,
+    numbers,
     progress::{Console, Verbosity},
     source::Source,
     voice_embedder::{Voice, VoiceEmbedder},
@@ -51,7 +52,7 @@ pub struct Args {
     #[command(flatten)]
     excerpts: ExcerptArgs,
     /// Use only this channel, counted from 0, instead of the mean of all channels
-    #[arg(long, value_name = "N", help_heading = "Audio")]
+    #[arg(long, value_name = "N", value_parser = numbers::channel, help_heading = "Audio")]
     channel: Option<usize>,
     #[command(flatten)]
     model: ModelArgs,
@@ -64,6 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.clips, false).map_err(super::conflict)?;
     args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
     let console = args.verbosity.console();
+    inputs.warn(&console);
     let excerpts = args.excerpts.read()?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
     let mut database = Database::for_model_or_new(&args.db, &files)?;
@@ -88,8 +90,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })?;
     let seconds: f64 = heard.iter().map(|(_, voice)| voice.seconds).sum();
     if database.voices.people[&args.name].seconds < TOO_SHORT {
-        console.line(&format!(
-            "warning: only {seconds:.1} s of speech: use ten seconds or more for reliable recognition"
+        console.warn(&format!(
+            "only {seconds:.1} s of speech: use ten seconds or more for reliable recognition"
         ));
     }
     console.line(&format!("added {seconds:.1} s of {}; {}", args.name, database.summary()));
@@ -127,15 +129,15 @@ fn warn_if_doubtful(voices: &Voices, name: &str, voice: &Voice, input: &Input, c
     let nearest = similarities.iter().filter(|(other, _)| **other != name).max_by(|a, b| a.1.total_cmp(b.1));
     let threshold = Recognition::DEFAULT.threshold;
     if let Some(own) = own.filter(|&own| own < threshold) {
-        console.line(&format!(
-            "warning: {input} does not sound like the stored voice of {name} (similarity {own:.2}): \
+        console.warn(&format!(
+            "{input} does not sound like the stored voice of {name} (similarity {own:.2}): \
              use --replace to discard the stored voice"
         ));
     }
     if let Some((other, similarity)) =
         nearest.filter(|(_, similarity)| **similarity >= own.unwrap_or(threshold))
     {
-        console.line(&format!("warning: {input} sounds like {other} (similarity {similarity:.2})"));
+        console.warn(&format!("{input} sounds like {other} (similarity {similarity:.2})"));
     }
 }
 

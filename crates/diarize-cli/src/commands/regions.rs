@@ -17,8 +17,8 @@ use crate::{
     input::Input,
     inputs,
     model::ModelArgs,
+    numbers,
     output::{self, csv_field, write_atomically},
-    overrides::not_negative,
     progress::{Console, Verbosity},
     session::SILENCE,
     source::{Decoded, Source},
@@ -53,13 +53,13 @@ pub struct Args {
     #[arg(short, long)]
     recursive: bool,
     /// Drop regions shorter than this
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = numbers::seconds)]
     min_duration_on: f64,
     /// Fill gaps shorter than this
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = numbers::seconds)]
     min_duration_off: f64,
     /// Use only this channel, counted from 0, instead of the mean of all channels
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::channel)]
     channel: Option<usize>,
     #[command(flatten)]
     model: ModelArgs,
@@ -122,6 +122,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         );
     }
     let console = args.verbosity.console();
+    inputs.warn(&console);
     let diarizer = args.model.open(&console)?;
     let mut options = args.model.options(&diarizer);
     options.parameters.min_duration_on = args.min_duration_on;

@@ -190,6 +190,7 @@ fn recordings(
     console: &Console,
 ) -> anyhow::Result<Vec<Recording>> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
+    inputs.warn(console);
     let mut truth = labels::Turns::new();
     match &args.reference {
         Some(reference) => truth = labels::turns(reference)?,
