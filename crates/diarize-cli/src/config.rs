@@ -106,10 +106,13 @@ fn hint(command: &Command, key: &str) -> String {
     match similar(key, names(command)) {
         _ if !tables.is_empty() => format!(" at the top of the file: put it below {}", tables.join(" or ")),
         Some(name) => format!(": did you mean {name}?"),
-        None => format!(": `diarize {}--help` lists the options", match command.get_name() {
-            "diarize" => String::new(),
-            name => format!("{name} "),
-        }),
+        None => format!(
+            ": `diarize {}--help` lists the options",
+            match command.get_name() {
+                "diarize" => String::new(),
+                name => format!("{name} "),
+            }
+        ),
     }
 }
 

@@ -68,8 +68,10 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
             }
         } else if let Some(pattern) = pattern(argument) {
             several = true;
-            let paths = glob::glob(pattern).map_err(|error| format!("{pattern} is neither a file nor a pattern: {}", error.msg))?;
-            let (special, files): (Vec<_>, Vec<_>) = paths.filter_map(Result::ok).partition(|path| is_special(path));
+            let paths = glob::glob(pattern)
+                .map_err(|error| format!("{pattern} is neither a file nor a pattern: {}", error.msg))?;
+            let (special, files): (Vec<_>, Vec<_>) =
+                paths.filter_map(Result::ok).partition(|path| is_special(path));
             let files: Vec<PathBuf> = files.into_iter().filter(|path| path.is_file()).collect();
             skipped.extend(special);
             if files.is_empty() {

@@ -64,9 +64,8 @@ impl Console {
     /// Sends the log of this project's crates, but not of their dependencies, to this console.
     pub fn install_log(&self, level: LevelFilter) {
         let bars = self.bars.clone();
-        let lines = tracing_subscriber::fmt::layer()
-            .event_format(Lines)
-            .with_writer(move || LogWriter(bars.clone()));
+        let lines =
+            tracing_subscriber::fmt::layer().event_format(Lines).with_writer(move || LogWriter(bars.clone()));
         let ours = Targets::new()
             .with_targets(["diarize", "diarize_cli", "diarize_kernels"].map(|name| (name, level)));
         // This fails only on a second call in the same process, which keeps the first subscriber.

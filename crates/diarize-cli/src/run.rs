@@ -135,11 +135,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Reports the outcome of each file and prints results in the order of the inputs.
-    fn collect(
-        &mut self,
-        tasks: &[Task<'a>],
-        results: &Receiver<(usize, Outcome)>,
-    ) -> Vec<Task<'a>> {
+    fn collect(&mut self, tasks: &[Task<'a>], results: &Receiver<(usize, Outcome)>) -> Vec<Task<'a>> {
         let total = self.job.inputs.several.then(|| {
             let total = self.console.total(tasks.iter().map(|task| task.bytes).sum());
             total.advance(0, format!("0 of {}", files(tasks.len())));

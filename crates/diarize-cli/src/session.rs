@@ -51,7 +51,7 @@ pub struct Done {
 impl<'a> Session<'a> {
     /// Loads the model, the transcripts and the known voices, and prepares the output directories.
     pub fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
-        job.destinations.prepare().context("cannot create the output directory")?;
+        job.destinations.prepare()?;
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
         let (diarizer, files) = job.model.open_with_files(console)?;
         let names = job.names.open(&files)?;

@@ -74,9 +74,7 @@ pub enum Error {
         requirement: &'static str,
     },
     /// K-means clustering without a number of speakers.
-    #[error(
-        "k-means clustering needs the number of speakers (num_speakers), or a minimum of at least 2 (min_speakers)"
-    )]
+    #[error("num_speakers is not given, but k-means clustering needs it, or min_speakers of at least 2")]
     NoSpeakerCount,
     /// An option of [`Embedded::cluster`](crate::Embedded::cluster) needs outputs that the networks did not
     /// compute.

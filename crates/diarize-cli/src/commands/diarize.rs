@@ -43,7 +43,7 @@ pub struct Args {
     /// Output formats, separated by commas [default: from the extension of --output, else rttm]
     #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Output")]
     format: Vec<Format>,
-    /// Output file, or directory for several results [default: the standard output]
+    /// Output file, or directory for several results [default: `-`, the standard output]
     ///
     /// A single result is written to this file. Its extension gives the format, unless --format does. The
     /// option can be given several times. With several inputs or formats, or if the path is a directory or
@@ -128,8 +128,9 @@ impl BatchArgs {
                 Some("-") => io::read_to_string(io::stdin()),
                 _ => fs::read_to_string(list),
             };
-            let text =
-                text.map_err(|error| format!("cannot read --files-from {}: {}", list.display(), reason(&error)))?;
+            let text = text.map_err(|error| {
+                format!("cannot read --files-from {}: {}", list.display(), reason(&error))
+            })?;
             audio.extend(inputs::list(&text));
         }
         let found = inputs::find(&audio, self.recursive)?;
@@ -212,7 +213,9 @@ impl Args {
             Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
         let prints = destinations.iter().flatten().any(|output| output.file().is_none());
         if self.batch.skip_existing && prints {
-            return Err(conflict("--skip-existing needs results in files, but --output is the standard output"));
+            return Err(conflict(
+                "--skip-existing needs results in files, but --output is the standard output",
+            ));
         }
         let transcripts = transcript.into_iter().flat_map(|path| {
             let inputs = inputs.all.iter().map(|found| &found.input);

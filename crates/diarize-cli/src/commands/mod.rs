@@ -142,9 +142,9 @@ fn misplaced(recording: &Path) -> Option<clap::Error> {
     let cli = Cli::command();
     let name = config::similar(word, cli.get_subcommands().map(clap::Command::get_name))?;
     Some(conflict(match name == word {
-        true => format!(
-            "there is no file {word}, and the command comes before all options: `diarize {word} ...`"
-        ),
+        true => {
+            format!("there is no file {word}, and the command comes before all options: `diarize {word} ...`")
+        }
         false => format!("there is no file {word}: did you mean the command `diarize {name}`?"),
     }))
 }

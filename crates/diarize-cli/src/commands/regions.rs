@@ -46,7 +46,7 @@ pub struct Args {
     /// Output format [default: from the extension of --output, else rttm]
     #[arg(short, long, value_enum)]
     format: Option<Format>,
-    /// Output file for the regions of all recordings [default: the standard output]
+    /// Output file for the regions of all recordings [default: `-`, the standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Also search the subdirectories of directories
@@ -65,6 +65,13 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     verbosity: Verbosity,
+}
+
+impl Args {
+    /// The output file; `None` for the standard output.
+    fn output(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| !output::is_stdout(path))
+    }
 }
 
 /// The format of regions.
@@ -108,10 +115,10 @@ impl Kind {
 /// Finds and writes the regions. A file that fails is reported and does not stop the others.
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
-    if let Some(path) = &args.output {
+    if let Some(path) = args.output() {
         output::check_file(path).map_err(super::conflict)?;
     }
-    let format = match (args.format, &args.output) {
+    let format = match (args.format, args.output()) {
         (Some(format), _) => format,
         (None, Some(path)) => format_of(path)?,
         (None, None) => Format::Rttm,
@@ -139,7 +146,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    match &args.output {
+    match args.output() {
         // An earlier result is worth more than none.
         Some(_) if failed == inputs.all.len() => {}
         Some(path) => {

@@ -11,8 +11,7 @@ use anyhow::{Context, bail};
 
 use crate::{
     excerpts::time,
-    numbers,
-    output,
+    numbers, output,
     timeline::{Drawing, Timeline},
 };
 
