@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use diarize_kernels::device::{is_out_of_memory, without_backtrace};
 
-use crate::{Device, Stage, clustering::ClusteringError};
+use crate::{Device, Stage, clustering::ClusteringError, model::StandIn};
 
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -20,6 +20,14 @@ pub enum Error {
         path: PathBuf,
         /// Error reported by the operating system.
         source: std::io::Error,
+    },
+    /// A file stands in for one that was not downloaded.
+    #[error("{}: {stand_in}", path.display())]
+    StandIn {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        stand_in: StandIn,
     },
     /// The manifest is invalid, or requires something that this version does not support.
     #[error("{}: {reason}", path.display())]

@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use diarize::{
     Clustered, Diarizer, Embedded, Options, Span, Turn,
@@ -167,7 +167,7 @@ fn points(axes: &[Axis], options: &Options, chunk: f64) -> anyhow::Result<(Vec<P
             value.with_context(|| format!("--try {key}: {method} has no such parameter"))?,
         ));
     }
-    let mut points = grid::points(axes);
+    let mut points = grid::points(axes).map_err(|why| anyhow!("--try: {why}"))?;
     if !points.contains(&own) {
         points.insert(0, own.clone());
     }
