@@ -5,14 +5,14 @@ use std::ops::Range;
 use clap::ValueEnum;
 use diarize_audio::{Channels, Clock, Settings, Tracks};
 
-use crate::excerpts::time;
+use crate::{excerpts::time, numbers};
 
 /// How to read audio.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Audio")]
 pub struct AudioArgs {
     /// Use only this channel, counted from 0, instead of the mean of all channels
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::channel)]
     channel: Option<usize>,
     /// Use this audio track, counted from 0, or the mean of all tracks [default: the file's main track]
     #[arg(long, value_name = "N|all", value_parser = tracks)]

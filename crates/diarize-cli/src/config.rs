@@ -2,9 +2,11 @@
 
 use std::{env, ffi::OsString, fs, path::PathBuf, process};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
+
+use crate::failure;
 
 /// Name of the configuration file.
 const FILE: &str = "diarize.toml";
@@ -27,7 +29,7 @@ pub fn configured(command: Command, arguments: &[OsString]) -> anyhow::Result<(C
         return Ok((with_subcommand_defaults(command, &Table::new(), arguments, &mut sources), sources));
     };
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+    let table = table(&text).with_context(|| format!("{} is not TOML", path.display()))?;
     check(&command, &table).with_context(|| path.display().to_string())?;
     sources.push(path.display().to_string());
     let command = with_defaults(command, &table, arguments, &mut sources);
@@ -55,13 +57,37 @@ fn file(arguments: &[OsString]) -> Option<PathBuf> {
     [Some(FILE.into()), users].into_iter().flatten().find(|path: &PathBuf| path.is_file())
 }
 
+/// The settings in the text of a file. Keys are written like options: `num_speakers` is `num-speakers`.
+fn table(text: &str) -> anyhow::Result<Table> {
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().map_or("", |span| &text[..span.start]);
+        anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', ", "))
+    })?;
+    like_options(table)
+}
+
+fn like_options(table: Table) -> anyhow::Result<Table> {
+    let mut settings = Table::new();
+    for (key, value) in table {
+        let value = match value {
+            Value::Table(own) => Value::Table(like_options(own)?),
+            value => value,
+        };
+        let name = key.replace('_', "-");
+        if settings.insert(name.clone(), value).is_some() {
+            bail!("{name} is given twice: remove one");
+        }
+    }
+    Ok(settings)
+}
+
 /// Checks that every key is an option, or a command with its options.
 fn check(command: &Command, table: &Table) -> anyhow::Result<()> {
     for (key, value) in table {
         match (value, command.find_subcommand(key)) {
             (Value::Table(own), Some(command)) => check(command, own).with_context(|| format!("[{key}]"))?,
-            _ if !options(command).any(|option| option.get_long() == Some(key)) => {
-                bail!("there is no option --{key}");
+            _ if !names(command).any(|name| name == key) => {
+                bail!("there is no option --{key}{}", hint(command, key))
             }
             (Value::Table(_) | Value::Datetime(_), _) => {
                 bail!("the value of {key} is a table or a date, which no option takes")
@@ -70,6 +96,35 @@ fn check(command: &Command, table: &Table) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where an option with this name is, or what a mistyped one was to be.
+fn hint(command: &Command, key: &str) -> String {
+    let commands = command.get_subcommands();
+    let with_option = commands.filter(|command| names(command).any(|name| name == key));
+    let tables: Vec<String> = with_option.map(|command| format!("[{}]", command.get_name())).collect();
+    match similar(key, names(command)) {
+        _ if !tables.is_empty() => format!(" at the top of the file: put it below {}", tables.join(" or ")),
+        Some(name) => format!(": did you mean {name}?"),
+        None => format!(
+            ": `diarize {}--help` lists the options",
+            match command.get_name() {
+                "diarize" => String::new(),
+                name => format!("{name} "),
+            }
+        ),
+    }
+}
+
+/// The long names of the options that can have settings.
+fn names(command: &Command) -> impl Iterator<Item = &str> {
+    options(command).filter_map(Arg::get_long)
+}
+
+/// The name that a mistyped word is most similar to.
+pub fn similar<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let rated = names.map(|name| (strsim::jaro_winkler(word, name), name));
+    rated.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
 /// The options that can have settings.
@@ -154,19 +209,30 @@ fn words(value: &Value) -> Vec<String> {
     }
 }
 
+/// The command line in which `-1` after an option is its value, so that the error says which values are valid.
+fn with_negative_numbers(command: Command) -> Command {
+    let takes_value = |option: &Arg| option.get_long().is_some() && option.get_action().takes_values();
+    let command = command.mut_args(|option| {
+        let negative = takes_value(&option);
+        if negative { option.allow_negative_numbers(true) } else { option }
+    });
+    command.mut_subcommands(with_negative_numbers)
+}
+
 /// Reads the command line.
 ///
 /// # Errors
 /// As [`configured`]. A usage error ends the program.
 pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>() -> anyhow::Result<T> {
     let arguments: Vec<OsString> = env::args_os().collect();
-    let (mut command, sources) = configured(T::command(), arguments.get(1..).unwrap_or_default())?;
+    let command = with_negative_numbers(T::command());
+    let (mut command, sources) = configured(command, arguments.get(1..).unwrap_or_default())?;
     let parsed = command.try_get_matches_from_mut(&arguments);
     let parsed = parsed.and_then(|matches| T::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
     parsed.map_err(|error| {
         let _ = error.print();
         if error.use_stderr() && !sources.is_empty() {
-            eprintln!("\nSettings were also taken from: {}", sources.join(", "));
+            failure::tell(format_args!("\nSettings were also taken from: {}", sources.join(", ")));
         }
         process::exit(error.exit_code())
     })

@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow, bail};
 use diarize::{model::ModelFiles, voices::Voices};
 
 use crate::{
+    failure::reason,
     lock::Lock,
     output::{check_file, write_atomically},
 };
@@ -35,7 +36,7 @@ impl Database {
             io::ErrorKind::NotFound => {
                 anyhow!("there are no voices in {} yet: add one with `diarize enroll NAME CLIP`", name())
             }
-            _ => anyhow!("cannot read the voices in {}: {error}", name()),
+            _ => anyhow!("cannot read the voices in {}: {}", name(), reason(&error)),
         })?;
         Ok(Self { path: path.to_owned(), voices: Voices::from_bytes(&bytes).with_context(name)? })
     }

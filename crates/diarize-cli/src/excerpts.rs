@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use diarize::{Span, Turn};
 
-use crate::{input::Input, inputs::Inputs, labels, output};
+use crate::{input::Input, inputs::Inputs, labels, numbers, output};
 
 /// The parts of a recording to use.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,11 +118,9 @@ impl Excerpts {
 
 /// Parses seconds, or hours, minutes and seconds separated by colons.
 pub fn time(text: &str) -> Result<f64, String> {
-    let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
+    let parts: Option<Vec<f64>> = text.split(':').map(|part| numbers::seconds(part).ok()).collect();
     match parts {
-        Some(parts) if parts.len() <= 3 && parts.iter().all(|part| part.is_finite() && *part >= 0.0) => {
-            Ok(parts.iter().fold(0.0, |seconds, part| 60.0 * seconds + part))
-        }
+        Some(parts) if parts.len() <= 3 => Ok(parts.iter().fold(0.0, |seconds, part| 60.0 * seconds + part)),
         _ => Err("must be a time such as 90, 1:30 or 1:02:03".to_owned()),
     }
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::input::Input;
+use crate::{failure::reason, input::Input, output::is_special, progress::Console};
 
 /// File extensions that count as audio when a directory is searched.
 const EXTENSIONS: [&str; 37] = [
@@ -29,8 +29,19 @@ pub struct Found {
 pub struct Inputs {
     /// The inputs, in the order of the arguments, each once.
     pub all: Vec<Found>,
+    /// Pipes, devices and sockets that directories and patterns contain. They are not read, which could wait forever.
+    pub skipped: Vec<PathBuf>,
     /// Whether there may be several. True for a directory, a pattern or a list, whatever it contains.
     pub several: bool,
+}
+
+impl Inputs {
+    /// Says which files are skipped.
+    pub fn warn(&self, console: &Console) {
+        for path in &self.skipped {
+            console.warn(&format!("{} is skipped: it is a pipe or a device, not a file", path.display()));
+        }
+    }
 }
 
 /// Expands arguments to inputs. The inputs of a directory or a pattern are sorted by name.
@@ -42,23 +53,28 @@ pub struct Inputs {
 /// # Errors
 /// A directory or pattern without audio files; a directory that cannot be read.
 pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
-    let (mut all, mut several) = (Vec::new(), arguments.len() > 1);
+    let (mut all, mut skipped, mut several) = (Vec::new(), Vec::new(), arguments.len() > 1);
     for argument in arguments {
         if argument.as_os_str() == "-" {
             all.push(Found { input: Input::Stdin, folder: PathBuf::new() });
         } else if argument.is_dir() {
             several = true;
             let before = all.len();
-            add_audio_files(argument, Path::new(""), recursive, &mut all)
-                .map_err(|error| format!("cannot read the directory {}: {error}", argument.display()))?;
+            add_audio_files(argument, Path::new(""), recursive, &mut all, &mut skipped).map_err(|error| {
+                format!("cannot read the directory {}: {}", argument.display(), reason(&error))
+            })?;
             if all.len() == before {
                 let hint = if recursive { "" } else { "; --recursive also searches its subdirectories" };
                 return Err(format!("the directory {} contains no audio files{hint}", argument.display()));
             }
         } else if let Some(pattern) = pattern(argument) {
             several = true;
-            let paths = glob::glob(pattern).map_err(|error| format!("invalid pattern {pattern}: {error}"))?;
-            let files: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+            let paths = glob::glob(pattern)
+                .map_err(|error| format!("{pattern} is neither a file nor a pattern: {}", error.msg))?;
+            let (special, files): (Vec<_>, Vec<_>) =
+                paths.filter_map(Result::ok).partition(|path| is_special(path));
+            let files: Vec<PathBuf> = files.into_iter().filter(|path| path.is_file()).collect();
+            skipped.extend(special);
             if files.is_empty() {
                 return Err(format!("no file matches {pattern}"));
             }
@@ -73,7 +89,7 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
         Input::File(path) => seen.insert(path.clone()),
         Input::Stdin => true,
     });
-    Ok(Inputs { all, several })
+    Ok(Inputs { all, skipped, several })
 }
 
 /// The lines of a list of inputs, without blank lines and lines that start with `#`.
@@ -91,7 +107,13 @@ fn pattern(argument: &Path) -> Option<&str> {
 }
 
 /// Adds the audio files of `root/folder`, sorted by name.
-fn add_audio_files(root: &Path, folder: &Path, recursive: bool, all: &mut Vec<Found>) -> io::Result<()> {
+fn add_audio_files(
+    root: &Path,
+    folder: &Path,
+    recursive: bool,
+    all: &mut Vec<Found>,
+    skipped: &mut Vec<PathBuf>,
+) -> io::Result<()> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(root.join(folder))?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     entries.sort();
@@ -100,9 +122,14 @@ fn add_audio_files(root: &Path, folder: &Path, recursive: bool, all: &mut Vec<Fo
         if path.is_dir() {
             // A link to a directory could form a cycle.
             if recursive && !hidden && !path.is_symlink() {
-                add_audio_files(root, &folder.join(path.file_name().unwrap_or_default()), recursive, all)?;
+                let folder = folder.join(path.file_name().unwrap_or_default());
+                add_audio_files(root, &folder, recursive, all, skipped)?;
             }
-        } else if !hidden && has_audio_extension(&path) {
+        } else if hidden || !has_audio_extension(&path) {
+            continue;
+        } else if is_special(&path) {
+            skipped.push(path);
+        } else {
             all.push(Found { input: Input::File(path), folder: folder.to_owned() });
         }
     }

@@ -15,6 +15,7 @@ pub mod labels;
 mod lock;
 pub mod model;
 pub mod names;
+pub mod numbers;
 pub mod order;
 pub mod output;
 pub mod overrides;

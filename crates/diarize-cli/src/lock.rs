@@ -34,21 +34,29 @@ impl Lock {
             .open(&hidden)
             .or_else(|_| File::open(&hidden))
             .with_context(|| format!("cannot write {}", hidden.display()))?;
-        let begin = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
-                Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
-                    thread::sleep(Duration::from_millis(20));
-                }
-                Err(TryLockError::WouldBlock) => bail!(
-                    "another process has been writing {} for {} s: try again when it has ended",
-                    path.display(),
-                    PATIENCE.as_secs()
-                ),
-                // A file system without locks: as if no other process used the file.
-                Err(TryLockError::Error(_)) => return Ok(Self(file)),
+        wait(&file, path, PATIENCE)?;
+        Ok(Self(file))
+    }
+}
+
+/// Locks a file until it is closed. Waits while another process holds the lock, but not longer than `patience`. `path` is
+/// what the lock protects.
+///
+/// # Errors
+/// If another process holds the lock for too long.
+pub fn wait(file: &File, path: &Path, patience: Duration) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < patience => {
+                thread::sleep(Duration::from_millis(20));
             }
+            Err(TryLockError::WouldBlock) => {
+                bail!("another process is using {}: try again when it has ended", path.display())
+            }
+            // A file system without locks: as if no other process used the file.
+            Err(TryLockError::Error(_)) => return Ok(()),
         }
     }
 }

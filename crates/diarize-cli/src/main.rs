@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     command.and_then(run_command).unwrap_or_else(|error| match error.downcast::<clap::Error>() {
         Ok(usage) => usage.exit(),
         Err(error) => {
-            eprintln!("diarize: {}", failure::sentence(&error));
+            failure::tell(format_args!("error: {}", failure::sentence(&error)));
             ExitCode::FAILURE
         }
     })

@@ -6,7 +6,7 @@ use diarize::{Device, Diarizer, Options, model::ModelFiles};
 use diarize_convert::hub;
 use tracing::info;
 
-use crate::progress::Console;
+use crate::{numbers, progress::Console};
 
 /// The model and the device it runs on.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub struct ModelArgs {
     #[arg(long, help_heading = "Model")]
     allow_cpu_fallback: bool,
     /// Number of processor threads; the result does not depend on it [default: all]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", value_parser = numbers::threads, help_heading = "Model")]
     threads: Option<NonZeroUsize>,
 }
 
@@ -47,6 +47,11 @@ impl ModelArgs {
         Ok((diarizer, files))
     }
 
+    /// Number of processor threads for each recording, if given.
+    pub fn threads(&self) -> Option<usize> {
+        self.threads.map(NonZeroUsize::get)
+    }
+
     /// The device for the networks.
     pub fn device(&self) -> Device {
         self.device
@@ -55,7 +60,7 @@ impl ModelArgs {
     /// The model's own options with the threads and the CPU fallback of the arguments.
     pub fn options(&self, diarizer: &Diarizer) -> Options {
         let mut options = diarizer.options();
-        options.threads = self.threads.map(NonZeroUsize::get);
+        options.threads = self.threads();
         options.allow_cpu_fallback = self.allow_cpu_fallback;
         options
     }

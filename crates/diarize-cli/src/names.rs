@@ -13,7 +13,7 @@ use diarize::{
     voices::{Recognition, Recognized, Voices},
 };
 
-use crate::{database::Database, overrides::similarity, source::Source, voice_embedder::VoiceEmbedder};
+use crate::{database::Database, numbers::similarity, source::Source, voice_embedder::VoiceEmbedder};
 
 /// Arguments that give speakers names.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,10 +32,10 @@ pub struct NamesArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     link_speakers: Option<Link>,
     /// Minimum cosine similarity for recognizing a known voice
-    #[arg(long, value_name = "COSINE", default_value_t = Recognition::DEFAULT.threshold, value_parser = similarity, allow_negative_numbers = true)]
+    #[arg(long, value_name = "COSINE", default_value_t = Recognition::DEFAULT.threshold, value_parser = similarity)]
     identify_threshold: f64,
     /// Minimum lead over the next most similar known voice
-    #[arg(long, value_name = "COSINE", default_value_t = Recognition::DEFAULT.margin, value_parser = similarity, allow_negative_numbers = true)]
+    #[arg(long, value_name = "COSINE", default_value_t = Recognition::DEFAULT.margin, value_parser = similarity)]
     identify_margin: f64,
 }
 

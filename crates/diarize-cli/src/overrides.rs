@@ -9,6 +9,8 @@ use diarize::{
     clustering::{Method, Pyannote, Settings},
 };
 
+use crate::numbers::{count, not_negative, positive, seconds};
+
 /// Hyper-parameters that replace the model's own.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Hyper-parameters [default: the model's own]")]
@@ -20,7 +22,7 @@ pub struct Overrides {
     #[arg(long, value_name = "DISTANCE", value_parser = not_negative)]
     threshold: Option<f64>,
     /// Merge clusters smaller than this into the nearest larger one (--clustering agglomerative)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<1_000_000>)]
     min_cluster_size: Option<NonZeroUsize>,
     /// Method that clusters voices into speakers; parameters that the model does not set have defaults
     ///
@@ -79,10 +81,10 @@ pub struct Overrides {
     #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["votes", "voices"]).try_map(|name| name.parse::<Reconstruction>()))]
     reconstruction: Option<Reconstruction>,
     /// Drop turns shorter than this
-    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     min_duration_on: Option<f64>,
     /// Fill pauses between a speaker's turns shorter than this
-    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     min_duration_off: Option<f64>,
     /// Time from the start of one chunk to the start of the next
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
@@ -113,8 +115,9 @@ impl Overrides {
     /// Applies the given hyper-parameters to the options; `chunk` is the length of the model's chunks in
     /// seconds.
     pub fn apply(&self, options: &mut Options, chunk: f64) -> anyhow::Result<()> {
-        if let Some(step) = self.step.filter(|&step| step > chunk) {
-            bail!("--step {step} is longer than the model's chunks, {chunk} s");
+        let steps = chunk / 1000.0..=chunk;
+        if let Some(step) = self.step.filter(|step| !steps.contains(step)) {
+            bail!("--step is {step} s, but must be from {} to {chunk} s with this model", steps.start());
         }
         let parameters = &mut options.parameters;
         if let Some(name) =
@@ -160,21 +163,4 @@ impl Overrides {
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE, such as threshold=0.6")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
-pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
-    finite(text, |number| number >= 0.0).ok_or_else(|| "must be a number, 0 or more".to_owned())
-}
-
-pub(crate) fn similarity(text: &str) -> Result<f64, String> {
-    finite(text, |number| (-1.0..=1.0).contains(&number))
-        .ok_or_else(|| "must be a number from -1 to 1".to_owned())
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    finite(text, |number| number > 0.0).ok_or_else(|| "must be a number above 0".to_owned())
-}
-
-fn finite(text: &str, accept: impl Fn(f64) -> bool) -> Option<f64> {
-    text.parse().ok().filter(|number: &f64| number.is_finite() && accept(*number))
 }

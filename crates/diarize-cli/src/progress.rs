@@ -1,15 +1,27 @@
 //! Messages on the standard error: progress bars on a terminal, and log lines that do not disturb them.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    fmt,
+    io::{self, Write},
     ops::ControlFlow,
     time::Duration,
 };
 
 use diarize::{Event, Progress, Stage};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    filter::Targets,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{self, DefaultFields},
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+use crate::failure;
 
 use crate::source::LOSS;
 
@@ -54,11 +66,8 @@ impl Console {
     /// Sends the log of this project's crates, but not of their dependencies, to this console.
     pub fn install_log(&self, level: LevelFilter) {
         let bars = self.bars.clone();
-        let lines = tracing_subscriber::fmt::layer()
-            .with_ansi(io::stderr().is_terminal())
-            .with_target(false)
-            .without_time()
-            .with_writer(move || LogWriter(bars.clone()));
+        let lines =
+            tracing_subscriber::fmt::layer().event_format(Lines).with_writer(move || LogWriter(bars.clone()));
         let ours = Targets::new()
             .with_targets(["diarize", "diarize_cli", "diarize_kernels"].map(|name| (name, level)))
             .with_target(LOSS, level.max(LevelFilter::WARN));
@@ -68,14 +77,19 @@ impl Console {
 
     /// Prints an error as one line.
     pub fn error(&self, line: &str) {
-        self.bars.suspend(|| eprintln!("diarize: {line}"));
+        self.bars.suspend(|| failure::tell(format_args!("error: {line}")));
     }
 
     /// Prints one line, unless quiet.
     pub fn line(&self, line: &str) {
         if !self.quiet {
-            self.bars.suspend(|| eprintln!("{line}"));
+            self.bars.suspend(|| failure::tell(line));
         }
+    }
+
+    /// Prints a warning as one line, unless quiet.
+    pub fn warn(&self, line: &str) {
+        self.line(&format!("warning: {line}"));
     }
 
     /// A bar for all files, below the bars of the single files; `bytes` is their total size.
@@ -214,6 +228,26 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .expect("the templates in this file are valid")
         .progress_chars("=> ")
+}
+
+/// Writes an event of the log like any other message of the program.
+struct Lines;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Lines {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, DefaultFields>,
+        mut line: format::Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        line.write_str(match *event.metadata().level() {
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            _ => "",
+        })?;
+        context.field_format().format_fields(line.by_ref(), event)?;
+        writeln!(line)
+    }
 }
 
 /// Hides the bars while a log line is written.

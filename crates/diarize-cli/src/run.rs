@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    path::Path,
     process::ExitCode,
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -12,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
+
 use crate::{
     commands::diarize::Job,
     failure,
@@ -20,12 +23,13 @@ use crate::{
     order::Order,
     output::{self, Output},
     progress::Console,
-    session::{Done, Session},
+    session::{Done, SILENCE, Session},
 };
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.
 pub fn run(job: &Job) -> ExitCode {
     let console = job.verbosity.console();
+    job.inputs.warn(&console);
     let notices = console.clone();
     interrupt::listen(job.inputs.several, move || {
         notices.line("finishing the current file; press Ctrl-C again to abandon it");
@@ -45,7 +49,7 @@ fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
     }
     let all = tasks.len();
     if job.batch.skip_existing {
-        tasks.retain(|task| !task.outputs.iter().filter_map(Output::file).all(|file| file.exists()));
+        tasks.retain(|task| !task.is_done());
     }
     let mut batch = Batch::new(job, console, all, all - tasks.len());
     if !tasks.is_empty() {
@@ -71,6 +75,16 @@ struct Task<'a> {
     /// The size of its file in bytes, an estimate of the work.
     bytes: u64,
 }
+
+impl Task<'_> {
+    /// Whether all its results exist.
+    fn is_done(&self) -> bool {
+        self.outputs.iter().all(|output| output.file().is_some_and(Path::exists))
+    }
+}
+
+/// The outcome of a task; `None` if another process has written its results meanwhile.
+type Outcome = anyhow::Result<Option<Done>>;
 
 /// Progress and totals over all files.
 struct Batch<'a> {
@@ -99,11 +113,16 @@ impl<'a> Batch<'a> {
         thread::scope(|scope| {
             for _ in 0..self.job.batch.jobs.get().min(tasks.len()) {
                 let (sender, next, order, tasks) = (sender.clone(), &next, &order, &tasks);
+                let skip_existing = self.job.batch.skip_existing;
                 scope.spawn(move || {
                     while !interrupt::requested() {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(task) = tasks.get(index) else { break };
-                        let result = session.diarize(task.input, task.outputs, order.ticket(index));
+                        let ticket = order.ticket(index);
+                        let result = match skip_existing && task.is_done() {
+                            true => Ok(None),
+                            false => session.diarize(task.input, task.outputs, ticket).map(Some),
+                        };
                         if sender.send((index, result)).is_err() {
                             break;
                         }
@@ -116,11 +135,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Reports the outcome of each file and prints results in the order of the inputs.
-    fn collect(
-        &mut self,
-        tasks: &[Task<'a>],
-        results: &Receiver<(usize, anyhow::Result<Done>)>,
-    ) -> Vec<Task<'a>> {
+    fn collect(&mut self, tasks: &[Task<'a>], results: &Receiver<(usize, Outcome)>) -> Vec<Task<'a>> {
         let total = self.job.inputs.several.then(|| {
             let total = self.console.total(tasks.iter().map(|task| task.bytes).sum());
             total.advance(0, format!("0 of {}", files(tasks.len())));
@@ -132,7 +147,11 @@ impl<'a> Batch<'a> {
         for (count, (index, result)) in results.iter().enumerate() {
             let task = tasks[index];
             let printed = match result {
-                Ok(done) => self.succeeded(task, done, count + 1, tasks.len()),
+                Ok(Some(done)) => self.succeeded(task, done, count + 1, tasks.len()),
+                Ok(None) => {
+                    self.skipped += 1;
+                    String::new()
+                }
                 Err(error) => {
                     self.console.error(&format!("{}: {}", task.input, failure::sentence(&error)));
                     failed.push(task);
@@ -159,11 +178,13 @@ impl<'a> Batch<'a> {
         if self.job.inputs.several {
             let Done { duration, elapsed, speakers, turns, .. } = done;
             let plural = |count| if count == 1 { "" } else { "s" };
+            let found = match turns {
+                0 => SILENCE.to_owned(),
+                _ => format!("{speakers} speaker{}, {turns} turn{}", plural(speakers), plural(turns)),
+            };
             self.console.line(&format!(
-                "[{count}/{all}] {}: {speakers} speaker{}, {turns} turn{}; {} of audio in {}",
+                "[{count}/{all}] {}: {found}; {} of audio in {}",
                 task.input,
-                plural(speakers),
-                plural(turns),
                 clock(duration),
                 clock(elapsed),
             ));
@@ -182,7 +203,7 @@ impl<'a> Batch<'a> {
             Ok(true) => {}
             Ok(false) => output::exit_after_write(0),
             Err(error) => {
-                self.console.error(&format!("{error:#}"));
+                self.console.error(&failure::sentence(&error));
                 output::exit_after_write(1);
             }
         }
@@ -213,7 +234,7 @@ impl<'a> Batch<'a> {
                 .map(|path| format!("{}\n", path.display()))
                 .collect();
             output::write_atomically(list, &names)
-                .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", list.display()))?;
+                .with_context(|| format!("cannot write {}", list.display()))?;
         }
         Ok(if left > 0 { interrupt::EXIT_CODE } else { u8::from(failures > 0) })
     }

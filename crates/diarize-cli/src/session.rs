@@ -1,15 +1,15 @@
 //! Reads, diarizes and writes recordings with one model.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Instant,
 };
 
-use anyhow::Context;
-use diarize::{Diarization, Diarizer, Event, Options};
+use anyhow::{Context, anyhow};
+use diarize::{Device, Diarization, Diarizer, Event, Options, Warning};
 use tracing::{info, warn};
 
 use crate::{
@@ -51,7 +51,7 @@ pub struct Done {
 impl<'a> Session<'a> {
     /// Loads the model, the transcripts and the known voices, and prepares the output directories.
     pub fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
-        job.destinations.prepare().context("cannot create the output directory")?;
+        job.destinations.prepare()?;
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
         let (diarizer, files) = job.model.open_with_files(console)?;
         let names = job.names.open(&files)?;
@@ -61,6 +61,12 @@ impl<'a> Session<'a> {
         options.max_speakers = job.max_speakers;
         options.threads = options.threads.or_else(|| share_of_threads(job.batch.jobs));
         job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
+        options.check().map_err(|error| match error {
+            diarize::Error::NoSpeakerCount => anyhow!(
+                "--clustering kmeans needs the number of speakers: add --num-speakers N or use another method"
+            ),
+            error => error.into(),
+        })?;
         Ok(Self { job, console, diarizer, options, transcripts, names })
     }
 
@@ -82,6 +88,21 @@ impl<'a> Session<'a> {
         let mut warnings = [losses, warnings].concat();
         if uri != stem {
             let warning = format!("named `{uri}` in the result, because RTTM allows no white space");
+            warn!("{file}: {warning}");
+            warnings.push(warning);
+        }
+        let turns = match self.job.style.exclusive {
+            true => &diarization.exclusive,
+            false => &diarization.turns,
+        };
+        let written: BTreeSet<&str> = turns.iter().map(|turn| turn.speaker.as_str()).collect();
+        let (speakers, turns) = (written.len(), turns.len());
+        let left_out = diarization.speakers.len() - speakers;
+        if left_out > 0 {
+            let warning = format!(
+                "--exclusive leaves {speakers} of {} speakers: the others only speak while somebody else does",
+                diarization.speakers.len()
+            );
             warn!("{file}: {warning}");
             warnings.push(warning);
         }
@@ -117,7 +138,7 @@ impl<'a> Session<'a> {
             source: &source,
             warnings: &warnings,
             model: &self.diarizer.model().name,
-            device: self.job.model.device(),
+            device: ran_on(self.job.model.device(), &diarization.warnings),
             options: &self.options,
             timings,
             diarization: &diarization,
@@ -134,7 +155,6 @@ impl<'a> Session<'a> {
                     .with_context(|| format!("cannot write {}", path.display()))?,
             }
         }
-        let (speakers, turns) = (diarization.speakers.len(), diarization.turns.len());
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
     }
 
@@ -168,6 +188,14 @@ impl<'a> Session<'a> {
     }
 }
 
+/// The device on which the networks ran to their end.
+fn ran_on(device: Device, warnings: &[Warning]) -> Device {
+    match warnings.iter().any(|warning| matches!(warning, Warning::MovedToCpu { .. })) {
+        true => Device::Cpu,
+        false => device,
+    }
+}
+
 /// The warning about a recording without turns, whose result would otherwise be an empty output.
 pub const SILENCE: &str = "nobody speaks";
 
@@ -195,4 +223,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn share_of_threads(jobs: NonZeroUsize) -> Option<usize> {
     let all = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     (jobs.get() > 1).then(|| (all / jobs).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use diarize::{Device, Stage, Warning};
+
+    use super::ran_on;
+
+    #[test]
+    fn the_result_names_the_device_that_ran() {
+        let gpu = Device::Cuda(1);
+        let smaller = Warning::SmallerBatch { stage: Stage::Embeddings, failed: 8, now: 4 };
+        let moved = Warning::MovedToCpu { device: gpu, reason: "no memory".to_owned() };
+        assert_eq!(ran_on(gpu, &[]), gpu);
+        assert_eq!(ran_on(gpu, &[smaller.clone()]), gpu);
+        assert_eq!(ran_on(gpu, &[smaller, moved]), Device::Cpu);
+    }
 }

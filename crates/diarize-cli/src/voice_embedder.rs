@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use diarize::{Diarization, Diarizer, Event, Options, Span, Turn};
+use diarize::{Diarization, Diarizer, Event, Options, Span, Speaker, Turn};
 use tracing::warn;
 
 use crate::{
@@ -44,18 +44,21 @@ impl VoiceEmbedder<'_> {
         let mut options = self.options.clone();
         (options.parameters.min_duration_on, options.parameters.min_duration_off) = (PIECE, PAUSE);
         let mut listener = self.diarizer.listen_for_activity(&options, |event| progress.observe(&event))?;
-        // The cast turns infinity into the largest number.
-        let [from, until] =
-            [part.start, part.end].map(|seconds| (seconds * f64::from(diarize::SAMPLE_RATE)) as usize);
-        let mut received = 0;
-        let decoded = source.read(|block| {
-            let inside = |position: usize| position.saturating_sub(received).min(block.len());
-            listener.push(&block[inside(from)..inside(until)])?;
-            received += block.len();
-            Ok(())
-        })?;
+        let decoded = read_part(source, part, |samples| listener.push(samples))?;
         let inside = |span: Span| Span { start: part.start + span.start, end: part.start + span.end };
         Ok((listener.finish(1)?.into_iter().map(inside).collect(), decoded))
+    }
+
+    /// The speakers of a part of a recording.
+    pub fn speakers(
+        &self,
+        source: &Source,
+        part: Span,
+        progress: &mut FileProgress,
+    ) -> anyhow::Result<Vec<Speaker>> {
+        let mut listener = self.diarizer.listen_with(self.options, |event| progress.observe(&event))?;
+        read_part(source, part, |samples| listener.push(samples))?;
+        Ok(listener.finish()?.speakers)
     }
 
     /// The voice that speaks in some spans of a recording of `duration` seconds; `None` if all spans are too
@@ -95,7 +98,7 @@ impl VoiceEmbedder<'_> {
         source: &Source,
         duration: f64,
     ) -> anyhow::Result<Vec<Option<Vec<f32>>>> {
-        let voice = |speaker: &diarize::Speaker| {
+        let voice = |speaker: &Speaker| {
             if let Some(embedding) = &speaker.embedding {
                 return Ok(Some(embedding.clone()));
             }
@@ -106,6 +109,24 @@ impl VoiceEmbedder<'_> {
         };
         diarization.speakers.iter().map(voice).collect()
     }
+}
+
+/// Reads a recording and hands the samples of a part of it to `push`.
+fn read_part(
+    source: &Source,
+    part: Span,
+    mut push: impl FnMut(&[f32]) -> diarize::Result<()>,
+) -> anyhow::Result<Decoded> {
+    // The cast turns infinity into the largest number.
+    let [from, until] =
+        [part.start, part.end].map(|seconds| (seconds * f64::from(diarize::SAMPLE_RATE)) as usize);
+    let mut received = 0;
+    source.read(|block| {
+        let inside = |position: usize| position.saturating_sub(received).min(block.len());
+        push(&block[inside(from)..inside(until)])?;
+        received += block.len();
+        Ok(())
+    })
 }
 
 /// Writes a warning to the log.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use diarize::model::StandIn;
 use safetensors::SafeTensorError;
 
 use crate::{
@@ -92,6 +93,12 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
+    /// The file is not the one that was to be downloaded.
+    #[error(transparent)]
+    StandIn(#[from] StandIn),
+    /// The path is a pipe or a device.
+    #[error("not a file but a pipe or a device: name a file")]
+    Special,
     /// The format is not supported.
     #[error("unknown format: not a PyTorch checkpoint, safetensors, npz or YAML file")]
     UnknownFormat,

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use diarize::model::StandIn;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result, hub::is_repo_id};
+use crate::{Error, Problem, Result, hub::is_repo_id};
 
 /// Fetches one file of a hub repository. Takes the name of the repository, `owner/name` or
 /// `owner/name@revision`, and the path of the file in it. Returns the local path of the file.
@@ -158,10 +159,19 @@ pub(crate) fn checkpoint_in(directory: &Path) -> Result<Option<String>> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    match size > MAX_FILE {
-        true => Err(Error::TooLarge { path: path.to_owned(), size, limit: MAX_FILE }),
-        false => fs::read(path).map_err(unreadable),
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    let size = metadata.len();
+    if size > MAX_FILE {
+        return Err(Error::TooLarge { path: path.to_owned(), size, limit: MAX_FILE });
+    }
+    // Opening a pipe could wait forever.
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(Problem::Special.at(path));
+    }
+    let content = fs::read(path).map_err(unreadable)?;
+    match StandIn::of(&content) {
+        Some(stand_in) => Err(Problem::from(stand_in).at(path)),
+        None => Ok(content),
     }
 }
 

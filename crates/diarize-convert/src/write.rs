@@ -1,10 +1,16 @@
 //! Writes converted models to disk.
 
-use std::{borrow::Cow, fs, path::Path};
+use std::{
+    borrow::Cow,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+};
 
 use diarize::model::{MANIFEST, ModelFiles};
 use half::f16;
 use safetensors::{Dtype, tensor::TensorView};
+use tempfile::Builder;
 
 use crate::{
     Converted, Error, Network, Result,
@@ -100,5 +106,17 @@ fn write_network(directory: &Path, network: &Network, precision: Precision) -> R
 
 fn write(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = directory.join(name);
-    fs::write(&path, bytes).map_err(|source| Error::Write { path, source })
+    replace(&path, bytes).map_err(|source| Error::Write { path, source })
+}
+
+/// Writes a file. Another process that reads or writes the same file sees either the old or the new content.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut temporary = Builder::new()
+        .prefix(".diarize-")
+        .suffix(".partial")
+        .make_in(folder, |path| File::create_new(path))?;
+    temporary.write_all(bytes)?;
+    temporary.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
 }

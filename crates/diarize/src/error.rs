@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use diarize_kernels::device::{is_out_of_memory, without_backtrace};
 
-use crate::{Device, Stage, clustering::ClusteringError};
+use crate::{Device, Stage, clustering::ClusteringError, model::StandIn};
 
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -20,6 +20,14 @@ pub enum Error {
         path: PathBuf,
         /// Error reported by the operating system.
         source: std::io::Error,
+    },
+    /// A file stands in for one that was not downloaded.
+    #[error("{}: {stand_in}", path.display())]
+    StandIn {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        stand_in: StandIn,
     },
     /// The manifest is invalid, or requires something that this version does not support.
     #[error("{}: {reason}", path.display())]
@@ -73,6 +81,9 @@ pub enum Error {
         /// Which values are valid.
         requirement: &'static str,
     },
+    /// K-means clustering without a number of speakers.
+    #[error("num_speakers is not given, but k-means clustering needs it, or min_speakers of at least 2")]
+    NoSpeakerCount,
     /// An option of [`Embedded::cluster`](crate::Embedded::cluster) needs outputs that the networks did not
     /// compute.
     #[error("this value of {option} needs another run of the networks: they ran {reason}")]

@@ -96,11 +96,7 @@ impl Options {
             });
         }
         if matches!(self.parameters.clustering.method, Method::KMeans(_)) && min < 2 && max != Some(1) {
-            return Err(Error::InvalidOption {
-                option: "num_speakers",
-                value: "not given".into(),
-                requirement: "the number of speakers for k-means clustering",
-            });
+            return Err(Error::NoSpeakerCount);
         }
         self.parameters.check()
     }

@@ -4,11 +4,13 @@ use std::{fs, io, num::NonZeroUsize, ops::Range, path::PathBuf};
 
 use crate::{
     audio_args::{AudioArgs, PartArgs},
-    commands::conflict,
+    commands::{conflict, misplaced},
+    failure::reason,
     input::Input,
     inputs::{self, Inputs},
     model::ModelArgs,
     names::NamesArgs,
+    numbers,
     output::{self, Destinations, Format, PageAudio, Style},
     overrides::Overrides,
     progress::Verbosity,
@@ -28,19 +30,19 @@ pub struct Args {
     audio: Vec<PathBuf>,
 
     /// Exact number of speakers, if known
-    #[arg(long, value_name = "N", help_heading = "Speakers", conflicts_with_all = ["min_speakers", "max_speakers"])]
+    #[arg(long, value_name = "N", value_parser = numbers::speakers, help_heading = "Speakers", conflicts_with_all = ["min_speakers", "max_speakers"])]
     num_speakers: Option<NonZeroUsize>,
     /// At least this many speakers
-    #[arg(long, value_name = "N", help_heading = "Speakers")]
+    #[arg(long, value_name = "N", value_parser = numbers::speakers, help_heading = "Speakers")]
     min_speakers: Option<NonZeroUsize>,
     /// At most this many speakers
-    #[arg(long, value_name = "N", help_heading = "Speakers")]
+    #[arg(long, value_name = "N", value_parser = numbers::speakers, help_heading = "Speakers")]
     max_speakers: Option<NonZeroUsize>,
 
     /// Output formats, separated by commas [default: from the extension of --output, else rttm]
     #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Output")]
     format: Vec<Format>,
-    /// Output file, or directory for several results [default: the standard output]
+    /// Output file, or directory for several results [default: `-`, the standard output]
     ///
     /// A single result is written to this file. Its extension gives the format, unless --format does. The
     /// option can be given several times. With several inputs or formats, or if the path is a directory or
@@ -99,13 +101,13 @@ pub struct BatchArgs {
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
     /// Number of files to process in parallel; they share the processor threads
-    #[arg(short, long, value_name = "N", default_value = "1")]
+    #[arg(short, long, value_name = "N", default_value = "1", value_parser = numbers::count::<256>)]
     pub jobs: NonZeroUsize,
     /// Skip inputs that already have all their results, for example after an interruption
     #[arg(long, requires = "output")]
     pub skip_existing: bool,
     /// Retry failed files up to N times, after all others
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = numbers::whole::<0, 100>)]
     pub retry: usize,
     /// Write the names of failed files to this file, for --files-from
     #[arg(long, value_name = "FILE")]
@@ -126,8 +128,9 @@ impl BatchArgs {
                 Some("-") => io::read_to_string(io::stdin()),
                 _ => fs::read_to_string(list),
             };
-            let text =
-                text.map_err(|error| format!("cannot read --files-from {}: {error}", list.display()))?;
+            let text = text.map_err(|error| {
+                format!("cannot read --files-from {}: {}", list.display(), reason(&error))
+            })?;
             audio.extend(inputs::list(&text));
         }
         let found = inputs::find(&audio, self.recursive)?;
@@ -171,6 +174,17 @@ pub struct Job {
     pub verbosity: Verbosity,
 }
 
+/// Checks the number of threads of all parallel files.
+fn check_threads(threads: usize) -> Result<(), clap::Error> {
+    match threads > numbers::MOST_THREADS {
+        true => Err(conflict(format!(
+            "--jobs times --threads is {threads} threads, but at most {} are possible: lower one of the two",
+            numbers::MOST_THREADS
+        ))),
+        false => Ok(()),
+    }
+}
+
 impl Args {
     /// Checks the combination of arguments. Errors are usage errors.
     pub fn into_job(self) -> Result<Job, clap::Error> {
@@ -178,6 +192,9 @@ impl Args {
             && min > max
         {
             return Err(conflict(format!("--min-speakers {min} is more than --max-speakers {max}")));
+        }
+        if let Some(error) = self.audio.first().and_then(|first| misplaced(first)) {
+            return Err(error);
         }
         let part = self.part.range().map_err(conflict)?;
         let inputs = self.batch.inputs(self.audio).map_err(conflict)?;
@@ -187,6 +204,7 @@ impl Args {
                  --link-speakers=FILE",
             ));
         }
+        check_threads(self.batch.jobs.get().min(inputs.all.len()) * self.model.threads().unwrap_or(1))?;
         if self.transcript.as_ref().is_some_and(|path| !path.is_dir()) && inputs.several {
             return Err(conflict(
                 "--transcript is a single file, but there are several recordings: use a directory",
@@ -196,6 +214,12 @@ impl Args {
         let format = transcript.map_or(Format::default(), Transcript::format_of_file);
         let destinations =
             Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
+        let prints = destinations.iter().flatten().any(|output| output.file().is_none());
+        if self.batch.skip_existing && prints {
+            return Err(conflict(
+                "--skip-existing needs results in files, but --output is the standard output",
+            ));
+        }
         let transcripts = transcript.into_iter().flat_map(|path| {
             let inputs = inputs.all.iter().map(|found| &found.input);
             let file = |input| if path.is_dir() { in_directory(path, input) } else { Some(path.to_owned()) };

@@ -52,7 +52,7 @@ pub struct Args {
     /// Output format [default: from the extension of --output, else json]
     #[arg(short, long, value_enum, help_heading = "Output")]
     format: Option<Format>,
-    /// Output file for all embeddings [default: the standard output]
+    /// Output file for all embeddings [default: `-`, the standard output]
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
     /// Also search the subdirectories of directories
@@ -64,6 +64,13 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     verbosity: Verbosity,
+}
+
+impl Args {
+    /// The output file; `None` for the standard output.
+    fn output(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| !output::is_stdout(path))
+    }
 }
 
 /// The format of embeddings.
@@ -104,22 +111,23 @@ struct Voices {
 /// Computes and writes the embeddings. A file that fails is reported and does not stop the others.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
-    if let Some(path) = &args.output {
+    if let Some(path) = args.output() {
         output::check_file(path).map_err(super::conflict)?;
         if args.excerpts.reads(path) {
             return Err(super::conflict("--output would overwrite --segments").into());
         }
     }
-    let format = match (args.format, &args.output) {
+    let format = match (args.format, args.output()) {
         (Some(format), _) => format,
         (None, Some(path)) => format_of(path)?,
         (None, None) => Format::Json,
     };
-    if format == Format::Npy && args.output.is_none() && io::stdout().is_terminal() {
+    if format == Format::Npy && args.output().is_none() && io::stdout().is_terminal() {
         return Err(super::conflict("a NumPy array cannot be written to a terminal: use --output").into());
     }
     args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
     let console = args.verbosity.console();
+    inputs.warn(&console);
     let excerpts = args.excerpts.read()?;
     let diarizer = args.model.open(&console)?;
     let options = args.model.options(&diarizer);
@@ -149,7 +157,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let shape = (rows.len(), diarizer.model().embedding.dimension);
         Array2::from_shape_vec(shape, rows.concat())?.write_npy(&mut bytes)?;
     }
-    match &args.output {
+    match args.output() {
         // An earlier result is worth more than none.
         Some(_) if failed == inputs.all.len() => {}
         Some(path) => {

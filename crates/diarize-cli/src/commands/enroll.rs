@@ -1,9 +1,12 @@
 //! `diarize enroll`: stores a voice under a name.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
-use diarize::voices::{Recognition, Voices};
+use anyhow::{Context, bail};
+use diarize::{
+    Span,
+    voices::{Recognition, Voices},
+};
 
 use crate::{
     audio_args::AudioArgs,
@@ -26,11 +29,15 @@ Examples:
   diarize --identify speakers.safetensors meeting.mp3
   diarize speakers                           lists stored speakers; can rename or remove them
 
-Ten seconds or more of a single voice work best. New audio for a known name is added to what is stored. \
+Ten seconds or more of a single voice work best; a recording in which several people speak is refused. New audio for a known name is added to what is stored. \
 Voices belong to the model that computed them; voices of another model are refused.";
 
 /// Less speech than this, in seconds, gives a warning.
 const TOO_SHORT: f64 = 5.0;
+
+/// A second person counts from this many seconds and this fraction of the speech. Less hardly changes the mean.
+const HEARD: f64 = 1.0;
+const HEARD_SHARE: f64 = 0.05;
 
 /// Arguments of `diarize enroll`.
 #[derive(Debug, clap::Args)]
@@ -48,6 +55,9 @@ pub struct Args {
     /// Replace the stored voice instead of adding to it
     #[arg(long)]
     replace: bool,
+    /// Store the voice even if several people seem to speak
+    #[arg(long)]
+    anyway: bool,
     #[command(flatten)]
     excerpts: ExcerptArgs,
     #[command(flatten)]
@@ -63,6 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.clips, false).map_err(super::conflict)?;
     args.excerpts.check_stdin(&inputs).map_err(super::conflict)?;
     let console = args.verbosity.console();
+    inputs.warn(&console);
     let excerpts = args.excerpts.read()?;
     let (diarizer, files) = args.model.open_with_files(&console)?;
     let mut database = Database::for_model_or_new(&args.db, &files)?;
@@ -87,8 +98,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })?;
     let seconds: f64 = heard.iter().map(|(_, voice)| voice.seconds).sum();
     if database.voices.people[&args.name].seconds < TOO_SHORT {
-        console.line(&format!(
-            "warning: only {seconds:.1} s of speech: use ten seconds or more for reliable recognition"
+        console.warn(&format!(
+            "only {seconds:.1} s of speech: use ten seconds or more for reliable recognition"
         ));
     }
     console.line(&format!("added {seconds:.1} s of {}; {}", args.name, database.summary()));
@@ -106,17 +117,54 @@ fn embed(
     let source = Source::new(input, args.audio_args.settings(), true)?;
     let mut progress = console.file(&input.to_string());
     let mut parts = excerpts.of(input, only)?;
-    let (spans, duration) = match excerpts {
-        Excerpts::Turns(_) => (parts.iter().map(|(span, _)| *span).collect(), source.duration(input)?),
+    let (spans, duration, shares) = match excerpts {
+        Excerpts::Turns(_) => {
+            let spans = parts.iter().map(|(span, _)| *span).collect();
+            (spans, source.duration(input)?, shares_of(&parts))
+        }
         Excerpts::Span(_) => {
-            let (spans, decoded) = embedder.speech(&source, parts[0].0, &mut progress)?;
+            let part = parts[0].0;
+            let (spans, decoded) = embedder.speech(&source, part, &mut progress)?;
             decoded.warn(input);
-            (spans, decoded.duration)
+            let speakers =
+                if args.anyway { Vec::new() } else { embedder.speakers(&source, part, &mut progress)? };
+            let shares = speakers.into_iter().map(|speaker| (speaker.label, speaker.duration)).collect();
+            (spans, decoded.duration, shares)
         }
     };
     Excerpts::clip(&mut parts, duration)?;
+    if !args.anyway {
+        refuse_several(shares)?;
+    }
     let voice = embedder.embed(&source, duration, &spans, |event| progress.observe(&event))?;
     voice.context("contains too little speech")
+}
+
+/// How long each speaker of some turns speaks.
+fn shares_of(turns: &[(Span, Option<String>)]) -> BTreeMap<String, f64> {
+    let mut shares = BTreeMap::new();
+    for (span, speaker) in turns {
+        *shares.entry(speaker.clone().unwrap_or_default()).or_default() += span.end - span.start;
+    }
+    shares
+}
+
+/// Refuses speech of several people: their mean is nobody's voice.
+fn refuse_several(shares: BTreeMap<String, f64>) -> anyhow::Result<()> {
+    let total: f64 = shares.values().sum();
+    let heard = |&(_, seconds): &(String, f64)| seconds >= HEARD && seconds >= HEARD_SHARE * total;
+    let mut people: Vec<(String, f64)> = shares.into_iter().filter(heard).collect();
+    if people.len() < 2 {
+        return Ok(());
+    }
+    people.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let people: Vec<String> =
+        people.iter().map(|(label, seconds)| format!("{label} {seconds:.1} s")).collect();
+    bail!(
+        "several people speak in it ({}): choose one with --start and --end, or with --segments and --speaker, or \
+         use --anyway if it is one person",
+        people.join(", ")
+    )
 }
 
 /// Warns about a clip that may be of another person, before it is added.
@@ -126,15 +174,15 @@ fn warn_if_doubtful(voices: &Voices, name: &str, voice: &Voice, input: &Input, c
     let nearest = similarities.iter().filter(|(other, _)| **other != name).max_by(|a, b| a.1.total_cmp(b.1));
     let threshold = Recognition::DEFAULT.threshold;
     if let Some(own) = own.filter(|&own| own < threshold) {
-        console.line(&format!(
-            "warning: {input} does not sound like the stored voice of {name} (similarity {own:.2}): \
+        console.warn(&format!(
+            "{input} does not sound like the stored voice of {name} (similarity {own:.2}): \
              use --replace to discard the stored voice"
         ));
     }
     if let Some((other, similarity)) =
         nearest.filter(|(_, similarity)| **similarity >= own.unwrap_or(threshold))
     {
-        console.line(&format!("warning: {input} sounds like {other} (similarity {similarity:.2})"));
+        console.warn(&format!("{input} sounds like {other} (similarity {similarity:.2})"));
     }
 }
 

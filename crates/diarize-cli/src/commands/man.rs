@@ -24,7 +24,7 @@ pub struct Args {
 
 /// Prints or writes the pages.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match &args.output {
+    match args.output.as_deref().filter(|directory| !output::is_stdout(directory)) {
         Some(directory) => {
             fs::create_dir_all(directory)
                 .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))

@@ -13,10 +13,12 @@ pub mod speakers;
 pub mod tune;
 pub mod version;
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
+
+use crate::config;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -135,7 +137,20 @@ impl Cli {
     }
 }
 
+/// The usage error if a recording is a command that does not come first, or a mistyped one.
+fn misplaced(recording: &Path) -> Option<clap::Error> {
+    let word = recording.to_str().filter(|word| !word.contains(['.', '/', '\\']) && !recording.exists())?;
+    let cli = Cli::command();
+    let name = config::similar(word, cli.get_subcommands().map(clap::Command::get_name))?;
+    Some(conflict(match name == word {
+        true => {
+            format!("there is no file {word}, and the command comes before all options: `diarize {word} ...`")
+        }
+        false => format!("there is no file {word}: did you mean the command `diarize {name}`?"),
+    }))
+}
+
 /// A usage error: arguments that cannot be combined.
 pub fn conflict(message: impl fmt::Display) -> clap::Error {
-    Cli::command().error(ErrorKind::ArgumentConflict, message)
+    clap::Error::raw(ErrorKind::ArgumentConflict, format!("{message}\n"))
 }

@@ -131,14 +131,21 @@ fn path(model: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn download(model: &str, output: Option<&Path>, console: &Console) -> anyhow::Result<String> {
-    let files = load(model, console)?;
-    let Some(output) = output else {
+fn download(model: &str, directory: Option<&Path>, console: &Console) -> anyhow::Result<String> {
+    let Some(directory) = directory else {
+        load(model, console)?;
         return Ok(format!("{}\n", path(model)?.display()));
     };
-    if output.join(MANIFEST).exists() {
-        bail!("{} already contains a model: use another directory", output.display());
+    if output::is_stdout(directory) {
+        return Err(super::conflict("--output is a directory, not the standard output").into());
     }
-    Converted::Pipeline(Box::new(files)).write(output, Precision::F32)?;
-    Ok(format!("{}\n", output.display()))
+    if directory.join(MANIFEST).exists() {
+        bail!("{} already contains a model: use another directory", directory.display());
+    }
+    fs::create_dir_all(directory)
+        .and_then(|()| output::check_folder(directory))
+        .with_context(|| format!("cannot write to {}", directory.display()))?;
+    let files = load(model, console)?;
+    Converted::Pipeline(Box::new(files)).write(directory, Precision::F32)?;
+    Ok(format!("{}\n", directory.display()))
 }

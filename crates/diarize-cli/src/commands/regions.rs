@@ -17,8 +17,8 @@ use crate::{
     input::Input,
     inputs,
     model::ModelArgs,
+    numbers,
     output::{self, csv_field, write_atomically},
-    overrides::not_negative,
     progress::{Console, Verbosity},
     session::SILENCE,
     source::{Decoded, Source},
@@ -46,17 +46,17 @@ pub struct Args {
     /// Output format [default: from the extension of --output, else rttm]
     #[arg(short, long, value_enum)]
     format: Option<Format>,
-    /// Output file for the regions of all recordings [default: the standard output]
+    /// Output file for the regions of all recordings [default: `-`, the standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Also search the subdirectories of directories
     #[arg(short, long)]
     recursive: bool,
     /// Drop regions shorter than this
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = numbers::seconds)]
     min_duration_on: f64,
     /// Fill gaps shorter than this
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = numbers::seconds)]
     min_duration_off: f64,
     #[command(flatten)]
     audio_args: AudioArgs,
@@ -66,6 +66,13 @@ pub struct Args {
     model: ModelArgs,
     #[command(flatten)]
     verbosity: Verbosity,
+}
+
+impl Args {
+    /// The output file; `None` for the standard output.
+    fn output(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| !output::is_stdout(path))
+    }
 }
 
 /// The format of regions.
@@ -109,10 +116,10 @@ impl Kind {
 /// Finds and writes the regions. A file that fails is reported and does not stop the others.
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
-    if let Some(path) = &args.output {
+    if let Some(path) = args.output() {
         output::check_file(path).map_err(super::conflict)?;
     }
-    let format = match (args.format, &args.output) {
+    let format = match (args.format, args.output()) {
         (Some(format), _) => format,
         (None, Some(path)) => format_of(path)?,
         (None, None) => Format::Rttm,
@@ -123,6 +130,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
         );
     }
     let console = args.verbosity.console();
+    inputs.warn(&console);
     let diarizer = args.model.open(&console)?;
     let mut options = args.model.options(&diarizer);
     options.parameters.min_duration_on = args.min_duration_on;
@@ -139,7 +147,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    match &args.output {
+    match args.output() {
         // An earlier result is worth more than none.
         Some(_) if failed == inputs.all.len() => {}
         Some(path) => {

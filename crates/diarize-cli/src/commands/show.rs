@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 
 use crate::{
     excerpts::time,
-    output,
+    numbers, output,
     timeline::{Drawing, Timeline},
 };
 
@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<f64>,
     /// Number of columns [default: the width of the terminal]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::whole::<1, 10_000>)]
     width: Option<usize>,
     /// When to use colors
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = clap::ColorChoice::Auto)]

@@ -7,8 +7,8 @@ use std::{
     path::Path,
 };
 
-use super::destination::{resolved, temporary};
-use crate::inputs;
+use super::destination::{check_folder, check_name, folder, is_stdout, resolved};
+use crate::{failure::reason, inputs};
 
 /// Checks that a result can be written to a file without overwriting a recording or a data file. The error is a message
 /// for the user.
@@ -21,8 +21,11 @@ pub fn check_file(path: &Path) -> Result<(), String> {
     if path.is_dir() {
         return Err(format!("{} is a directory: name a file", path.display()));
     }
+    if is_stdout(path) {
+        return Err("`-` is not a file: name a file".to_owned());
+    }
     let path = &resolved(path);
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let folder = folder(path);
     if !folder.is_dir() {
         return Err(format!(
             "cannot write {}: there is no directory {}; create it first",
@@ -30,10 +33,9 @@ pub fn check_file(path: &Path) -> Result<(), String> {
             folder.display()
         ));
     }
-    let temporary = temporary(path);
-    File::create(&temporary)
-        .and_then(|_| fs::remove_file(&temporary))
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+    check_name(path)
+        .and_then(|()| check_folder(folder))
+        .map_err(|error| format!("cannot write {}: {}", path.display(), reason(&error)))
 }
 
 /// Refuses a file that contains a recording or has the extension of one. The error is a message for the user.
@@ -83,9 +85,8 @@ fn kind_of_data(path: &Path) -> io::Result<Option<&'static str>> {
 /// Whether two paths lead to the same file, which may not exist yet.
 pub fn is_same_file(a: &Path, b: &Path) -> bool {
     let place = |path: &Path| {
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         fs::canonicalize(path).or_else(|_| {
-            Ok::<_, io::Error>(fs::canonicalize(folder)?.join(path.file_name().unwrap_or_default()))
+            Ok::<_, io::Error>(fs::canonicalize(folder(path))?.join(path.file_name().unwrap_or_default()))
         })
     };
     a == b || matches!((place(a), place(b)), (Ok(a), Ok(b)) if a == b)

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
+use tempfile::{Builder, NamedTempFile};
 
 use super::{
     Format,
@@ -72,6 +73,7 @@ impl Destinations {
         let only = [default];
         match outputs {
             [] => Self::on_stdout(inputs, &formats, default),
+            [output] if is_stdout(output) => Self::on_stdout(inputs, &formats, default),
             [output] if needs_directory(inputs, output, &formats) => {
                 Self::in_directory(inputs, output, if formats.is_empty() { &only } else { &formats })
             }
@@ -83,7 +85,7 @@ impl Destinations {
                 let of_file = |path: &PathBuf| {
                     let format = match path.extension() {
                         None if outputs.len() == 1 => Some(default),
-                        _ if is_special(path) => Some(default),
+                        _ if is_stdout(path) || is_special(path) => Some(default),
                         _ => Format::of_file(path),
                     };
                     let unknown = || {
@@ -143,7 +145,10 @@ impl Destinations {
         if inputs.several {
             return Err("several --output options are only for a single input: use one directory".to_owned());
         }
-        let output = |(path, format)| Output { format, destination: Destination::File(path) };
+        let output = |(path, format): (PathBuf, Format)| match is_stdout(&path) {
+            true => Output { format, destination: Destination::Stdout },
+            false => Output { format, destination: Destination::File(path) },
+        };
         let all = vec![files.into_iter().map(output).collect()];
         refuse_clashes(inputs, &all)?;
         Ok(Self { all, directory: None })
@@ -164,13 +169,25 @@ impl Destinations {
         }
     }
 
-    /// Creates the output directory, if there is one, and the folders in it.
-    pub fn prepare(&self) -> io::Result<()> {
+    /// Creates the output directory, if there is one, and the folders in it. Checks that the results can be written
+    /// there.
+    pub fn prepare(&self) -> anyhow::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        fs::create_dir_all(directory)?;
-        let files = self.iter().flatten().filter_map(Output::file);
-        let folders: HashSet<&Path> = files.filter_map(Path::parent).collect();
-        folders.into_iter().try_for_each(fs::create_dir_all)
+        let create = |folder: &Path| {
+            fs::create_dir_all(folder)
+                .and_then(|()| check_folder(folder))
+                .with_context(|| format!("cannot write to the output directory {}", folder.display()))
+        };
+        create(directory)?;
+        let mut created = HashSet::from([directory.as_path()]);
+        for file in self.iter().flatten().filter_map(Output::file) {
+            let folder = folder(file);
+            if created.insert(folder) {
+                create(folder)?;
+            }
+            check_name(file).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(())
     }
 
     /// Whether a file would be overwritten.
@@ -218,14 +235,10 @@ pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()
         return fs::write(path, content);
     }
     let _writing = WRITING.lock();
-    let temporary = temporary(path);
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(content.as_ref()))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    let mut temporary = temporary(folder(path))?;
+    temporary.write_all(content.as_ref())?;
+    temporary.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
 }
 
 /// The file that a path leads to if links are followed; the path itself if there is no such file.
@@ -233,9 +246,33 @@ pub fn resolved(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The temporary file, next to `path`, that this process writes and then renames to `path`.
-pub(super) fn temporary(path: &Path) -> PathBuf {
-    beside(path, &format!("{}.partial", process::id()))
+/// A new hidden file, which is deleted on drop unless it becomes a result. Its name is short, because that of the result
+/// can be as long as the file system allows.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    Builder::new().prefix(".diarize-").suffix(".partial").make_in(folder, |path| File::create_new(path))
+}
+
+/// Checks that results can be written to a folder.
+pub fn check_folder(folder: &Path) -> io::Result<()> {
+    temporary(folder)?.close()
+}
+
+/// Checks that the file system allows the name of a file, which may not exist yet.
+pub(super) fn check_name(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The folder of a file.
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Whether an argument of `--output` is the standard output.
+pub fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// A hidden file next to `path`, with the same name and another extension after it.

@@ -22,7 +22,8 @@ use crate::{audio_args::Time, source::Source, transcript::Transcript};
 pub use self::{
     check::{check_file, is_same_file, is_special},
     destination::{
-        Destination, Destinations, Output, beside, exit_after_write, print, resolved, write_atomically,
+        Destination, Destinations, Output, beside, check_folder, exit_after_write, folder, is_stdout, print,
+        resolved, write_atomically,
     },
     format::Format,
     html::PageAudio,

@@ -9,9 +9,11 @@
 //! ```
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use hf_hub::{CacheRepo, RepoType};
@@ -21,6 +23,10 @@ use super::{
     name::{Repo, is_plain},
     part::Part,
 };
+use crate::write::replace;
+
+/// How often to ask whether another process has released a lock.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// The cache of one repository at one revision.
 pub(super) struct Cache<'a> {
@@ -63,20 +69,41 @@ impl<'a> Cache<'a> {
         self.blobs.join(etag)
     }
 
-    /// Locks the download of an ETag against other processes, waiting if necessary. Dropping the returned file
-    /// releases the lock.
-    pub(super) fn lock(&self, etag: &str) -> Result<File, HubError> {
+    /// Locks the download of an ETag against other processes, waiting as long as the other download advances. Dropping
+    /// the returned file releases the lock.
+    pub(super) fn lock(&self, etag: &str, patience: Duration) -> Result<File, HubError> {
         let path = self.locks.join(format!("{etag}.lock"));
-        let locked = make_parent(&path).and_then(|()| File::create(&path)).and_then(|file| {
-            file.lock()?;
-            Ok(file)
-        });
-        locked.map_err(|source| HubError::Cache { path, source })
+        let failed = |source| HubError::Cache { path: path.clone(), source };
+        let file = make_parent(&path).and_then(|()| File::create(&path)).map_err(failed)?;
+        let downloaded = || fs::metadata(self.unfinished(etag)).map_or(0, |metadata| metadata.len());
+        let (mut advanced, mut length, mut told) = (Instant::now(), downloaded(), false);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Err(TryLockError::WouldBlock) if advanced.elapsed() > patience => {
+                    return Err(HubError::Locked { path: path.clone(), seconds: patience.as_secs() });
+                }
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!("waiting for another process that downloads the same file");
+            }
+            thread::sleep(ASK_EVERY);
+            let now = downloaded();
+            if now != length {
+                (advanced, length) = (Instant::now(), now);
+            }
+        }
+    }
+
+    fn unfinished(&self, etag: &str) -> PathBuf {
+        self.blobs.join(format!("{etag}.incomplete"))
     }
 
     /// Opens the unfinished download of an ETag, which may be empty.
     pub(super) fn part(&self, etag: &str) -> Result<Part, HubError> {
-        let path = self.blobs.join(format!("{etag}.incomplete"));
+        let path = self.unfinished(etag);
         make_parent(&path).map_err(|source| HubError::Cache { path: path.clone(), source })?;
         Part::open(path)
     }
@@ -96,7 +123,10 @@ impl<'a> Cache<'a> {
         if self.repo.is_commit() || self.find(file) == Some(self.snapshot(commit, file)) {
             return Ok(());
         }
-        self.snapshots.create_ref(commit).map_err(|source| HubError::Cache { path: self.reference(), source })
+        let path = self.reference();
+        // hf-hub would overwrite the file in place, and another process could find it empty.
+        let written = make_parent(&path).and_then(|()| replace(&path, commit.as_bytes()));
+        written.map_err(|source| HubError::Cache { path, source })
     }
 
     /// The file with the commit of a branch or tag.

@@ -168,6 +168,17 @@ pub enum HubError {
         /// The hash of the downloaded file.
         found: String,
     },
+    /// Another process holds the lock of a download that does not advance.
+    #[error(
+        "another process has held the lock {} for {seconds} s without downloading anything: end that process and try \
+         again", path.display()
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// How long this process has waited.
+        seconds: u64,
+    },
     /// A file of the cache cannot be read or written.
     #[error("cannot use the cache at {}: {source}", path.display())]
     Cache {

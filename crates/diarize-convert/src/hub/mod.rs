@@ -32,7 +32,7 @@ mod part;
 mod proxy;
 mod settings;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use cache::Cache;
 use client::Client;
@@ -42,6 +42,9 @@ use name::Repo;
 pub use error::HubError;
 pub use name::is_repo_id;
 pub use settings::Settings;
+
+/// How long to wait for another process whose download of the same file does not advance. Its own time limits are shorter.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The progress of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +116,7 @@ fn update(
     let path = match cache.at(&metadata.commit, file) {
         Some(path) => path,
         None => {
-            let _lock = cache.lock(&metadata.etag)?;
+            let _lock = cache.lock(&metadata.etag, PATIENCE)?;
             let blob = cache.blob(&metadata.etag);
             if !blob.is_file() {
                 let mut part = cache.part(&metadata.etag)?;

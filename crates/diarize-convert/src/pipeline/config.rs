@@ -33,6 +33,16 @@ pub enum ConfigProblem {
     /// A required setting is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
+    /// A model of a repository's configuration is neither a repository nor a path inside this one.
+    #[error(
+        "{name} is {value}: not the name of a hub repository; a path inside the same repository is $model/{value}"
+    )]
+    NotARepository {
+        /// The setting that names the model.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// A model does not exist.
     #[error("{name} is {value}: no such file or directory, and not the name of a hub repository")]
     NoSuchModel {

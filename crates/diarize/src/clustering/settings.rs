@@ -106,9 +106,14 @@ impl Settings {
                 .and_then(Value::as_table_mut)
                 .ok_or_else(|| wrong(format!("{} has no `{name}`", self.method.name())))?;
         }
-        table.insert((*last).to_owned(), parsed);
-        let settings: Self =
-            settings.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+        let kind = match table.insert((*last).to_owned(), parsed) {
+            Some(Value::Float(_)) => Some("it must be a number"),
+            Some(Value::Integer(_)) => Some("it must be a whole number, 0 or more"),
+            _ => None,
+        };
+        let settings: Self = settings
+            .try_into()
+            .map_err(|error: toml::de::Error| wrong(kind.unwrap_or_else(|| error.message()).to_owned()))?;
         settings.check()?;
         *self = settings;
         Ok(())

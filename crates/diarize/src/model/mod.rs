@@ -4,6 +4,7 @@ mod fingerprint;
 pub(crate) mod geometry;
 mod manifest;
 mod plda;
+mod stand_in;
 pub(crate) mod weights;
 
 use std::{
@@ -19,6 +20,7 @@ pub use manifest::{
     SegmentationArchitecture, VoiceWindows,
 };
 pub(crate) use plda::read_plda;
+pub use stand_in::StandIn;
 pub(crate) use weights::Weights;
 
 use crate::{Error, Result};
@@ -52,13 +54,17 @@ impl ModelFiles {
     /// Reads a model directory.
     ///
     /// # Errors
-    /// If a file is missing, or the manifest is invalid.
+    /// If a file is missing or was not really downloaded, or the manifest is invalid.
     pub fn read(dir: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = dir.join(name);
-            match fs::read(&path) {
-                Ok(bytes) => Ok((path, bytes)),
-                Err(source) => Err(Error::ReadFile { path, source }),
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(source) => return Err(Error::ReadFile { path, source }),
+            };
+            match StandIn::of(&bytes) {
+                Some(stand_in) => Err(Error::StandIn { path, stand_in }),
+                None => Ok((path, bytes)),
             }
         };
         let (path, bytes) = read(MANIFEST)?;

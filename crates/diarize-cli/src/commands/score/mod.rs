@@ -13,9 +13,9 @@ use diarize::{
 
 use self::report::Report;
 use crate::{
+    failure,
     labels::{self, Evaluated},
-    output,
-    overrides::not_negative,
+    numbers, output,
 };
 
 const EXAMPLES: &str = "\
@@ -54,7 +54,7 @@ pub struct Args {
 #[derive(Clone, Debug, clap::Args)]
 pub struct RuleArgs {
     /// Do not score this much time around the boundaries of reference turns
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = numbers::seconds)]
     collar: f64,
     /// How the collar's length is given: total width (pyannote) or width on each side (md-eval)
     #[arg(long, value_enum, default_value_t)]
@@ -158,5 +158,5 @@ fn match_single_recordings(
 }
 
 fn warn(line: &str) {
-    eprintln!("diarize: {line}");
+    failure::tell(format_args!("warning: {line}"));
 }

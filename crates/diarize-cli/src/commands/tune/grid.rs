@@ -17,6 +17,9 @@ pub struct Axis {
 /// A value for each parameter, in the order of the axes.
 pub type Point = Vec<(String, String)>;
 
+/// The largest number of combinations.
+const MOST: usize = 10_000;
+
 /// Parameters of the networks: the networks run again for each value.
 const NETWORK_PARAMETERS: [&str; 4] = ["step", "decoding", "embedding_trunk", "reconstruction"];
 /// Parameters of the turns, after clustering.
@@ -88,8 +91,11 @@ fn range(from: &str, to: &str, by: &str) -> Result<Vec<String>, String> {
     if by <= 0.0 || to < from {
         return Err(format!("{from}:{to}:{by} is not a range: FROM must be at most TO, and BY above 0"));
     }
-    let count = ((to - from) / by + 1e-9).floor() as usize;
-    Ok((0..=count).map(|step| rounded(from + step as f64 * by)).collect())
+    let count = ((to - from) / by + 1e-9).floor();
+    if count >= MOST as f64 {
+        return Err(format!("{from}:{to}:{by} is more than {MOST} values: choose a larger BY"));
+    }
+    Ok((0..=count as usize).map(|step| rounded(from + step as f64 * by)).collect())
 }
 
 /// A number with at most six decimals, as text.
@@ -99,7 +105,14 @@ fn rounded(number: f64) -> String {
 }
 
 /// Every combination. The last axis varies fastest.
-pub fn points(axes: &[Axis]) -> Vec<Point> {
+///
+/// # Errors
+/// If there are too many.
+pub fn points(axes: &[Axis]) -> Result<Vec<Point>, String> {
+    let count = axes.iter().map(|axis| axis.values.len()).fold(1, usize::saturating_mul);
+    if count > MOST {
+        return Err(format!("{count} combinations are too many: try at most {MOST}"));
+    }
     let extend = |points: Vec<Point>, axis: &Axis| {
         let with = |point: &Point| -> Vec<Point> {
             let value = |value: &String| [point.clone(), vec![(axis.key.clone(), value.clone())]].concat();
@@ -107,7 +120,7 @@ pub fn points(axes: &[Axis]) -> Vec<Point> {
         };
         points.iter().flat_map(with).collect()
     };
-    axes.iter().fold(vec![Point::new()], extend)
+    Ok(axes.iter().fold(vec![Point::new()], extend))
 }
 
 /// Applies a point to options; `chunk` is the length of the model's chunks in seconds.
@@ -196,13 +209,18 @@ mod tests {
         {
             assert!(Axis::parse(wrong).is_err(), "{wrong}");
         }
+        for endless in ["a=0:1:0.0000001", "a=0:1e308:1", "a=-1e308:1e308:1e-308"] {
+            assert!(Axis::parse(endless).unwrap_err().contains("more than 10000 values"), "{endless}");
+        }
+        let many = ["a=1:200:1", "b=1:200:1"].map(|text| Axis::parse(text).unwrap());
+        assert!(points(&many).unwrap_err().starts_with("40000 combinations"));
     }
 
     #[test]
     fn every_combination_is_a_point_and_a_setting() {
         let axes = ["step=1,2", "threshold=0.5,0.6", "min_duration_off=0,0.5"]
             .map(|text| Axis::parse(text).unwrap());
-        let points = points(&axes);
+        let points = points(&axes).unwrap();
         assert_eq!(points.len(), 8);
         assert_eq!(arguments(&points[1]), "--step 1 --set threshold=0.5 --min-duration-off 0.5");
         assert_eq!(settings(&points[1]), "set = [\"threshold=0.5\"]\nstep = 1\nmin-duration-off = 0.5\n");

@@ -2,9 +2,10 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions},
-    io::Write,
+    fs::{File, OpenOptions},
+    io::{Read, Write},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -12,7 +13,7 @@ use diarize::{Parameters, model::Fingerprint, scoring::Score};
 use serde::{Deserialize, Serialize};
 
 use super::grid::Point;
-use crate::labels::Evaluated;
+use crate::{labels::Evaluated, lock};
 
 /// What the scores depend on besides recording and point. It is the first line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,11 +54,16 @@ impl Ledger {
     /// Opens or creates the file. Without a path, nothing is stored.
     ///
     /// # Errors
-    /// If the file cannot be read or belongs to another search.
+    /// If the file cannot be read, belongs to another search or is used by another process.
     pub fn open(path: Option<&Path>, heading: &Heading) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let named = || format!("cannot use --state {}", path.display());
-        let text = if path.exists() { fs::read_to_string(path).with_context(named)? } else { String::new() };
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).open(path).with_context(named)?;
+        // A search takes long, so another one is not waited for.
+        lock::wait(&file, path, Duration::from_secs(1))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).with_context(named)?;
         let heading_line = serde_json::to_string(heading)?;
         if !text.contains('\n') && !heading_line.starts_with(&text) {
             bail!("{}: it was not written by diarize tune", named());
@@ -81,7 +87,6 @@ impl Ledger {
             let Entry { recording, point, score } = serde_json::from_str(line).with_context(named)?;
             scores.insert((recording, point), score);
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(named)?;
         file.set_len(whole as u64).with_context(named)?;
         if whole == 0 {
             writeln!(file, "{heading_line}").with_context(named)?;

@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use diarize::{
     Clustered, Diarizer, Embedded, Options, Span, Turn,
@@ -167,7 +167,7 @@ fn points(axes: &[Axis], options: &Options, chunk: f64) -> anyhow::Result<(Vec<P
             value.with_context(|| format!("--try {key}: {method} has no such parameter"))?,
         ));
     }
-    let mut points = grid::points(axes);
+    let mut points = grid::points(axes).map_err(|why| anyhow!("--try: {why}"))?;
     if !points.contains(&own) {
         points.insert(0, own.clone());
     }
@@ -190,6 +190,7 @@ fn recordings(
     console: &Console,
 ) -> anyhow::Result<Vec<Recording>> {
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
+    inputs.warn(console);
     let mut truth = labels::Turns::new();
     match &args.reference {
         Some(reference) => truth = labels::turns(reference)?,
