@@ -5,6 +5,7 @@
 pub mod commands;
 pub mod config;
 pub mod database;
+pub mod eaf;
 pub mod excerpts;
 pub mod failure;
 pub mod input;
@@ -21,6 +22,8 @@ pub mod progress;
 pub mod run;
 pub mod session;
 pub mod source;
+pub mod stm;
+pub mod text;
 pub mod timeline;
 pub mod transcript;
 pub mod voice_embedder;

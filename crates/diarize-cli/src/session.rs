@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use diarize::{Diarization, Diarizer, Event, Options};
+use diarize::{Diarization, Diarizer, Event, Options, Turn};
 use tracing::{info, warn};
 
 use crate::{
@@ -100,6 +100,13 @@ impl<'a> Session<'a> {
             }
         };
         drop(ticket);
+        if outputs.iter().any(|output| output.format.has_words()) {
+            let exclusive = self.job.style.exclusive;
+            for warning in renamed(if exclusive { &diarization.exclusive } else { &diarization.turns }) {
+                warn!("{file}: {warning}");
+                warnings.push(warning);
+            }
+        }
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
@@ -161,6 +168,19 @@ impl<'a> Session<'a> {
         *timings = lock(&clock).1;
         Ok((diarization, decoded))
     }
+}
+
+/// Warnings about speakers whose names without white space are those of others.
+fn renamed(turns: &[Turn]) -> Vec<String> {
+    let words = output::words(turns);
+    let renamed = words.iter().filter(|&(name, word)| *word != output::uri(name));
+    let warning = |(name, word): (&&str, &String)| {
+        format!(
+            "`{name}` is called `{word}` in RTTM and STM, because another speaker is called `{}`",
+            output::uri(name)
+        )
+    };
+    renamed.map(warning).collect()
 }
 
 /// The warning about a recording without turns, whose result would otherwise be an empty output.

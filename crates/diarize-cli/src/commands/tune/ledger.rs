@@ -12,7 +12,7 @@ use diarize::{Parameters, model::Fingerprint, scoring::Score};
 use serde::{Deserialize, Serialize};
 
 use super::grid::Point;
-use crate::labels::Evaluated;
+use crate::{labels::Evaluated, output::write_atomically, text};
 
 /// What the scores depend on besides recording and point. It is the first line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl Ledger {
     pub fn open(path: Option<&Path>, heading: &Heading) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let named = || format!("cannot use --state {}", path.display());
-        let text = if path.exists() { fs::read_to_string(path).with_context(named)? } else { String::new() };
+        let text = if path.exists() { text::read(path, "scores of diarize tune")? } else { String::new() };
         let heading_line = serde_json::to_string(heading)?;
         if !text.contains('\n') && !heading_line.starts_with(&text) {
             bail!("{}: it was not written by diarize tune", named());
@@ -80,6 +80,10 @@ impl Ledger {
         for line in lines {
             let Entry { recording, point, score } = serde_json::from_str(line).with_context(named)?;
             scores.insert((recording, point), score);
+        }
+        if path.exists() && text.len() as u64 != fs::metadata(path).with_context(named)?.len() {
+            // An editor added a byte-order mark.
+            write_atomically(path, &text).with_context(named)?;
         }
         let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(named)?;
         file.set_len(whole as u64).with_context(named)?;
