@@ -1,7 +1,7 @@
 //! Turns and scored spans of recordings, read from files.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -31,42 +31,47 @@ pub type Evaluated = BTreeMap<String, Vec<Span>>;
 /// If a file cannot be read or has another format, or if a recording is in two files.
 pub fn turns(path: &Path) -> anyhow::Result<Turns> {
     if !path.is_dir() {
-        return turns_in(&[path.to_owned()]);
+        return by_name(&[(path.to_owned(), timelines(path)?)]);
     }
     let files = files(path, &EXTENSIONS)?;
     ensure!(!files.is_empty(), "the directory {} contains no RTTM, STM, ELAN or JSON files", path.display());
-    let mut turns = turns_in(&files)?;
-    // A recording without turns has no line in RTTM; its name is that of the file.
-    for file in files {
-        turns.entry(output::uri(&file.file_stem().unwrap_or_default().to_string_lossy())).or_default();
-    }
-    Ok(turns)
+    turns_in(files)
 }
 
-/// The turns of each recording in some files.
+/// The turns of each recording in some files, each named after its recording.
 ///
 /// # Errors
 /// As [`turns`].
-pub fn turns_in(files: &[PathBuf]) -> anyhow::Result<Turns> {
-    let mut found: BTreeMap<String, (&Path, Vec<Turn>)> = BTreeMap::new();
+pub fn turns_in(files: Vec<PathBuf>) -> anyhow::Result<Turns> {
+    let mut all = Vec::new();
     for file in files {
-        for timeline in timelines(file)? {
-            match found.entry(output::uri(&timeline.name)) {
-                Entry::Occupied(other) if other.get().0 == file => {
-                    bail!("{}: {} is in it twice: rename one", file.display(), other.key());
-                }
-                Entry::Occupied(other) if !other.get().1.is_empty() => bail!(
-                    "{} is in both {} and {}: use only one of them",
-                    other.key(),
-                    other.get().0.display(),
-                    file.display()
-                ),
-                Entry::Occupied(mut empty) => drop(empty.insert((file, timeline.turns))),
-                Entry::Vacant(place) => drop(place.insert((file, timeline.turns))),
+        let mut timelines = timelines(&file)?;
+        if timelines.is_empty() {
+            // A recording without turns has no line in RTTM; its name is that of the file.
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            timelines.push(Timeline::new(stem, Vec::new()));
+        }
+        all.push((file, timelines));
+    }
+    by_name(&all)
+}
+
+fn by_name(files: &[(PathBuf, Vec<Timeline>)]) -> anyhow::Result<Turns> {
+    let mut found: BTreeMap<String, (&Path, &[Turn])> = BTreeMap::new();
+    for (file, Timeline { name, turns, .. }) in
+        files.iter().flat_map(|(file, timelines)| timelines.iter().map(move |timeline| (file, timeline)))
+    {
+        let name = output::uri(name);
+        match found.get(&name) {
+            Some((_, other)) if !other.is_empty() && turns.is_empty() => {}
+            Some((other, known)) if !known.is_empty() => {
+                let (other, file) = (other.display(), file.display());
+                bail!("{name} is in both {other} and {file}: use only one of them")
             }
+            _ => drop(found.insert(name, (file, turns))),
         }
     }
-    Ok(found.into_iter().map(|(name, (_, turns))| (name, turns)).collect())
+    Ok(found.into_iter().map(|(name, (_, turns))| (name, turns.to_vec())).collect())
 }
 
 /// The files of a directory that have one of the extensions, sorted by name.
@@ -179,10 +184,6 @@ fn non_finite(text: &str, error: &serde_json::Error) -> Option<&'static str> {
 fn check(timeline: &Timeline) -> anyhow::Result<()> {
     let Timeline { name, duration, turns } = timeline;
     let possible = |time: f64| (0.0..=LONGEST).contains(&time);
-    ensure!(
-        possible(*duration),
-        "the duration of {name} is {duration} s, but must be from 0 to {LONGEST:e} s"
-    );
     for Turn { start, end, speaker, .. } in turns {
         ensure!(
             possible(*start) && possible(*end) && start <= end,
@@ -190,6 +191,10 @@ fn check(timeline: &Timeline) -> anyhow::Result<()> {
              {LONGEST:e} s"
         );
     }
+    ensure!(
+        possible(*duration),
+        "the duration of {name} is {duration} s, but must be from 0 to {LONGEST:e} s"
+    );
     Ok(())
 }
 

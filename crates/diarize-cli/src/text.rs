@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 
 /// Largest size of a text file in bytes. Turns of a thousand hours take about 100 MB.
 const LARGEST: u64 = 1 << 28;
@@ -20,15 +20,17 @@ pub fn read(path: &Path, kind: &str) -> anyhow::Result<String> {
     let name = if stdin { "the standard input".to_owned() } else { path.display().to_string() };
     let unreadable = || format!("cannot read {name}");
     ensure!(!path.is_dir(), "{name} is a directory, not {kind}: name a file");
-    if path.is_file() && diarize_audio::is_recording(path).with_context(unreadable)? {
-        bail!("{name} is a recording, not {kind}: name another file");
-    }
     let source: Box<dyn Read> =
         if stdin { Box::new(io::stdin()) } else { Box::new(File::open(path).with_context(unreadable)?) };
     let mut bytes = Vec::new();
     source.take(LARGEST + 1).read_to_end(&mut bytes).with_context(unreadable)?;
-    ensure!(bytes.len() as u64 <= LARGEST, "{name} has more than {LARGEST} bytes, too many for {kind}");
-    decode(bytes).with_context(|| format!("{name} is not {kind}"))
+    let too_large = bytes.len() as u64 > LARGEST;
+    let text = if too_large { Err(anyhow!("it has more than {LARGEST} bytes")) } else { decode(bytes) };
+    // Text comes first: UTF-16 can look like an MPEG frame.
+    if text.is_err() && path.is_file() && diarize_audio::is_recording(path).with_context(unreadable)? {
+        bail!("{name} is a recording, not {kind}: name another file");
+    }
+    text.with_context(|| format!("{name} is not {kind}"))
 }
 
 /// Decodes UTF-8, or UTF-16 with a byte-order mark, and removes the mark.
@@ -54,7 +56,7 @@ pub fn decode(mut bytes: Vec<u8>) -> anyhow::Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        anyhow::anyhow!("line {line} is not UTF-8: if the file is text, save it as UTF-8")
+        anyhow!("line {line} is not UTF-8: if the file is text, save it as UTF-8")
     })
 }
 

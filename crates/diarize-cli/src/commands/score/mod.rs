@@ -120,11 +120,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut comparisons: Vec<(String, Comparison)> = Vec::new();
     for (name, reference) in &references {
         let spans = evaluated.as_ref().map(|evaluated| evaluated.get(name));
+        let turns = found.remove(name);
         if spans == Some(None) {
             warn(&format!("{name} is skipped: it is not in the UEM file"));
             continue;
         }
-        let turns = found.remove(name).unwrap_or_else(|| {
+        let turns = turns.unwrap_or_else(|| {
             warn(&format!("{name} is not in the results: it is scored as if no speech was found"));
             Vec::new()
         });
@@ -165,28 +166,25 @@ fn match_single_recordings(
 
 /// Warns if times look like milliseconds, or if no turn of the reference is in the spans to score.
 fn warn_about_times(name: &str, reference: &[Turn], found: &[Turn], spans: Option<&[Span]>) {
-    /// Times in milliseconds are a thousand times those in seconds, but recordings rarely end with a turn.
-    const FACTOR: f64 = 500.0;
+    /// Times in milliseconds are a thousand times those in seconds, but not every file covers the whole recording.
+    const FACTOR: f64 = 300.0;
     let end = |turns: &[Turn]| turns.iter().map(|turn| turn.end).fold(0.0, f64::max);
-    let window = spans.map(|spans| spans.iter().map(|span| span.end).fold(0.0, f64::max));
-    let ends = [
-        ("the reference", Some(end(reference))),
-        ("the results", Some(end(found))),
-        ("the UEM file", window),
-    ];
-    for (long, late) in ends {
-        for (short, early) in ends {
-            let (Some(late), Some(early)) = (late, early) else { continue };
-            if early > 0.0 && late > FACTOR * early {
-                warn(&format!(
-                    "{name} ends at {late} s in {long} and at {early} s in {short}: are the times of {long} in \
-                     milliseconds instead of seconds?"
-                ));
-            }
-        }
+    let window = spans.unwrap_or_default().iter().map(|span| span.end).fold(0.0, f64::max);
+    let mut ends =
+        vec![(end(reference), "the reference"), (end(found), "the results"), (window, "the UEM file")];
+    ends.retain(|(end, _)| *end > 0.0);
+    ends.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    if let [(early, short), .., (late, long)] = ends[..]
+        && late > FACTOR * early
+    {
+        warn(&format!(
+            "{name} ends at {late} s in {long} and at {early} s in {short}: are the times of {long} in milliseconds \
+             instead of seconds?"
+        ));
     }
-    let inside =
-        |turn: &Turn| spans.unwrap_or(&[]).iter().any(|span| turn.start < span.end && span.start < turn.end);
+    let inside = |turn: &Turn| {
+        spans.unwrap_or_default().iter().any(|span| turn.start < span.end && span.start < turn.end)
+    };
     if spans.is_some() && !reference.is_empty() && !reference.iter().any(inside) {
         warn(&format!("no turn of {name} in the reference is within the spans of the UEM file"));
     }

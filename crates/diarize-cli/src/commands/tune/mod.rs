@@ -201,7 +201,7 @@ fn recordings(
             for extension in ["rttm", "eaf", "stm"] {
                 let files = folders.iter().map(|folder| labels::files(folder, &[extension]));
                 let files = files.collect::<anyhow::Result<Vec<_>>>()?.concat();
-                for (name, turns) in labels::turns_in(&files)? {
+                for (name, turns) in labels::turns_in(files)? {
                     truth.entry(name).or_insert(turns);
                 }
             }
