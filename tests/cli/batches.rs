@@ -77,7 +77,7 @@ fn a_list_names_the_inputs() {
     assert!(run.status.success(), "{}", stderr(&run));
     assert_eq!(names(Path::new(&output)), ["a.rttm", "b.rttm"]);
     for (arguments, reason) in [
-        (&["--files-from", "/no/list"][..], "cannot read --files-from /no/list"),
+        (&["--files-from", "/no/list"][..], "--files-from: cannot read /no/list"),
         (&["--files-from", "-", "-"], "can be either the list of inputs or one of them, not both"),
         (&["--skip-existing", "a.wav"], "--output"),
         (&["/no/*.wav"], "no file matches /no/*.wav"),

@@ -5,6 +5,7 @@ mod batches;
 mod common;
 mod destinations;
 mod embed;
+mod interchange;
 mod known_speakers;
 mod models;
 #[cfg(unix)]

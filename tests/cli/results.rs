@@ -20,7 +20,7 @@ fn results() -> &'static (TempDir, Vec<Turn>) {
     static RESULTS: OnceLock<(TempDir, Vec<Turn>)> = OnceLock::new();
     RESULTS.get_or_init(|| {
         let directory = tempdir().unwrap();
-        let formats = "rttm,json,csv,srt,vtt,textgrid,audacity,txt";
+        let formats = "rttm,json,csv,srt,vtt,textgrid,eaf,stm,audacity,txt";
         let output = diarize([
             "--embeddings".as_ref(),
             "--format".as_ref(),
@@ -70,7 +70,7 @@ fn assert_valid(document: &Value) {
 
 #[test]
 fn several_formats_at_once_give_a_file_each() {
-    let endings = ["TextGrid", "csv", "json", "labels.txt", "rttm", "srt", "txt", "vtt"];
+    let endings = ["TextGrid", "csv", "eaf", "json", "labels.txt", "rttm", "srt", "stm", "txt", "vtt"];
     assert_eq!(names(results().0.path()), endings.map(|ending| format!("conversation.{ending}")));
     assert!(turns().len() > 5);
 }

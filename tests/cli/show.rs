@@ -39,10 +39,14 @@ fn a_part_of_a_pipe_is_drawn_in_color() {
 #[test]
 fn errors_are_one_sentence() {
     for (arguments, input, reason) in [
-        (&["show", "-"][..], "minutes of the meeting\n", "-: neither RTTM nor diarize's JSON"),
+        (
+            &["show", "-"][..],
+            "minutes of the meeting\n",
+            "-: neither RTTM, STM, ELAN nor diarize's JSON: line 1 is not valid RTTM: its type `minutes`",
+        ),
         (&["show", "--from", "60", "-"], RTTM, "-: talk ends at 0:40"),
         (&["show", "--from", "9", "--to", "8", "no.rttm"], "", "--from must be before --to"),
-        (&["show", "no.rttm"], "", "no.rttm: No such file"),
+        (&["show", "no.rttm"], "", "cannot read no.rttm: No such file"),
     ] {
         let output =
             if input.is_empty() { diarize(arguments) } else { diarize_bytes(arguments, input.as_bytes()) };

@@ -97,14 +97,17 @@ fn scores_of_recordings_are_weighted_by_duration() {
 
 #[test]
 fn an_invalid_uem_line_is_reported_with_its_number() {
-    let spans = parse_uem(";; a comment\n\none 1 0 2.5\ntwo 1 0 1\none 1 4 5\n").unwrap();
+    let spans = parse_uem("\u{feff};; a comment\n\none 1 0 2.5\ntwo words 1 0 1\r\none\t1\t4\t5\n").unwrap();
     let span = |start, end| Span { start, end };
     assert_eq!(spans[0], ("one".to_owned(), vec![span(0.0, 2.5), span(4.0, 5.0)]));
-    assert_eq!(spans[1], ("two".to_owned(), vec![span(0.0, 1.0)]));
+    assert_eq!(spans[1], ("two words".to_owned(), vec![span(0.0, 1.0)]));
     for (line, reason) in [
-        ("one 1 0", "it must have four fields: recording, channel, start and end"),
-        ("one 1 zero 1", "start and end must be numbers of seconds"),
-        ("one 1 2 1", "its end is before its start"),
+        ("one 1 0", "it has only 3 of four fields: recording, channel, start, end"),
+        ("one 1 zero 1", "the start is `zero`, not a number of seconds"),
+        ("one 1 0 NaN", "the end is `NaN`, not a number of seconds"),
+        ("one 1 -1 1", "the start is -1, but must not be negative"),
+        ("one 1 0 1e12", "the end is 1e12, but times are in seconds and at most 1e9"),
+        ("one 1 2 1", "its end, 1 s, is before its start, 2 s"),
     ] {
         assert_eq!(parse_uem(line).unwrap_err().to_string(), format!("line 1 is not valid UEM: {reason}"));
     }

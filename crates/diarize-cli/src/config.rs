@@ -1,12 +1,12 @@
 //! Settings from the configuration file and the environment, used as defaults for the command line.
 
-use std::{env, ffi::OsString, fs, path::PathBuf, process};
+use std::{env, ffi::OsString, path::PathBuf, process};
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
-use crate::failure;
+use crate::{failure, text};
 
 /// Name of the configuration file.
 const FILE: &str = "diarize.toml";
@@ -28,7 +28,7 @@ pub fn configured(command: Command, arguments: &[OsString]) -> anyhow::Result<(C
         let command = with_defaults(command, &Table::new(), arguments, &mut sources);
         return Ok((with_subcommand_defaults(command, &Table::new(), arguments, &mut sources), sources));
     };
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = text::read(&path, "settings")?;
     let table = table(&text).with_context(|| format!("{} is not TOML", path.display()))?;
     check(&command, &table).with_context(|| path.display().to_string())?;
     sources.push(path.display().to_string());

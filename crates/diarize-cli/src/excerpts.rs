@@ -17,7 +17,7 @@ pub struct ExcerptArgs {
     /// Stop at this time
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "segments")]
     end: Option<f64>,
-    /// Use the turns of this result, RTTM or JSON: a file or a directory; `-` is the standard input
+    /// Use the turns of this result, RTTM, STM, ELAN or JSON: a file or a directory; `-` is the standard input
     ///
     /// Recordings are looked up by name; a single recording may have any name.
     #[arg(long, value_name = "RESULT")]

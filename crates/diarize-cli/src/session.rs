@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use diarize::{Device, Diarization, Diarizer, Event, Options, Warning};
+use diarize::{Device, Diarization, Diarizer, Event, Options, Turn, Warning};
 use tracing::{info, warn};
 
 use crate::{
@@ -124,6 +124,13 @@ impl<'a> Session<'a> {
         };
         drop(ticket);
         shift(&mut diarization, source.start());
+        if outputs.iter().any(|output| output.format.has_words()) {
+            let exclusive = self.job.style.exclusive;
+            for warning in renamed(if exclusive { &diarization.exclusive } else { &diarization.turns }) {
+                warn!("{file}: {warning}");
+                warnings.push(warning);
+            }
+        }
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
@@ -194,6 +201,19 @@ fn ran_on(device: Device, warnings: &[Warning]) -> Device {
         true => Device::Cpu,
         false => device,
     }
+}
+
+/// Warnings about speakers whose names without white space are those of others.
+fn renamed(turns: &[Turn]) -> Vec<String> {
+    let words = output::words(turns);
+    let renamed = words.iter().filter(|&(name, word)| *word != output::uri(name));
+    let warning = |(name, word): (&&str, &String)| {
+        format!(
+            "`{name}` is called `{word}` in RTTM and STM, because another speaker is called `{}`",
+            output::uri(name)
+        )
+    };
+    renamed.map(warning).collect()
 }
 
 /// The warning about a recording without turns, whose result would otherwise be an empty output.

@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write, ops::Range};
 
-use anyhow::{Context, bail};
-use diarize::{Turn, parse_rttm};
-use serde::Deserialize;
+use anyhow::bail;
+use diarize::Turn;
 
 /// Height of a cell by the fraction of its time that is spoken.
 const HEIGHTS: [char; 9] = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -40,37 +39,11 @@ pub struct Drawing {
     pub seconds: Range<f64>,
 }
 
-#[derive(Deserialize)]
-struct Document {
-    uri: String,
-    duration: f64,
-    turns: Vec<Spoken>,
-}
-
-#[derive(Deserialize)]
-struct Spoken {
-    start: f64,
-    end: f64,
-    speaker: String,
-    #[serde(default)]
-    confidence: Option<f64>,
-}
-
 impl Timeline {
-    /// Parses the recordings of a file in RTTM or in this program's JSON.
-    pub fn parse(text: &str) -> anyhow::Result<Vec<Self>> {
-        if text.trim_start().starts_with('{') {
-            let documents = serde_json::Deserializer::from_str(text).into_iter::<Document>();
-            return documents.map(|document| Ok(document.context("not diarize's JSON")?.into())).collect();
-        }
-        let recordings = parse_rttm(text).context("neither RTTM nor diarize's JSON")?;
-        Ok(recordings
-            .into_iter()
-            .map(|(name, turns)| {
-                let duration = turns.iter().map(|turn| turn.end).fold(0.0, f64::max);
-                Self { name, duration, turns }
-            })
-            .collect())
+    /// A recording that ends with its last turn.
+    pub fn new(name: String, turns: Vec<Turn>) -> Self {
+        let duration = turns.iter().map(|turn| turn.end).fold(0.0, f64::max);
+        Self { name, duration, turns }
     }
 
     /// The timeline as lines of text.
@@ -137,13 +110,6 @@ impl Timeline {
 
     fn end(&self) -> f64 {
         self.turns.iter().map(|turn| turn.end).fold(self.duration, f64::max)
-    }
-}
-
-impl From<Document> for Timeline {
-    fn from(Document { uri, duration, turns }: Document) -> Self {
-        let turn = |Spoken { start, end, speaker, confidence }| Turn { start, end, speaker, confidence };
-        Self { name: uri, duration, turns: turns.into_iter().map(turn).collect() }
     }
 }
 
@@ -227,15 +193,17 @@ fn clock(seconds: f64, step: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use diarize::Turn;
+
     use super::{Drawing, Timeline, ruler};
 
-    const RTTM: &str = "SPEAKER talk 1 0.000 10.000 <NA> <NA> Ann <NA> <NA>\n\
-                        SPEAKER talk 1 8.000 4.000 <NA> <NA> Bob <NA> <NA>\n\
-                        SPEAKER talk 1 19.900 0.100 <NA> <NA> Bob <NA> <NA>\n";
+    fn talk() -> Timeline {
+        let turns = [Turn::new(0.0, 10.0, "Ann"), Turn::new(8.0, 12.0, "Bob"), Turn::new(19.9, 20.0, "Bob")];
+        Timeline::new("talk".to_owned(), turns.to_vec())
+    }
 
     fn draw(width: usize, seconds: std::ops::Range<f64>) -> String {
-        let drawing = Drawing { width, colors: false, seconds };
-        Timeline::parse(RTTM).unwrap()[0].draw(&drawing).unwrap()
+        talk().draw(&Drawing { width, colors: false, seconds }).unwrap()
     }
 
     #[test]
@@ -269,28 +237,25 @@ overlap  ········██··········      0:02   10 %
     }
 
     #[test]
-    fn confidence_in_json_is_shown() {
-        let text = r#"{"uri": "a", "duration": 4.0, "turns": [
-            {"start": 0, "end": 1, "speaker": "S", "confidence": 0.5},
-            {"start": 1, "end": 4, "speaker": "S", "confidence": 0.9}]}"#;
-        let drawing = Drawing { width: 60, colors: false, seconds: 0.0..f64::INFINITY };
-        let picture = Timeline::parse(text).unwrap()[0].draw(&drawing).unwrap();
+    fn confidence_is_shown_if_every_turn_has_one() {
+        let sure = |start, end, confidence| Turn { confidence, ..Turn::new(start, end, "S") };
+        let draw = |first| {
+            let turns = vec![sure(0.0, 1.0, first), sure(1.0, 4.0, Some(0.9))];
+            let drawing = Drawing { width: 60, colors: false, seconds: 0.0..f64::INFINITY };
+            Timeline::new("a".to_owned(), turns).draw(&drawing).unwrap()
+        };
+        let picture = draw(Some(0.5));
         let last = picture.lines().last().unwrap();
         assert!(last.ends_with("0:04  100 %   80 % sure"), "{picture}");
         assert_eq!(last.chars().count(), 60, "as wide as asked");
-        let unsure = text.replace(r#", "confidence": 0.5"#, "");
-        assert!(!Timeline::parse(&unsure).unwrap()[0].draw(&drawing).unwrap().contains("sure"));
+        assert!(!draw(None).contains("sure"));
     }
 
     #[test]
-    fn json_of_several_recordings_is_read() {
-        let text = r#"{"uri": "a", "duration": 2.0, "turns": [{"start": 0, "end": 1.5, "speaker": "S"}]}
-                      {"uri": "b", "duration": 3.0, "turns": []}"#;
-        let timelines = Timeline::parse(text).unwrap();
-        assert_eq!((timelines.len(), timelines[1].duration, timelines[0].turns.len()), (2, 3.0, 1));
+    fn a_recording_without_turns_has_only_a_heading() {
         let drawing = Drawing { width: 80, colors: true, seconds: 0.0..f64::INFINITY };
-        assert_eq!(timelines[1].draw(&drawing).unwrap(), "b  0:03  0 speakers  0 turns\n");
-        assert!(timelines[0].draw(&drawing).unwrap().contains("\x1b[38;5;32mS "));
-        assert!(Timeline::parse("{\"turns\": []}").is_err() && Timeline::parse("minutes").is_err());
+        let silent = Timeline { name: "b".to_owned(), duration: 3.0, turns: Vec::new() };
+        assert_eq!(silent.draw(&drawing).unwrap(), "b  0:03  0 speakers  0 turns\n");
+        assert!(talk().draw(&drawing).unwrap().contains("\x1b[38;5;32mAnn "));
     }
 }

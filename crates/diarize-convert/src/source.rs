@@ -181,7 +181,7 @@ fn hex(digest: &[u8]) -> String {
 
 /// The SPDX identifier of the `license:` field in the front matter of a model card.
 fn stated_license(readme: &str) -> Option<String> {
-    let (front_matter, _) = readme.strip_prefix("---")?.split_once("\n---")?;
+    let (front_matter, _) = readme.trim_start_matches('\u{feff}').strip_prefix("---")?.split_once("\n---")?;
     let stated = front_matter.lines().find_map(|line| line.strip_prefix("license:"))?.trim();
     let stated = stated.trim_matches(['"', '\'']);
     Some(match stated {
@@ -200,6 +200,7 @@ mod tests {
     fn reads_the_license_of_a_model_card() {
         assert_eq!(stated_license("---\ntags:\n- a\nlicense: mit\n---\n# Model"), Some("MIT".into()));
         assert_eq!(stated_license("---\nlicense: 'cc-by-4.0'\n---\n"), Some("CC-BY-4.0".into()));
+        assert_eq!(stated_license("\u{feff}---\nlicense: mit\n---\n"), Some("MIT".into()));
         assert_eq!(stated_license("license: mit\n"), None);
         assert_eq!(stated_license("---\ntags: []\n---\nlicense: mit\n"), None);
     }

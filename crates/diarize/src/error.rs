@@ -124,7 +124,7 @@ pub enum Error {
         /// Line number, from 1.
         line: usize,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// A line is not valid UEM.
     #[error("line {line} is not valid UEM: {reason}")]
@@ -132,7 +132,7 @@ pub enum Error {
         /// Line number, from 1.
         line: usize,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// The device is not available, or this build does not support it.
     #[error("cannot use device {device}: {reason}")]

@@ -1,11 +1,11 @@
 //! `diarize AUDIO…`: finds out who spoke when.
 
-use std::{fs, io, num::NonZeroUsize, ops::Range, path::PathBuf};
+use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 
 use crate::{
     audio_args::{AudioArgs, PartArgs},
     commands::{conflict, misplaced},
-    failure::reason,
+    failure,
     input::Input,
     inputs::{self, Inputs},
     model::ModelArgs,
@@ -14,6 +14,7 @@ use crate::{
     output::{self, Destinations, Format, PageAudio, Style},
     overrides::Overrides,
     progress::Verbosity,
+    text,
     transcript::{Transcript, in_directory},
 };
 
@@ -118,19 +119,14 @@ impl BatchArgs {
     /// The inputs from the arguments and the list.
     fn inputs(&self, mut audio: Vec<PathBuf>) -> Result<Inputs, String> {
         if let Some(list) = &self.files_from {
-            let text = match list.to_str() {
-                Some("-") if audio.iter().any(|path| path.as_os_str() == "-") => {
-                    return Err(
-                        "the standard input (`-`) can be either the list of inputs or one of them, not both"
-                            .to_owned(),
-                    );
-                }
-                Some("-") => io::read_to_string(io::stdin()),
-                _ => fs::read_to_string(list),
-            };
-            let text = text.map_err(|error| {
-                format!("cannot read --files-from {}: {}", list.display(), reason(&error))
-            })?;
+            if list.as_os_str() == "-" && audio.iter().any(|path| path.as_os_str() == "-") {
+                return Err(
+                    "the standard input (`-`) can be either the list of inputs or one of them, not both"
+                        .to_owned(),
+                );
+            }
+            let text = text::read(list, "a list of files");
+            let text = text.map_err(|error| format!("--files-from: {}", failure::sentence(&error)))?;
             audio.extend(inputs::list(&text));
         }
         let found = inputs::find(&audio, self.recursive)?;

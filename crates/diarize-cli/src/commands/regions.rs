@@ -129,6 +129,10 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
             super::conflict("an Audacity label track is for one recording, but there are several").into()
         );
     }
+    if format == Format::Rttm {
+        let recordings = inputs.all.iter().map(|found| (&found.input, ()));
+        output::refuse_same_names(recordings).map_err(super::conflict)?;
+    }
     let console = args.verbosity.console();
     inputs.warn(&console);
     let diarizer = args.model.open(&console)?;

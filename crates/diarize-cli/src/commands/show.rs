@@ -1,19 +1,15 @@
 //! `diarize show`: draws results in the terminal.
 
 use std::{
-    env, fs,
-    io::{self, IsTerminal, Read},
-    path::{Path, PathBuf},
+    env,
+    io::{self, IsTerminal},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::{Context, bail};
 
-use crate::{
-    excerpts::time,
-    numbers, output,
-    timeline::{Drawing, Timeline},
-};
+use crate::{excerpts::time, labels, numbers, output, timeline::Drawing};
 
 /// Number of columns if neither the terminal nor the user gives one.
 const WIDTH: usize = 100;
@@ -31,7 +27,7 @@ The height of a lane shows how much of the time the speaker speaks; `overlap` is
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Results in RTTM or in this program's JSON; `-` is the standard input
+    /// Results in RTTM, STM, ELAN or this program's JSON; `-` is the standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Start at this time, such as 90, 1:30 or 1:02:03
@@ -67,7 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut pictures = Vec::new();
     for file in &args.files {
         let named = || file.display().to_string();
-        let timelines = read(file).and_then(|text| Timeline::parse(&text)).with_context(named)?;
+        let timelines = labels::timelines(file)?;
         if timelines.is_empty() {
             pictures.push(format!("{}: no turns\n", named()));
         }
@@ -77,13 +73,4 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     output::print(pictures.join("\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    if path.as_os_str() != "-" {
-        return Ok(fs::read_to_string(path)?);
-    }
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text)?;
-    Ok(text)
 }

@@ -7,7 +7,7 @@ pub(super) fn render(turns: &[Turn]) -> String {
     turns
         .iter()
         .map(|Turn { start, end, speaker, .. }| {
-            format!("{start:.6}\t{end:.6}\t{}\n", speaker.replace('\t', " "))
+            format!("{start:.6}\t{end:.6}\t{}\n", speaker.replace(char::is_control, " "))
         })
         .collect()
 }

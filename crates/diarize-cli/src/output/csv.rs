@@ -21,12 +21,17 @@ pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], shared: bool) ->
     text
 }
 
-/// Text as a field, quoted if necessary.
+/// Text as a field, quoted if necessary. Text that spreadsheets would take for a formula gets an apostrophe in front;
+/// numbers stay numbers. Semicolons and tabs are quoted too, because some spreadsheets separate fields by them.
 pub(crate) fn field(text: &str) -> Cow<'_, str> {
-    if text.contains([',', '"', '\n', '\r']) {
+    let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
+    let formula =
+        text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) && !is_number;
+    let text: Cow<'_, str> = if formula { format!("'{text}").into() } else { text.into() };
+    if text.contains([',', ';', '\t', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\"")).into()
     } else {
-        text.into()
+        text
     }
 }
 
@@ -35,8 +40,31 @@ mod tests {
     use super::field;
 
     #[test]
-    fn fields_with_commas_and_quotes_are_quoted() {
+    fn fields_with_separators_and_quotes_are_quoted() {
         assert_eq!(field("talk.wav"), "talk.wav");
         assert_eq!(field("talk, \"loud\".wav"), "\"talk, \"\"loud\"\".wav\"");
+        assert_eq!(field("a;=1+1"), "\"a;=1+1\"");
+        assert_eq!(field("a\t=1"), "\"a\t=1\"");
+    }
+
+    #[test]
+    fn formulas_become_text_and_numbers_stay_numbers() {
+        for (text, expected) in [
+            ("=1+1", "'=1+1"),
+            ("+Ann", "'+Ann"),
+            ("-Ann", "'-Ann"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("＝1+1", "'＝1+1"),
+            ("-inf", "'-inf"),
+            ("\t=1", "\"'\t=1\""),
+            ("\r=1", "\"'\r=1\""),
+            ("=HYPERLINK(\"http://a\",\"b\")", "\"'=HYPERLINK(\"\"http://a\"\",\"\"b\"\")\""),
+            ("-0.5", "-0.5"),
+            ("+7", "+7"),
+            ("Ann-Lee", "Ann-Lee"),
+            ("", ""),
+        ] {
+            assert_eq!(field(text), expected);
+        }
     }
 }

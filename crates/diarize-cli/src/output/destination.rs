@@ -3,8 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    env,
     ffi::OsString,
     fs::{self, File},
+    hash::Hash,
     io::{self, Write},
     path::{Path, PathBuf},
     process,
@@ -17,6 +19,7 @@ use tempfile::{Builder, NamedTempFile};
 use super::{
     Format,
     check::{check_file, is_same_file, is_special, refuse_data, refuse_recording},
+    uri,
 };
 use crate::{
     input::Input,
@@ -30,6 +33,22 @@ pub enum Destination {
     Stdout,
     /// A file.
     File(PathBuf),
+}
+
+impl Destination {
+    /// The path of an existing file relative to the directory of this destination, with `/` between its parts.
+    pub(super) fn path_to(&self, file: &Path) -> io::Result<String> {
+        let own = match self {
+            Destination::Stdout => Path::new("."),
+            Destination::File(own) => own.parent().unwrap_or(Path::new(".")),
+        };
+        let directory = fs::canonicalize(if own.as_os_str().is_empty() { Path::new(".") } else { own })
+            .or_else(|_| env::current_dir())?;
+        let file = fs::canonicalize(file)?;
+        let path = pathdiff::diff_paths(&file, directory).unwrap_or(file);
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        Ok(parts.join("/"))
+    }
 }
 
 /// One result of an input, and where it goes.
@@ -116,7 +135,9 @@ impl Destinations {
             ));
         }
         let output = Output { format, destination: Destination::Stdout };
-        Ok(Self { all: vec![vec![output]; inputs.all.len()], directory: None })
+        let all = vec![vec![output]; inputs.all.len()];
+        refuse_same_words(inputs, &all)?;
+        Ok(Self { all, directory: None })
     }
 
     fn in_directory(inputs: &Inputs, output: &Path, formats: &[Format]) -> Result<Self, String> {
@@ -138,6 +159,7 @@ impl Destinations {
         };
         let all: Vec<Vec<Output>> = inputs.all.iter().map(in_directory).collect();
         refuse_clashes(inputs, &all)?;
+        refuse_same_words(inputs, &all)?;
         Ok(Self { all, directory: Some(output.to_owned()) })
     }
 
@@ -299,6 +321,30 @@ fn refuse_clashes(inputs: &Inputs, all: &[Vec<Output>]) -> Result<(), String> {
         }
     }
     refuse_inputs(inputs, taken.into_keys().map(PathBuf::as_path))
+}
+
+/// Returns an error if two recordings in the same place would have the same name, so that RTTM would show them as one
+/// recording.
+pub fn refuse_same_names<'a, P: Eq + Hash>(
+    recordings: impl Iterator<Item = (&'a Input, P)>,
+) -> Result<(), String> {
+    let mut taken = HashMap::new();
+    for (input, place) in recordings {
+        let name = uri(&input.stem());
+        if let Some(other) = taken.insert((place, name.clone()), input) {
+            return Err(format!("{other} and {input} would both be called {name} in the result: rename one"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the names of recordings in one stream or one directory.
+fn refuse_same_words(inputs: &Inputs, all: &[Vec<Output>]) -> Result<(), String> {
+    let recordings = inputs.all.iter().zip(all).flat_map(|(Found { input, .. }, outputs)| {
+        let words = outputs.iter().filter(|output| output.format.has_words());
+        words.map(move |output| (input, (output.format.extension(), output.file().and_then(Path::parent))))
+    });
+    refuse_same_names(recordings)
 }
 
 /// Returns an error if one of the files is an input.

@@ -16,8 +16,12 @@ pub enum Format {
     Srt,
     /// WebVTT with voice tags
     Vtt,
-    /// A tier for each speaker, for Praat and ELAN
+    /// A tier for each speaker, for Praat
     Textgrid,
+    /// A tier for each speaker, for ELAN
+    Eaf,
+    /// One line per turn, for sclite and other tools that score transcripts
+    Stm,
     /// An Audacity label track
     Audacity,
     /// A page with waveform, player and editable speaker names
@@ -28,13 +32,15 @@ pub enum Format {
 
 impl Format {
     /// Every format. If one extension ends with another, the longer one comes first.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Format::Rttm,
         Format::Json,
         Format::Csv,
         Format::Srt,
         Format::Vtt,
         Format::Textgrid,
+        Format::Eaf,
+        Format::Stm,
         Format::Audacity,
         Format::Html,
         Format::Txt,
@@ -49,6 +55,8 @@ impl Format {
             Format::Srt => "srt",
             Format::Vtt => "vtt",
             Format::Textgrid => "TextGrid",
+            Format::Eaf => "eaf",
+            Format::Stm => "stm",
             Format::Audacity => "labels.txt",
             Format::Html => "html",
             Format::Txt => "txt",
@@ -71,9 +79,14 @@ impl Format {
         }
     }
 
+    /// Whether recordings and speakers are called by words without white space.
+    pub fn has_words(self) -> bool {
+        matches!(self, Format::Rttm | Format::Stm)
+    }
+
     /// Whether results of several recordings can follow each other in one stream.
     pub fn streams(self) -> bool {
-        matches!(self, Format::Rttm | Format::Json | Format::Csv | Format::Txt)
+        matches!(self, Format::Rttm | Format::Stm | Format::Json | Format::Csv | Format::Txt)
     }
 }
 

@@ -11,24 +11,26 @@ mod json;
 mod subtitles;
 mod textgrid;
 mod txt;
+mod words;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use diarize::{Device, Diarization, Options, Stage, Turn};
+use diarize::{Device, Diarization, Options, Stage};
 use serde::Serialize;
 
-use crate::{audio_args::Time, source::Source, transcript::Transcript};
+use crate::{audio_args::Time, eaf, source::Source, stm, transcript::Transcript};
 
 pub use self::{
     check::{check_file, is_same_file, is_special},
     destination::{
         Destination, Destinations, Output, beside, check_folder, exit_after_write, folder, is_stdout, print,
-        resolved, write_atomically,
+        refuse_same_names, resolved, write_atomically,
     },
     format::Format,
     html::PageAudio,
+    words::uri,
 };
-pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
+pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped, words::words};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug)]
@@ -92,12 +94,17 @@ impl Recording<'_> {
         }
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {
-            Format::Rttm => diarize::rttm(self.uri, &without_white_space(turns))?,
+            Format::Rttm => diarize::rttm(self.uri, &words::with_words(turns))?,
+            Format::Stm => stm::render(self.uri, &words::with_words(turns)),
             Format::Json => json::render(self, turns, shared, style)?,
             Format::Csv => csv::render(self, turns, shared),
             Format::Srt => subtitles::srt(turns),
             Format::Vtt => subtitles::vtt(turns),
             Format::Textgrid => textgrid::render(self.duration, turns),
+            Format::Eaf => {
+                let media = self.path.map(|path| destination.path_to(path)).transpose()?;
+                eaf::render(media.as_deref(), turns)
+            }
             Format::Audacity => audacity::render(turns),
             Format::Html => html::render(self, turns, style, destination)?,
             Format::Txt => txt::render(self, turns, shared),
@@ -133,14 +140,4 @@ impl Timings {
         };
         *step += elapsed.as_secs_f64();
     }
-}
-
-/// The name of a recording or speaker in RTTM, whose fields are separated by white space.
-pub fn uri(stem: &str) -> String {
-    stem.replace(char::is_whitespace, "_")
-}
-
-/// Turns whose speakers have no white space in their names, as RTTM requires.
-fn without_white_space(turns: &[Turn]) -> Vec<Turn> {
-    turns.iter().map(|turn| Turn { speaker: uri(&turn.speaker), ..turn.clone() }).collect()
 }

@@ -86,5 +86,6 @@ fn stored_token(path: &Path) -> Option<String> {
 }
 
 fn trimmed(text: &str) -> Option<String> {
-    Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
+    let text = text.trim_start_matches('\u{feff}').trim();
+    Some(text).filter(|text| !text.is_empty()).map(str::to_owned)
 }

@@ -158,9 +158,9 @@ impl Config {
         if bytes.len() > MAX_CONFIG {
             return Err(ConfigProblem::Yaml(format!("the file has more than {MAX_CONFIG} bytes")));
         }
-        let text = std::str::from_utf8(bytes).map_err(|error| ConfigProblem::Yaml(error.to_string()))?;
+        // The reader accepts byte-order marks and UTF-16.
         let file: File =
-            serde_saphyr::from_str(text).map_err(|error| ConfigProblem::Yaml(error.to_string()))?;
+            serde_saphyr::from_reader(bytes).map_err(|error| ConfigProblem::Yaml(error.to_string()))?;
         let Pipeline { name, params: constructor } = file.pipeline;
         if name.rsplit('.').next() != Some("SpeakerDiarization") {
             return Err(ConfigProblem::Pipeline(name));

@@ -206,6 +206,7 @@ impl Manifest {
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let wrong = |reason: String| Error::Manifest { path: path.to_owned(), reason };
         let text = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+        let text = text.trim_start_matches('\u{feff}');
         let manifest: Self =
             toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
         if manifest.format != FORMAT {

@@ -4,17 +4,16 @@ mod report;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
 use diarize::{
-    Turn,
+    Span, Turn,
     scoring::{Comparison, Rules, Score, compare},
 };
 
 use self::report::Report;
 use crate::{
-    failure,
-    labels::{self, Evaluated},
+    labels::{self, Evaluated, warn},
     numbers, output,
 };
 
@@ -37,7 +36,7 @@ The metrics are those of pyannote.metrics.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The reference: RTTM or JSON, a file or a directory
+    /// The reference: RTTM, STM, ELAN or JSON, a file or a directory
     #[arg(value_name = "REF")]
     reference: PathBuf,
     /// The results to score, also a file or a directory; `-` is the standard input
@@ -113,28 +112,35 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let rules = args.rules.rules();
     let references = labels::turns(&args.reference)?;
     let mut found = labels::turns(&args.found)?;
+    ensure!(!references.is_empty(), "the reference {} contains no turns", args.reference.display());
     match_single_recordings(&references, &mut found);
     let evaluated = args.rules.evaluated()?;
 
     let mut comparisons: Vec<(String, Comparison)> = Vec::new();
     for (name, reference) in &references {
         let spans = evaluated.as_ref().map(|evaluated| evaluated.get(name));
+        let turns = found.remove(name);
         if spans == Some(None) {
             warn(&format!("{name} is skipped: it is not in the UEM file"));
             continue;
         }
-        let turns = found.remove(name).unwrap_or_else(|| {
+        let turns = turns.unwrap_or_else(|| {
             warn(&format!("{name} is not in the results: it is scored as if no speech was found"));
             Vec::new()
         });
         let spans = spans.flatten().map(Vec::as_slice);
+        warn_about_times(name, reference, &turns, spans);
         comparisons.push((name.clone(), compare(reference, &turns, spans, &rules)));
     }
     for name in found.keys() {
         warn(&format!("{name} is not scored: it is not in the reference"));
     }
     if comparisons.is_empty() {
-        bail!("there is nothing to score: no recording of the reference is in the UEM file");
+        let names = evaluated.iter().flatten().map(|(name, _)| name.as_str()).take(3).collect::<Vec<_>>();
+        bail!(
+            "there is nothing to score: no recording of the reference is in the UEM file, which contains {}",
+            names.join(", ")
+        );
     }
     let mut total = Score::default();
     comparisons.iter().for_each(|(_, comparison)| total += comparison.score);
@@ -157,6 +163,28 @@ fn match_single_recordings(
     }
 }
 
-fn warn(line: &str) {
-    failure::tell(format_args!("warning: {line}"));
+/// Warns if times look like milliseconds, or if no turn of the reference is in the spans to score.
+fn warn_about_times(name: &str, reference: &[Turn], found: &[Turn], spans: Option<&[Span]>) {
+    /// Times in milliseconds are a thousand times those in seconds, but not every file covers the whole recording.
+    const FACTOR: f64 = 300.0;
+    let end = |turns: &[Turn]| turns.iter().map(|turn| turn.end).fold(0.0, f64::max);
+    let window = spans.unwrap_or_default().iter().map(|span| span.end).fold(0.0, f64::max);
+    let mut ends =
+        vec![(end(reference), "the reference"), (end(found), "the results"), (window, "the UEM file")];
+    ends.retain(|(end, _)| *end > 0.0);
+    ends.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    if let [(early, short), .., (late, long)] = ends[..]
+        && late > FACTOR * early
+    {
+        warn(&format!(
+            "{name} ends at {late} s in {long} and at {early} s in {short}: are the times of {long} in milliseconds \
+             instead of seconds?"
+        ));
+    }
+    let inside = |turn: &Turn| {
+        spans.unwrap_or_default().iter().any(|span| turn.start < span.end && span.start < turn.end)
+    };
+    if spans.is_some() && !reference.is_empty() && !reference.iter().any(inside) {
+        warn(&format!("no turn of {name} in the reference is within the spans of the UEM file"));
+    }
 }

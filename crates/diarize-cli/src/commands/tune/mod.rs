@@ -61,7 +61,9 @@ pub struct Args {
     /// Audio files, directories or patterns
     #[arg(required = true)]
     audio: Vec<PathBuf>,
-    /// The reference, RTTM or JSON: a file or a directory [default: the RTTM files next to the audio]
+    /// The reference, RTTM, STM, ELAN or JSON: a file or a directory [default: the files next to the audio]
+    ///
+    /// Next to the audio, a recording's turns are looked up in the RTTM files first, then in ELAN's, then in STM.
     #[arg(long, value_name = "REF")]
     reference: Option<PathBuf>,
     /// Also search the subdirectories of directories
@@ -197,9 +199,11 @@ fn recordings(
         None => {
             let folders: HashSet<PathBuf> =
                 inputs.all.iter().filter_map(|found| Some(folder(found.input.path()?))).collect();
-            for file in folders.iter().map(|folder| labels::files(folder, &["rttm"])) {
-                for rttm in file? {
-                    truth.extend(labels::turns(&rttm)?);
+            for extension in ["rttm", "eaf", "stm"] {
+                let files = folders.iter().map(|folder| labels::files(folder, &[extension]));
+                let files = files.collect::<anyhow::Result<Vec<_>>>()?.concat();
+                for (name, turns) in labels::turns_in(files)? {
+                    truth.entry(name).or_insert(turns);
                 }
             }
         }
@@ -227,8 +231,8 @@ fn recordings(
     }
     if recordings.is_empty() {
         bail!(
-            "no recording has a reference (and is in the UEM file, if given): put RTTM files next to the \
-             audio, or use --reference"
+            "no recording has a reference{}: put RTTM, ELAN or STM files next to the audio, or use --reference",
+            if evaluated.is_some() { " and is in the UEM file" } else { "" }
         );
     }
     Ok(recordings)

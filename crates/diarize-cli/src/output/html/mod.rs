@@ -2,8 +2,6 @@
 
 mod audio;
 
-use std::{env, fs, path::Path};
-
 use anyhow::Context;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use diarize::Turn;
@@ -93,14 +91,5 @@ fn embeds(recording: &Recording<'_>, choice: PageAudio) -> bool {
 /// The path of the audio file relative to the page.
 fn linked(recording: &Recording<'_>, destination: &Destination) -> anyhow::Result<Value> {
     let audio = recording.path.context("a page cannot link to the standard input: use --page-audio embed")?;
-    let page = match destination {
-        Destination::Stdout => Path::new("."),
-        Destination::File(page) => page.parent().unwrap_or(Path::new(".")),
-    };
-    let directory = fs::canonicalize(if page.as_os_str().is_empty() { Path::new(".") } else { page })
-        .or_else(|_| env::current_dir())?;
-    let audio = fs::canonicalize(audio)?;
-    let path = pathdiff::diff_paths(&audio, directory).unwrap_or(audio);
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-    Ok(json!({ "path": parts.join("/") }))
+    Ok(json!({ "path": destination.path_to(audio)? }))
 }

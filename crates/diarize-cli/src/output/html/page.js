@@ -51,10 +51,23 @@ function save(name, type, text) {
   saved = true;
 }
 
+/** The names in RTTM: white space becomes `_`, and different names stay different. */
+function words() {
+  const word = name => name === "<NA>" ? "NA" : name.replace(/[\s\p{Cc}]/gu, "_");
+  const all = people().sort(), words = new Map(), taken = new Set(all.filter(name => word(name) === name));
+  for (const name of all) {
+    let distinct = word(name);
+    for (let number = 2; distinct !== name && taken.has(distinct); number++) distinct = `${word(name)}_${number}`;
+    words.set(name, distinct);
+    taken.add(distinct);
+  }
+  return words;
+}
+
 function rttm() {
-  const word = text => text.replace(/\s+/gu, "_");
+  const speakers = words();
   return turns.map(turn => `SPEAKER ${result.uri} 1 ${turn.start.toFixed(3)} ${(turn.end - turn.start).toFixed(3)} `
-    + `<NA> <NA> ${word(nameOf(turn))} <NA> <NA>\n`).join("");
+    + `<NA> <NA> ${speakers.get(nameOf(turn))} <NA> <NA>\n`).join("");
 }
 
 function json() {
