@@ -10,6 +10,7 @@ mod known_speakers;
 mod models;
 #[cfg(unix)]
 mod needs_chromium;
+mod needs_ffmpeg;
 mod ops;
 #[cfg(unix)]
 mod readme;
