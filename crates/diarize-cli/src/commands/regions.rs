@@ -104,6 +104,14 @@ impl Kind {
         }
     }
 
+    /// The warning about a recording without such time, whose result would otherwise be empty.
+    fn absence(self) -> &'static str {
+        match self {
+            Kind::Speech => SILENCE,
+            Kind::Overlap => "nobody speaks while somebody else does",
+        }
+    }
+
     fn label(self) -> &'static str {
         match self {
             Kind::Speech => "SPEECH",
@@ -192,8 +200,8 @@ fn regions(
     let decoded = Decoded::all(audio, |block| Ok(listener.push(block)?))?;
     decoded.warn(input);
     let spans = listener.finish(kind.speakers())?;
-    if spans.is_empty() && kind == Kind::Speech {
-        warn!("{input}: {SILENCE}");
+    if spans.is_empty() {
+        warn!("{input}: {}", kind.absence());
     }
     render(kind, format, input, decoded.duration, &spans)
 }
