@@ -228,7 +228,7 @@ fn the_number_of_speakers_is_that_of_the_result() {
 fn a_closed_standard_error_is_no_error() {
     let directory = tempdir().unwrap();
     let [first, second] = ["a.wav", "b.wav"].map(|name| directory.path().join(name));
-    [&first, &second].map(|file| write_silence(file));
+    [&first, &second].into_iter().for_each(|file| write_silence(file));
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let output = Command::new(env!("CARGO_BIN_EXE_diarize"))

@@ -50,9 +50,10 @@ pub fn distance(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("must be a number from 0 to {FARTHEST}"))
 }
 
-/// A number above 0.
+/// A length in seconds, above 0.
 pub fn positive(text: &str) -> Result<f64, String> {
-    finite(text, |number| number > 0.0).ok_or_else(|| "must be a number above 0".to_owned())
+    finite(text, |number| number > 0.0 && number <= LONGEST)
+        .ok_or_else(|| format!("must be a number above 0, at most {LONGEST}"))
 }
 
 /// A cosine similarity.
