@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use clap::CommandFactory;
 use tempfile::tempdir;
 
 use crate::common::{diarize, diarize_in, names, stderr, stdout, write_silence};
@@ -23,7 +24,7 @@ fn nonsense_is_a_usage_error() {
         &["--min-speakers", "3", "--max-speakers", "2", "a.wav"],
         "is more than --max-speakers 2",
     );
-    assert_usage_error(&["--threshold", "nan", "a.wav"], "must be a number, 0 or more");
+    assert_usage_error(&["--threshold", "nan", "a.wav"], "must be a number from 0 to 1000000");
     assert_usage_error(&["--step", "0", "a.wav"], "must be a number above 0");
     assert_usage_error(&["--device", "tpu", "a.wav"], "auto, cpu, metal, cuda or cuda:N");
     assert_usage_error(
@@ -93,7 +94,7 @@ fn a_recording_with_the_name_of_a_command_is_diarized() {
         let output = diarize_in(directory.path(), arguments);
         let told = match recording {
             "" => String::new(),
-            recording => format!(" WARN {recording}: nobody speaks\n"),
+            recording => format!("warning: {recording}: nobody speaks\n"),
         };
         assert_eq!(stderr(&output), told, "{arguments:?}");
         assert!(output.status.success() && output.stdout.is_empty(), "{arguments:?}");
@@ -131,5 +132,116 @@ fn a_missing_model_is_one_line() {
     let output = diarize(["--model", "/no/such/model", "a.wav"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
-    assert!(stderr(&output).starts_with("diarize: ") && stderr(&output).contains("/no/such/model"));
+    assert!(stderr(&output).starts_with("error: ") && stderr(&output).contains("/no/such/model"));
+}
+
+/// Words of Rust and its libraries that say nothing to a user.
+const FOREIGN: [&str; 9] = [
+    "os error",
+    "digit",
+    "non-zero",
+    "target type",
+    "float literal",
+    "usize",
+    "f64",
+    "stream did not",
+    "invalid type",
+];
+
+/// Every option that takes a number says which numbers are valid.
+#[test]
+fn every_number_has_a_range() {
+    let cli = diarize_cli::commands::Cli::command();
+    let mut options = Vec::new();
+    for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
+        for option in command.get_arguments() {
+            let kind = option.get_value_names().map_or("", |names| names[0].as_str());
+            if let (Some(long), "N" | "SECONDS" | "COSINE" | "DISTANCE" | "TIME") = (option.get_long(), kind)
+            {
+                let name = (command.get_name() != "diarize").then(|| command.get_name().to_owned());
+                options.push((name, format!("--{long}")));
+            }
+        }
+    }
+    assert!(options.len() > 30, "{options:?}");
+    for (command, option) in options {
+        for value in ["x", "", "-7", "1e309", "nan", "99999999999999999999999", "0.5.5"] {
+            let arguments = command.iter().map(String::as_str).chain([option.as_str(), value, "a.wav"]);
+            let arguments: Vec<&str> = arguments.collect();
+            let output = diarize(&arguments);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+            let told = stderr(&output);
+            assert!(
+                told.contains("must be") || told.contains("a value is required"),
+                "{arguments:?}: {told}"
+            );
+            assert!(FOREIGN.iter().all(|word| !told.contains(word)), "{arguments:?}: {told}");
+        }
+    }
+}
+
+#[test]
+fn more_threads_than_possible_are_refused() {
+    assert_usage_error(&["--threads", "100000", "a.wav"], "from 1 to 1024");
+    assert_usage_error(&["--jobs", "2", "--threads", "600", "a.wav", "b.wav"], "is 1200 threads");
+}
+
+#[test]
+fn a_command_that_is_not_first_or_mistyped_is_named() {
+    let before = "the command comes before all options: `diarize enroll ...`";
+    assert_usage_error(&["-q", "enroll", "Ann", "a.wav"], before);
+    assert_usage_error(&["--threads", "2", "enroll", "Ann", "a.wav"], before);
+    assert_usage_error(&["enrol", "Ann", "a.wav"], "did you mean the command `diarize enroll`?");
+    assert_usage_error(&["speaker"], "did you mean the command `diarize speakers`?");
+    assert_eq!(diarize(["meeting"]).status.code(), Some(1), "a recording that does not exist");
+}
+
+/// Whatever cannot be read or written: one line without words of Rust.
+#[test]
+fn errors_are_one_sentence() {
+    let directory = tempdir().unwrap();
+    write_silence(&directory.path().join("a.wav"));
+    fs::write(directory.path().join("a.rttm"), "SPEAKER a 1 0 1 <NA> <NA> A <NA> <NA>\n").unwrap();
+    fs::write(directory.path().join("bytes"), b"\xff\xfe\xfd").unwrap();
+    for arguments in [
+        &["--files-from", "none"][..],
+        &["--files-from", "."],
+        &["--config", "none", "a.wav"],
+        &["--config", ".", "a.wav"],
+        &["--config", "bytes", "a.wav"],
+        &["--identify", ".", "a.wav"],
+        &["--identify", "bytes", "a.wav"],
+        &["--model", "bytes", "a.wav"],
+        &["--transcript", ".", "a.wav"],
+        &["--transcript", "bytes", "a.wav"],
+        &["--failures", "a.wav/x", "a.wav"],
+        &["--failures", "-", "a.wav"],
+        &["-o", "a.wav/x.rttm", "a.wav"],
+        &["-f", "rttm,json", "-o", "a.wav/x", "a.wav"],
+        &["-o", "-", "--skip-existing", "a.wav"],
+        &["--step", "1e-9", "a.wav"],
+        &["--set", "threshold=x", "a.wav"],
+        &["--set", "max_iterations=x", "a.wav"],
+        &["--set", "max_iterations=-1", "a.wav"],
+        &["--clustering", "kmeans", "a.wav"],
+        &["tune", "--clustering", "kmeans", "a.wav"],
+        &["tune", "--state", ".", "a.wav"],
+        &["speakers", "--db", "."],
+        &["speakers", "--db", "bytes"],
+        &["enroll", "Ann", "a.wav", "--db", "."],
+        &["man", "-o", "a.wav"],
+        &["model", "download", "none", "-o", "a.wav/x"],
+        &["model", "download", "none", "-o", "-"],
+        &["score", ".", "none"],
+        &["score", "bytes", "bytes"],
+        &["show", "."],
+        &["embed", "--segments", "bytes", "a.wav"],
+    ] {
+        let output = diarize_in(directory.path(), arguments);
+        let told = stderr(&output);
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}: {told}");
+        assert!(told.starts_with("error: ") && told.lines().count() == 1, "{arguments:?}: {told}");
+        assert!(FOREIGN.iter().all(|word| !told.contains(word)), "{arguments:?}: {told}");
+    }
+    assert_eq!(names(directory.path()), ["a.rttm", "a.wav", "bytes"]);
 }

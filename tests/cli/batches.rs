@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Read,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -38,7 +38,7 @@ fn a_directory_is_processed_with_its_folders() {
     assert!(flat.status.success(), "{}", stderr(&flat));
     assert_eq!(names(Path::new(&output)), ["a.rttm", "b.rttm"]);
     let told: Vec<&str> = stderr(&flat).lines().collect();
-    assert!(told[0].starts_with("[1/2] ") && told[0].contains("a.WAV: 0 speakers"), "{told:?}");
+    assert!(told[0].starts_with("[1/2] ") && told[0].contains("a.WAV: nobody speaks"), "{told:?}");
     assert!(told[2].starts_with("2 files done; 2.0 s of audio in "), "{told:?}");
 
     let deep = diarize(["--recursive", "--jobs", "2", "-f", "rttm,csv", "-o", &output, &input]);
@@ -186,4 +186,57 @@ fn ctrl_c_abandons_a_single_file() {
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(names(directory.path()), [""; 0]);
+}
+
+/// Opening a pipe waits until something is written to it.
+#[cfg(unix)]
+#[test]
+fn pipes_in_a_folder_are_skipped() {
+    let directory = recordings(&["in/a.wav", "in/deep/b.wav"]);
+    for pipe in ["in/pipe.wav", "in/deep/pipe.mp3"] {
+        assert!(Command::new("mkfifo").arg(path(&directory, pipe)).status().unwrap().success());
+    }
+    let (input, output) = (path(&directory, "in"), path(&directory, "out"));
+    let pattern = format!("{input}/*");
+    for arguments in [
+        &["--recursive", "-o", &output, &input][..],
+        &["-o", &output, &pattern],
+        &["vad", "--recursive", &input],
+        &["embed", &input],
+        &["tune", "--recursive", &input],
+    ] {
+        let run = diarize(arguments);
+        let told = format!("warning: {input}/pipe.wav is skipped: it is a pipe or a device");
+        assert!(stderr(&run).contains(&told), "{arguments:?}: {}", stderr(&run));
+        assert_eq!(run.status.success(), arguments[0] != "tune", "{arguments:?}: {}", stderr(&run));
+    }
+}
+
+/// Both write the same folder: every result is whole, and what one has done the other skips.
+#[test]
+fn two_programs_share_a_folder() {
+    let all: Vec<String> = (0..40).map(|number| format!("in/{number:02}.wav")).collect();
+    let directory = recordings(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let (input, output) = (path(&directory, "in"), path(&directory, "out"));
+    let run = || diarize(["--skip-existing", "-f", "csv,json", "-o", &output, &input]);
+    let runs = thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(|run| run.join().unwrap()));
+    for run in &runs {
+        assert!(run.status.success(), "{}", stderr(run));
+        assert!(!stderr(run).contains("not started"), "{}", stderr(run));
+    }
+    let results = names(Path::new(&output));
+    assert_eq!(results.len(), 80, "{results:?}");
+    for name in results {
+        let text = fs::read_to_string(Path::new(&output).join(&name)).unwrap();
+        let whole = match name.ends_with(".csv") {
+            true => text == "file,start,end,duration,speaker,confidence\n",
+            false => serde_json::from_str::<serde_json::Value>(&text).is_ok(),
+        };
+        assert!(whole, "{name}: {text}");
+    }
+    let done = |run: &Output| -> usize {
+        let summary = stderr(run).lines().last().unwrap();
+        summary.split(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(done(&runs[0]) + done(&runs[1]) < 80, "{}{}", stderr(&runs[0]), stderr(&runs[1]));
 }

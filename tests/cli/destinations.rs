@@ -166,3 +166,50 @@ fn an_unknown_extension_needs_a_format() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(desk.path().join("regions.csv")).unwrap(), "file,start,end,duration\n");
 }
+
+#[test]
+fn a_dash_is_the_standard_output() {
+    let desk = desk();
+    let before = names(desk.path());
+    for command in [
+        &["in.wav", "-f", "json"][..],
+        &["in.wav", "-f", "html"],
+        &["vad", "in.wav", "-f", "json"],
+        &["overlap", "in.wav", "-f", "csv"],
+        &["embed", "tone.flac"],
+        &["man"],
+    ] {
+        let plain = diarize_in(desk.path(), command);
+        let dash = diarize_in(desk.path(), &[command, &["-o", "-"]].concat());
+        assert!(dash.status.success() && !dash.stdout.is_empty(), "{command:?}: {}", stderr(&dash));
+        // The processing times differ.
+        assert_eq!(dash.stdout[..20], plain.stdout[..20], "{command:?}");
+    }
+    assert_eq!(names(desk.path()), before);
+    let both = diarize_in(desk.path(), &["in.wav", "-o", "x.json", "-o", "-"]);
+    assert!(both.status.success() && desk.path().join("x.json").exists(), "{}", stderr(&both));
+}
+
+/// The temporary file has a short name, so the result can have the longest that the file system allows.
+#[cfg(unix)]
+#[test]
+fn the_longest_names_are_written_and_longer_ones_refused_before_any_work() {
+    let desk = desk();
+    let name = |length: usize| "n".repeat(length);
+    fs::copy(desk.path().join("in.wav"), desk.path().join(name(250) + ".wav")).unwrap();
+    for arguments in [
+        &[&*(name(250) + ".wav"), "-o", "out/"][..],
+        &["in.wav", "-o", &(name(250) + ".rttm")],
+        &["vad", "in.wav", "-o", &(name(250) + ".rttm")],
+    ] {
+        let output = diarize_in(desk.path(), arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    assert_eq!(names(&desk.path().join("out")), [name(250) + ".rttm"]);
+    let error = refused(&desk, &["in.wav", "-o", &(name(251) + ".rttm")]);
+    assert!(error.contains("the name is too long"), "{error}");
+    let output = diarize_in(desk.path(), &[&*(name(250) + ".wav"), "-f", "textgrid", "-o", "more/"]);
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.starts_with("error: cannot write more/") && told.contains("the name is too long"), "{told}");
+}

@@ -166,8 +166,13 @@ fn a_silent_clip_and_an_invalid_name_change_nothing() {
     write_silence(&desk.path().join("silence.wav"));
     let before = names(desk.path());
     for (arguments, code, reason) in [
-        (&["Ann", "conversation.wav", "silence.wav"][..], 1, "silence.wav: contains too little speech"),
+        (
+            &["Ann", "--anyway", "conversation.wav", "silence.wav"][..],
+            1,
+            "silence.wav: contains too little speech",
+        ),
         (&["Ann", "missing.wav"], 1, "missing.wav"),
+        (&["Ann", "conversation.wav"], 1, "several people speak in it (SPEAKER_0"),
         (&["SPEAKER_07", "conversation.wav"], 2, "is reserved for unknown speakers"),
         (&["  ", "conversation.wav"], 2, "a name must not be empty"),
         (&["Ann"], 2, "<CLIP>"),
@@ -261,4 +266,25 @@ fn programs_that_run_at_once_lose_no_voices() {
     // The second run finds the speakers of the first.
     assert_eq!(stdout(&linked[0]), stdout(&linked[1]));
     assert!(known("linked.safetensors").values().all(|voice| voice.recordings == 2));
+}
+
+/// The mean of several voices is nobody's.
+#[test]
+fn several_people_are_not_enrolled_as_one() {
+    let desk = desk();
+    let two = ["--start", "0", "--end", "9.2", "conversation.wav"];
+    for (arguments, people) in [
+        (&["conversation.wav"][..], 3),
+        (&two, 2),
+        (&["--segments", "conversation.rttm", "conversation.wav"], 3),
+    ] {
+        let output = diarize_in(desk.path(), &[&["enroll", "Ann"], arguments].concat());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let told = stderr(&output);
+        assert!(told.contains("several people speak in it (") && told.contains("--anyway"), "{told}");
+        assert_eq!(told.matches(" s,").count() + 1, people, "{told}");
+        assert!(!desk.path().join("speakers.safetensors").exists());
+    }
+    run(&desk, &[&["enroll", "Ann", "--anyway"], &two[..]].concat());
+    run(&desk, &["enroll", "Bob", "--end", "3.5", "conversation.wav"]);
 }

@@ -5,6 +5,9 @@ mod batches;
 mod common;
 mod destinations;
 mod embed;
+#[allow(dead_code, reason = "the converter's tests use the rest")]
+#[path = "../convert/hub_server/mod.rs"]
+mod hub_server;
 mod interchange;
 mod known_speakers;
 mod models;

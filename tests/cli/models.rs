@@ -4,12 +4,17 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    thread,
 };
 
 use diarize_testkit::repository;
+use sha2::{Digest, Sha256};
 use tempfile::tempdir;
 
-use crate::common::{stderr, stdout};
+use crate::{
+    common::{names, stderr, stdout},
+    hub_server::{Reply, Server},
+};
 
 /// Runs `diarize model` with an empty cache of the hub, without a network.
 fn model(cache: &Path, arguments: &[&str]) -> Output {
@@ -70,4 +75,70 @@ fn a_model_is_written_to_a_directory_and_never_over_another() {
     assert_eq!(stdout(&model(cache.path(), &["info", output])), stdout(&model(cache.path(), &["info"])));
     let again = model(cache.path(), &["download", &weights(), "--output", output]);
     assert!(!again.status.success() && stderr(&again).contains("already contains a model"));
+}
+
+/// What a clone without Git LFS or a download without a token leaves behind.
+#[test]
+fn pointers_and_web_pages_are_called_what_they_are() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    let page = "\n<!DOCTYPE html>\n<html><title>Log in</title></html>";
+    for (content, told) in [(pointer, "a Git LFS pointer"), (page, "a web page")] {
+        let directory = tempdir().unwrap();
+        let copy = directory.path().join("mine");
+        fs::create_dir(&copy).unwrap();
+        for file in fs::read_dir(weights()).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+        }
+        for name in ["plda.safetensors", "segmentation.safetensors", "manifest.toml"] {
+            fs::write(copy.join(name), content).unwrap();
+            let output = model(directory.path(), &["info", copy.to_str().unwrap()]);
+            let expected = format!("{name}: {told}, not the file itself: ");
+            assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+        }
+        for name in ["config.yaml", "pytorch_model.bin", "model.safetensors", "avg_model.pt", "a.ckpt"] {
+            let folder = directory.path().join(format!("with-{name}"));
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join(name), content).unwrap();
+            for path in [folder.clone(), folder.join(name)] {
+                let output = model(directory.path(), &["info", path.to_str().unwrap()]);
+                let expected = format!("{name}: {told}, not the file itself: ");
+                assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+            }
+        }
+    }
+}
+
+/// Two programs download one file into one cache: it is downloaded once, and both find it whole.
+#[test]
+fn programs_that_download_at_once_share_the_download() {
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    let content = vec![7; 3_000_000];
+    let hash = format!("{:x}", Sha256::digest(&content));
+    let hub = Server::start(move |request| match request.path.rsplit_once("/resolve/") {
+        Some(("/org/model", path)) if path.ends_with("pytorch_model.bin") => {
+            Reply::file(&content, request).with("X-Repo-Commit", COMMIT).with("ETag", format!("\"{hash}\""))
+        }
+        _ => Reply::status(404).with("X-Error-Code", "EntryNotFound").with("X-Repo-Commit", COMMIT),
+    });
+    let cache = tempdir().unwrap();
+    let download = || {
+        Command::new(env!("CARGO_BIN_EXE_diarize"))
+            .args(["model", "download", "org/model"])
+            .env("HF_HUB_CACHE", cache.path())
+            .env("HF_ENDPOINT", hub.url())
+            .env_remove("HF_HUB_OFFLINE")
+            .output()
+            .unwrap()
+    };
+    let outputs =
+        thread::scope(|scope| [(); 4].map(|()| scope.spawn(download)).map(|run| run.join().unwrap()));
+    for output in outputs {
+        // The content is not a network, which the program notices once it has read the whole file.
+        assert!(stderr(&output).contains("pytorch_model.bin: unknown format"), "{}", stderr(&output));
+    }
+    let contents = hub.downloads().iter().filter(|request| request.path.ends_with("model.bin")).count();
+    assert_eq!(contents, 1);
+    let blobs = names(&cache.path().join("models--org--model/blobs"));
+    assert_eq!(blobs.len(), 1, "{blobs:?}");
+    assert_eq!(names(&cache.path().join("models--org--model/refs")), ["main"]);
 }

@@ -86,11 +86,10 @@ fn desk() -> TempDir {
     for file in fs::read_dir(model).unwrap().map(|file| file.unwrap()) {
         fs::copy(file.path(), path("my-model").join(file.file_name())).unwrap();
     }
-    let data = repository("tests/data");
     for folder in ["monday", "labeled"] {
         fs::create_dir(path(folder)).unwrap();
     }
-    fs::copy(data.join("conversation.flac"), path("ann.flac")).unwrap();
+    write_excerpt(3, &path("ann.flac"), &path("ann.rttm"));
     write_excerpt(14, &path("talk.flac"), &path("talk.rttm"));
     write_excerpt(14, &path("labeled/conversation.wav"), &path("labeled/conversation.rttm"));
     ["monday/a.wav", "monday/b.wav"].iter().for_each(|name| write_silence(&path(name)));

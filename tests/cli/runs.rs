@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use diarize_testkit::repository;
 use tempfile::tempdir;
 
 use crate::common::{diarize, diarize_bytes, fixture, names, stderr, stdout, wav_bytes, write_silence};
@@ -18,7 +19,7 @@ fn silence_has_no_turns() {
     let file = directory.path().join("quiet.wav");
     write_silence(&file);
     let output = diarize([&file]);
-    let told = format!(" WARN {}: nobody speaks\n", file.display());
+    let told = format!("warning: {}: nobody speaks\n", file.display());
     assert_eq!((stdout(&output), stderr(&output)), ("", &*told));
     assert!(output.status.success());
 }
@@ -50,7 +51,7 @@ fn a_file_that_fails_does_not_stop_the_others() {
     assert_eq!(output.status.code(), Some(1));
     let told: Vec<&str> = stderr(&output).lines().collect();
     assert_eq!(told.len(), 3, "{told:?}");
-    assert_eq!(told[0], format!("diarize: {}: no such file: check the path", missing.display()));
+    assert_eq!(told[0], format!("error: {}: no such file: check the path", missing.display()));
     assert!(told[1].starts_with("[2/2] ") && told[1].contains("tone.flac: "), "{told:?}");
     assert!(told[1].contains("; 1.0 s of audio in "), "{told:?}");
     assert!(told[2].starts_with("1 file done, 1 failed; 1.0 s of audio in "), "{told:?}");
@@ -145,7 +146,7 @@ fn a_full_disk_is_an_error() {
         let output =
             Command::new(env!("CARGO_BIN_EXE_diarize")).args(arguments).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains("cannot write the result: No space left"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("cannot write the result: the disk is full"), "{}", stderr(&output));
     }
 }
 
@@ -192,4 +193,49 @@ fn one_thread_ends_and_gives_the_result_of_all_threads() {
     let all_threads = diarize(["--quiet", recording]);
     assert_eq!(fs::read_to_string(&result).unwrap(), stdout(&all_threads));
     assert!(!stdout(&all_threads).is_empty());
+}
+
+#[test]
+fn a_batch_names_the_recordings_in_which_nobody_speaks() {
+    let directory = tempdir().unwrap();
+    let files = ["a.wav", "b.wav"].map(|name| directory.path().join(name));
+    files.iter().for_each(|file| write_silence(file));
+    for (arguments, lines) in [(&[][..], 3), (&["--quiet"], 0)] {
+        let paths = files.iter().map(|file| file.to_str().unwrap());
+        let output = diarize(arguments.iter().copied().chain(paths));
+        assert!(output.status.success() && output.stdout.is_empty());
+        assert_eq!(stderr(&output).lines().count(), lines, "{}", stderr(&output));
+        assert_eq!(stderr(&output).matches(": nobody speaks; ").count(), lines.min(2), "{}", stderr(&output));
+    }
+}
+
+/// Found speakers can be missing in turns without overlap; the program says how many the result has.
+#[test]
+fn the_number_of_speakers_is_that_of_the_result() {
+    let recording = repository("tests/data/conversation.flac").display().to_string();
+    let output = diarize(["--exclusive", "--num-speakers", "40", &recording, &recording]);
+    let mut speakers: Vec<&str> =
+        stdout(&output).lines().map(|line| line.split(' ').nth(7).unwrap()).collect();
+    speakers.sort_unstable();
+    speakers.dedup();
+    let told = format!("--exclusive leaves {} of ", speakers.len());
+    assert!(stderr(&output).contains(&told), "{told}: {}", stderr(&output));
+}
+
+/// A reader may close the standard error: that is no reason to lose the results.
+#[cfg(unix)]
+#[test]
+fn a_closed_standard_error_is_no_error() {
+    let directory = tempdir().unwrap();
+    let [first, second] = ["a.wav", "b.wav"].map(|name| directory.path().join(name));
+    [&first, &second].into_iter().for_each(|file| write_silence(file));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .arg("-o")
+        .args([directory.path(), &first, &second])
+        .stderr(writer)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{:?}", output.status);
 }

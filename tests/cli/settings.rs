@@ -93,6 +93,23 @@ fn unknown_options_and_wrong_values_are_reported_with_their_file() {
     };
     says("tresh = 1", &["diarize.toml", "there is no option --tresh"]);
     says("[score]\nthreshold = 1", &["diarize.toml", "[score]", "there is no option --threshold"]);
-    says("threshold = -1", &["--threshold", "must be a number, 0 or more", "diarize.toml"]);
-    says("a b", &["diarize.toml is not TOML"]);
+    says("threshold = -1", &["--threshold", "must be a number from 0 to 1000000", "diarize.toml"]);
+    says("thresold = 1", &["did you mean threshold?"]);
+    says("collar = 1", &["no option --collar at the top of the file: put it below [score]"]);
+    says("num-speakers = 2\nnum_speakers = 2", &["num-speakers is given twice"]);
+    says("threads = 2\na b", &["diarize.toml is not TOML: line 2: "]);
+}
+
+#[test]
+fn every_key_may_be_written_with_underscores() {
+    let directory = directory();
+    let settings =
+        "num_speakers = 3\nmin_duration_on = 0.25\nformat = \"json\"\n[score]\nskip_overlap = true\n";
+    fs::write(directory.path().join("diarize.toml"), settings).unwrap();
+    let output = run(directory.path(), &[], &["a.wav"]);
+    let result: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(result["parameters"]["num_speakers"], 3);
+    assert_eq!(result["parameters"]["min_duration_on"], 0.25);
+    let score = run(directory.path(), &[], &["score", "a.rttm", "a.rttm"]);
+    assert!(score.status.success(), "{}", stderr(&score));
 }

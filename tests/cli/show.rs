@@ -46,12 +46,12 @@ fn errors_are_one_sentence() {
         ),
         (&["show", "--from", "60", "-"], RTTM, "-: talk ends at 0:40"),
         (&["show", "--from", "9", "--to", "8", "no.rttm"], "", "--from must be before --to"),
-        (&["show", "no.rttm"], "", "cannot read no.rttm: No such file"),
+        (&["show", "no.rttm"], "", "cannot read no.rttm: no such file"),
     ] {
         let output =
             if input.is_empty() { diarize(arguments) } else { diarize_bytes(arguments, input.as_bytes()) };
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert!(stderr(&output).starts_with(&format!("diarize: {reason}")), "{}", stderr(&output));
+        assert!(stderr(&output).starts_with(&format!("error: {reason}")), "{}", stderr(&output));
         assert_eq!(stderr(&output).lines().count(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! `diarize tune`: a search over parameters on a folder with known turns.
 
-use std::fs;
+use std::{fs, process::Output, thread};
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
@@ -157,6 +157,12 @@ fn impossible_searches_are_refused_before_any_work() {
         (&["--try", "threshold=-1", "talks"], 1, "threshold"),
         (&["--try", "threshold=1", "--try", "threshold=2", "talks"], 1, "is given twice"),
         (&["--try", "threshold", "talks"], 2, "must be KEY=VALUES"),
+        (&["--try", "threshold=0:1:0.0000001", "talks"], 2, "more than 10000 values"),
+        (
+            &["--try", "threshold=1:200:1", "--try", "min_cluster_size=1:200:1", "talks"],
+            1,
+            "40000 combinations",
+        ),
         (&["alone.wav"], 1, "no recording has a reference"),
         (&["talks", "missing.wav"], 1, "missing.wav: no such file"),
         (&["--state", "talks/conversation.rttm", "talks"], 1, "cannot use --state talks/conversation.rttm"),
@@ -171,4 +177,22 @@ fn impossible_searches_are_refused_before_any_work() {
         "{}",
         stderr(&output)
     );
+}
+
+/// Two searches never write one file of scores together.
+#[test]
+fn two_searches_do_not_share_a_state() {
+    let directory = labeled();
+    let search = || {
+        let arguments = ["tune", "--state", "tune.jsonl", "--try", "threshold=0.3:0.9:0.01", "talks"];
+        diarize_in(directory.path(), &arguments)
+    };
+    let outputs =
+        thread::scope(|scope| [scope.spawn(search), scope.spawn(search)].map(|run| run.join().unwrap()));
+    let refused: Vec<&Output> = outputs.iter().filter(|output| !output.status.success()).collect();
+    assert_eq!(refused.len(), 1, "{outputs:?}");
+    assert!(stderr(refused[0]).contains("another process is using tune.jsonl"), "{}", stderr(refused[0]));
+    let lines = fs::read_to_string(directory.path().join("tune.jsonl")).unwrap();
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{lines}");
+    assert!(stderr(&search()).contains("already scored"), "the first search stored everything");
 }

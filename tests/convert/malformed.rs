@@ -50,7 +50,8 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     vec![
         ("empty.bin", vec![], "unknown format"),
         ("text.bin", b"404 Not Found".to_vec(), "unknown format"),
-        ("lfs-pointer.bin", b"version https://git-lfs.github.com/spec/v1\n".to_vec(), "unknown format"),
+        ("lfs-pointer.bin", b"version https://git-lfs.github.com/spec/v1\n".to_vec(), "a Git LFS pointer"),
+        ("page.bin", b"<HTML>Log in".to_vec(), "a web page"),
         ("truncated.bin", whole[..whole.len() / 2].to_vec(), "not a valid zip archive"),
         ("checksum.bin", corrupt(), "cannot be unpacked"),
         ("overlapping.npz", overlapping(), "entries overlap"),

@@ -9,8 +9,10 @@ mod labeled;
 mod recording;
 mod score;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser;
+use diarize_cli::failure;
 
 use crate::{
     bench::Bench, calibrate::Calibrate, check_metal::CheckMetal, convert_weights::ConvertWeights,
@@ -29,13 +31,20 @@ enum Command {
     Score(Score),
 }
 
-fn main() -> Result<()> {
-    match Command::parse() {
+fn main() -> ExitCode {
+    let done = match Command::parse() {
         Command::Bench(command) => command.run(),
         Command::Calibrate(command) => command.run(),
         Command::CheckMetal(command) => command.run(),
         Command::ConvertWeights(command) => command.run(),
         Command::DeterministicModel(command) => command.run(),
         Command::Score(command) => command.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            failure::tell(format_args!("error: {}", failure::sentence(&error)));
+            ExitCode::FAILURE
+        }
     }
 }

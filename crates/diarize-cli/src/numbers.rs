@@ -8,6 +8,9 @@ pub const MOST_THREADS: usize = 1024;
 /// The longest time in seconds that an option can name: more than eleven days.
 const LONGEST: f64 = 1e6;
 
+/// More than any distance that a linkage can reach.
+const FARTHEST: f64 = 1e6;
+
 /// A whole number from `FROM` to `TO`.
 pub fn whole<const FROM: usize, const TO: usize>(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (FROM..=TO).contains(number));
@@ -41,14 +44,16 @@ pub fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("must be a number of seconds from 0 to {LONGEST}"))
 }
 
-/// A number, 0 or more.
-pub fn not_negative(text: &str) -> Result<f64, String> {
-    finite(text, |number| number >= 0.0).ok_or_else(|| "must be a number, 0 or more".to_owned())
+/// A distance between embeddings.
+pub fn distance(text: &str) -> Result<f64, String> {
+    finite(text, |number| (0.0..=FARTHEST).contains(&number))
+        .ok_or_else(|| format!("must be a number from 0 to {FARTHEST}"))
 }
 
-/// A number above 0.
+/// A length in seconds, above 0.
 pub fn positive(text: &str) -> Result<f64, String> {
-    finite(text, |number| number > 0.0).ok_or_else(|| "must be a number above 0".to_owned())
+    finite(text, |number| number > 0.0 && number <= LONGEST)
+        .ok_or_else(|| format!("must be a number above 0, at most {LONGEST}"))
 }
 
 /// A cosine similarity.

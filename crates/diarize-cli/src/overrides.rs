@@ -9,7 +9,7 @@ use diarize::{
     clustering::{Method, Pyannote, Settings},
 };
 
-use crate::numbers::{count, not_negative, positive, seconds};
+use crate::numbers::{count, distance, positive, seconds};
 
 /// Hyper-parameters that replace the model's own.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -19,7 +19,7 @@ pub struct Overrides {
     ///
     /// The method of the bundled model is vbx. There, `--num-speakers`, `--min-speakers` and `--max-speakers` change
     /// more.
-    #[arg(long, value_name = "DISTANCE", value_parser = not_negative)]
+    #[arg(long, value_name = "DISTANCE", value_parser = distance)]
     threshold: Option<f64>,
     /// Merge clusters smaller than this into the nearest larger one (--clustering agglomerative)
     #[arg(long, value_name = "N", value_parser = count::<1_000_000>)]

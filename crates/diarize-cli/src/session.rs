@@ -257,7 +257,7 @@ mod tests {
         let smaller = Warning::SmallerBatch { stage: Stage::Embeddings, failed: 8, now: 4 };
         let moved = Warning::MovedToCpu { device: gpu, reason: "no memory".to_owned() };
         assert_eq!(ran_on(gpu, &[]), gpu);
-        assert_eq!(ran_on(gpu, &[smaller.clone()]), gpu);
+        assert_eq!(ran_on(gpu, std::slice::from_ref(&smaller)), gpu);
         assert_eq!(ran_on(gpu, &[smaller, moved]), Device::Cpu);
     }
 }

@@ -74,8 +74,8 @@ pub struct Cli {
 
     /// Read settings from this file [default: ./diarize.toml, else the user's diarize.toml]
     ///
-    /// The file sets options by their long names, such as `model = "my-model"`; a table such as [score] sets
-    /// the options of a command. Environment variables such as DIARIZE_MODEL take precedence over the file,
+    /// The file sets options by their long names, such as `model = "my-model"`, with `-` or `_` between words; a
+    /// table such as [score] sets the options of a command. Environment variables such as DIARIZE_MODEL take precedence over the file,
     /// and arguments take precedence over both.
     #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
     config: Option<std::path::PathBuf>,

@@ -105,6 +105,14 @@ impl Kind {
         }
     }
 
+    /// The warning about a recording without such time, whose result would otherwise be empty.
+    fn absence(self) -> &'static str {
+        match self {
+            Kind::Speech => SILENCE,
+            Kind::Overlap => "nobody speaks while somebody else does",
+        }
+    }
+
     fn label(self) -> &'static str {
         match self {
             Kind::Speech => "SPEECH",
@@ -199,8 +207,8 @@ fn regions(
     decoded.warn(input);
     let within = |span: Span| Span { start: source.start() + span.start, end: source.start() + span.end };
     let spans: Vec<Span> = listener.finish(kind.speakers())?.into_iter().map(within).collect();
-    if spans.is_empty() && kind == Kind::Speech {
-        warn!("{input}: {SILENCE}");
+    if spans.is_empty() {
+        warn!("{input}: {}", kind.absence());
     }
     render(kind, format, input, decoded.duration, &spans)
 }

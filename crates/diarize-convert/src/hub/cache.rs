@@ -169,3 +169,40 @@ fn symbolic_link(_: &str, _: &Path) -> io::Result<()> {
 fn make_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs, thread,
+        time::{Duration, Instant},
+    };
+
+    use tempfile::tempdir;
+
+    use super::Cache;
+    use crate::hub::{HubError, name::Repo};
+
+    #[test]
+    fn a_lock_is_waited_for_only_while_the_download_advances() {
+        let folder = tempdir().unwrap();
+        let cache = || Cache::new(folder.path(), Repo::parse("org/model").unwrap());
+        let patience = Duration::from_millis(400);
+        let held = cache().lock("etag", patience).unwrap();
+        let begin = Instant::now();
+        let download = thread::spawn({
+            let path = cache().unfinished("etag");
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            move || {
+                for length in 1..=10 {
+                    fs::write(&path, vec![0; length]).unwrap();
+                    thread::sleep(Duration::from_millis(100));
+                }
+            }
+        });
+        assert!(matches!(cache().lock("etag", patience), Err(HubError::Locked { .. })));
+        assert!(begin.elapsed() > Duration::from_secs(1), "the download advanced meanwhile");
+        download.join().unwrap();
+        drop(held);
+        cache().lock("etag", patience).unwrap();
+    }
+}

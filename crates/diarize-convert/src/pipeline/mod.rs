@@ -182,7 +182,7 @@ fn locate(
         let reason = "only networks of pyannote and WeSpeaker are supported";
         return Err(ConfigProblem::Unsupported { name, value: text, reason });
     }
-    Place::repository(&text).map(inside).ok_or_else(|| match place {
+    Place::repository(&text).map(inside).ok_or(match place {
         Place::Repository { .. } => ConfigProblem::NotARepository { name, value: text },
         Place::Directory(_) => ConfigProblem::NoSuchModel { name, value: text },
     })

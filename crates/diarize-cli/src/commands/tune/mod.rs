@@ -121,6 +121,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut options = args.model.options(&diarizer);
     let chunk = diarizer.model().segmentation.duration;
     args.overrides.apply(&mut options, chunk)?;
+    options.check().map_err(|error| match error {
+        diarize::Error::NoSpeakerCount => {
+            anyhow!("--clustering kmeans needs the number of speakers, which differs: tune another method")
+        }
+        error => error.into(),
+    })?;
     let axes = if args.axes.is_empty() { Axis::defaults(&options.parameters) } else { args.axes.clone() };
     let (points, own) = points(&axes, &options, chunk)?;
     let rules = args.rules.rules();
@@ -219,9 +225,9 @@ fn recordings(
         }
         let spans = evaluated.map(|evaluated| evaluated.get(&name));
         match truth.remove(&name) {
-            None => console.line(&format!("{} is skipped: there is no reference for {name}", found.input)),
+            None => console.warn(&format!("{} is skipped: there is no reference for {name}", found.input)),
             Some(_) if spans == Some(None) => {
-                console.line(&format!("{} is skipped: {name} is not in the UEM file", found.input));
+                console.warn(&format!("{} is skipped: {name} is not in the UEM file", found.input));
             }
             Some(truth) => {
                 let evaluated = spans.flatten().cloned();
