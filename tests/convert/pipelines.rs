@@ -85,10 +85,9 @@ fn a_configuration_may_have_a_byte_order_mark_or_be_utf_16() {
         fs::write(&config, bytes).unwrap();
         assert_eq!(convert().unwrap(), expected);
     }
-    for (bytes, place) in [(&b"pipeline: \xff\xff\n"[..], "config.yaml"), (&[0; 64], "config.yaml")] {
+    for bytes in [&b"pipeline: \xff\xff\n"[..], &[0; 64], b"\xff\xfea"] {
         fs::write(&config, bytes).unwrap();
-        let error = convert().unwrap_err().to_string();
-        assert!(error.contains(place) && error.lines().count() == 1, "{error}");
+        assert!(convert().unwrap_err().to_string().contains("config.yaml"));
     }
 }
 
