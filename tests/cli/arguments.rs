@@ -28,7 +28,7 @@ fn nonsense_is_a_usage_error() {
     assert_usage_error(&["--step", "0", "a.wav"], "must be a number above 0");
     assert_usage_error(&["--device", "tpu", "a.wav"], "auto, cpu, metal, cuda or cuda:N");
     assert_usage_error(
-        &["--format", "xml", "a.wav"],
+        &["--format", "doc", "a.wav"],
         "rttm, json, csv, srt, vtt, textgrid, audacity, html, txt",
     );
     assert_usage_error(&["--embeddings", "a.wav"], "--embeddings needs --format json");

@@ -73,6 +73,24 @@ params:
   segmentation: {min_duration_off: 0.5, threshold: 0.4}
 ";
 
+#[test]
+fn a_configuration_may_have_a_byte_order_mark_or_be_utf_16() {
+    let marked = format!("\u{feff}{OF_3_1}");
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| marked.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let dir = small_pipeline(OF_3_1);
+    let config = dir.path().join("config.yaml");
+    let mut convert = || load(text(&config), &mut no_hub).map(|model| model.manifest.parameters);
+    let expected = convert().unwrap();
+    for bytes in [marked.as_bytes().to_vec(), utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)] {
+        fs::write(&config, bytes).unwrap();
+        assert_eq!(convert().unwrap(), expected);
+    }
+    for bytes in [&b"pipeline: \xff\xff\n"[..], &[0; 64], b"\xff\xfea"] {
+        fs::write(&config, bytes).unwrap();
+        assert!(convert().unwrap_err().to_string().contains("config.yaml"));
+    }
+}
+
 const OF_COMMUNITY_1: &str = "\
 dependencies: {pyannote.audio: 4.0.0}
 pipeline:

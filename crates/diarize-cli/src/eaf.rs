@@ -29,7 +29,7 @@ pub struct Annotations {
 /// # Errors
 /// If the text is not such a document.
 pub fn parse(text: &str) -> anyhow::Result<Annotations> {
-    let document = Document::parse(text).context("it is not valid XML")?;
+    let document = Document::parse(text).context("it cannot be read as XML")?;
     let root = document.root_element();
     let kind = root.tag_name().name();
     ensure!(kind == "ANNOTATION_DOCUMENT", "it is XML, but not an ELAN document: its root is {kind}");
@@ -114,10 +114,11 @@ pub fn render(media: Option<&str>, turns: &[Turn]) -> String {
         .to_owned();
     if let Some(media) = media {
         let kind = if media.to_ascii_lowercase().ends_with(".wav") { "audio/x-wav" } else { "audio/*" };
-        let media = attribute(media);
+        let relative = if media.starts_with("..") { media.to_owned() } else { format!("./{media}") };
+        let (media, relative) = (attribute(media), attribute(&relative));
         let _ = writeln!(
             text,
-            "        <MEDIA_DESCRIPTOR MEDIA_URL=\"{media}\" MIME_TYPE=\"{kind}\" RELATIVE_MEDIA_URL=\"{media}\"/>"
+            "        <MEDIA_DESCRIPTOR MEDIA_URL=\"{media}\" MIME_TYPE=\"{kind}\" RELATIVE_MEDIA_URL=\"{relative}\"/>"
         );
     }
     let _ = writeln!(
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn damaged_documents_get_a_reason() {
         for (from, to, reason) in [
-            ("</ANNOTATION_DOCUMENT>", "", "it is not valid XML"),
+            ("</ANNOTATION_DOCUMENT>", "", "it cannot be read as XML"),
             ("ANNOTATION_DOCUMENT", "html", "it is XML, but not an ELAN document: its root is html"),
             ("\"4000\"", "\"4 s\"", "time slot ts1: `4 s` is not a whole number of milliseconds"),
             ("TIME_SLOT_REF1=\"ts1\"", "TIME_SLOT_REF1=\"ts9\"", "annotation a1: there is no time slot ts9"),

@@ -33,11 +33,16 @@ pub fn read(path: &Path, kind: &str) -> anyhow::Result<String> {
     text.with_context(|| format!("{name} is not {kind}"))
 }
 
-/// Decodes UTF-8, or UTF-16 with a byte-order mark, and removes the mark.
+/// Decodes UTF-8, or UTF-16 with a byte-order mark, and removes the mark. Lines may end with a carriage return alone.
 ///
 /// # Errors
 /// If the bytes are not text.
-pub fn decode(mut bytes: Vec<u8>) -> anyhow::Result<String> {
+pub fn decode(bytes: Vec<u8>) -> anyhow::Result<String> {
+    let text = unicode(bytes)?;
+    Ok(if text.contains('\n') { text } else { text.replace('\r', "\n") })
+}
+
+fn unicode(mut bytes: Vec<u8>) -> anyhow::Result<String> {
     let utf16 = |unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
         let text = String::from_utf16(&units).ok().filter(|_| bytes.len().is_multiple_of(2));
@@ -73,6 +78,7 @@ mod tests {
         for bytes in [text.as_bytes().to_vec(), [b"\xef\xbb\xbf", text.as_bytes()].concat(), little, big] {
             assert_eq!(decode(bytes).unwrap(), text);
         }
+        assert_eq!(decode(b"one\rtwo\r".to_vec()).unwrap(), "one\ntwo\n");
         assert_eq!(decode(Vec::new()).unwrap(), "");
         assert_eq!(decode(b"\xef\xbb\xbf".to_vec()).unwrap(), "");
     }

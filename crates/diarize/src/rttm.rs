@@ -68,13 +68,19 @@ pub fn parse_rttm(text: &str) -> Result<Vec<(String, Vec<Turn>)>> {
     by_recording(text, parse_line).map_err(|(line, reason)| Error::RttmLine { line, reason })
 }
 
+/// The items of each recording, by its name.
+type Items<T> = Vec<(String, Vec<T>)>;
+
+/// The recording and the item of a line, or the reason why the line is wrong. `None` if the line is to be skipped.
+pub(crate) type Line<T> = std::result::Result<Option<(String, T)>, String>;
+
 /// Parses text with one item per line, skipping blank lines, comments (`;;`) and byte-order marks. Returns the items of
 /// each recording, or the number of a wrong line and the reason. `parse` returns the recording and the item of a line.
 pub(crate) fn by_recording<T>(
     text: &str,
-    parse: fn(&str) -> std::result::Result<Option<(String, T)>, String>,
-) -> std::result::Result<Vec<(String, Vec<T>)>, (usize, String)> {
-    let mut recordings: Vec<(String, Vec<T>)> = Vec::new();
+    parse: fn(&str) -> Line<T>,
+) -> std::result::Result<Items<T>, (usize, String)> {
+    let mut recordings: Items<T> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim_start_matches('\u{feff}').trim();
@@ -92,7 +98,7 @@ pub(crate) fn by_recording<T>(
 }
 
 /// Recording and turn of a line; `None` if the line is not a turn.
-fn parse_line(line: &str) -> std::result::Result<Option<(String, Turn)>, String> {
+fn parse_line(line: &str) -> Line<Turn> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let kind = fields.first().copied().unwrap_or_default();
     if OTHER_TYPES.contains(&kind) {

@@ -25,8 +25,8 @@ pub struct Args {
     ///
     /// A directory means all audio files in it; a pattern with *, ? or [ means all files it matches.
     ///
-    /// In RTTM, a recording has the name of its file without directory and extension, with white space
-    /// replaced by `_`; the standard input is called `stdin`.
+    /// In RTTM and STM, a recording has the name of its file without directory and extension, with white
+    /// space replaced by `_`, as in the names of speakers; the standard input is called `stdin`.
     #[arg(required_unless_present_any = ["completions", "version", "files_from"])]
     audio: Vec<PathBuf>,
 
@@ -49,7 +49,7 @@ pub struct Args {
     /// option can be given several times. With several inputs or formats, or if the path is a directory or
     /// ends in `/`, each result is written to DIR/NAME.FORMAT. Files are written atomically.
     ///
-    /// On the standard output, several results follow each other: rttm unchanged, json as one object per
+    /// On the standard output, several results follow each other: rttm and stm unchanged, json as one object per
     /// line, csv below one heading, txt with a heading for each recording.
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     output: Vec<PathBuf>,

@@ -4,7 +4,7 @@
 
 use crate::{
     Error, Result, Span,
-    rttm::{by_recording, seconds},
+    rttm::{Line, by_recording, seconds},
 };
 
 /// Parses UEM text (`recording channel start end`, times in seconds) into the spans of each recording.
@@ -18,7 +18,7 @@ pub fn parse_uem(text: &str) -> Result<Vec<(String, Vec<Span>)>> {
     by_recording(text, parse_line).map_err(|(line, reason)| Error::UemLine { line, reason })
 }
 
-fn parse_line(line: &str) -> std::result::Result<Option<(String, Span)>, String> {
+fn parse_line(line: &str) -> Line<Span> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [uri @ .., _channel, start, end] = &fields[..] else { return Err(too_few(&fields)) };
     if uri.is_empty() {
