@@ -77,6 +77,7 @@ impl<'a> Session<'a> {
         let mut timings = Timings::default();
         let (mut diarization, Decoded { duration, mut warnings }) =
             self.listen(&file, &source, &mut timings)?;
+        warnings.extend(transcript.iter().flat_map(|transcript| transcript.warnings().to_vec()));
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
         }

@@ -8,6 +8,7 @@ mod destination;
 mod format;
 mod html;
 mod json;
+mod readable;
 mod subtitles;
 mod textgrid;
 mod txt;
@@ -27,7 +28,7 @@ pub use self::{
     format::Format,
     html::PageAudio,
 };
-pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
+pub(crate) use self::{clock::clock, csv::field as csv_field, readable::SHORTEST, subtitles::escaped};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug)]
@@ -90,12 +91,12 @@ impl Recording<'_> {
             Format::Rttm => diarize::rttm(self.uri, &without_white_space(turns))?,
             Format::Json => json::render(self, turns, shared, style)?,
             Format::Csv => csv::render(self, turns, shared),
-            Format::Srt => subtitles::srt(turns),
-            Format::Vtt => subtitles::vtt(turns),
+            Format::Srt => subtitles::srt(&readable::readable(turns)),
+            Format::Vtt => subtitles::vtt(&readable::readable(turns)),
             Format::Textgrid => textgrid::render(self.duration, turns),
             Format::Audacity => audacity::render(turns),
             Format::Html => html::render(self, turns, style, destination)?,
-            Format::Txt => txt::render(self, turns, shared),
+            Format::Txt => txt::render(self, &readable::readable(turns), shared),
         })
     }
 }
