@@ -47,12 +47,13 @@ struct Block {
 }
 
 impl Cues {
-    /// `None` if no line has times.
+    /// `None` if no line has times, unless the text is empty or `WebVTT`: recognizers write that for silence.
     pub(super) fn parse(text: &str, faults: &mut Faults) -> Option<(Self, Parsed)> {
         let vtt = text.trim_start_matches(BYTE_ORDER_MARK).starts_with("WEBVTT");
         let file = File { text, vtt, lines: lines(text).collect() };
         let (blocks, times) = file.blocks();
-        if blocks.is_empty() {
+        let is_empty = vtt || text.trim_matches(is_blank).is_empty();
+        if blocks.is_empty() && !is_empty {
             return None;
         }
         let repairs = file.repairs(&blocks, faults);
@@ -94,6 +95,10 @@ impl Cues {
     }
 }
 
+fn is_blank(letter: char) -> bool {
+    letter.is_whitespace() || letter == BYTE_ORDER_MARK
+}
+
 struct File<'t> {
     text: &'t str,
     vtt: bool,
@@ -103,8 +108,7 @@ struct File<'t> {
 impl<'t> File<'t> {
     /// A line without the white space and byte-order marks around it.
     fn line(&self, index: usize) -> &'t str {
-        let blank = |letter: char| letter.is_whitespace() || letter == BYTE_ORDER_MARK;
-        self.text[self.lines[index].range.clone()].trim_matches(blank)
+        self.text[self.lines[index].range.clone()].trim_matches(is_blank)
     }
 
     /// All cues with their times. A cue begins with a line of times, not with a blank line, because blank lines may be
@@ -330,7 +334,8 @@ mod tests {
     #[test]
     fn names_are_replaced_and_not_stacked() {
         for label in ["SPEAKER_07: ", "[SPEAKER_07]: ", "[Bob] ", "Ann: "] {
-            let labeled = SRT.replace("Hello", &format!("{label}Hello"));
+            let labeled =
+                SRT.replace("Hello", &format!("{label}Hello")).replace("Bye", &format!("{label}Bye"));
             assert_eq!(named(&labeled), SRT.replace("Hello", "A: Hello").replace("Bye", "B: Bye"), "{label}");
             assert_eq!(texts(&labeled), ["Hello", "Bye"]);
         }

@@ -6,11 +6,12 @@ const LONGEST: usize = 30;
 /// The number of bytes before the words of each text: its length if it begins with the name of a speaker.
 ///
 /// A name that diarizers write, such as `SPEAKER_00` or `Speaker 1`, is always one. Other words before a colon or in
-/// brackets are names only if at least half of the texts begin like that: `Note: this` is not a speaker.
+/// brackets are names only if at least two texts, and half of them, begin like that: `Note: this` is not a speaker.
 pub(super) fn lengths(texts: &[&str]) -> Vec<Option<usize>> {
     let labels: Vec<Option<(usize, &str)>> = texts.iter().map(|text| label(text)).collect();
     let spoken = texts.iter().filter(|text| !text.trim().is_empty()).count();
-    let all = 2 * labels.iter().flatten().count() >= spoken;
+    let labeled = labels.iter().flatten().count();
+    let all = labeled >= 2 && 2 * labeled >= spoken;
     labels
         .into_iter()
         .map(|label| label.filter(|(_, name)| all || is_diarizers(name)).map(|(length, _)| length))
@@ -79,6 +80,7 @@ mod tests {
         assert_eq!(without(&named), ["Hello", "Yes", "", "no: never"]);
         let once = ["Note: this", "that", "and 10:30", "[Music] la"];
         assert_eq!(without(&once[..3]), once[..3]);
+        assert_eq!(without(&once[..1]), once[..1]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod files;
 mod json;
 mod labels;
 mod lines;
+mod lists;
 mod passages;
 mod times;
 mod whisper;
@@ -96,8 +97,6 @@ impl Transcript {
             (Source::Whisper(whisper), parsed, json)
         } else if let Some((cues, parsed)) = Cues::parse(text, &mut faults) {
             (Source::Cues(cues), parsed, text)
-        } else if json.starts_with("WEBVTT") {
-            bail!("WebVTT without any cue: no line has times such as `00:01:02.500 --> 00:01:04.000`");
         } else {
             let line: String = json.trim().lines().next().unwrap_or_default().chars().take(60).collect();
             bail!(

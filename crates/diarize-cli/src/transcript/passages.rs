@@ -27,7 +27,9 @@ pub(super) fn paragraphs(segments: &[Segment]) -> Vec<Passage<'_>> {
         match paragraphs.last_mut() {
             Some(last) if last.speaker == passage.speaker => {
                 last.span.end = passage.span.end;
-                last.text.push(' ');
+                // whisper.cpp sometimes has a segment for a full stop.
+                let is_mark = passage.text.chars().all(|letter| letter.is_ascii_punctuation());
+                last.text += if is_mark { "" } else { " " };
                 last.text += &passage.text;
             }
             _ => paragraphs.push(passage),

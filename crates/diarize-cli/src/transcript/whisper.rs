@@ -1,16 +1,8 @@
 //! JSON of speech recognizers, to which speakers are added. Everything else is written as it was.
-//!
-//! | from | segments | words |
-//! |---|---|---|
-//! | openai-whisper, faster-whisper, WhisperX, whisper-timestamped | `segments`, or a bare list | `words` of a segment |
-//! | OpenAI's `verbose_json` | `segments` | `words` beside them |
-//! | transformers, insanely-fast-whisper | `chunks`, `speakers` | `chunks` of single words |
-//! | whisper.cpp | `transcription` | `tokens` of a segment |
-//! | AssemblyAI | `utterances` | `words`, in milliseconds |
 
 use std::borrow::Cow;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::{
     Parsed, Segment, Span, Word,
@@ -19,15 +11,9 @@ use super::{
     json::{self, Object, Value},
     labels,
     lines::{Edit, edited},
+    lists::Lists,
     times::{Times, clock, spans},
 };
-
-/// Keys of lists of segments.
-const SEGMENTS: [&str; 4] = ["segments", "transcription", "chunks", "utterances"];
-/// Keys of lists of words beside the segments.
-const WORDS: [&str; 2] = ["words", "word_segments"];
-/// Keys of further lists whose entries have a speaker.
-const OTHERS: [&str; 1] = ["speakers"];
 
 #[derive(Clone, Debug)]
 pub(super) struct Whisper {
@@ -93,56 +79,6 @@ impl Whisper {
         }
         text
     }
-}
-
-/// The lists of a document.
-#[derive(Default)]
-struct Lists<'v, 't> {
-    segments: &'v [Value<'t>],
-    words: &'v [Value<'t>],
-    others: &'v [Value<'t>],
-    milliseconds: bool,
-}
-
-impl<'v, 't> Lists<'v, 't> {
-    fn of(document: &'v Value<'t>) -> Result<Self> {
-        let lists = match document {
-            Value::List(list) if list.iter().any(|value| has(value, "word")) => {
-                Some(Self { words: list, ..Self::default() })
-            }
-            Value::List(list) => Some(Self { segments: list, ..Self::default() }),
-            Value::Object(fields) => Self::of_object(fields),
-            _ => None,
-        };
-        lists.context(
-            "JSON without a list `segments` (Whisper, WhisperX), `transcription` (whisper.cpp), `chunks` (transformers) \
-             or `words`",
-        )
-    }
-
-    fn of_object(fields: &'v Object<'t>) -> Option<Self> {
-        let find = |keys: &[&str]| keys.iter().find_map(|key| fields.get(key)?.list());
-        let (segments, words) = (find(&SEGMENTS), find(&WORDS));
-        segments.or(words)?;
-        let mut lists = Self {
-            segments: segments.unwrap_or_default(),
-            words: words.unwrap_or_default(),
-            others: find(&OTHERS).unwrap_or_default(),
-            milliseconds: fields.get("audio_duration").is_some(), // AssemblyAI
-        };
-        let single = |value: &Value<'_>| {
-            let text = value.object().and_then(|chunk| chunk.get("text")?.text());
-            text.is_some_and(|text| !text.trim().contains(char::is_whitespace))
-        };
-        if lists.words.is_empty() && fields.get("chunks").is_some() && lists.segments.iter().all(single) {
-            (lists.segments, lists.words) = (&[], lists.segments);
-        }
-        Some(lists)
-    }
-}
-
-fn has(value: &Value<'_>, key: &str) -> bool {
-    value.object().is_some_and(|object| object.get(key).is_some())
 }
 
 /// Reads the entries of lists and notes the places of their speakers.
@@ -279,8 +215,16 @@ impl<'t> Reader<'t, '_> {
         for (((entry, words), span), label) in raw.into_iter().zip(spans).zip(labels) {
             let words = self.complete(words, Some(span));
             // Words include the label, so text and words must stay together.
-            let label = label.filter(|_| words.is_empty()).unwrap_or(0);
-            segments.push(Segment { span, text: entry.text[label..].to_owned(), words, speaker: None });
+            let label = label.filter(|_| words.is_empty());
+            if label.is_some() {
+                self.faults.note(Fault::AlreadyNamed, entry.times.at);
+            }
+            segments.push(Segment {
+                span,
+                text: entry.text[label.unwrap_or(0)..].to_owned(),
+                words,
+                speaker: None,
+            });
         }
         segments
     }
@@ -411,7 +355,7 @@ mod tests {
             .replace("SPEAKER_07", "B")
             .replace("\"end\":2}", "\"end\":2,\"speaker\":\"C\"}");
         assert_eq!(whisper.render(&segments, &others), format!("{expected}\n"));
-        assert_eq!(warnings, ["a speaker is already named: the name was replaced (line 3, column 25)"]);
+        assert_eq!(warnings, ["a speaker is already named: the name was replaced (line 3, column 26)"]);
     }
 
     #[test]
