@@ -81,6 +81,17 @@ fn several_formats_at_once_give_a_file_each() {
 }
 
 #[test]
+fn formats_for_reading_leave_out_short_turns() {
+    assert!(readable().len() < turns().len(), "the conversation has short turns");
+    let listed: Vec<String> = read("conversation.txt").lines().map(str::to_owned).collect();
+    assert_eq!(listed.len(), readable().len());
+    for (line, turn) in listed.iter().zip(readable()) {
+        assert_near(seconds(line.split_once(' ').unwrap().0), turn.start);
+        assert!(line.ends_with(&turn.speaker), "{line}");
+    }
+}
+
+#[test]
 fn json_is_what_its_schema_says() {
     let document: Value = serde_json::from_str(&read("conversation.json")).unwrap();
     assert_valid(&document);

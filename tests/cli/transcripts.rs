@@ -259,6 +259,16 @@ fn words_beside_the_segments_get_speakers_and_the_segments_follow() {
 }
 
 #[test]
+fn words_without_any_times_share_the_time_of_their_segment() {
+    let words: Vec<Value> = ["a", "b", "c", "d"].iter().map(|word| json!({ "word": word })).collect();
+    let named =
+        json_of(&json!([{ "start": 0.0, "end": 4.0, "text": "a b c d", "words": words }]).to_string());
+    let words = named[0]["words"].as_array().unwrap();
+    assert_eq!(words.iter().map(|word| &word["speaker"]).collect::<Vec<_>>(), ["Ann", "Ann", "Bob", "Bob"]);
+    assert_eq!(words[0].get("start"), None, "no times are made up");
+}
+
+#[test]
 fn chunks_and_their_second_list_have_speakers() {
     let chunks = json!([{ "text": " Hello?", "timestamp": [0.5, 1.5] }, { "text": " Hi. You.", "timestamp": [2.3, null] }]);
     let document = json!({ "text": " Hello? Hi. You.", "chunks": chunks, "speakers": [] });

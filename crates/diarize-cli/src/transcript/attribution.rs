@@ -205,8 +205,7 @@ mod tests {
 
     #[test]
     fn words_are_compared_with_few_turns_however_many_there_are() {
-        let turns: Vec<Turn> =
-            (0..10_000).map(|index| f64::from(index)).map(|at| turn(at, at + 0.5, "A")).collect();
+        let turns: Vec<Turn> = (0..10_000).map(f64::from).map(|at| turn(at, at + 0.5, "A")).collect();
         for start in [-3.0, 0.0, 0.25, 0.5, 0.75, 4999.0, 5000.6, 9999.2, 20_000.0] {
             for length in [0.0, 0.1, 2.0] {
                 let word = Span { start, end: start + length };

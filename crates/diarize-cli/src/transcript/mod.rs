@@ -98,7 +98,8 @@ impl Transcript {
         } else if let Some((cues, parsed)) = Cues::parse(text, &mut faults) {
             (Source::Cues(cues), parsed, text)
         } else {
-            let line: String = json.trim().lines().next().unwrap_or_default().chars().take(60).collect();
+            let line = json.trim().lines().next().unwrap_or_default().chars();
+            let line: String = line.filter(|letter| !letter.is_control()).take(60).collect();
             bail!(
                 "not JSON, SRT or WebVTT: no line has times such as `00:01:02,500 --> 00:01:04,000`; the first line is \
                  `{line}`"

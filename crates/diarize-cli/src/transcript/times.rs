@@ -16,14 +16,18 @@ pub(super) struct Times {
 
 /// The span of each word or line. They are in the order of the text, and `within` the times of what contains them.
 pub(super) fn spans(times: &[Times], within: Option<Span>, faults: &mut Faults) -> Vec<Span> {
-    let mut next = vec![within.map(|span| span.end); times.len()];
+    // The next known time, and how many words without times share the time until then.
+    let mut next = vec![(within.map(|span| span.end), 1); times.len()];
     for index in (1..times.len()).rev() {
-        next[index - 1] = times[index].start.or(times[index].end).or(next[index]);
+        next[index - 1] = match times[index].start.or(times[index].end) {
+            Some(time) => (Some(time), 1),
+            None => (next[index].0, next[index].1 + 1),
+        };
     }
     let mut last = within.map(|Span { start, .. }| Span { start, end: start });
     let mut spans = Vec::with_capacity(times.len());
-    for (times, next) in times.iter().zip(next) {
-        let span = span(*times, last, next, faults);
+    for (times, (next, sharing)) in times.iter().zip(next) {
+        let span = span(*times, last, next, sharing, faults);
         last = Some(span);
         spans.push(span);
     }
@@ -31,7 +35,7 @@ pub(super) fn spans(times: &[Times], within: Option<Span>, faults: &mut Faults) 
 }
 
 /// The span of a word or line between the last span and the next known time.
-fn span(times: Times, last: Option<Span>, next: Option<f64>, faults: &mut Faults) -> Span {
+fn span(times: Times, last: Option<Span>, next: Option<f64>, sharing: usize, faults: &mut Faults) -> Span {
     let after_last = |time: f64| last.is_none_or(|last| last.start <= time);
     let before_next = |time: f64| next.is_none_or(|next| time <= next);
     match (times.start, times.end) {
@@ -53,7 +57,7 @@ fn span(times: Times, last: Option<Span>, next: Option<f64>, faults: &mut Faults
         (None, None) => {
             faults.note(Fault::NoTimes, times.at);
             let start = last.map(|last| last.end).or(next).unwrap_or(0.0);
-            Span { start, end: next.unwrap_or(start).max(start) }
+            Span { start, end: start + (next.unwrap_or(start) - start).max(0.0) / sharing as f64 }
         }
     }
 }
@@ -93,6 +97,9 @@ mod tests {
         assert_eq!(spans, [(1.0, 2.0), (2.0, 3.0), (3.0, 4.0), (4.0, 5.0), (5.0, 9.0)]);
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[0].contains("has no times") && warnings[0].ends_with("(line 1, and 1 more)"));
+        let (shared, _) =
+            repaired(&[(None, None), (None, None), (Some(6.0), Some(7.0)), (None, None)], within);
+        assert_eq!(shared, [(1.0, 3.5), (3.5, 6.0), (6.0, 7.0), (7.0, 9.0)]);
         assert_eq!(repaired(&[(Some(2.0), None)], None).0, [(2.0, 2.0)], "the last end is unknown");
         assert_eq!(repaired(&[(None, Some(2.0))], None).0, [(2.0, 2.0)]);
     }
