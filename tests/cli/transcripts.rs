@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use diarize::{Turn, parse_rttm};
 use diarize_cli::{output::Format, transcript::Transcript};
-use diarize_testkit::repository;
+use diarize_testkit::{Random, repository};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -332,6 +332,39 @@ fn transcripts_of_silence_are_empty() {
         assert_eq!(transcript.render(format).unwrap().unwrap(), text);
         assert_eq!(transcript.render(Format::Txt).unwrap().unwrap(), "");
     }
+}
+
+#[test]
+fn mutated_transcripts_are_read_or_refused_and_never_crash() {
+    let sources = [
+        "\u{feff}1\n00:00:00,500 --> 00:00:01,500\nSPEAKER_00: Hel\n\nlo\n\n2\n00:00:02,300 --> 00:00:03,000\n[Ann] Hi\r\n",
+        "WEBVTT\n\nNOTE a\n\n1\n00:01.000 --> 00:02.000\n<v.x Ann>Hi</v> <i>\u{fc}\n\nmore\n00:03.000 --> 00:04.000\n",
+        r#"{"segments":[{"start":0,"end":4,"text":" a b\u00e9 c.","words":[{"word":" a","start":0.5},{"word":"b\u00e9","end":NaN},{}]}],
+           "words":[{"word":"c"}],"speakers":[{"timestamp":[1,null],"speaker":"x","text":"y"}]}"#,
+    ];
+    let pieces = [
+        "\n", "\r", "\n\n", "-->", "00:05", ":", "1\n", "\u{feff}", "<v B>", "NOTE", "[", "}", ",", "NaN",
+        "\"", " ",
+    ];
+    let (mut random, mut read) = (Random(1), 0);
+    let mut below = |count: usize| ((random.signed() + 1.0) / 2.0 * count as f32) as usize;
+    for round in 0..6000 {
+        let mut letters: Vec<char> = sources[round % sources.len()].chars().collect();
+        for _ in 0..1 + below(3) {
+            let from = below(letters.len());
+            let to = (from + below(8)).min(letters.len());
+            letters.splice(from..to, pieces[below(pieces.len())].chars());
+        }
+        let Ok(transcript) = Transcript::parse(&letters.iter().collect::<String>()) else { continue };
+        let named = transcript.with_speakers(&turns());
+        for format in [Format::Json, Format::Srt, Format::Vtt, Format::Txt] {
+            let text = named.render(format).unwrap().unwrap();
+            let again = if format == Format::Txt { Ok(named.clone()) } else { Transcript::parse(&text) };
+            assert!(again.is_ok(), "{text:?}: {:#}", again.unwrap_err());
+        }
+        read += 1;
+    }
+    assert!(read > 3000, "only {read} were read");
 }
 
 #[test]

@@ -202,14 +202,14 @@ fn voice_tags(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
     let mut tags = Vec::new();
     let mut at = range.start;
     while let Some(found) = text[at..range.end].find("<v") {
-        let name = at + found + 2;
-        let Some(length) = text[name..range.end].find('>') else { break };
-        let inside = &text[name..name + length];
-        if inside.starts_with(|first: char| first == '.' || first.is_whitespace()) {
-            let classes = inside.find(char::is_whitespace).unwrap_or(length);
-            tags.push(name + classes..name + length);
+        at += found + 2;
+        let rest = &text[at..range.end];
+        let inside = &rest[..rest.find(['<', '>', '\n', '\r']).unwrap_or(rest.len())];
+        let closed = rest[inside.len()..].starts_with('>');
+        if closed && inside.starts_with(|first: char| first == '.' || first.is_whitespace()) {
+            let classes = inside.find(char::is_whitespace).unwrap_or(inside.len());
+            tags.push(at + classes..at + inside.len());
         }
-        at = name + length;
     }
     tags
 }
