@@ -44,6 +44,11 @@ fn turns() -> &'static [Turn] {
     &results().1
 }
 
+/// The turns in formats for reading.
+fn readable() -> Vec<&'static Turn> {
+    turns().iter().filter(|turn| turn.end - turn.start >= 0.1).collect()
+}
+
 fn assert_near(found: f64, expected: f64) {
     assert!((found - expected).abs() < 0.0011, "{found} is not {expected}");
 }
@@ -73,6 +78,17 @@ fn several_formats_at_once_give_a_file_each() {
     let endings = ["TextGrid", "csv", "eaf", "json", "labels.txt", "rttm", "srt", "stm", "txt", "vtt"];
     assert_eq!(names(results().0.path()), endings.map(|ending| format!("conversation.{ending}")));
     assert!(turns().len() > 5);
+}
+
+#[test]
+fn formats_for_reading_leave_out_short_turns() {
+    assert!(readable().len() < turns().len(), "the conversation has short turns");
+    let listed: Vec<String> = read("conversation.txt").lines().map(str::to_owned).collect();
+    assert_eq!(listed.len(), readable().len());
+    for (line, turn) in listed.iter().zip(readable()) {
+        assert_near(seconds(line.split_once(' ').unwrap().0), turn.start);
+        assert!(line.ends_with(&turn.speaker), "{line}");
+    }
 }
 
 #[test]
@@ -141,8 +157,8 @@ fn subtitles_name_who_speaks() {
     assert!(vtt.starts_with("WEBVTT\n\n"));
     let cues: Vec<&str> = vtt.trim_end().split("\n\n").skip(1).collect();
     let numbered: Vec<&str> = srt.trim_end().split("\n\n").collect();
-    assert_eq!((cues.len(), numbered.len()), (turns().len(), turns().len()));
-    for (index, turn) in turns().iter().enumerate() {
+    assert_eq!((cues.len(), numbered.len()), (readable().len(), readable().len()));
+    for (index, turn) in readable().into_iter().enumerate() {
         let (times, text) = cues[index].split_once('\n').unwrap();
         assert_eq!(text, format!("<v {0}>{0}</v>", turn.speaker));
         assert_eq!(numbered[index], format!("{}\n{}\n{}", index + 1, times.replace('.', ","), turn.speaker));

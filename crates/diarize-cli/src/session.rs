@@ -20,7 +20,7 @@ use crate::{
     output::{self, Format, Output, Recording, Timings},
     progress::Console,
     source::{Decoded, Source},
-    transcript::Transcripts,
+    transcript::{Transcript, Transcripts},
     voice_embedder::VoiceEmbedder,
 };
 
@@ -86,6 +86,10 @@ impl<'a> Session<'a> {
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         let mut warnings = [losses, warnings].concat();
+        for warning in transcript.iter().flat_map(Transcript::warnings) {
+            warn!("{file}: {warning}");
+            warnings.push(warning.clone());
+        }
         if uri != stem {
             let warning = format!("named `{uri}` in the result, because RTTM allows no white space");
             warn!("{file}: {warning}");

@@ -41,6 +41,9 @@ pub struct Args {
     max_speakers: Option<NonZeroUsize>,
 
     /// Output formats, separated by commas [default: from the extension of --output, else rttm]
+    ///
+    /// Formats for reading (srt, vtt, txt, and the list of html) leave out turns shorter than 0.1 s. The others
+    /// contain all turns.
     #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Output")]
     format: Vec<Format>,
     /// Output file, or directory for several results [default: `-`, the standard output]
@@ -64,11 +67,14 @@ pub struct Args {
     page_audio: PageAudio,
     /// Add speakers to this transcript and write it instead of the turns
     ///
-    /// JSON of openai-whisper, faster-whisper, whisper.cpp or WhisperX, SRT or WebVTT. For several
-    /// recordings, a directory in which each transcript has its recording's name (talk.json for talk.wav).
-    /// The transcript is written in its own format, with the speaker of every word and line. --format txt
-    /// gives text by paragraph, srt and vtt give subtitles, html gives a page with the text. Whisper's word
-    /// timestamps make the result exact (--word_timestamps True, or -ojf for whisper.cpp).
+    /// JSON of openai-whisper, OpenAI, faster-whisper, whisper.cpp, WhisperX or transformers, SRT or WebVTT. For
+    /// several recordings, a directory in which each transcript has its recording's name (talk.json for
+    /// talk.wav). The transcript is written in its own format, with the speaker of every word and line; names
+    /// of speakers that it already has are replaced. --format txt gives text by paragraph, srt and vtt give
+    /// subtitles, html gives a page with the text. Whisper's word timestamps make the result exact
+    /// (--word_timestamps True, or -ojf for whisper.cpp).
+    ///
+    /// Faults such as missing times are repaired with a warning.
     #[arg(long, value_name = "PATH", conflicts_with = "embeddings", help_heading = "Output")]
     transcript: Option<PathBuf>,
     #[command(flatten)]

@@ -8,6 +8,7 @@ mod destination;
 mod format;
 mod html;
 mod json;
+mod readable;
 mod subtitles;
 mod textgrid;
 mod txt;
@@ -30,7 +31,9 @@ pub use self::{
     html::PageAudio,
     words::uri,
 };
-pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped, words::words};
+pub(crate) use self::{
+    clock::clock, csv::field as csv_field, readable::SHORTEST, subtitles::escaped, words::words,
+};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug)]
@@ -98,8 +101,8 @@ impl Recording<'_> {
             Format::Stm => stm::render(self.uri, &words::with_words(turns)),
             Format::Json => json::render(self, turns, shared, style)?,
             Format::Csv => csv::render(self, turns, shared),
-            Format::Srt => subtitles::srt(turns),
-            Format::Vtt => subtitles::vtt(turns),
+            Format::Srt => subtitles::srt(&readable::readable(turns)),
+            Format::Vtt => subtitles::vtt(&readable::readable(turns)),
             Format::Textgrid => textgrid::render(self.duration, turns),
             Format::Eaf => {
                 let media = self.path.map(|path| destination.path_to(path)).transpose()?;
@@ -107,7 +110,7 @@ impl Recording<'_> {
             }
             Format::Audacity => audacity::render(turns),
             Format::Html => html::render(self, turns, style, destination)?,
-            Format::Txt => txt::render(self, turns, shared),
+            Format::Txt => txt::render(self, &readable::readable(turns), shared),
         })
     }
 }

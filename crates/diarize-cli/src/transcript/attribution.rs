@@ -1,5 +1,7 @@
 //! Assigns words to speakers: by overlap in time, then with speaker changes moved to pauses.
 
+use std::collections::BTreeMap;
+
 use diarize::Turn;
 use serde::Serialize;
 
@@ -34,22 +36,29 @@ impl Span {
 /// With `to_pauses`, the words must be in the order of the text. A speaker change between two words then
 /// moves to the longest pause between words nearby. `turns` must be in order and must not overlap.
 pub fn attribute<'a>(words: &[Span], turns: &'a [Turn], to_pauses: bool) -> Vec<Option<&'a str>> {
-    let mut speakers: Vec<Option<&str>> = words.iter().map(|&word| speaker_of(word, turns)).collect();
+    let mut speakers: Vec<Option<&str>> =
+        words.iter().map(|&word| speaker_of(word, nearby(word, turns))).collect();
     if to_pauses {
-        move_to_pauses(words, turns, &mut speakers);
+        move_to_pauses(words, &by_speaker(turns), &mut speakers);
     }
     speakers
 }
 
+/// The turns that a word touches, and those before and after them.
+fn nearby(word: Span, turns: &[Turn]) -> &[Turn] {
+    let from = turns.partition_point(|turn| turn.end < word.start).saturating_sub(1);
+    let to = turns.partition_point(|turn| turn.start <= word.end) + 1;
+    &turns[from..to.min(turns.len()).max(from)]
+}
+
 fn speaker_of(word: Span, turns: &[Turn]) -> Option<&str> {
+    let mut overlaps: BTreeMap<&str, f64> = BTreeMap::new();
+    for turn in turns {
+        *overlaps.entry(&turn.speaker).or_default() += word.overlap(turn);
+    }
     let mut best: Option<(&str, f64, f64)> = None;
     for turn in turns {
-        let of_speaker = || turns.iter().filter(|other| other.speaker == turn.speaker);
-        let overlap = if word.overlap(turn) > 0.0 {
-            of_speaker().map(|turn| word.overlap(turn)).sum::<f64>()
-        } else {
-            0.0
-        };
+        let overlap = if word.overlap(turn) > 0.0 { overlaps[turn.speaker.as_str()] } else { 0.0 };
         let distance = word.distance(turn);
         let better =
             best.is_none_or(|(_, most, nearest)| overlap > most || overlap == most && distance < nearest);
@@ -60,8 +69,19 @@ fn speaker_of(word: Span, turns: &[Turn]) -> Option<&str> {
     best.map(|(speaker, ..)| speaker)
 }
 
+/// The turns of each speaker.
+type BySpeaker<'a> = BTreeMap<&'a str, Vec<Span>>;
+
+fn by_speaker(turns: &[Turn]) -> BySpeaker<'_> {
+    let mut speakers = BySpeaker::new();
+    for Turn { start, end, speaker, .. } in turns {
+        speakers.entry(speaker).or_default().push(Span { start: *start, end: *end });
+    }
+    speakers
+}
+
 /// Moves every speaker change to a pause. No run of words disappears.
-fn move_to_pauses(words: &[Span], turns: &[Turn], speakers: &mut [Option<&str>]) {
+fn move_to_pauses(words: &[Span], turns: &BySpeaker<'_>, speakers: &mut [Option<&str>]) {
     let pause = |gap: usize| words[gap + 1].start - words[gap].end;
     let mut begin = 0; // of the run of words before the change
     let mut change = 0; // the last word of that run
@@ -95,23 +115,24 @@ fn move_to_pauses(words: &[Span], turns: &[Turn], speakers: &mut [Option<&str>])
 /// [`REACH`] beyond.
 fn search_window(
     words: &[Span],
-    turns: &[Turn],
+    turns: &BySpeaker<'_>,
     change: usize,
     before: Option<&str>,
     after: Option<&str>,
 ) -> (f64, f64) {
-    let is = |turn: &&Turn, speaker: Option<&str>| Some(turn.speaker.as_str()) == speaker;
-    let begun = turns.iter().filter(|turn| is(turn, before) && turn.start < words[change].end);
-    let end = begun.map(|turn| turn.end).next_back();
-    let start = turns.iter().find(|turn| is(turn, after) && turn.end > words[change + 1].start);
-    let start = start.map(|turn| turn.start);
-    let (end, start) = (end.unwrap_or(words[change].end), start.unwrap_or(words[change + 1].start));
+    let of =
+        |speaker: Option<&str>| speaker.and_then(|speaker| turns.get(speaker)).map_or(&[][..], Vec::as_slice);
+    let (first, second) = (of(before), of(after));
+    let begun = first.partition_point(|turn| turn.start < words[change].end);
+    let end = first[..begun].last().map_or(words[change].end, |turn| turn.end);
+    let over = second.partition_point(|turn| turn.end <= words[change + 1].start);
+    let start = second[over..].first().map_or(words[change + 1].start, |turn| turn.start);
     (end.min(start) - REACH, end.max(start) + REACH)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Span, Turn, attribute};
+    use super::{Span, Turn, attribute, nearby};
 
     fn turn(start: f64, end: f64, speaker: &str) -> Turn {
         Turn::new(start, end, speaker)
@@ -180,5 +201,23 @@ mod tests {
         let words = [(0.0, 0.5), (0.5, 0.7), (0.9, 1.5)];
         let turns = [turn(0.0, 0.5, "A"), turn(0.5, 0.75, "B"), turn(0.75, 1.5, "A")];
         assert_eq!(speakers(&words, &turns, true), "ABA");
+    }
+
+    #[test]
+    fn words_are_compared_with_few_turns_however_many_there_are() {
+        let turns: Vec<Turn> = (0..10_000).map(f64::from).map(|at| turn(at, at + 0.5, "A")).collect();
+        for start in [-3.0, 0.0, 0.25, 0.5, 0.75, 4999.0, 5000.6, 9999.2, 20_000.0] {
+            for length in [0.0, 0.1, 2.0] {
+                let word = Span { start, end: start + length };
+                let touched =
+                    turns.iter().filter(|turn| turn.start <= word.end && turn.end >= word.start).count();
+                let compared = nearby(word, &turns);
+                assert!(
+                    !compared.is_empty() && compared.len() <= touched + 2,
+                    "{word:?}: {}",
+                    compared.len()
+                );
+            }
+        }
     }
 }

@@ -1,35 +1,53 @@
 //! Transcripts from other programs, to which speakers are added.
 
+mod align;
 mod attribution;
 mod cues;
+mod decode;
+mod faults;
 mod files;
+mod json;
+mod labels;
+mod lines;
+mod lists;
+mod passages;
+mod times;
 mod whisper;
 
-use std::{iter, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use diarize::Turn;
-use serde::Serialize;
-use serde_json::json;
 
 pub use self::{
     attribution::{Span, attribute},
     files::{Transcripts, in_directory},
+    passages::Passage,
 };
-use self::{cues::Cues, whisper::Whisper};
-use crate::output::{Format, clock};
+use self::{cues::Cues, faults::Faults, whisper::Whisper};
+use crate::output::Format;
 
 /// A transcript: its original document, and its segments.
 #[derive(Clone, Debug)]
 pub struct Transcript {
     source: Source,
     segments: Vec<Segment>,
+    /// Entries of lists beside the segments. They are given speakers too, but they are not part of the text.
+    others: Vec<Word>,
+    warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 enum Source {
     Whisper(Whisper),
     Cues(Cues),
+}
+
+/// What was found in a document.
+#[derive(Debug)]
+struct Parsed {
+    segments: Vec<Segment>,
+    others: Vec<Word>,
 }
 
 /// A sentence, a line or a subtitle.
@@ -42,13 +60,6 @@ struct Segment {
     speaker: Option<String>,
 }
 
-impl Segment {
-    /// Its own span and those of its words.
-    fn spans(&self) -> impl Iterator<Item = Span> {
-        iter::once(self.span).chain(self.words.iter().map(|word| word.span))
-    }
-}
-
 #[derive(Clone, Debug, PartialEq)]
 struct Word {
     span: Span,
@@ -56,38 +67,51 @@ struct Word {
     speaker: Option<String>,
 }
 
-/// Consecutive words of one speaker.
-#[derive(Clone, Debug, Serialize)]
-pub struct Passage<'a> {
-    #[serde(flatten)]
-    span: Span,
-    text: String,
-    speaker: Option<&'a str>,
-}
-
 impl Transcript {
-    /// Reads a file: JSON of the Whisper family, `SubRip` or `WebVTT`.
+    /// Reads a file: JSON of the Whisper family, `SubRip` or `WebVTT`, in UTF-8, UTF-16 or Windows-1252.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is none of these. Faults in a part of it are repaired and become
+    /// [`warnings`](Self::warnings).
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let named = || format!("transcript {}", path.display());
-        let text = std::fs::read_to_string(path).with_context(named)?;
-        Self::parse(&text).with_context(named)
+        let bytes = std::fs::read(path).with_context(named)?;
+        let (text, recoded) = decode::decode(&bytes);
+        let mut transcript = Self::parse(&text).with_context(named)?;
+        transcript.warnings.splice(0..0, recoded);
+        for warning in &mut transcript.warnings {
+            *warning = format!("{}: {warning}", named());
+        }
+        Ok(transcript)
     }
 
-    /// Parses the text of a file. Its first characters tell the format.
+    /// Parses a file. Its first characters tell the format.
+    ///
+    /// # Errors
+    /// As [`Transcript::read`].
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let text = text.trim_start_matches('\u{feff}');
-        let (source, segments) = if text.trim_start().starts_with(['{', '[']) {
-            let (whisper, segments) = Whisper::parse(text)?;
-            (Source::Whisper(whisper), segments)
+        let mut faults = Faults::default();
+        let json = text.trim_start_matches('\u{feff}');
+        let (source, parsed, text) = if json.trim_start().starts_with(['{', '[']) {
+            let (whisper, parsed) = Whisper::parse(json, &mut faults)?;
+            (Source::Whisper(whisper), parsed, json)
+        } else if let Some((cues, parsed)) = Cues::parse(text, &mut faults) {
+            (Source::Cues(cues), parsed, text)
         } else {
-            let (cues, segments) = Cues::parse(text)?;
-            (Source::Cues(cues), segments)
+            let line = json.trim().lines().next().unwrap_or_default().chars();
+            let line: String = line.filter(|letter| !letter.is_control()).take(60).collect();
+            bail!(
+                "not JSON, SRT or WebVTT: no line has times such as `00:01:02,500 --> 00:01:04,000`; the first line is \
+                 `{line}`"
+            );
         };
-        let spans: Vec<Span> = segments.iter().flat_map(Segment::spans).collect();
-        if let Some(span) = spans.iter().find(|span| span.start > span.end) {
-            bail!("a segment or word at {} s ends before it starts", span.start);
-        }
-        Ok(Self { source, segments })
+        let Parsed { segments, others } = parsed;
+        Ok(Self { source, segments, others, warnings: faults.sentences(text).collect() })
+    }
+
+    /// What was wrong and how it was repaired: one sentence for each kind of fault, with the place of the first.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The default output format for a transcript file of this name.
@@ -118,70 +142,31 @@ impl Transcript {
         for (segment, speaker) in self.segments.iter_mut().zip(attribute(&spans, turns, false)) {
             segment.speaker = main_speaker(&segment.words).or(speaker).map(str::to_owned);
         }
+        let spans: Vec<Span> = self.others.iter().map(|other| other.span).collect();
+        for (other, speaker) in self.others.iter_mut().zip(attribute(&spans, turns, false)) {
+            other.speaker = speaker.map(str::to_owned);
+        }
     }
 
     /// The transcript with its speakers: in its own format, as subtitles or as text by paragraph. `None` for
     /// formats without text.
     pub fn render(&self, format: Format) -> anyhow::Result<Option<String>> {
         Ok(Some(match (format, &self.source) {
-            (Format::Json, Source::Whisper(whisper)) => whisper.render(&self.segments)?,
-            (Format::Json, Source::Cues(_)) => self.as_json()?,
+            (Format::Json, Source::Whisper(whisper)) => whisper.render(&self.segments, &self.others),
+            (Format::Json, Source::Cues(_)) => passages::json(&self.segments)?,
             (Format::Srt | Format::Vtt, Source::Cues(cues)) if cues.format() == format => {
                 cues.render(&self.segments)
             }
-            (Format::Srt, _) => cues::srt(&self.passages(false)),
-            (Format::Vtt, _) => cues::vtt(&self.passages(false)),
-            (Format::Txt, _) => self.as_text(),
+            (Format::Srt, _) => passages::srt(&self.segments),
+            (Format::Vtt, _) => passages::vtt(&self.segments),
+            (Format::Txt, _) => passages::txt(&self.segments),
             _ => return Ok(None),
         }))
     }
 
-    fn as_json(&self) -> serde_json::Result<String> {
-        let segment = |Segment { span, text, speaker, .. }: &Segment| json!({ "start": span.start, "end": span.end, "text": text, "speaker": speaker });
-        let segments: Vec<_> = self.segments.iter().map(segment).collect();
-        Ok(serde_json::to_string_pretty(&json!({ "segments": segments }))? + "\n")
-    }
-
-    /// The text as one passage per speaker and segment; with `joined`, passages continue across segments.
-    fn passages(&self, joined: bool) -> Vec<Passage<'_>> {
-        let mut passages: Vec<Passage<'_>> = Vec::new();
-        for segment in &self.segments {
-            let pieces = pieces(segment);
-            for (index, piece) in pieces.into_iter().enumerate() {
-                match passages.last_mut() {
-                    Some(last) if joined && last.speaker == piece.speaker => {
-                        last.span.end = piece.span.end;
-                        last.text = format!("{} {}", last.text, piece.text).trim().to_owned();
-                    }
-                    _ if piece.text.is_empty() && index > 0 => {}
-                    _ => passages.push(piece),
-                }
-            }
-        }
-        passages.retain(|passage| !passage.text.is_empty());
-        passages
-    }
-
     /// The text as paragraphs. A new one starts whenever the speaker changes.
     pub fn paragraphs(&self) -> Vec<Passage<'_>> {
-        self.passages(true)
-    }
-
-    /// Readable text: paragraphs with their start times.
-    fn as_text(&self) -> String {
-        let paragraphs: Vec<String> = self
-            .paragraphs()
-            .iter()
-            .map(|passage| {
-                let time = clock(passage.span.start, '.');
-                let time = time.split_once('.').map_or("", |(seconds, _)| seconds);
-                match passage.speaker {
-                    Some(speaker) => format!("[{time}] {speaker}: {}\n", passage.text),
-                    None => format!("[{time}] {}\n", passage.text),
-                }
-            })
-            .collect();
-        paragraphs.join("\n")
+        passages::paragraphs(&self.segments)
     }
 }
 
@@ -202,28 +187,4 @@ fn main_speaker(words: &[Word]) -> Option<&str> {
     }
     let longest = times.iter().map(|(_, time)| *time).fold(f64::NEG_INFINITY, f64::max);
     times.into_iter().find(|(_, time)| *time >= longest).map(|(speaker, _)| speaker)
-}
-
-/// A segment's passages, one for each run of words by one speaker.
-fn pieces(segment: &Segment) -> Vec<Passage<'_>> {
-    let first = segment.words.first().and_then(|word| word.speaker.as_deref());
-    if segment.words.iter().all(|word| word.speaker.as_deref() == first) {
-        let speaker = first.or(segment.speaker.as_deref());
-        return vec![Passage { span: segment.span, text: segment.text.trim().to_owned(), speaker }];
-    }
-    let together: String = segment.words.iter().map(|word| word.text.as_str()).collect();
-    // Whisper's words include their spaces; those of WhisperX do not.
-    let blank = if together.trim() == segment.text.trim() { "" } else { " " };
-    segment
-        .words
-        .chunk_by(|a, b| a.speaker == b.speaker)
-        .map(|run| {
-            let texts: Vec<&str> = run.iter().map(|word| word.text.as_str()).collect();
-            Passage {
-                span: Span { start: run[0].span.start, end: run[run.len() - 1].span.end },
-                text: texts.join(blank).trim().to_owned(),
-                speaker: run[0].speaker.as_deref(),
-            }
-        })
-        .collect()
 }

@@ -1,173 +1,297 @@
-//! JSON of the Whisper family: openai-whisper, faster-whisper and WhisperX (`segments`, optionally with
-//! `words`, or a bare list of segments) and whisper.cpp (`transcription`, optionally with `tokens`). It is
-//! written unchanged except for an added `speaker` in segments, words and tokens.
+//! JSON of speech recognizers, to which speakers are added. Everything else is written as it was.
 
-use anyhow::{Context, bail};
-use serde_json::Value;
+use std::borrow::Cow;
 
-use super::{Segment, Span, Word, words};
+use anyhow::{Result, ensure};
+
+use super::{
+    Parsed, Segment, Span, Word,
+    align::{distributed, sentences},
+    faults::{Fault, Faults},
+    json::{self, Object, Value},
+    labels,
+    lines::{Edit, edited},
+    lists::Lists,
+    times::{Times, clock, spans},
+};
 
 #[derive(Clone, Debug)]
 pub(super) struct Whisper {
-    document: Value,
+    text: String,
+    places: Vec<Place>,
+}
+
+/// Where a speaker is written.
+#[derive(Clone, Debug)]
+struct Place {
+    /// What is replaced, and what comes before the speaker.
+    edit: Edit,
+    of: Of,
+}
+
+/// Whose speaker it is.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Segment(usize),
+    /// Counted over all segments.
+    Word(usize),
+    /// An entry of another list.
+    Other(usize),
+}
+
+/// An entry of a list as it is written.
+struct Entry<'t> {
+    times: Times,
+    text: Cow<'t, str>,
+}
+
+impl Entry<'_> {
+    fn is_timed(&self) -> bool {
+        self.times.start.or(self.times.end).is_some()
+    }
 }
 
 impl Whisper {
-    pub(super) fn parse(text: &str) -> anyhow::Result<(Self, Vec<Segment>)> {
-        let mut document: Value = serde_json::from_str(text)?;
-        let segments = segments_of(&mut document)?;
-        let segments = segments
-            .iter()
-            .enumerate()
-            .map(|(index, value)| segment(value).with_context(|| format!("segment {index}")))
-            .collect::<Result<_, _>>()?;
-        Ok((Self { document }, segments))
+    pub(super) fn parse(text: &str, faults: &mut Faults) -> Result<(Self, Parsed)> {
+        let document = json::parse(text, faults)?;
+        let lists = Lists::of(&document)?;
+        let mut reader = Reader { text, milliseconds: lists.milliseconds, faults, places: Vec::new() };
+        let parsed = reader.read(&lists)?;
+        let places = reader.places;
+        Ok((Self { text: text.to_owned(), places }, parsed))
     }
 
     /// The document with its speakers.
-    pub(super) fn render(&self, segments: &[Segment]) -> anyhow::Result<String> {
-        let mut document = self.document.clone();
-        for (value, segment) in segments_of(&mut document)?.iter_mut().zip(segments) {
-            name(value, segment.speaker.as_deref());
-            if let Some(values) = value.get_mut("words").and_then(Value::as_array_mut) {
-                for (value, word) in values.iter_mut().zip(&segment.words) {
-                    name(value, word.speaker.as_deref());
-                }
-            } else if let Some(tokens) = value.get_mut("tokens").and_then(Value::as_array_mut) {
-                let indices = word_indices(tokens);
-                for (token, word) in tokens.iter_mut().zip(indices) {
-                    if let Some(word) = word {
-                        name(token, segment.words[word].speaker.as_deref());
+    pub(super) fn render(&self, segments: &[Segment], others: &[Word]) -> String {
+        let words: Vec<&Word> = super::words(segments).collect();
+        let edit = |Place { edit, of }: &Place| {
+            let speaker = match *of {
+                Of::Segment(index) => &segments[index].speaker,
+                Of::Word(index) => &words[index].speaker,
+                Of::Other(index) => &others[index].speaker,
+            };
+            let quoted = serde_json::Value::from(speaker.as_deref()?);
+            Some(Edit { range: edit.range.clone(), text: format!("{}{quoted}", edit.text) })
+        };
+        let mut text = edited(&self.text, self.places.iter().filter_map(edit).collect());
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// Reads the entries of lists and notes the places of their speakers.
+struct Reader<'t, 'f> {
+    text: &'t str,
+    milliseconds: bool,
+    faults: &'f mut Faults,
+    places: Vec<Place>,
+}
+
+impl<'t> Reader<'t, '_> {
+    fn read(&mut self, lists: &Lists<'_, 't>) -> Result<Parsed> {
+        let mut count = 0;
+        let mut segments: Vec<(Entry<'t>, Vec<Entry<'t>>)> = Vec::new();
+        for value in lists.segments {
+            let Some(object) = self.object(value) else { continue };
+            self.place(object, Of::Segment(segments.len()));
+            let words = self.words_of(object, &mut count);
+            segments.push((self.entry(object, &["text"], !words.is_empty()), words));
+        }
+        let (mut words, mut others) = (Vec::new(), Vec::new());
+        if count == 0 {
+            words = self.list(lists.words, Of::Word);
+        } else if lists.words.len() == count {
+            // WhisperX lists all words a second time.
+            for (index, value) in lists.words.iter().enumerate() {
+                value.object().into_iter().for_each(|object| self.place(object, Of::Word(index)));
+            }
+        } else {
+            others = self.list(lists.words, Of::Other);
+        }
+        if others.is_empty() {
+            others = self.list(lists.others, Of::Other);
+        }
+        let timed =
+            segments.iter().any(|(segment, words)| segment.is_timed() || words.iter().any(Entry::is_timed));
+        let is_empty = segments.is_empty() && words.is_empty();
+        ensure!(
+            timed || is_empty || words.iter().any(Entry::is_timed),
+            "JSON whose segments and words have no times"
+        );
+
+        let mut segments = self.segments(segments);
+        let words = self.complete(words, None);
+        if segments.is_empty() {
+            segments = sentences(words);
+        } else {
+            distributed(&mut segments, words);
+        }
+        Ok(Parsed { segments, others: self.complete(others, None) })
+    }
+
+    /// The entries of a list beside the segments.
+    fn list(&mut self, values: &[Value<'t>], of: fn(usize) -> Of) -> Vec<Entry<'t>> {
+        let mut entries = Vec::new();
+        for value in values {
+            let Some(object) = self.object(value) else { continue };
+            self.place(object, of(entries.len()));
+            entries.push(self.entry(object, &["word", "text"], false));
+        }
+        entries
+    }
+
+    fn object<'v>(&mut self, value: &'v Value<'t>) -> Option<&'v Object<'t>> {
+        let object = value.object();
+        if object.is_none() {
+            self.faults.note(Fault::NotAnObject, 0);
+        }
+        object
+    }
+
+    fn place(&mut self, object: &Object<'t>, of: Of) {
+        let named = object.get("speaker").is_some_and(|speaker| !matches!(speaker, Value::Other));
+        if let Some(edit) = object.assignment(self.text, "speaker") {
+            if named {
+                self.faults.note(Fault::AlreadyNamed, edit.range.start);
+            }
+            self.places.push(Place { edit, of });
+        }
+    }
+
+    fn entry(&mut self, object: &Object<'t>, keys: &[&str], has_words: bool) -> Entry<'t> {
+        let text = keys.iter().find_map(|key| object.get(key)?.text());
+        if text.is_none() && !has_words {
+            self.faults.note(Fault::NoText, object.at);
+        }
+        Entry { times: times(object, self.milliseconds), text: text.unwrap_or_default() }
+    }
+
+    /// The words of a segment, or those that whisper.cpp's tokens make up. `count` is the number of words so far.
+    fn words_of(&mut self, segment: &Object<'t>, count: &mut usize) -> Vec<Entry<'t>> {
+        let list = |key| segment.get(key).and_then(Value::list).unwrap_or_default();
+        let mut words: Vec<Entry<'t>> = Vec::new();
+        for value in list("words") {
+            let Some(object) = self.object(value) else { continue };
+            self.place(object, Of::Word(*count + words.len()));
+            words.push(self.entry(object, &["word", "text"], false));
+        }
+        if words.is_empty() {
+            // The tokens of openai-whisper are numbers.
+            for token in list("tokens").iter().filter_map(Value::object) {
+                let (times, text) =
+                    (times(token, self.milliseconds), token.get("text").and_then(Value::text));
+                // Markers such as `[_BEG_]` belong to no word.
+                let Some(text) = text.filter(|text| !text.starts_with("[_")) else { continue };
+                match words.last_mut().filter(|_| !text.starts_with(' ')) {
+                    Some(word) => {
+                        word.text.to_mut().push_str(&text);
+                        word.times.end = times.end.or(word.times.end);
                     }
+                    None => words.push(Entry { times, text }),
                 }
+                self.place(token, Of::Word(*count + words.len() - 1));
             }
         }
-        // WhisperX lists all words a second time.
-        if let Some(values) = document.get_mut("word_segments").and_then(Value::as_array_mut)
-            && values.len() == words(segments).count()
-        {
-            for (value, word) in values.iter_mut().zip(words(segments)) {
-                name(value, word.speaker.as_deref());
-            }
-        }
-        Ok(serde_json::to_string_pretty(&document)? + "\n")
+        *count += words.len();
+        words
     }
-}
 
-fn segments_of(document: &mut Value) -> anyhow::Result<&mut Vec<Value>> {
-    let list = match document {
-        Value::Array(list) => Some(list),
-        Value::Object(fields) => {
-            let key = if fields.contains_key("segments") { "segments" } else { "transcription" };
-            fields.get_mut(key).and_then(Value::as_array_mut)
-        }
-        _ => None,
-    };
-    list.context("JSON without a list `segments` (Whisper, WhisperX) or `transcription` (whisper.cpp)")
-}
-
-fn name(value: &mut Value, speaker: Option<&str>) {
-    if let (Value::Object(fields), Some(speaker)) = (value, speaker) {
-        fields.insert("speaker".to_owned(), speaker.into());
-    }
-}
-
-fn segment(value: &Value) -> anyhow::Result<Segment> {
-    let span = span(value).context("has no times")?;
-    let text = value["text"].as_str().context("has no text")?.to_owned();
-    let words = if let Some(values) = value["words"].as_array() {
-        let timed: Vec<(Option<Span>, String)> = values
+    /// Segments with complete times.
+    fn segments(&mut self, raw: Vec<(Entry<'t>, Vec<Entry<'t>>)>) -> Vec<Segment> {
+        let times: Vec<Times> = raw
             .iter()
-            .map(|word| {
-                let text = word["word"].as_str().or(word["text"].as_str());
-                Ok((self::span(word), text.context("a word has no text")?.to_owned()))
+            .map(|(Entry { times, .. }, words)| Times {
+                start: times.start.or(words.first().and_then(|word| word.times.start)),
+                end: times.end.or(words.last().and_then(|word| word.times.end)),
+                at: times.at,
             })
-            .collect::<anyhow::Result<_>>()?;
-        with_all_times(span, timed)
-    } else if let Some(tokens) =
-        value["tokens"].as_array().filter(|tokens| tokens.iter().any(Value::is_object))
-    {
-        words_from_tokens(tokens)
-    } else {
-        Vec::new()
-    };
-    if !span.start.is_finite() {
-        bail!("has no times");
-    }
-    Ok(Segment { span, text, words, speaker: None })
-}
-
-/// `start` and `end` in seconds, or whisper.cpp's `offsets` in milliseconds.
-fn span(value: &Value) -> Option<Span> {
-    if let (Some(start), Some(end)) = (value["start"].as_f64(), value["end"].as_f64()) {
-        return Some(Span { start, end });
-    }
-    let offsets = &value["offsets"];
-    Some(Span { start: offsets["from"].as_f64()? / 1000.0, end: offsets["to"].as_f64()? / 1000.0 })
-}
-
-/// Words with complete times. WhisperX leaves out some times, mostly those of numbers; they are taken from
-/// the neighboring words.
-fn with_all_times(segment: Span, words: Vec<(Option<Span>, String)>) -> Vec<Word> {
-    let mut filled = Vec::with_capacity(words.len());
-    let mut now = segment.start;
-    for (index, (span, text)) in words.iter().enumerate() {
-        let span = span.unwrap_or_else(|| {
-            let next = words[index..].iter().find_map(|(span, _)| span.map(|span| span.start));
-            Span { start: now, end: next.unwrap_or(segment.end).max(now) }
-        });
-        now = span.end;
-        filled.push(Word { span, text: text.clone(), speaker: None });
-    }
-    filled
-}
-
-/// The index of the word that each whisper.cpp token belongs to. A word starts with a space; markers such as
-/// `[_BEG_]` belong to no word.
-fn word_indices(tokens: &[Value]) -> Vec<Option<usize>> {
-    let mut count = 0;
-    tokens
-        .iter()
-        .map(|token| {
-            let text = token["text"].as_str().filter(|text| !text.starts_with("[_"))?;
-            span(token)?;
-            if count == 0 || text.starts_with(' ') {
-                count += 1;
+            .collect();
+        let spans = spans(&times, None, self.faults);
+        let texts: Vec<&str> = raw.iter().map(|(entry, _)| &*entry.text).collect();
+        let labels = labels::lengths(&texts);
+        let mut segments = Vec::with_capacity(raw.len());
+        for (((entry, words), span), label) in raw.into_iter().zip(spans).zip(labels) {
+            let words = self.complete(words, Some(span));
+            // Words include the label, so text and words must stay together.
+            let label = label.filter(|_| words.is_empty());
+            if label.is_some() {
+                self.faults.note(Fault::AlreadyNamed, entry.times.at);
             }
-            Some(count - 1)
-        })
-        .collect()
-}
-
-fn words_from_tokens(tokens: &[Value]) -> Vec<Word> {
-    let mut words: Vec<Word> = Vec::new();
-    for (token, word) in tokens.iter().zip(word_indices(tokens)) {
-        let (Some(word), Some(span)) = (word, span(token)) else { continue };
-        let text = token["text"].as_str().unwrap_or_default();
-        match words.get_mut(word) {
-            Some(word) => {
-                word.text += text;
-                word.span.end = word.span.end.max(span.end);
-            }
-            None => words.push(Word { span, text: text.to_owned(), speaker: None }),
+            segments.push(Segment {
+                span,
+                text: entry.text[label.unwrap_or(0)..].to_owned(),
+                words,
+                speaker: None,
+            });
         }
+        segments
     }
-    words
+
+    fn complete(&mut self, entries: Vec<Entry<'t>>, within: Option<Span>) -> Vec<Word> {
+        let times: Vec<Times> = entries.iter().map(|entry| entry.times).collect();
+        let word =
+            |(entry, span): (Entry<'t>, Span)| Word { span, text: entry.text.into_owned(), speaker: None };
+        entries.into_iter().zip(spans(&times, within, self.faults)).map(word).collect()
+    }
+}
+
+/// Times as `start` and `end`, as a pair `timestamp`, or as whisper.cpp's `offsets` in milliseconds.
+fn times(object: &Object<'_>, milliseconds: bool) -> Times {
+    let unit = if milliseconds { 0.001 } else { 1.0 };
+    let pair = object.get("timestamp").and_then(Value::list).unwrap_or_default();
+    let inner = |key: &str, side: &str| object.get(key)?.object()?.get(side);
+    let find = |key: &str, index: usize, side: &str| {
+        let own = object.get(key).or(pair.get(index)).and_then(|value| time(value, unit));
+        let offset = || time(inner("offsets", side)?, 0.001);
+        own.or_else(offset).or_else(|| time(inner("timestamps", side)?, 1.0))
+    };
+    Times { start: find("start", 0, "from"), end: find("end", 1, "to"), at: object.at }
+}
+
+/// A number, or a text such as `7.5` or `00:00:07,500`.
+fn time(value: &Value<'_>, unit: f64) -> Option<f64> {
+    let number = match value.number() {
+        Some(number) => number * unit,
+        None => {
+            let text = value.text()?;
+            clock(&text).or_else(|| Some(text.trim().parse::<f64>().ok()? * unit))?
+        }
+    };
+    number.is_finite().then_some(number)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Span, Whisper};
+    use super::{Faults, Segment, Span, Whisper, Word};
+
+    fn parse(text: &str) -> (Whisper, Vec<Segment>, Vec<Word>, Vec<String>) {
+        let mut faults = Faults::default();
+        let (whisper, parsed) = Whisper::parse(text, &mut faults).unwrap();
+        (whisper, parsed.segments, parsed.others, faults.sentences(text).collect())
+    }
+
+    fn words(segments: &[Segment]) -> Vec<(&str, f64, f64)> {
+        let words = segments.iter().flat_map(|segment| &segment.words);
+        words.map(|word| (word.text.as_str(), word.span.start, word.span.end)).collect()
+    }
 
     #[test]
     fn words_without_times_lie_between_their_neighbors() {
         let text = r#"{"segments": [{"start": 1.0, "end": 4.0, "text": "in 2024 we did",
             "words": [{"word": "in", "start": 1.0, "end": 1.5}, {"word": "2024"},
-                      {"word": "we", "start": 2.0, "end": 2.5}, {"word": "did"}]}]}"#;
-        let (_, segments) = Whisper::parse(text).unwrap();
-        let spans: Vec<Span> = segments[0].words.iter().map(|word| word.span).collect();
-        assert_eq!(spans[1], Span { start: 1.5, end: 2.0 });
-        assert_eq!(spans[3], Span { start: 2.5, end: 4.0 });
+                      {"word": "we", "start": 2.0, "end": NaN}, {"word": "did", "start": null}, {}, 7]}]}"#;
+        let (_, segments, _, warnings) = parse(text);
+        assert_eq!(
+            words(&segments),
+            [("in", 1.0, 1.5), ("2024", 1.5, 2.0), ("we", 2.0, 4.0), ("did", 4.0, 4.0), ("", 4.0, 4.0)]
+        );
+        let kinds = ["NaN", "no times", "start or end", "no text", "not an object"];
+        assert_eq!(warnings.len(), kinds.len(), "{warnings:?}");
+        for kind in kinds {
+            assert!(warnings.iter().any(|warning| warning.contains(kind)), "{kind}: {warnings:?}");
+        }
     }
 
     #[test]
@@ -176,25 +300,81 @@ mod tests {
             {"text": "[_BEG_]", "offsets": {"from": 0, "to": 0}},
             {"text": " Hel", "offsets": {"from": 0, "to": 200}}, {"text": "lo", "offsets": {"from": 200, "to": 400}},
             {"text": ",", "offsets": {"from": 400, "to": 450}}, {"text": " you", "offsets": {"from": 500, "to": 900}}]}]}"#;
-        let (_, segments) = Whisper::parse(text).unwrap();
-        let words: Vec<(&str, f64, f64)> = segments[0]
-            .words
-            .iter()
-            .map(|word| (word.text.as_str(), word.span.start, word.span.end))
-            .collect();
-        assert_eq!(words, [(" Hello,", 0.0, 0.45), (" you", 0.5, 0.9)]);
+        assert_eq!(words(&parse(text).1), [(" Hello,", 0.0, 0.45), (" you", 0.5, 0.9)]);
+    }
+
+    #[test]
+    fn times_have_many_forms() {
+        for times in [
+            r#""start": 7.5, "end": 9"#,
+            r#""start": "7.5", "end": "00:00:09,000""#,
+            r#""timestamp": [7.5, 9.0]"#,
+            r#""offsets": {"from": 7500, "to": 9000}"#,
+            r#""timestamps": {"from": "00:00:07,500", "to": "00:00:09,000"}"#,
+        ] {
+            let (_, segments, _, warnings) = parse(&format!(r#"[{{{times}, "text": "a"}}]"#));
+            assert_eq!((segments[0].span, warnings.len()), (Span { start: 7.5, end: 9.0 }, 0), "{times}");
+        }
+        let text = r#"{"audio_duration": 9, "utterances": null, "words": [{"text": "a", "start": 7500, "end": 9000}]}"#;
+        assert_eq!(words(&parse(text).1), [("a", 7.5, 9.0)]);
+        let text = r#"{"chunks": [{"timestamp": [1.0, null], "text": "a b"}, {"timestamp": [2.0, null], "text": "c"}]}"#;
+        let (_, segments, _, warnings) = parse(text);
+        assert_eq!(segments.iter().map(|segment| segment.span.end).collect::<Vec<_>>(), [2.0, 2.0]);
+        assert!(warnings[0].ends_with("(line 1, column 13, and 1 more)"), "{warnings:?}");
+    }
+
+    #[test]
+    fn words_alone_are_segments_of_their_own() {
+        let list = r#"[{"word": "Hi.", "start": 1, "end": 2}, {"word": "You", "start": 2, "end": 3}]"#;
+        for text in [
+            list.to_owned(),
+            format!(r#"{{"words": {list}}}"#),
+            list.replace("}, {", "}\n{")[1..].replace(']', ""),
+        ] {
+            let segments = parse(&text).1;
+            assert_eq!(words(&segments), [("Hi.", 1.0, 2.0), ("You", 2.0, 3.0)], "{text}");
+            assert_eq!((segments.len(), segments[1].text.as_str()), (2, "You"));
+        }
+        let chunks =
+            r#"{"chunks": [{"text": " Hi", "timestamp": [1, 2]}, {"text": " you", "timestamp": [2, 3]}]}"#;
+        assert_eq!(words(&parse(chunks).1), [(" Hi", 1.0, 2.0), (" you", 2.0, 3.0)]);
+    }
+
+    #[test]
+    fn only_the_speaker_changes() {
+        let text = "{ \"z\": 1.50, \"segments\" : [\r\n\t{\"start\": 0, \"end\": 1e0, \"text\": \"a\\u00e9\"},\r\n\t\
+                    {\"start\": 1, \"speaker\": \"SPEAKER_07\", \"end\": 2, \"text\": \"b\", \"words\": [{\"word\":\"b\",\"start\":1,\"end\":2}]}\r\n], \
+                    \"id\": 12345678901234567890, \"a\": null}";
+        let (whisper, mut segments, others, warnings) = parse(text);
+        assert_eq!(whisper.render(&segments, &others), format!("{text}\n"));
+        segments[0].speaker = Some("A \"x\"".to_owned());
+        segments[1].speaker = Some("B".to_owned());
+        segments[1].words[0].speaker = Some("C".to_owned());
+        let expected = text
+            .replace("\\u00e9\"}", "\\u00e9\", \"speaker\": \"A \\\"x\\\"\"}")
+            .replace("SPEAKER_07", "B")
+            .replace("\"end\":2}", "\"end\":2,\"speaker\":\"C\"}");
+        assert_eq!(whisper.render(&segments, &others), format!("{expected}\n"));
+        assert_eq!(warnings, ["a speaker is already named: the name was replaced (line 3, column 26)"]);
+    }
+
+    #[test]
+    fn names_in_the_text_of_segments_are_not_read() {
+        let text = r#"[{"start": 0, "end": 1, "text": " SPEAKER_00: Hello"}, {"start": 1, "end": 2, "text": "you"}]"#;
+        assert_eq!(parse(text).1[0].text, "Hello");
     }
 
     #[test]
     fn other_json_is_refused() {
         for (text, reason) in [
             ("{\"turns\": []}", "without a list `segments`"),
-            ("[{\"text\": \"a\"}]", "has no times"),
-            ("[{\"start\": 0, \"end\": 1}]", "has no text"),
-            ("{", "EOF"),
+            ("[{\"text\": \"a\"}]", "have no times"),
+            ("{\"words\": [{\"word\": \"a\", \"start\": NaN}]}", "have no times"),
+            ("{", "incomplete JSON"),
         ] {
-            let error = format!("{:#}", Whisper::parse(text).unwrap_err());
+            let error = format!("{:#}", Whisper::parse(text, &mut Faults::default()).unwrap_err());
             assert!(error.contains(reason), "{error}");
         }
+        assert!(parse("{\"segments\": []}").1.is_empty(), "nobody said anything");
     }
 }

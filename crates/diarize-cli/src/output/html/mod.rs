@@ -8,7 +8,7 @@ use diarize::Turn;
 use serde_json::{Value, json};
 
 use self::audio::{Packer, Peaks};
-use super::{Destination, Recording, Style, json};
+use super::{Destination, Recording, SHORTEST, Style, json};
 use crate::transcript::Transcript;
 
 const PAGE: &str = include_str!("page.html");
@@ -62,6 +62,7 @@ pub(super) fn render(
     };
     let data = json!({
         "result": json::document(recording, turns, style),
+        "shortest": SHORTEST,
         "said": recording.transcript.map(Transcript::paragraphs),
         "peaks": BASE64_STANDARD.encode(peaks.finish()),
         "audio": audio,

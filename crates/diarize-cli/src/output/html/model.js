@@ -1,6 +1,6 @@
 // The data: turns, names and times.
 
-const { result, said, peaks: packedPeaks, audio: source } = JSON.parse(document.getElementById("data").textContent);
+const { result, said, shortest, peaks: packedPeaks, audio: source } = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 
 // Okabe and Ito's colors. Patterns distinguish speakers without color.
@@ -18,7 +18,8 @@ function bytes(base64) {
 }
 const peaks = bytes(packedPeaks);
 const turns = result.turns;
-const entries = said ?? turns; // what is listed: a transcript's paragraphs, where there is one
+// What is listed: a transcript's paragraphs, where there is one, else the turns that are long enough to be read.
+const entries = said ?? turns.filter(turn => turn.end - turn.start >= shortest);
 const labels = result.speakers.map(speaker => speaker.label);
 const names = new Map(labels.map(label => [label, label]));
 const length = Math.max(result.duration, ...turns.map(turn => turn.end), 0.01);
