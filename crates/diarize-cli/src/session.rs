@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         let mut warnings = [losses, warnings].concat();
-        for warning in transcript.iter().flat_map(Transcript::warnings) {
+        for warning in transcript.as_ref().map(Transcript::warnings).unwrap_or_default() {
             warn!("{file}: {warning}");
             warnings.push(warning.clone());
         }
