@@ -8,7 +8,7 @@ use std::{
 use symphonia::core::{errors::Error as SymphoniaError, packet::Packet};
 
 use crate::{
-    Error, Recording, SAMPLE_RATE, Settings, Tracks, Warning, container::Container, lane::Lane,
+    Error, Layout, Recording, SAMPLE_RATE, Settings, Tracks, Warning, container::Container, lane::Lane,
     source::Source, track::Track,
 };
 
@@ -17,8 +17,8 @@ const MAX_RESERVED_SECONDS: f64 = 86_400.0;
 
 /// An iterator that decodes a recording.
 ///
-/// Each item is a block of at least one mono sample at [`SAMPLE_RATE`]; full scale is ±1. In most formats, a
-/// block has at most one second. The samples are bit-identical whether a recording comes from a file
+/// Each item is a block of at least one mono sample at [`SAMPLE_RATE`], or of the [`Layout`] that the settings ask for;
+/// full scale is ±1. In most formats, a block has at most one second. The samples are bit-identical whether a recording comes from a file
 /// or a pipe. Memory does not grow with the length of the recording; with [`Tracks::Mean`], the samples of a track
 /// wait for those of the others.
 ///
@@ -31,7 +31,9 @@ pub struct Audio {
     lanes: Vec<Lane>,
     /// The earliest timestamp so far, in seconds, until all lanes have begun.
     earliest: Option<f64>,
-    /// Number of samples before the next block.
+    /// The first block, if only [`Self::layout`] has read it.
+    first: Option<Vec<f32>>,
+    /// Number of samples of a channel before the next block.
     position: u64,
     warnings: Vec<Warning>,
     /// Whether all packets that are needed have been read.
@@ -85,6 +87,7 @@ impl Audio {
             container,
             lanes,
             earliest: None,
+            first: None,
             position: 0,
             warnings: is_choice.then_some(Warning::SeveralTracks { count, used: main }).into_iter().collect(),
             has_ended: false,
@@ -98,6 +101,17 @@ impl Audio {
     pub fn declared_duration(&self) -> Option<f64> {
         let whole = self.lanes.iter().filter_map(Lane::estimated).reduce(f64::max)?;
         Some((whole.min(self.settings.range.end) - self.settings.range.start).max(0.0))
+    }
+
+    /// The sample rate and the channels of the blocks. Reads ahead up to the first block.
+    ///
+    /// # Errors
+    /// As the iteration.
+    pub fn layout(&mut self) -> Result<Layout, Error> {
+        if self.position == 0 && self.first.is_none() {
+            self.first = Some(self.next_in_range()?);
+        }
+        Ok(self.lanes[0].layout())
     }
 
     /// Seconds of silence before the audio if it starts later than the recording, such as after the
@@ -117,7 +131,7 @@ impl Audio {
         &self.warnings
     }
 
-    /// Decodes the rest of the recording: 230 MB per hour.
+    /// Decodes the rest of the recording: 230 MB per hour of 16 kHz mono.
     ///
     /// # Errors
     /// The first error of the iteration.
@@ -129,15 +143,17 @@ impl Audio {
         for block in &mut self {
             samples.extend_from_slice(&block?);
         }
-        Ok(Recording { samples, duration: self.duration(), warnings: self.warnings })
+        let layout = self.lanes[0].layout();
+        Ok(Recording { samples, layout, duration: self.duration(), warnings: self.warnings })
     }
 
     /// The next samples within the range; an empty block at the end.
     fn next_in_range(&mut self) -> Result<Vec<f32>, Error> {
-        let sample = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as u64;
-        let (start, end) = (sample(self.settings.range.start), sample(self.settings.range.end));
         loop {
             let mut block = self.next_block()?;
+            let Layout { rate, channels, .. } = self.lanes[0].layout();
+            let frame = |seconds: f64| (seconds * f64::from(rate)).round() as u64;
+            let (start, end) = (frame(self.settings.range.start), frame(self.settings.range.end));
             if block.is_empty() {
                 if self.position <= start && start > 0 {
                     return Err(Error::StartsAfterEnd {
@@ -147,13 +163,13 @@ impl Audio {
                 }
                 return Ok(block);
             }
-            let before = self.position;
-            self.position += block.len() as u64;
+            let (before, frames) = (self.position, (block.len() / channels) as u64);
+            self.position += frames;
             if self.position >= end && !self.has_ended {
                 self.conclude(false)?;
             }
-            block.truncate(end.saturating_sub(before).min(block.len() as u64) as usize);
-            block.drain(..start.saturating_sub(before).min(block.len() as u64) as usize);
+            block.truncate(end.saturating_sub(before).min(frames) as usize * channels);
+            block.drain(..(start.saturating_sub(before).min(frames) as usize * channels).min(block.len()));
             if !block.is_empty() {
                 return Ok(block);
             }
@@ -174,6 +190,10 @@ impl Audio {
                 Some(packet) => self.decode(&packet)?,
                 None => self.end()?,
             }
+        }
+        let layout = self.lanes[0].layout();
+        if self.lanes.iter().any(|lane| !lane.samples.is_empty() && lane.layout() != layout) {
+            return Err(Error::TracksDiffer);
         }
         let ready = self.lanes.iter().map(|lane| lane.samples.len()).min().unwrap_or(0);
         let mut blocks = self.lanes.iter_mut().map(|lane| {
@@ -257,7 +277,7 @@ impl Iterator for Audio {
         if self.is_done {
             return None;
         }
-        let block = self.next_in_range();
+        let block = self.first.take().map_or_else(|| self.next_in_range(), Ok);
         self.is_done = !block.as_ref().is_ok_and(|block| !block.is_empty());
         block.map(|block| Some(block).filter(|block| !block.is_empty())).transpose()
     }

@@ -6,15 +6,15 @@ use symphonia::core::{
     codecs::audio::{
         AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
         well_known::{
-            CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MUSEPACK, CODEC_ID_OPUS,
-            CODEC_ID_TRUEHD, CODEC_ID_TTA, CODEC_ID_WAVPACK,
+            CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_ALAC, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_FLAC,
+            CODEC_ID_MUSEPACK, CODEC_ID_OPUS, CODEC_ID_TRUEHD, CODEC_ID_TTA, CODEC_ID_WAVPACK,
         },
     },
     errors::Error as SymphoniaError,
     packet::Packet,
 };
 
-use crate::Error;
+use crate::{Error, wave};
 
 /// Sample rate of the Opus decoder in hertz.
 const OPUS_RATE: u32 = 48_000;
@@ -64,6 +64,18 @@ impl Decoder {
             Self::Symphonia(_) => None,
             Self::Opus(opus) => Some(opus.pre_skip),
         }
+    }
+}
+
+/// Whether samples have more than 16 bits.
+pub(crate) fn has_fine_samples(parameters: &AudioCodecParameters) -> bool {
+    match parameters.codec {
+        CODEC_ID_FLAC => parameters.bits_per_sample.is_some_and(|bits| bits > 16),
+        // The sixth byte of its header.
+        CODEC_ID_ALAC => {
+            parameters.extra_data.as_deref().and_then(|data| data.get(5)).is_some_and(|bits| *bits > 16)
+        }
+        codec => wave::bytes(codec) > 2,
     }
 }
 

@@ -105,6 +105,17 @@ pub enum Error {
         /// Number of audio tracks.
         count: usize,
     },
+    /// The sample rate or the number of channels changes, but the settings ask for the file's own.
+    #[error(
+        "its sample rate or number of channels changes at {seconds:.1} s: convert it first, for example with `ffmpeg -i INPUT out.wav`"
+    )]
+    LayoutChanges {
+        /// Time of the change.
+        seconds: f64,
+    },
+    /// The mean of tracks with different sample rates or numbers of channels, if the settings ask for the file's own.
+    #[error("its audio tracks differ in sample rate or number of channels: choose one of them")]
+    TracksDiffer,
     /// The requested range starts after the end of the recording.
     #[error("the part starts at {start:.3} s, but the recording ends at {duration:.3} s")]
     StartsAfterEnd {

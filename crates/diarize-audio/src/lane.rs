@@ -3,7 +3,7 @@
 use symphonia::core::packet::Packet;
 
 use crate::{
-    Clock, Error, Settings, Warning, container::Container, damage::Damage, mono::Mono, track::Track,
+    Clock, Error, Layout, Settings, Warning, container::Container, damage::Damage, mono::Mono, track::Track,
     trim::Trim,
 };
 
@@ -16,14 +16,14 @@ pub(crate) struct Lane {
     pub(crate) offset: f64,
     mono: Mono,
     damage: Damage,
-    /// Samples that are ready.
+    /// Samples that are ready, interleaved.
     pub(crate) samples: Vec<f32>,
     has_samples: bool,
 }
 
 impl Lane {
     pub(crate) fn new(track: Track, settings: &Settings) -> Result<Self, Error> {
-        let mut mono = Mono::new(settings.channels);
+        let mut mono = Mono::new(settings);
         if let Some(rate) = track.rate() {
             mono.set_rate(rate)?;
         }
@@ -51,6 +51,12 @@ impl Lane {
     /// Duration according to the header, or estimated, in seconds.
     pub(crate) fn estimated(&self) -> Option<f64> {
         self.track.estimated()
+    }
+
+    /// The sample rate and channels of the samples. Known once there are any.
+    pub(crate) fn layout(&self) -> Layout {
+        let channels = self.mono.channels().unwrap_or(1);
+        Layout { rate: self.mono.output_rate(), channels, has_fine_samples: self.track.has_fine_samples }
     }
 
     /// Seconds decoded so far.

@@ -1,4 +1,5 @@
-//! Reads audio files and pipes as blocks of 16 kHz mono samples, in bounded memory.
+//! Reads audio files and pipes as blocks of 16 kHz mono samples, in bounded memory. With other [`Settings`], blocks
+//! have the file's own channels or sample rate.
 //!
 //! [`Audio`] is an iterator over blocks: it reads, decodes, downmixes and resamples as blocks are
 //! requested, however long the recording is. [`read`] reads a whole short file at once.
@@ -78,6 +79,31 @@ pub enum Channels {
     Mean,
     /// A single channel, counted from 0.
     Only(usize),
+    /// Each channel by itself. Blocks are interleaved: one sample of each channel, then the next of each.
+    Each,
+}
+
+/// The sample rate of the blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rate {
+    /// [`SAMPLE_RATE`], as diarization needs it.
+    #[default]
+    Speech,
+    /// The file's own: samples are not resampled.
+    Own,
+}
+
+/// The sample rate and the channels of the blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Layout {
+    /// In hertz: [`SAMPLE_RATE`], unless the settings ask for [`Rate::Own`].
+    pub rate: u32,
+    /// Number of interleaved channels: 1, unless the settings ask for [`Channels::Each`].
+    pub channels: usize,
+    /// Whether the file stores samples with more than 16 bits: integers or floating-point numbers, but not a lossy codec.
+    pub has_fine_samples: bool,
 }
 
 /// Which audio tracks of a file to use.
@@ -110,6 +136,8 @@ pub enum Clock {
 pub struct Settings {
     /// Which channels to use.
     pub channels: Channels,
+    /// The sample rate of the blocks.
+    pub rate: Rate,
     /// Which audio tracks to use.
     pub tracks: Tracks,
     /// Where time 0 is.
@@ -124,6 +152,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             channels: Channels::default(),
+            rate: Rate::default(),
             tracks: Tracks::default(),
             clock: Clock::default(),
             range: 0.0..f64::INFINITY,
@@ -136,6 +165,11 @@ impl Settings {
     /// The same settings with other channels.
     pub fn with_channels(self, channels: Channels) -> Self {
         Self { channels, ..self }
+    }
+
+    /// The same settings with another sample rate of the blocks.
+    pub fn with_rate(self, rate: Rate) -> Self {
+        Self { rate, ..self }
     }
 
     /// The same settings with other tracks.
@@ -159,12 +193,14 @@ impl Settings {
     }
 }
 
-/// A whole recording: mono at [`SAMPLE_RATE`].
+/// A whole recording: mono at [`SAMPLE_RATE`], unless the settings ask for something else.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Recording {
     /// The samples, with full scale at ±1.
     pub samples: Vec<f32>,
+    /// Their sample rate and channels.
+    pub layout: Layout,
     /// Duration of the file's audio in seconds, before resampling rounds it up to a whole sample.
     pub duration: f64,
     /// Problems found in the file.
@@ -174,7 +210,7 @@ pub struct Recording {
 impl Recording {
     /// Duration of the samples in seconds.
     pub fn seconds(&self) -> f64 {
-        self.samples.len() as f64 / f64::from(SAMPLE_RATE)
+        (self.samples.len() / self.layout.channels) as f64 / f64::from(self.layout.rate)
     }
 }
 

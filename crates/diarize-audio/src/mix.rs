@@ -1,4 +1,5 @@
-//! Downmixing in blocks of a quarter of a second. Channels that cancel each other and implausible samples are handled here.
+//! Downmixing in blocks of a quarter of a second, unless channels are kept. Channels that cancel each other and implausible
+//! samples are handled here.
 
 use crate::{Channels, Error, Warning};
 
@@ -75,7 +76,7 @@ impl Mixer {
                 self.planes.resize(count, Vec::new());
                 self.planes[0].extend_from_slice(plane);
             }
-            Channels::Mean => {
+            Channels::Mean | Channels::Each => {
                 self.planes.resize(count, Vec::new());
                 for (waiting, plane) in self.planes.iter_mut().zip(planes) {
                     waiting.extend_from_slice(plane);
@@ -85,31 +86,50 @@ impl Mixer {
         Ok(())
     }
 
+    /// Whether channels are kept separate.
+    pub(crate) fn keeps_channels(&self) -> bool {
+        self.channels == Channels::Each
+    }
+
     /// Number of frames that wait for the rest of their block.
     pub(crate) fn waiting(&self) -> usize {
         self.planes.first().map_or(0, Vec::len)
     }
 
     /// The next block, which starts at `seconds`. An incomplete block is returned only with `is_last`.
-    pub(crate) fn block(&mut self, seconds: f64, is_last: bool) -> Result<Option<Vec<f32>>, Error> {
+    pub(crate) fn block(&mut self, seconds: f64, is_last: bool) -> Result<Option<Vec<Vec<f32>>>, Error> {
         let whole = (self.rate / BLOCKS_PER_SECOND).max(1) as usize;
         let frames = if is_last { self.waiting().min(whole) } else { whole };
         if frames == 0 || self.waiting() < frames {
             return Ok(None);
         }
-        let used = if self.channels == Channels::Mean { self.planes.len() } else { 1 };
-        let block: Vec<Vec<f32>> =
+        let used = if matches!(self.channels, Channels::Only(_)) { 1 } else { self.planes.len() };
+        let mut block: Vec<Vec<f32>> =
             self.planes[..used].iter_mut().map(|plane| plane.drain(..frames).collect()).collect();
-        let mut mean = mean(&block);
-        if let Some(index) = mean.iter().position(|sample| !sample.is_finite()) {
-            let seconds = seconds + index as f64 / f64::from(self.rate);
-            return Err(Error::NonFinite { seconds, value: mean[index] });
+        if self.channels != Channels::Each {
+            let mut mean = mean(&block);
+            self.check(&mean, seconds)?;
+            if let Some(channel) = self.channel_instead(&block, &mean, seconds) {
+                mean.copy_from_slice(&block[channel]);
+            }
+            block = vec![mean];
         }
-        if let Some(channel) = self.channel_instead(&block, &mean, seconds) {
-            mean.copy_from_slice(&block[channel]);
+        for plane in &mut block {
+            self.check(plane, seconds)?;
+            self.limit(plane, seconds)?;
         }
-        self.limit(&mut mean, seconds)?;
-        Ok(Some(mean))
+        Ok(Some(block))
+    }
+
+    /// Fails if a sample is not finite.
+    fn check(&self, samples: &[f32], seconds: f64) -> Result<(), Error> {
+        match samples.iter().position(|sample| !sample.is_finite()) {
+            Some(index) => {
+                let seconds = seconds + index as f64 / f64::from(self.rate);
+                Err(Error::NonFinite { seconds, value: samples[index] })
+            }
+            None => Ok(()),
+        }
     }
 
     /// The channel to use instead of the mean if the channels cancel each other.

@@ -13,7 +13,7 @@ use symphonia::core::{
 use crate::{
     Clock, Error,
     container::{Container, Packets},
-    decoder::{Decoder, aac_core},
+    decoder::{Decoder, aac_core, has_fine_samples},
     mp4,
 };
 
@@ -57,6 +57,8 @@ pub(crate) struct Track {
     /// Offset from timestamps to positions in the signal.
     origin: Option<f64>,
     decoder: Decoder,
+    /// Whether samples have more than 16 bits.
+    pub(crate) has_fine_samples: bool,
     /// Sample rate of the core of HE-AAC in Hz, if only the core is decoded.
     pub(crate) core_rate: Option<u32>,
 }
@@ -115,6 +117,7 @@ impl Track {
             kind,
             origin: None,
             decoder: Decoder::open(parameters)?,
+            has_fine_samples: has_fine_samples(parameters),
             core_rate: core.map(|(_, rate)| rate),
         })
     }

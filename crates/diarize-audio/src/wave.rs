@@ -179,7 +179,7 @@ fn samples(codec: AudioCodecId, channels: u32, rate: u32) -> Option<Content> {
 }
 
 /// Length of a sample in bytes.
-fn bytes(codec: AudioCodecId) -> usize {
+pub(crate) fn bytes(codec: AudioCodecId) -> usize {
     match codec {
         CODEC_ID_PCM_F64LE | CODEC_ID_PCM_F64BE => 8,
         CODEC_ID_PCM_S32LE | CODEC_ID_PCM_S32BE | CODEC_ID_PCM_F32LE | CODEC_ID_PCM_F32BE => 4,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use anyhow::ensure;
 use clap::ValueEnum;
 use diarize_audio::{Channels, Clock, Settings, Tracks};
 
@@ -23,6 +24,29 @@ pub struct AudioArgs {
     /// Accept a recording even if more than 5 % of it cannot be decoded
     #[arg(long)]
     keep_damaged: bool,
+}
+
+/// How channels become speakers.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Audio")]
+pub struct ChannelsArgs {
+    /// What to do with several channels
+    #[arg(long, value_name = "MODE", value_enum, default_value_t, conflicts_with = "channel")]
+    channels: ChannelMode,
+    /// Names of the speakers of the channels, separated by commas [default: LEFT,RIGHT or CHANNEL_0,CHANNEL_1,…]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    channel_names: Vec<String>,
+}
+
+/// What to do with several channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ChannelMode {
+    /// Diarize their mean
+    #[default]
+    Mean,
+    /// Each channel is one speaker, as in calls and interviews with a microphone for each person; what a microphone
+    /// picks up of the others is left out
+    Separate,
 }
 
 /// The part of a recording to process.
@@ -74,6 +98,50 @@ impl AudioArgs {
     /// Where time 0 is.
     pub fn time(&self) -> Time {
         self.time
+    }
+}
+
+impl ChannelsArgs {
+    /// Whether each channel is one speaker.
+    pub fn is_separate(&self) -> bool {
+        self.channels == ChannelMode::Separate
+    }
+
+    /// Checks the names. The error is a message for the user.
+    pub fn check(&self) -> Result<(), String> {
+        let names = &self.channel_names;
+        if !names.is_empty() && !self.is_separate() {
+            return Err("--channel-names needs --channels separate".to_owned());
+        }
+        if names.iter().any(|name| name.trim().is_empty()) {
+            return Err("a name of --channel-names is empty".to_owned());
+        }
+        match names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+            Some((_, name)) => Err(format!("--channel-names has {name} twice")),
+            None => Ok(()),
+        }
+    }
+
+    /// The speakers of `count` separate channels.
+    ///
+    /// # Errors
+    /// If there is only one channel, or another number of names.
+    pub fn speakers(&self, count: usize) -> anyhow::Result<Vec<String>> {
+        ensure!(
+            count > 1,
+            "has a single channel, but --channels separate needs one for each speaker: leave the option out"
+        );
+        let names = &self.channel_names;
+        ensure!(
+            names.is_empty() || names.len() == count,
+            "has {count} channels, but --channel-names has {} names",
+            names.len()
+        );
+        Ok(match (names.len(), count) {
+            (0, 2) => vec!["LEFT".to_owned(), "RIGHT".to_owned()],
+            (0, _) => (0..count).map(|channel| format!("CHANNEL_{channel}")).collect(),
+            _ => names.clone(),
+        })
     }
 }
 

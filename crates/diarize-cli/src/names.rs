@@ -69,6 +69,15 @@ impl NamesArgs {
         }
     }
 
+    /// An option that names speakers by their voices, if one is given.
+    pub fn option(&self) -> Option<&'static str> {
+        match (&self.identify, &self.link_speakers) {
+            (Some(_), _) => Some("--identify"),
+            (None, Some(Link::Run | Link::File(_))) => Some("--link-speakers"),
+            (None, Some(Link::No) | None) => None,
+        }
+    }
+
     /// Whether labels depend on the other recordings of this run only.
     pub fn link_within_run(&self) -> bool {
         self.link_speakers == Some(Link::Run)

@@ -139,6 +139,20 @@ impl Overrides {
         Ok(())
     }
 
+    /// An option that concerns clustering, if any is given.
+    pub fn clustering_option(&self) -> Option<&'static str> {
+        let options = [
+            ("--threshold", self.threshold.is_some()),
+            ("--min-cluster-size", self.min_cluster_size.is_some()),
+            ("--clustering", self.clustering.is_some()),
+            ("--set", !self.set.is_empty()),
+            ("--compat", self.compat.is_some()),
+            ("--embedding-trunk", self.embedding_trunk.is_some()),
+            ("--reconstruction", self.reconstruction.is_some()),
+        ];
+        options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
     fn set_clustering(&self, settings: &mut Settings) -> anyhow::Result<()> {
         if let Some(threshold) = self.threshold {
             settings.set("threshold", &threshold.to_string())?;

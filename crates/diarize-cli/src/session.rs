@@ -176,7 +176,11 @@ impl<'a> Session<'a> {
         source: &Source,
         timings: &mut Timings,
     ) -> anyhow::Result<(Diarization, Decoded)> {
+        let separate = self.job.channels.is_separate();
         let mut progress = self.console.file(file);
+        if separate {
+            progress = progress.segmentation_only();
+        }
         let clock = Mutex::new((Instant::now(), *timings));
         let observer = |event: Event| {
             if let Event::Progress(now) = &event {
@@ -186,14 +190,26 @@ impl<'a> Session<'a> {
             }
             progress.observe(&event)
         };
-        let audio = source.open()?;
-        let mut listener = self.diarizer.listen_with(&self.options, observer)?;
-        listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
-        let decoded = Decoded::all(audio, |block| {
-            note_reading(&clock);
-            Ok(listener.push(block)?)
-        })?;
-        let diarization = listener.finish()?;
+        let (diarization, decoded) = if separate {
+            let mut audio = source.open_channels()?;
+            let speakers = self.job.channels.speakers(audio.layout()?.channels)?;
+            let mut listener = self.diarizer.listen_to_channels(&speakers, &self.options, observer)?;
+            listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
+            let decoded = Decoded::all(audio, |block| {
+                note_reading(&clock);
+                Ok(listener.push(block)?)
+            })?;
+            (listener.finish()?, decoded)
+        } else {
+            let audio = source.open()?;
+            let mut listener = self.diarizer.listen_with(&self.options, observer)?;
+            listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
+            let decoded = Decoded::all(audio, |block| {
+                note_reading(&clock);
+                Ok(listener.push(block)?)
+            })?;
+            (listener.finish()?, decoded)
+        };
         *timings = lock(&clock).1;
         Ok((diarization, decoded))
     }

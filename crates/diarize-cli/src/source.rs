@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, sync::mpsc::sync_channel, thread};
 
 use anyhow::Context;
-use diarize_audio::{Audio, Settings, Warning};
+use diarize_audio::{Audio, Channels, Settings, Warning};
 use tempfile::NamedTempFile;
 use tracing::warn;
 
@@ -49,6 +49,11 @@ impl Source {
     /// Starts to read.
     pub fn open(&self) -> Result<Audio, diarize_audio::Error> {
         self.open_with(&self.settings)
+    }
+
+    /// Starts to read each channel by itself.
+    pub fn open_channels(&self) -> Result<Audio, diarize_audio::Error> {
+        self.open_with(&self.settings.clone().with_channels(Channels::Each))
     }
 
     fn open_with(&self, settings: &Settings) -> Result<Audio, diarize_audio::Error> {

@@ -63,6 +63,12 @@ pub enum Error {
         /// The value found there.
         value: f32,
     },
+    /// Two channels that should have one speaker each carry the same sound.
+    #[error("the channels of {} and {} carry the same sound, so everybody would appear twice: use the mean of the channels", speakers[0], speakers[1])]
+    SameSound {
+        /// The speakers of the channels.
+        speakers: [String; 2],
+    },
     /// A network produced NaN or infinity.
     #[error(
         "{stage} produced a non-finite value: the audio is far louder than full scale, or the weights or the device are faulty"

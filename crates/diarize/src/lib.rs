@@ -15,7 +15,8 @@
 //! ```
 //!
 //! - [`Diarizer`] diarizes a recording in memory.
-//! - [`Listener`] diarizes a recording as it arrives, in blocks of any length.
+//! - [`Listener`] diarizes a recording as it arrives, in blocks of any length; [`ChannelsListener`] does so if each
+//!   channel has one speaker.
 //! - [`Embedded`] holds the outputs of the networks, to be clustered with different settings.
 //! - An [`Observer`] receives progress, warnings and turns, and can cancel.
 //!
@@ -35,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+mod channels;
 pub mod clustering;
 mod compat;
 mod device;
@@ -58,6 +60,7 @@ pub mod unstable;
 pub mod voices;
 
 pub use crate::{
+    channels::ChannelsListener,
     device::Device,
     diarization::{Diarization, Span, Speaker, Turn},
     diarizer::Diarizer,

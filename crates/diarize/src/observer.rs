@@ -98,6 +98,13 @@ pub enum Warning {
         /// The failure and its cause.
         reason: String,
     },
+    /// A channel carries only the sound of another one, more quietly, so its speech is left out.
+    OnlyCrosstalk {
+        /// The speaker of the channel.
+        speaker: String,
+        /// The speaker of the other one.
+        other: String,
+    },
     /// The device did not have enough memory for a batch.
     SmallerBatch {
         /// The stage that the batch belonged to.
@@ -118,6 +125,12 @@ impl fmt::Display for Warning {
                 write!(f, "requested {wanted} {speakers}, found {found}{hint}")
             }
             Self::MovedToCpu { reason, .. } => write!(f, "moved to the CPU: {reason}"),
+            Self::OnlyCrosstalk { speaker, other } => {
+                write!(
+                    f,
+                    "the channel of {speaker} carries only the sound of {other}, more quietly: {speaker} has no turns"
+                )
+            }
             Self::SmallerBatch { stage, failed, now } => write!(
                 f,
                 "{stage}: not enough device memory for {failed} chunks at once, continuing with {now}"

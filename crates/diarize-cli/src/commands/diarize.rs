@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, ops::Range, path::PathBuf};
 
 use crate::{
-    audio_args::{AudioArgs, PartArgs},
+    audio_args::{AudioArgs, ChannelsArgs, PartArgs},
     commands::{conflict, misplaced},
     failure,
     input::Input,
@@ -89,6 +89,8 @@ pub struct Args {
     #[command(flatten)]
     audio_args: AudioArgs,
     #[command(flatten)]
+    channels: ChannelsArgs,
+    #[command(flatten)]
     part: PartArgs,
 
     #[command(flatten)]
@@ -160,6 +162,8 @@ pub struct Job {
     pub names: NamesArgs,
     /// How to read the audio.
     pub audio: AudioArgs,
+    /// How channels become speakers.
+    pub channels: ChannelsArgs,
     /// The part of each recording to diarize, in seconds.
     pub part: Range<f64>,
     /// The model and the device.
@@ -188,8 +192,21 @@ fn check_threads(threads: usize) -> Result<(), clap::Error> {
 }
 
 impl Args {
+    /// An option for finding out who speaks, if any is given.
+    fn needless_option(&self) -> Option<&'static str> {
+        let options = [
+            ("--num-speakers", self.num_speakers.is_some()),
+            ("--min-speakers", self.min_speakers.is_some()),
+            ("--max-speakers", self.max_speakers.is_some()),
+            ("--embeddings", self.embeddings),
+        ];
+        let given = options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option);
+        given.or_else(|| self.overrides.clustering_option()).or_else(|| self.names.option())
+    }
+
     /// Checks the combination of arguments. Errors are usage errors.
     pub fn into_job(self) -> Result<Job, clap::Error> {
+        self.channels.check().map_err(conflict)?;
         if let (Some(min), Some(max)) = (self.min_speakers, self.max_speakers)
             && min > max
         {
@@ -197,6 +214,12 @@ impl Args {
         }
         if let Some(error) = self.audio.first().and_then(|first| misplaced(first)) {
             return Err(error);
+        }
+        if let Some(option) = self.needless_option().filter(|_| self.channels.is_separate()) {
+            return Err(conflict(format!(
+                "{option} has no meaning with --channels separate: each channel is one speaker, and voices are not \
+                 compared"
+            )));
         }
         let part = self.part.range().map_err(conflict)?;
         let inputs = self.batch.inputs(self.audio).map_err(conflict)?;
@@ -262,6 +285,7 @@ impl Args {
             batch: self.batch,
             destinations,
             audio: self.audio_args,
+            channels: self.channels,
             part,
             model: self.model,
             num_speakers: self.num_speakers.map(NonZeroUsize::get),
