@@ -85,56 +85,17 @@ impl<'a> Session<'a> {
         let (mut diarization, decoded) = self.listen(&file, &source, &mut timings)?;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
+        let similarities = self.name(&mut diarization, &source, duration, ticket)?;
+        shift(&mut diarization, source.start());
         let mut warnings = [losses, warnings].concat();
-        for warning in transcript.as_ref().map(Transcript::warnings).unwrap_or_default() {
-            warn!("{file}: {warning}");
-            warnings.push(warning.clone());
-        }
-        if uri != stem {
-            let warning = format!("named `{uri}` in the result, because RTTM allows no white space");
-            warn!("{file}: {warning}");
-            warnings.push(warning);
-        }
-        let turns = match self.job.style.exclusive {
-            true => &diarization.exclusive,
-            false => &diarization.turns,
-        };
-        let written: BTreeSet<&str> = turns.iter().map(|turn| turn.speaker.as_str()).collect();
-        let (speakers, turns) = (written.len(), turns.len());
-        let left_out = diarization.speakers.len() - speakers;
-        if left_out > 0 {
-            let warning = format!(
-                "--exclusive leaves {speakers} of {} speakers: the others only speak while somebody else does",
-                diarization.speakers.len()
-            );
-            warn!("{file}: {warning}");
-            warnings.push(warning);
-        }
-        if diarization.turns.is_empty() {
-            // The summary of a batch says so too.
-            if !self.job.inputs.several {
-                warn!("{file}: {SILENCE}");
+        for warning in self.warnings(&stem, outputs, transcript.as_deref(), &diarization) {
+            // The summary of a batch says that nobody speaks.
+            if warning != SILENCE || !self.job.inputs.several {
+                warn!("{file}: {warning}");
             }
-            warnings.push(SILENCE.to_owned());
+            warnings.push(warning);
         }
         warnings.extend(diarization.warnings.iter().map(ToString::to_string));
-        let similarities = match &self.names {
-            None => BTreeMap::new(),
-            Some(names) => {
-                ticket.wait();
-                let embedder = VoiceEmbedder { diarizer: &self.diarizer, options: &self.options };
-                names.apply(&mut diarization, &embedder, &source, duration - source.start())?
-            }
-        };
-        drop(ticket);
-        shift(&mut diarization, source.start());
-        if outputs.iter().any(|output| output.format.has_words()) {
-            let exclusive = self.job.style.exclusive;
-            for warning in renamed(if exclusive { &diarization.exclusive } else { &diarization.turns }) {
-                warn!("{file}: {warning}");
-                warnings.push(warning);
-            }
-        }
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
@@ -166,7 +127,57 @@ impl<'a> Session<'a> {
                     .with_context(|| format!("cannot write {}", path.display()))?,
             }
         }
+        let turns = self.written(&diarization);
+        let (speakers, turns) = (speakers(turns).len(), turns.len());
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
+    }
+
+    /// The turns that results contain.
+    fn written<'d>(&self, diarization: &'d Diarization) -> &'d [Turn] {
+        if self.job.style.exclusive { &diarization.exclusive } else { &diarization.turns }
+    }
+
+    /// Gives the speakers their names and returns the similarity of each recognized speaker, by name.
+    fn name(
+        &self,
+        diarization: &mut Diarization,
+        source: &Source,
+        duration: f64,
+        ticket: Ticket<'_>,
+    ) -> anyhow::Result<BTreeMap<String, f64>> {
+        let Some(names) = &self.names else { return Ok(BTreeMap::new()) };
+        ticket.wait();
+        let embedder = VoiceEmbedder { diarizer: &self.diarizer, options: &self.options };
+        names.apply(diarization, &embedder, source, duration - source.start())
+    }
+
+    /// Warnings about results, except those of audio and diarization.
+    fn warnings(
+        &self,
+        stem: &str,
+        outputs: &[Output],
+        transcript: Option<&Transcript>,
+        diarization: &Diarization,
+    ) -> Vec<String> {
+        let mut warnings = transcript.map_or(Vec::new(), |transcript| transcript.warnings().to_vec());
+        let uri = output::uri(stem);
+        if uri != stem {
+            warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
+        }
+        let (turns, found) = (self.written(diarization), diarization.speakers.len());
+        let written = speakers(turns).len();
+        if written < found {
+            warnings.push(format!(
+                "--exclusive leaves {written} of {found} speakers: the others only speak while somebody else does"
+            ));
+        }
+        if diarization.turns.is_empty() {
+            warnings.push(SILENCE.to_owned());
+        }
+        if outputs.iter().any(|output| output.format.has_words()) {
+            warnings.extend(renamed(turns));
+        }
+        warnings
     }
 
     /// Diarizes the audio while reading it.
@@ -213,6 +224,10 @@ impl<'a> Session<'a> {
         *timings = lock(&clock).1;
         Ok((diarization, decoded))
     }
+}
+
+fn speakers(turns: &[Turn]) -> BTreeSet<&str> {
+    turns.iter().map(|turn| turn.speaker.as_str()).collect()
 }
 
 /// The device on which the networks ran to their end.
