@@ -282,6 +282,20 @@ fn chunks_and_their_second_list_have_speakers() {
 }
 
 #[test]
+fn lists_beside_the_words_of_segments_have_speakers_of_their_own() {
+    let words =
+        json!([{ "word": "Hello?", "start": 0.5, "end": 1.5 }, { "word": "Hi.", "start": 2.3, "end": 3.0 }]);
+    let segment = json!({ "start": 0.5, "end": 3.0, "text": "Hello? Hi.", "words": words });
+    let listed = json!([{ "text": "Hi.", "timestamp": [2.3, 3.0] }]);
+    let named =
+        json_of(&json!({ "segments": [segment], "words": [words[0]], "speakers": listed }).to_string());
+    assert_eq!(
+        (&named["words"][0]["speaker"], &named["speakers"][0]["speaker"]),
+        (&json!("Ann"), &json!("Bob"))
+    );
+}
+
+#[test]
 fn speakers_that_are_already_named_are_replaced() {
     let named = json!({ "segments": [
         { "start": 0.5, "end": 1.5, "text": " Hello?", "speaker": "SPEAKER_01",
