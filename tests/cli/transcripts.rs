@@ -458,7 +458,8 @@ fn a_directory_has_the_transcript_of_each_recording() {
     {
         write_silence(Path::new(&path(recording)));
         if !transcript.is_empty() {
-            fs::write(Path::new(&path("said")).join(transcript), segment(text)).unwrap();
+            let text = segment(text).replace(": [{", ": [\r\n\t{");
+            fs::write(Path::new(&path("said")).join(transcript), text).unwrap();
         }
     }
     fs::write(Path::new(&path("said")).join("a.srt"), "less than JSON").unwrap();
@@ -469,6 +470,13 @@ fn a_directory_has_the_transcript_of_each_recording() {
     let read = |name: &str| fs::read_to_string(Path::new(&path("out")).join(name)).unwrap();
     assert!(read("a.json").contains("one") && read("b.json").contains("two"));
     assert!(read("a.txt").contains("one") && read("b.txt").contains("two"));
+
+    let (a, b) = (path("a.wav"), path("b.wav"));
+    let output = diarize(["-q", "--transcript", &path("said"), "-f", "json", &a, &b]);
+    let expected = format!("{}\n{}\n", segment("one"), segment("two"));
+    assert_eq!(stdout(&output), expected, "one document per line");
+    let output = diarize(["-q", "--transcript", &path("said"), "-f", "txt", &a, &b]);
+    assert_eq!(stdout(&output), format!("{a}:\n[00:00:00] one\n\n{b}:\n[00:00:00] two\n\n"));
 
     let output = diarize(["--transcript", &path("said"), "-f", "json", "-o", &path("said"), &path("")]);
     assert_eq!(output.status.code(), Some(2));
