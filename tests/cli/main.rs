@@ -25,5 +25,6 @@ mod sample;
 mod scores;
 mod settings;
 mod show;
+mod transcript_faults;
 mod transcripts;
 mod tune;

@@ -93,7 +93,12 @@ impl Recording<'_> {
     ) -> anyhow::Result<String> {
         if let Some(text) = self.transcript.map(|transcript| transcript.render(format)).transpose()?.flatten()
         {
-            return Ok(text);
+            return Ok(match format {
+                // Strings contain no line ends, so only white space between values disappears.
+                Format::Json if shared => text.lines().map(str::trim).collect::<String>() + "\n",
+                Format::Txt if shared => format!("{}:\n{text}\n", self.file),
+                _ => text,
+            });
         }
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {

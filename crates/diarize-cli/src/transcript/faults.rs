@@ -26,7 +26,7 @@ impl Fault {
                 "a number is NaN or infinite, which JSON does not allow: it was kept but not used"
             }
             Self::NoText => "an entry has no text",
-            Self::NotAnObject => "an entry of a list is not an object: it was skipped",
+            Self::NotAnObject => "the entry after this place is not an object: it was skipped",
             Self::BlankLine => "a cue contains a blank line: it was removed",
             Self::NoBlankLine => "there is no blank line before a cue: it was added",
             Self::AlreadyNamed => "a speaker is already named: the name was replaced",

@@ -94,12 +94,13 @@ impl<'t> Reader<'t, '_> {
         let mut count = 0;
         let mut segments: Vec<(Entry<'t>, Vec<Entry<'t>>)> = Vec::new();
         for value in lists.segments {
-            let Some(object) = self.object(value) else { continue };
+            let last = segments.last().map_or(0, |(segment, _)| segment.times.at);
+            let Some(object) = self.object(value, last) else { continue };
             self.place(object, Of::Segment(segments.len()));
             let words = self.words_of(object, &mut count);
             segments.push((self.entry(object, &["text"], !words.is_empty()), words));
         }
-        let (mut words, mut others) = (Vec::new(), Vec::new());
+        let (mut words, mut further) = (Vec::new(), lists.others.iter().collect::<Vec<_>>());
         if count == 0 {
             words = self.list(lists.words, Of::Word);
         } else if lists.words.len() == count {
@@ -108,11 +109,9 @@ impl<'t> Reader<'t, '_> {
                 value.object().into_iter().for_each(|object| self.place(object, Of::Word(index)));
             }
         } else {
-            others = self.list(lists.words, Of::Other);
+            further.extend(lists.words);
         }
-        if others.is_empty() {
-            others = self.list(lists.others, Of::Other);
-        }
+        let others = self.list(further, Of::Other);
         let timed =
             segments.iter().any(|(segment, words)| segment.is_timed() || words.iter().any(Entry::is_timed));
         let is_empty = segments.is_empty() && words.is_empty();
@@ -132,20 +131,29 @@ impl<'t> Reader<'t, '_> {
     }
 
     /// The entries of a list beside the segments.
-    fn list(&mut self, values: &[Value<'t>], of: fn(usize) -> Of) -> Vec<Entry<'t>> {
-        let mut entries = Vec::new();
+    fn list<'v>(
+        &mut self,
+        values: impl IntoIterator<Item = &'v Value<'t>>,
+        of: fn(usize) -> Of,
+    ) -> Vec<Entry<'t>>
+    where
+        't: 'v,
+    {
+        let mut entries: Vec<Entry<'t>> = Vec::new();
         for value in values {
-            let Some(object) = self.object(value) else { continue };
+            let last = entries.last().map_or(0, |entry| entry.times.at);
+            let Some(object) = self.object(value, last) else { continue };
             self.place(object, of(entries.len()));
             entries.push(self.entry(object, &["word", "text"], false));
         }
         entries
     }
 
-    fn object<'v>(&mut self, value: &'v Value<'t>) -> Option<&'v Object<'t>> {
+    /// An entry of a list. `last` is the place of the entry before it.
+    fn object<'v>(&mut self, value: &'v Value<'t>, last: usize) -> Option<&'v Object<'t>> {
         let object = value.object();
         if object.is_none() {
-            self.faults.note(Fault::NotAnObject, 0);
+            self.faults.note(Fault::NotAnObject, last);
         }
         object
     }
@@ -173,7 +181,8 @@ impl<'t> Reader<'t, '_> {
         let list = |key| segment.get(key).and_then(Value::list).unwrap_or_default();
         let mut words: Vec<Entry<'t>> = Vec::new();
         for value in list("words") {
-            let Some(object) = self.object(value) else { continue };
+            let last = words.last().map_or(segment.at, |word| word.times.at);
+            let Some(object) = self.object(value, last) else { continue };
             self.place(object, Of::Word(*count + words.len()));
             words.push(self.entry(object, &["word", "text"], false));
         }
@@ -287,7 +296,7 @@ mod tests {
             words(&segments),
             [("in", 1.0, 1.5), ("2024", 1.5, 2.0), ("we", 2.0, 4.0), ("did", 4.0, 4.0), ("", 4.0, 4.0)]
         );
-        let kinds = ["NaN", "no times", "start or end", "no text", "not an object"];
+        let kinds = ["NaN", "no times", "start or end", "no text", "is not an object"];
         assert_eq!(warnings.len(), kinds.len(), "{warnings:?}");
         for kind in kinds {
             assert!(warnings.iter().any(|warning| warning.contains(kind)), "{kind}: {warnings:?}");
