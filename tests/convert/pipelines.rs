@@ -79,7 +79,7 @@ fn a_configuration_may_have_a_byte_order_mark_or_be_utf_16() {
     let utf16 = |bytes: fn(u16) -> [u8; 2]| marked.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
     let dir = small_pipeline(OF_3_1);
     let config = dir.path().join("config.yaml");
-    let mut convert = || load(text(&config), &mut no_hub).map(|model| model.manifest.parameters);
+    let convert = || load(text(&config), &mut no_hub).map(|model| model.manifest.parameters);
     let expected = convert().unwrap();
     for bytes in [marked.as_bytes().to_vec(), utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)] {
         fs::write(&config, bytes).unwrap();
