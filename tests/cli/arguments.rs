@@ -28,8 +28,8 @@ fn nonsense_is_a_usage_error() {
     assert_usage_error(&["--step", "0", "a.wav"], "must be a number above 0");
     assert_usage_error(&["--device", "tpu", "a.wav"], "auto, cpu, metal, cuda or cuda:N");
     assert_usage_error(
-        &["--format", "doc", "a.wav"],
-        "rttm, json, csv, srt, vtt, textgrid, audacity, html, txt",
+        &["--format", "xml", "a.wav"],
+        "rttm, json, csv, srt, vtt, textgrid, eaf, stm, audacity, html, txt",
     );
     assert_usage_error(&["--embeddings", "a.wav"], "--embeddings needs --format json");
     assert_usage_error(&["--quiet", "--verbose", "a.wav"], "cannot be used with");

@@ -148,6 +148,27 @@ fn a_uem_says_what_is_scored() {
 }
 
 #[test]
+fn references_of_any_format_are_found_and_checked_next_to_the_audio() {
+    let directory = labeled();
+    let rttm = directory.path().join("talks/conversation.rttm");
+    let arguments = ["--try", "threshold=0.7"];
+    let expected = json(&directory, &arguments);
+    let turns = diarize::parse_rttm(&fs::read_to_string(&rttm).unwrap()).unwrap().remove(0).1;
+    fs::remove_file(&rttm).unwrap();
+    let line =
+        |turn: &diarize::Turn| format!("conversation 1 {} {} {}\n", turn.speaker, turn.start, turn.end);
+    let stm: String = turns.iter().map(line).collect();
+    fs::write(rttm.with_extension("stm"), format!("\u{feff}{stm}")).unwrap();
+    assert_eq!(json(&directory, &arguments)["best"], expected["best"]);
+
+    let milliseconds = "SPEAKER conversation 1 5000 3000 <NA> <NA> A <NA> <NA>\n";
+    fs::write(&rttm, milliseconds).unwrap();
+    let output = diarize_in(directory.path(), &[&["tune"], &arguments[..], &["talks"]].concat());
+    let expected = "conversation.wav ends at 14.0 s, but its reference at 8000.0 s: check that";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}
+
+#[test]
 fn impossible_searches_are_refused_before_any_work() {
     let directory = labeled();
     write_silence(&directory.path().join("talks/unknown.wav"));

@@ -277,11 +277,24 @@ impl Search<'_> {
             let decoded = source.read(|block| Ok(listener.push(block)?))?;
             if !std::mem::replace(&mut warned, true) {
                 decoded.warn(&recording.input);
+                self.warn_about_end(recording, decoded.duration);
             }
             let embedded = listener.embedded()?;
             ledger.add(&recording.name, self.score_points(recording, &embedded, points)?)?;
         }
         Ok(missing.len())
+    }
+
+    /// Warns if the reference ends long after the recording.
+    fn warn_about_end(&self, recording: &Recording, duration: f64) {
+        let end = recording.truth.iter().map(|turn| turn.end).fold(0.0, f64::max);
+        if end > duration + 1.0 {
+            self.console.line(&format!(
+                "warning: {} ends at {duration:.1} s, but its reference at {end:.1} s: check that they belong \
+                 together and that times are in seconds",
+                recording.input
+            ));
+        }
     }
 
     /// The scores of points that differ only in the steps after the networks.
