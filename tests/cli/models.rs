@@ -108,6 +108,17 @@ fn pointers_and_web_pages_are_called_what_they_are() {
     }
 }
 
+/// Opening a pipe waits until something is written to it.
+#[cfg(unix)]
+#[test]
+fn a_model_is_not_read_from_a_pipe() {
+    let directory = tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let output = model(directory.path(), &["info", pipe.to_str().unwrap()]);
+    assert!(stderr(&output).contains("not a file but a pipe or a device"), "{}", stderr(&output));
+}
+
 /// Two programs download one file into one cache: it is downloaded once, and both find it whole.
 #[test]
 fn programs_that_download_at_once_share_the_download() {

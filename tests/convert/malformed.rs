@@ -219,8 +219,10 @@ fn errors_name_the_file_and_the_reason() {
 fn errors_name_missing_inputs() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().to_str().unwrap().to_owned();
-    for (input, reason) in [("no/such/file", "no such file or directory"), (&empty, "none of manifest.toml")]
-    {
+    for (input, reason) in [
+        ("no/such/file", "no such file or directory"),
+        (&empty, "none of manifest.toml, the config.yaml of a pipeline"),
+    ] {
         let message = convert(input, &ConvertOptions::default(), &mut no_hub).unwrap_err().to_string();
         assert!(message.contains(input) && message.contains(reason), "{message}");
     }

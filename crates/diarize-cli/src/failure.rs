@@ -16,7 +16,7 @@ pub fn sentence(error: &anyhow::Error) -> String {
             sentence = worded;
         } else if let Some(front) = sentence.strip_suffix(&text) {
             sentence = format!("{front}{worded}");
-        } else if !sentence.contains(&text) {
+        } else {
             sentence = format!("{sentence}: {worded}");
         }
     }

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-/// The largest number of threads, of this program and of a single recording.
-pub const MOST_THREADS: usize = 1024;
+/// The largest number of threads, of a recording and of all parallel ones. More threads only wait for each other.
+pub const MOST_THREADS: usize = 512;
 
 /// The longest time in seconds that an option can name: more than eleven days.
 const LONGEST: f64 = 1e6;

@@ -62,7 +62,7 @@ pub enum Error {
     },
     /// A directory contains no model.
     #[error(
-        "{}: not a model directory: none of manifest.toml, config.yaml, pytorch_model.bin, model.safetensors, \
+        "{}: not a model directory: none of manifest.toml, the config.yaml of a pipeline, pytorch_model.bin, model.safetensors, \
          avg_model.pt, a single .ckpt file, or plda.npz with xvec_transform.npz found",
         path.display()
     )]

@@ -92,7 +92,7 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
         };
         return repository(&place, input, options, &mut sources);
     }
-    if path.is_file() {
+    if !path.is_dir() {
         if !is_config(path) {
             return network(&Place::Directory(path.to_owned()), input, options, &mut sources);
         }

@@ -111,9 +111,9 @@ impl Settings {
             Some(Value::Integer(_)) => Some("it must be a whole number, 0 or more"),
             _ => None,
         };
-        let settings: Self = settings
-            .try_into()
-            .map_err(|error: toml::de::Error| wrong(kind.unwrap_or_else(|| error.message()).to_owned()))?;
+        let settings: Self = settings.try_into().map_err(|error: toml::de::Error| {
+            wrong(kind.unwrap_or_else(|| error.message()).replace("unknown variant", "unknown value"))
+        })?;
         settings.check()?;
         *self = settings;
         Ok(())
