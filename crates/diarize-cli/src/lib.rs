@@ -22,6 +22,7 @@ pub mod progress;
 pub mod run;
 pub mod session;
 pub mod source;
+pub mod speaker_count;
 pub mod timeline;
 pub mod transcript;
 pub mod voice_embedder;

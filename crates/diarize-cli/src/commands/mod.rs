@@ -10,6 +10,7 @@ pub mod regions;
 pub mod score;
 pub mod show;
 pub mod speakers;
+pub mod split;
 pub mod tune;
 pub mod version;
 
@@ -24,6 +25,7 @@ Examples:
   diarize --format txt meeting.mp3             the same as readable text
   diarize -o meeting.html meeting.mp3          a page with waveform and player
   diarize --transcript talk.json talk.wav      Whisper's words with their speakers
+  diarize --channels separate call.wav         one person per channel
   diarize --num-speakers 2 call.m4a            with a known number of speakers
   diarize --identify speakers.safetensors talk.mp3
                                                with the names of speakers from `diarize enroll`
@@ -41,7 +43,7 @@ Examples:
 
 Audio:
   wav, flac, mp3, ogg vorbis, m4a (aac, alac), aiff, caf and mkv are read at any sample rate;
-  channels are averaged. Opus is not supported: convert it with ffmpeg first.
+  channels are averaged, unless --channels or --channel says otherwise. Opus is not supported: convert it with ffmpeg first.
   At sample rates other than 16 kHz, results with pyannote's models can differ slightly from those
   of pyannote.audio, which resamples with a shorter filter.
 
@@ -112,6 +114,8 @@ pub enum Command {
     /// Find when several people speak at once
     #[command(after_help = regions::OVERLAP_EXAMPLES)]
     Overlap(regions::Args),
+    /// Write the audio of each speaker
+    Split(split::Args),
     /// Extract speaker embeddings
     Embed(embed::Args),
     /// Show, list and download models

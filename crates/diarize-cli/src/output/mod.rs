@@ -8,6 +8,7 @@ mod destination;
 mod format;
 mod html;
 mod json;
+mod new_files;
 mod subtitles;
 mod textgrid;
 mod txt;
@@ -26,6 +27,7 @@ pub use self::{
     },
     format::Format,
     html::PageAudio,
+    new_files::{NewFiles, check_folder},
 };
 pub(crate) use self::{clock::clock, csv::field as csv_field, subtitles::escaped};
 
