@@ -24,6 +24,7 @@ pub mod progress;
 pub mod run;
 pub mod session;
 pub mod source;
+pub mod speaker_count;
 pub mod stm;
 pub mod text;
 pub mod timeline;

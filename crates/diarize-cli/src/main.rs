@@ -8,7 +8,7 @@ use diarize_cli::{
     commands::{
         Cli, Command, embed, enroll, man, model, ops,
         regions::{self, Kind},
-        score, show, speakers, tune, version,
+        score, show, speakers, split, tune, version,
     },
     config, failure, output, run,
 };
@@ -43,6 +43,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Overlap(args) => regions::run(Kind::Overlap, &args),
         Command::Enroll(args) => enroll::run(&args),
         Command::Speakers(args) => speakers::run(&args),
+        Command::Split(args) => split::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Show(args) => show::run(&args),

@@ -56,9 +56,7 @@ impl<'a> Session<'a> {
         let (diarizer, files) = job.model.open_with_files(console)?;
         let names = job.names.open(&files)?;
         let mut options = job.model.options(&diarizer);
-        options.num_speakers = job.num_speakers;
-        options.min_speakers = job.min_speakers;
-        options.max_speakers = job.max_speakers;
+        job.speakers.apply(&mut options);
         options.threads = options.threads.or_else(|| share_of_threads(job.batch.jobs));
         job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
         options.check().map_err(|error| match error {

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, sync::mpsc::sync_channel, thread};
 
 use anyhow::Context;
-use diarize_audio::{Audio, Channels, Settings, Warning};
+use diarize_audio::{Audio, Channels, Rate, Settings, Warning};
 use tempfile::NamedTempFile;
 use tracing::warn;
 
@@ -56,6 +56,15 @@ impl Source {
         self.open_with(&self.settings.clone().with_channels(Channels::Each))
     }
 
+    /// Starts to read at the file's own sample rate, with all its channels or the one that the settings ask for.
+    pub fn open_original(&self) -> Result<Audio, diarize_audio::Error> {
+        let channels = match self.settings.channels {
+            Channels::Mean => Channels::Each,
+            only => only,
+        };
+        self.open_with(&self.settings.clone().with_channels(channels).with_rate(Rate::Own))
+    }
+
     fn open_with(&self, settings: &Settings) -> Result<Audio, diarize_audio::Error> {
         match &self.path {
             Some(path) => Audio::open(path, settings),
@@ -66,6 +75,11 @@ impl Source {
     /// Start of the part that is read, in seconds of the recording.
     pub fn start(&self) -> f64 {
         self.settings.range.start
+    }
+
+    /// End of the part that is read, in seconds of the recording; it may be beyond the recording's end.
+    pub fn end(&self) -> f64 {
+        self.settings.range.end
     }
 
     /// Reads all of it and hands each block to `take`.

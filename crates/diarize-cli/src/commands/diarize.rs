@@ -14,6 +14,7 @@ use crate::{
     output::{self, Destinations, Format, PageAudio, Style},
     overrides::Overrides,
     progress::Verbosity,
+    speaker_count::SpeakerCountArgs,
     text,
     transcript::{Transcript, in_directory},
 };
@@ -30,15 +31,8 @@ pub struct Args {
     #[arg(required_unless_present_any = ["completions", "version", "files_from"])]
     audio: Vec<PathBuf>,
 
-    /// Exact number of speakers, if known
-    #[arg(long, value_name = "N", value_parser = numbers::speakers, help_heading = "Speakers", conflicts_with_all = ["min_speakers", "max_speakers"])]
-    num_speakers: Option<NonZeroUsize>,
-    /// At least this many speakers
-    #[arg(long, value_name = "N", value_parser = numbers::speakers, help_heading = "Speakers")]
-    min_speakers: Option<NonZeroUsize>,
-    /// At most this many speakers
-    #[arg(long, value_name = "N", value_parser = numbers::speakers, help_heading = "Speakers")]
-    max_speakers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    speakers: SpeakerCountArgs,
 
     /// Output formats, separated by commas [default: from the extension of --output, else rttm]
     ///
@@ -168,12 +162,8 @@ pub struct Job {
     pub part: Range<f64>,
     /// The model and the device.
     pub model: ModelArgs,
-    /// Exact number of speakers.
-    pub num_speakers: Option<usize>,
-    /// At least this many.
-    pub min_speakers: Option<usize>,
-    /// At most this many.
-    pub max_speakers: Option<usize>,
+    /// The number of speakers, as far as known.
+    pub speakers: SpeakerCountArgs,
     /// Hyper-parameters.
     pub overrides: Overrides,
     /// How much is reported.
@@ -194,24 +184,15 @@ fn check_threads(threads: usize) -> Result<(), clap::Error> {
 impl Args {
     /// An option for finding out who speaks, if any is given.
     fn needless_option(&self) -> Option<&'static str> {
-        let options = [
-            ("--num-speakers", self.num_speakers.is_some()),
-            ("--min-speakers", self.min_speakers.is_some()),
-            ("--max-speakers", self.max_speakers.is_some()),
-            ("--embeddings", self.embeddings),
-        ];
-        let given = options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option);
-        given.or_else(|| self.overrides.clustering_option()).or_else(|| self.names.option())
+        let embeddings = self.embeddings.then_some("--embeddings");
+        let options = [self.speakers.option(), self.overrides.clustering_option(), self.names.option()];
+        options.into_iter().flatten().chain(embeddings).next()
     }
 
     /// Checks the combination of arguments. Errors are usage errors.
     pub fn into_job(self) -> Result<Job, clap::Error> {
         self.channels.check().map_err(conflict)?;
-        if let (Some(min), Some(max)) = (self.min_speakers, self.max_speakers)
-            && min > max
-        {
-            return Err(conflict(format!("--min-speakers {min} is more than --max-speakers {max}")));
-        }
+        self.speakers.check().map_err(conflict)?;
         if let Some(error) = self.audio.first().and_then(|first| misplaced(first)) {
             return Err(error);
         }
@@ -288,9 +269,7 @@ impl Args {
             channels: self.channels,
             part,
             model: self.model,
-            num_speakers: self.num_speakers.map(NonZeroUsize::get),
-            min_speakers: self.min_speakers.map(NonZeroUsize::get),
-            max_speakers: self.max_speakers.map(NonZeroUsize::get),
+            speakers: self.speakers,
             overrides: self.overrides,
             verbosity: self.verbosity,
         })

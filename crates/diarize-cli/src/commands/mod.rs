@@ -10,6 +10,7 @@ pub mod regions;
 pub mod score;
 pub mod show;
 pub mod speakers;
+pub mod split;
 pub mod tune;
 pub mod version;
 
@@ -26,6 +27,7 @@ Examples:
   diarize --format txt meeting.mp3             the same as readable text
   diarize -o meeting.html meeting.mp3          a page with waveform and player
   diarize --transcript talk.json talk.wav      Whisper's words with their speakers
+  diarize --channels separate call.wav         one person per channel
   diarize --num-speakers 2 call.m4a            with a known number of speakers
   diarize --identify speakers.safetensors talk.mp3
                                                with the names of speakers from `diarize enroll`
@@ -44,7 +46,8 @@ Examples:
 
 Audio:
   wav and its relatives, flac, mp3, ogg, opus, m4a, mp4, aac, webm, mkv, aiff, caf and au are read
-  at any sample rate; channels are averaged. Of HE-AAC, only the lower band is used.
+  at any sample rate; channels are averaged, unless --channels or --channel
+  says otherwise. Of HE-AAC, only the lower band is used.
   At sample rates other than 16 kHz, results with pyannote's models can differ slightly from those
   of pyannote.audio, which resamples with a shorter filter.
 
@@ -115,6 +118,8 @@ pub enum Command {
     /// Find when several people speak at once
     #[command(after_help = regions::OVERLAP_EXAMPLES)]
     Overlap(regions::Args),
+    /// Write the audio of each speaker
+    Split(split::Args),
     /// Extract speaker embeddings
     Embed(embed::Args),
     /// Show, list and download models

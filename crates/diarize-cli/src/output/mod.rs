@@ -8,6 +8,7 @@ mod destination;
 mod format;
 mod html;
 mod json;
+mod new_files;
 mod readable;
 mod subtitles;
 mod textgrid;
@@ -29,6 +30,7 @@ pub use self::{
     },
     format::Format,
     html::PageAudio,
+    new_files::{NewFiles, check_new_folder},
     words::uri,
 };
 pub(crate) use self::{

@@ -32,7 +32,7 @@ const LOUD: f64 = -12.0;
 const EQUAL: f64 = 1.0;
 
 /// Channels that are isolated by less carry the same sound, in dB.
-const LEAST_ISOLATION: f64 = 3.0;
+const LEAST_ISOLATION: f64 = 6.0;
 
 /// The level of nothing, in dB.
 const NOTHING: f64 = -120.0;
@@ -82,6 +82,8 @@ struct Channel {
     levels: Vec<f64>,
     /// `(frame,)`: whether anybody speaks.
     is_active: Vec<bool>,
+    /// Level below which there is only noise, in dB.
+    noise: f64,
     /// Level of its own speaker, in dB.
     typical: f64,
 }
@@ -113,8 +115,8 @@ impl Channel {
     fn new(microphone: &Microphone) -> Self {
         let smooth = smoothed(&microphone.power);
         let noise = 2.0 * quantile(smooth.clone(), 0.1).unwrap_or(0.0);
-        let level = |power: f64| (10.0 * (power - noise).max(0.0).log10()).max(NOTHING);
-        let levels: Vec<f64> = smooth.into_iter().map(level).collect();
+        let level = |power: f64| (10.0 * power.log10()).max(NOTHING);
+        let levels: Vec<f64> = smooth.into_iter().map(|power| level((power - noise).max(0.0))).collect();
         let mut is_active = vec![false; levels.len()];
         for span in &microphone.speech {
             is_active[frames(*span, levels.len())].fill(true);
@@ -124,7 +126,7 @@ impl Channel {
         // Another person may be heard for most of the time, so that only the loudest second tells.
         let loudest = (active.len() / 100).max((active.len() / 4).min(FRAMES as usize));
         let typical = active.get(loudest).copied().unwrap_or(NOTHING);
-        Self { levels, is_active, typical }
+        Self { levels, is_active, noise: level(noise), typical }
     }
 
     /// Level relative to that of its own speaker, in dB.
@@ -141,10 +143,14 @@ fn leaks(microphones: &[Microphone], channels: &[Channel]) -> Result<(Leaks, Vec
     let count = channels.len();
     let dominant: Vec<Vec<usize>> = (0..count).map(|channel| dominant(channel, channels)).collect();
     let leak = |to: usize, from: usize| {
-        let excess = |&frame: &usize| channels[to].levels[frame] - channels[from].levels[frame];
+        if to == from || dominant[from].len() < FRAMES as usize / 2 {
+            return None;
+        }
+        let (to, from_levels) = (&channels[to], &channels[from].levels);
+        // What leaks may be as loud as the noise that hides it.
+        let excess = dominant[from].iter().map(|&frame| to.levels[frame].max(to.noise) - from_levels[frame]);
         // Simultaneous speech is louder than what leaks.
-        let enough = to != from && dominant[from].len() >= FRAMES as usize / 2;
-        quantile(dominant[from].iter().map(excess).collect(), 0.25).filter(|_| enough)
+        quantile(excess.collect(), 0.25)
     };
     let measured: Leaks = (0..count).map(|to| (0..count).map(|from| leak(to, from)).collect()).collect();
     let (mut limits, mut warnings) = (measured.clone(), Vec::new());
@@ -158,7 +164,7 @@ fn leaks(microphones: &[Microphone], channels: &[Channel]) -> Result<(Leaks, Vec
             }
             let [speaker, other] = [to, from].map(|channel| microphones[channel].speaker.clone());
             if leak.abs() < 2.0 * MARGIN {
-                return Err(Error::SameSound { speakers: [other, speaker] });
+                return Err(Error::SameSound { speakers: [speaker, other] });
             }
             if leak > 0.0 {
                 limits[to][from] = None;
