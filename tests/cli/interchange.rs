@@ -297,6 +297,9 @@ fn recordings_that_would_share_a_name_are_refused() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(reason), "{arguments:?}: {}", stderr(&output));
     }
+    let twice = diarize_in(desk.path(), &["my talk.wav", "./my talk.wav"]);
+    let expected = "my talk.wav and ./my talk.wav are the same file: name it once";
+    assert!(stderr(&twice).contains(expected), "{}", stderr(&twice));
     for arguments in [
         &["-f", "csv", "my talk.wav", "my_talk.wav"][..],
         &["vad", "-f", "csv", "my talk.wav", "my_talk.wav"],

@@ -103,8 +103,8 @@ fn recording(media: Node<'_, '_>) -> Option<String> {
     Some(stem.into_owned()).filter(|stem| !stem.is_empty())
 }
 
-/// An ELAN document with a tier for each speaker. `media` is the path of the recording relative to the document. The
-/// annotations are empty, for a transcription.
+/// An ELAN document with a tier for each speaker. `media` is the path of the recording relative to the
+/// document. The annotations are empty, for a transcription.
 pub fn render(media: Option<&str>, turns: &[Turn]) -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
         <ANNOTATION_DOCUMENT AUTHOR=\"diarize\" DATE=\"1970-01-01T00:00:00Z\" FORMAT=\"3.0\" VERSION=\"3.0\" \
@@ -112,20 +112,10 @@ pub fn render(media: Option<&str>, turns: &[Turn]) -> String {
         xsi:noNamespaceSchemaLocation=\"http://www.mpi.nl/tools/elan/EAFv3.0.xsd\">\n\
         \x20   <HEADER MEDIA_FILE=\"\" TIME_UNITS=\"milliseconds\">\n"
         .to_owned();
-    if let Some(media) = media {
-        let kind = if media.to_ascii_lowercase().ends_with(".wav") { "audio/x-wav" } else { "audio/*" };
-        let relative = if media.starts_with("..") { media.to_owned() } else { format!("./{media}") };
-        let (media, relative) = (attribute(media), attribute(&relative));
-        let _ = writeln!(
-            text,
-            "        <MEDIA_DESCRIPTOR MEDIA_URL=\"{media}\" MIME_TYPE=\"{kind}\" RELATIVE_MEDIA_URL=\"{relative}\"/>"
-        );
-    }
-    let _ = writeln!(
-        text,
-        "        <PROPERTY NAME=\"lastUsedAnnotationId\">{}</PROPERTY>\n    </HEADER>\n    <TIME_ORDER>",
-        turns.len()
-    );
+    text += &media.map(linked).unwrap_or_default();
+    let last = turns.len();
+    let _ = writeln!(text, "        <PROPERTY NAME=\"lastUsedAnnotationId\">{last}</PROPERTY>");
+    text += "    </HEADER>\n    <TIME_ORDER>\n";
     // Each turn has its own two slots, in the order of the turns.
     for (index, turn) in turns.iter().enumerate() {
         let start = (1000.0 * turn.start).round() as u64;
@@ -140,27 +130,40 @@ pub fn render(media: Option<&str>, turns: &[Turn]) -> String {
     if speakers.is_empty() {
         speakers.insert("nobody"); // ELAN expects a tier.
     }
-    for speaker in speakers {
-        let name = attribute(speaker);
-        let _ = writeln!(
-            text,
-            "    <TIER LINGUISTIC_TYPE_REF=\"default-lt\" PARTICIPANT=\"{name}\" TIER_ID=\"{name}\">"
-        );
-        for (index, _) in turns.iter().enumerate().filter(|(_, turn)| turn.speaker == speaker) {
-            let _ = writeln!(
-                text,
-                "        <ANNOTATION>\n            <ALIGNABLE_ANNOTATION ANNOTATION_ID=\"a{}\" \
-                 TIME_SLOT_REF1=\"ts{}\" TIME_SLOT_REF2=\"ts{}\">\n                \
-                 <ANNOTATION_VALUE></ANNOTATION_VALUE>\n            </ALIGNABLE_ANNOTATION>\n        </ANNOTATION>",
-                index + 1,
-                2 * index + 1,
-                2 * index + 2,
-            );
-        }
-        text += "    </TIER>\n";
-    }
+    text.extend(speakers.into_iter().map(|speaker| tier(speaker, turns)));
     text + "    <LINGUISTIC_TYPE GRAPHIC_REFERENCES=\"false\" LINGUISTIC_TYPE_ID=\"default-lt\" \
             TIME_ALIGNABLE=\"true\"/>\n</ANNOTATION_DOCUMENT>\n"
+}
+
+/// The link to a recording.
+fn linked(media: &str) -> String {
+    let kind = if media.to_ascii_lowercase().ends_with(".wav") { "audio/x-wav" } else { "audio/*" };
+    let relative = if media.starts_with("..") { media.to_owned() } else { format!("./{media}") };
+    let (media, relative) = (attribute(media), attribute(&relative));
+    format!(
+        "        <MEDIA_DESCRIPTOR MEDIA_URL=\"{media}\" MIME_TYPE=\"{kind}\" \
+         RELATIVE_MEDIA_URL=\"{relative}\"/>\n"
+    )
+}
+
+/// The tier of one of the speakers of all turns.
+fn tier(speaker: &str, turns: &[Turn]) -> String {
+    let name = attribute(speaker);
+    let mut text =
+        format!("    <TIER LINGUISTIC_TYPE_REF=\"default-lt\" PARTICIPANT=\"{name}\" TIER_ID=\"{name}\">\n");
+    for (index, _) in turns.iter().enumerate().filter(|(_, turn)| turn.speaker == speaker) {
+        let (id, start, end) = (index + 1, 2 * index + 1, 2 * index + 2);
+        let _ = writeln!(
+            text,
+            "        <ANNOTATION>\n\
+             \x20           <ALIGNABLE_ANNOTATION ANNOTATION_ID=\"a{id}\" TIME_SLOT_REF1=\"ts{start}\" \
+             TIME_SLOT_REF2=\"ts{end}\">\n\
+             \x20               <ANNOTATION_VALUE></ANNOTATION_VALUE>\n\
+             \x20           </ALIGNABLE_ANNOTATION>\n\
+             \x20       </ANNOTATION>"
+        );
+    }
+    text + "    </TIER>\n"
 }
 
 /// Text escaped for an attribute. Characters that XML cannot contain become `_`.

@@ -332,6 +332,9 @@ pub fn refuse_same_names<'a, P: Eq + Hash>(
     for (input, place) in recordings {
         let name = uri(&input.stem());
         if let Some(other) = taken.insert((place, name.clone()), input) {
+            if other.path().zip(input.path()).is_some_and(|(a, b)| is_same_file(a, b)) {
+                return Err(format!("{other} and {input} are the same file: name it once"));
+            }
             return Err(format!("{other} and {input} would both be called {name} in the result: rename one"));
         }
     }

@@ -23,6 +23,7 @@ Examples:
   diarize score --collar 0.5 references/ results/            0.25 s on each side of a boundary
   diarize score --convention md-eval --collar 0.25 ref/ hyp/ the same
   diarize score --uem all.uem --skip-overlap -f csv ref.rttm hyp.rttm > scores.csv
+  diarize score annotated.eaf talk.rttm                      an ELAN document as the reference
   diarize talk.wav | diarize score talk.rttm -               from a pipe
 
 Recordings are matched by name; if each side has only one, the two are compared whatever their names.
