@@ -60,9 +60,13 @@ fn a_missing_model_says_how_to_get_it() {
     let path = model(cache.path(), &["path", "pyannote/nothing"]);
     assert_eq!(path.status.code(), Some(1));
     assert!(stderr(&path).contains("diarize model download pyannote/nothing"), "{}", stderr(&path));
-    let download = model(cache.path(), &["download", "pyannote/nothing"]);
-    assert_eq!(download.status.code(), Some(1));
-    assert!(stderr(&download).contains("HF_HUB_OFFLINE"), "{}", stderr(&download));
+    let new = cache.path().join("new");
+    for more in [&[][..], &["--output", new.to_str().unwrap()]] {
+        let download = model(cache.path(), &[&["download", "pyannote/nothing"], more].concat());
+        assert_eq!(download.status.code(), Some(1));
+        assert!(stderr(&download).contains("HF_HUB_OFFLINE"), "{}", stderr(&download));
+    }
+    assert!(!new.exists(), "nothing was written");
 }
 
 #[test]

@@ -240,6 +240,21 @@ fn a_hub_pipeline_fetches_its_networks() {
     assert!(asked.iter().all(|asked| !asked.contains("..")));
 }
 
+/// The file may well exist in the repository, but pyannote does not look for it there.
+#[test]
+fn a_path_in_the_configuration_of_a_repository_needs_a_prefix() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.yaml");
+    fs::write(&config, OF_COMMUNITY_1.replace("$model/segmentation", "parts/one/segmentation")).unwrap();
+    let mut fetch = |_: &str, name: &str| match name {
+        "config.yaml" => Ok(config.clone()),
+        _ => Ok(dir.path().join(name)),
+    };
+    let error = load("lab/pipeline", &mut fetch).unwrap_err().to_string();
+    assert!(error.contains("a path inside the same repository is $model/parts/one/segmentation"), "{error}");
+    assert!(!error.contains("no such file"), "{error}");
+}
+
 #[test]
 fn raw_wespeaker_checkpoints_get_pyannote_names() {
     let dir = small_pipeline("");

@@ -30,7 +30,7 @@ mod torch;
 mod wespeaker;
 mod write;
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use diarize::model::{MANIFEST, ModelFiles};
 
@@ -86,7 +86,13 @@ pub enum Converted {
 pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> Result<Converted> {
     let mut sources = Sources::new(fetch);
     let path = Path::new(input);
-    if !path.exists() {
+    let exists = match path.try_exists() {
+        Err(source) if source.kind() == ErrorKind::PermissionDenied => {
+            return Err(Error::Read { path: path.to_owned(), source });
+        }
+        exists => exists.unwrap_or(false),
+    };
+    if !exists {
         let Some(place) = Place::repository(input) else {
             return Err(Error::NoSuchInput { input: input.to_owned() });
         };

@@ -142,10 +142,15 @@ fn download(model: &str, directory: Option<&Path>, console: &Console) -> anyhow:
     if directory.join(MANIFEST).exists() {
         bail!("{} already contains a model: use another directory", directory.display());
     }
+    let created = !directory.exists();
     fs::create_dir_all(directory)
         .and_then(|()| output::check_folder(directory))
         .with_context(|| format!("cannot write to {}", directory.display()))?;
-    let files = load(model, console)?;
+    let files = load(model, console).inspect_err(|_| {
+        if created {
+            let _ = fs::remove_dir(directory);
+        }
+    })?;
     Converted::Pipeline(Box::new(files)).write(directory, Precision::F32)?;
     Ok(format!("{}\n", directory.display()))
 }
