@@ -1,6 +1,10 @@
 //! `diarize tune`: a search over parameters on a folder with known turns.
 
-use std::{fs, process::Output, thread};
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
@@ -200,20 +204,34 @@ fn impossible_searches_are_refused_before_any_work() {
     );
 }
 
-/// Two searches never write one file of scores together.
+/// The first search holds its file of scores while it waits for a recording that comes through a pipe.
+#[cfg(unix)]
 #[test]
 fn two_searches_do_not_share_a_state() {
     let directory = labeled();
-    let search = || {
-        let arguments = ["tune", "--state", "tune.jsonl", "--try", "threshold=0.3:0.9:0.01", "talks"];
-        diarize_in(directory.path(), &arguments)
-    };
-    let outputs =
-        thread::scope(|scope| [scope.spawn(search), scope.spawn(search)].map(|run| run.join().unwrap()));
-    let refused: Vec<&Output> = outputs.iter().filter(|output| !output.status.success()).collect();
-    assert_eq!(refused.len(), 1, "{outputs:?}");
-    assert!(stderr(refused[0]).contains("another process is using tune.jsonl"), "{}", stderr(refused[0]));
+    let talks = directory.path().join("talks");
+    let pipe = talks.join("pipe.wav");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::write(talks.join("pipe.rttm"), "SPEAKER pipe 1 0 1 <NA> <NA> A <NA> <NA>\n").unwrap();
+    let arguments = ["tune", "--state", "tune.jsonl", "--try", "threshold=0.5,0.7"];
+    let first = Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .args(arguments)
+        .arg("talks/pipe.wav")
+        .current_dir(directory.path())
+        .stdout(Stdio::null())
+        .spawn();
+    let mut feed = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let search = || diarize_in(directory.path(), &[&arguments[..], &["talks"]].concat());
+    let second = search();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr(&second).contains("another process is using tune.jsonl"), "{}", stderr(&second));
+    feed.write_all(&fs::read(talks.join("conversation.wav")).unwrap()).unwrap();
+    drop(feed);
+    assert!(first.unwrap().wait().unwrap().success());
+    assert!(search().status.success());
     let lines = fs::read_to_string(directory.path().join("tune.jsonl")).unwrap();
-    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{lines}");
-    assert!(stderr(&search()).contains("already scored"), "the first search stored everything");
+    let scores =
+        lines.lines().filter(|line| serde_json::from_str::<Value>(line).unwrap().get("score").is_some());
+    let of = |recording: &str| scores.clone().filter(|line| line.contains(recording)).count();
+    assert!(of("\"pipe\"") >= 2 && of("\"pipe\"") == of("\"conversation\""), "{lines}");
 }
