@@ -7,6 +7,7 @@ mod ffmpeg;
 mod formats;
 mod inputs;
 mod joined;
+mod layouts;
 mod levels;
 mod resampling;
 mod streaming;
