@@ -6,6 +6,7 @@ mod containers;
 mod formats;
 mod inputs;
 mod joined;
+mod layouts;
 mod levels;
 mod needs_ffmpeg;
 mod parts;

@@ -5,7 +5,7 @@ use std::{env, fs, path::Path, process};
 use diarize_testkit::repository;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{diarize, diarize_in, fixture, stderr, stdout, write_excerpt, write_silence};
+use crate::common::{diarize, diarize_in, fixture, stderr, stdout, write_excerpt, write_i16, write_silence};
 
 const README: &str = include_str!("../../README.md");
 const GUIDE: &str = include_str!("../../crates/diarize-cli/docs/guide.md");
@@ -24,8 +24,9 @@ const RTTM: &str = "SPEAKER meeting 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
 type Command = (&'static str, &'static [&'static str]);
 
 /// Groups of commands that belong together; each group runs in its own directory.
-const COMMANDS: [&[Command]; 13] = [
-    &[("diarize meeting.mp3", &[]), ("diarize meeting.mp3 --num-speakers 4", &[])],
+const COMMANDS: [&[Command]; 14] = [
+    &[("diarize meeting.mp3 --num-speakers 4", &[]), ("diarize split -o voices/ meeting.mp3", &[])],
+    &[("diarize --channels separate --channel-names Ann,Bob interview.wav", &[])],
     &[("diarize --format json --output turns.json call.wav", &["turns.json"])],
     &[("diarize --output rttm/ recordings/*.flac", &["rttm/a.rttm", "rttm/b.rttm"])],
     &[("diarize -o talk.srt -o talk.csv talk.wav", &["talk.srt", "talk.csv"])],
@@ -54,6 +55,12 @@ const COMMANDS: [&[Command]; 13] = [
         ("diarize --identify speakers.safetensors talk.flac", &[]),
         ("diarize speakers", &[]),
         ("diarize --link-speakers -o linked/ monday/", &["linked/a.rttm", "linked/b.rttm"]),
+        ("diarize split --segments talk.rttm -o voices/ talk.flac", &["voices/anna.wav", "voices/ben.wav"]),
+        ("diarize split --segments talk.rttm -o tracks/ --keep-time talk.flac", &["tracks/carol.wav"]),
+        (
+            "diarize split --segments talk.rttm -o turns/ --each-turn talk.flac",
+            &["turns/00-00-04.110-ben.wav"],
+        ),
         ("diarize embed --segments talk.rttm -o voices.npy talk.flac", &["voices.npy"]),
     ],
     &[("diarize tune --state tune.jsonl labeled/", &["tune.jsonl"])],
@@ -81,6 +88,7 @@ fn desk() -> TempDir {
     }
     fs::copy(fixture("tone.mp3"), path("meeting.mp3")).unwrap();
     ["call.wav", "talk.wav", "meeting.wav"].iter().for_each(|name| write_silence(&path(name)));
+    write_i16(&path("interview.wav"), 16_000, 2, &[0; 32_000]);
     fs::create_dir(path("my-model")).unwrap();
     let model = repository("weights/default");
     for file in fs::read_dir(model).unwrap().map(|file| file.unwrap()) {

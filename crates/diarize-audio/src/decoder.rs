@@ -71,12 +71,15 @@ impl Decoder {
 pub(crate) fn has_fine_samples(parameters: &AudioCodecParameters) -> bool {
     match parameters.codec {
         CODEC_ID_FLAC => parameters.bits_per_sample.is_some_and(|bits| bits > 16),
-        // The sixth byte of its header.
-        CODEC_ID_ALAC => {
-            parameters.extra_data.as_deref().and_then(|data| data.get(5)).is_some_and(|bits| *bits > 16)
-        }
+        CODEC_ID_ALAC => parameters.extra_data.as_deref().and_then(alac_bits).is_some_and(|bits| bits > 16),
         codec => wave::bytes(codec) > 2,
     }
+}
+
+/// Bits of a sample, from the configuration of ALAC; in CAF files, it may be in an atom.
+fn alac_bits(data: &[u8]) -> Option<u8> {
+    let atom = data.windows(4).rposition(|name| name == b"alac");
+    data.get(atom.map_or(0, |name| name + 8) + 5).copied()
 }
 
 /// The name of a codec without a decoder.

@@ -114,7 +114,7 @@ pub(super) fn turns(microphones: &[Microphone], shortest: f64) -> Result<Found> 
 impl Channel {
     fn new(microphone: &Microphone) -> Self {
         let smooth = smoothed(&microphone.power);
-        let noise = 2.0 * quantile(smooth.clone(), 0.1).unwrap_or(0.0);
+        let noise = 2.0 * quantile(smooth.clone(), 0.02).unwrap_or(0.0);
         let level = |power: f64| (10.0 * power.log10()).max(NOTHING);
         let levels: Vec<f64> = smooth.into_iter().map(|power| level((power - noise).max(0.0))).collect();
         let mut is_active = vec![false; levels.len()];
@@ -277,4 +277,116 @@ fn smoothed(power: &[f32]) -> Vec<f64> {
 fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     let index = (share * values.len() as f64) as usize;
     (index < values.len()).then(|| *values.select_nth_unstable_by(index, f64::total_cmp).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FRAMES, Microphone, turns};
+    use crate::{Error, Span, Warning};
+
+    /// Speech of a person, from second to second.
+    type Speech<'a> = &'a [[f64; 2]];
+
+    /// How a person's speech fluctuates, in dB, at a time in seconds. Syllables have 4 per second.
+    fn fluctuation(seconds: f64, person: usize) -> f64 {
+        5.0 * (8.0 * std::f64::consts::PI * seconds + person as f64).sin()
+    }
+
+    /// Two microphones that hear both people: `leak` and `gains` are in dB. The noise is at -70 dB before the gain.
+    fn microphones(seconds: f64, speech: [Speech<'_>; 2], leak: f64, gains: [f64; 2]) -> [Microphone; 2] {
+        let power = |decibels: f64| 10f64.powf(decibels / 10.0);
+        [0, 1].map(|microphone| {
+            let level = |frame: usize| {
+                let at = frame as f64 / FRAMES;
+                let heard = |person: usize| {
+                    let speaks = speech[person].iter().any(|span| (span[0]..span[1]).contains(&at));
+                    let loss = if person == microphone { 0.0 } else { leak };
+                    if speaks { power(-25.0 + loss + fluctuation(at, person)) } else { 0.0 }
+                };
+                ((heard(0) + heard(1) + power(-70.0)) * power(gains[microphone])) as f32
+            };
+            // The network hears every speech on both channels.
+            let mut spans: Vec<[f64; 2]> = speech.concat();
+            spans.sort_by(|a, b| a[0].total_cmp(&b[0]));
+            let mut merged: Vec<Span> = Vec::new();
+            for [start, end] in spans {
+                match merged.last_mut() {
+                    Some(last) if start <= last.end => last.end = last.end.max(end),
+                    _ => merged.push(Span { start, end }),
+                }
+            }
+            let name = ["Ann", "Bob"][microphone];
+            let frames = (seconds * FRAMES) as usize;
+            Microphone { speaker: name.to_owned(), speech: merged, power: (0..frames).map(level).collect() }
+        })
+    }
+
+    /// Seconds in which the turns of a speaker differ from the expected ones.
+    fn error(found: &[crate::Turn], speaker: &str, expected: Speech<'_>) -> f64 {
+        let own = found.iter().filter(|turn| turn.speaker == speaker);
+        let own: Vec<[f64; 2]> = own.map(|turn| [turn.start, turn.end]).collect();
+        let is_inside =
+            |at: f64, spans: Speech<'_>| spans.iter().any(|span| (span[0]..span[1]).contains(&at));
+        let differs = |millisecond: &i32| {
+            let at = f64::from(*millisecond) / 1000.0;
+            is_inside(at, &own) != is_inside(at, expected)
+        };
+        (0..60_000).filter(differs).count() as f64 / 1000.0
+    }
+
+    #[test]
+    fn crosstalk_is_dropped_whatever_the_gains_are() {
+        let speech: [Speech<'_>; 2] = [&[[1.0, 6.0], [13.0, 18.0]], &[[7.0, 12.0], [19.0, 21.0]]];
+        for leak in [-12.0, -20.0, -40.0] {
+            for gains in [[0.0, 0.0], [0.0, -25.0], [10.0, 0.0]] {
+                let found = turns(&microphones(22.0, speech, leak, gains), 0.0).unwrap();
+                let errors = [error(&found.turns, "Ann", speech[0]), error(&found.turns, "Bob", speech[1])];
+                assert!(errors[0] + errors[1] < 0.5, "{leak} dB, {gains:?}: {errors:?}, {:?}", found.turns);
+                assert_eq!(found.warnings, []);
+            }
+        }
+    }
+
+    #[test]
+    fn simultaneous_speech_stays_on_both_channels() {
+        let speech: [Speech<'_>; 2] = [&[[1.0, 8.0], [13.0, 18.0]], &[[6.0, 12.0], [15.0, 17.0]]];
+        for gains in [[0.0, 0.0], [-15.0, 0.0]] {
+            let found = turns(&microphones(19.0, speech, -20.0, gains), 0.0).unwrap();
+            let errors = [error(&found.turns, "Ann", speech[0]), error(&found.turns, "Bob", speech[1])];
+            assert!(errors[0] + errors[1] < 0.5, "{gains:?}: {errors:?}, {:?}", found.turns);
+            let all: f64 = found.exclusive.iter().map(|turn| turn.end - turn.start).sum();
+            assert!((all - 16.0).abs() < 0.5, "{:?}", found.exclusive);
+            assert!(found.exclusive.windows(2).all(|pair| pair[0].end <= pair[1].start));
+        }
+    }
+
+    #[test]
+    fn someone_who_rarely_speaks_is_not_lost() {
+        let speech: [Speech<'_>; 2] = [&[[0.5, 28.0], [31.0, 58.0]], &[[28.5, 30.5]]];
+        let found = turns(&microphones(60.0, speech, -15.0, [0.0, 10.0]), 0.0).unwrap();
+        assert!(error(&found.turns, "Ann", speech[0]) < 0.5, "{:?}", found.turns);
+        assert!(error(&found.turns, "Bob", speech[1]) < 0.5, "{:?}", found.turns);
+    }
+
+    #[test]
+    fn one_sound_on_two_channels_is_an_error_and_a_faint_copy_a_warning() {
+        let alone: [Speech<'_>; 2] = [&[[1.0, 9.0]], &[]];
+        for leak in [0.0, -4.0] {
+            let result = turns(&microphones(10.0, alone, leak, [0.0, 0.0]), 0.0);
+            assert!(matches!(result, Err(Error::SameSound { .. })), "{leak} dB");
+        }
+        let found = turns(&microphones(10.0, alone, -20.0, [0.0, 0.0]), 0.0).unwrap();
+        assert!(
+            error(&found.turns, "Ann", alone[0]) < 0.1
+                && found.turns.iter().all(|turn| turn.speaker == "Ann")
+        );
+        assert!(matches!(&found.warnings[..], [Warning::OnlyCrosstalk { speaker, .. }] if speaker == "Bob"));
+    }
+
+    #[test]
+    fn silence_has_no_turns() {
+        assert!(turns(&microphones(3.0, [&[], &[]], -20.0, [0.0, 0.0]), 0.0).unwrap().turns.is_empty());
+        let nothing = Microphone { speaker: "Ann".to_owned(), speech: Vec::new(), power: Vec::new() };
+        assert!(turns(&[nothing], 0.0).unwrap().turns.is_empty());
+    }
 }

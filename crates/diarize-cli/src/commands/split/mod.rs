@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use diarize::{Diarizer, Options, Span, Turn};
 use tracing::warn;
 
@@ -177,19 +177,20 @@ fn split(
         |span: &Span| span.end - span.start >= SHORTEST && span.end > part.start && span.start < part.end;
     let mut plans = plan(&turns, args.each_turn, args.overlap);
     plans.iter_mut().for_each(|plan| plan.spans.retain(is_inside));
-    let hidden: Vec<&str> =
-        plans.iter().filter(|plan| plan.spans.is_empty()).map(|plan| plan.name.as_str()).collect();
+    let hidden: Vec<&Plan> = plans.iter().filter(|plan| plan.spans.is_empty()).collect();
     if turns.is_empty() {
         warn!("{input}: {SILENCE}, so no files are written");
-    } else if !hidden.is_empty() {
+    } else if let Some(first) = hidden.first() {
         warn!(
-            "{input}: no file for {}, where others always speak too: --overlap keeps such parts",
-            hidden.join(", ")
+            "{input}: {} of {} files would be empty and are not written, the first for {}: others speak at the same time \
+             (--overlap keeps such parts), or the turns are outside the part",
+            hidden.len(),
+            plans.len(),
+            first.name
         );
     }
     plans.retain(|plan| !plan.spans.is_empty());
-    write(args, &plans, &source, &files, input)?;
-    let names: Vec<String> = plans.iter().map(file_name).collect();
+    let names = write(args, &plans, &source, &files, input)?;
     let paths = files.publish(&names)?;
     if paths.is_empty() && is_new {
         // It is empty.
@@ -236,16 +237,16 @@ fn diarized(
     Ok(turns)
 }
 
-/// Reads the recording and writes the files.
+/// Reads the recording, writes the files and returns their names.
 fn write(
     args: &Args,
     plans: &[Plan],
     source: &Source,
     files: &NewFiles,
     input: &Input,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<String>> {
     if plans.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut audio = source.open_original()?;
     let layout = audio.layout()?;
@@ -259,7 +260,7 @@ fn write(
     let mut voices: Vec<Voice> = plans.iter().map(voice).collect();
     let mut position = first;
     let decoded = Decoded::all(audio, |block| {
-        anyhow::ensure!(!interrupt::requested(), "interrupted");
+        ensure!(!interrupt::requested(), "interrupted");
         voices.iter_mut().try_for_each(|voice| voice.push(block, position))?;
         position += (block.len() / layout.channels) as u64;
         Ok(())
@@ -267,5 +268,23 @@ fn write(
     if args.segments.is_some() {
         decoded.warn(input);
     }
-    voices.into_iter().try_for_each(|voice| voice.finish(position))
+    let mut names = Vec::new();
+    for (plan, voice) in plans.iter().zip(voices) {
+        if voice.finish(position)? {
+            names.push(file_name(plan));
+        }
+    }
+    let duration = decoded.duration;
+    ensure!(
+        !names.is_empty(),
+        "the recording ends at {duration:.1} s, before the turns of --segments: use its own result"
+    );
+    if names.len() < plans.len() {
+        let missing = plans.len() - names.len();
+        warn!(
+            "{input}: {missing} of {} files are not written: their turns are after the recording's end, {duration:.1} s",
+            plans.len()
+        );
+    }
+    Ok(names)
 }

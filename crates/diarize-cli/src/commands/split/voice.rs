@@ -68,12 +68,17 @@ impl Voice {
         Ok(())
     }
 
-    /// Ends the file; `end` is the last frame of the recording.
-    pub(super) fn finish(mut self, end: u64) -> anyhow::Result<()> {
+    /// Ends the file; `end` is the last frame of the recording. Returns whether there is a file: none of its parts may be
+    /// within the recording.
+    pub(super) fn finish(mut self, end: u64) -> anyhow::Result<bool> {
+        if self.written == 0 {
+            return Ok(false);
+        }
         if self.keeps_time {
             self.write_silence(end)?;
         }
-        self.close()
+        self.close()?;
+        Ok(true)
     }
 
     /// How loud a frame of a part is, from 0 to 1.
