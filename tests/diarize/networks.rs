@@ -240,7 +240,7 @@ fn decisions_with_shared_sinc_filters_match_pyannote() {
         let scores = |first: usize, count: usize| {
             let stretch = &shifted[first * HOP..(first + count - 1) * HOP + CHUNK];
             let starts: Vec<usize> = (0..count).map(|chunk| chunk * HOP).collect();
-            network.forward_overlapping(stretch, &starts, CHUNK, level as f32, device()).unwrap()
+            network.forward_overlapping(stretch.to_vec(), &starts, CHUNK, level as f32, device()).unwrap()
         };
         for first in (0..20).step_by(4) {
             let found = scores(first, 4);

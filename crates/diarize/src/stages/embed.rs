@@ -1,6 +1,7 @@
 //! Embedding the local speakers of chunks, and short windows along the recording.
 
 mod chunks;
+mod pieces;
 mod shared;
 mod spans;
 

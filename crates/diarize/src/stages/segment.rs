@@ -129,7 +129,7 @@ fn scores(
         samples.extend_from_slice(&waveform.range(chunks.stretch(run)));
         samples.resize(samples.len().next_multiple_of(network.sincnet.stride), 0.0);
     }
-    network.forward_overlapping(&samples, &starts, chunks.length, level, device)
+    network.forward_overlapping(samples, &starts, chunks.length, level, device)
 }
 
 /// Mean of the samples. Damaged ones far above full scale are left out: a single one could make the mean so large

@@ -69,7 +69,7 @@ impl PyanNet {
     /// Like [`Self::forward`] for overlapping chunks of a recording; see [`SincNet::forward_overlapping`].
     pub fn forward_overlapping(
         &self,
-        samples: &[f32],
+        samples: Vec<f32>,
         starts: &[usize],
         length: usize,
         level: f32,

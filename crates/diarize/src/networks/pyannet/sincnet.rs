@@ -110,23 +110,24 @@ impl SincNet {
     /// large offset does not cost precision.
     pub fn forward_overlapping(
         &self,
-        samples: &[f32],
+        mut samples: Vec<f32>,
         starts: &[usize],
         length: usize,
         level: f32,
         device: &Device,
     ) -> TensorResult<Tensor> {
         let [weight, bias] = self.waveform_norm;
-        let centered: Vec<f32> = samples.iter().map(|sample| sample - level).collect();
+        samples.par_chunks_mut(1 << 16).for_each(|part| part.iter_mut().for_each(|sample| *sample -= level));
         let window = |&start: &usize| {
-            let (mean, variance) = moments(&centered[start..][..length]);
+            let (mean, variance) = moments(&samples[start..][..length]);
             let scale = weight / (variance + EPSILON).sqrt();
             let shift = self.sums.iter().map(|sum| ((bias - scale * mean) * sum) as f32).collect();
             Window { start: start / self.stride, scale: scale as f32, shift }
         };
         let windows: Vec<Window> = starts.par_iter().map(window).collect();
         let length = 1 + (length - FILTER_LENGTH) / self.stride;
-        let samples = Tensor::from_vec(centered, (1, samples.len()), device)?;
+        let shape = (1, samples.len());
+        let samples = Tensor::from_vec(samples, shape, device)?;
         let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
         let x = convolution.forward(&self.steps(&samples)?, None, Activation::Identity)?.squeeze(1)?; // (1, steps, 80)
         let normalized = |windows: &[Window]| {

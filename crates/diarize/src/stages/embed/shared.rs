@@ -4,25 +4,23 @@ use std::{collections::VecDeque, ops::Range};
 
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::{
-    device::is_out_of_memory,
     splice::{Part, splice},
     stats_pool::stats_pool_sections,
 };
 use rayon::prelude::*;
 
-use super::{Segmented, masks_of};
+use super::{
+    Segmented, masks_of,
+    pieces::{GPU_BATCH, compute, speech},
+};
 use crate::{
     Result, Stage,
-    engine::{Chunks, Context, Meter, Networks, SharedTrunk, Waveform, Windows, check_finite},
-    math::count_while,
+    engine::{Chunks, Context, Meter, Networks, SharedTrunk, Windows, check_finite},
     model::VoiceWindows,
     networks::wespeaker::resnet,
     options::Parameters,
     stages::{Embeddings, SpeakerCounter, WindowEmbeddings},
 };
-
-/// Pieces computed together on a GPU.
-const GPU_BATCH: usize = 16;
 
 /// State of the embedding of a recording.
 #[derive(Clone, Debug)]
@@ -203,7 +201,7 @@ impl View<'_> {
             if networks.device.is_cpu() { (context.threads(), 0) } else { (GPU_BATCH, 1) };
         let mut progress = progress.clone();
         if !progress.is_on(networks) {
-            progress.frames = Some(self.frames_again(&progress, networks, context)?);
+            progress.frames = self.frames_again(&progress, networks, context)?;
         }
         let (mut running, mut embedded) = (VecDeque::new(), Vec::new());
         loop {
@@ -271,9 +269,7 @@ impl View<'_> {
             None => vec![Part::Zeros(kept)],
         };
         parts.extend(new);
-        if parts.iter().any(|part| matches!(part, Part::Steps(..))) {
-            progress.frames = Some(splice(&parts).map_err(networks.failed(Stage::Embeddings))?);
-        }
+        progress.frames = joined(&parts).map_err(networks.failed(Stage::Embeddings))?;
         let (middles, segmentation_frames) = (self.trunk.middles(), networks.frames());
         for (frame, speaks) in (first..).zip(speech) {
             let one =
@@ -290,10 +286,10 @@ impl View<'_> {
         progress: &Progress,
         networks: &Networks,
         context: &Context<'_>,
-    ) -> Result<Tensor> {
+    ) -> Result<Option<Tensor>> {
         let first = SharedTrunk::piece_of(progress.start);
         let (parts, _) = self.parts(first..progress.pieces, networks, context)?;
-        splice(&parts).map_err(networks.failed(Stage::Embeddings))
+        joined(&parts).map_err(networks.failed(Stage::Embeddings))
     }
 
     /// The sets of weights of the segmented chunks and of the windows whose last frame has been computed.
@@ -349,84 +345,10 @@ impl View<'_> {
     }
 }
 
-/// Computes the frames of some consecutive pieces. Those that are not `spoken` are zeros.
-fn compute(
-    pieces: Range<usize>,
-    spoken: &[bool],
-    trunk: &SharedTrunk<'_>,
-    waveform: &Waveform,
-    networks: &Networks,
-    context: &Context<'_>,
-) -> Result<Vec<Part>> {
-    let silent = |piece: usize| Part::Zeros(trunk.frames_of_piece(piece).len());
-    if networks.device.is_cpu() {
-        let one = |(piece, &spoken): (usize, &bool)| match spoken {
-            true => trunk.compute(piece..piece + 1, waveform, &networks.device),
-            false => Ok(vec![silent(piece)]),
-        };
-        let computed: TensorResult<Vec<Vec<Part>>> = match spoken {
-            [spoken] => one((pieces.start, spoken)).map(|parts| vec![parts]),
-            _ => pieces.into_par_iter().zip(spoken).map(one).collect(),
-        };
-        return Ok(computed.map_err(networks.failed(Stage::Embeddings))?.concat());
-    }
-    let mut computed = Vec::with_capacity(pieces.len());
-    let mut next = pieces.start;
-    for run in spoken.chunk_by(|a, b| a == b) {
-        let pieces = next..next + run.len();
-        next = pieces.end;
-        match run[0] {
-            true => computed.extend(on_gpu(pieces, trunk, waveform, networks, context)?),
-            false => computed.extend(pieces.map(silent)),
-        }
-    }
-    Ok(computed)
-}
-
-/// Computes the frames of some consecutive pieces on a GPU, in batches that are halved while they do not fit into its
-/// memory.
-fn on_gpu(
-    pieces: Range<usize>,
-    trunk: &SharedTrunk<'_>,
-    waveform: &Waveform,
-    networks: &Networks,
-    context: &Context<'_>,
-) -> Result<Vec<Part>> {
-    let mut computed = Vec::with_capacity(pieces.len());
-    let mut next = pieces.start;
-    while next < pieces.end {
-        let size = context.batch_size(Stage::Embeddings, GPU_BATCH).min(pieces.end - next);
-        match trunk.compute(next..next + size, waveform, &networks.device) {
-            Err(error) if size > 1 && is_out_of_memory(&error) => {
-                context.reduce_batches(Stage::Embeddings, size, size / 2)?;
-            }
-            frames => {
-                computed.extend(frames.map_err(networks.failed(Stage::Embeddings))?);
-                next += size;
-            }
-        }
-    }
-    Ok(computed)
-}
-
-/// For each of some frames, whether anyone speaks there in any chunk containing it.
-fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usize>) -> Vec<bool> {
-    let mut speech = vec![false; frames.len()];
-    let segmentations = segmented.segmentations;
-    let chunks = segmentations.chunks();
-    let from = count_while(chunks, |chunk| trunk.frames_of_chunk(chunk).end <= frames.start);
-    let until = count_while(chunks, |chunk| trunk.frames_of_chunk(chunk).start < frames.end);
-    for chunk in (from..until).filter(|&chunk| segmentations.is_active(chunk)) {
-        let decisions = segmentations.chunk(chunk); // (frame, local speaker)
-        let anybody: Vec<f32> =
-            decisions.outer_iter().map(|speakers| f32::from(u8::from(speakers.sum() > 0))).collect();
-        for (frame, speaks) in trunk.frames_of_chunk(chunk).zip(trunk.resize(&anybody, chunk)) {
-            if frames.contains(&frame) {
-                speech[frame - frames.start] |= speaks != 0.0;
-            }
-        }
-    }
-    speech
+/// The parts as one tensor, `(10, frame, 256)`; `None` if all of them are zeros.
+fn joined(parts: &[Part]) -> TensorResult<Option<Tensor>> {
+    let speech = parts.iter().any(|part| matches!(part, Part::Steps(..)));
+    speech.then(|| splice(parts)).transpose()
 }
 
 /// The embeddings of sets of weights, `(1, set, dimension)`; `None` if there are no sets.
