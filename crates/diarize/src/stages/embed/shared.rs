@@ -69,6 +69,9 @@ struct Sets {
     first: Vec<usize>,
 }
 
+/// Sets of weights and their embeddings, `(set, dimension)`.
+type Embedded = (Sets, Vec<f32>);
+
 /// What the stages before have found, for embedding the chunks that they complete.
 struct View<'a> {
     segmented: Segmented<'a>,
@@ -193,7 +196,7 @@ impl View<'_> {
         until: usize,
         networks: &Networks,
         context: &Context<'_>,
-    ) -> Result<(Progress, Vec<(Sets, Vec<f32>)>)> {
+    ) -> Result<(Progress, Vec<Embedded>)> {
         let failed = networks.failed(Stage::Embeddings);
         let total = self.segmented.chunks.count(self.segmented.waveform.expected());
         let meter = Meter::new(context, Stage::Embeddings, progress.chunks, total)?;
