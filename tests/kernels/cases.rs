@@ -4,14 +4,17 @@
 use candle_core::{Device, Result, Shape, Tensor};
 use diarize_kernels::{
     cdist::{self, Metric},
+    center::{self, Sections},
     conv2d::{self, Activation, Conv2d},
     fbank::Fbank,
     gpu::Plan,
     kmeans::{self, KMeans},
     lstm::{self, Dims},
     mel::{self, LogMel, MelScale},
-    pool_norm::{self, PoolNorm},
-    stats_pool::{self, stats_pool},
+    pool_norm::{self, PoolNorm, Window},
+    scores::{self, Scores},
+    splice::{self, Part, PartDims, splice},
+    stats_pool::{self, StatsPool, stats_pool, stats_pool_sections},
     stft::{self, Stft},
 };
 use diarize_testkit::Random;
@@ -94,6 +97,12 @@ pub fn small() -> Vec<Case> {
     {
         cases.push(pool_norm_case(window, batch, time, channels, &mut random));
     }
+    cases.push(pool_norm_windows_case(60, 21, &[0, 7, 29], 31, &mut random));
+    for (op, rows, classes) in
+        [(Scores::LogSoftmax, 150, 7), (Scores::Sigmoid, 3, 3), (Scores::LogSoftmax, 0, 7)]
+    {
+        cases.push(scores_case(op, rows, classes, &mut random));
+    }
     for (batch, steps, directions, hidden) in [
         (1, 1, 1, 1),
         (3, 7, 2, 5),
@@ -147,6 +156,10 @@ pub fn small() -> Vec<Case> {
 fn matrix_tiles() -> Vec<Case> {
     let mut random = Random(8);
     let mut cases = Vec::new();
+    let dims = conv2d::Dims { inputs: 8, outputs: 12, size: [1, 1], stride: 1, padding: [0, 0] };
+    cases.push(conv2d_case(dims, [1, 1, 20], false, Activation::LeakyRelu, &mut random));
+    let dims = conv2d::Dims { outputs: 7, ..dims };
+    cases.push(conv2d_case(dims, [1, 1, 20], false, Activation::LeakyRelu, &mut random));
     for (inputs, outputs, size, stride, padding, image) in [
         (20, 64, [3, 3], 1, [1, 1], [2, 11, 35]),
         (16, 34, [3, 3], 2, [1, 1], [2, 22, 19]),
@@ -168,7 +181,24 @@ fn matrix_tiles() -> Vec<Case> {
     for (batch, rows, time, channels, masks) in
         [(2, 3, 20, 150, 2), (1, 1, 1, 3, 1), (3, 2, 5, 128, 1), (0, 2, 5, 4, 1), (2, 1, 4, 8, 0)]
     {
-        cases.push(stats_pool_case(stats_pool::Dims { batch, rows, time, channels, masks }, &mut random));
+        cases.push(stats_pool_case([batch, rows, time, channels], masks, &mut random));
+    }
+    for (shape, length, first) in [([3, 20, 150], 7, vec![0, 13, 4]), ([1, 5, 3], 5, vec![0, 0])] {
+        cases.push(sections_case(shape, length, first, &mut random));
+    }
+    for (shape, window, starts, length) in [
+        ([1, 70, 80], 41, vec![0, 9, 50], 20),
+        ([2, 37, 5], 37, vec![0], 37),
+        ([1, 9, 3], 1, vec![8, 0], 1),
+        ([0, 9, 3], 2, vec![0], 9),
+    ] {
+        cases.push(center_case(shape, window, starts, length, &mut random));
+    }
+    let kept = PartDims { batch: 1, total: 9, first: 3, length: 6, zeros: false };
+    let gap = PartDims { batch: 1, total: 0, first: 0, length: 4, zeros: true };
+    let new = PartDims { batch: 2, total: 7, first: 1, length: 5, zeros: false };
+    for parts in [vec![kept, gap, new], vec![PartDims { length: 0, ..kept }, new]] {
+        cases.push(splice_case(splice::Dims { rows: 3, channels: 50, parts }, &mut random));
     }
     cases
 }
@@ -191,8 +221,9 @@ pub fn networks() -> Vec<Case> {
         cases.push(pool_norm_case(3, 1, time, channels, &mut random));
     }
     cases.push(lstm_case(Dims { batch: 1, steps: 589, directions: 2, hidden: 128 }, &mut random));
-    let pooling = stats_pool::Dims { batch: 1, rows: 10, time: 125, channels: 256, masks: 3 };
-    cases.push(stats_pool_case(pooling, &mut random));
+    cases.push(stats_pool_case([1, 10, 125, 256], 3, &mut random));
+    cases.push(sections_case([10, 300, 256], 125, vec![0, 7, 175, 290], &mut random));
+    cases.push(center_case([1, 2998, 80], 998, vec![0, 1000, 1574], 1424, &mut random));
     for (inputs, outputs, size, stride, image, residual, activation) in [
         (1, 32, 3, 1, [1, 80, 998], false, Activation::Relu),
         (32, 32, 3, 1, [1, 80, 998], true, Activation::Relu),
@@ -276,6 +307,54 @@ pub fn mel_case(filters: usize, fft_length: usize, batch: usize, frames: usize, 
         expected: mel::reference::log_energies(&scale, f64::from(FLOOR), &power),
         inputs: vec![input.clone()],
         forward: Box::new(move |device| mel.log_energies(&tensor(&input, (batch, frames, bins), device)?)),
+        tolerance: 1e-6,
+    }
+}
+
+/// Windows of one input, each scaled and shifted before pooling.
+pub fn pool_norm_windows_case(
+    time: usize,
+    channels: usize,
+    starts: &[usize],
+    length: usize,
+    random: &mut Random,
+) -> Case {
+    let (weight, bias) = (random.vector(channels, 1.0), random.vector(channels, 1.0));
+    let op = PoolNorm { window: 3, slope: 0.01, weight, bias };
+    let x = random.vector(time * channels, 1.0);
+    let mut window = |&start: &usize| Window {
+        start,
+        scale: 0.5 + start as f32 / 50.0,
+        shift: random.vector(channels, 0.5),
+    };
+    let windows: Vec<Window> = starts.iter().map(&mut window).collect();
+    let expected = |Window { start, scale, shift }: &Window| {
+        let values = &x[start * channels..][..length * channels];
+        let values = values.iter().enumerate().map(|(i, x)| (scale * x + shift[i % channels]).abs());
+        pool_norm::reference::pool_norm(&op, &values.collect::<Vec<f32>>())
+    };
+    let call = pool_norm::Windows { op: &op, windows: &windows, length };
+    Case {
+        name: format!("pool_norm of windows {starts:?} of {length} steps of {time} x {channels}"),
+        plan: call.plan(&(1, time, channels).into()).unwrap().0,
+        expected: windows.iter().flat_map(expected).collect(),
+        inputs: vec![x.clone()],
+        forward: Box::new({
+            let (op, x, windows) = (op.clone(), x.clone(), windows.clone());
+            move |device| op.forward_windows(&tensor(&x, (1, time, channels), device)?, &windows, length)
+        }),
+        tolerance: 1e-5,
+    }
+}
+
+pub fn scores_case(op: Scores, rows: usize, classes: usize, random: &mut Random) -> Case {
+    let x = random.vector(rows * classes, 8.0);
+    Case {
+        name: format!("{op:?} of {rows} x {classes}"),
+        plan: op.plan(&(rows, classes).into()).unwrap(),
+        expected: scores::reference::scores(op, &x, classes),
+        inputs: vec![x.clone()],
+        forward: Box::new(move |device| op.forward(&tensor(&x, (rows, classes), device)?)),
         tolerance: 1e-6,
     }
 }
@@ -386,22 +465,93 @@ pub fn weights(count: usize, time: usize, random: &mut Random) -> Vec<f32> {
     (0..count * time).map(|i| one(i / time, i % time, random.vector(1, 1.0)[0])).collect()
 }
 
-pub fn stats_pool_case(dims: stats_pool::Dims, random: &mut Random) -> Case {
-    let stats_pool::Dims { batch, rows, time, channels, masks } = dims;
+pub fn stats_pool_case(shape: [usize; 4], masks: usize, random: &mut Random) -> Case {
+    let [batch, rows, time, channels] = shape;
     let x = random.vector(batch * rows * time * channels, 1.0);
     let weights = weights(batch * masks, time, random);
+    let first = (0..batch * masks).map(|set| set / masks * rows * time).collect();
+    let op = StatsPool { rows, time, channels, first };
     Case {
-        name: format!("stats_pool {batch} x {rows} x {time} x {channels}, {masks} masks"),
-        plan: dims.plan().unwrap(),
-        expected: stats_pool::reference::stats_pool(dims, &x, &weights),
+        name: format!("stats_pool of {shape:?}, {masks} masks"),
+        plan: op.plan(time).unwrap(),
+        expected: stats_pool::reference::stats_pool(&op, &x, &weights),
         inputs: vec![x.clone(), weights.clone()],
         forward: Box::new(move |device| {
-            stats_pool(
-                &tensor(&x, (batch, rows, time, channels), device)?,
-                &tensor(&weights, (batch, masks, time), device)?,
-            )
+            stats_pool(&tensor(&x, &shape, device)?, &tensor(&weights, (batch, masks, time), device)?)
         }),
         tolerance: 2e-6,
+    }
+}
+
+/// Pooling of sections that begin at the steps `first`. Weights of steps after the end are 0.
+pub fn sections_case(shape: [usize; 3], length: usize, first: Vec<usize>, random: &mut Random) -> Case {
+    let [rows, time, channels] = shape;
+    let x = random.vector(rows * time * channels, 1.0);
+    let mut weights = weights(first.len(), length, random);
+    for (weights, first) in weights.chunks_exact_mut(length).zip(&first) {
+        weights[length.min(time - first)..].fill(0.0);
+    }
+    let op = StatsPool { rows, time, channels, first: first.clone() };
+    Case {
+        name: format!("stats_pool of {shape:?} from {first:?}, {length} steps"),
+        plan: op.plan(length).unwrap(),
+        expected: stats_pool::reference::stats_pool(&op, &x, &weights),
+        inputs: vec![x.clone(), weights.clone()],
+        forward: Box::new(move |device| {
+            let weights = tensor(&weights, (first.len(), length), device)?;
+            stats_pool_sections(&tensor(&x, &shape, device)?, &weights, &first)
+        }),
+        tolerance: 2e-6,
+    }
+}
+
+pub fn center_case(
+    shape: [usize; 3],
+    window: usize,
+    starts: Vec<usize>,
+    length: usize,
+    random: &mut Random,
+) -> Case {
+    let [batch, frames, bands] = shape;
+    let x: Vec<f32> = random.vector(batch * frames * bands, 3.0).iter().map(|x| 15.0 + x).collect();
+    let sections = Sections { window, starts: &starts, length };
+    Case {
+        name: format!("center {shape:?}, window of {window}, {length} frames from {starts:?}"),
+        plan: sections.plan(&(batch, frames, bands).into()).unwrap().0,
+        expected: center::reference::center(&sections, &x, frames, bands),
+        inputs: vec![x.clone()],
+        forward: Box::new({
+            let starts = starts.clone();
+            move |device| {
+                let sections = Sections { window, starts: &starts, length };
+                sections.center(&tensor(&x, &shape, device)?)?.transpose(1, 2)
+            }
+        }),
+        tolerance: 1e-6,
+    }
+}
+
+pub fn splice_case(dims: splice::Dims, random: &mut Random) -> Case {
+    let (rows, channels) = (dims.rows, dims.channels);
+    let size = |part: &PartDims| part.batch * rows * part.total * channels;
+    let inputs: Vec<Vec<f32>> = dims.parts.iter().map(|part| random.vector(size(part), 1.0)).collect();
+    let values: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    Case {
+        name: format!("splice {dims:?}"),
+        plan: dims.plan().unwrap(),
+        expected: splice::reference::splice(&dims, &values),
+        inputs: inputs.clone(),
+        forward: Box::new(move |device| {
+            let part = |(part, values): (&PartDims, &Vec<f32>)| match part.zeros {
+                true => Ok(Part::Zeros(part.steps())),
+                false => {
+                    let x = tensor(values, (part.batch, rows, part.total, channels), device)?;
+                    Ok(Part::Steps(x, part.first..part.first + part.length))
+                }
+            };
+            splice(&dims.parts.iter().zip(&inputs).map(part).collect::<Result<Vec<_>>>()?)
+        }),
+        tolerance: 0.0,
     }
 }
 

@@ -9,10 +9,10 @@ fn compile(folder: &Path, source: &str) -> (String, bool) {
     let mut called = false;
     let compile = || {
         called = true;
-        Ok::<_, Infallible>(format!("compiled {source}"))
+        Ok::<_, Infallible>(format!("compiled {source}").into_bytes())
     };
-    let Ok(text) = compiled(Some(folder), source, compile);
-    (text, called)
+    let Ok(code) = compiled(Some(folder), source, compile);
+    (String::from_utf8(code).unwrap(), called)
 }
 
 #[test]
@@ -57,5 +57,5 @@ fn without_a_folder_everything_works() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     assert_eq!(compile(&file.join("below"), "a"), ("compiled a".into(), true));
-    assert_eq!(compiled(None, "a", || Ok::<_, Infallible>("compiled".into())), Ok("compiled".into()));
+    assert_eq!(compiled(None, "a", || Ok::<_, Infallible>(vec![1, 255])), Ok(vec![1, 255]));
 }

@@ -12,8 +12,10 @@ use crate::input::Input;
 /// Target of log events about missing audio, which are shown even with `--quiet`.
 pub const LOSS: &str = "diarize_cli::loss";
 
-/// Number of blocks that are decoded ahead.
-const AHEAD: usize = 64;
+/// Minimum number of samples that the decoder hands over at once: a second. Blocks of some formats are much shorter.
+const BLOCK: usize = 16_000;
+/// Number of blocks that are decoded ahead, so that a GPU does not wait for the decoder.
+const AHEAD: usize = 256;
 
 /// The audio of an input.
 #[derive(Debug)]
@@ -114,12 +116,20 @@ impl Decoded {
         let audio = thread::scope(|scope| {
             let (sender, blocks) = sync_channel(AHEAD);
             let decoder = scope.spawn(move || {
-                for block in &mut audio {
-                    let failed = block.is_err();
-                    if sender.send(block).is_err() || failed {
-                        break;
+                let mut block = Vec::new();
+                for samples in &mut audio {
+                    match samples {
+                        Ok(samples) => block.extend_from_slice(&samples),
+                        Err(error) => {
+                            let _ = sender.send(Ok(block)).and_then(|()| sender.send(Err(error)));
+                            return audio;
+                        }
+                    }
+                    if block.len() >= BLOCK && sender.send(Ok(std::mem::take(&mut block))).is_err() {
+                        return audio;
                     }
                 }
+                let _ = sender.send(Ok(block));
                 audio
             });
             for block in blocks {

@@ -73,10 +73,15 @@ fn open_cuda(ordinal: usize) -> Result<Device, String> {
             "there is no GPU with this index; the last one is cuda:{last} (`nvidia-smi` lists all)"
         ));
     }
-    let device = Device::new_cuda(ordinal).map_err(|error| match is_out_of_memory(&error) {
+    // One stream for all threads: with a stream per thread, work that two threads start would have no order.
+    let device = Device::new_cuda_with_stream(ordinal).map_err(|error| match is_out_of_memory(&error) {
         true => "its memory is full; `nvidia-smi` lists the processes that use it".to_owned(),
         false => without_backtrace(error).to_string(),
     })?;
+    if let Device::Cuda(device) = &device {
+        // SAFETY: all work runs on the device's only stream, in order. Events would only cost time.
+        unsafe { device.disable_event_tracking() };
+    }
     keep_memory(ordinal);
     Ok(device)
 }

@@ -6,6 +6,7 @@
 //! an error with its name; data is never copied to the CPU silently.
 
 pub mod cdist;
+pub mod center;
 pub mod conv2d;
 pub mod device;
 pub mod fbank;
@@ -15,7 +16,9 @@ pub mod linkage;
 pub mod lstm;
 pub mod mel;
 pub mod pool_norm;
+pub mod scores;
 pub mod simd;
+pub mod splice;
 pub mod stats_pool;
 pub mod stft;
 

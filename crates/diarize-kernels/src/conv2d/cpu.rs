@@ -89,6 +89,10 @@ pub(super) fn activate<S: Simd>(simd: S, activation: Activation, x: S::f32s) -> 
             simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
         }
         Activation::Absolute => simd.abs_f32s(x),
+        Activation::LeakyRelu => {
+            let (zero, small) = (simd.splat_f32s(0.0), simd.mul_f32s(simd.splat_f32s(0.01), x));
+            simd.select_f32s(simd.less_than_f32s(x, zero), small, x)
+        }
     }
 }
 

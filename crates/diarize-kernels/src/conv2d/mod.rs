@@ -19,7 +19,7 @@ mod winograd;
 use candle_core::CudaStorage;
 #[cfg(feature = "metal")]
 use candle_core::MetalStorage;
-use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::strips::Images;
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
@@ -70,6 +70,8 @@ pub enum Activation {
     Relu,
     /// `|x|`.
     Absolute,
+    /// `max(x, 0.01 x)`.
+    LeakyRelu,
 }
 
 impl Dims {
@@ -176,7 +178,10 @@ impl Conv2d {
                 Weights::Cpu(cpu::Packed::new(dims, &kernel, &bias))
             }
         } else {
-            Weights::Gpu(kernel.permute((2, 3, 1, 0))?.contiguous()?.flatten(0, 2)?)
+            // The CPU reorders, because the driver would first have to compile Candle's kernels for it.
+            let kernel =
+                kernel.to_device(&Device::Cpu)?.permute((2, 3, 1, 0))?.contiguous()?.flatten(0, 2)?;
+            Weights::Gpu(kernel.to_device(bias.device())?)
         };
         Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights })
     }

@@ -35,6 +35,7 @@ pub fn conv2d(
                     Activation::Identity => sum,
                     Activation::Relu => sum.max(0.0),
                     Activation::Absolute => sum.abs(),
+                    Activation::LeakyRelu => sum.max(0.01 * sum),
                 });
             }
         }

@@ -34,33 +34,34 @@ pub fn folder() -> Option<PathBuf> {
 pub fn compiled<E>(
     folder: Option<&Path>,
     source: &str,
-    compile: impl FnOnce() -> Result<String, E>,
-) -> Result<String, E> {
+    compile: impl FnOnce() -> Result<Vec<u8>, E>,
+) -> Result<Vec<u8>, E> {
     let Some(folder) = folder else { return compile() };
     let mut hasher = DefaultHasher::new();
     source.hash(&mut hasher);
-    let path = folder.join(format!("{:016x}.txt", hasher.finish()));
+    let path = folder.join(format!("{:016x}.cubin", hasher.finish()));
     if let Some(known) = read(&path, source) {
         return Ok(known);
     }
-    let text = compile()?;
+    let compiled = compile()?;
     // Without the entry, the next process compiles again.
-    let _ = write(folder, &path, source, &text);
-    Ok(text)
+    let _ = write(folder, &path, source, &compiled);
+    Ok(compiled)
 }
 
 /// The compiled form in an entry, if the entry is whole and of this source.
-fn read(path: &Path, source: &str) -> Option<String> {
-    let entry = fs::read_to_string(path).ok()?;
-    let compiled = entry.strip_prefix(source)?.strip_prefix('\n')?.strip_suffix(END)?;
+fn read(path: &Path, source: &str) -> Option<Vec<u8>> {
+    let entry = fs::read(path).ok()?;
+    let compiled =
+        entry.strip_prefix(source.as_bytes())?.strip_prefix(b"\n")?.strip_suffix(END.as_bytes())?;
     Some(compiled.to_owned())
 }
 
 /// Writes an entry beside its place and renames it, so that no other process sees a part of it.
-fn write(folder: &Path, path: &Path, source: &str, compiled: &str) -> io::Result<()> {
+fn write(folder: &Path, path: &Path, source: &str, compiled: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let temporary = path.with_extension(format!("{}.new", process::id()));
-    fs::write(&temporary, [source, "\n", compiled, END].concat())?;
+    fs::write(&temporary, [source.as_bytes(), b"\n", compiled, END.as_bytes()].concat())?;
     fs::rename(&temporary, path).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
     })?;
@@ -69,7 +70,7 @@ fn write(folder: &Path, path: &Path, source: &str, compiled: &str) -> io::Result
 
 /// Whether a file of this name is an entry.
 fn is_entry(name: &OsStr) -> bool {
-    let hash = name.to_str().and_then(|name| name.strip_suffix(".txt"));
+    let hash = name.to_str().and_then(|name| name.strip_suffix(".cubin"));
     hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 

@@ -1,7 +1,9 @@
-//! Runs plans on an NVIDIA GPU. NVRTC compiles each kernel at its first use.
+//! Runs plans on an NVIDIA GPU. NVRTC compiles each kernel at its first use, to machine code of the GPU, so that the driver
+//! need not compile it again in each process.
 
 use std::{
     collections::HashMap,
+    ffi::CString,
     sync::{Mutex, OnceLock, PoisonError},
 };
 
@@ -12,8 +14,14 @@ use candle_core::{
     cuda_backend::{
         WrapErr,
         cudarc::{
-            driver::{CudaSlice, CudaView, LaunchConfig, PushKernelArg},
-            nvrtc::{self, CompileOptions, compile_ptx_with_opts},
+            driver::{
+                CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
+                sys::CUdevice_attribute::{
+                    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+                    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+                },
+            },
+            nvrtc::{self, Ptx},
         },
     },
 };
@@ -86,7 +94,7 @@ impl<'a> Bound<'a> {
 
     fn dispatch(&self, launch: &Launch) -> Result<()> {
         let Launch { kernel, groups, reads, writes, params } = launch;
-        let function = self.device.get_or_load_custom_func(kernel.name, &kernel.key(), ptx(kernel)?)?;
+        let (function, stream) = (function(kernel, &self.device)?, self.device.cuda_stream());
         // Several arguments may borrow from one vector, so each gets its own view.
         let scratch: Vec<CudaView<'_, f32>> = self.scratch.iter().map(|buffer| buffer.slice(..)).collect();
         let output = self.output.slice(..);
@@ -94,7 +102,7 @@ impl<'a> Bound<'a> {
         let starts = lengths.scan(0, |end, length| Some(std::mem::replace(end, padded(*end + length))));
         let tables: Vec<CudaView<'_, u32>> = starts.map(|start| self.tables.slice(start..)).collect();
         let params = Params::new(params)?;
-        let mut builder = function.builder();
+        let mut builder = stream.launch_builder(&function);
         for &buffer in reads.iter().chain(writes) {
             match buffer {
                 Buffer::Input(index) => builder.arg(&self.inputs[index]),
@@ -160,32 +168,58 @@ impl Params {
 // SAFETY: an array of plain words in C layout.
 unsafe impl candle_core::cuda_backend::cudarc::driver::DeviceRepr for Params {}
 
-/// Compiles a kernel to PTX. Compiled kernels are kept until the process exits, and in a folder for later ones.
-fn ptx(kernel: &Kernel) -> Result<&'static str> {
-    static COMPILED: OnceLock<Mutex<HashMap<String, &'static str>>> = OnceLock::new();
-    let mut known = COMPILED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
-    let key = kernel.key();
-    if let Some(ptx) = known.get(&key) {
-        return Ok(ptx);
+/// A kernel on a device. Loaded kernels are kept until the process exits, and compiled ones in a folder for later ones.
+fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
+    static LOADED: OnceLock<Mutex<HashMap<(usize, String), CudaFunction>>> = OnceLock::new();
+    let mut loaded = LOADED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    let key = (context.ordinal(), kernel.key());
+    if let Some(function) = loaded.get(&key) {
+        return Ok(function.clone());
     }
-    let options = ["--std=c++17", "--gpu-architecture=compute_80"];
+    let [major, minor] = [MAJOR, MINOR].map(|attribute| context.attribute(attribute));
+    let options = [
+        "--std=c++17".to_owned(),
+        "--fmad=false".to_owned(),
+        format!("-arch=sm_{}{}", major.w()?, minor.w()?),
+    ];
     let source = format!("// {options:?}, {}\n{PRELUDE}{}", nvrtc_version(), kernel.source());
-    let ptx = compiled(folder().as_deref(), &source, || {
-        let options = CompileOptions {
-            fmad: Some(false),
-            options: options.map(String::from).to_vec(),
-            ..Default::default()
-        };
-        let ptx = compile_ptx_with_opts(&source, options)
-            .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", kernel.name)))?;
-        Ok::<_, candle_core::Error>(ptx.to_src())
-    })?;
-    let ptx: &'static str = Box::leak(ptx.into_boxed_str());
-    known.insert(key, ptx);
-    Ok(ptx)
+    let code = compiled(folder().as_deref(), &source, || compile(kernel.name, &source, &options))?;
+    let module = context.load_module(Ptx::from_binary(code)).w()?;
+    let function = module.load_function(kernel.name).w()?;
+    loaded.insert(key, function.clone());
+    Ok(function)
 }
 
-/// The version of NVRTC. A driver may not be able to load what a newer one has compiled.
+/// Compiles the source of a kernel to machine code.
+fn compile(name: &str, source: &str, options: &[String]) -> Result<Vec<u8>> {
+    let text = CString::new(source).map_err(candle_core::Error::wrap)?;
+    let failed =
+        |why: &dyn std::fmt::Debug| candle_core::Error::Msg(format!("{name}: NVRTC failed: {why:?}"));
+    let program = nvrtc::result::create_program(&text, None).map_err(|error| failed(&error))?;
+    // SAFETY: the program exists until it is destroyed below, and the buffer has the size that NVRTC asks for.
+    let code = unsafe {
+        nvrtc::result::compile_program(program, options)
+            .map_err(|error| match nvrtc::result::get_program_log(program) {
+                Ok(log) => failed(&log.iter().map(|&byte| byte as u8 as char).collect::<String>()),
+                Err(_) => failed(&error),
+            })
+            .and_then(|()| {
+                let mut size = 0;
+                nvrtc::sys::nvrtcGetCUBINSize(program, &mut size).result().map_err(|error| failed(&error))?;
+                let mut code = vec![0u8; size];
+                let to = code.as_mut_ptr().cast();
+                nvrtc::sys::nvrtcGetCUBIN(program, to).result().map_err(|error| failed(&error))?;
+                Ok(code)
+            })
+    };
+    // SAFETY: the program is not used after this.
+    let _ = unsafe { nvrtc::result::destroy_program(program) };
+    code
+}
+
+/// The version of NVRTC. Another one may compile differently.
 fn nvrtc_version() -> String {
     let (mut major, mut minor) = (0, 0);
     // SAFETY: the function writes one number to each pointer.

@@ -55,11 +55,10 @@ impl PoolNorm {
     }
 
     /// Maps windows of one `x` `(1, time, channels)` to `(windows, length / self.window, channels)`, f32. Each
-    /// window has `length` steps and is first replaced by `|scale x + shift|`; windows may overlap. This exists
-    /// only on the CPU.
+    /// window has `length` steps and is first replaced by `|scale x + shift|`; windows may overlap.
     ///
     /// # Errors
-    /// The tensor's shape or type is wrong, a window does not fit, or the tensor is on a GPU.
+    /// The tensor's shape or type is wrong, a window does not fit, or the device fails.
     pub fn forward_windows(&self, x: &Tensor, windows: &[Window], length: usize) -> Result<Tensor> {
         x.contiguous()?.apply_op1_no_bwd(&Windows { op: self, windows, length })
     }
@@ -70,31 +69,43 @@ impl PoolNorm {
     /// # Errors
     /// The input's number of channels is not the norm's.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
-        const CHANNELS_EACH: usize = 16;
-        const LANES: usize = 32;
         let (batch, time, channels) = input.dims3()?;
         self.check(channels)?;
-        let pooled = time / self.window;
+        let starts = (0..batch).map(|input| word(input * time)).collect::<Result<_>>()?;
+        self.plan_of(channels, time, [starts, Vec::new(), Vec::new()])
+    }
+
+    /// The GPU plan for sections of `length` steps. The tables are the first step of each, their scales, and their shifts
+    /// for all channels; without scales, the values are pooled as they are.
+    fn plan_of(&self, channels: usize, length: usize, tables: [Vec<u32>; 3]) -> Result<(Plan, Shape)> {
+        const CHANNELS_EACH: usize = 16;
+        const LANES: usize = 32;
+        let (sections, pooled) = (tables[0].len(), length / self.window);
         let launch = Launch {
             kernel: Kernel {
                 name: "pool_norm",
                 text: include_str!("pool_norm.kernel"),
                 threads: CHANNELS_EACH * LANES,
-                constants: vec![("WINDOW", self.window), ("CHANNELS_EACH", CHANNELS_EACH), ("LANES", LANES)],
+                constants: vec![
+                    ("WINDOW", self.window),
+                    ("CHANNELS_EACH", CHANNELS_EACH),
+                    ("LANES", LANES),
+                    ("AFFINE", usize::from(!tables[1].is_empty())),
+                ],
             },
-            groups: [channels.div_ceil(CHANNELS_EACH), batch, usize::from(pooled > 0)],
-            reads: vec![Buffer::Input(0), Buffer::Table(0), Buffer::Table(1)],
+            groups: [channels.div_ceil(CHANNELS_EACH), sections, usize::from(pooled > 0)],
+            reads: [Buffer::Input(0)].into_iter().chain((0..5).map(Buffer::Table)).collect(),
             writes: vec![Buffer::Output],
-            params: vec![word(time)?, word(pooled)?, word(channels)?, self.slope.to_bits()],
+            params: vec![word(pooled)?, word(channels)?, self.slope.to_bits()],
         };
         let plan = Plan {
             operation: "pool_norm",
-            tables: vec![words(&self.weight), words(&self.bias)],
+            tables: [words(&self.weight), words(&self.bias)].into_iter().chain(tables).collect(),
             scratch: vec![],
-            output: batch * pooled * channels,
+            output: sections * pooled * channels,
             launches: vec![launch],
         };
-        Ok((plan, (batch, pooled, channels).into()))
+        Ok((plan, (sections, pooled, channels).into()))
     }
 
     /// Checks that window and weights are valid for `channels` channels.
@@ -140,10 +151,41 @@ impl CustomOp1 for PoolNorm {
 }
 
 /// One call of [`PoolNorm::forward_windows`].
-struct Windows<'a> {
-    op: &'a PoolNorm,
-    windows: &'a [Window],
-    length: usize,
+#[derive(Clone, Copy, Debug)]
+pub struct Windows<'a> {
+    /// Pooling, norm and activation.
+    pub op: &'a PoolNorm,
+    /// The windows.
+    pub windows: &'a [Window],
+    /// Steps of a window.
+    pub length: usize,
+}
+
+impl Windows<'_> {
+    /// The GPU plan for an input `(1, time, channels)`, and the output shape `(windows, length / window, channels)`.
+    ///
+    /// # Errors
+    /// The input's shape is wrong, or a window does not fit.
+    pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
+        let Self { op, windows, length } = *self;
+        let channels = self.check(input)?;
+        let starts = windows.iter().map(|window| word(window.start)).collect::<Result<_>>()?;
+        let scales = windows.iter().map(|window| window.scale.to_bits()).collect();
+        let shifts = windows.iter().flat_map(|window| words(&window.shift)).collect();
+        op.plan_of(channels, length, [starts, scales, shifts])
+    }
+
+    /// Checks that the windows fit the input, and returns its number of channels.
+    fn check(&self, input: &Shape) -> Result<usize> {
+        let Self { op, windows, length } = *self;
+        let (batch, time, channels) = input.dims3()?;
+        op.check(channels)?;
+        let fits = |window: &Window| window.start + length <= time && window.shift.len() == channels;
+        if batch != 1 || !windows.iter().all(fits) {
+            bail!("pool_norm: windows of {length} steps do not fit an input of shape {input:?}");
+        }
+        Ok(channels)
+    }
 }
 
 impl CustomOp1 for Windows<'_> {
@@ -153,17 +195,24 @@ impl CustomOp1 for Windows<'_> {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let Self { op, windows, length } = *self;
-        let (batch, time, channels) = layout.shape().dims3()?;
-        op.check(channels)?;
-        let fits = |window: &Window| window.start + length <= time && window.shift.len() == channels;
-        if batch != 1 || !windows.iter().all(fits) {
-            bail!("pool_norm: windows of {length} steps do not fit an input of shape {:?}", layout.shape());
-        }
+        let channels = self.check(layout.shape())?;
         let x = crate::contiguous_f32(storage, layout, "pool_norm")?;
         let shape = (windows.len(), length / op.window, channels);
         // SAFETY: every step of every window is written.
         let mut y = unsafe { crate::uninitialized(shape.0 * shape.1 * shape.2) };
         cpu::windows(op, x, windows, length, &mut y);
         Ok((CpuStorage::F32(y), shape.into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (plan, shape) = self.plan(layout.shape())?;
+        Ok((crate::gpu::cuda::run(&plan, &[(storage, layout)])?, shape))
+    }
+
+    #[cfg(feature = "metal")]
+    fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
+        let (plan, shape) = self.plan(layout.shape())?;
+        Ok((crate::gpu::metal::run(&plan, &[(storage, layout)])?, shape))
     }
 }

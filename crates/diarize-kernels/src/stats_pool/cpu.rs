@@ -2,22 +2,20 @@
 
 use rayon::prelude::*;
 
-use super::{Dims, EPSILON};
+use super::{EPSILON, StatsPool};
 
-/// Returns the output `(batch, masks, 2 * channels * rows)`.
-pub(super) fn stats_pool(dims: Dims, x: &[f32], masks: &[f32]) -> Vec<f32> {
-    let Dims { batch, rows, time, channels, masks: count } = dims;
-    let mut y = vec![0.0; batch * count * 2 * channels * rows];
+/// Returns the output `(sets, 2 * channels * rows)` for `weights` `(sets, length)`.
+pub(super) fn stats_pool(op: &StatsPool, x: &[f32], weights: &[f32], length: usize) -> Vec<f32> {
+    let &StatsPool { rows, time, channels, ref first } = op;
+    let mut y = vec![0.0; first.len() * 2 * channels * rows];
     if y.is_empty() {
         return y;
     }
-    y.par_chunks_mut(2 * channels * rows).enumerate().for_each(|(index, y)| {
-        let weights = &masks[index * time..][..time];
-        let image = &x[index / count * rows * time * channels..][..rows * time * channels];
+    y.par_chunks_mut(2 * channels * rows).zip(first).enumerate().for_each(|(set, (y, first))| {
+        let weights = &weights[set * length..][..length];
         let (means, deviations) = y.split_at_mut(channels * rows);
         for row in 0..rows {
-            let steps = &image[row * time * channels..][..time * channels];
-            let (mean, deviation) = of_row(steps, weights, channels);
+            let (mean, deviation) = of_row(&x[(first + row * time) * channels..], weights, channels);
             for channel in 0..channels {
                 means[channel * rows + row] = mean[channel];
                 deviations[channel * rows + row] = deviation[channel];

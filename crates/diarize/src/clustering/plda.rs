@@ -1,11 +1,12 @@
 //! Probabilistic linear discriminant analysis: from embeddings to features that discriminate speakers.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
+use rayon::prelude::*;
 
 use super::ClusteringError;
 
-/// Embeddings transformed at once. Bounds the memory. Does not affect the result.
-const BLOCK: usize = 4096;
+/// Embeddings transformed at once; blocks run in parallel. Does not affect the result.
+const BLOCK: usize = 256;
 
 /// A PLDA model: the arrays of `xvec_transform.npz` and `plda.npz` in pyannote's
 /// speaker-diarization-community-1.
@@ -105,12 +106,12 @@ impl Plda {
         order.truncate(dimension);
         let transform = self.tr.select(Axis(0), &order); // (feature, discriminant)
         let mut values = Array2::zeros((embeddings.nrows(), order.len()));
-        let blocks =
-            values.axis_chunks_iter_mut(Axis(0), BLOCK).zip(embeddings.axis_chunks_iter(Axis(0), BLOCK));
-        for (mut values, embeddings) in blocks {
+        let blocks = values.axis_chunks_iter_mut(Axis(0), BLOCK);
+        let blocks: Vec<_> = blocks.zip(embeddings.axis_chunks_iter(Axis(0), BLOCK)).collect();
+        blocks.into_par_iter().for_each(|(mut values, embeddings)| {
             let centered = self.discriminants(embeddings) - &self.mu; // (embedding, discriminant)
             values.assign(&centered.dot(&transform.t()));
-        }
+        });
         Features { values, between: self.psi.select(Axis(0), &order) }
     }
 }

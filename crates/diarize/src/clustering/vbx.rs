@@ -1,6 +1,7 @@
 //! Variational Bayes clustering of PLDA features.
 
 use ndarray::{Array1, Array2, ArrayView1, Axis, Zip, linalg::general_mat_mul};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{ClusteringError, ComputeDevice, agglomerative::MAX_EMBEDDINGS, kmeans::KMeans, plda::Features};
@@ -13,6 +14,9 @@ const INITIAL_LOG_ODDS: f64 = 7.0;
 const SHARE_FLOOR: f64 = 1e-8;
 /// Iterations stop when the bound increases by less than this.
 const CONVERGED: f64 = 1e-4;
+
+/// Embeddings of a block. Blocks run in parallel; their size does not affect the result.
+const BLOCK: usize = 256;
 
 /// Parameters of VBx. The defaults are those of speaker-diarization-community-1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,21 +126,27 @@ pub fn vbx(
         device.check()?;
         let sizes = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
         let variances = (1.0 + ratio * &sizes * &between).mapv_into(f64::recip); // (speaker, feature)
-        let means = ratio * &variances * &responsibilities.t().dot(&scaled); // (speaker, feature)
+        let means = ratio * &variances * &sums(&responsibilities, &scaled); // (speaker, feature)
         let squares = &means * &means; // (speaker, feature)
 
         let expected = -0.5 * (&variances + &squares).dot(&between); // (speaker,)
         let log_shares = shares.mapv(|share| (share + SHARE_FLOOR).ln()); // (speaker,)
-        general_mat_mul(1.0, &scaled, &means.t(), 0.0, &mut responsibilities); // (embedding, speaker)
-        let mut evidence = 0.0;
-        for (mut row, log_norm) in responsibilities.rows_mut().into_iter().zip(&log_norms) {
-            Zip::from(&mut row).and(&expected).and(&log_shares).for_each(|value, expected, log_share| {
-                *value = parameters.fa * (*value + expected + log_norm) + log_share;
-            });
-            let total = log_sum_exp(row.view());
-            row.mapv_inplace(|value| (value - total).exp());
-            evidence += total;
-        }
+        let mut totals = log_norms.clone(); // (embedding,)
+        let blocks = responsibilities.axis_chunks_iter_mut(Axis(0), BLOCK);
+        let inputs = scaled.axis_chunks_iter(Axis(0), BLOCK);
+        let blocks: Vec<_> = blocks.zip(inputs).zip(totals.chunks_mut(BLOCK)).collect();
+        blocks.into_par_iter().for_each(|((mut block, scaled), totals)| {
+            general_mat_mul(1.0, &scaled, &means.t(), 0.0, &mut block); // (embedding, speaker)
+            for (mut row, total) in block.rows_mut().into_iter().zip(totals) {
+                let log_norm = *total;
+                Zip::from(&mut row).and(&expected).and(&log_shares).for_each(|value, expected, log_share| {
+                    *value = parameters.fa * (*value + expected + log_norm) + log_share;
+                });
+                *total = log_sum_exp(row.view());
+                row.mapv_inplace(|value| (value - *total).exp());
+            }
+        });
+        let evidence: f64 = totals.iter().sum();
         shares = responsibilities.sum_axis(Axis(0));
         shares /= shares.sum();
 
@@ -151,6 +161,19 @@ pub fn vbx(
         }
     }
     Ok(VbxPosteriors { responsibilities, shares, bounds })
+}
+
+/// `responsibilities` transposed times `scaled`, `(speaker, feature)`. Blocks of features run in parallel, which does not
+/// change the order of any sum.
+fn sums(responsibilities: &Array2<f64>, scaled: &Array2<f64>) -> Array2<f64> {
+    const FEATURES: usize = 16;
+    let mut sums = Array2::zeros((responsibilities.ncols(), scaled.ncols()));
+    let blocks = sums.axis_chunks_iter_mut(Axis(1), FEATURES);
+    let blocks: Vec<_> = blocks.zip(scaled.axis_chunks_iter(Axis(1), FEATURES)).collect();
+    blocks.into_par_iter().for_each(|(mut sums, scaled)| {
+        general_mat_mul(1.0, &responsibilities.t(), &scaled, 0.0, &mut sums);
+    });
+    sums
 }
 
 /// Responsibilities close to `labels`: `(embedding, speaker)`.

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use candle_core::{Result as TensorResult, Tensor};
+use diarize_kernels::splice::{Part, splice};
 
 use super::{Chunks, Waveform};
 use crate::{
@@ -82,28 +83,22 @@ impl Networks {
         Chunks::new(duration, parameters.segmentation_step * duration)
     }
 
-    /// The waveforms `(chunk, sample)` of the given chunks. For a GPU, each run of consecutive chunks is
-    /// copied once and cut into overlapping chunks there.
+    /// The waveforms `(chunk, sample)` of the given chunks. Each run of consecutive chunks is copied to the device once and
+    /// cut into overlapping chunks there.
     pub(crate) fn waveforms(
         &self,
         waveform: &Waveform,
         chunks: &Chunks,
         indices: &[usize],
     ) -> TensorResult<Tensor> {
-        let length = chunks.length;
-        if self.device.is_cpu() {
-            let samples = indices.iter().flat_map(|&chunk| waveform.range(chunks.range(chunk)).into_owned());
-            return self.tensor(samples.collect(), &[indices.len(), length]);
-        }
-        let mut waveforms = Vec::with_capacity(indices.len());
+        let mut parts = Vec::with_capacity(indices.len());
         for run in indices.chunk_by(|a, b| a + 1 == *b) {
             let samples = waveform.range(chunks.stretch(run));
-            let stretch = Tensor::from_slice(&samples, samples.len(), &self.device)?;
-            for chunk in 0..run.len() {
-                waveforms.push(stretch.narrow(0, chunk * chunks.hop, length)?);
-            }
+            let stretch = Tensor::from_slice(&samples, (1, 1, samples.len(), 1), &self.device)?;
+            let starts = (0..run.len()).map(|chunk| chunk * chunks.hop);
+            parts.extend(starts.map(|start| Part::Steps(stretch.clone(), start..start + chunks.length)));
         }
-        Tensor::stack(&waveforms, 0)
+        splice(&parts)?.reshape((indices.len(), chunks.length))
     }
 
     /// Converts an error of the tensor library into an error of a stage on this device.

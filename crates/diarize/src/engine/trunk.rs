@@ -8,27 +8,18 @@
 use std::ops::Range;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
-use rayon::prelude::*;
+use diarize_kernels::{center::Sections, splice::Part};
 
 use super::{Chunks, Waveform};
 use crate::{
     SAMPLE_RATE,
     math::SlidingWindow,
-    networks::{
-        WeSpeaker,
-        wespeaker::{BANDS, by_frame, resnet},
-    },
+    networks::{WeSpeaker, wespeaker::resnet},
 };
 
 /// Frames per piece: twelve seconds, plus 2.24 seconds of context. Twenty seconds would be 2 % faster but
 /// take 25 MB more.
 const PIECE: usize = 150;
-
-/// Log energies from feature frame `start` on, `(frame, 80)`.
-struct Energies {
-    start: usize,
-    values: Vec<f32>,
-}
 
 /// The frames of a recording, computed one piece at a time. Pieces overlap by the network's receptive
 /// field, so piece borders do not affect the result.
@@ -113,19 +104,17 @@ impl<'a> SharedTrunk<'a> {
         first * self.network.fbank.hop()
     }
 
-    /// Computes the frames of some consecutive pieces: `(frame, 2560)` for each. Pieces of the same shape are computed
-    /// together.
+    /// Computes the frames of some consecutive pieces: parts of tensors `(piece, 10, frame, 256)`. Pieces of the same
+    /// shape are computed together.
     pub(crate) fn compute(
         &self,
         pieces: Range<usize>,
         waveform: &Waveform,
         device: &Device,
-    ) -> TensorResult<Vec<Vec<f32>>> {
+    ) -> TensorResult<Vec<Part>> {
         let seen: Vec<Range<usize>> =
             pieces.clone().map(|piece| self.features_seen(&self.frames_of_piece(piece))).collect();
-        let energies = self.energies(seen[0].start..seen[seen.len() - 1].end, waveform, device)?;
-        let features: Vec<Vec<f32>> =
-            seen.par_iter().map(|seen| self.centered(seen.clone(), &energies)).collect();
+        let (start, energies) = self.energies(seen[0].start..seen[seen.len() - 1].end, waveform, device)?;
         // The frames of a piece within those that the network returns for it.
         let inside = |piece: usize| {
             let frames = self.frames_of_piece(piece);
@@ -133,14 +122,15 @@ impl<'a> SharedTrunk<'a> {
             (first, frames.len(), seen[piece - pieces.start].len())
         };
         let all: Vec<usize> = pieces.clone().collect();
-        let mut computed = Vec::with_capacity(all.len());
+        let mut computed = Vec::new();
         for alike in all.chunk_by(|&a, &b| inside(a) == inside(b)) {
-            let (first, length, seen) = inside(alike[0]);
-            let batch = &features[alike[0] - pieces.start..][..alike.len()];
-            let batch = Tensor::from_vec(batch.concat(), (alike.len(), seen, BANDS), device)?; // (piece, frames of features, 80)
-            let frames = self.network.resnet.forward(&batch)?.narrow(2, first, length)?; // (piece, 10, frames, 256)
-            let values = by_frame(&frames)?; // (piece, frame, 2560)
-            computed.extend(values.chunks_exact(values.len() / alike.len()).map(<[f32]>::to_vec));
+            let (first, frames, length) = inside(alike[0]);
+            let starts: Vec<usize> =
+                alike.iter().map(|piece| seen[piece - pieces.start].start - start).collect();
+            let sections = Sections { window: self.window, starts: &starts, length };
+            let features = sections.center(&energies)?; // (piece, frames of features, 80)
+            let x = self.network.resnet.forward(&features)?; // (piece, 10, frames, 256)
+            computed.push(Part::Steps(x, first..first + frames));
         }
         Ok(computed)
     }
@@ -157,37 +147,18 @@ impl<'a> SharedTrunk<'a> {
         frame.saturating_sub(self.window / 2).min(self.features - self.window)
     }
 
-    /// The log energies of the windows around some feature frames.
-    fn energies(&self, frames: Range<usize>, waveform: &Waveform, device: &Device) -> TensorResult<Energies> {
+    /// The log energies of the windows around some feature frames, `(1, frame, 80)`, and the first of their frames.
+    fn energies(
+        &self,
+        frames: Range<usize>,
+        waveform: &Waveform,
+        device: &Device,
+    ) -> TensorResult<(usize, Tensor)> {
         let fbank = &self.network.fbank;
         let start = self.window_of(frames.start);
         let samples = waveform.range(fbank.samples(start..self.window_of(frames.end - 1) + self.window));
         let samples = Tensor::from_slice(&samples, (1, samples.len()), device)?;
-        Ok(Energies { start, values: fbank.log_energies(&samples)?.flatten_all()?.to_vec1()? })
-    }
-
-    /// Features `(frame, 80)`; each band's mean over the window around the frame is subtracted.
-    fn centered(&self, frames: Range<usize>, energies: &Energies) -> Vec<f32> {
-        let window = self.window;
-        let first = self.window_of(frames.start);
-        let energies = &energies.values.as_chunks::<BANDS>().0[first - energies.start..];
-
-        let mut sums = [0f64; BANDS];
-        let mut summed = 0..0;
-        let mut features = Vec::with_capacity(frames.len() * BANDS);
-        for frame in frames {
-            let start = self.window_of(frame) - first;
-            for gone in &energies[summed.start..start] {
-                sums.iter_mut().zip(gone).for_each(|(sum, &x)| *sum -= f64::from(x));
-            }
-            for new in &energies[summed.end..start + window] {
-                sums.iter_mut().zip(new).for_each(|(sum, &x)| *sum += f64::from(x));
-            }
-            summed = start..start + window;
-            let energies = energies[frame - first];
-            features.extend(energies.iter().zip(&sums).map(|(x, sum)| x - (sum / window as f64) as f32));
-        }
-        features
+        Ok((start, fbank.log_energies(&samples)?))
     }
 
     /// Feature frames per frame.

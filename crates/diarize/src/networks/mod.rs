@@ -1,5 +1,6 @@
 //! The two networks, implemented with Candle, one module each.
 
+pub(crate) mod linear;
 pub(crate) mod pyannet;
 pub(crate) mod wespeaker;
 

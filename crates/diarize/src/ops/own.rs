@@ -9,7 +9,7 @@ use diarize_kernels::{
     linkage, lstm,
     mel::{self, LogMel, MelScale},
     pool_norm::{self, PoolNorm},
-    stats_pool::{self, stats_pool},
+    stats_pool::{self, StatsPool, stats_pool},
     stft::{self, Stft},
 };
 use ndarray::{Array1, Array2, ArrayView2};
@@ -173,8 +173,7 @@ fn pool_and_norm() -> Op {
 }
 
 fn statistics() -> Op {
-    let dims = stats_pool::Dims { batch: 2, rows: 10, time: 125, channels: 256, masks: 3 };
-    let stats_pool::Dims { batch, rows, time, channels, masks } = dims;
+    let (batch, rows, time, channels, masks) = (2, 10, 125, 256, 3);
     let weights = move || {
         noise(batch * masks * time, 2).iter().map(|&x| f32::from(u8::from(x > 0.0))).collect::<Vec<f32>>()
     };
@@ -188,7 +187,8 @@ fn statistics() -> Op {
         },
         move || {
             let x = noise(batch * rows * time * channels, 1);
-            Ok(stats_pool::reference::stats_pool(dims, &x, &weights()))
+            let first = (0..batch * masks).map(|set| set / masks * rows * time).collect();
+            Ok(stats_pool::reference::stats_pool(&StatsPool { rows, time, channels, first }, &x, &weights()))
         },
     )
 }

@@ -1,6 +1,7 @@
 //! Embedding the local speakers of chunks, and short windows along the recording.
 
 mod chunks;
+mod pieces;
 mod shared;
 mod spans;
 
@@ -8,7 +9,7 @@ use self::shared::FromTrunk;
 pub(crate) use self::spans::SpanEmbedder;
 use super::{Embeddings, Segmentations, SpeakerCounter, Vectors, WindowEmbeddings, embedding_masks};
 use crate::{
-    Error, Result, Stage,
+    Error, Result,
     engine::{Chunks, Context, Networks, Waveform},
     options::{EmbeddingTrunk, Parameters, Reconstruction},
 };
@@ -42,7 +43,7 @@ impl Embedder {
     pub(crate) fn new(networks: &Networks, chunks: &Chunks, parameters: &Parameters) -> Result<Self> {
         let (network, speakers) = (&networks.embedding, networks.manifest.segmentation.speakers);
         let dimension = networks.manifest.embedding.dimension;
-        let of_nobody = network.embedding_of_nobody().map_err(networks.failed(Stage::Embeddings))?;
+        let of_nobody = network.embedding_of_nobody().to_vec();
         // Not rounded to f16: on short recordings even that changes how many speakers are found.
         let embeddings = Embeddings::new(speakers, of_nobody, Vectors::exact(dimension));
         let windows = match (parameters.reconstruction, &networks.manifest.voices) {

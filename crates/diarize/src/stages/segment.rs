@@ -119,15 +119,17 @@ fn scores(
     indices: &[usize],
     level: f32,
 ) -> TensorResult<Tensor> {
-    let (network, shape) = (&networks.segmentation, [chunks.length, chunks.hop]);
-    if !(networks.device.is_cpu() && network.sincnet.shares(shape)) {
+    let (network, device) = (&networks.segmentation, &networks.device);
+    if !network.sincnet.shares([chunks.length, chunks.hop]) {
         return network.forward(&networks.waveforms(waveform, chunks, indices)?);
     }
-    let mut scores = Vec::new();
+    let (mut samples, mut starts) = (Vec::new(), Vec::with_capacity(indices.len()));
     for run in indices.chunk_by(|a, b| a + 1 == *b) {
-        scores.push(network.forward_overlapping(&waveform.range(chunks.stretch(run)), shape, level)?);
+        starts.extend((0..run.len()).map(|chunk| samples.len() + chunk * chunks.hop));
+        samples.extend_from_slice(&waveform.range(chunks.stretch(run)));
+        samples.resize(samples.len().next_multiple_of(network.sincnet.stride), 0.0);
     }
-    Tensor::cat(&scores, 0)
+    network.forward_overlapping(samples, &starts, chunks.length, level, device)
 }
 
 /// Mean of the samples. Damaged ones far above full scale are left out: a single one could make the mean so large

@@ -5,11 +5,12 @@
 
 use std::f64::consts::PI;
 
-use candle_core::{D, Result as TensorResult, Tensor};
+use candle_core::{D, Device, Result as TensorResult, Tensor};
 use diarize_kernels::{
     conv2d::{Activation, Conv2d},
     pool_norm::{PoolNorm, Window},
 };
+use rayon::prelude::*;
 
 use crate::{
     Error, Result, SAMPLE_RATE,
@@ -28,9 +29,10 @@ const EPSILON: f64 = 1e-5;
 /// Waveform to feature frames.
 #[derive(Debug)]
 pub struct SincNet {
-    waveform_norm: [Tensor; 2],
+    /// Weight and bias of the waveform's norm.
+    waveform_norm: [f64; 2],
     /// Stride of the sinc filters in samples.
-    stride: usize,
+    pub(crate) stride: usize,
     /// Sum of each sinc filter: its response to a waveform of ones.
     sums: Vec<f64>,
     /// The blocks of the sinc filters and of the two convolutions.
@@ -55,13 +57,13 @@ impl SincNet {
             )
         };
         let filters = sinc_filters(&low, &band);
+        let norm = |part: &str| -> Result<f64> {
+            Ok(f64::from(weights.values(&format!("sincnet.wav_norm1d.{part}"), &[1])?[0]))
+        };
         let sum = |filter: &[f32]| filter.iter().map(|&x| f64::from(x)).sum();
         Ok(Self {
             sums: filters.chunks_exact(FILTER_LENGTH).map(sum).collect(),
-            waveform_norm: [
-                weights.tensor("sincnet.wav_norm1d.weight", &[1])?,
-                weights.tensor("sincnet.wav_norm1d.bias", &[1])?,
-            ],
+            waveform_norm: [norm("weight")?, norm("bias")?],
             stride,
             blocks: [Self::sinc_block(weights, &filters, stride)?, block(1, FILTERS)?, block(2, CHANNELS)?],
         })
@@ -100,40 +102,43 @@ impl SincNet {
         third.forward(&second.forward(x)?)?.squeeze(1) // (batch, 1, 1773, 60), (batch, 589, 60)
     }
 
-    /// Like `forward` for chunks of `length` samples, one every `hop` samples of `stretch`, on the CPU. The
+    /// Like `forward` for chunks of `length` samples of `samples`, which start at `starts`, multiples of the stride. The
     /// sinc filters run once on samples that chunks share. Returns `(batch, frames, 60)`.
     ///
-    /// Normalizing a chunk subtracts its mean and scales it, so its filtered signal is that of the stretch,
+    /// Normalizing a chunk subtracts its mean and scales it, so its filtered signal is that of the samples,
     /// scaled and shifted. `level`, a constant for all chunks of a recording, is subtracted first so that a
     /// large offset does not cost precision.
     pub fn forward_overlapping(
         &self,
-        stretch: &[f32],
-        [length, hop]: [usize; 2],
+        mut samples: Vec<f32>,
+        starts: &[usize],
+        length: usize,
         level: f32,
+        device: &Device,
     ) -> TensorResult<Tensor> {
-        let [weight, bias] = &self.waveform_norm;
-        let scalar = |tensor: &Tensor| Ok::<_, candle_core::Error>(f64::from(tensor.to_vec1::<f32>()?[0]));
-        let (weight, bias) = (scalar(weight)?, scalar(bias)?);
-        let centered: Vec<f32> = stretch.iter().map(|sample| sample - level).collect();
-        let windows: Vec<Window> = (0..=(stretch.len() - length) / hop)
-            .map(|chunk| {
-                let (mean, variance) = moments(&centered[chunk * hop..][..length]);
-                let scale = weight / (variance + EPSILON).sqrt();
-                let shift = self.sums.iter().map(|sum| ((bias - scale * mean) * sum) as f32).collect();
-                Window { start: chunk * hop / self.stride, scale: scale as f32, shift }
-            })
-            .collect();
-        let length_of = |samples: usize| 1 + (samples - FILTER_LENGTH) / self.stride;
-        let stretch = Tensor::from_vec(centered, (1, stretch.len()), &candle_core::Device::Cpu)?;
-        let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
-        let x = convolution.forward(&self.steps(&stretch)?, None, Activation::Identity)?.squeeze(1)?; // (1, steps, 80)
-        // One window at a time, so that the large features before the last two blocks exist for one window only.
-        let window = |window: &Window| {
-            let x = pool_norm.forward_windows(&x, std::slice::from_ref(window), length_of(length))?; // (1, 5325, 80)
-            self.after_sinc(&x.unsqueeze(1)?) // (1, 589, 60)
+        let [weight, bias] = self.waveform_norm;
+        samples.par_chunks_mut(1 << 16).for_each(|part| part.iter_mut().for_each(|sample| *sample -= level));
+        let window = |&start: &usize| {
+            let (mean, variance) = moments(&samples[start..][..length]);
+            let scale = weight / (variance + EPSILON).sqrt();
+            let shift = self.sums.iter().map(|sum| ((bias - scale * mean) * sum) as f32).collect();
+            Window { start: start / self.stride, scale: scale as f32, shift }
         };
-        Tensor::cat(&windows.iter().map(window).collect::<TensorResult<Vec<_>>>()?, 0)
+        let windows: Vec<Window> = starts.par_iter().map(window).collect();
+        let length = 1 + (length - FILTER_LENGTH) / self.stride;
+        let shape = (1, samples.len());
+        let samples = Tensor::from_vec(samples, shape, device)?;
+        let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
+        let x = convolution.forward(&self.steps(&samples)?, None, Activation::Identity)?.squeeze(1)?; // (1, steps, 80)
+        let normalized = |windows: &[Window]| {
+            let x = pool_norm.forward_windows(&x, windows, length)?; // (batch, 5325, 80)
+            self.after_sinc(&x.unsqueeze(1)?) // (batch, 589, 60)
+        };
+        if !device.is_cpu() {
+            return normalized(&windows);
+        }
+        // One window at a time, so that the large features before the last two blocks exist for one window only.
+        Tensor::cat(&windows.chunks(1).map(normalized).collect::<TensorResult<Vec<_>>>()?, 0)
     }
 
     /// Whether [`Self::forward_overlapping`] supports chunks of this length and hop.
@@ -146,9 +151,9 @@ impl SincNet {
     pub fn normalize(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let centered = waveforms.broadcast_sub(&waveforms.mean_keepdim(D::Minus1)?)?;
         let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
-        let [weight, bias] = &self.waveform_norm;
-        let scale = weight.broadcast_div(&(variance + EPSILON)?.sqrt()?)?;
-        centered.broadcast_mul(&scale)?.broadcast_add(bias)
+        let [weight, bias] = self.waveform_norm;
+        let scale = ((variance + EPSILON)?.sqrt()?.recip()? * weight)?;
+        centered.broadcast_mul(&scale)? + bias
     }
 
     /// Waveforms `(batch, samples)` to `(batch, 1, steps, stride)`, padded with zeros or cut. Any padding

@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
-use candle_core::{Device, Result as TensorResult, Tensor};
+use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::{
+    center::Sections,
     fbank,
     mel::{LogMel, MelScale},
     stft::Stft,
@@ -61,25 +62,7 @@ impl Fbank {
     /// chunk is subtracted, regardless of who speaks.
     pub fn forward(&self, waveforms: &Tensor) -> TensorResult<Tensor> {
         let energies = self.log_energies(waveforms)?; // (batch, 998, 80)
-        if !energies.device().is_cpu() {
-            return energies.broadcast_sub(&energies.mean_keepdim(1)?);
-        }
-        let (shape, (_, frames, _)) = (energies.shape().clone(), energies.dims3()?);
-        let mut energies: Vec<f32> = energies.flatten_all()?.to_vec1()?;
-        energies.chunks_exact_mut((frames * BANDS).max(1)).for_each(center);
-        Tensor::from_vec(energies, shape, &Device::Cpu)
-    }
-}
-
-/// Subtracts each band's mean from `(frame, 80)`.
-fn center(energies: &mut [f32]) {
-    let frames = energies.as_chunks_mut::<BANDS>().0;
-    let mut sums = [0f64; BANDS];
-    for frame in frames.iter() {
-        sums.iter_mut().zip(frame).for_each(|(sum, &x)| *sum += f64::from(x));
-    }
-    let count = frames.len() as f64;
-    for frame in frames {
-        frame.iter_mut().zip(&sums).for_each(|(x, sum)| *x -= (sum / count) as f32);
+        let (_, frames, _) = energies.dims3()?;
+        Sections { window: frames, starts: &[0], length: frames }.center(&energies)
     }
 }

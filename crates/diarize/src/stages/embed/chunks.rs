@@ -46,15 +46,12 @@ fn forward(
     indices: &[usize],
 ) -> TensorResult<Tensor> {
     let (network, waveform, chunks) = (&networks.embedding, segmented.waveform, segmented.chunks);
-    let masks_of = |chunk: usize| masks_of(chunk, segmented, networks, parameters);
-    if let (&[chunk], true) = (indices, networks.device.is_cpu()) {
-        return network.forward_one(&waveform.range(chunks.range(chunk)), &masks_of(chunk));
-    }
     let frames = network.output_frames(chunks.length);
     let mut masks = Vec::new();
     for &chunk in indices {
-        masks
-            .extend(masks_of(chunk).iter().flat_map(|mask| resize_nearest(mask, frames).collect::<Vec<_>>()));
+        for mask in masks_of(chunk, segmented, networks, parameters) {
+            masks.extend(resize_nearest(&mask, frames));
+        }
     }
     let shape = [indices.len(), segmented.segmentations.speakers(), frames];
     network.forward(&networks.waveforms(waveform, chunks, indices)?, &networks.tensor(masks, &shape)?)

@@ -1,43 +1,48 @@
 //! Embeddings from running the residual network once on the whole recording.
 
-use std::ops::Range;
+use std::{collections::VecDeque, ops::Range};
 
-use candle_core::Result as TensorResult;
-use diarize_kernels::device::is_out_of_memory;
+use candle_core::{Result as TensorResult, Tensor};
+use diarize_kernels::{
+    splice::{Part, splice},
+    stats_pool::stats_pool_sections,
+};
 use rayon::prelude::*;
 
-use super::{Segmented, masks_of};
+use super::{
+    Segmented, masks_of,
+    pieces::{GPU_BATCH, compute, speech},
+};
 use crate::{
     Result, Stage,
-    engine::{Chunks, Context, Meter, Networks, SharedTrunk, Waveform, Windows, check_finite},
-    math::count_while,
+    engine::{Chunks, Context, Meter, Networks, SharedTrunk, Windows, check_finite},
     model::VoiceWindows,
-    networks::wespeaker::pool,
+    networks::wespeaker::resnet,
     options::Parameters,
     stages::{Embeddings, SpeakerCounter, WindowEmbeddings},
 };
 
-/// Pieces computed together on a GPU.
-const GPU_BATCH: usize = 16;
-
 /// State of the embedding of a recording.
 #[derive(Clone, Debug)]
 pub(crate) struct FromTrunk {
-    /// Number of pieces of the residual network's frames computed so far.
-    pieces: usize,
-    frames: FrameBuffer,
+    progress: Progress,
     /// Embeddings of the chunks whose last frame has been computed.
     embeddings: Embeddings,
     windows: Option<VoiceTrack>,
 }
 
-/// The frames still needed, starting with frame `start`.
-#[derive(Clone, Debug)]
-struct FrameBuffer {
+/// How far a recording is embedded, and the frames still needed. They stay on the device.
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    /// Number of pieces of the residual network's frames computed so far.
+    pieces: usize,
+    /// Number of chunks and of windows whose last frame has been computed.
+    chunks: usize,
+    windows: usize,
+    /// The first frame of `frames` and `alone`.
     start: usize,
-    /// `(frame, features)`.
-    values: Vec<f32>,
-    features: usize,
+    /// `(10, frame, 256)`; absent before the first piece with speech.
+    frames: Option<Tensor>,
     /// `(frame,)`: 1 where exactly one speaker speaks.
     alone: Vec<f32>,
 }
@@ -47,6 +52,34 @@ struct FrameBuffer {
 struct VoiceTrack {
     settings: VoiceWindows,
     embeddings: WindowEmbeddings,
+}
+
+/// The sets of weights with which a batch of frames is pooled: those of chunks, then those of windows.
+#[derive(Default)]
+struct Sets {
+    /// The chunks in which somebody speaks, and the end of all chunks.
+    active: Vec<usize>,
+    until: usize,
+    /// For each window, whether anyone speaks alone in it. The others have no embedding.
+    spoken: Vec<bool>,
+    /// `(set, length)` zeros and ones.
+    weights: Vec<f32>,
+    length: usize,
+    /// The frame of each set's first weight, counted from the first one that is kept.
+    first: Vec<usize>,
+}
+
+/// Sets of weights and their embeddings, `(set, dimension)`.
+type Embedded = (Sets, Vec<f32>);
+
+/// What the stages before have found, for embedding the chunks that they complete.
+struct View<'a> {
+    segmented: Segmented<'a>,
+    /// Number of speakers in each frame of the segmentation.
+    counts: &'a [u8],
+    trunk: SharedTrunk<'a>,
+    windows: Option<Windows>,
+    parameters: &'a Parameters,
 }
 
 impl FromTrunk {
@@ -62,16 +95,10 @@ impl FromTrunk {
             let embeddings = WindowEmbeddings::new(times, embeddings.dimension());
             VoiceTrack { settings: settings.clone(), embeddings }
         };
-        let windows = windows.map(track);
-        let features = networks.embedding.features();
-        let frames = FrameBuffer { start: 0, values: Vec::new(), features, alone: Vec::new() };
-        Self { pieces: 0, frames, embeddings, windows }
+        Self { progress: Progress::default(), windows: windows.map(track), embeddings }
     }
 
     /// Computes all pieces that can be computed, and embeds the chunks and windows that they complete.
-    ///
-    /// As many pieces as there are threads, or as form a batch on a GPU, are computed at a time. Their frames are dropped
-    /// once the last chunk and window that contain them are embedded.
     pub(super) fn advance(
         &mut self,
         segmented: Segmented<'_>,
@@ -80,49 +107,71 @@ impl FromTrunk {
         parameters: &Parameters,
         context: &Context<'_>,
     ) -> Result<()> {
-        let chunks = segmented.chunks;
         let ended = segmented.ended.then(|| segmented.segmentations.chunks());
-        let trunk = SharedTrunk::new(&networks.embedding, chunks, ended);
+        let trunk = SharedTrunk::new(&networks.embedding, segmented.chunks, ended);
         let counts = match segmented.ended {
             true => &count.clone().finish(),
             false => count.certain(),
         };
-        let until = self.computable(&trunk, &segmented, counts.len(), networks);
-        let total = chunks.count(segmented.waveform.expected());
-        let meter = Meter::new(context, Stage::Embeddings, self.embeddings.chunks(), total)?;
-        let at_once = if networks.device.is_cpu() { context.threads() } else { GPU_BATCH };
-        loop {
-            let pieces = self.pieces..until.min(self.pieces + at_once);
-            let before = self.embeddings.chunks();
-            self.compute(pieces, &segmented, counts, &trunk, networks, context)?;
-            self.embed_chunks(&segmented, &trunk, networks, parameters, context)?;
-            self.embed_windows(&trunk, networks, context)?;
-            self.forget(&trunk);
-            meter.add(self.embeddings.chunks() - before)?;
-            if self.pieces == until {
-                return Ok(());
+        let windows = self.windows.as_ref().map(|track| Windows::new(&trunk, &track.settings));
+        let view = View { segmented, counts, trunk, windows, parameters };
+        let until = view.computable(self.progress.pieces, networks);
+        let (progress, embedded) =
+            context.on_device(networks, |networks| view.embed(&self.progress, until, networks, context))?;
+        self.progress = progress;
+        for (sets, values) in embedded {
+            self.store(&sets, &values, view.segmented);
+        }
+        Ok(())
+    }
+
+    /// Stores the embeddings of sets of weights, `(set, dimension)`.
+    fn store(&mut self, sets: &Sets, values: &[f32], segmented: Segmented<'_>) {
+        let (dimension, speakers) = (self.embeddings.dimension(), self.embeddings.speakers());
+        let (chunks, windows) = values.split_at(sets.active.len() * speakers * dimension);
+        let chunks: Vec<Vec<f32>> = chunks.chunks_exact(speakers * dimension).map(<[f32]>::to_vec).collect();
+        self.embeddings.push_chunks(sets.until, &sets.active, &chunks, segmented.segmentations);
+        let mut windows = windows.chunks_exact(dimension);
+        if let Some(track) = &mut self.windows {
+            for &spoken in &sets.spoken {
+                track.embeddings.push(if spoken { windows.next() } else { None });
             }
         }
     }
 
-    /// The first sample that is still needed.
+    /// The first sample that is still needed. If the CPU takes over, it computes the frames that are kept again.
     pub(super) fn first_sample(&self, networks: &Networks, chunks: &Chunks) -> usize {
-        SharedTrunk::new(&networks.embedding, chunks, None).first_sample(self.pieces)
+        let piece = SharedTrunk::piece_of(self.progress.start).min(self.progress.pieces);
+        SharedTrunk::new(&networks.embedding, chunks, None).first_sample(piece)
     }
 
     pub(super) fn finish(self) -> (Embeddings, Option<WindowEmbeddings>) {
         (self.embeddings, self.windows.map(|track| track.embeddings))
     }
+}
 
-    /// Number of pieces that can be computed: their samples have been received, and all chunks and speaker
-    /// counts for their frames are known.
-    fn computable(
-        &self,
-        trunk: &SharedTrunk<'_>,
-        segmented: &Segmented<'_>,
-        counts: usize,
-        networks: &Networks,
-    ) -> usize {
+impl Progress {
+    /// Index of the first frame not yet computed.
+    fn end(&self) -> usize {
+        self.start + self.alone.len()
+    }
+
+    /// Whether someone speaks alone in any of some frames.
+    fn is_spoken(&self, frames: Range<usize>) -> bool {
+        self.alone[frames.start - self.start..frames.end - self.start].contains(&1.0)
+    }
+
+    /// Whether the frames are on the networks' device. If not, the device has failed and the CPU has taken over.
+    fn is_on(&self, networks: &Networks) -> bool {
+        self.frames.as_ref().is_none_or(|frames| frames.device().same_device(&networks.device))
+    }
+}
+
+impl View<'_> {
+    /// Number of pieces that can be computed, of which `computed` already are: their samples have been received, and all
+    /// chunks and speaker counts for their frames are known.
+    fn computable(&self, computed: usize, networks: &Networks) -> usize {
+        let Self { segmented, counts, trunk, .. } = self;
         if segmented.ended {
             return trunk.pieces();
         }
@@ -131,258 +180,194 @@ impl FromTrunk {
             let last = trunk.frames_of_piece(piece).end - 1;
             trunk.samples_until(piece) <= segmented.waveform.received()
                 && last < next_chunk.start
-                && networks.frames().closest_frame(trunk.middles().middle_of(last)) < counts
+                && networks.frames().closest_frame(trunk.middles().middle_of(last)) < counts.len()
         };
-        (self.pieces..).find(|piece| !can_be_computed(piece)).expect("pieces need samples")
+        (computed..).find(|piece| !can_be_computed(piece)).expect("pieces need samples")
     }
 
-    /// Computes some pieces. Pieces without speech are zeros.
-    fn compute(
-        &mut self,
+    /// Computes the pieces before `until`, and embeds the chunks and windows that they complete: `(set, dimension)` for
+    /// each batch of pieces.
+    ///
+    /// A batch consists of as many pieces as there are threads, or as keep a GPU busy. A GPU's results are copied once the
+    /// next batch is enqueued.
+    fn embed(
+        &self,
+        progress: &Progress,
+        until: usize,
+        networks: &Networks,
+        context: &Context<'_>,
+    ) -> Result<(Progress, Vec<Embedded>)> {
+        let failed = networks.failed(Stage::Embeddings);
+        let total = self.segmented.chunks.count(self.segmented.waveform.expected());
+        let meter = Meter::new(context, Stage::Embeddings, progress.chunks, total)?;
+        let (at_once, queued) =
+            if networks.device.is_cpu() { (context.threads(), 0) } else { (GPU_BATCH, 1) };
+        let mut progress = progress.clone();
+        if !progress.is_on(networks) {
+            progress.frames = self.frames_again(&progress, networks, context)?;
+        }
+        let (mut running, mut embedded) = (VecDeque::new(), Vec::new());
+        loop {
+            let before = progress.chunks;
+            let pieces = progress.pieces..until.min(progress.pieces + at_once);
+            self.append(&mut progress, pieces, networks, context)?;
+            let sets = self.sets(&progress, networks);
+            let values = pool(&sets, &progress, networks).map_err(&failed)?; // (set, dimension)
+            self.forget(&mut progress, &sets);
+            running.push_back((progress.chunks - before, sets, values));
+            let last = progress.pieces == until;
+            while running.len() > if last { 0 } else { queued } {
+                let Some((chunks, sets, values)) = running.pop_front() else { break };
+                let values = values.map_or(Ok(Vec::new()), |values| values.flatten_all()?.to_vec1());
+                let values = values.map_err(&failed)?;
+                check_finite(&values, Stage::Embeddings)?;
+                meter.add(chunks)?;
+                embedded.push((sets, values));
+            }
+            if last {
+                return Ok((progress, embedded));
+            }
+        }
+    }
+
+    /// The parts of the frames of some pieces. Those of pieces without speech are zeros.
+    fn parts(
+        &self,
         pieces: Range<usize>,
-        segmented: &Segmented<'_>,
-        counts: &[u8],
-        trunk: &SharedTrunk<'_>,
+        networks: &Networks,
+        context: &Context<'_>,
+    ) -> Result<(Vec<Part>, Vec<bool>)> {
+        let trunk = self.trunk.with_network(&networks.embedding);
+        let waveform = self.segmented.waveform;
+        let speech: Vec<Vec<bool>> = pieces
+            .clone()
+            .into_par_iter()
+            .map(|piece| speech(&trunk, &self.segmented, trunk.frames_of_piece(piece)))
+            .collect();
+        let spoken: Vec<bool> = speech.iter().map(|frames| frames.contains(&true)).collect();
+        let parts = compute(pieces, &spoken, &trunk, waveform, networks, context)?;
+        Ok((parts, speech.concat()))
+    }
+
+    /// Computes some pieces and appends their frames to those that are kept.
+    fn append(
+        &self,
+        progress: &mut Progress,
+        pieces: Range<usize>,
         networks: &Networks,
         context: &Context<'_>,
     ) -> Result<()> {
-        let speech: Vec<Vec<bool>> =
-            pieces.clone().map(|piece| speech(trunk, segmented, trunk.frames_of_piece(piece))).collect();
-        let computed = context.on_device(networks, |networks| {
-            let trunk = trunk.with_network(&networks.embedding);
-            let spoken: Vec<bool> = speech.iter().map(|frames| frames.contains(&true)).collect();
-            compute(pieces.clone(), &spoken, &trunk, segmented.waveform, networks, context)
-        })?;
-        let (middles, frames) = (trunk.middles(), networks.frames());
-        for ((piece, values), speech) in pieces.clone().zip(computed).zip(speech) {
-            self.frames.values.extend(values);
-            for (frame, speaks) in trunk.frames_of_piece(piece).zip(speech) {
-                let one = counts.get(frames.closest_frame(middles.middle_of(frame))) == Some(&1);
-                self.frames.alone.push(f32::from(u8::from(speaks && one)));
-            }
+        if pieces.is_empty() {
+            return Ok(());
         }
-        self.pieces = pieces.end;
-        Ok(())
-    }
-
-    /// Embeds the segmented chunks whose last frame has been computed: `(chunk, local speaker, dimension)`.
-    fn embed_chunks(
-        &mut self,
-        segmented: &Segmented<'_>,
-        trunk: &SharedTrunk<'_>,
-        networks: &Networks,
-        parameters: &Parameters,
-        context: &Context<'_>,
-    ) -> Result<()> {
-        let (segmentations, frames) = (segmented.segmentations, &self.frames);
-        let is_known = |&chunk: &usize| trunk.frames_of_chunk(chunk).end <= frames.end();
-        let first = self.embeddings.chunks();
-        let until = first + (first..segmentations.chunks()).take_while(is_known).count();
-        let active: Vec<usize> = (first..until).filter(|&chunk| segmentations.is_active(chunk)).collect();
-        let embedded = context.on_device(networks, |networks| {
-            let statistics = |&chunk: &usize| {
-                statistics_of_chunk(chunk, &masks_of(chunk, segmented, networks, parameters), frames, trunk)
-            };
-            project(active.par_iter().map(statistics).collect(), networks)
-                .map_err(networks.failed(Stage::Embeddings))
-        })?;
-        embedded.iter().try_for_each(|values| check_finite(values, Stage::Embeddings))?;
-        self.embeddings.push_chunks(until, &active, &embedded, segmentations);
-        Ok(())
-    }
-
-    /// Embeds the windows whose last frame has been computed: `(window, dimension)`.
-    fn embed_windows(
-        &mut self,
-        trunk: &SharedTrunk<'_>,
-        networks: &Networks,
-        context: &Context<'_>,
-    ) -> Result<()> {
-        let Some(VoiceTrack { settings, embeddings }) = &mut self.windows else { return Ok(()) };
-        let (windows, frames) = (Windows::new(trunk, settings), &self.frames);
-        let last = |&window: &usize| windows.frames_of(window).end - 1;
-        let ready: Vec<usize> =
-            (embeddings.len()..windows.count()).take_while(|window| last(window) < frames.end()).collect();
-        // Windows ending in the same piece form a group, so that groups do not depend on the number of
-        // threads.
-        let groups: Vec<&[usize]> =
-            ready.chunk_by(|a, b| SharedTrunk::piece_of(last(a)) == SharedTrunk::piece_of(last(b))).collect();
-        let embedded = context.on_device(networks, |networks| {
-            let statistics = |group: &&[usize]| statistics_of_windows(group, &windows, frames);
-            project(groups.par_iter().map(statistics).collect(), networks)
-                .map_err(networks.failed(Stage::Embeddings))
-        })?;
-        embedded.iter().try_for_each(|values| check_finite(values, Stage::Embeddings))?;
-        for (group, values) in groups.iter().zip(&embedded) {
-            let mut values = values.chunks_exact(networks.manifest.embedding.dimension);
-            for &window in *group {
-                let spoken = frames.is_spoken(windows.frames_of(window));
-                embeddings.push(if spoken { values.next() } else { None });
+        let first = progress.end();
+        let (new, speech) = self.parts(pieces.clone(), networks, context)?;
+        let kept = progress.alone.len();
+        let mut parts = match progress.frames.take() {
+            Some(frames) => {
+                let total = frames.dim(1).map_err(networks.failed(Stage::Embeddings))?;
+                let frames = frames.unsqueeze(0).map_err(networks.failed(Stage::Embeddings))?;
+                vec![Part::Steps(frames, total - kept..total)]
             }
-        }
-        Ok(())
-    }
-
-    /// Drops the frames that no later chunk or window needs.
-    fn forget(&mut self, trunk: &SharedTrunk<'_>) {
-        let mut needed = trunk.frames_of_chunk(self.embeddings.chunks()).start;
-        if let Some(VoiceTrack { settings, embeddings }) = &self.windows {
-            needed = needed.min(Windows::new(trunk, settings).frames_of(embeddings.len()).start);
-        }
-        self.frames.forget_until(needed.min(self.frames.end()));
-    }
-}
-
-impl FrameBuffer {
-    /// Index of the first frame not yet computed.
-    fn end(&self) -> usize {
-        self.start + self.alone.len()
-    }
-
-    /// The frames from index `first` on, `(frame, features)`.
-    fn from(&self, first: usize) -> &[f32] {
-        &self.values[(first - self.start) * self.features..]
-    }
-
-    /// Whether someone speaks alone in any of some frames.
-    fn is_spoken(&self, frames: Range<usize>) -> bool {
-        self.alone[frames.start - self.start..frames.end - self.start].contains(&1.0)
-    }
-
-    fn forget_until(&mut self, frame: usize) {
-        let gone = frame.saturating_sub(self.start);
-        self.values.drain(..gone * self.features);
-        self.alone.drain(..gone);
-        self.start += gone;
-    }
-}
-
-/// Computes the frames of some consecutive pieces. Those that are not `spoken` are zeros.
-fn compute(
-    pieces: Range<usize>,
-    spoken: &[bool],
-    trunk: &SharedTrunk<'_>,
-    waveform: &Waveform,
-    networks: &Networks,
-    context: &Context<'_>,
-) -> Result<Vec<Vec<f32>>> {
-    let silent = |piece| vec![0.0; trunk.frames_of_piece(piece).len() * networks.embedding.features()];
-    if networks.device.is_cpu() {
-        let one = |(piece, &spoken): (usize, &bool)| match spoken {
-            true => {
-                trunk.compute(piece..piece + 1, waveform, &networks.device).map(|mut frames| frames.remove(0))
-            }
-            false => Ok(silent(piece)),
+            None => vec![Part::Zeros(kept)],
         };
-        let computed: TensorResult<Vec<Vec<f32>>> = match spoken {
-            [spoken] => one((pieces.start, spoken)).map(|frames| vec![frames]),
-            _ => pieces.into_par_iter().zip(spoken).map(one).collect(),
+        parts.extend(new);
+        progress.frames = joined(&parts).map_err(networks.failed(Stage::Embeddings))?;
+        let (middles, segmentation_frames) = (self.trunk.middles(), networks.frames());
+        for (frame, speaks) in (first..).zip(speech) {
+            let one =
+                self.counts.get(segmentation_frames.closest_frame(middles.middle_of(frame))) == Some(&1);
+            progress.alone.push(f32::from(u8::from(speaks && one)));
+        }
+        progress.pieces = pieces.end;
+        Ok(())
+    }
+
+    /// The frames that are kept, computed on another device: `(10, frame, 256)`.
+    fn frames_again(
+        &self,
+        progress: &Progress,
+        networks: &Networks,
+        context: &Context<'_>,
+    ) -> Result<Option<Tensor>> {
+        let first = SharedTrunk::piece_of(progress.start);
+        let (parts, _) = self.parts(first..progress.pieces, networks, context)?;
+        joined(&parts).map_err(networks.failed(Stage::Embeddings))
+    }
+
+    /// The sets of weights of the segmented chunks and of the windows whose last frame has been computed.
+    fn sets(&self, progress: &Progress, networks: &Networks) -> Sets {
+        let Self { segmented, trunk, parameters, .. } = self;
+        let segmentations = segmented.segmentations;
+        let is_known = |&chunk: &usize| trunk.frames_of_chunk(chunk).end <= progress.end();
+        let chunks = (progress.chunks..segmentations.chunks()).take_while(is_known).count();
+        let until = progress.chunks + chunks;
+        let active: Vec<usize> =
+            (progress.chunks..until).filter(|&chunk| segmentations.is_active(chunk)).collect();
+        let of_chunk = |&chunk: &usize| -> Vec<(usize, Vec<f32>)> {
+            let masks = masks_of(chunk, segmented, networks, parameters);
+            let first = trunk.frames_of_chunk(chunk).start;
+            masks.iter().map(|mask| (first, trunk.resize(mask, chunk))).collect()
         };
-        return computed.map_err(networks.failed(Stage::Embeddings));
-    }
-    let mut computed = Vec::with_capacity(pieces.len());
-    let mut next = pieces.start;
-    for run in spoken.chunk_by(|a, b| a == b) {
-        let run = (next..next + run.len(), run[0]);
-        next = run.0.end;
-        match run {
-            (pieces, true) => computed.extend(on_gpu(pieces, trunk, waveform, networks, context)?),
-            (pieces, false) => computed.extend(pieces.map(silent)),
-        }
-    }
-    Ok(computed)
-}
-
-/// Computes the frames of some consecutive pieces on a GPU, in batches that are halved while they do not fit into its
-/// memory.
-fn on_gpu(
-    pieces: Range<usize>,
-    trunk: &SharedTrunk<'_>,
-    waveform: &Waveform,
-    networks: &Networks,
-    context: &Context<'_>,
-) -> Result<Vec<Vec<f32>>> {
-    let mut computed = Vec::with_capacity(pieces.len());
-    let mut next = pieces.start;
-    while next < pieces.end {
-        let size = context.batch_size(Stage::Embeddings, GPU_BATCH).min(pieces.end - next);
-        match trunk.compute(next..next + size, waveform, &networks.device) {
-            Err(error) if size > 1 && is_out_of_memory(&error) => {
-                context.reduce_batches(Stage::Embeddings, size, size / 2)?;
-            }
-            frames => {
-                computed.extend(frames.map_err(networks.failed(Stage::Embeddings))?);
-                next += size;
+        let mut sets: Vec<(usize, Vec<f32>)> =
+            active.par_iter().map(of_chunk).collect::<Vec<_>>().into_iter().flatten().collect();
+        let mut spoken = Vec::new();
+        for (windows, window) in self.windows.iter().flat_map(|windows| {
+            (progress.windows..windows.count())
+                .take_while(|&window| windows.frames_of(window).end <= progress.end())
+                .map(move |window| (windows, window))
+        }) {
+            let frames = windows.frames_of(window);
+            spoken.push(progress.is_spoken(frames.clone()));
+            if spoken.last() == Some(&true) {
+                let weights = &progress.alone[frames.start - progress.start..frames.end - progress.start];
+                sets.push((frames.start, weights.to_vec()));
             }
         }
-    }
-    Ok(computed)
-}
-
-/// For each of some frames, whether anyone speaks there in any chunk containing it.
-fn speech(trunk: &SharedTrunk<'_>, segmented: &Segmented<'_>, frames: Range<usize>) -> Vec<bool> {
-    let mut speech = vec![false; frames.len()];
-    let segmentations = segmented.segmentations;
-    let chunks = segmentations.chunks();
-    let from = count_while(chunks, |chunk| trunk.frames_of_chunk(chunk).end <= frames.start);
-    let until = count_while(chunks, |chunk| trunk.frames_of_chunk(chunk).start < frames.end);
-    for chunk in (from..until).filter(|&chunk| segmentations.is_active(chunk)) {
-        let decisions = segmentations.chunk(chunk); // (frame, local speaker)
-        let anybody: Vec<f32> =
-            decisions.outer_iter().map(|speakers| f32::from(u8::from(speakers.sum() > 0))).collect();
-        for (frame, speaks) in trunk.frames_of_chunk(chunk).zip(trunk.resize(&anybody, chunk)) {
-            if frames.contains(&frame) {
-                speech[frame - frames.start] |= speaks != 0.0;
-            }
+        let length = sets.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0);
+        let mut weights = Vec::with_capacity(sets.len() * length);
+        for (_, set) in &sets {
+            weights.extend(set);
+            weights.resize(weights.len().next_multiple_of(length), 0.0);
         }
+        let first = sets.iter().map(|(first, _)| first - progress.start).collect();
+        Sets { active, until, spoken, weights, length, first }
     }
-    speech
-}
 
-/// The pooled statistics of a chunk's local speakers, `(local speaker, 5120)`.
-fn statistics_of_chunk(
-    chunk: usize,
-    masks: &[Vec<f32>],
-    buffer: &FrameBuffer,
-    trunk: &SharedTrunk<'_>,
-) -> Vec<f32> {
-    let frames = buffer.from(trunk.frames_of_chunk(chunk).start); // (frame, 2560)
-    masks.iter().flat_map(|mask| pool(frames, &trunk.resize(mask, chunk), buffer.features)).collect()
-}
-
-/// Projects groups of pooled statistics `(row, 5120)` to embeddings `(row, 256)`: on the CPU each group by itself, in
-/// parallel, on a GPU all at once.
-fn project(groups: Vec<Vec<f32>>, networks: &Networks) -> TensorResult<Vec<Vec<f32>>> {
-    let width = 2 * networks.embedding.features();
-    let project = |statistics: Vec<f32>| -> TensorResult<Vec<f32>> {
-        if statistics.is_empty() {
-            return Ok(Vec::new());
+    /// Counts the chunks and windows of some sets, and drops the frames that no later ones need.
+    fn forget(&self, progress: &mut Progress, sets: &Sets) {
+        progress.chunks = sets.until;
+        progress.windows += sets.spoken.len();
+        let mut needed = self.trunk.frames_of_chunk(progress.chunks).start;
+        if let Some(windows) = &self.windows {
+            needed = needed.min(windows.frames_of(progress.windows).start);
         }
-        let shape = [1, statistics.len() / width, width];
-        networks.embedding.project(&networks.tensor(statistics, &shape)?)?.flatten_all()?.to_vec1()
-    };
-    if networks.device.is_cpu() {
-        return groups.into_par_iter().map(project).collect();
+        let gone = needed.clamp(progress.start, progress.end()) - progress.start;
+        progress.alone.drain(..gone);
+        progress.start += gone;
     }
-    let rows: Vec<usize> = groups.iter().map(|group| group.len() / width).collect();
-    let embeddings = project(groups.concat())?;
-    let dimension = networks.manifest.embedding.dimension;
-    let mut rest = embeddings.as_slice();
-    let take = |count: &usize| {
-        let (group, after) = rest.split_at(count * dimension);
-        rest = after;
-        group.to_vec()
-    };
-    Ok(rows.iter().map(take).collect())
 }
 
-/// The pooled statistics of those windows in which someone speaks alone, `(window, 5120)`.
-fn statistics_of_windows(group: &[usize], windows: &Windows, buffer: &FrameBuffer) -> Vec<f32> {
-    let statistics = |&window: &usize| {
-        let frames = windows.frames_of(window);
-        let alone = &buffer.alone[frames.start - buffer.start..frames.end - buffer.start];
-        let spoken = buffer.is_spoken(frames.clone());
-        if spoken { pool(buffer.from(frames.start), alone, buffer.features) } else { Vec::new() }
+/// The parts as one tensor, `(10, frame, 256)`; `None` if all of them are zeros.
+fn joined(parts: &[Part]) -> TensorResult<Option<Tensor>> {
+    let speech = parts.iter().any(|part| matches!(part, Part::Steps(..)));
+    speech.then(|| splice(parts)).transpose()
+}
+
+/// The embeddings of sets of weights, `(1, set, dimension)`; `None` if there are no sets.
+fn pool(sets: &Sets, progress: &Progress, networks: &Networks) -> TensorResult<Option<Tensor>> {
+    if sets.first.is_empty() {
+        return Ok(None);
+    }
+    let Some(frames) = &progress.frames else {
+        // Somebody speaks too briefly for any frame.
+        let width = 2 * resnet::features(&networks.manifest.embedding);
+        let nothing = networks.tensor(vec![0.0; sets.first.len() * width], &[1, sets.first.len(), width])?;
+        return networks.embedding.project(&nothing).map(Some);
     };
-    group.iter().flat_map(statistics).collect()
+    let unused = frames.dim(1)? - progress.alone.len();
+    let first: Vec<usize> = sets.first.iter().map(|first| unused + first).collect();
+    let weights = networks.tensor(sets.weights.clone(), &[first.len(), sets.length])?;
+    let statistics = stats_pool_sections(frames, &weights, &first)?; // (set, 5120)
+    networks.embedding.project(&statistics.unsqueeze(0)?).map(Some)
 }
