@@ -58,10 +58,10 @@ pub struct Args {
     /// Audio files or directories; `-` is standard input
     #[arg(required = true)]
     audio: Vec<PathBuf>,
-    /// Directory for the files, without WAV files in it; with several recordings, each has a directory in it
+    /// Directory for the files; it must not contain WAV files yet. Several recordings have a directory each in it
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     output: PathBuf,
-    /// Write silence between a speaker's turns, so that the files line up with the recording
+    /// Write silence between a speaker's turns, so that the files line up with the recording (from --start on)
     #[arg(long, help_heading = "Output")]
     keep_time: bool,
     /// Write a file for each turn, named after its start and its speaker
