@@ -191,11 +191,11 @@ impl Audio {
                 None => self.end()?,
             }
         }
-        let layout = self.lanes[0].layout();
-        if self.lanes.iter().any(|lane| !lane.samples.is_empty() && lane.layout() != layout) {
+        let ready = self.lanes.iter().map(|lane| lane.samples.len()).min().unwrap_or(0);
+        let shape = |lane: &Lane| (lane.layout().rate, lane.layout().channels);
+        if ready > 0 && self.lanes.iter().any(|lane| shape(lane) != shape(&self.lanes[0])) {
             return Err(Error::TracksDiffer);
         }
-        let ready = self.lanes.iter().map(|lane| lane.samples.len()).min().unwrap_or(0);
         let mut blocks = self.lanes.iter_mut().map(|lane| {
             let rest = lane.samples.split_off(ready);
             std::mem::replace(&mut lane.samples, rest)

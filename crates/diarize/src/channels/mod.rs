@@ -4,7 +4,7 @@ mod crosstalk;
 
 use std::{
     ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use self::crosstalk::{Levels, Microphone, turns};
@@ -17,7 +17,14 @@ use crate::{
 pub struct ChannelsListener<'o> {
     channels: Vec<Channel<'o>>,
     min_duration_on: f64,
-    observer: Arc<Mutex<Box<Observer<'o>>>>,
+    shared: Arc<Mutex<Shared<'o>>>,
+}
+
+/// What all channels share.
+struct Shared<'o> {
+    observer: Box<Observer<'o>>,
+    /// The warnings so far; several channels can have the same.
+    warnings: Vec<Warning>,
 }
 
 struct Channel<'o> {
@@ -43,14 +50,14 @@ impl Diarizer {
         options: &Options,
         observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
     ) -> Result<ChannelsListener<'o>> {
-        let observer: Arc<Mutex<Box<Observer<'o>>>> = Arc::new(Mutex::new(Box::new(observer)));
+        let shared = Arc::new(Mutex::new(Shared { observer: Box::new(observer), warnings: Vec::new() }));
         let channel = |speaker: &String| {
-            let observer = observer.clone();
-            let activity = self.listen_for_activity(options, move |event| tell(&observer, event))?;
+            let shared = shared.clone();
+            let activity = self.listen_for_activity(options, move |event| tell(&shared, event))?;
             Ok(Channel { speaker: speaker.clone(), activity, levels: Levels::default(), samples: Vec::new() })
         };
         let channels = speakers.iter().map(channel).collect::<Result<_>>()?;
-        Ok(ChannelsListener { channels, min_duration_on: options.parameters.min_duration_on, observer })
+        Ok(ChannelsListener { channels, min_duration_on: options.parameters.min_duration_on, shared })
     }
 }
 
@@ -89,9 +96,9 @@ impl ChannelsListener<'_> {
             self.channels.into_iter().map(microphone).collect::<Result<_>>()?;
         let found = turns(&microphones, self.min_duration_on)?;
         let speakers = microphones.iter().filter_map(|microphone| speaker(&microphone.speaker, &found.turns));
-        let events = found.warnings.iter().cloned().map(Event::Warning);
+        let events = found.warnings.into_iter().map(Event::Warning);
         for event in events.chain(found.turns.iter().cloned().map(Event::Turn)) {
-            if tell(&self.observer, event).is_break() {
+            if tell(&self.shared, event).is_break() {
                 return Err(Error::Cancelled);
             }
         }
@@ -99,13 +106,25 @@ impl ChannelsListener<'_> {
             speakers: speakers.collect(),
             turns: found.turns,
             exclusive: found.exclusive,
-            warnings: found.warnings,
+            warnings: std::mem::take(&mut lock(&self.shared).warnings),
         })
     }
 }
 
-fn tell(observer: &Mutex<Box<Observer<'_>>>, event: Event) -> ControlFlow<()> {
-    observer.lock().unwrap_or_else(PoisonError::into_inner)(event)
+/// Tells the observer, but a warning only once.
+fn tell(shared: &Mutex<Shared<'_>>, event: Event) -> ControlFlow<()> {
+    let Shared { observer, warnings } = &mut *lock(shared);
+    if let Event::Warning(warning) = &event {
+        if warnings.contains(warning) {
+            return ControlFlow::Continue(());
+        }
+        warnings.push(warning.clone());
+    }
+    observer(event)
+}
+
+fn lock<'a, 'o>(shared: &'a Mutex<Shared<'o>>) -> MutexGuard<'a, Shared<'o>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A speaker of turns; `None` without any.

@@ -5,6 +5,7 @@ mod voice;
 
 use std::{
     collections::HashSet,
+    fs,
     ops::{ControlFlow, Range},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -57,10 +58,10 @@ pub struct Args {
     /// Audio files or directories; `-` is standard input
     #[arg(required = true)]
     audio: Vec<PathBuf>,
-    /// Directory for the files, without WAV files in it; with several recordings, each has a directory in it
+    /// Directory for the files; it must not contain WAV files yet. Several recordings have a directory each in it
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     output: PathBuf,
-    /// Write silence between a speaker's turns, so that the files line up with the recording
+    /// Write silence between a speaker's turns, so that the files line up with the recording (from --start on)
     #[arg(long, help_heading = "Output")]
     keep_time: bool,
     /// Write a file for each turn, named after its start and its speaker
@@ -115,7 +116,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     interrupt::listen(true, move || notices.line("stopping; press Ctrl-C again to stop at once"));
     let mut failed = 0;
     for (found, folder) in inputs.all.iter().zip(&folders) {
-        match split(args, &found.input, folder, &part, &turns, inputs.all.len() == 1, &console) {
+        let is_new = !folder.exists();
+        let files = split(args, &found.input, folder, &part, &turns, inputs.all.len() == 1, &console);
+        if is_new {
+            // Only an empty directory is removed.
+            let _ = fs::remove_dir(folder);
+        }
+        match files {
             Ok(files) => {
                 let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
                 output::print(lines.as_bytes())?;
@@ -167,7 +174,6 @@ fn split(
     let is_read_twice = matches!(turns, Turns::Diarizer(..));
     let source = Source::new(input, args.audio_args.settings().with_range(part.clone()), is_read_twice)?;
     let cannot = || format!("cannot write to {}", folder.display());
-    let is_new = !folder.exists();
     let files = NewFiles::create(folder).with_context(cannot)?;
     let turns = match turns {
         Turns::Result(result) => result_turns(result, input, only)?,
@@ -191,12 +197,7 @@ fn split(
     }
     plans.retain(|plan| !plan.spans.is_empty());
     let names = write(args, &plans, &source, &files, input)?;
-    let paths = files.publish(&names)?;
-    if paths.is_empty() && is_new {
-        // It is empty.
-        let _ = std::fs::remove_dir(folder);
-    }
-    Ok(paths)
+    files.publish(&names)
 }
 
 fn file_name(plan: &Plan) -> String {
