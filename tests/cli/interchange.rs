@@ -115,7 +115,7 @@ fn bytes_that_are_not_text_get_one_sentence() {
         assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
         assert!(!stderr(&output).contains("stream did not"), "{}", stderr(&output));
     };
-    sentence(&["show", "talk.wav"], "diarize: talk.wav is a recording, not RTTM, STM, ELAN or JSON");
+    sentence(&["show", "talk.wav"], "error: talk.wav is a recording, not RTTM, STM, ELAN or JSON");
     sentence(&["score", "ref.rttm", "talk.wav"], "talk.wav is a recording, not RTTM, STM, ELAN or JSON");
     sentence(&["score", "--uem", "talk.wav", "ref.rttm", "ref.rttm"], "talk.wav is a recording, not UEM");
     sentence(&["--files-from", "talk.wav"], "talk.wav is a recording, not a list of files");
@@ -153,7 +153,7 @@ fn impossible_times_are_one_sentence_and_no_endless_work() {
                 (Some(1), 1),
                 "{arguments:?}"
             );
-            let expected = format!("diarize: hyp: {reason}");
+            let expected = format!("error: hyp: {reason}");
             let found = stderr(&output).replace("line 1 is not valid RTTM: ", "");
             assert!(found.starts_with(&expected), "{arguments:?}: {}", stderr(&output));
         }
@@ -172,23 +172,23 @@ fn scores_give_the_right_reason() {
         ("late.uem", b"rec 1 100 200\n"),
     ]);
     for (arguments, code, expected) in [
-        (&["none.rttm", "ref.rttm"][..], 1, "diarize: the reference none.rttm contains no turns\n"),
+        (&["none.rttm", "ref.rttm"][..], 1, "error: the reference none.rttm contains no turns\n"),
         (
             &["ref.rttm", "ms.rttm"],
             0,
-            "diarize: rec ends at 10000 s in the results and at 20 s in the reference: are the times of the results \
+            "warning: rec ends at 10000 s in the results and at 20 s in the reference: are the times of the results \
              in milliseconds instead of seconds?\n",
         ),
         (
             &["--uem", "other.uem", "ref.rttm", "ref.rttm"],
             1,
-            "diarize: rec is skipped: it is not in the UEM file\ndiarize: there is nothing to score: no recording of \
+            "warning: rec is skipped: it is not in the UEM file\nerror: there is nothing to score: no recording of \
              the reference is in the UEM file, which contains other\n",
         ),
         (
             &["--uem", "late.uem", "ref.rttm", "ref.rttm"],
             0,
-            "diarize: no turn of rec in the reference is within the spans of the UEM file\n",
+            "warning: no turn of rec in the reference is within the spans of the UEM file\n",
         ),
     ] {
         let output = diarize_in(desk.path(), &[&["score"], arguments].concat());

@@ -41,7 +41,8 @@ fn assert_turns(name: &str, encoder: &[&str], decoder: &[&str]) {
 #[test]
 #[ignore = "needs ffmpeg"]
 fn compressed_recordings_have_the_turns_of_what_ffmpeg_decodes() {
-    assert_turns("a.m4a", &["-c:a", "aac", "-b:a", "48k"], &[]);
+    // Every decoder fills noise bands with noise of its own, so the encoder must not make any.
+    assert_turns("a.m4a", &["-c:a", "aac", "-b:a", "48k", "-aac_pns", "0"], &[]);
     assert_turns("b.mp3", &["-c:a", "libmp3lame", "-b:a", "48k"], &[]);
     assert_turns("c.ogg", &["-c:a", "libvorbis", "-q:a", "1"], &[]);
     assert_turns("d.opus", &["-c:a", "libopus", "-b:a", "24k"], &["-c:a", "libopus"]);
