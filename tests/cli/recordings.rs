@@ -67,7 +67,10 @@ fn json_says_where_time_0_is() {
     for (clock, offset, duration) in [("media", 0.5, 1.5), ("audio", 0.0, 1.0)] {
         let output = diarize_in(directory.path(), &["-q", "-f", "json", "--time", clock, &case("late.mp4")]);
         let result: Value = serde_json::from_str(stdout(&output)).unwrap();
-        assert_eq!(result["audio"]["clock"], clock);
+        assert_eq!(
+            (&result["audio"]["clock"], &result["audio"]["channels"]),
+            (&clock.into(), &"mean".into())
+        );
         let near = |key: &Value, expected: f64| (key.as_f64().unwrap() - expected).abs() < 0.07;
         assert!(near(&result["audio"]["start_offset"], offset), "{result}");
         assert!(near(&result["duration"], duration), "{result}");
@@ -100,6 +103,11 @@ fn a_part_keeps_the_times_of_the_recording() {
     let empty = diarize_in(directory.path(), &["--start", "9", "--end", "9", "a.wav"]);
     assert_eq!(empty.status.code(), Some(2));
     assert!(stderr(&empty).contains("--start must be before --end"), "{}", stderr(&empty));
+    for command in ["vad", "embed"] {
+        let empty = diarize_in(directory.path(), &[command, "--start", "9", "--end", "8", "a.wav"]);
+        assert_eq!(empty.status.code(), Some(2), "{}", stderr(&empty));
+        assert_eq!(stderr(&empty).matches("error:").count(), 1, "{}", stderr(&empty));
+    }
 }
 
 #[test]
@@ -142,4 +150,16 @@ fn folders_include_files_of_every_container_that_is_read() {
     let output = diarize_in(directory.path(), &["-q", "-o", "results/", "."]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(names(&results), ["a.rttm", "b.rttm", "c.rttm", "d.rttm", "e.rttm"]);
+}
+
+#[test]
+fn folders_name_recordings_whose_format_is_not_read() {
+    let directory = tempdir().unwrap();
+    for name in ["a.flac", "b.wma", "c.avi", "notes.txt"] {
+        fs::copy(repository("tests/data/formats/tone.flac"), directory.path().join(name)).unwrap();
+    }
+    let output = diarize_in(directory.path(), &["-o", "results/", "."]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = "warning: 2 files are skipped, because the format is not read: convert them first; the first is ./b.wma";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
 }

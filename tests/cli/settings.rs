@@ -113,3 +113,14 @@ fn every_key_may_be_written_with_underscores() {
     let score = run(directory.path(), &[], &["score", "a.rttm", "a.rttm"]);
     assert!(score.status.success(), "{}", stderr(&score));
 }
+
+#[test]
+fn audio_options_apply_to_every_command_and_required_options_may_be_settings() {
+    let directory = directory();
+    let settings = "channel = 7\n[split]\noutput = \"voices/\"\n";
+    fs::write(directory.path().join("diarize.toml"), settings).unwrap();
+    for arguments in [&["a.wav"][..], &["vad", "a.wav"], &["split", "a.wav"]] {
+        let output = run(directory.path(), &[], arguments);
+        assert!(stderr(&output).contains("has no channel 7"), "{arguments:?}: {}", stderr(&output));
+    }
+}

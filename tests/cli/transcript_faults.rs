@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use diarize_cli::{output::Format, transcript::Transcript};
+use diarize_cli::{
+    output::Format,
+    transcript::{Span, Transcript},
+};
 use diarize_testkit::Random;
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -11,6 +14,9 @@ use crate::{
     common::{diarize, stderr, write_silence},
     transcripts::{BOTH, json_of, read_aloud, turns},
 };
+
+/// All of a recording.
+const WHOLE: Span = Span { start: 0.0, end: f64::INFINITY };
 
 #[test]
 fn spans_that_end_before_they_start_do_not_refuse_a_transcript() {
@@ -43,8 +49,12 @@ fn numbers_that_are_not_finite_do_not_refuse_a_transcript() {
         let (read, warnings) = read_aloud(&text);
         assert!(read.ends_with("Ann: Hello?\n\n[00:00:02] Bob: Hi.\n"), "{read}");
         assert!(!warnings.is_empty() && warnings.len() <= 2, "{warnings:?}");
-        let named =
-            Transcript::parse(&text).unwrap().with_speakers(&turns()).render(Format::Json).unwrap().unwrap();
+        let named = Transcript::parse(&text)
+            .unwrap()
+            .with_speakers(&turns(), WHOLE)
+            .render(Format::Json)
+            .unwrap()
+            .unwrap();
         assert!(named.contains(&format!("\"score\": {score}, \"speaker\": \"Ann\"")), "{named}");
     }
 }
@@ -88,7 +98,7 @@ fn transcripts_of_silence_are_empty() {
         ("WEBVTT\n\n", Format::Vtt),
         ("{\"segments\": []}\n", Format::Json),
     ] {
-        let transcript = Transcript::parse(text).unwrap().with_speakers(&turns());
+        let transcript = Transcript::parse(text).unwrap().with_speakers(&turns(), WHOLE);
         assert_eq!(transcript.render(format).unwrap().unwrap(), text);
         assert_eq!(transcript.render(Format::Txt).unwrap().unwrap(), "");
     }
@@ -116,7 +126,7 @@ fn mutated_transcripts_are_read_or_refused_and_never_crash() {
             letters.splice(from..to, pieces[below(pieces.len())].chars());
         }
         let Ok(transcript) = Transcript::parse(&letters.iter().collect::<String>()) else { continue };
-        let named = transcript.with_speakers(&turns());
+        let named = transcript.with_speakers(&turns(), WHOLE);
         for format in [Format::Json, Format::Srt, Format::Vtt, Format::Txt] {
             let text = named.render(format).unwrap().unwrap();
             let again = if format == Format::Txt { Ok(named.clone()) } else { Transcript::parse(&text) };
@@ -130,7 +140,7 @@ fn mutated_transcripts_are_read_or_refused_and_never_crash() {
 #[test]
 fn words_at_a_point_in_time_are_shown() {
     let text = r#"[{"start": 1.0, "end": 1.0, "text": "a < b"}]"#;
-    let transcript = Transcript::parse(text).unwrap().with_speakers(&turns());
+    let transcript = Transcript::parse(text).unwrap().with_speakers(&turns(), WHOLE);
     assert_eq!(
         transcript.render(Format::Vtt).unwrap().unwrap(),
         "WEBVTT\n\n00:00:01.000 --> 00:00:01.100\n<v Ann>a &lt; b\n\n"
@@ -198,4 +208,16 @@ fn transcripts_that_cannot_be_used_are_refused_before_any_work() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(reason), "{arguments:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn lines_outside_the_diarized_part_have_no_speaker() {
+    let text = "1\n00:00:00,500 --> 00:00:01,500\nbefore\n\n2\n00:00:02,500 --> 00:00:03,500\ninside\n\n\
+                3\n00:00:09,000 --> 00:00:10,000\nafter\n";
+    let diarized = Span { start: 2.0, end: 5.0 };
+    let transcript = Transcript::parse(text).unwrap();
+    assert_eq!(transcript.count_outside(diarized), (2, 3));
+    let named = transcript.with_speakers(&[diarize::Turn::new(2.0, 4.0, "Ann")], diarized);
+    let expected = text.replace("inside", "Ann: inside");
+    assert_eq!(named.render(Format::Srt).unwrap().unwrap(), expected);
 }

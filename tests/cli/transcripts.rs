@@ -3,12 +3,18 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use diarize::{Turn, parse_rttm};
-use diarize_cli::{output::Format, transcript::Transcript};
+use diarize_cli::{
+    output::Format,
+    transcript::{Span, Transcript},
+};
 use diarize_testkit::repository;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::common::{diarize, stderr, stdout, write_silence};
+
+/// All of a recording.
+const WHOLE: Span = Span { start: 0.0, end: f64::INFINITY };
 
 fn data() -> std::path::PathBuf {
     repository("tests/data")
@@ -125,7 +131,7 @@ fn whisper_cpp_tokens_and_segments_have_speakers() {
           "tokens": [token("[_BEG_]", 0, 0), token(" Hel", 500, 800), token("lo?", 800, 1200), token(" Hi", 2200, 3000),
                      token(".", 3000, 3900), token("[_TT_200]", 4000, 4000)] }
     ] });
-    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns(), WHOLE);
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     let speakers: Vec<&Value> = named["transcription"][0]["tokens"]
         .as_array()
@@ -150,7 +156,7 @@ fn whisperx_lists_its_words_twice() {
                        { "word": "Hi.", "start": 2.5, "end": 3.0, "score": 0.8 }]);
     let segment = json!({ "start": 0.5, "end": 3.0, "text": " Hello? 2024. Hi.", "words": words });
     let document = json!({ "segments": [segment], "word_segments": words });
-    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns(), WHOLE);
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     assert_eq!(named["segments"][0]["words"], named["word_segments"]);
     assert_eq!(named["word_segments"][0]["speaker"], "Ann");
@@ -164,7 +170,7 @@ fn whisperx_lists_its_words_twice() {
 fn a_bare_faster_whisper_list_and_segments_without_words_have_speakers() {
     let document = json!([{ "id": 1, "start": 0.0, "end": 1.9, "text": " Hello?", "words": null },
                           { "id": 2, "start": 2.2, "end": 3.0, "text": " Hi.", "words": null }]);
-    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns());
+    let transcript = Transcript::parse(&document.to_string()).unwrap().with_speakers(&turns(), WHOLE);
     let named: Value = serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap();
     assert_eq!((&named[0]["speaker"], &named[1]["speaker"]), (&json!("Ann"), &json!("Bob")));
     assert_eq!(named[0]["words"], Value::Null);
@@ -172,12 +178,12 @@ fn a_bare_faster_whisper_list_and_segments_without_words_have_speakers() {
 
 /// The transcript as text by paragraph, and its warnings.
 pub(crate) fn read_aloud(text: &str) -> (String, Vec<String>) {
-    let transcript = Transcript::parse(text).unwrap().with_speakers(&turns());
+    let transcript = Transcript::parse(text).unwrap().with_speakers(&turns(), WHOLE);
     (transcript.render(Format::Txt).unwrap().unwrap(), transcript.warnings().to_vec())
 }
 
 pub(crate) fn json_of(text: &str) -> Value {
-    let transcript = Transcript::parse(text).unwrap().with_speakers(&turns());
+    let transcript = Transcript::parse(text).unwrap().with_speakers(&turns(), WHOLE);
     serde_json::from_str(&transcript.render(Format::Json).unwrap().unwrap()).unwrap()
 }
 
@@ -254,7 +260,7 @@ fn without_speech_a_transcript_stays_as_it_was() {
         "1\r00:00:01,000 --> 00:00:02,000\r[SPEAKER_01] Hi\r",
         "{ \"b\": 1.50,\r\n\t\"segments\": [{\"speaker\":\"A\", \"start\":0,\"end\":10000000000000000000000,\"text\":\"a\"}] }\n",
     ] {
-        let transcript = Transcript::parse(text).unwrap().with_speakers(&[]);
+        let transcript = Transcript::parse(text).unwrap().with_speakers(&[], WHOLE);
         let format = if text.starts_with('{') {
             Format::Json
         } else if text.contains("VTT") {
@@ -277,7 +283,7 @@ fn a_day_of_cues_is_quick() {
     let text: String = (0..CUES).map(cue).collect();
     let turns: Vec<Turn> =
         (0..CUES / 10).map(|at| Turn::new(10.0 * at as f64, 10.0 * at as f64 + 9.0, "Ann")).collect();
-    let transcript = Transcript::parse(&text).unwrap().with_speakers(&turns);
+    let transcript = Transcript::parse(&text).unwrap().with_speakers(&turns, WHOLE);
     let txt = transcript.render(Format::Txt).unwrap().unwrap();
     assert_eq!((txt.lines().count(), txt.split(' ').count()), (1, CUES + 2));
     assert_eq!(transcript.render(Format::Srt).unwrap().unwrap().matches("Ann: word").count(), CUES);

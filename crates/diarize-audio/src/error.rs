@@ -206,7 +206,7 @@ pub enum Warning {
     },
     /// Of HE-AAC, only the AAC-LC core is decoded.
     #[error(
-        "the audio is HE-AAC, of which only the band below {hertz} Hz is decoded: convert it first for full quality"
+        "the audio is HE-AAC, of which only the band below {hertz} Hz is decoded: for full quality, convert it first with `ffmpeg -i INPUT out.wav`"
     )]
     CoreOnly {
         /// End of the band in Hz.

@@ -142,7 +142,8 @@ pub struct Settings {
     pub tracks: Tracks,
     /// Where time 0 is.
     pub clock: Clock,
-    /// The part to read, in seconds; it is clipped to the recording's end.
+    /// The part to read, in seconds; it is clipped to the recording's end. The first sample is the one at `range.start`, so
+    /// add `range.start` to the times of results.
     pub range: Range<f64>,
     /// Whether to accept a recording of which more than 5 % cannot be decoded.
     pub keep_damaged: bool,

@@ -95,6 +95,11 @@ impl AudioArgs {
             .with_keep_damaged(self.keep_damaged)
     }
 
+    /// The channel to use; `None` for the mean of all channels.
+    pub fn channel(&self) -> Option<usize> {
+        self.channel
+    }
+
     /// Where time 0 is.
     pub fn time(&self) -> Time {
         self.time
@@ -134,7 +139,7 @@ impl ChannelsArgs {
         let names = &self.channel_names;
         ensure!(
             names.is_empty() || names.len() == count,
-            "has {count} channels, but --channel-names has {} names",
+            "has {count} channels, but the number of --channel-names is {}",
             names.len()
         );
         Ok(match (names.len(), count) {

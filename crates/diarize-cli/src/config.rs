@@ -12,7 +12,20 @@ use crate::{failure, text};
 const FILE: &str = "diarize.toml";
 
 /// Options that every command reads from the top of the file.
-const SHARED: [&str; 5] = ["model", "device", "threads", "quiet", "verbose"];
+const SHARED: [&str; 12] = [
+    "model",
+    "device",
+    "threads",
+    "quiet",
+    "verbose",
+    "channel",
+    "track",
+    "time",
+    "keep-damaged",
+    "num-speakers",
+    "min-speakers",
+    "max-speakers",
+];
 
 /// The command line with defaults from the environment (`DIARIZE_MODEL`) and the configuration file, and the
 /// names of the sources used. The environment takes precedence over the file.
@@ -194,7 +207,7 @@ fn with_defaults(
                 _ => value,
             });
             // Leaking is fine: the command line is read once and lives as long as the process.
-            option.default_values(values.map(|value| &*value.leak()))
+            option.default_values(values.map(|value| &*value.leak())).required(false)
         });
     }
     command

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use diarize::{Span, Turn};
 
-use crate::{input::Input, inputs::Inputs, labels, numbers, output};
+use crate::{commands::conflict, input::Input, inputs::Inputs, labels, numbers, output};
 
 /// The parts of a recording to use.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,7 +41,7 @@ impl ExcerptArgs {
     pub fn read(&self) -> anyhow::Result<Excerpts> {
         let (start, end) = (self.start.unwrap_or(0.0), self.end.unwrap_or(f64::INFINITY));
         if start >= end {
-            bail!("--start must be before --end");
+            return Err(conflict("--start must be before --end").into());
         }
         let Some(segments) = &self.segments else {
             return Ok(Excerpts::Span(Span { start, end }));
@@ -93,7 +93,8 @@ impl Excerpts {
                     None if only && all.len() == 1 => all.values().next(),
                     turns => turns,
                 };
-                let turns = turns.with_context(|| format!("--segments has no turns of {name}"))?;
+                let turns =
+                    turns.with_context(|| format!("the result of --segments has no turns of {name}"))?;
                 let part =
                     |turn: &Turn| (Span { start: turn.start, end: turn.end }, Some(turn.speaker.clone()));
                 Ok(turns.iter().map(part).collect())

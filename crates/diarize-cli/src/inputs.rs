@@ -15,6 +15,12 @@ const EXTENSIONS: [&str; 37] = [
     "opus", "qt", "qta", "rf64", "snd", "w64", "wav", "wave", "webm",
 ];
 
+/// File extensions of audio and video that is not read.
+const UNREAD: [&str; 21] = [
+    "ac3", "amr", "ape", "asf", "avi", "dsf", "flv", "m2ts", "mpc", "mpeg", "mpg", "mts", "ra", "rm", "spx",
+    "ts", "tta", "voc", "wma", "wmv", "wv",
+];
+
 /// One input, and the folder for its results below the output directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -31,6 +37,8 @@ pub struct Inputs {
     pub all: Vec<Found>,
     /// Pipes, devices and sockets that directories and patterns contain. They are not read, which could wait forever.
     pub skipped: Vec<PathBuf>,
+    /// Recordings in directories whose format is not read.
+    pub unread: Vec<PathBuf>,
     /// Whether there may be several. True for a directory, a pattern or a list, whatever it contains.
     pub several: bool,
 }
@@ -40,6 +48,14 @@ impl Inputs {
     pub fn warn(&self, console: &Console) {
         for path in &self.skipped {
             console.warn(&format!("{} is skipped: it is a pipe or a device, not a file", path.display()));
+        }
+        if let Some(first) = self.unread.first() {
+            let files = if self.unread.len() == 1 { "file is" } else { "files are" };
+            console.warn(&format!(
+                "{} {files} skipped, because the format is not read: convert them first; the first is {}",
+                self.unread.len(),
+                first.display()
+            ));
         }
     }
 }
@@ -53,43 +69,43 @@ impl Inputs {
 /// # Errors
 /// A directory or pattern without audio files; a directory that cannot be read.
 pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
-    let (mut all, mut skipped, mut several) = (Vec::new(), Vec::new(), arguments.len() > 1);
+    let mut found = Inputs { several: arguments.len() > 1, ..Inputs::default() };
     for argument in arguments {
         if argument.as_os_str() == "-" {
-            all.push(Found { input: Input::Stdin, folder: PathBuf::new() });
+            found.all.push(Found { input: Input::Stdin, folder: PathBuf::new() });
         } else if argument.is_dir() {
-            several = true;
-            let before = all.len();
-            add_audio_files(argument, Path::new(""), recursive, &mut all, &mut skipped).map_err(|error| {
+            found.several = true;
+            let before = found.all.len();
+            add_audio_files(argument, Path::new(""), recursive, &mut found).map_err(|error| {
                 format!("cannot read the directory {}: {}", argument.display(), reason(&error))
             })?;
-            if all.len() == before {
+            if found.all.len() == before {
                 let hint = if recursive { "" } else { "; --recursive also searches its subdirectories" };
                 return Err(format!("the directory {} contains no audio files{hint}", argument.display()));
             }
         } else if let Some(pattern) = pattern(argument) {
-            several = true;
+            found.several = true;
             let paths = glob::glob(pattern)
                 .map_err(|error| format!("{pattern} is neither a file nor a pattern: {}", error.msg))?;
             let (special, files): (Vec<_>, Vec<_>) =
                 paths.filter_map(Result::ok).partition(|path| is_special(path));
             let files: Vec<PathBuf> = files.into_iter().filter(|path| path.is_file()).collect();
-            skipped.extend(special);
+            found.skipped.extend(special);
             if files.is_empty() {
                 return Err(format!("no file matches {pattern}"));
             }
-            all.extend(files.into_iter().map(named));
+            found.all.extend(files.into_iter().map(named));
         } else {
-            all.push(named(argument.clone()));
+            found.all.push(named(argument.clone()));
         }
     }
     let mut seen = HashSet::new();
     // The caller reports a standard input that is named twice.
-    all.retain(|found| match &found.input {
+    found.all.retain(|found| match &found.input {
         Input::File(path) => seen.insert(path.clone()),
         Input::Stdin => true,
     });
-    Ok(Inputs { all, skipped, several })
+    Ok(found)
 }
 
 /// The lines of a list of inputs, without blank lines and lines that start with `#`.
@@ -107,13 +123,7 @@ fn pattern(argument: &Path) -> Option<&str> {
 }
 
 /// Adds the audio files of `root/folder`, sorted by name.
-fn add_audio_files(
-    root: &Path,
-    folder: &Path,
-    recursive: bool,
-    all: &mut Vec<Found>,
-    skipped: &mut Vec<PathBuf>,
-) -> io::Result<()> {
+fn add_audio_files(root: &Path, folder: &Path, recursive: bool, found: &mut Inputs) -> io::Result<()> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(root.join(folder))?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     entries.sort();
@@ -123,14 +133,16 @@ fn add_audio_files(
             // A link to a directory could form a cycle.
             if recursive && !hidden && !path.is_symlink() {
                 let folder = folder.join(path.file_name().unwrap_or_default());
-                add_audio_files(root, &folder, recursive, all, skipped)?;
+                add_audio_files(root, &folder, recursive, found)?;
             }
+        } else if !hidden && has_extension(&path, &UNREAD) {
+            found.unread.push(path);
         } else if hidden || !has_audio_extension(&path) {
             continue;
         } else if is_special(&path) {
-            skipped.push(path);
+            found.skipped.push(path);
         } else {
-            all.push(Found { input: Input::File(path), folder: folder.to_owned() });
+            found.all.push(Found { input: Input::File(path), folder: folder.to_owned() });
         }
     }
     Ok(())
@@ -138,9 +150,13 @@ fn add_audio_files(
 
 /// Whether the extension of a file is one of audio.
 pub fn has_audio_extension(path: &Path) -> bool {
+    has_extension(path, &EXTENSIONS)
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
+        .is_some_and(|extension| extensions.contains(&extension.to_ascii_lowercase().as_str()))
 }
 
 #[cfg(test)]

@@ -153,6 +153,18 @@ impl Overrides {
         options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
     }
 
+    /// Any of the options, if one is given.
+    pub fn option(&self) -> Option<&'static str> {
+        let options = [
+            ("--decoding", self.decoding.is_some()),
+            ("--step", self.step.is_some()),
+            ("--min-duration-on", self.min_duration_on.is_some()),
+            ("--min-duration-off", self.min_duration_off.is_some()),
+        ];
+        let given = options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option);
+        self.clustering_option().or(given)
+    }
+
     fn set_clustering(&self, settings: &mut Settings) -> anyhow::Result<()> {
         if let Some(threshold) = self.threshold {
             settings.set("threshold", &threshold.to_string())?;

@@ -28,7 +28,7 @@ use crate::source::LOSS;
 /// How much is reported on the standard error.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Verbosity {
-    /// Show no progress bar and no warnings, except that audio is missing
+    /// Show no progress bar and no warnings, except the warning that audio is missing
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Output")]
     quiet: bool,
     /// Report how long loading the model and processing each recording take

@@ -20,7 +20,7 @@ use crate::{
     output::{self, Format, Output, Recording, Timings},
     progress::Console,
     source::{Decoded, Source},
-    transcript::{Transcript, Transcripts},
+    transcript::{Span, Transcript, Transcripts},
     voice_embedder::VoiceEmbedder,
 };
 
@@ -85,8 +85,9 @@ impl<'a> Session<'a> {
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         let similarities = self.name(&mut diarization, &source, duration, ticket)?;
         shift(&mut diarization, source.start());
+        let diarized = Span { start: source.start(), end: duration };
         let mut warnings = [losses, warnings].concat();
-        for warning in self.warnings(&stem, outputs, transcript.as_deref(), &diarization) {
+        for warning in self.warnings(&stem, outputs, transcript.as_deref(), diarized, &diarization) {
             // The summary of a batch says that nobody speaks.
             if warning != SILENCE || !self.job.inputs.several {
                 warn!("{file}: {warning}");
@@ -97,12 +98,14 @@ impl<'a> Session<'a> {
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
-        let transcript = transcript.map(|transcript| transcript.with_speakers(&diarization.exclusive));
+        let transcript =
+            transcript.map(|transcript| transcript.with_speakers(&diarization.exclusive, diarized));
         let recording = Recording {
             file: &file,
             path: input.path(),
             uri: &uri,
             duration,
+            channels: &self.channels(),
             clock: self.job.audio.time(),
             start_offset,
             source: &source,
@@ -130,6 +133,15 @@ impl<'a> Session<'a> {
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
     }
 
+    /// How the channels are used, for results.
+    fn channels(&self) -> String {
+        match self.job.audio.channel() {
+            _ if self.job.channels.is_separate() => "separate".to_owned(),
+            Some(channel) => channel.to_string(),
+            None => "mean".to_owned(),
+        }
+    }
+
     /// The turns that results contain.
     fn written<'d>(&self, diarization: &'d Diarization) -> &'d [Turn] {
         if self.job.style.exclusive { &diarization.exclusive } else { &diarization.turns }
@@ -155,9 +167,11 @@ impl<'a> Session<'a> {
         stem: &str,
         outputs: &[Output],
         transcript: Option<&Transcript>,
+        diarized: Span,
         diarization: &Diarization,
     ) -> Vec<String> {
         let mut warnings = transcript.map_or(Vec::new(), |transcript| transcript.warnings().to_vec());
+        warnings.extend(transcript.and_then(|transcript| outside(transcript, diarized)));
         let uri = output::uri(stem);
         if uri != stem {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
@@ -251,6 +265,18 @@ fn renamed(turns: &[Turn]) -> Vec<String> {
 
 /// The warning about a recording without turns, whose result would otherwise be an empty output.
 pub const SILENCE: &str = "nobody speaks";
+
+/// A warning if a transcript has lines outside the part of the recording that was diarized.
+fn outside(transcript: &Transcript, diarized: Span) -> Option<String> {
+    let (outside, all) = transcript.count_outside(diarized);
+    let Span { start, end } = diarized;
+    (outside > 0).then(|| {
+        format!(
+            "{outside} of {all} lines of the transcript have no speaker: they are not between {start:.1} s and {end:.1} s, \
+             the part of the recording that was diarized"
+        )
+    })
+}
 
 /// Moves the turns of a part to their times in the recording.
 fn shift(diarization: &mut Diarization, start: f64) {

@@ -17,7 +17,7 @@
 //! // A recording in which only Ann speaks: her speech is embedded as one span from its first to its last second.
 //! let (alone, options) = (samples_of("Ann"), diarizer.options());
 //! let speech = diarizer.activity(1, &alone, &options, |_| ControlFlow::Continue(()))?;
-//! if let [first, .., last] = &speech[..] {
+//! if let (Some(first), Some(last)) = (speech.first(), speech.last()) {
 //!     let span = Span { start: first.start, end: last.end };
 //!     let embeddings = diarizer.embed_spans(&alone, &[span], &options, |_| ControlFlow::Continue(()))?;
 //!     if let Some(embedding) = &embeddings[0] {

@@ -65,7 +65,8 @@ pub struct Args {
     /// several recordings, a directory in which each transcript has its recording's name (talk.json for
     /// talk.wav). The transcript is written in its own format, with the speaker of every word and line; names
     /// of speakers that it already has are replaced. --format txt gives text by paragraph, srt and vtt give
-    /// subtitles, html gives a page with the text. Whisper's word timestamps make the result exact
+    /// subtitles, html gives a page with the text. Other
+    /// formats contain the turns without the text. Whisper's word timestamps make the result exact
     /// (--word_timestamps True, or -ojf for whisper.cpp).
     ///
     /// Faults such as missing times are repaired with a warning.

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
 use crate::{commands::Cli, output};
@@ -22,17 +22,22 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
+/// The command line with the version that pages show.
+fn command() -> Command {
+    Cli::command().version(env!("CARGO_PKG_VERSION"))
+}
+
 /// Prints or writes the pages.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match args.output.as_deref().filter(|directory| !output::is_stdout(directory)) {
         Some(directory) => {
             fs::create_dir_all(directory)
-                .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+                .and_then(|()| clap_mangen::generate_to(command(), directory))
                 .with_context(|| format!("cannot write man pages to {}", directory.display()))?;
         }
         None => {
             let mut page = Vec::new();
-            Man::new(Cli::command()).render(&mut page)?;
+            Man::new(command()).render(&mut page)?;
             output::print(&page)?;
         }
     }

@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::ValueEnum;
 use diarize::{Diarizer, Options, Span, Turn, rttm};
+use diarize_audio::Settings;
 use serde_json::json;
 use tracing::warn;
 
@@ -123,6 +124,8 @@ impl Kind {
 
 /// Finds and writes the regions. A file that fails is reported and does not stop the others.
 pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
+    let part = args.part.range().map_err(super::conflict)?;
+    let settings = args.audio_args.settings().with_range(part);
     let inputs = inputs::find(&args.audio, args.recursive).map_err(super::conflict)?;
     if let Some(path) = args.output() {
         output::check_file(path).map_err(super::conflict)?;
@@ -151,7 +154,7 @@ pub fn run(kind: Kind, args: &Args) -> anyhow::Result<ExitCode> {
     let mut failed = 0;
     let mut text = if format == Format::Csv { "file,start,end,duration\n".to_owned() } else { String::new() };
     for found in &inputs.all {
-        match regions(kind, args, format, &found.input, &diarizer, &options, &console) {
+        match regions(kind, format, &found.input, &diarizer, &options, &settings, &console) {
             Ok(regions) => text += &regions,
             Err(error) => {
                 console.error(&format!("{}: {}", found.input, failure::sentence(&error)));
@@ -190,15 +193,14 @@ fn format_of(path: &Path) -> Result<Format, clap::Error> {
 /// The regions of one recording as text.
 fn regions(
     kind: Kind,
-    args: &Args,
     format: Format,
     input: &Input,
     diarizer: &Diarizer,
     options: &Options,
+    settings: &Settings,
     console: &Console,
 ) -> anyhow::Result<String> {
-    let part = args.part.range().map_err(super::conflict)?;
-    let source = Source::new(input, args.audio_args.settings().with_range(part), false)?;
+    let source = Source::new(input, settings.clone(), false)?;
     let mut progress = console.file(&input.to_string()).segmentation_only();
     let audio = source.open()?;
     let mut listener = diarizer.listen_for_activity(options, |event| progress.observe(&event))?;

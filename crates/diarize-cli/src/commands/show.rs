@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::{excerpts::time, labels, numbers, output, timeline::Drawing};
 
@@ -48,7 +48,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let seconds = args.from.unwrap_or(0.0)..args.to.unwrap_or(f64::INFINITY);
     if seconds.start >= seconds.end {
-        bail!("--from must be before --to");
+        return Err(super::conflict("--from must be before --to").into());
     }
     let colors = match args.color {
         clap::ColorChoice::Always => true,

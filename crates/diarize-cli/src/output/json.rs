@@ -16,7 +16,7 @@ struct Document<'a> {
     file: &'a str,
     uri: &'a str,
     duration: f64,
-    audio: Audio,
+    audio: Audio<'a>,
     model: &'a str,
     device: String,
     parameters: Requested<'a>,
@@ -28,7 +28,8 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Audio {
+struct Audio<'a> {
+    channels: &'a str,
     clock: &'static str,
     start_offset: f64,
     start: f64,
@@ -93,6 +94,7 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
         uri: recording.uri,
         duration: recording.duration,
         audio: Audio {
+            channels: recording.channels,
             clock: recording.clock.name(),
             start_offset: recording.start_offset,
             start: recording.source.start(),

@@ -59,6 +59,8 @@ pub struct Recording<'a> {
     pub uri: &'a str,
     /// Its length in seconds. If only a part was diarized, the end of the part.
     pub duration: f64,
+    /// How its channels were used: `mean`, `separate`, or the number of one.
+    pub channels: &'a str,
     /// Where time 0 is.
     pub clock: Time,
     /// Seconds of silence before the audio, because it starts later than the recording.

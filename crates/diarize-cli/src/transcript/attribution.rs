@@ -19,6 +19,12 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether a part of this span is in another one.
+    pub(super) fn touches(self, other: Self) -> bool {
+        self.start < other.end && self.end > other.start
+            || self.start == self.end && self.start == other.start
+    }
+
     fn overlap(self, turn: &Turn) -> f64 {
         (self.end.min(turn.end) - self.start.max(turn.start)).max(0.0)
     }

@@ -67,6 +67,14 @@ struct Word {
     speaker: Option<String>,
 }
 
+impl Word {
+    fn forget_speaker_outside(&mut self, diarized: Span) {
+        if !self.span.touches(diarized) {
+            self.speaker = None;
+        }
+    }
+}
+
 impl Transcript {
     /// Reads a file: JSON of the Whisper family, `SubRip` or `WebVTT`, in UTF-8, UTF-16 or Windows-1252.
     ///
@@ -122,12 +130,25 @@ impl Transcript {
         }
     }
 
-    /// The transcript with the speaker of every word and every segment. `turns` must be in order and must not
-    /// overlap.
-    pub fn with_speakers(&self, turns: &[Turn]) -> Self {
+    /// The transcript with the speaker of every word and every segment. Those outside `diarized`, the part of the
+    /// recording that `turns` are from, have no speaker. `turns` must be in order and must not overlap.
+    pub fn with_speakers(&self, turns: &[Turn], diarized: Span) -> Self {
         let mut named = self.clone();
         named.name_speakers(turns);
+        for segment in &mut named.segments {
+            segment.words.iter_mut().for_each(|word| word.forget_speaker_outside(diarized));
+            if !segment.span.touches(diarized) {
+                segment.speaker = None;
+            }
+        }
+        named.others.iter_mut().for_each(|other| other.forget_speaker_outside(diarized));
         named
+    }
+
+    /// Number of segments outside a part of the recording, and of all segments.
+    pub fn count_outside(&self, diarized: Span) -> (usize, usize) {
+        let outside = self.segments.iter().filter(|segment| !segment.span.touches(diarized)).count();
+        (outside, self.segments.len())
     }
 
     fn name_speakers(&mut self, turns: &[Turn]) {

@@ -90,7 +90,7 @@ impl Settings {
         let wrong = |reason: String| Error::Setting { setting: format!("{key}={value}"), reason };
         if self.get(key).is_none() {
             let (method, keys) = (self.method.name(), self.keys().join(", "));
-            return Err(wrong(format!("{method} has no such parameter, but {keys}")));
+            return Err(wrong(format!("{method} has no such parameter; its parameters are {keys}")));
         }
         let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok();
         let parsed = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));

@@ -4,7 +4,7 @@ mod plan;
 mod voice;
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fs,
     ops::{ControlFlow, Range},
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ use crate::{
     excerpts::Excerpts,
     failure,
     input::Input,
-    inputs::{self, Inputs},
+    inputs::{self, Found, Inputs},
     interrupt, labels,
     model::ModelArgs,
     output::{self, NewFiles},
@@ -55,10 +55,10 @@ samples of 16 bits, or 32-bit floats if the recording has more than 16 bits. Eac
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Audio files or directories; `-` is standard input
+    /// Audio files, directories or patterns; `-` is standard input
     #[arg(required = true)]
     audio: Vec<PathBuf>,
-    /// Directory for the files; it must not contain WAV files yet. Several recordings have a directory each in it
+    /// Directory for the files, which contains no WAV files yet; several recordings get a directory each in it
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     output: PathBuf,
     /// Write silence between a speaker's turns, so that the files line up with the recording (from --start on)
@@ -72,7 +72,7 @@ pub struct Args {
     overlap: bool,
     #[command(flatten)]
     verbosity: Verbosity,
-    /// Use the turns of this result, RTTM or JSON, instead of diarizing: a file or a directory; `-` is the standard input
+    /// Use the turns of this result, RTTM, STM, ELAN or JSON, instead of diarizing: a file or a directory; `-` is the standard input
     ///
     /// Recordings are looked up by name; a single recording may have any name.
     #[arg(long, value_name = "RESULT", help_heading = "Speakers", conflicts_with_all = ["num_speakers", "min_speakers", "max_speakers"])]
@@ -99,6 +99,11 @@ enum Turns {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let part = args.part.range().map_err(super::conflict)?;
     args.speakers.check().map_err(super::conflict)?;
+    if let Some(option) = args.overrides.option().filter(|_| args.segments.is_some()) {
+        return Err(
+            super::conflict(format!("{option} has no meaning with --segments: nothing is diarized")).into()
+        );
+    }
     let inputs = inputs::find(&args.audio, false).map_err(super::conflict)?;
     let folders = folders(args, &inputs).map_err(super::conflict)?;
     let console = args.verbosity.console();
@@ -146,17 +151,20 @@ fn folders(args: &Args, inputs: &Inputs) -> Result<Vec<PathBuf>, String> {
     if stdin > 0 && args.segments.as_deref() == Some(Path::new("-")) {
         return Err("the standard input (`-`) can be either audio or --segments, not both".to_owned());
     }
-    let mut taken = HashSet::new();
     let folder = |input: &Input| match inputs.several {
         true => args.output.join(input.stem()),
         false => args.output.clone(),
     };
-    let folders: Vec<PathBuf> = inputs.all.iter().map(|found| folder(&found.input)).collect();
-    for folder in &folders {
-        if !taken.insert(folder) {
-            return Err(format!("two recordings would both be written to {}: rename one", folder.display()));
+    let mut taken: HashMap<PathBuf, &Input> = HashMap::new();
+    let mut folders = Vec::with_capacity(inputs.all.len());
+    for Found { input, .. } in &inputs.all {
+        let folder = folder(input);
+        if let Some(other) = taken.insert(folder.clone(), input) {
+            let folder = folder.display();
+            return Err(format!("{other} and {input} would both be written to {folder}: rename one"));
         }
-        output::check_new_folder(folder)?;
+        output::check_new_folder(&folder)?;
+        folders.push(folder);
     }
     Ok(folders)
 }
