@@ -61,6 +61,54 @@ fn a_wav_whose_length_was_never_written_is_read_to_its_end() {
 }
 
 #[test]
+fn placeholders_for_unknown_lengths_are_no_loss() {
+    let samples: Vec<u8> = (0..8_000).flat_map(|i: i16| i.to_le_bytes()).collect();
+    for length in [0x7fff_f000, 0x7fff_ffff, 0x8000_0000, 0xffff_fff0] {
+        let bytes = wav::bytes(16_000, 1, length, &samples);
+        let recording = read_bytes(&bytes, &Settings::default()).unwrap();
+        assert_eq!((recording.samples.len(), recording.warnings.len()), (8_000, 0), "{length:#x}");
+    }
+}
+
+#[test]
+fn a_length_of_zero_before_samples_is_not_believed() {
+    let samples: Vec<u8> = (1..8_000).flat_map(|i: i16| i.to_le_bytes()).collect();
+    let mut bytes = wav::bytes(16_000, 1, 0, &samples);
+    let outer = bytes.len() as u32 - 8;
+    bytes[4..8].copy_from_slice(&outer.to_le_bytes());
+    assert_eq!(read_bytes(&bytes, &Settings::default()).unwrap().samples.len(), 7_999);
+}
+
+#[test]
+fn frames_that_contradict_the_sample_size_are_refused() {
+    let mut bytes = wav::bytes(16_000, 1, 4_000, &[1; 4_000]);
+    bytes[32..34].copy_from_slice(&4u16.to_le_bytes());
+    let error = read_bytes(&bytes, &Settings::default()).unwrap_err();
+    assert!(error.to_string().contains("PCM of 16 bits in frames of 4 bytes instead of 2"), "{error}");
+}
+
+#[test]
+fn what_follows_the_audio_is_reported() {
+    let samples = vec![1; 32_000];
+    let one = wav::bytes(16_000, 1, 32_000, &samples);
+    let joined = [&one[..], &vec![0; 300_000]].concat();
+    let recording = read_bytes(&joined, &Settings::default()).unwrap();
+    assert_eq!(recording.samples.len(), 16_000);
+    assert!(
+        matches!(recording.warnings[..], [Warning::Unread { bytes: 200_000..=300_000 }]),
+        "{:?}",
+        recording.warnings
+    );
+}
+
+#[test]
+fn a_missing_index_is_called_that() {
+    let bytes = fs::read(fixture("tone.m4a")).unwrap();
+    let error = read_bytes(&bytes[..bytes.len() / 2], &Settings::default()).unwrap_err();
+    assert!(matches!(error, Error::NoIndex), "{error}");
+}
+
+#[test]
 fn a_wav_without_samples_has_none() {
     let mut bytes = wav::bytes(16_000, 1, 0, b"LIST\x04\0\0\0INFO");
     bytes[4..8].copy_from_slice(&48u32.to_le_bytes());

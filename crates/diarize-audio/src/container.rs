@@ -3,13 +3,14 @@
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use symphonia::core::{
-    codecs::{
-        CodecParameters,
-        audio::well_known::{CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW},
-    },
+    codecs::{CodecParameters, audio::AudioCodecId},
     errors::{Error as SymphoniaError, Result as SymphoniaResult},
     formats::{FormatReader, Track, TrackType, probe::Hint, well_known::FORMAT_ID_ISOMP4},
     io::{MediaSource, MediaSourceStream},
@@ -36,31 +37,40 @@ pub(crate) struct Container {
     track: Option<Track>,
     /// Whether this is a Matroska stream from a pipe, whose end is not stated.
     pub(crate) is_pipe: bool,
+    /// Where the reader is in a file that may have more after the audio.
+    tail: Option<Tail>,
+}
+
+/// The position of a reader in a file, and the length of the file.
+struct Tail {
+    position: Arc<AtomicU64>,
+    len: u64,
 }
 
 /// The reader of a container's packets.
 pub(crate) enum Packets {
     Symphonia(Box<dyn FormatReader>),
     Elementary(Box<Elementary>),
-    Raw(Box<Raw>),
+    /// Tracks of uncompressed samples.
+    Raw(Vec<Raw>),
 }
 
 impl Container {
     /// Recognizes a recording's container by its content.
     pub(crate) fn open(source: Source) -> Result<Self, Error> {
         let kind = sniff(&mut *source.reader()?)?;
-        let packets = match kind {
+        let (packets, tail) = match kind {
             Kind::Empty => return Err(Error::Empty),
             Kind::Unknown => return Err(Error::UnknownFormat),
             Kind::Unread(name) => return Err(Error::Container(name)),
             Kind::UnreadCodec(name) => return Err(Error::Codec(name.to_owned())),
             Kind::Matroska => return matroska(source),
             Kind::Mp4 => return mp4(source),
-            Kind::Frames(start) => frames(&source, start, None)?,
+            Kind::Frames(start) => (frames(&source, start, None)?, None),
             Kind::Wave => wave(source)?,
-            Kind::Symphonia => Packets::Symphonia(probe(source)?),
+            Kind::Symphonia => symphonia_packets(source)?,
         };
-        Ok(Self { packets, mp4: None, track: None, is_pipe: false })
+        Ok(Self { packets, mp4: None, track: None, is_pipe: false, tail })
     }
 
     /// The audio tracks, in the order of the file.
@@ -70,7 +80,7 @@ impl Container {
             (Some(track), _) => vec![track],
             (None, Packets::Symphonia(format)) => format.tracks().iter().filter(is_audio).collect(),
             (None, Packets::Elementary(stream)) => vec![stream.track()],
-            (None, Packets::Raw(stream)) => vec![stream.track()],
+            (None, Packets::Raw(streams)) => streams.iter().map(Raw::track).collect(),
         }
     }
 
@@ -88,12 +98,12 @@ impl Container {
     /// The clock that an MP4 file states for a track.
     pub(crate) fn mp4_clock(&self, id: u32) -> Option<Clock> {
         let tracks = &self.mp4.as_ref()?.tracks;
-        match self.packets {
-            Packets::Raw(_) => {
-                tracks.iter().find(|track| mp4::is_g711(&track.codec)).map(|track| track.clock)
-            }
-            _ => tracks.iter().find(|track| track.id == id).map(|track| track.clock),
-        }
+        tracks.iter().find(|track| track.id == id).map(|track| track.clock)
+    }
+
+    /// Number of bytes after the audio, once it has been read to its end. 0 if this is not known.
+    pub(crate) fn unread(&self) -> u64 {
+        self.tail.as_ref().map_or(0, |tail| tail.len.saturating_sub(tail.position.load(Ordering::Relaxed)))
     }
 
     /// The timestamp of a packet of any track, in seconds.
@@ -107,8 +117,22 @@ impl Container {
         match &mut self.packets {
             Packets::Symphonia(format) => format.next_packet(),
             Packets::Elementary(stream) => stream.next_packet(),
-            Packets::Raw(stream) => stream.next_packet(),
+            Packets::Raw(streams) => next_raw(streams),
         }
+    }
+}
+
+/// The next packet of the track that is behind the others. Tracks that have ended are removed, except the last.
+fn next_raw(streams: &mut Vec<Raw>) -> SymphoniaResult<Option<Packet>> {
+    loop {
+        let behind =
+            (0..streams.len()).min_by(|a, b| streams[*a].seconds().total_cmp(&streams[*b].seconds()));
+        let Some(behind) = behind else { return Ok(None) };
+        let packet = streams[behind].next_packet()?;
+        if packet.is_some() || streams.len() == 1 {
+            return Ok(packet);
+        }
+        streams.remove(behind);
     }
 }
 
@@ -133,7 +157,7 @@ fn frames(source: &Source, start: u64, len: Option<u64>) -> Result<Packets, Erro
     Ok(Packets::Elementary(Box::new(stream)))
 }
 
-fn wave(source: Source) -> Result<Packets, Error> {
+fn wave(source: Source) -> Result<(Packets, Option<Tail>), Error> {
     let header = wave::read(&mut *source.reader()?)?;
     match header {
         Some(wave::Header {
@@ -141,7 +165,18 @@ fn wave(source: Source) -> Result<Packets, Error> {
             len,
             content: Content::Samples { parameters, block },
             is_sound: false,
-        }) => Ok(Packets::Raw(Box::new(Raw::new(part(&source, start, len)?, *parameters, block, len)))),
+            is_placeholder,
+        }) => {
+            let stated = len.filter(|_| !is_placeholder);
+            let tail = match (&source, len) {
+                (Source::File(file), Some(len)) => {
+                    Some(Tail { position: Arc::new((start + len).into()), len: file.metadata()?.len() })
+                }
+                _ => None,
+            };
+            let stream = Raw::new(0, part(&source, start, len)?, *parameters, block, stated);
+            Ok((Packets::Raw(vec![stream]), tail))
+        }
         Some(wave::Header { content: Content::Unread(name), .. }) => Err(Error::Codec(name)),
         Some(wave::Header { start, len, content: Content::Mpeg, .. }) => {
             let mut reader = source.reader()?;
@@ -150,10 +185,16 @@ fn wave(source: Source) -> Result<Packets, Error> {
                 return Err(Error::Header("no MPEG audio where it should be".to_owned()));
             };
             drop(reader);
-            frames(&source, start + junk, len.map(|len| len.saturating_sub(junk)))
+            let len = len.map(|len| len.saturating_sub(junk));
+            Ok((frames(&source, start + junk, len)?, None))
         }
-        _ => Ok(Packets::Symphonia(probe(source)?)),
+        _ => symphonia_packets(source),
     }
+}
+
+fn symphonia_packets(source: Source) -> Result<(Packets, Option<Tail>), Error> {
+    let (format, tail) = probe(source)?;
+    Ok((Packets::Symphonia(format), tail))
 }
 
 fn mp4(source: Source) -> Result<Container, Error> {
@@ -161,7 +202,7 @@ fn mp4(source: Source) -> Result<Container, Error> {
     // come in the order of their times, which needs seeking.
     if let Some(mp4) = mp4::read_forward(&mut source.reader()?)?
         && mp4.count == 1
-        && !mp4.tracks.iter().any(|track| mp4::is_g711(&track.codec))
+        && !mp4.tracks.iter().any(|track| track.samples.is_some())
         && let Ok(format) = forward(&source)?
         && format.default_track(TrackType::Audio).is_some()
     {
@@ -173,29 +214,41 @@ fn mp4(source: Source) -> Result<Container, Error> {
             mp4: Some(mp4),
             track: None,
             is_pipe: false,
+            tail: None,
         });
     }
     let mut file = source.into_file()?;
     file.rewind()?;
     let mp4 = mp4::read(&mut io::BufReader::new(&file))?;
     let tracks = mp4.as_ref().map_or(&[][..], |mp4| &mp4.tracks);
-    if let Some(track) = tracks.first().filter(|track| mp4::is_g711(&track.codec)) {
-        return Ok(Container { packets: g711(file, track)?, mp4, track: None, is_pipe: false });
+    if tracks.first().is_some_and(|track| track.samples.is_some()) {
+        let streams: Result<Vec<Raw>, Error> =
+            tracks.iter().filter_map(|track| Some(samples(&file, track, track.samples?))).collect();
+        return Ok(Container {
+            packets: Packets::Raw(streams?),
+            mp4,
+            track: None,
+            is_pipe: false,
+            tail: None,
+        });
+    }
+    if mp4.is_none() {
+        return Err(Error::NoIndex);
     }
     let name = tracks.first().map(|track| track.codec.escape_ascii().to_string());
-    let format = probe_file(&file)?;
+    let (format, _) = probe_file(&file)?;
     if format.default_track(TrackType::Audio).is_none()
         && let Some(name) = name
     {
         return Err(Error::Codec(name));
     }
-    Ok(Container { packets: Packets::Symphonia(format), mp4, track: None, is_pipe: false })
+    Ok(Container { packets: Packets::Symphonia(format), mp4, track: None, is_pipe: false, tail: None })
 }
 
 fn matroska(source: Source) -> Result<Container, Error> {
     let is_pipe = matches!(source, Source::Pipe(_));
     let audio = matroska::audio_track(&mut source.reader()?)?;
-    let format = probe(source)?;
+    let (format, tail) = probe(source)?;
     let mut track = None;
     if format.default_track(TrackType::Audio).is_none()
         && let Some(audio) = audio
@@ -212,7 +265,7 @@ fn matroska(source: Source) -> Result<Container, Error> {
             _ => return Err(Error::Codec(audio.codec)),
         }
     }
-    Ok(Container { packets: Packets::Symphonia(format), mp4: None, track, is_pipe })
+    Ok(Container { packets: Packets::Symphonia(format), mp4: None, track, is_pipe, tail })
 }
 
 fn forward(source: &Source) -> io::Result<SymphoniaResult<Box<dyn FormatReader>>> {
@@ -222,23 +275,23 @@ fn forward(source: &Source) -> io::Result<SymphoniaResult<Box<dyn FormatReader>>
     })
 }
 
-/// Reads µ-law or A-law from a QuickTime file.
-fn g711(file: File, track: &AudioTrack) -> Result<Packets, Error> {
-    let codec = if &track.codec == b"ulaw" { CODEC_ID_PCM_MULAW } else { CODEC_ID_PCM_ALAW };
+/// Reads the samples of a QuickTime track.
+fn samples(file: &File, track: &AudioTrack, codec: AudioCodecId) -> Result<Raw, Error> {
     let parameters = wave::parameters(codec, track.channels, track.rate)
         .ok_or_else(|| Error::Header("no channels".to_owned()))?;
-    let block = u64::from(track.channels);
+    let block = wave::bytes(codec) as u64 * u64::from(track.channels);
     let chunks: Vec<(u64, u64)> =
         track.chunks.iter().map(|(start, samples)| (*start, samples * block)).collect();
     let len = chunks.iter().map(|(_, len)| len).sum();
-    let reader = Chunks { file, chunks: chunks.into_iter(), left: 0 };
-    Ok(Packets::Raw(Box::new(Raw::new(Box::new(reader), parameters, block as usize, Some(len)))))
+    let reader = Chunks { file: file.try_clone()?, chunks: chunks.into_iter(), position: 0, left: 0 };
+    Ok(Raw::new(track.id, Box::new(reader), parameters, block as usize, Some(len)))
 }
 
 /// Reads parts of a file, one after the other.
 struct Chunks {
     file: File,
     chunks: std::vec::IntoIter<(u64, u64)>,
+    position: u64,
     left: u64,
 }
 
@@ -246,17 +299,19 @@ impl Read for Chunks {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.left == 0 {
             let Some((start, len)) = self.chunks.next() else { return Ok(0) };
-            self.file.seek(SeekFrom::Start(start))?;
-            self.left = len;
+            (self.position, self.left) = (start, len);
         }
+        // Several tracks share the file and its position.
+        self.file.seek(SeekFrom::Start(self.position))?;
         let count = (&self.file).take(self.left).read(buffer)?;
+        self.position += count as u64;
         self.left -= count as u64;
         Ok(count)
     }
 }
 
 /// Lets Symphonia choose its reader.
-fn probe(source: Source) -> Result<Box<dyn FormatReader>, Error> {
+fn probe(source: Source) -> Result<(Box<dyn FormatReader>, Option<Tail>), Error> {
     let pipe = match source {
         Source::File(file) => return probe_file(&file),
         Source::Pipe(pipe) => pipe,
@@ -264,20 +319,23 @@ fn probe(source: Source) -> Result<Box<dyn FormatReader>, Error> {
     match symphonia(Part::of_pipe(&pipe, 0, None)?) {
         Ok(format) if format.format_info().format != FORMAT_ID_ISOMP4 => {
             pipe.stop_keeping();
-            Ok(format)
+            Ok((format, None))
         }
         _ => probe_file(&Source::Pipe(pipe).into_file()?),
     }
 }
 
-fn probe_file(file: &File) -> Result<Box<dyn FormatReader>, Error> {
+fn probe_file(file: &File) -> Result<(Box<dyn FormatReader>, Option<Tail>), Error> {
     // Some readers look for data at the end first, and fail if the file is truncated. Then it is read forward.
-    symphonia(Part::of_file(file, 0, None, true)?)
-        .or_else(|error| match Part::of_file(file, 0, None, false) {
-            Ok(part) => symphonia(part).map_err(|_| error),
-            Err(_) => Err(error),
-        })
-        .map_err(refusal)
+    let part = Part::of_file(file, 0, None, true)?;
+    let position = part.progress();
+    match symphonia(part) {
+        Ok(format) => Ok((format, Some(Tail { position, len: file.metadata()?.len() }))),
+        Err(error) => {
+            let format = symphonia(Part::of_file(file, 0, None, false)?).map_err(|_| refusal(error))?;
+            Ok((format, None))
+        }
+    }
 }
 
 fn symphonia(part: impl MediaSource + 'static) -> SymphoniaResult<Box<dyn FormatReader>> {

@@ -17,6 +17,8 @@ const MOST_LOST: f64 = 0.05;
 pub(crate) struct Damage {
     /// Number of packets read.
     pub(crate) packets: usize,
+    /// Length of the longest packet in seconds. Headers may count its padding.
+    pub(crate) longest_packet: f64,
     corrupt: usize,
     first_reason: String,
     gaps: usize,
@@ -102,7 +104,7 @@ impl Damage {
         }
         if let Some(declared) = declared
             && warnings.is_empty()
-            && declared > seconds + TOLERATED_LOSS_SECONDS
+            && declared > seconds + self.longest_packet.max(TOLERATED_LOSS_SECONDS)
         {
             warnings.push(Warning::Lost { declared, seconds });
         }

@@ -30,6 +30,9 @@ pub enum Error {
     /// The container is recognized, but its header is invalid.
     #[error("its header is invalid ({0}): copy it again, or repair it with `ffmpeg -i INPUT out.wav`")]
     Header(String),
+    /// An MP4 or QuickTime file without its index, which often is at the end.
+    #[error("its index is missing, so it is probably cut off at the end: copy or record it again")]
+    NoIndex,
     /// A container without audio, such as one with only video or subtitles.
     #[error("contains no audio track: specify a file with audio")]
     NoAudioTrack,
@@ -212,6 +215,14 @@ pub enum Warning {
         /// End of the band in Hz.
         hertz: u32,
     },
+    /// After the end of the audio, the file has more bytes.
+    #[error(
+        "after the end of the audio, the file has {bytes} more bytes, which are not read: were several recordings joined?"
+    )]
+    Unread {
+        /// Number of bytes.
+        bytes: u64,
+    },
     /// The file has several audio tracks, but only one is used.
     #[error("has {count} audio tracks, of which only track {used} is used")]
     SeveralTracks {
@@ -227,7 +238,11 @@ impl Warning {
     pub fn is_loss(&self) -> bool {
         matches!(
             self,
-            Self::CorruptPackets { .. } | Self::Gaps { .. } | Self::CutShort { .. } | Self::Lost { .. }
+            Self::CorruptPackets { .. }
+                | Self::Gaps { .. }
+                | Self::CutShort { .. }
+                | Self::Lost { .. }
+                | Self::Unread { .. }
         )
     }
 }

@@ -92,6 +92,7 @@ impl Lane {
             return Ok(());
         }
         self.damage.packets += 1;
+        self.damage.longest_packet = self.damage.longest_packet.max(self.track.seconds(packet));
         let mut planes = Vec::new();
         let decoded = self.track.decode(packet, &mut planes);
         let frames = planes.first().map_or(0, Vec::len);

@@ -4,6 +4,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use symphonia::core::codecs::audio::{AudioCodecId, well_known::*};
+
 /// Maximum length of the index (`moov`) in bytes.
 const LONGEST_INDEX: u64 = 1 << 28;
 
@@ -20,6 +22,8 @@ pub(crate) struct Mp4 {
 pub(crate) struct AudioTrack {
     pub(crate) id: u32,
     pub(crate) codec: [u8; 4],
+    /// The codec, if the samples are read here.
+    pub(crate) samples: Option<AudioCodecId>,
     pub(crate) rate: u32,
     pub(crate) channels: u32,
     pub(crate) clock: Clock,
@@ -118,13 +122,29 @@ fn track(trak: &[u8], movie_scale: u32, gapless: Option<Gapless>, is_fragmented:
     }
     let codec = array(entry, 4)?;
     let channels = u32::from(u16_at(entry, 24)?);
-    let chunks = if is_g711(&codec) { chunks(stbl)? } else { Vec::new() };
-    Some(AudioTrack { id, codec, rate, channels, clock, chunks })
+    let samples = samples_codec(codec, entry);
+    let chunks = if samples.is_some() { chunks(stbl)? } else { Vec::new() };
+    Some(AudioTrack { id, codec, samples, rate, channels, clock, chunks })
 }
 
-/// Whether a codec is µ-law or A-law.
-pub(crate) fn is_g711(codec: &[u8; 4]) -> bool {
-    [b"ulaw", b"alaw"].contains(&codec)
+/// The codec of tracks whose samples are read here: µ-law and A-law, and QuickTime's PCM with more than 16 bits, whose byte
+/// order Symphonia ignores. `entry` is the sample description.
+fn samples_codec(codec: [u8; 4], entry: &[u8]) -> Option<AudioCodecId> {
+    // The atom `enda` states whether samples are little-endian.
+    let order = entry.windows(4).position(|name| name == b"enda").and_then(|at| u16_at(entry, at + 4));
+    Some(match (&codec, order == Some(1)) {
+        (b"ulaw", _) => CODEC_ID_PCM_MULAW,
+        (b"alaw", _) => CODEC_ID_PCM_ALAW,
+        (b"in24", false) => CODEC_ID_PCM_S24BE,
+        (b"in24", true) => CODEC_ID_PCM_S24LE,
+        (b"in32", false) => CODEC_ID_PCM_S32BE,
+        (b"in32", true) => CODEC_ID_PCM_S32LE,
+        (b"fl32", false) => CODEC_ID_PCM_F32BE,
+        (b"fl32", true) => CODEC_ID_PCM_F32LE,
+        (b"fl64", false) => CODEC_ID_PCM_F64BE,
+        (b"fl64", true) => CODEC_ID_PCM_F64LE,
+        _ => return None,
+    })
 }
 
 /// An edit list: empty edits delay the media, and the first other edit selects the part of it that is played.

@@ -22,14 +22,15 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// A stream of `len` bytes, if known. `block` is the length in bytes of a frame, which has one sample per channel.
+    /// A stream of `len` bytes, if known, as the track `id`. `block` is the length in bytes of a frame, which has one sample per channel.
     pub(crate) fn new(
+        id: u32,
         reader: Box<dyn Read + Send + Sync>,
         parameters: AudioCodecParameters,
         block: usize,
         len: Option<u64>,
     ) -> Self {
-        let mut track = Track::new(0);
+        let mut track = Track::new(id);
         track.time_base = parameters.sample_rate.and_then(TimeBase::try_from_recip);
         track.num_frames = len.map(|len| len / block as u64);
         track.with_codec_params(CodecParameters::Audio(parameters));
@@ -38,6 +39,12 @@ impl Raw {
 
     pub(crate) fn track(&self) -> &Track {
         &self.track
+    }
+
+    /// The time of the next frame in seconds.
+    pub(crate) fn seconds(&self) -> f64 {
+        let time = self.track.time_base.and_then(|base| base.calc_time(Timestamp::new(self.position as i64)));
+        time.map_or(0.0, |time| time.as_secs_f64())
     }
 
     /// The next frames: those that have arrived, at most one packet.
@@ -57,6 +64,6 @@ impl Raw {
         data.truncate(frames as usize * self.block);
         let pts = Timestamp::new(self.position as i64);
         self.position += frames;
-        Ok(Some(Packet::new(0, pts, Duration::from(frames), data)))
+        Ok(Some(Packet::new(self.track.id, pts, Duration::from(frames), data)))
     }
 }

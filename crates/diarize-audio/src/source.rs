@@ -4,7 +4,10 @@ use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use symphonia::core::io::MediaSource;
@@ -74,6 +77,8 @@ pub(crate) struct Part<R> {
     /// Length in bytes; `None` if it extends to the end of the source.
     len: Option<u64>,
     position: u64,
+    /// The same as `position`, for others to see.
+    progress: Arc<AtomicU64>,
     is_seekable: bool,
 }
 
@@ -85,7 +90,14 @@ impl Part<File> {
         let end = inner.metadata()?.len().saturating_sub(start);
         inner.seek(SeekFrom::Start(start))?;
         let len = Some(len.map_or(end, |len| len.min(end)));
-        Ok(Self { inner, start, len, position: 0, is_seekable })
+        Ok(Self { inner, start, len, position: 0, progress: Arc::default(), is_seekable })
+    }
+}
+
+impl<R> Part<R> {
+    /// The position of the reader, while it is used and afterwards.
+    pub(crate) fn progress(&self) -> Arc<AtomicU64> {
+        self.progress.clone()
     }
 }
 
@@ -94,7 +106,7 @@ impl Part<Pipe> {
     pub(crate) fn of_pipe(pipe: &Pipe, start: u64, len: Option<u64>) -> io::Result<Self> {
         let mut inner = pipe.rewound();
         io::copy(&mut inner.by_ref().take(start), &mut io::sink())?;
-        Ok(Self { inner, start, len, position: 0, is_seekable: false })
+        Ok(Self { inner, start, len, position: 0, progress: Arc::default(), is_seekable: false })
     }
 }
 
@@ -104,6 +116,7 @@ impl<R: Read> Read for Part<R> {
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let count = retried(&mut self.inner, &mut buffer[..wanted])?;
         self.position += count as u64;
+        self.progress.store(self.position, Ordering::Relaxed);
         Ok(count)
     }
 }

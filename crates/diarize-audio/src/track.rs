@@ -174,6 +174,10 @@ impl Track {
     ) -> Start {
         let time = self.time(packet).unwrap_or(0.0);
         let pre_skip = self.decoder.pre_skip().map(|samples| f64::from(samples) / 48_000.0);
+        if let (ClockKind::First, Some(declared)) = (self.kind, self.declared) {
+            // The header of a captured stream counts from an earlier time.
+            self.declared = Some(declared - time.max(0.0));
+        }
         let mut start = match self.kind {
             ClockKind::Stated(mp4::Clock { offset, skip, length }) => {
                 Start { offset, skip: if skip > 0.0 { skip } else { pre_skip.unwrap_or(0.0) }, length }

@@ -9,6 +9,10 @@ use symphonia::core::{
     codecs::audio::{AudioCodecId, AudioCodecParameters, well_known::*},
 };
 
+/// Lengths from here on are placeholders of programs that write to pipes, unless the file is so long. sox writes
+/// 0x7ffff000, arecord 0x80000000.
+const PLACEHOLDER: u64 = 0x7fff_0000;
+
 /// Maximum length of a `fmt` chunk in bytes.
 const LONGEST_FORMAT: u64 = 1 << 16;
 
@@ -19,6 +23,8 @@ pub(crate) struct Header {
     /// Length of the samples in bytes; `None` if they extend to the end of the file.
     pub(crate) len: Option<u64>,
     pub(crate) content: Content,
+    /// Whether the length is a placeholder of a program that wrote to a pipe, so that less audio is no loss.
+    pub(crate) is_placeholder: bool,
     /// Whether this is a plain WAV header with consistent lengths.
     pub(crate) is_sound: bool,
 }
@@ -84,19 +90,16 @@ fn chunks(reader: &mut Counted, form: Form, outer: u64) -> io::Result<Option<Hea
                 let Some(content) = format.and_then(|format| content(&format, form)) else { return Ok(None) };
                 let start = reader.position;
                 let open = len == u64::from(u32::MAX) || len == 0;
+                let is_placeholder = form != Form::W64 && len >= PLACEHOLDER;
                 let len = match long_data {
                     Some(long) if open && form == Form::Rf64 && long > 0 => Some(long),
                     // Other chunks follow, so there are really no samples.
-                    _ if len == 0
-                        && form == Form::Riff
-                        && (start..u64::from(u32::MAX)).contains(&(outer - 1)) =>
-                    {
-                        Some(0)
-                    }
+                    _ if len == 0 && form == Form::Riff && chunk_follows(reader, outer)? => Some(0),
                     _ => (!open).then_some(len),
                 };
-                let is_sound = form == Form::Riff && len.is_some_and(|len| start + len <= outer);
-                return Ok(Some(Header { start, len, content, is_sound }));
+                let fits = len.is_some_and(|len| start + len <= outer);
+                let is_sound = form == Form::Riff && fits && !is_placeholder;
+                return Ok(Some(Header { start, len, content, is_placeholder, is_sound }));
             }
             _ => reader.skip(len)?,
         }
@@ -106,6 +109,13 @@ fn chunks(reader: &mut Counted, form: Form, outer: u64) -> io::Result<Option<Hea
         };
         reader.skip(odd)?;
     }
+}
+
+/// Whether another chunk follows within the `outer` bytes of the file.
+fn chunk_follows(reader: &mut Counted, outer: u64) -> io::Result<bool> {
+    let Some(header) = reader.take(8)? else { return Ok(false) };
+    let is_name = header[..4].iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    Ok(is_name && reader.position + u64::from(Form::Riff.u32(&header[4..])) <= outer)
 }
 
 impl Form {
@@ -158,6 +168,13 @@ fn content(format: &[u8], form: Form) -> Option<Content> {
         (0x50 | 0x55, _) => return Some(Content::Mpeg),
         _ => return Some(Content::Unread(codec_name(tag))),
     };
+    let frame = bytes(codec) * usize::from(channels);
+    let stated = usize::from(form.u16(&format[12..14]));
+    if stated != frame && stated != 0 {
+        return Some(Content::Unread(format!(
+            "PCM of {bits} bits in frames of {stated} bytes instead of {frame}"
+        )));
+    }
     samples(codec, channels.into(), rate)
 }
 
@@ -229,11 +246,11 @@ fn au(reader: &mut Counted, magic: &[u8]) -> io::Result<Option<Header>> {
         27 => CODEC_ID_PCM_ALAW,
         number => {
             let content = Content::Unread(format!("number {number} of AU files"));
-            return Ok(Some(Header { start, len, content, is_sound: false }));
+            return Ok(Some(Header { start, len, content, is_placeholder: false, is_sound: false }));
         }
     };
     let content = samples(codec, channels, rate).filter(|_| start >= 24);
-    Ok(content.map(|content| Header { start, len, content, is_sound: false }))
+    Ok(content.map(|content| Header { start, len, content, is_placeholder: false, is_sound: false }))
 }
 
 /// A reader that counts bytes.

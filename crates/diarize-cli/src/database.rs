@@ -12,6 +12,7 @@ use crate::{
     failure::reason,
     lock::Lock,
     output::{check_file, write_atomically},
+    text,
 };
 
 /// Its default name.
@@ -32,7 +33,7 @@ impl Database {
     /// If the file cannot be read or is not a file of voices.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
-        let bytes = fs::read(path).map_err(|error| match error.kind() {
+        let bytes = text::read_bytes(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 anyhow!("there are no voices in {} yet: add one with `diarize enroll NAME CLIP`", name())
             }

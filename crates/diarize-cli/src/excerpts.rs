@@ -121,7 +121,9 @@ impl Excerpts {
 pub fn time(text: &str) -> Result<f64, String> {
     let parts: Option<Vec<f64>> = text.split(':').map(|part| numbers::seconds(part).ok()).collect();
     match parts {
-        Some(parts) if parts.len() <= 3 => Ok(parts.iter().fold(0.0, |seconds, part| 60.0 * seconds + part)),
+        Some(parts) if parts.len() <= 3 && parts[1..].iter().all(|part| *part < 60.0) => {
+            Ok(parts.iter().fold(0.0, |seconds, part| 60.0 * seconds + part))
+        }
         _ => Err("must be a time such as 90, 1:30 or 1:02:03".to_owned()),
     }
 }

@@ -266,9 +266,12 @@ fn renamed(turns: &[Turn]) -> Vec<String> {
 /// The warning about a recording without turns, whose result would otherwise be an empty output.
 pub const SILENCE: &str = "nobody speaks";
 
-/// A warning if a transcript has lines outside the part of the recording that was diarized.
+/// A warning if a transcript is empty, or has lines outside the part of the recording that was diarized.
 fn outside(transcript: &Transcript, diarized: Span) -> Option<String> {
     let (outside, all) = transcript.count_outside(diarized);
+    if all == 0 {
+        return Some("the transcript contains no text".to_owned());
+    }
     let Span { start, end } = diarized;
     (outside > 0).then(|| {
         format!(

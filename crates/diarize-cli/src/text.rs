@@ -11,6 +11,19 @@ use anyhow::{Context, anyhow, bail, ensure};
 /// Largest size of a text file in bytes. Turns of a thousand hours take about 100 MB.
 const LARGEST: u64 = 1 << 28;
 
+/// Reads a file of limited size.
+///
+/// # Errors
+/// If it cannot be read or is too large.
+pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other(format!("it has more than {LARGEST} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// Reads a text file; `-` is the standard input. `kind` says what it should contain, such as `settings`.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use diarize_audio::{Settings, read};
+use diarize_audio::{Settings, Tracks, Warning, read};
 use tempfile::tempdir;
 
 use diarize_testkit::wav::write_i16;
@@ -125,6 +125,15 @@ fn samples_are_what_ffmpeg_reads() {
         ("pcm_mulaw", "a.au"),
         ("pcm_alaw", "a.mov"),
         ("pcm_mulaw", "a.mov"),
+        ("pcm_s16be", "a.mov"),
+        ("pcm_s16le", "a.mov"),
+        ("pcm_s24be", "a.mov"),
+        ("pcm_s24le", "a.mov"),
+        ("pcm_s32be", "a.mov"),
+        ("pcm_s32le", "a.mov"),
+        ("pcm_f32be", "a.mov"),
+        ("pcm_f32le", "a.mov"),
+        ("pcm_f64be", "a.mov"),
         ("pcm_mulaw", "a.mkv"),
         ("pcm_s24le", "a.wav"),
         ("pcm_f64le", "a.wav"),
@@ -137,4 +146,24 @@ fn samples_are_what_ffmpeg_reads() {
         assert_encoded(44_100, 2, &["-c:a", codec], name, 1e-9);
     }
     assert_encoded(48_000, 1, &["-rf64", "always"], "a.wav", 1e-9);
+}
+
+#[test]
+#[ignore = "needs ffmpeg"]
+fn uncompressed_tracks_of_quicktime_can_be_selected() {
+    let directory = tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    write_i16(&path("a.wav"), 16_000, 1, &bursts(16_000, 1));
+    write_i16(&path("b.wav"), 8_000, 2, &bursts(8_000, 2)[20_000..]);
+    let [a, b, mov, other] =
+        ["a.wav", "b.wav", "two.mov", "other.wav"].map(|name| path(name).to_str().unwrap().to_owned());
+    ffmpeg(&["-i", &a, "-i", &b, "-map", "0", "-map", "1", "-c:a", "pcm_mulaw", &mov]);
+    ffmpeg(&["-i", &mov, "-map", "0:a:1", "-c:a", "pcm_f32le", &other]);
+    let second = Settings::default().with_tracks(Tracks::Only(1));
+    let (ours, theirs) =
+        (read(&path("two.mov"), &second).unwrap(), read(&path("other.wav"), &Settings::default()));
+    assert_eq!(ours.samples, theirs.unwrap().samples);
+    let first = read(&path("two.mov"), &Settings::default()).unwrap();
+    assert_eq!(first.warnings, [Warning::SeveralTracks { count: 2, used: 0 }]);
+    assert_eq!(first.samples.len(), 64_000);
 }

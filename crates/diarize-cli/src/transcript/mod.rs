@@ -25,7 +25,7 @@ pub use self::{
     passages::Passage,
 };
 use self::{cues::Cues, faults::Faults, whisper::Whisper};
-use crate::output::Format;
+use crate::{output::Format, text};
 
 /// A transcript: its original document, and its segments.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Transcript {
     /// [`warnings`](Self::warnings).
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let named = || format!("transcript {}", path.display());
-        let bytes = std::fs::read(path).with_context(named)?;
+        let bytes = text::read_bytes(path).with_context(named)?;
         let (text, recoded) = decode::decode(&bytes);
         let mut transcript = Self::parse(&text).with_context(named)?;
         transcript.warnings.splice(0..0, recoded);
