@@ -1,6 +1,6 @@
 //! The folder of compiled kernels.
 
-use std::{convert::Infallible, fs, path::Path};
+use std::{convert::Infallible, fs, path::Path, thread};
 
 use diarize_kernels::gpu::compiled::{MAX_ENTRIES, compiled};
 
@@ -23,6 +23,19 @@ fn each_source_is_compiled_once() {
             assert_eq!(compile(&folder.path().join("new"), source), (format!("compiled {source}"), called));
         }
     }
+}
+
+#[test]
+fn threads_that_compile_the_same_source_do_not_disturb_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "a".repeat(1 << 16);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(compile(folder.path(), &source).0, format!("compiled {source}")));
+        }
+    });
+    assert_eq!(compile(folder.path(), &source), (format!("compiled {source}"), false));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]

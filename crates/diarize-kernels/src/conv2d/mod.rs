@@ -186,6 +186,11 @@ impl Conv2d {
         Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights })
     }
 
+    /// Number of input channels.
+    pub fn inputs(&self) -> usize {
+        self.dims.inputs
+    }
+
     /// Maps `x` `(batch, rows, columns, inputs)` to `(batch, rows', columns', outputs)`, f32. `residual` has
     /// the shape of the output and is added before the activation. On the CPU a contiguous `residual` is
     /// overwritten with the output, also for other tensors that share its storage.

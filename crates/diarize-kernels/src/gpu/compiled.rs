@@ -11,7 +11,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
-    process,
+    process, thread,
     time::SystemTime,
 };
 
@@ -57,10 +57,10 @@ fn read(path: &Path, source: &str) -> Option<Vec<u8>> {
     Some(compiled.to_owned())
 }
 
-/// Writes an entry beside its place and renames it, so that no other process sees a part of it.
+/// Writes an entry beside its place and renames it, so that no other process or thread sees a part of it.
 fn write(folder: &Path, path: &Path, source: &str, compiled: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let temporary = path.with_extension(format!("{}.new", process::id()));
+    let temporary = path.with_extension(format!("{}-{:?}.new", process::id(), thread::current().id()));
     fs::write(&temporary, [source.as_bytes(), b"\n", compiled, END.as_bytes()].concat())?;
     fs::rename(&temporary, path).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);

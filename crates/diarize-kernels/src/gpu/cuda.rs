@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     ffi::CString,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use candle_core::{
@@ -169,13 +169,17 @@ impl Params {
 unsafe impl candle_core::cuda_backend::cudarc::driver::DeviceRepr for Params {}
 
 /// A kernel on a device. Loaded kernels are kept until the process exits, and compiled ones in a folder for later ones.
+/// Threads that need different kernels compile them at the same time; those that need the same one wait for each other.
 fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
-    static LOADED: OnceLock<Mutex<HashMap<(usize, String), CudaFunction>>> = OnceLock::new();
-    let mut loaded = LOADED.get_or_init(Default::default).lock().unwrap_or_else(PoisonError::into_inner);
+    type Loaded = HashMap<(usize, String), Arc<Mutex<Option<CudaFunction>>>>;
+    static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
     let stream = device.cuda_stream();
     let context = stream.context();
     let key = (context.ordinal(), kernel.key());
-    if let Some(function) = loaded.get(&key) {
+    let loaded = LOADED.get_or_init(Default::default);
+    let entry = Arc::clone(loaded.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+    let mut entry = entry.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(function) = &*entry {
         return Ok(function.clone());
     }
     let [major, minor] = [MAJOR, MINOR].map(|attribute| context.attribute(attribute));
@@ -188,8 +192,7 @@ fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
     let code = compiled(folder().as_deref(), &source, || compile(kernel.name, &source, &options))?;
     let module = context.load_module(Ptx::from_binary(code)).w()?;
     let function = module.load_function(kernel.name).w()?;
-    loaded.insert(key, function.clone());
-    Ok(function)
+    Ok(entry.insert(function).clone())
 }
 
 /// Compiles the source of a kernel to machine code.

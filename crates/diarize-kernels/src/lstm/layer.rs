@@ -75,6 +75,14 @@ impl Layer {
         Ok(Self(weights))
     }
 
+    /// Number of inputs per step.
+    pub fn inputs(&self) -> usize {
+        match &self.0 {
+            Weights::Cpu(layer) => layer.inputs,
+            Weights::Gpu { projection, .. } => projection.inputs(),
+        }
+    }
+
     /// Maps `x` `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`, f32.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ impl Networks {
         let device = device.open()?;
         let segmentation = Weights::open(&files.segmentation, &device)?;
         let embedding = Weights::open(&files.embedding, &device)?;
-        Ok(Self {
+        let networks = Self {
             segmentation: PyanNet::load(&segmentation, &manifest.segmentation)?,
             embedding: WeSpeaker::load(&embedding, &manifest.embedding)?,
             decoder: Decoder::new(&manifest.segmentation),
@@ -42,7 +42,18 @@ impl Networks {
             on_cpu: OnceLock::new(),
             manifest,
             device,
-        })
+        };
+        if networks.device.is_cuda() {
+            networks.warm_up();
+        }
+        Ok(networks)
+    }
+
+    /// Compiles the kernels of both networks, many at a time. What fails here fails again in the stage that needs it,
+    /// which reports the error.
+    fn warm_up(&self) {
+        let Self { segmentation, embedding, device, .. } = self;
+        let _ = rayon::join(|| segmentation.warm_up(device), || embedding.warm_up(device));
     }
 
     /// The same networks on the CPU, loaded on first use.
@@ -117,5 +128,17 @@ pub(crate) fn check_finite(values: &[f32], stage: Stage) -> Result<()> {
     match values.iter().all(|value| value.is_finite()) {
         true => Ok(()),
         false => Err(Error::NonFiniteOutput { stage: stage.name() }),
+    }
+}
+
+#[cfg(all(test, feature = "bundled"))]
+mod tests {
+    use super::Networks;
+
+    #[test]
+    fn every_kind_of_layer_runs_when_warming_up() {
+        let Networks { segmentation, embedding, device, .. } = Networks::bundled_with_fallback();
+        segmentation.warm_up(&device).unwrap();
+        embedding.warm_up(&device).unwrap();
     }
 }

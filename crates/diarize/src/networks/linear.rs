@@ -28,6 +28,11 @@ impl Linear {
         Ok(Self { convolution, activation })
     }
 
+    /// Number of inputs per row.
+    pub(crate) fn inputs(&self) -> usize {
+        self.convolution.inputs()
+    }
+
     /// `(batch, rows, inputs)` to `(batch, rows, outputs)`.
     ///
     /// # Errors

@@ -3,8 +3,9 @@
 pub(crate) mod lstm;
 pub(crate) mod sincnet;
 
-use candle_core::{Device, Result as TensorResult, Tensor};
+use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use diarize_kernels::{conv2d::Activation, scores::Scores};
+use rayon::prelude::*;
 
 use self::{lstm::Lstm, sincnet::SincNet};
 use crate::{
@@ -56,6 +57,23 @@ impl PyanNet {
                 Some(_) => Scores::Sigmoid,
             },
         })
+    }
+
+    /// Runs every kind of layer on a tiny input, all at the same time. On a GPU, this compiles their kernels in parallel.
+    pub(crate) fn warm_up(&self, device: &Device) -> TensorResult<()> {
+        let zeros = |width: usize| Tensor::zeros((1, 1, width), DType::F32, device);
+        // After the second layer, all are alike.
+        let (lstm, linear): (Vec<_>, Vec<_>) =
+            (self.lstm.layers.iter().take(2).collect(), self.linear.iter().take(2).collect());
+        let lstm = || lstm.par_iter().try_for_each(|layer| layer.forward(&zeros(layer.inputs())?).map(drop));
+        let linear =
+            || linear.par_iter().try_for_each(|layer| layer.forward(&zeros(layer.inputs())?).map(drop));
+        let scores = || self.scores.forward(&self.classifier.forward(&zeros(self.classifier.inputs())?)?);
+        let ((sincnet, lstm), (linear, scores)) = rayon::join(
+            || rayon::join(|| self.sincnet.warm_up(device), lstm),
+            || rayon::join(linear, scores),
+        );
+        sincnet.and(lstm).and(linear).and(scores.map(drop))
     }
 
     /// Waveforms `(batch, samples)` to scores `(batch, frames, classes)`: log-probabilities of the powerset

@@ -5,7 +5,7 @@
 
 use std::f64::consts::PI;
 
-use candle_core::{D, Device, Result as TensorResult, Tensor};
+use candle_core::{D, DType, Device, Result as TensorResult, Tensor};
 use diarize_kernels::{
     conv2d::{Activation, Conv2d},
     pool_norm::{PoolNorm, Window},
@@ -139,6 +139,20 @@ impl SincNet {
         }
         // One window at a time, so that the large features before the last two blocks exist for one window only.
         Tensor::cat(&windows.chunks(1).map(normalized).collect::<TensorResult<Vec<_>>>()?, 0)
+    }
+
+    /// Runs every block on a short input, all at the same time.
+    pub(crate) fn warm_up(&self, device: &Device) -> TensorResult<()> {
+        let length = FILTER_LENGTH + 100 * self.stride; // long enough for a frame after the last block
+        let whole = || self.forward_overlapping(vec![0.0; length], &[0], length, 0.0, device);
+        let blocks = || {
+            self.blocks[1..].par_iter().try_for_each(|block| {
+                let x = Tensor::zeros((1, 1, 10, block.convolution.inputs()), DType::F32, device)?;
+                block.forward(&x).map(drop)
+            })
+        };
+        let (whole, blocks) = rayon::join(whole, blocks);
+        blocks.and(whole.map(drop))
     }
 
     /// Whether [`Self::forward_overlapping`] supports chunks of this length and hop.

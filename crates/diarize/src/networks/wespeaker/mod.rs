@@ -4,7 +4,7 @@ mod fbank;
 mod pooling;
 pub(crate) mod resnet;
 
-use candle_core::{Result as TensorResult, Tensor};
+use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use diarize_kernels::{conv2d::Activation, stats_pool::stats_pool};
 
 pub use self::{fbank::Fbank, pooling::resize_nearest, resnet::ResNet};
@@ -51,6 +51,19 @@ impl WeSpeaker {
         let features = self.fbank.forward(waveforms)?; // (batch, 998, 80)
         let frames = self.resnet.forward(&features)?; // (batch, 10, 125, 256)
         self.project(&stats_pool(&frames, masks)?) // (batch, masks, 5120) to (batch, masks, 256)
+    }
+
+    /// Runs every kind of layer on a tiny input, all at the same time. On a GPU, this compiles their kernels in parallel.
+    pub(crate) fn warm_up(&self, device: &Device) -> TensorResult<()> {
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, device);
+        let stem = || self.resnet.stem(&self.fbank.forward(&zeros(&[1, self.min_samples()])?)?);
+        let pool = || {
+            let frames = zeros(&[1, 1, 1, resnet::features(&self.architecture)])?;
+            self.project(&stats_pool(&frames, &zeros(&[1, 1, 1])?)?)
+        };
+        let ends = || rayon::join(stem, pool);
+        let (blocks, (stem, pool)) = rayon::join(|| self.resnet.warm_up(device), ends);
+        blocks.and(stem.and(pool).map(drop))
     }
 
     /// Pooled statistics `(batch, masks, 5120)` to embeddings `(batch, masks, 256)`, not normalized.

@@ -3,8 +3,9 @@
 //! Source: `pyannote/audio/models/embedding/wespeaker/resnet.py`; He et al., Deep residual
 //! learning for image recognition, 2016.
 
-use candle_core::{Result as TensorResult, Tensor};
+use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use diarize_kernels::conv2d::{Activation, Conv2d};
+use rayon::prelude::*;
 
 use super::fbank::BANDS;
 use crate::{
@@ -63,6 +64,16 @@ impl ResNet {
     /// Features `(batch, frames, 80)` to `(batch, 80, frames, 32)`.
     pub fn stem(&self, features: &Tensor) -> TensorResult<Tensor> {
         self.stem.forward(&features.transpose(1, 2)?.unsqueeze(3)?, None, Activation::Relu)
+    }
+
+    /// Runs every kind of block on a tiny input, all at the same time.
+    pub(crate) fn warm_up(&self, device: &Device) -> TensorResult<()> {
+        // After the first block of a stage, all are alike.
+        let blocks: Vec<&Block> = self.stages.iter().flat_map(|blocks| blocks.iter().take(2)).collect();
+        blocks.par_iter().try_for_each(|block| {
+            let x = Tensor::zeros((1, 4, 4, block.inputs()), DType::F32, device)?;
+            block.forward(x).map(drop)
+        })
     }
 
     /// Runs one stage of residual blocks.
@@ -136,6 +147,10 @@ impl Block {
         let changes = stride != 1 || inputs != outputs;
         let shortcut = changes.then(|| convolution("shortcut.0", "shortcut.1", [outputs, inputs, 1], stride));
         Ok(Self { first, last, shortcut: shortcut.transpose()? })
+    }
+
+    fn inputs(&self) -> usize {
+        self.first[0].inputs()
     }
 
     /// `(batch, bands, frames, channels)`. On the CPU, the output reuses the memory of `x` or of the
