@@ -106,7 +106,7 @@ fn errors_are_reported_and_an_array_is_complete_or_not_written() {
     for (arguments, code, reason) in [
         (&["--start", "2", "a.wav"][..], 1, "a.wav: the recording ends at 1.0 s, before --start"),
         (&["--start", "0.5", "--end", "0.51", "a.wav"], 1, "cannot embed 0.500 s to 0.510 s"),
-        (&["--start", "2", "--end", "1", "a.wav"], 1, "--start must be before --end"),
+        (&["--start", "2", "--end", "1", "a.wav"], 2, "--start must be before --end"),
         (&["--segments", "ab.rttm", "a.wav"], 1, "--segments has no turns of a"),
         (
             &["--segments", "a.rttm", "--speaker", "B", "a.wav"],

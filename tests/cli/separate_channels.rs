@@ -107,7 +107,7 @@ fn channels_that_cannot_be_separated_are_a_sentence() {
     fails(
         &["--channel-names", "Ann,Bob,Zoë", "talk.wav"],
         1,
-        "has 2 channels, but --channel-names has 3 names",
+        "has 2 channels, but the number of --channel-names is 3",
     );
     fails(&["--channel-names", "Ann,Ann", "talk.wav"], 2, "--channel-names has Ann twice");
     fails(&["--channel", "1", "talk.wav"], 2, "cannot be used with");

@@ -205,7 +205,7 @@ fn several_recordings_have_a_directory_each() {
 #[test]
 fn options_for_diarizing_have_no_meaning_for_a_result() {
     let directory = ramp();
-    let output = split(directory.path(), &["--min-duration-on", "3"]);
+    let output = split(directory.path(), &["--min-duration-on", "3", "ramp.wav"]);
     assert_eq!(output.status.code(), Some(2));
     let told = "--min-duration-on has no meaning with --segments";
     assert!(String::from_utf8_lossy(&output.stderr).contains(told));

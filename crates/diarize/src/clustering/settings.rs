@@ -303,7 +303,7 @@ mod tests {
                 "agglomerative",
                 "fa",
                 "0.1",
-                "agglomerative has no such parameter, but min_alone, assignment, ",
+                "agglomerative has no such parameter; its parameters are min_alone, assignment, ",
             ),
             ("agglomerative", "threshold", "near", "near"),
             ("agglomerative", "threshold", "nan", "threshold is NaN"),
