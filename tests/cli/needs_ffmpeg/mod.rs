@@ -15,9 +15,9 @@ fn ffmpeg(arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The turns of the first 20 seconds. Padding at the end is not trimmed in every format.
+/// The turns of the first 12 seconds. Padding at the end is not trimmed in every format.
 fn turns(audio: &Path) -> Vec<Turn> {
-    let output = diarize(["-q".as_ref(), "--end".as_ref(), "20".as_ref(), audio.as_os_str()]);
+    let output = diarize(["-q".as_ref(), "--end".as_ref(), "12".as_ref(), audio.as_os_str()]);
     assert!(output.status.success(), "{}", stderr(&output));
     parse_rttm(stdout(&output)).unwrap().remove(0).1
 }
@@ -26,7 +26,7 @@ fn turns(audio: &Path) -> Vec<Turn> {
 fn assert_turns(name: &str, encoder: &[&str], decoder: &[&str]) {
     let directory = tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    write_excerpt(20, &path("original.wav"), &path("original.rttm"));
+    write_excerpt(12, &path("original.wav"), &path("original.rttm"));
     let [original, encoded, decoded] = ["original.wav", name, "decoded.wav"]
         .map(|name| directory.path().join(name).to_str().unwrap().to_owned());
     ffmpeg(&[&["-i", &original], encoder, &[&*encoded]].concat());
