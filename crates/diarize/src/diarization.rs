@@ -24,9 +24,9 @@ pub struct Diarization {
 /// A span of time in which one speaker speaks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
-    /// In seconds from the start of the recording.
+    /// In seconds from the first sample of the recording.
     pub start: f64,
-    /// In seconds from the start of the recording.
+    /// In seconds from the first sample of the recording.
     pub end: f64,
     /// Name of the speaker.
     pub speaker: String,

@@ -18,13 +18,17 @@
 //! - [`Listener`] diarizes a recording as it arrives, in blocks of any length; [`ChannelsListener`] does so if each
 //!   channel has one speaker.
 //! - [`Embedded`] holds the outputs of the networks, to be clustered with different settings.
+//! - [`Diarizer::activity`] finds speech and overlap, [`Diarizer::embed_spans`] computes embeddings of parts.
+//! - [`voices`] recognizes known speakers, [`scoring`] compares results with a reference, and [`rttm()`] and [`parse_rttm`]
+//!   write and read RTTM.
 //! - An [`Observer`] receives progress, warnings and turns, and can cancel.
 //!
 //! [`Diarizer`], [`Embedded`] and all results are `Send + Sync`. [`Listener`] is `Send`: it can move to a thread of
 //! its own.
 //!
 //! The caller decodes audio files (the crate `diarize-audio` can help) and supplies the model, a directory
-//! (see [`model`]).
+//! (see [`model`]). `diarize model download` and the crate `diarize-convert` make such directories from pyannote's checkpoints
+//! and hub repositories; the feature `bundled` needs none.
 //!
 //! | feature | effect |
 //! |---|---|
