@@ -118,6 +118,14 @@ impl<'a> Session<'a> {
             similarities: &similarities,
             transcript: transcript.as_ref(),
         };
+        let printed = self.write(&recording, outputs)?;
+        let turns = self.written(&diarization);
+        let (speakers, turns) = (speakers(turns).len(), turns.len());
+        Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
+    }
+
+    /// Writes the files of a recording and returns the text for the standard output.
+    fn write(&self, recording: &Recording<'_>, outputs: &[Output]) -> anyhow::Result<String> {
         let mut printed = String::new();
         for output in outputs {
             let shared = output.file().is_none() && self.job.inputs.several;
@@ -128,9 +136,7 @@ impl<'a> Session<'a> {
                     .with_context(|| format!("cannot write {}", path.display()))?,
             }
         }
-        let turns = self.written(&diarization);
-        let (speakers, turns) = (speakers(turns).len(), turns.len());
-        Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
+        Ok(printed)
     }
 
     /// How the channels are used, for results.

@@ -190,8 +190,8 @@ impl Args {
         options.into_iter().flatten().chain(embeddings).next()
     }
 
-    /// Checks the combination of arguments. Errors are usage errors.
-    pub fn into_job(self) -> Result<Job, clap::Error> {
+    /// Checks options that exclude each other.
+    fn check_options(&self) -> Result<(), clap::Error> {
         self.channels.check().map_err(conflict)?;
         self.speakers.check().map_err(conflict)?;
         if let Some(error) = self.audio.first().and_then(|first| misplaced(first)) {
@@ -203,39 +203,39 @@ impl Args {
                  compared"
             )));
         }
-        let part = self.part.range().map_err(conflict)?;
-        let inputs = self.batch.inputs(self.audio).map_err(conflict)?;
         if self.batch.skip_existing && self.names.link_within_run() {
             return Err(conflict(
                 "--link-speakers does not know the speakers of skipped results: store them in a file with \
                  --link-speakers=FILE",
             ));
         }
+        Ok(())
+    }
+
+    /// Checks options that depend on the number of recordings.
+    fn check_inputs(&self, inputs: &Inputs) -> Result<(), clap::Error> {
         check_threads(self.batch.jobs.get().min(inputs.all.len()) * self.model.threads().unwrap_or(1))?;
         if self.transcript.as_ref().is_some_and(|path| !path.is_dir()) && inputs.several {
             return Err(conflict(
                 "--transcript is a single file, but there are several recordings: use a directory",
             ));
         }
-        let transcript = self.transcript.as_deref();
-        let format = transcript.map_or(Format::default(), Transcript::format_of_file);
-        let destinations =
-            Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
-        let prints = destinations.iter().flatten().any(|output| output.file().is_none());
-        if self.batch.skip_existing && prints {
+        Ok(())
+    }
+
+    /// Checks that results can be written, and that they replace nothing that is read.
+    fn check_destinations(&self, inputs: &Inputs, destinations: &Destinations) -> Result<(), clap::Error> {
+        let outputs = || destinations.iter().flatten();
+        if self.batch.skip_existing && outputs().any(|output| output.file().is_none()) {
             return Err(conflict(
                 "--skip-existing needs results in files, but --output is the standard output",
             ));
         }
-        let transcripts = transcript.into_iter().flat_map(|path| {
-            let inputs = inputs.all.iter().map(|found| &found.input);
-            let file = |input| if path.is_dir() { in_directory(path, input) } else { Some(path.to_owned()) };
-            inputs.filter_map(file).map(|file| ("the transcript", file)).collect::<Vec<_>>()
-        });
-        let list = self.batch.files_from.clone().map(|list| ("--files-from", list));
-        let linked = self.names.link_file().map(|file| ("--link-speakers", file.to_owned()));
+        if self.embeddings && !outputs().any(|output| output.format == Format::Json) {
+            return Err(conflict("--embeddings needs --format json"));
+        }
         let failures = self.batch.failures.as_deref();
-        for (what, file) in transcripts.chain(list).chain(linked) {
+        for (what, file) in self.files_read(inputs) {
             if destinations.overwrite(&file) {
                 return Err(conflict(format!("--output would overwrite {what} {}", file.display())));
             }
@@ -252,9 +252,32 @@ impl Args {
                 return Err(conflict(format!("--output and --failures would both write {}", list.display())));
             }
         }
-        if self.embeddings && !destinations.iter().flatten().any(|output| output.format == Format::Json) {
-            return Err(conflict("--embeddings needs --format json"));
+        Ok(())
+    }
+
+    /// The files that are read besides the recordings, and what they are.
+    fn files_read(&self, inputs: &Inputs) -> Vec<(&'static str, PathBuf)> {
+        let mut files = Vec::new();
+        if let Some(path) = &self.transcript {
+            let inputs = inputs.all.iter().map(|found| &found.input);
+            let file = |input| if path.is_dir() { in_directory(path, input) } else { Some(path.clone()) };
+            files.extend(inputs.filter_map(file).map(|file| ("the transcript", file)));
         }
+        files.extend(self.batch.files_from.clone().map(|list| ("--files-from", list)));
+        files.extend(self.names.link_file().map(|file| ("--link-speakers", file.to_owned())));
+        files
+    }
+
+    /// Checks the combination of arguments. Errors are usage errors.
+    pub fn into_job(self) -> Result<Job, clap::Error> {
+        self.check_options()?;
+        let part = self.part.range().map_err(conflict)?;
+        let inputs = self.batch.inputs(self.audio.clone()).map_err(conflict)?;
+        self.check_inputs(&inputs)?;
+        let format = self.transcript.as_deref().map_or(Format::default(), Transcript::format_of_file);
+        let destinations =
+            Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
+        self.check_destinations(&inputs, &destinations)?;
         Ok(Job {
             style: Style {
                 embeddings: self.embeddings,
