@@ -137,7 +137,7 @@ fn embed(
         refuse_several(shares)?;
     }
     let voice = embedder.embed(&source, duration, &spans, |event| progress.observe(&event))?;
-    voice.context("contains too little speech")
+    voice.context("contains too little speech: at least 0.3 s without a pause are needed")
 }
 
 /// How long each speaker of some turns speaks.

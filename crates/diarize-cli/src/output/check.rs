@@ -18,7 +18,7 @@ pub fn check_file(path: &Path) -> Result<(), String> {
     if is_special(path) {
         return Ok(());
     }
-    if path.is_dir() {
+    if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(format!("{} is a directory: name a file", path.display()));
     }
     if is_stdout(path) {
