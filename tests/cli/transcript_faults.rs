@@ -221,3 +221,18 @@ fn lines_outside_the_diarized_part_have_no_speaker() {
     let expected = text.replace("inside", "Ann: inside");
     assert_eq!(named.render(Format::Srt).unwrap().unwrap(), expected);
 }
+
+#[test]
+fn old_names_outside_the_diarized_part_are_removed() {
+    let diarized = Span { start: 2.0, end: 5.0 };
+    let turns = [diarize::Turn::new(2.0, 4.0, "Ann")];
+    let srt = "1\n00:00:00,500 --> 00:00:01,500\nSPEAKER_07: before\n\n2\n00:00:02,500 --> 00:00:03,500\nSPEAKER_07: inside\n";
+    let named = Transcript::parse(srt).unwrap().with_speakers(&turns, diarized);
+    let expected = srt.replace("SPEAKER_07: before", "before").replace("SPEAKER_07: inside", "Ann: inside");
+    assert_eq!(named.render(Format::Srt).unwrap().unwrap(), expected);
+    let json = "[{\"start\": 0.5, \"end\": 1.5, \"text\": \"before\", \"speaker\": \"SPEAKER_07\"}, \
+                {\"start\": 2.5, \"end\": 3.5, \"text\": \"inside\", \"speaker\": \"SPEAKER_07\"}]\n";
+    let named = Transcript::parse(json).unwrap().with_speakers(&turns, diarized);
+    let expected = json.replacen("\"SPEAKER_07\"", "null", 1).replace("SPEAKER_07", "Ann");
+    assert_eq!(named.render(Format::Json).unwrap().unwrap(), expected);
+}

@@ -235,3 +235,18 @@ fn two_searches_do_not_share_a_state() {
     let of = |recording: &str| scores.clone().filter(|line| line.contains(recording)).count();
     assert!(of("\"pipe\"") >= 2 && of("\"pipe\"") == of("\"conversation\""), "{lines}");
 }
+
+#[test]
+fn scores_of_another_reference_are_not_used() {
+    let directory = labeled();
+    let told = || {
+        let arguments = ["tune", "--state", "state.jsonl", "--try", "threshold=0.6", "talks"];
+        stderr(&diarize_in(directory.path(), &arguments)).to_owned()
+    };
+    assert!(told().contains("2 tried"));
+    assert!(told().contains("already scored"));
+    let reference = directory.path().join("talks/conversation.rttm");
+    let turns = fs::read_to_string(&reference).unwrap();
+    fs::write(&reference, turns.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    assert!(told().contains("2 tried"));
+}

@@ -15,9 +15,6 @@ use crate::{
 /// Limits how much memory is reserved because of a header, which may be wrong.
 const MAX_RESERVED_SECONDS: f64 = 86_400.0;
 
-/// Number of bytes that may follow the audio: tags, tables and other data about it.
-const TOLERATED_REST: u64 = 1 << 18;
-
 /// An iterator that decodes a recording.
 ///
 /// Each item is a block of at least one mono sample at [`SAMPLE_RATE`], or of the [`Layout`] that the settings ask for;
@@ -269,10 +266,8 @@ impl Audio {
         for lane in &mut self.lanes {
             self.warnings.extend(lane.conclude(is_whole, self.settings.keep_damaged)?);
         }
-        let bytes = self.container.unread();
-        if is_whole && bytes > TOLERATED_REST {
-            self.warnings.push(Warning::Unread { bytes });
-        }
+        let unread = self.container.unread().filter(|_| is_whole);
+        self.warnings.extend(unread.map(|bytes| Warning::Unread { bytes }));
         Ok(())
     }
 }

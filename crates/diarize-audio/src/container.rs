@@ -28,6 +28,9 @@ use crate::{
     wave::{self, Content},
 };
 
+/// Number of bytes that may follow the audio: tags, tables and other data about it.
+const TOLERATED_REST: u64 = 1 << 14;
+
 /// Reads the packets of a recording.
 pub(crate) struct Container {
     pub(crate) packets: Packets,
@@ -101,9 +104,11 @@ impl Container {
         tracks.iter().find(|track| track.id == id).map(|track| track.clock)
     }
 
-    /// Number of bytes after the audio, once it has been read to its end. 0 if this is not known.
-    pub(crate) fn unread(&self) -> u64 {
-        self.tail.as_ref().map_or(0, |tail| tail.len.saturating_sub(tail.position.load(Ordering::Relaxed)))
+    /// Number of bytes after the audio, once it has been read to its end, if they are many. Tags and tables are fewer.
+    pub(crate) fn unread(&self) -> Option<u64> {
+        let Tail { position, len } = self.tail.as_ref()?;
+        let bytes = len.saturating_sub(position.load(Ordering::Relaxed));
+        (bytes > TOLERATED_REST && bytes > len / 4).then_some(bytes)
     }
 
     /// The timestamp of a packet of any track, in seconds.

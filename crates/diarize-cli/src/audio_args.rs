@@ -6,7 +6,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use diarize_audio::{Channels, Clock, Settings, Tracks};
 
-use crate::{excerpts::time, numbers};
+use crate::{commands, excerpts::time, numbers};
 
 /// How to read audio.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -34,7 +34,7 @@ pub struct ChannelsArgs {
     #[arg(long, value_name = "MODE", value_enum, default_value_t, conflicts_with = "channel")]
     channels: ChannelMode,
     /// Names of the speakers of the channels, separated by commas [default: LEFT,RIGHT or CHANNEL_0,CHANNEL_1,…]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = commands::enroll::name)]
     channel_names: Vec<String>,
 }
 

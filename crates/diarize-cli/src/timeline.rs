@@ -176,9 +176,11 @@ fn overlaps(turns: &[Turn]) -> Vec<Turn> {
     overlaps
 }
 
+/// A name without control characters, which could change the terminal, and of limited length.
 fn shortened(name: &str, length: usize) -> String {
+    let name = name.replace(char::is_control, " ");
     if name.chars().count() <= length {
-        return name.to_owned();
+        return name;
     }
     name.chars().take(length - 1).chain(['…']).collect()
 }

@@ -187,7 +187,7 @@ fn warn_if_doubtful(voices: &Voices, name: &str, voice: &Voice, input: &Input, c
 }
 
 /// Parses a name that works in all formats and is not one of the program's own labels.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     let name = text.trim();
     let number = name.strip_prefix("SPEAKER_");
     let check = |holds: bool, wrong: &str| if holds { Ok(()) } else { Err(wrong.to_owned()) };

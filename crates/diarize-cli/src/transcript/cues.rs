@@ -85,10 +85,14 @@ impl Cues {
     pub(super) fn render(&self, segments: &[Segment]) -> String {
         let mut edits = self.repairs.clone();
         for (names, segment) in self.names.iter().zip(segments) {
-            let Some(speaker) = &segment.speaker else { continue };
+            // A name that was there is removed if there is no new one.
+            let (tag, label) = match &segment.speaker {
+                Some(speaker) => (format!(" {}", escaped(speaker)), prefix(speaker, self.vtt)),
+                None => (String::new(), String::new()),
+            };
             edits.extend(names.iter().map(|name| match name {
-                Name::InTag(range) => Edit { range: range.clone(), text: format!(" {}", escaped(speaker)) },
-                Name::Before(range) => Edit { range: range.clone(), text: prefix(speaker, self.vtt) },
+                Name::InTag(range) => Edit { range: range.clone(), text: tag.clone() },
+                Name::Before(range) => Edit { range: range.clone(), text: label.clone() },
             }));
         }
         edited(&self.text, edits)

@@ -70,7 +70,11 @@ impl Whisper {
                 Of::Word(index) => &words[index].speaker,
                 Of::Other(index) => &others[index].speaker,
             };
-            let quoted = serde_json::Value::from(speaker.as_deref()?);
+            let was_named = edit.text.is_empty();
+            if speaker.is_none() && !was_named {
+                return None;
+            }
+            let quoted = serde_json::Value::from(speaker.as_deref());
             Some(Edit { range: edit.range.clone(), text: format!("{}{quoted}", edit.text) })
         };
         let mut text = edited(&self.text, self.places.iter().filter_map(edit).collect());
@@ -355,7 +359,9 @@ mod tests {
                     {\"start\": 1, \"speaker\": \"SPEAKER_07\", \"end\": 2, \"text\": \"b\", \"words\": [{\"word\":\"b\",\"start\":1,\"end\":2}]}\r\n], \
                     \"id\": 12345678901234567890, \"a\": null}";
         let (whisper, mut segments, others, warnings) = parse(text);
-        assert_eq!(whisper.render(&segments, &others), format!("{text}\n"));
+        // A name that was there goes if there is no new one.
+        let unnamed = text.replace("\"SPEAKER_07\"", "null");
+        assert_eq!(whisper.render(&segments, &others), format!("{unnamed}\n"));
         segments[0].speaker = Some("A \"x\"".to_owned());
         segments[1].speaker = Some("B".to_owned());
         segments[1].words[0].speaker = Some("C".to_owned());

@@ -181,8 +181,6 @@ fn split(
 ) -> anyhow::Result<Vec<PathBuf>> {
     let is_read_twice = matches!(turns, Turns::Diarizer(..));
     let source = Source::new(input, args.audio_args.settings().with_range(part.clone()), is_read_twice)?;
-    let cannot = || format!("cannot write to {}", folder.display());
-    let files = NewFiles::create(folder).with_context(cannot)?;
     let turns = match turns {
         Turns::Result(result) => result_turns(result, input, only)?,
         Turns::Diarizer(diarizer, options) => diarized(diarizer, options, input, &source, console)?,
@@ -197,13 +195,15 @@ fn split(
     } else if let Some(first) = hidden.first() {
         warn!(
             "{input}: {} of {} files would be empty and are not written, the first for {}: others speak at the same time \
-             (--overlap keeps such parts), or the turns are outside the part",
+             (--overlap keeps such parts), or the turns are shorter than 20 ms or outside the part",
             hidden.len(),
             plans.len(),
             first.name
         );
     }
     plans.retain(|plan| !plan.spans.is_empty());
+    let cannot = || format!("cannot write to {}", folder.display());
+    let files = NewFiles::create(folder).with_context(cannot)?;
     let names = write(args, &plans, &source, &files, input)?;
     files.publish(&names)
 }

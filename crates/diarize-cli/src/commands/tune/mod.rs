@@ -6,6 +6,7 @@ mod report;
 
 use std::{
     collections::HashSet,
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -19,6 +20,7 @@ use diarize::{
     scoring::{Rules, Score, compare},
 };
 use diarize_audio::Settings as AudioSettings;
+use sha2::{Digest, Sha256};
 
 use self::{
     grid::{Axis, Point},
@@ -106,10 +108,22 @@ pub enum Format {
 /// A recording with known turns.
 struct Recording {
     name: String,
+    /// The name, with a hash of the reference and of the size and time of the audio file, for the state file.
+    key: String,
     input: Input,
     truth: Vec<Turn>,
     /// The spans to score; `None` for everything.
     evaluated: Option<Vec<Span>>,
+}
+
+/// The key of a recording's scores. It changes with the reference and the audio.
+fn key(name: &str, input: &Input, truth: &[Turn]) -> String {
+    let turns = truth.iter().map(|turn| format!("{} {} {}\n", turn.start, turn.end, turn.speaker));
+    let file = input.path().and_then(|path| fs::metadata(path).ok());
+    let file = file.map(|file| format!("{} {:?}", file.len(), file.modified().ok()));
+    let hash = Sha256::digest(turns.chain(file).collect::<String>());
+    let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{name} {hash}")
 }
 
 /// Scores every combination and prints the report.
@@ -151,7 +165,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 
     let scores = |point: &Point| -> Vec<Score> {
-        let scores = recordings.iter().filter_map(|recording| ledger.get(&recording.name, point));
+        let scores = recordings.iter().filter_map(|recording| ledger.get(&recording.key, point));
         scores.copied().collect()
     };
     let tried: Vec<(Point, Vec<Score>)> = points.iter().map(|point| (point.clone(), scores(point))).collect();
@@ -231,7 +245,8 @@ fn recordings(
             }
             Some(truth) => {
                 let evaluated = spans.flatten().cloned();
-                recordings.push(Recording { name, input: found.input, truth, evaluated });
+                let key = key(&name, &found.input, &truth);
+                recordings.push(Recording { name, key, input: found.input, truth, evaluated });
             }
         }
     }
@@ -263,7 +278,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Scores the points of a recording that are not in the ledger yet, and returns their number.
     fn score(&self, recording: &Recording, ledger: &mut Ledger) -> anyhow::Result<usize> {
-        let lacks = |point: &&Point| ledger.get(&recording.name, point).is_none();
+        let lacks = |point: &&Point| ledger.get(&recording.key, point).is_none();
         let missing: Vec<&Point> = self.points.iter().filter(lacks).collect();
         if missing.is_empty() {
             return Ok(0);
@@ -280,7 +295,7 @@ impl Search<'_> {
                 self.warn_about_end(recording, decoded.duration);
             }
             let embedded = listener.embedded()?;
-            ledger.add(&recording.name, self.score_points(recording, &embedded, points)?)?;
+            ledger.add(&recording.key, self.score_points(recording, &embedded, points)?)?;
         }
         Ok(missing.len())
     }
