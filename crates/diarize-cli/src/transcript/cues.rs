@@ -82,11 +82,12 @@ impl Cues {
         if self.vtt { Format::Vtt } else { Format::Srt }
     }
 
-    pub(super) fn render(&self, segments: &[Segment]) -> String {
+    /// The text with its speakers. Old names without a new one stay, or are removed with `removes`.
+    pub(super) fn render(&self, segments: &[Segment], removes: bool) -> String {
         let mut edits = self.repairs.clone();
         for (names, segment) in self.names.iter().zip(segments) {
-            // A name that was there is removed if there is no new one.
             let (tag, label) = match &segment.speaker {
+                None if !removes => continue,
                 Some(speaker) => (format!(" {}", escaped(speaker)), prefix(speaker, self.vtt)),
                 None => (String::new(), String::new()),
             };
@@ -263,7 +264,7 @@ mod tests {
         for (segment, name) in segments.iter_mut().zip(["A", "B", "C"]) {
             segment.speaker = Some(name.to_owned());
         }
-        cues.render(&segments)
+        cues.render(&segments, true)
     }
 
     fn texts(text: &str) -> Vec<String> {
@@ -282,7 +283,7 @@ mod tests {
         assert_eq!((segments[0].text.as_str(), segments[1].text.as_str()), ("Hello there", "Bye"));
         assert_eq!(warnings, ["a speaker is already named: the name was replaced (line 11)"]);
         segments[0].speaker = Some("A<B".to_owned());
-        assert_eq!(cues.render(&segments), vtt.replace("<v.loud Guess>", "<v.loud A&lt;B>"));
+        assert_eq!(cues.render(&segments, true), vtt.replace("<v.loud Guess>", "<v.loud A&lt;B>"));
         for end in ["\n", "\r\n", "\r"] {
             let srt = SRT.replace('\n', end);
             let expected = srt.replace("Hello", "A: Hello").replace("Bye", "B: Bye");

@@ -34,6 +34,8 @@ pub struct Transcript {
     segments: Vec<Segment>,
     /// Entries of lists beside the segments. They are given speakers too, but they are not part of the text.
     others: Vec<Word>,
+    /// Whether speakers were assigned, so that old names are no longer valid.
+    is_named: bool,
     warnings: Vec<String>,
 }
 
@@ -114,7 +116,7 @@ impl Transcript {
             );
         };
         let Parsed { segments, others } = parsed;
-        Ok(Self { source, segments, others, warnings: faults.sentences(text).collect() })
+        Ok(Self { source, segments, others, is_named: false, warnings: faults.sentences(text).collect() })
     }
 
     /// What was wrong and how it was repaired: one sentence for each kind of fault, with the place of the first.
@@ -135,6 +137,7 @@ impl Transcript {
     pub fn with_speakers(&self, turns: &[Turn], diarized: Span) -> Self {
         let mut named = self.clone();
         named.name_speakers(turns);
+        named.is_named = !turns.is_empty();
         for segment in &mut named.segments {
             segment.words.iter_mut().for_each(|word| word.forget_speaker_outside(diarized));
             if !segment.span.touches(diarized) {
@@ -173,10 +176,12 @@ impl Transcript {
     /// formats without text.
     pub fn render(&self, format: Format) -> anyhow::Result<Option<String>> {
         Ok(Some(match (format, &self.source) {
-            (Format::Json, Source::Whisper(whisper)) => whisper.render(&self.segments, &self.others),
+            (Format::Json, Source::Whisper(whisper)) => {
+                whisper.render(&self.segments, &self.others, self.is_named)
+            }
             (Format::Json, Source::Cues(_)) => passages::json(&self.segments)?,
             (Format::Srt | Format::Vtt, Source::Cues(cues)) if cues.format() == format => {
-                cues.render(&self.segments)
+                cues.render(&self.segments, self.is_named)
             }
             (Format::Srt, _) => passages::srt(&self.segments),
             (Format::Vtt, _) => passages::vtt(&self.segments),

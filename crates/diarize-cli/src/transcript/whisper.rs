@@ -61,8 +61,8 @@ impl Whisper {
         Ok((Self { text: text.to_owned(), places }, parsed))
     }
 
-    /// The document with its speakers.
-    pub(super) fn render(&self, segments: &[Segment], others: &[Word]) -> String {
+    /// The document with its speakers. Old names without a new one stay, or become null with `removes`.
+    pub(super) fn render(&self, segments: &[Segment], others: &[Word], removes: bool) -> String {
         let words: Vec<&Word> = super::words(segments).collect();
         let edit = |Place { edit, of }: &Place| {
             let speaker = match *of {
@@ -71,7 +71,7 @@ impl Whisper {
                 Of::Other(index) => &others[index].speaker,
             };
             let was_named = edit.text.is_empty();
-            if speaker.is_none() && !was_named {
+            if speaker.is_none() && !(was_named && removes) {
                 return None;
             }
             let quoted = serde_json::Value::from(speaker.as_deref());
@@ -361,7 +361,7 @@ mod tests {
         let (whisper, mut segments, others, warnings) = parse(text);
         // A name that was there goes if there is no new one.
         let unnamed = text.replace("\"SPEAKER_07\"", "null");
-        assert_eq!(whisper.render(&segments, &others), format!("{unnamed}\n"));
+        assert_eq!(whisper.render(&segments, &others, true), format!("{unnamed}\n"));
         segments[0].speaker = Some("A \"x\"".to_owned());
         segments[1].speaker = Some("B".to_owned());
         segments[1].words[0].speaker = Some("C".to_owned());
@@ -369,7 +369,7 @@ mod tests {
             .replace("\\u00e9\"}", "\\u00e9\", \"speaker\": \"A \\\"x\\\"\"}")
             .replace("SPEAKER_07", "B")
             .replace("\"end\":2}", "\"end\":2,\"speaker\":\"C\"}");
-        assert_eq!(whisper.render(&segments, &others), format!("{expected}\n"));
+        assert_eq!(whisper.render(&segments, &others, true), format!("{expected}\n"));
         assert_eq!(warnings, ["a speaker is already named: the name was replaced (line 3, column 26)"]);
     }
 

@@ -6,7 +6,6 @@ mod report;
 
 use std::{
     collections::HashSet,
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -108,7 +107,7 @@ pub enum Format {
 /// A recording with known turns.
 struct Recording {
     name: String,
-    /// The name, with a hash of the reference and of the size and time of the audio file, for the state file.
+    /// The name, with a hash of the reference, for the state file.
     key: String,
     input: Input,
     truth: Vec<Turn>,
@@ -116,12 +115,10 @@ struct Recording {
     evaluated: Option<Vec<Span>>,
 }
 
-/// The key of a recording's scores. It changes with the reference and the audio.
-fn key(name: &str, input: &Input, truth: &[Turn]) -> String {
+/// The key of a recording's scores, which are those for one reference.
+fn key(name: &str, truth: &[Turn]) -> String {
     let turns = truth.iter().map(|turn| format!("{} {} {}\n", turn.start, turn.end, turn.speaker));
-    let file = input.path().and_then(|path| fs::metadata(path).ok());
-    let file = file.map(|file| format!("{} {:?}", file.len(), file.modified().ok()));
-    let hash = Sha256::digest(turns.chain(file).collect::<String>());
+    let hash = Sha256::digest(turns.collect::<String>());
     let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{name} {hash}")
 }
@@ -245,7 +242,7 @@ fn recordings(
             }
             Some(truth) => {
                 let evaluated = spans.flatten().cloned();
-                let key = key(&name, &found.input, &truth);
+                let key = key(&name, &truth);
                 recordings.push(Recording { name, key, input: found.input, truth, evaluated });
             }
         }
