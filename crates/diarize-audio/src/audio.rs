@@ -29,7 +29,7 @@ pub struct Audio {
     container: Container,
     /// The tracks that are used; at least one.
     lanes: Vec<Lane>,
-    /// The earliest timestamp so far, in seconds, until all lanes have begun.
+    /// The earliest timestamp in seconds. It is final once all lanes have started.
     earliest: Option<f64>,
     /// The first block, if only [`Self::layout`] has read it.
     first: Option<Vec<f32>>,
@@ -96,8 +96,8 @@ impl Audio {
     }
 
     /// Duration according to the header, in seconds, for a progress bar; it may be an estimate, and may differ from
-    /// what can be decoded. `None` if the header does not state it. Only the part that the settings ask for
-    /// counts.
+    /// what can be decoded. `None` if the header does not state it. It covers only the range in the
+    /// settings.
     pub fn declared_duration(&self) -> Option<f64> {
         let whole = self.lanes.iter().filter_map(Lane::estimated).reduce(f64::max)?;
         Some((whole.min(self.settings.range.end) - self.settings.range.start).max(0.0))
@@ -121,7 +121,7 @@ impl Audio {
     }
 
     /// Duration of the audio decoded so far, in seconds, before resampling rounds it up to a whole sample.
-    /// Once the iterator has ended, this is the length of the recording, or the end of the range that was asked for.
+    /// Once the iterator has ended, this is the length of the recording or, with a range, the end of the range.
     pub fn duration(&self) -> f64 {
         self.lanes.iter().map(Lane::seconds).fold(0.0, f64::max).min(self.settings.range.end)
     }
@@ -244,7 +244,7 @@ impl Audio {
         Ok(())
     }
 
-    /// Notes the time of a packet until all lanes have begun.
+    /// Updates the earliest timestamp, until all lanes have started.
     fn note_time(&mut self, packet: &Packet) {
         if !self.lanes.iter().all(Lane::has_begun) {
             let time = self.container.time(packet);

@@ -28,7 +28,7 @@ use crate::{
     wave::{self, Content},
 };
 
-/// Number of bytes that may follow the audio: tags, tables and other data about it.
+/// Up to this many bytes after the audio count as metadata.
 const TOLERATED_REST: u64 = 1 << 14;
 
 /// Reads the packets of a recording.
@@ -38,7 +38,7 @@ pub(crate) struct Container {
     pub(crate) mp4: Option<Mp4>,
     /// The track, if the reader of its packets does not know the codec.
     track: Option<Track>,
-    /// Whether this is a Matroska stream from a pipe, whose end is not stated.
+    /// Whether this is a Matroska stream from a pipe, which does not state its length.
     pub(crate) is_pipe: bool,
     /// Where the reader is in a file that may have more after the audio.
     tail: Option<Tail>,

@@ -14,7 +14,7 @@ use symphonia::core::{
     packet::Packet,
 };
 
-use crate::{Error, wave};
+use crate::{Error, frames::AAC_RATES, wave};
 
 /// Sample rate of the Opus decoder in hertz.
 const OPUS_RATE: u32 = 48_000;
@@ -190,9 +190,6 @@ impl OpusHeader {
 ///
 /// The `AudioSpecificConfig` (ISO/IEC 14496-3, 1.6.2.1) is replaced by one of AAC-LC.
 pub(crate) fn aac_core(parameters: &AudioCodecParameters) -> Option<(AudioCodecParameters, u32)> {
-    const RATES: [u32; 13] = [
-        96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
-    ];
     const SBR: u8 = 5;
     const PS: u8 = 29;
     const LC: u8 = 2;
@@ -202,7 +199,7 @@ pub(crate) fn aac_core(parameters: &AudioCodecParameters) -> Option<(AudioCodecP
     let config = parameters.extra_data.as_deref()?;
     let (first, second) = (*config.first()?, *config.get(1)?);
     let rate_index = (first & 7) << 1 | second >> 7;
-    let rate = *RATES.get(usize::from(rate_index))?;
+    let rate = *AAC_RATES.get(usize::from(rate_index))?;
     let channels = second >> 3 & 15;
     if ![SBR, PS].contains(&(first >> 3)) || channels == 0 {
         return None;

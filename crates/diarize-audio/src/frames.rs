@@ -5,6 +5,10 @@
 /// Number of bytes that identify a frame and give its length.
 pub(crate) const HEADER_LEN: usize = 7;
 
+/// Sample rates of AAC in hertz, by their index in headers.
+pub(crate) const AAC_RATES: [u32; 13] =
+    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+
 /// The codec of a stream of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
@@ -86,11 +90,7 @@ impl Frame {
     }
 
     fn adts(header: &[u8]) -> Option<Self> {
-        const RATES: [u32; 13] = [
-            96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
-            7_350,
-        ];
-        let rate = *RATES.get(usize::from(header[2] >> 2 & 15))?;
+        let rate = *AAC_RATES.get(usize::from(header[2] >> 2 & 15))?;
         let channels = (header[2] & 1) << 2 | header[3] >> 6;
         let len =
             usize::from(header[3] & 3) << 11 | usize::from(header[4]) << 3 | usize::from(header[5] >> 5);
