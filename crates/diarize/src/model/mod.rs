@@ -1,4 +1,17 @@
 //! Model directories: a manifest and the safetensors files that it names.
+//!
+//! The weights files hold tensors under pyannote.audio's names, in f32, f16 or 8 bits. Types may differ within a file.
+//! When a model is loaded, all become f32.
+//!
+//! # Weights in 8 bits
+//! A tensor `NAME` of two or more axes may have dtype `I8`. Then the file also contains `NAME.scale`: f32 or f16, one
+//! scale for each output channel, that is, for each index of the first axis (a row of a matrix, a gate of an LSTM, a
+//! kernel of a convolution). A weight is its 8-bit value times the scale of its channel, computed in f32.
+//!
+//! `cargo xtask convert-weights --dtype q8` writes such files. It uses the values from -127 to 127. The scale of each
+//! channel is the one with the lowest squared error, rounded to 16 significant bits. Thus each weight is
+//! exact in f32, and converting a converted file again changes nothing. Matrices and kernels with fewer than 4096
+//! values are written as f16. Vectors (biases, norms) and the parameters of sinc filters keep their type.
 
 mod fingerprint;
 pub(crate) mod geometry;
@@ -21,6 +34,7 @@ pub use manifest::{
 };
 pub(crate) use plda::read_plda;
 pub use stand_in::StandIn;
+pub use weights::SCALES;
 pub(crate) use weights::Weights;
 
 use crate::{Error, Result};
