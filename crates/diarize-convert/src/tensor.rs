@@ -68,7 +68,9 @@ pub enum TensorProblem {
     #[error("has 8-bit values, but their scales `{0}` are missing: convert the original model again")]
     NoScales(String),
     /// The scales of an 8-bit tensor are not one floating-point number for each output channel.
-    #[error("has dtype {dtype:?} and shape {shape:?}, but must be one F32 or F16 scale for each of {channels} output channels")]
+    #[error(
+        "has dtype {dtype:?} and shape {shape:?}, but must be one F32 or F16 scale for each of {channels} output channels"
+    )]
     Scales {
         /// Type of the values.
         dtype: Dtype,

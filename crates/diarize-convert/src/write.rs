@@ -30,7 +30,7 @@ pub enum Precision {
     /// f16 for matrices and kernels, which halves their size. Vectors (biases, norms), the parameters of sinc
     /// filters, and tensors with values too large for f16 stay f32, or f16 if they are in the input.
     F16,
-    /// 8 bits with a scale for each output channel for matrices and kernels, a quarter of the size of f32:
+    /// 8 bits with a scale for each output channel for matrices and kernels, which is a quarter of the size of f32:
     /// see [`diarize::model`]. Small ones and all other tensors are written as with [`Self::F16`].
     Q8,
     /// The dtype of the input file.
@@ -61,9 +61,8 @@ pub(crate) fn encode(tensors: &Tensors, precision: Precision) -> Vec<u8> {
 
 /// The tensor in this precision; in 8 bits, its scales follow.
 fn store<'t>(name: &str, tensor: &'t Tensor, precision: Precision) -> Vec<Stored<'t>> {
-    let with = |dtype, bytes| {
-        vec![Stored { name: name.to_owned(), dtype, shape: tensor.shape.clone(), bytes }]
-    };
+    let with =
+        |dtype, bytes| vec![Stored { name: name.to_owned(), dtype, shape: tensor.shape.clone(), bytes }];
     let unchanged = || with(tensor.dtype, Cow::Borrowed(tensor.bytes.as_slice()));
     let Some(values) = tensor.to_f32().filter(|_| precision != Precision::Exact) else {
         return unchanged();
@@ -72,7 +71,7 @@ fn store<'t>(name: &str, tensor: &'t Tensor, precision: Precision) -> Vec<Stored
         tensor.shape.iter().filter(|&&length| length > 1).count() > 1 && !name.contains("filterbank");
     let is_finite = values.iter().all(|value| value.is_finite());
     if precision == Precision::Q8 && is_matrix && is_finite && values.len() >= SMALLEST_Q8 {
-        let (quantized, scales) = quantize(&values, tensor.shape[0]);
+        let (quantized, scales) = quantize(&values, &tensor.shape);
         let mut stored = with(Dtype::I8, quantized.into());
         stored.push(Stored {
             name: format!("{name}{SCALES}"),

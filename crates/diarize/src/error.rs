@@ -239,7 +239,9 @@ pub enum TensorProblem {
         found: Vec<usize>,
     },
     /// Its dtype is not supported.
-    #[error("has dtype {found}, but only F32 and F16 are supported (also I8 for matrices and kernels, and F64 in a PLDA)")]
+    #[error(
+        "has dtype {found}, but only F32 and F16 are supported (also I8 for matrices and kernels, and F64 in a PLDA)"
+    )]
     Dtype {
         /// Type in the file.
         found: String,

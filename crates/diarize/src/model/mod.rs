@@ -8,10 +8,11 @@
 //! scale for each output channel, that is, for each index of the first axis (a row of a matrix, a gate of an LSTM, a
 //! kernel of a convolution). A weight is its 8-bit value times the scale of its channel, computed in f32.
 //!
-//! `cargo xtask convert-weights --dtype q8` writes such files. It uses the values from -127 to 127. The scale of each
-//! channel is the one with the lowest squared error, rounded to 16 significant bits. Thus each weight is
-//! exact in f32, and converting a converted file again changes nothing. Matrices and kernels with fewer than 4096
-//! values are written as f16. Vectors (biases, norms) and the parameters of sinc filters keep their type.
+//! `cargo xtask convert-weights --dtype q8` writes such files. In each channel, the largest value becomes 127 or -127,
+//! and the errors of rounding add up to almost nothing. Scales are f32 numbers with 16 significant bits. Thus each
+//! weight is exact in f32, and converting a converted file again changes nothing. Matrices and kernels with fewer than
+//! 4096 values are written as f16. Vectors (biases, norms) and the parameters of sinc filters are f32, or f16 if they
+//! were f16 before.
 
 mod fingerprint;
 pub(crate) mod geometry;

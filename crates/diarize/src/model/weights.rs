@@ -40,7 +40,8 @@ impl<'a> Weights<'a> {
             _ => false,
         };
         let weights = self.tensors.iter().filter(|(name, view)| is_weight(name, view));
-        let mut shapes: Vec<_> = weights.map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+        let mut shapes: Vec<_> =
+            weights.map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
         shapes.sort();
         shapes
     }
