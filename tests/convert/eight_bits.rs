@@ -90,6 +90,38 @@ fn every_weight_is_within_a_step_and_sums_are_kept() {
     assert!(checked > 1000);
 }
 
+/// One scale per channel suits neither such large values nor the others.
+#[test]
+fn a_matrix_with_extreme_values_stays_f16() {
+    let dir = original();
+    let path = dir.path().join("embedding.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let values = |view: &TensorView<'_>, factor: f32| -> Vec<u8> {
+        let values = view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).enumerate();
+        values
+            .flat_map(|(index, value)| (if index % 64 == 0 { factor * value } else { value }).to_le_bytes())
+            .collect()
+    };
+    for (factor, dtype) in [(1.0, Dtype::I8), (50.0, Dtype::F16), (f32::INFINITY, Dtype::F16)] {
+        let changed: Vec<_> = tensors
+            .iter()
+            .map(|(name, view)| {
+                let factor = if name == "resnet.seg_1.weight" { factor } else { 1.0 };
+                (name, view.dtype(), view.shape().to_vec(), values(&view, factor))
+            })
+            .collect();
+        let views = changed.iter().map(|(name, dtype, shape, bytes)| {
+            (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+        });
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+        let model = converted(dir.path(), Precision::Q8);
+        let written = SafeTensors::deserialize(&model.embedding.bytes).unwrap();
+        assert_eq!(written.tensor("resnet.seg_1.weight").unwrap().dtype(), dtype, "{factor}");
+        assert_eq!(written.tensor("resnet.layer4.0.conv2.weight").unwrap().dtype(), Dtype::I8);
+    }
+}
+
 #[test]
 fn outputs_hardly_change() {
     let original = original();

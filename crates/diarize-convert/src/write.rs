@@ -31,7 +31,8 @@ pub enum Precision {
     /// filters, and tensors with values too large for f16 stay f32, or f16 if they are in the input.
     F16,
     /// 8 bits with a scale for each output channel for matrices and kernels, which is a quarter of the size of f32:
-    /// see [`diarize::model`]. Small ones and all other tensors are written as with [`Self::F16`].
+    /// see [`diarize::model`]. Small ones, those that 8 bits would
+    /// change by more than 2 %, and all other tensors are written as with [`Self::F16`].
     Q8,
     /// The dtype of the input file.
     Exact,
@@ -69,9 +70,11 @@ fn store<'t>(name: &str, tensor: &'t Tensor, precision: Precision) -> Vec<Stored
     };
     let is_matrix =
         tensor.shape.iter().filter(|&&length| length > 1).count() > 1 && !name.contains("filterbank");
-    let is_finite = values.iter().all(|value| value.is_finite());
-    if precision == Precision::Q8 && is_matrix && is_finite && values.len() >= SMALLEST_Q8 {
-        let (quantized, scales) = quantize(&values, &tensor.shape);
+    if precision == Precision::Q8
+        && is_matrix
+        && values.len() >= SMALLEST_Q8
+        && let Some((quantized, scales)) = quantize(&values, &tensor.shape)
+    {
         let mut stored = with(Dtype::I8, quantized.into());
         stored.push(Stored {
             name: format!("{name}{SCALES}"),

@@ -11,8 +11,8 @@
 //! `cargo xtask convert-weights --dtype q8` writes such files. In each channel, the largest value becomes 127 or -127,
 //! and the errors of rounding add up to almost nothing. Scales are f32 numbers with 16 significant bits. Thus each
 //! weight is exact in f32, and converting a converted file again changes nothing. Matrices and kernels with fewer than
-//! 4096 values are written as f16. Vectors (biases, norms) and the parameters of sinc filters are f32, or f16 if they
-//! were f16 before.
+//! 4096 values, or which 8 bits would change by more than 2 %, are written as f16. Vectors (biases, norms) and the
+//! parameters of sinc filters are f32, or f16 if they were f16 before.
 
 mod fingerprint;
 pub(crate) mod geometry;
