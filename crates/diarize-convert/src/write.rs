@@ -31,8 +31,8 @@ pub enum Precision {
     /// filters, and tensors with values too large for f16 stay f32, or f16 if they are in the input.
     F16,
     /// 8 bits with a scale for each output channel for matrices and kernels, which is a quarter of the size of f32:
-    /// see [`diarize::model`]. Small ones, those that 8 bits would
-    /// change by more than 2 %, and all other tensors are written as with [`Self::F16`].
+    /// see [`diarize::model`]. Small ones, those that 8 bits would change by more than 2 %, and all other tensors are
+    /// written as with [`Self::F16`].
     Q8,
     /// The dtype of the input file.
     Exact,
