@@ -1,5 +1,6 @@
 //! The tests of the converter, compiled as one binary.
 
+mod eight_bits;
 mod hub;
 mod hub_server;
 mod malformed;

@@ -25,7 +25,7 @@ import torch.distributed as dist
 import torch.nn as nn
 import torch.nn.functional as F
 from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import corpus
 import plda
@@ -354,7 +354,7 @@ def main():
     teacher = CAMPPlus.load(args.teacher).to(device).requires_grad_(False).to(memory_format=torch.channels_last)
     student = Student(len(voices.frames)).to(device)
     student.network.to(memory_format=torch.channels_last)
-    student.network.load_state_dict({k.removeprefix("resnet."): v.float() for k, v in load_file(args.init).items()}, strict=False)
+    student.network.read(args.init)
     fast = torch.autocast(device.type, torch.bfloat16, enabled=cuda)
     if args.trial or args.seconds:
         start_from(student, teacher, voices, 24 if cuda else 2)

@@ -8,6 +8,7 @@ use crate::{
     npz,
     pickle::Value,
     pyannote::About,
+    quantized,
     tensor::{Tensor, Tensors, count},
     torch::{TorchFile, is_tensor},
 };
@@ -18,7 +19,7 @@ const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
 /// The tensors and the metadata of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
-    /// The tensors, unchanged.
+    /// The tensors, unchanged but for those in 8 bits, which become f32.
     pub tensors: Tensors,
     /// The metadata that pyannote stores with the tensors.
     pub about: About,
@@ -80,6 +81,7 @@ impl Checkpoint {
                 Tensor { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
             tensors.insert(name.to_owned(), tensor);
         }
+        quantized::expand(&mut tensors)?;
         match tensors.is_empty() {
             true => Err(Problem::NoTensors),
             false => Ok(Self { tensors, about: About::default() }),

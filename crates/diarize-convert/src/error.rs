@@ -81,6 +81,15 @@ pub enum Error {
         /// The kind of network.
         kind: &'static str,
     },
+    /// A network of a converted model was to be replaced.
+    #[error(
+        "{}: the networks of a converted model cannot be replaced: convert the original pipeline with the other network",
+        path.display()
+    )]
+    AlreadyConverted {
+        /// The model directory.
+        path: PathBuf,
+    },
     /// A file could not be fetched from the hub.
     #[error(transparent)]
     Hub(#[from] HubError),

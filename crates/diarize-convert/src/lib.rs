@@ -24,6 +24,7 @@ mod npz;
 pub mod pickle;
 mod pipeline;
 mod pyannote;
+mod quantized;
 mod source;
 mod tensor;
 mod torch;
@@ -78,7 +79,7 @@ pub enum Converted {
 }
 
 /// Converts `input`: a configuration, a checkpoint, a directory that contains either, a converted model
-/// (which is returned unchanged), or the name of a hub repository. An existing path takes precedence over a
+/// (of which only the precision changes), or the name of a hub repository. An existing path takes precedence over a
 /// repository of the same name.
 ///
 /// # Errors
@@ -107,7 +108,7 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
         return pipeline(&Place::Directory(directory), &file, options, &mut sources);
     }
     if path.join(MANIFEST).is_file() {
-        return Ok(Converted::Pipeline(Box::new(ModelFiles::read(path)?)));
+        return Ok(Converted::Pipeline(Box::new(pipeline::of_model(path, options)?)));
     }
     let place = Place::Directory(path.to_owned());
     if let Some(config) = CONFIGS.into_iter().find(|name| path.join(name).is_file())
@@ -121,11 +122,14 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
     network(&place, input, options, &mut sources)
 }
 
-/// Converts `input` to a model in memory.
+/// Converts `input` to a model in memory. A converted model is read as it is.
 ///
 /// # Errors
 /// Those of [`convert`], or the input is a single network instead of a pipeline.
 pub fn load(input: &str, fetch: &mut Fetch<'_>) -> Result<ModelFiles> {
+    if Path::new(input).join(MANIFEST).is_file() {
+        return Ok(ModelFiles::read(input.as_ref())?);
+    }
     match convert(input, &ConvertOptions::default(), fetch)? {
         Converted::Pipeline(model) => Ok(*model),
         Converted::Network(network) => {

@@ -64,6 +64,24 @@ pub enum TensorProblem {
         /// Number of bytes found.
         found: usize,
     },
+    /// It has 8-bit values, but the file does not contain their scales.
+    #[error("has 8-bit values, but their scales `{0}` are missing: convert the original model again")]
+    NoScales(String),
+    /// The scales of an 8-bit tensor are not one floating-point number for each output channel.
+    #[error(
+        "has dtype {dtype:?} and shape {shape:?}, but must be one F32 or F16 scale for each of {channels} output channels"
+    )]
+    Scales {
+        /// Type of the values.
+        dtype: Dtype,
+        /// Shape in the file.
+        shape: Vec<usize>,
+        /// Number of output channels.
+        channels: usize,
+    },
+    /// A scale of an 8-bit tensor is NaN or infinite.
+    #[error("contains a non-finite value at index {0}")]
+    NonFiniteScale(usize),
     /// The tensors together are much larger than the file.
     #[error("makes the tensors exceed the limit of {0} bytes for a file of this size")]
     Budget(usize),
