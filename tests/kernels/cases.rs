@@ -262,7 +262,7 @@ pub fn stft_case(stft: Stft, batch: usize, samples: usize, random: &mut Random) 
 
 fn frames_of(frame_length: usize, hop: usize, fft_length: usize) -> Stft {
     let window = (0..frame_length).map(|n| 0.5 + n as f32 / frame_length as f32).collect();
-    Stft { frame_length, hop, fft_length, preemphasis: 0.97, window }
+    Stft { frame_length, hop, fft_length, remove_mean: true, preemphasis: 0.97, window }
 }
 
 pub fn fbank_case(stft: Stft, filters: usize, batch: usize, samples: usize, random: &mut Random) -> Case {

@@ -23,7 +23,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 /// A framing whose sizes all differ from the usual ones.
 fn odd_stft() -> Stft {
     let window = (0..23).map(|n| 0.3 + 0.01 * n as f32).collect();
-    Stft { frame_length: 23, hop: 7, fft_length: 30, preemphasis: 0.5, window }
+    Stft { frame_length: 23, hop: 7, fft_length: 30, remove_mean: true, preemphasis: 0.5, window }
 }
 
 #[test]

@@ -70,9 +70,21 @@ impl LogMel {
     /// logarithm.
     pub fn new(scale: &MelScale, floor: f32) -> Self {
         let bins = scale.fft_length / 2 + 1;
-        let filters = (0..scale.filters)
+        let weight = |filter: usize, bin: usize| scale.weight(filter, bin) as f32;
+        Self::from_weights(scale.filters, bins, weight, floor)
+    }
+
+    /// Builds a filterbank from the weight of each Fourier bin in each filter. Where the weights of a filter begin
+    /// and end with zeros, these are dropped.
+    pub fn from_weights(
+        filters: usize,
+        bins: usize,
+        weight: impl Fn(usize, usize) -> f32,
+        floor: f32,
+    ) -> Self {
+        let filters = (0..filters)
             .map(|filter| {
-                let weights: Vec<f32> = (0..bins).map(|bin| scale.weight(filter, bin) as f32).collect();
+                let weights: Vec<f32> = (0..bins).map(|bin| weight(filter, bin)).collect();
                 let first_bin = weights.iter().position(|&w| w > 0.0).unwrap_or(0);
                 let end = weights.iter().rposition(|&w| w > 0.0).map_or(first_bin, |last| last + 1);
                 Filter { first_bin, weights: weights[first_bin..end].to_vec() }

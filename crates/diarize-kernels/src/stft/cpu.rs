@@ -41,9 +41,12 @@ pub(super) fn power_spectrum(stft: &Stft, waveforms: &[f32], samples: usize, pow
     });
 }
 
-/// Copies a frame, removes its mean, applies pre-emphasis and the window, and pads it with zeros.
+/// Copies a frame, removes its mean if asked to, applies pre-emphasis and the window, and pads it with zeros.
 fn window(stft: &Stft, samples: &[f32], frame: &mut [f32]) {
-    let mean = (samples.iter().map(|&x| f64::from(x)).sum::<f64>() / samples.len() as f64) as f32;
+    let mean = match stft.remove_mean {
+        true => (samples.iter().map(|&x| f64::from(x)).sum::<f64>() / samples.len() as f64) as f32,
+        false => 0.0,
+    };
     let (head, padding) = frame.split_at_mut(samples.len());
     let mut previous = samples[0] - mean;
     for ((out, &sample), weight) in head.iter_mut().zip(samples).zip(&stft.window) {

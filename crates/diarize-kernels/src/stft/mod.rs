@@ -1,7 +1,7 @@
-//! Short-time Fourier transform with Kaldi's framing: the power spectrum of every frame.
+//! Short-time Fourier transform: the power spectrum of every frame.
 //!
 //! For each frame `t`, where `x` is the `frame_length` samples starting at `t * hop`:
-//! remove the mean (`x -= mean(x)`), apply pre-emphasis (`x[n] -= 0.97 x[n-1]`, where the first sample is
+//! remove the mean (`x -= mean(x)`, optional), apply pre-emphasis (`x[n] -= 0.97 x[n-1]`, where the first sample is
 //! its own predecessor), multiply by the window, pad with zeros to `fft_length`, and compute
 //! `|rfft(x)|^2`. Frames that would extend past the end are dropped (Kaldi's `snip_edges`).
 //!
@@ -33,6 +33,8 @@ pub struct Stft {
     pub hop: usize,
     /// Number of points of the Fourier transform: even and at least `frame_length`.
     pub fft_length: usize,
+    /// Whether the mean of each frame is removed, as Kaldi does. Whisper does not.
+    pub remove_mean: bool,
     /// Factor for the previous sample, which pre-emphasis subtracts.
     pub preemphasis: f32,
     /// The window function: `frame_length` factors.
@@ -46,7 +48,7 @@ impl Stft {
         let window = (0..frame_length)
             .map(|n| (0.54 - 0.46 * (2.0 * PI * n as f64 / (frame_length - 1) as f64).cos()) as f32)
             .collect();
-        Self { frame_length, hop: 160, fft_length: 512, preemphasis: 0.97, window }
+        Self { frame_length, hop: 160, fft_length: 512, remove_mean: true, preemphasis: 0.97, window }
     }
 
     /// Number of frames in `samples` samples.
@@ -62,8 +64,8 @@ impl Stft {
     /// The GPU plan for an input `(batch, samples)`, and the output shape `(batch, frames, bins)`.
     ///
     /// # Errors
-    /// The number of points is not a power of two from 64 to 2048, or there are more than 65,535 waveforms (the
-    /// CPU supports both), or the sizes do not fit each other.
+    /// The number of points is not a power of two from 64 to 2048, the mean is kept, or there are more than 65,535
+    /// waveforms (the CPU supports all three), or the sizes do not fit each other.
     pub fn plan(&self, input: &Shape) -> Result<(Plan, Shape)> {
         self.plan_with("stft", input, None)
     }
@@ -86,6 +88,9 @@ impl Stft {
                 "{operation}: a GPU supports transforms of 64, 128, 256, 512, 1024 or 2048 points, not {points}; the \
                  CPU supports any number"
             );
+        }
+        if !self.remove_mean {
+            bail!("{operation}: a GPU always removes the mean of each frame; only the CPU can keep it");
         }
         if batch > MAX_WAVEFORMS {
             bail!("{operation}: a GPU supports at most {MAX_WAVEFORMS} waveforms at once, not {batch}");

@@ -12,7 +12,7 @@ pub fn power_spectrum(stft: &Stft, waveform: &[f32]) -> Vec<f64> {
     for t in 0..stft.frames(waveform.len()) {
         let frame: Vec<f64> =
             waveform[t * stft.hop..][..stft.frame_length].iter().map(|&x| f64::from(x)).collect();
-        let mean = frame.iter().sum::<f64>() / frame.len() as f64;
+        let mean = if stft.remove_mean { frame.iter().sum::<f64>() / frame.len() as f64 } else { 0.0 };
         let centered: Vec<f64> = frame.iter().map(|x| x - mean).collect();
         let windowed: Vec<f64> = (0..frame.len())
             .map(|n| {

@@ -79,7 +79,7 @@ fn f64s(values: &[f32]) -> Vec<f64> {
 
 fn frames(frame_length: usize, hop: usize, fft_length: usize) -> Stft {
     let window = (0..frame_length).map(|n| 0.5 + n as f32 / frame_length as f32).collect();
-    Stft { frame_length, hop, fft_length, preemphasis: 0.97, window }
+    Stft { frame_length, hop, fft_length, remove_mean: true, preemphasis: 0.97, window }
 }
 
 fn spectrum(name: &'static str, stft: Stft) -> Op {

@@ -1,0 +1,86 @@
+//! Multi-head attention, the same in encoder and decoder.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{Linear, Module, ops::softmax_last_dim};
+
+use crate::weights::Weights;
+
+/// The projections of an attention layer.
+#[derive(Debug)]
+pub struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    heads: usize,
+}
+
+/// Keys and values, each `(heads, positions, width of a head)`.
+#[derive(Clone, Debug)]
+pub struct KeysValues {
+    keys: Tensor,
+    values: Tensor,
+}
+
+impl Attention {
+    /// Takes the weights under `name`. `width` is the width of the network.
+    pub fn load(weights: &mut Weights, name: &str, width: usize, heads: usize) -> crate::Result<Self> {
+        let query = weights.linear(&format!("{name}.q_proj"), width, width)?;
+        let key = weights.take(&format!("{name}.k_proj.weight"), &[width, width])?;
+        Ok(Self {
+            // The scale of the scores belongs to the queries.
+            query: scaled(&query, ((width / heads) as f64).powf(-0.5))?,
+            key: Linear::new(key, None),
+            value: weights.linear(&format!("{name}.v_proj"), width, width)?,
+            output: weights.linear(&format!("{name}.out_proj"), width, width)?,
+            heads,
+        })
+    }
+
+    /// Keys and values of `(positions, width)`.
+    pub fn keys_values(&self, x: &Tensor) -> Result<KeysValues> {
+        Ok(KeysValues {
+            keys: self.split(&self.key.forward(x)?)?,
+            values: self.split(&self.value.forward(x)?)?,
+        })
+    }
+
+    /// Maps `(n, width)` to `(n, width)` by what it finds in `memory`, and returns the scores before the softmax
+    /// `(heads, n, positions)`. `mask` `(n, positions)` is added to them.
+    pub fn forward(&self, x: &Tensor, memory: &KeysValues, mask: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+        let queries = self.split(&self.query.forward(x)?)?;
+        let mut scores = queries.matmul(&memory.keys.t()?)?;
+        if let Some(mask) = mask {
+            scores = scores.broadcast_add(mask)?;
+        }
+        let mixed = softmax_last_dim(&scores)?.matmul(&memory.values)?;
+        let mixed = mixed.transpose(0, 1)?.reshape(x.shape())?;
+        Ok((self.output.forward(&mixed)?, scores))
+    }
+
+    /// Splits `(n, width)` into `(heads, n, width of a head)`.
+    fn split(&self, x: &Tensor) -> Result<Tensor> {
+        let (positions, width) = x.dims2()?;
+        x.reshape((positions, self.heads, width / self.heads))?.transpose(0, 1)?.contiguous()
+    }
+}
+
+impl KeysValues {
+    /// Appends those of later positions.
+    pub fn extended(&self, later: &Self) -> Result<Self> {
+        Ok(Self {
+            keys: Tensor::cat(&[&self.keys, &later.keys], 1)?,
+            values: Tensor::cat(&[&self.values, &later.values], 1)?,
+        })
+    }
+
+    /// Number of positions.
+    pub fn positions(&self) -> Result<usize> {
+        self.keys.dim(1)
+    }
+}
+
+fn scaled(linear: &Linear, factor: f64) -> Result<Linear> {
+    let bias = linear.bias().map(|bias| bias * factor).transpose()?;
+    Ok(Linear::new((linear.weight() * factor)?, bias))
+}

@@ -1,0 +1,120 @@
+//! The decoder: from the tokens so far and the encoder's output to the next token.
+
+use candle_core::{Device, Result, Tensor};
+use candle_nn::{LayerNorm, Module};
+
+use super::{
+    attention::{Attention, KeysValues},
+    feed_forward::FeedForward,
+};
+use crate::weights::{Dimensions, Weights};
+
+/// An attention head of the decoder: its layer, and its index in the layer.
+pub type Head = (usize, usize);
+
+/// Token embeddings and a stack of transformer layers that attend to the audio.
+///
+/// Source: `whisper.model.TextDecoder`.
+#[derive(Debug)]
+pub struct Decoder {
+    embeddings: Tensor,
+    positions: Tensor,
+    layers: Vec<Layer>,
+    norm: LayerNorm,
+}
+
+#[derive(Debug)]
+struct Layer {
+    self_norm: LayerNorm,
+    self_attention: Attention,
+    cross_norm: LayerNorm,
+    cross_attention: Attention,
+    feed_forward: FeedForward,
+}
+
+/// Keys and values of the audio for each layer. They are computed once for a segment.
+#[derive(Debug)]
+pub struct Heard(Vec<KeysValues>);
+
+/// Keys and values of the tokens so far for each layer.
+#[derive(Debug, Default)]
+pub struct Cache(Vec<KeysValues>);
+
+impl Decoder {
+    /// Takes the decoder's weights.
+    pub fn load(weights: &mut Weights, dimensions: &Dimensions) -> crate::Result<Self> {
+        let Dimensions { width, vocabulary, text_positions, decoder_heads, .. } = *dimensions;
+        let layers = (0..dimensions.decoder_layers).map(|index| {
+            let name = format!("decoder.layers.{index}");
+            Ok(Layer {
+                self_norm: weights.layer_norm(&format!("{name}.self_attn_layer_norm"), width)?,
+                self_attention: Attention::load(weights, &format!("{name}.self_attn"), width, decoder_heads)?,
+                cross_norm: weights.layer_norm(&format!("{name}.encoder_attn_layer_norm"), width)?,
+                cross_attention: Attention::load(
+                    weights,
+                    &format!("{name}.encoder_attn"),
+                    width,
+                    decoder_heads,
+                )?,
+                feed_forward: FeedForward::load(weights, &name, width)?,
+            })
+        });
+        let layers = layers.collect::<crate::Result<_>>()?;
+        Ok(Self {
+            embeddings: weights.take("decoder.embed_tokens.weight", &[vocabulary, width])?,
+            positions: weights.take("decoder.embed_positions.weight", &[text_positions, width])?,
+            layers,
+            norm: weights.layer_norm("decoder.layer_norm", width)?,
+        })
+    }
+
+    /// The keys and values of the encoder's output `(positions, width)`.
+    pub fn hear(&self, audio: &Tensor) -> Result<Heard> {
+        self.layers.iter().map(|layer| layer.cross_attention.keys_values(audio)).collect::<Result<_>>().map(Heard)
+    }
+
+    /// Appends tokens to those in `cache`. Returns the output `(tokens, width)`, and for each of the `observed` heads
+    /// how much it attends to each position of the audio: scores before the softmax `(tokens, positions)`.
+    pub fn forward(
+        &self,
+        tokens: &[u32],
+        heard: &Heard,
+        cache: &mut Cache,
+        observed: &[Head],
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let before = cache.0.first().map_or(Ok(0), KeysValues::positions)?;
+        let embedded = self.embeddings.embedding(&Tensor::new(tokens, self.embeddings.device())?)?;
+        let mut x = (embedded + self.positions.narrow(0, before, tokens.len())?)?;
+        let mask = causal_mask(before, tokens.len(), x.device())?;
+        let mut scores = Vec::with_capacity(observed.len());
+        for (index, (layer, heard)) in self.layers.iter().zip(&heard.0).enumerate() {
+            let normalized = layer.self_norm.forward(&x)?;
+            let new = layer.self_attention.keys_values(&normalized)?;
+            match cache.0.get_mut(index) {
+                Some(known) => *known = known.extended(&new)?,
+                None => cache.0.push(new),
+            }
+            x = (x + layer.self_attention.forward(&normalized, &cache.0[index], Some(&mask))?.0)?;
+            let (found, cross) =
+                layer.cross_attention.forward(&layer.cross_norm.forward(&x)?, heard, None)?;
+            x = layer.feed_forward.forward(&(x + found)?)?;
+            for &(_, head) in observed.iter().filter(|(layer, _)| *layer == index) {
+                scores.push(cross.get(head)?.copy()?);
+            }
+        }
+        Ok((self.norm.forward(&x)?, scores))
+    }
+
+    /// The logits of all tokens `(n, vocabulary)` from the output `(n, width)`.
+    pub fn logits(&self, output: &Tensor) -> Result<Tensor> {
+        output.matmul(&self.embeddings.t()?)
+    }
+}
+
+/// Forbids each of `count` tokens, `before` of which precede, to see later ones.
+fn causal_mask(before: usize, count: usize, device: &Device) -> Result<Tensor> {
+    let length = before + count;
+    let value = |row: usize, column: usize| if column > before + row { f32::NEG_INFINITY } else { 0.0 };
+    let mask = (0..count).flat_map(|row| (0..length).map(move |column| value(row, column)));
+    Tensor::from_vec(mask.collect(), (count, length), device)
+}

@@ -1,0 +1,31 @@
+//! The second half of every layer of both networks.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{LayerNorm, Linear, Module};
+
+use crate::weights::Weights;
+
+/// `x + W2 gelu(W1 norm(x))`, where the inner width is four times the outer.
+#[derive(Debug)]
+pub struct FeedForward {
+    norm: LayerNorm,
+    first: Linear,
+    second: Linear,
+}
+
+impl FeedForward {
+    /// Takes the weights of the layer `name`.
+    pub fn load(weights: &mut Weights, name: &str, width: usize) -> crate::Result<Self> {
+        Ok(Self {
+            norm: weights.layer_norm(&format!("{name}.final_layer_norm"), width)?,
+            first: weights.linear(&format!("{name}.fc1"), width, 4 * width)?,
+            second: weights.linear(&format!("{name}.fc2"), 4 * width, width)?,
+        })
+    }
+
+    /// Maps `(n, width)` to `(n, width)`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let inner = self.first.forward(&self.norm.forward(x)?)?.gelu_erf()?;
+        x + self.second.forward(&inner)?
+    }
+}

@@ -1,0 +1,153 @@
+//! The weights of a model, under the names that Hugging Face gives them, without the prefix `model.`.
+
+mod ctranslate2;
+mod hub;
+
+use std::{collections::HashMap, fs, path::Path};
+
+use candle_core::Tensor;
+use candle_nn::{LayerNorm, Linear};
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result, model::Head};
+
+/// The tensors of a model, f32 on the CPU.
+#[derive(Debug)]
+pub struct Weights {
+    tensors: HashMap<String, Tensor>,
+    file: std::path::PathBuf,
+}
+
+/// What a model's folder says about its networks.
+#[derive(Debug)]
+pub struct Contents {
+    /// All tensors.
+    pub weights: Weights,
+    /// The sizes of the networks.
+    pub dimensions: Dimensions,
+    /// The heads of the decoder that follow the audio, if the folder names them.
+    pub alignment_heads: Option<Vec<Head>>,
+}
+
+/// The sizes of both networks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dimensions {
+    /// Number of mel bands.
+    pub mel_filters: usize,
+    /// Width of both networks.
+    pub width: usize,
+    /// Number of the encoder's positions, half as many as frames.
+    pub audio_positions: usize,
+    /// Number of layers of the encoder.
+    pub encoder_layers: usize,
+    /// Number of heads in each layer of the encoder.
+    pub encoder_heads: usize,
+    /// Number of tokens.
+    pub vocabulary: usize,
+    /// The most tokens that the decoder can see.
+    pub text_positions: usize,
+    /// Number of layers of the decoder.
+    pub decoder_layers: usize,
+    /// Number of heads in each layer of the decoder.
+    pub decoder_heads: usize,
+}
+
+/// Reads the folder of a model, in the format of Hugging Face or of CTranslate2.
+///
+/// # Errors
+/// A file is missing or damaged, or the tensors are not those of Whisper.
+pub fn read(folder: &Path) -> Result<Contents> {
+    if folder.join(hub::FILE).exists() {
+        hub::read(folder)
+    } else if folder.join(ctranslate2::FILE).exists() {
+        ctranslate2::read(folder)
+    } else {
+        Err(Error::NoModel { folder: folder.to_owned() })
+    }
+}
+
+impl Weights {
+    /// Takes a tensor of known shape.
+    ///
+    /// # Errors
+    /// It is missing, or has another shape or values that are not finite.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = self.tensors.remove(name).ok_or_else(|| self.invalid(name, "is missing".into()))?;
+        if tensor.dims() != shape {
+            return Err(self.invalid(name, format!("has the shape {:?} instead of {shape:?}", tensor.dims())));
+        }
+        match tensor.sum_all()?.to_scalar::<f32>()?.is_finite() {
+            true => Ok(tensor),
+            false => Err(self.invalid(name, "has values that are not finite".into())),
+        }
+    }
+
+    /// Takes a linear layer with bias.
+    ///
+    /// # Errors
+    /// As [`Weights::take`].
+    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs])?;
+        Ok(Linear::new(weight, Some(self.take(&format!("{name}.bias"), &[outputs])?)))
+    }
+
+    /// Takes a layer normalization.
+    ///
+    /// # Errors
+    /// As [`Weights::take`].
+    pub fn layer_norm(&mut self, name: &str, width: usize) -> Result<LayerNorm> {
+        const EPSILON: f64 = 1e-5;
+        let weight = self.take(&format!("{name}.weight"), &[width])?;
+        Ok(LayerNorm::new(weight, self.take(&format!("{name}.bias"), &[width])?, EPSILON))
+    }
+
+    /// The sizes of the networks, from the shapes of their tensors and the numbers of heads.
+    fn dimensions(&self, encoder_heads: usize, decoder_heads: usize) -> Result<Dimensions> {
+        let [width, mel_filters, _] = self.shape("encoder.conv1.weight")?;
+        let [audio_positions, _] = self.shape("encoder.embed_positions.weight")?;
+        let [vocabulary, _] = self.shape("decoder.embed_tokens.weight")?;
+        let [text_positions, _] = self.shape("decoder.embed_positions.weight")?;
+        for heads in [encoder_heads, decoder_heads] {
+            if heads == 0 || !width.is_multiple_of(heads) {
+                let reason = format!("{heads} attention heads do not divide the width {width}");
+                return Err(Error::InvalidFile { path: self.file.clone(), reason });
+            }
+        }
+        let layers = |network: &str| {
+            let is_there =
+                |layer: &usize| self.tensors.contains_key(&format!("{network}.layers.{layer}.fc1.weight"));
+            (0..).take_while(is_there).count()
+        };
+        Ok(Dimensions {
+            mel_filters,
+            width,
+            audio_positions,
+            encoder_layers: layers("encoder"),
+            encoder_heads,
+            vocabulary,
+            text_positions,
+            decoder_layers: layers("decoder"),
+            decoder_heads,
+        })
+    }
+
+    fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
+        let tensor = self.tensors.get(name).ok_or_else(|| self.invalid(name, "is missing".into()))?;
+        let dims = tensor.dims();
+        dims.try_into().map_err(|_| self.invalid(name, format!("has {} axes instead of {N}", dims.len())))
+    }
+
+    fn invalid(&self, name: &str, problem: String) -> Error {
+        let reason = format!("tensor `{name}` {problem}: not a complete Whisper model");
+        Error::InvalidFile { path: self.file.clone(), reason }
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    serde_json::from_slice(&read_bytes(path)?)
+        .map_err(|error| Error::InvalidFile { path: path.to_owned(), reason: error.to_string() })
+}

