@@ -1,1 +1,6 @@
 //! The tests of speech recognition, in one program.
+
+mod damaged;
+mod needs_whisper;
+mod networks;
+mod spectrogram;

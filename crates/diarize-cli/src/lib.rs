@@ -21,6 +21,8 @@ pub mod order;
 pub mod output;
 pub mod overrides;
 pub mod progress;
+#[cfg(feature = "words")]
+pub mod recognition;
 pub mod run;
 pub mod session;
 pub mod source;

@@ -35,6 +35,8 @@ fn main() -> ExitCode {
 fn run_command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Diarize(args) => Ok(run::run(&args.into_job()?)),
+        #[cfg(feature = "words")]
+        Command::Transcribe(args) => Ok(run::run(&args.into_job()?)),
         Command::Completions(shell) => completions(shell),
         Command::Version => version::run(),
         Command::Score(args) => score::run(&args),

@@ -176,6 +176,16 @@ impl FileProgress {
             }
             stage => (stage.name(), done, total),
         };
+        self.show_stage(name, position, length);
+    }
+
+    /// Shows how many seconds were transcribed.
+    #[cfg(feature = "words")]
+    pub fn transcribed(&mut self, done: f64, total: f64) {
+        self.show_stage("transcribing", done as u64, total as u64);
+    }
+
+    fn show_stage(&mut self, name: &'static str, position: u64, length: u64) {
         self.bar.set_length(length);
         self.bar.set_position(position);
         if self.stage != Some(name) {

@@ -31,6 +31,8 @@ pub struct Session<'a> {
     diarizer: Diarizer,
     options: Options,
     transcripts: Option<Transcripts>,
+    #[cfg(feature = "words")]
+    recognizer: Option<crate::recognition::Recognizer>,
     names: Option<Names>,
 }
 
@@ -65,7 +67,18 @@ impl<'a> Session<'a> {
             ),
             error => error.into(),
         })?;
-        Ok(Self { job, console, diarizer, options, transcripts, names })
+        #[cfg(feature = "words")]
+        let recognizer = job.recognition.as_ref().map(|args| args.open(options.threads)).transpose()?;
+        Ok(Self {
+            job,
+            console,
+            diarizer,
+            options,
+            transcripts,
+            #[cfg(feature = "words")]
+            recognizer,
+            names,
+        })
     }
 
     /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs.
@@ -75,14 +88,24 @@ impl<'a> Session<'a> {
         let stem = input.stem();
         let uri = output::uri(&stem);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
-        // Names may need the voices of turns, and HTML pages the audio.
-        let again = self.names.is_some() || outputs.iter().any(|output| output.format == Format::Html);
+        // Names may need the voices of turns, and HTML pages and words the audio.
+        let again = self.names.is_some()
+            || self.finds_words()
+            || outputs.iter().any(|output| output.format == Format::Html);
         let settings = self.job.audio.settings().with_range(self.job.part.clone());
         let source = Source::new(input, settings, again)?;
         let mut timings = Timings::default();
         let (mut diarization, decoded) = self.listen(&file, &source, &mut timings)?;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
+        #[cfg(feature = "words")]
+        let transcript = match &self.recognizer {
+            Some(recognizer) => {
+                let progress = self.console.file(&file);
+                Some(std::borrow::Cow::Owned(recognizer.transcribe(&source, &diarization.turns, progress)?))
+            }
+            None => transcript,
+        };
         let similarities = self.name(&mut diarization, &source, duration, ticket)?;
         shift(&mut diarization, source.start());
         let diarized = Span { start: source.start(), end: duration };
@@ -122,6 +145,14 @@ impl<'a> Session<'a> {
         let turns = self.written(&diarization);
         let (speakers, turns) = (speakers(turns).len(), turns.len());
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
+    }
+
+    /// Whether words are found, not only speakers.
+    fn finds_words(&self) -> bool {
+        #[cfg(feature = "words")]
+        return self.recognizer.is_some();
+        #[cfg(not(feature = "words"))]
+        false
     }
 
     /// Writes the files of a recording and returns the text for the standard output.

@@ -11,7 +11,7 @@
 //! # Ok::<(), diarize_words::Error>(())
 //! ```
 //!
-//! The results are those of `openai-whisper` with greedy decoding and word times. [`windows`] cuts a recording into parts
+//! The results are those of `openai-whisper` with greedy decoding and word times. [`windows()`] cuts a recording into parts
 //! by its diarization, so that silence is not decoded and a long recording is transcribed part by part.
 
 #![forbid(unsafe_code)]
@@ -34,5 +34,5 @@ pub use crate::{
     error::{Error, Result},
     transcription::{Options, Segment, Word},
     whisper::Whisper,
-    windows::windows,
+    windows::{Loudness, windows},
 };

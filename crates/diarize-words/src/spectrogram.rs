@@ -46,7 +46,8 @@ impl Spectrogram {
             window: window.collect(),
         };
         let edges = edges(filters);
-        let mel = LogMel::from_weights(filters, stft.bins(), |filter, bin| weight(&edges, filter, bin), FLOOR);
+        let mel =
+            LogMel::from_weights(filters, stft.bins(), |filter, bin| weight(&edges, filter, bin), FLOOR);
         Self { fbank: Fbank { stft, mel } }
     }
 

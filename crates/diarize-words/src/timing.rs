@@ -118,8 +118,7 @@ pub fn fit(words: &mut [Word], span: &mut [f64; 2], typical: Typical, spoken_unt
     let longest = typical.longest();
     let Some(last) = words.len().checked_sub(1) else { return };
     let is_long = |words: &[Word]| {
-        words[0].end - words[0].start > longest
-            || last > 0 && words[1].end - words[0].start > 2.0 * longest
+        words[0].end - words[0].start > longest || last > 0 && words[1].end - words[0].start > 2.0 * longest
     };
     if words[0].end - spoken_until > 4.0 * typical.median && is_long(words) {
         if last > 0 && words[1].end - words[1].start > longest {

@@ -57,7 +57,8 @@ impl Tokens {
     /// # Errors
     /// The file is missing or damaged, or is not Whisper's.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
         let invalid = |reason: String| Error::InvalidFile { path: path.to_owned(), reason };
         let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| invalid(error.to_string()))?;
         Self::new(tokenizer).map_err(invalid)
@@ -175,8 +176,8 @@ impl Tokens {
             let text = self.decode(&run)?;
             let replaced = text.chars().position(|letter| letter == char::REPLACEMENT_CHARACTER);
             // A character that is not valid in the whole text either will not become whole.
-            let is_whole = replaced
-                .is_none_or(|index| whole.get(offset + index) == Some(&char::REPLACEMENT_CHARACTER));
+            let is_whole =
+                replaced.is_none_or(|index| whole.get(offset + index) == Some(&char::REPLACEMENT_CHARACTER));
             if is_whole {
                 offset += text.chars().count();
                 pieces.push(WordTokens { text, tokens: std::mem::take(&mut run) });

@@ -46,4 +46,6 @@ pub struct Options {
     pub translate: bool,
     /// Text that could precede the recording: it shows the spelling of names, and the style.
     pub prompt: Option<String>,
+    /// Number of processor threads. `None` uses all. The result does not depend on it.
+    pub threads: Option<usize>,
 }

@@ -152,11 +152,21 @@ impl Whisper {
         if !sum.is_finite() {
             return Err(Error::NonFiniteOutput { network: "decoder" });
         }
-        let best = likelihoods.iter().zip(&self.tokens.languages).reduce(|best, other| {
-            if other.0 > best.0 { other } else { best }
-        });
+        let best = likelihoods
+            .iter()
+            .zip(&self.tokens.languages)
+            .reduce(|best, other| if other.0 > best.0 { other } else { best });
         let (likelihood, (code, _)) = best.expect("multilingual models have languages");
         Ok((code.clone(), (f64::from(*likelihood) - sum).exp()))
+    }
+
+    /// Checks options before anything is decoded.
+    ///
+    /// # Errors
+    /// An option is invalid, or the model does not know the language or how to translate.
+    pub fn check(&self, options: &Options) -> Result<()> {
+        self.prompt(options)?;
+        self.start(options.language.as_deref().unwrap_or("en"), options.translate).map(drop)
     }
 
     /// Transcribes samples at 16 kHz, one channel. The language is detected once, in the first 30 s.
@@ -164,8 +174,19 @@ impl Whisper {
     /// # Errors
     /// An option is invalid, a sample is not finite, or a network fails.
     pub fn transcribe(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(options.threads.unwrap_or(0)).build();
+        threads
+            .map_err(|error| Error::Compute(error.into()))?
+            .install(|| self.transcribe_here(samples, options))
+    }
+
+    fn transcribe_here(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
         let prompt = self.prompt(options)?;
-        let start = self.start(samples, options)?;
+        let language = match &options.language {
+            Some(language) => language.clone(),
+            None => self.detect_language(samples)?.0,
+        };
+        let start = self.start(&language, options.translate)?;
         let mel = self.spectrogram.compute(samples)?;
         let mut progress =
             Progress { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
@@ -193,28 +214,24 @@ impl Whisper {
         }
     }
 
-    fn start(&self, samples: &[f32], options: &Options) -> Result<Start> {
-        let language = match &options.language {
-            Some(language) => language.clone(),
-            None => self.detect_language(samples)?.0,
+    fn start(&self, language: &str, translate: bool) -> Result<Start> {
+        let invalid = |option: &'static str, value: String, requirement: String| {
+            Err(Error::InvalidOption { option, value, requirement })
         };
         if !self.is_multilingual() {
-            if options.translate || language != "en" {
-                let (option, value) = match options.translate {
-                    true => ("translate", "set".to_owned()),
-                    false => ("language", language),
-                };
-                let requirement = "left out: this model knows only English".to_owned();
-                return Err(Error::InvalidOption { option, value, requirement });
-            }
-            return Ok(Start { tokens: vec![self.tokens.start], language });
+            let english_only = || "left out: this model knows only English".to_owned();
+            return match language {
+                _ if translate => invalid("translate", "set".to_owned(), english_only()),
+                "en" => Ok(Start { tokens: vec![self.tokens.start], language: language.to_owned() }),
+                _ => invalid("language", format!("`{language}`"), english_only()),
+            };
         }
-        let Some(token) = self.tokens.language(&language) else {
+        let Some(token) = self.tokens.language(language) else {
             let requirement = format!("one of {}", self.languages().join(", "));
-            return Err(Error::InvalidOption { option: "language", value: language, requirement });
+            return invalid("language", format!("`{language}`"), requirement);
         };
-        let task = if options.translate { self.tokens.translate } else { self.tokens.transcribe };
-        Ok(Start { tokens: vec![self.tokens.start, token, task], language })
+        let task = if translate { self.tokens.translate } else { self.tokens.transcribe };
+        Ok(Start { tokens: vec![self.tokens.start, token, task], language: language.to_owned() })
     }
 
     fn hear(&self, mel: &Mel, first: usize, frames: usize) -> Result<Heard> {
@@ -316,11 +333,18 @@ impl Whisper {
         for Piece { span, tokens } in pieces {
             let mut rest = tokens.iter().filter(|&&token| token < self.tokens.end).count();
             let mut own: Vec<Word> = Vec::new();
-            while rest > 0 && let Some(timed) = words.next() {
+            while rest > 0
+                && let Some(timed) = words.next()
+            {
                 rest = rest.saturating_sub(timed.tokens);
                 let Word { start, end, text, probability } = timed.word;
                 if !text.is_empty() {
-                    own.push(Word { start: hundredths(offset + start), end: hundredths(offset + end), text, probability });
+                    own.push(Word {
+                        start: hundredths(offset + start),
+                        end: hundredths(offset + end),
+                        text,
+                        probability,
+                    });
                 }
             }
             let mut span = span.map(|time| offset + time);

@@ -10,18 +10,56 @@ const PAUSE: f64 = 1.0;
 const MARGIN: f64 = 0.25;
 /// Without a pause, a window is cut in its last seconds.
 const CUTTABLE: f64 = 12.0;
-/// Length of the quiet part in which a window is cut if there is no speaker change.
-const QUIET: f64 = 0.3;
+/// Samples in a step of the loudness: 50 ms.
+const STEP: usize = 800;
+/// Steps of the quiet part in which a window is cut if there is no speaker change.
+const QUIET: usize = 6;
+
+/// How loud a recording is from moment to moment. It finds the quiet moments of long turns.
+#[derive(Clone, Debug, Default)]
+pub struct Loudness {
+    /// The energy of each step.
+    energies: Vec<f32>,
+    samples: usize,
+}
+
+impl Loudness {
+    /// Appends samples at 16 kHz.
+    pub fn push(&mut self, samples: &[f32]) {
+        for &sample in samples {
+            if self.samples.is_multiple_of(STEP) {
+                self.energies.push(0.0);
+            }
+            if let Some(energy) = self.energies.last_mut() {
+                *energy += sample * sample;
+            }
+            self.samples += 1;
+        }
+    }
+
+    /// Length of the recording in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.samples as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    /// The middle of the quietest part between two times; the last of equally quiet ones.
+    fn quietest(&self, from: f64, to: f64) -> f64 {
+        let seconds = STEP as f64 / f64::from(SAMPLE_RATE);
+        let [from, end] = [from, to].map(|time| ((time / seconds) as usize).min(self.energies.len()));
+        let sums = self.energies[from..end].windows(QUIET).map(|part| part.iter().sum::<f32>());
+        let best = sums.enumerate().reduce(|best, other| if other.1 <= best.1 { other } else { best });
+        best.map_or(to, |(step, _)| (from + step + QUIET / 2) as f64 * seconds)
+    }
+}
 
 /// Cuts a recording into windows of at most 30 s, in order and without overlap, that contain its turns. Long pauses lie
 /// outside. A window ends at a pause; where nobody pauses for 30 s, at a speaker change or in the quietest moment.
 ///
-/// `samples` are those of the recording, and `turns` may overlap.
-pub fn windows(samples: &[f32], turns: &[Turn]) -> Vec<Span> {
-    let end = samples.len() as f64 / f64::from(SAMPLE_RATE);
+/// `loudness` is that of the whole recording, and `turns` may overlap.
+pub fn windows(loudness: &Loudness, turns: &[Turn]) -> Vec<Span> {
     let mut windows: Vec<Span> = Vec::new();
-    for stretch in stretches(turns, end) {
-        for part in parts(samples, turns, stretch) {
+    for stretch in stretches(turns, loudness.seconds()) {
+        for part in parts(loudness, turns, stretch) {
             match windows.last_mut() {
                 Some(window) if part.start - window.end <= PAUSE && part.end - window.start <= LONGEST => {
                     window.end = part.end;
@@ -35,10 +73,9 @@ pub fn windows(samples: &[f32], turns: &[Turn]) -> Vec<Span> {
 
 /// The time in which anybody speaks, with margins.
 fn stretches(turns: &[Turn], end: f64) -> Vec<Span> {
-    let padded = turns.iter().map(|turn| Span {
-        start: (turn.start - MARGIN).max(0.0),
-        end: (turn.end + MARGIN).min(end),
-    });
+    let padded = turns
+        .iter()
+        .map(|turn| Span { start: (turn.start - MARGIN).max(0.0), end: (turn.end + MARGIN).min(end) });
     let mut padded: Vec<Span> = padded.filter(|span| span.start < span.end).collect();
     padded.sort_by(|a, b| a.start.total_cmp(&b.start));
     let mut stretches: Vec<Span> = Vec::new();
@@ -52,14 +89,14 @@ fn stretches(turns: &[Turn], end: f64) -> Vec<Span> {
 }
 
 /// Cuts a stretch into parts of at most 30 s.
-fn parts(samples: &[f32], turns: &[Turn], stretch: Span) -> Vec<Span> {
+fn parts(loudness: &Loudness, turns: &[Turn], stretch: Span) -> Vec<Span> {
     let mut parts = Vec::new();
     let Span { mut start, end } = stretch;
     while end - start > LONGEST {
         let earliest = start + LONGEST - CUTTABLE;
         let changes = turns.iter().map(|turn| turn.start);
         let change = changes.filter(|&at| (earliest..=start + LONGEST).contains(&at)).reduce(f64::max);
-        let cut = change.unwrap_or_else(|| quietest(samples, earliest, start + LONGEST));
+        let cut = change.unwrap_or_else(|| loudness.quietest(earliest, start + LONGEST));
         parts.push(Span { start, end: cut });
         start = cut;
     }
@@ -67,32 +104,19 @@ fn parts(samples: &[f32], turns: &[Turn], stretch: Span) -> Vec<Span> {
     parts
 }
 
-/// The middle of the part of [`QUIET`] seconds with the least energy; the last of equally quiet ones.
-fn quietest(samples: &[f32], from: f64, to: f64) -> f64 {
-    const STEP: f64 = 0.05;
-    let index = |seconds: f64| ((seconds * f64::from(SAMPLE_RATE)) as usize).min(samples.len());
-    let energy = |start: f64| -> f64 {
-        samples[index(start)..index(start + QUIET)].iter().map(|&x| f64::from(x).powi(2)).sum()
-    };
-    let steps = ((to - from - QUIET) / STEP) as usize;
-    let starts = (0..=steps).map(|step| from + step as f64 * STEP);
-    let best = starts.map(|start| (start, energy(start))).reduce(|best, other| {
-        if other.1 <= best.1 { other } else { best }
-    });
-    best.map_or(to, |(start, _)| start + 0.5 * QUIET)
-}
-
 #[cfg(test)]
 mod tests {
     use diarize::{Span, Turn};
 
-    use super::windows;
+    use super::{Loudness, windows};
 
     const RATE: usize = 16_000;
 
     fn spans(turns: &[(f64, f64, &str)], samples: &[f32]) -> Vec<[f64; 2]> {
         let turns: Vec<Turn> = turns.iter().map(|&(start, end, who)| Turn::new(start, end, who)).collect();
-        windows(samples, &turns).into_iter().map(|Span { start, end }| [start, end]).collect()
+        let mut loudness = Loudness::default();
+        loudness.push(samples);
+        windows(&loudness, &turns).into_iter().map(|Span { start, end }| [start, end]).collect()
     }
 
     #[test]
@@ -141,8 +165,7 @@ mod tests {
             }
             assert!(found.windows(2).all(|pair| pair[0][1] <= pair[1][0]), "{found:?}");
             for &(start, stop, _) in turns.iter().filter(|turn| turn.0 < turn.1) {
-                let inside: f64 =
-                    found.iter().map(|w| (w[1].min(stop) - w[0].max(start)).max(0.0)).sum();
+                let inside: f64 = found.iter().map(|w| (w[1].min(stop) - w[0].max(start)).max(0.0)).sum();
                 assert!((inside - (stop - start)).abs() < 1e-6, "{start} {stop} {found:?}");
             }
         }

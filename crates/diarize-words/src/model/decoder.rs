@@ -70,7 +70,11 @@ impl Decoder {
 
     /// The keys and values of the encoder's output `(positions, width)`.
     pub fn hear(&self, audio: &Tensor) -> Result<Heard> {
-        self.layers.iter().map(|layer| layer.cross_attention.keys_values(audio)).collect::<Result<_>>().map(Heard)
+        self.layers
+            .iter()
+            .map(|layer| layer.cross_attention.keys_values(audio))
+            .collect::<Result<_>>()
+            .map(Heard)
     }
 
     /// Appends tokens to those in `cache`. Returns the output `(tokens, width)`, and for each of the `observed` heads

@@ -24,7 +24,7 @@ struct Config {
 /// Reads such a folder.
 ///
 /// # Errors
-/// A file is missing or damaged, or its weights are quantized to integers.
+/// A file is missing or damaged, or its weights have 16-bit integers.
 pub fn read(folder: &Path) -> Result<Contents> {
     let file = folder.join(FILE);
     let config: Config = read_json(&folder.join("config.json"))?;
@@ -122,7 +122,7 @@ fn tensors(variables: &HashMap<String, Variable<'_>>) -> Result<HashMap<String, 
             continue;
         }
         let failed = |error: candle_core::Error| format!("variable `{name}`: {error}");
-        let tensor = tensor(name, variable)?;
+        let tensor = tensor(name, variable, variables.get(&format!("{name}_scale")))?;
         let parts = tensor.chunk(names.len(), 0).map_err(failed)?;
         for (name, part) in names.into_iter().zip(parts) {
             tensors.insert(name, part.contiguous().map_err(failed)?);
@@ -131,20 +131,32 @@ fn tensors(variables: &HashMap<String, Variable<'_>>) -> Result<HashMap<String, 
     Ok(tensors)
 }
 
-fn tensor(name: &str, variable: &Variable<'_>) -> Result<Tensor, String> {
-    let dtype = match variable.dtype {
-        0 => DType::F32,
-        4 => DType::F16,
-        5 => DType::BF16,
-        _ => {
-            return Err(format!(
-                "variable `{name}` is quantized to integers: convert the model with --quantization float16 instead"
-            ));
-        }
+/// A variable as f32. Integers of 8 bits are divided by the scale of their row.
+fn tensor(name: &str, variable: &Variable<'_>, scale: Option<&Variable<'_>>) -> Result<Tensor, String> {
+    let failed = |error: candle_core::Error| format!("variable `{name}`: {error}");
+    let read = |variable: &Variable<'_>| match variable.dtype {
+        0 => floats(variable, DType::F32).map_err(failed),
+        4 => floats(variable, DType::F16).map_err(failed),
+        5 => floats(variable, DType::BF16).map_err(failed),
+        dtype => Err(format!(
+            "variable `{name}` is of type {dtype}: convert the model with --quantization float16 or int8 instead"
+        )),
     };
-    Tensor::from_raw_buffer(variable.bytes, dtype, &variable.shape, &Device::Cpu)
-        .and_then(|tensor| tensor.to_dtype(DType::F32))
-        .map_err(|error| format!("variable `{name}`: {error}"))
+    match (variable.dtype, scale) {
+        (1, Some(scale)) => {
+            let integers = variable.bytes.iter().map(|&byte| f32::from(byte.cast_signed())).collect();
+            Tensor::from_vec(integers, variable.shape.as_slice(), &Device::Cpu)
+                .and_then(|integers| {
+                    integers.t()?.broadcast_div(&read(scale).map_err(candle_core::Error::msg)?)?.t()
+                })
+                .map_err(failed)
+        }
+        _ => read(variable),
+    }
+}
+
+fn floats(variable: &Variable<'_>, dtype: DType) -> candle_core::Result<Tensor> {
+    Tensor::from_raw_buffer(variable.bytes, dtype, &variable.shape, &Device::Cpu)?.to_dtype(DType::F32)
 }
 
 /// The tensors that lie one after another in a variable. None for variables that are not needed.

