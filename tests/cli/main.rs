@@ -27,6 +27,8 @@ mod separate_channels;
 mod settings;
 mod show;
 mod split;
+#[cfg(feature = "words")]
+mod transcribe;
 mod transcript_faults;
 mod transcripts;
 mod tune;

@@ -10,8 +10,12 @@ use crate::common::{diarize, diarize_in, fixture, stderr, stdout, write_excerpt,
 const README: &str = include_str!("../../README.md");
 const GUIDE: &str = include_str!("../../crates/diarize-cli/docs/guide.md");
 
-/// Commands of these documents that need a microphone or the network.
-const NOT_RUN: [&str; 3] = [
+/// Commands of these documents that need a microphone, the network or a Whisper model.
+const NOT_RUN: [&str; 7] = [
+    "diarize transcribe --whisper whisper-small -o meeting.srt meeting.mp3",
+    "diarize transcribe --whisper whisper-small meeting.mp3",
+    "diarize transcribe --whisper whisper-small -o talk.srt -o talk.html talk.wav",
+    "diarize transcribe --whisper whisper-small --language de --prompt \"Zoë, Jörg\" -o talk.json talk.wav",
     "diarize --model pyannote/speaker-diarization-3.1 meeting.wav",
     "diarize model download pyannote/speaker-diarization-3.1 --output my-model",
     "arecord -d 60 -f S16_LE -r 16000 | diarize -",

@@ -29,7 +29,10 @@ fn odd_stft() -> Stft {
 #[test]
 fn power_equals_the_reference() {
     let mut random = Random(1);
-    for (stft, samples) in [(Stft::kaldi_16khz(), 400), (Stft::kaldi_16khz(), 4321), (odd_stft(), 101)] {
+    let with_mean = Stft { remove_mean: false, ..odd_stft() };
+    let framings =
+        [(Stft::kaldi_16khz(), 400), (Stft::kaldi_16khz(), 4321), (odd_stft(), 101), (with_mean, 101)];
+    for (stft, samples) in framings {
         let (first, second) = (random.vector(samples, 1000.0), random.vector(samples, 1000.0));
         let fast = power(&stft, &[&first, &second]);
         assert_eq!(fast.dims(), [2, stft.frames(samples), stft.bins()]);

@@ -100,6 +100,15 @@ struct Piece {
     tokens: Vec<u32>,
 }
 
+/// An answer, split at its times.
+struct Parts {
+    pieces: Vec<Piece>,
+    /// Frames of the window that need not be decoded again.
+    understood: usize,
+    /// Whether nothing follows the last time.
+    ends_with_time: bool,
+}
+
 impl Whisper {
     /// Loads a model from a folder, in the format of Hugging Face (`model.safetensors`, `config.json`,
     /// `tokenizer.json`, and `generation_config.json` for the best word times) or of CTranslate2, which
@@ -256,12 +265,12 @@ impl Whisper {
             progress.frame += frames;
             return Ok(());
         }
-        let (pieces, understood) = self.pieces(&answer.tokens, frames);
-        progress.frame += understood.unwrap_or(frames);
+        let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, frames);
+        progress.frame += understood;
         let segments = self.segments(pieces, &answer, &window, start, progress.spoken_until)?;
         if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
             let end = (last.end / FRAME).round() as usize;
-            if understood.is_some() && end > first {
+            if !ends_with_time && end > first {
                 progress.frame = end;
             }
             progress.spoken_until = last.end;
@@ -278,9 +287,8 @@ impl Whisper {
         Ok(())
     }
 
-    /// Splits an answer at its times. Also returns the number of frames that were understood, if the answer breaks off
-    /// before the end of the audio.
-    fn pieces(&self, answer: &[u32], frames: usize) -> (Vec<Piece>, Option<usize>) {
+    /// Splits an answer at its times. `frames` is the length of the window.
+    fn parts(&self, answer: &[u32], frames: usize) -> Parts {
         let first = self.tokens.first_timestamp;
         let is_time = |token: &u32| *token >= first;
         let position = |token: u32| token.saturating_sub(first) as usize;
@@ -291,20 +299,20 @@ impl Whisper {
         if cuts.is_empty() {
             let last = answer.iter().rfind(|token| is_time(token)).filter(|&&token| token != first);
             let end = last.map_or(frames as f64 * FRAME, |&token| seconds(token));
-            return (vec![Piece { span: [0.0, end], tokens: answer.to_vec() }], None);
+            let pieces = vec![Piece { span: [0.0, end], tokens: answer.to_vec() }];
+            return Parts { pieces, understood: frames, ends_with_time };
         }
         if ends_with_time {
             cuts.push(answer.len());
         }
-        let mut from = 0;
-        let piece = |&to: &usize| {
-            let tokens = answer[from..to].to_vec();
-            from = to;
-            Piece { span: [seconds(tokens[0]), seconds(tokens[tokens.len() - 1])], tokens }
+        let starts = [0].into_iter().chain(cuts.iter().copied());
+        let piece = |(from, &to): (usize, &usize)| {
+            let span = [answer[from], answer[to - 1]].map(seconds);
+            Piece { span, tokens: answer[from..to].to_vec() }
         };
-        let pieces = cuts.iter().map(piece).collect();
-        let understood = (!ends_with_time).then(|| 2 * position(answer[cuts[cuts.len() - 1] - 1]));
-        (pieces, understood)
+        let pieces = starts.zip(&cuts).map(piece).collect();
+        let last = cuts.last().map_or(0, |&cut| 2 * position(answer[cut - 1]));
+        Parts { pieces, understood: if ends_with_time { frames } else { last }, ends_with_time }
     }
 
     /// The segments with their words and tokens.

@@ -1,0 +1,109 @@
+//! `diarize transcribe`: its arguments, and its results with a real model.
+
+use std::{fs, process::Command};
+
+use tempfile::tempdir;
+
+use crate::common::{diarize, stderr, write_silence};
+
+#[test]
+fn without_a_model_one_sentence_says_how_to_get_one() {
+    let folder = tempdir().unwrap();
+    let audio = folder.path().join("talk.wav");
+    write_silence(&audio);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diarize"));
+    let output = command.arg("transcribe").arg(&audio).env_remove("DIARIZE_WHISPER").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "error: transcribe needs a Whisper model: download one, for example with `hf download \
+                    openai/whisper-small --local-dir whisper-small`, and name its folder with --whisper\n";
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn a_folder_without_a_model_is_an_error() {
+    let folder = tempdir().unwrap();
+    let audio = folder.path().join("talk.wav");
+    write_silence(&audio);
+    let whisper = folder.path().to_str().unwrap();
+    let output = diarize(["transcribe", "--whisper", whisper, audio.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("not a Whisper model"), "{}", stderr(&output));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn options_without_meaning_are_errors() {
+    for option in [&["--transcript", "talk.json"][..], &["--embeddings"], &["--channels", "separate"]] {
+        let output = diarize(["transcribe", "--whisper", "model", "talk.wav"].iter().chain(option));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            stderr(&output).contains(&format!("leave out {}", option.join(" ").replace(" talk.json", "")))
+        );
+    }
+    let output = diarize(["transcribe", "--whisper", "model"]);
+    assert_eq!(output.status.code(), Some(2), "no recording");
+}
+
+mod needs_whisper {
+    //! Whisper tiny.en in the folder that `DIARIZE_WHISPER` names; the option `--whisper` reads it by itself.
+
+    use std::fs;
+
+    use diarize_testkit::repository;
+    use serde_json::Value;
+    use tempfile::tempdir;
+
+    use crate::common::{diarize, stderr, stdout, write_silence};
+
+    #[test]
+    #[ignore = "needs Whisper tiny.en"]
+    fn every_word_has_a_speaker_in_all_formats() {
+        let folder = tempdir().unwrap();
+        let audio = repository("tests/data/conversation.flac");
+        let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let [json, srt, txt, html] = ["a.json", "a.srt", "a.txt", "a.html"].map(file);
+        let outputs = ["-o", &json, "-o", &srt, "-o", &txt, "-o", &html];
+        let output = diarize(["transcribe", audio.to_str().unwrap()].iter().chain(&outputs));
+        assert!(output.status.success(), "{}", stderr(&output));
+        let document: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+        assert_eq!(document["language"], "en");
+        let segments = document["segments"].as_array().unwrap();
+        let words: Vec<&Value> =
+            segments.iter().flat_map(|segment| segment["words"].as_array().unwrap()).collect();
+        assert!(words.len() > 100, "{}", words.len());
+        assert!(words.iter().all(|word| word["speaker"].as_str().unwrap().starts_with("SPEAKER_")));
+        let times: Vec<f64> = words.iter().map(|word| word["start"].as_f64().unwrap()).collect();
+        assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "{times:?}");
+        for file in [srt, txt, html] {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains("river") && text.contains("SPEAKER_02"), "{file}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs Whisper tiny.en"]
+    fn a_part_has_the_times_of_the_recording() {
+        let audio = repository("tests/data/conversation.flac");
+        let part = ["--start", "20", "--end", "32", "-f", "json"];
+        let output = diarize(["transcribe", audio.to_str().unwrap()].iter().chain(&part));
+        let document: Value = serde_json::from_str(stdout(&output)).unwrap();
+        let segments = document["segments"].as_array().unwrap();
+        assert!(!segments.is_empty());
+        assert!(segments.iter().all(|segment| (20.0..32.5).contains(&segment["start"].as_f64().unwrap())));
+    }
+
+    #[test]
+    #[ignore = "needs Whisper tiny.en"]
+    fn silence_has_no_text_and_a_wrong_language_is_an_error() {
+        let folder = tempdir().unwrap();
+        let audio = folder.path().join("talk.wav");
+        write_silence(&audio);
+        let audio = audio.to_str().unwrap();
+        let output = diarize(["transcribe", audio]);
+        assert!(output.status.success() && stdout(&output).trim().is_empty(), "{}", stdout(&output));
+        assert!(stderr(&output).contains("nobody speaks"), "{}", stderr(&output));
+        let output = diarize(["transcribe", "--language", "de", audio]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("this model knows only English"), "{}", stderr(&output));
+    }
+}
