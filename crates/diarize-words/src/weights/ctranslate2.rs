@@ -5,6 +5,7 @@
 use std::{collections::HashMap, path::Path};
 
 use candle_core::{DType, Device, Tensor};
+use diarize_kernels::device::without_backtrace;
 use serde::Deserialize;
 
 use super::{Contents, Weights, read_bytes, read_json};
@@ -121,7 +122,7 @@ fn tensors(variables: &HashMap<String, Variable<'_>>) -> Result<HashMap<String, 
         if names.is_empty() {
             continue;
         }
-        let failed = |error: candle_core::Error| format!("variable `{name}`: {error}");
+        let failed = |error| format!("variable `{name}`: {}", without_backtrace(error));
         let tensor = tensor(name, variable, variables.get(&format!("{name}_scale")))?;
         let parts = tensor.chunk(names.len(), 0).map_err(failed)?;
         for (name, part) in names.into_iter().zip(parts) {
@@ -133,7 +134,7 @@ fn tensors(variables: &HashMap<String, Variable<'_>>) -> Result<HashMap<String, 
 
 /// A variable as f32. Integers of 8 bits are divided by the scale of their row.
 fn tensor(name: &str, variable: &Variable<'_>, scale: Option<&Variable<'_>>) -> Result<Tensor, String> {
-    let failed = |error: candle_core::Error| format!("variable `{name}`: {error}");
+    let failed = |error| format!("variable `{name}`: {}", without_backtrace(error));
     let read = |variable: &Variable<'_>| match variable.dtype {
         0 => floats(variable, DType::F32).map_err(failed),
         4 => floats(variable, DType::F16).map_err(failed),
@@ -145,10 +146,11 @@ fn tensor(name: &str, variable: &Variable<'_>, scale: Option<&Variable<'_>>) -> 
     match (variable.dtype, scale) {
         (1, Some(scale)) => {
             let integers = variable.bytes.iter().map(|&byte| f32::from(byte.cast_signed())).collect();
+            let mut per_row = vec![1; variable.shape.len()];
+            per_row[0] = variable.shape[0];
+            let scale = read(scale)?.reshape(per_row).map_err(failed)?;
             Tensor::from_vec(integers, variable.shape.as_slice(), &Device::Cpu)
-                .and_then(|integers| {
-                    integers.t()?.broadcast_div(&read(scale).map_err(candle_core::Error::msg)?)?.t()
-                })
+                .and_then(|integers| integers.broadcast_div(&scale))
                 .map_err(failed)
         }
         _ => read(variable),

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, path::Path};
 
 use candle_core::{DType, Device, Tensor};
+use diarize_kernels::device::without_backtrace;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -46,10 +47,11 @@ fn read_tensors(bytes: &[u8]) -> Result<HashMap<String, Tensor>, String> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("not a complete safetensors file: {error}"))?;
     let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-        let dtype = DType::try_from(view.dtype()).map_err(|error| format!("tensor `{name}`: {error}"))?;
+        let dtype = DType::try_from(view.dtype())
+            .map_err(|error| format!("tensor `{name}`: {}", without_backtrace(error)))?;
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)
             .and_then(|tensor| tensor.to_dtype(DType::F32))
-            .map_err(|error| format!("tensor `{name}`: {error}"))?;
+            .map_err(|error| format!("tensor `{name}`: {}", without_backtrace(error)))?;
         Ok((name.strip_prefix("model.").unwrap_or(&name).to_owned(), tensor))
     };
     file.tensors().into_iter().map(tensor).collect()
