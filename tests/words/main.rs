@@ -4,3 +4,4 @@ mod damaged;
 mod needs_whisper;
 mod networks;
 mod spectrogram;
+mod windows;

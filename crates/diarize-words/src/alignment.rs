@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn rows_begin_where_they_are_similar() {
-        let mut similarity = vec![0.0; 3 * 10];
+        let mut similarity = vec![-1.0; 3 * 10];
         for (row, positions) in [(0, 0..4), (1, 4..5), (2, 5..10)] {
             positions.for_each(|position| similarity[row * 10 + position] = 1.0);
         }
