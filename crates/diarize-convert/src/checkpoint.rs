@@ -5,7 +5,7 @@ use safetensors::SafeTensors;
 use crate::{
     Problem,
     archive::Archive,
-    npz,
+    npz, onnx,
     pickle::Value,
     pyannote::About,
     tensor::{Tensor, Tensors, count},
@@ -26,7 +26,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Reads a PyTorch checkpoint of either format, a zip archive that contains a single checkpoint, a
-    /// safetensors file or an npz file. The content determines the format.
+    /// safetensors file, an ONNX file or an npz file. The content determines the format.
     ///
     /// # Errors
     /// The format is unknown, the file is truncated or malformed, or it exceeds a limit.
@@ -42,6 +42,10 @@ impl Checkpoint {
                 if u64::from_le_bytes(length) <= MAX_SAFETENSORS_HEADER && bytes.get(8) == Some(&b'{') =>
             {
                 Self::read_safetensors(bytes)
+            }
+            _ if onnx::detect(bytes) => {
+                let (tensors, about) = onnx::read(bytes)?;
+                Ok(Self { tensors, about })
             }
             _ => Err(Problem::UnknownFormat),
         }

@@ -16,11 +16,14 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+pub mod catalogue;
 mod checkpoint;
 mod error;
+mod exported;
 pub mod hub;
 mod network;
 mod npz;
+mod onnx;
 pub mod pickle;
 mod pipeline;
 mod pyannote;
@@ -40,6 +43,7 @@ pub use crate::{
     error::{Error, Problem, Result},
     network::{Kind, Network},
     npz::NpyProblem,
+    onnx::OnnxProblem,
     pipeline::ConfigProblem,
     pyannote::{About, NetworkProblem, ProblemKind, Specifications},
     source::Fetch,
@@ -53,7 +57,7 @@ use crate::{
 };
 
 /// File names of pipeline configurations.
-const CONFIGS: [&str; 2] = ["config.yaml", "config.yml"];
+const CONFIGS: [&str; 2] = [pipeline::CONFIG, "config.yml"];
 
 /// Options for [`convert`].
 #[derive(Clone, Debug, Default)]
@@ -78,8 +82,8 @@ pub enum Converted {
 }
 
 /// Converts `input`: a configuration, a checkpoint, a directory that contains either, a converted model
-/// (which is returned unchanged), or the name of a hub repository. An existing path takes precedence over a
-/// repository of the same name.
+/// (which is returned unchanged), a model of the [`catalogue`] that was downloaded, or the name of a hub repository.
+/// An existing path takes precedence over a model or repository of the same name.
 ///
 /// # Errors
 /// The input does not exist, cannot be read or is not supported. [`Error`] names the file and the reason.
@@ -93,6 +97,10 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
         exists => exists.unwrap_or(false),
     };
     if !exists {
+        if let Some(model) = catalogue::find(input)? {
+            let directory = model.installed().ok_or(Error::NotDownloaded { name: model.name })?;
+            return Ok(Converted::Pipeline(Box::new(ModelFiles::read(&directory)?)));
+        }
         let Some(place) = Place::repository(input) else {
             return Err(Error::NoSuchInput { input: input.to_owned() });
         };

@@ -5,7 +5,7 @@
 use diarize::model::{Hysteresis, LinearArchitecture, LstmArchitecture, SegmentationArchitecture};
 
 use super::{NetworkProblem, ProblemKind};
-use crate::{checkpoint::Checkpoint, tensor::Tensors};
+use crate::{checkpoint::Checkpoint, exported, tensor::Tensors};
 
 /// pyannote's defaults.
 const DEFAULTS: Defaults =
@@ -29,10 +29,13 @@ const CLASSIFIER: &str = "classifier.weight";
 
 /// The architecture of a checkpoint, or `None` if it is not a `PyanNet`. LSTM layers that are separate modules
 /// (`monolithic: false`) are renamed to layers of one module: `lstm.1.weight_ih_l0` becomes
-/// `lstm.weight_ih_l1`.
+/// `lstm.weight_ih_l1`. Exported networks are restored.
 pub(crate) fn pyannet(
     checkpoint: &mut Checkpoint,
 ) -> Option<Result<SegmentationArchitecture, NetworkProblem>> {
+    if let Err(problem) = exported::pyannet(&mut checkpoint.tensors) {
+        return Some(Err(problem));
+    }
     if !checkpoint.tensors.contains_key(FILTERS) || !checkpoint.tensors.contains_key(CLASSIFIER) {
         return None;
     }

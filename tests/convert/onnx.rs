@@ -1,0 +1,178 @@
+//! Exports of networks with known weights, made by the recipes of other projects (`make_onnx.py`).
+
+use std::{fs, path::Path};
+
+use diarize::{
+    Device, Diarizer,
+    model::{LinearArchitecture, LstmArchitecture, Manifest},
+};
+use diarize_convert::{
+    Checkpoint, ConvertOptions, Converted, Kind, Network, Precision, Tensor, Tensors, convert,
+};
+use diarize_testkit::{deterministic_model, wav};
+use tempfile::{TempDir, tempdir};
+
+use crate::support::{golden, no_hub};
+
+const SEED: u64 = 5;
+
+fn export(name: &str) -> String {
+    golden("onnx").join(name).to_str().unwrap().to_owned()
+}
+
+fn network(path: &str) -> Network {
+    match convert(path, &ConvertOptions::default(), &mut no_hub).unwrap() {
+        Converted::Network(network) => *network,
+        Converted::Pipeline(_) => panic!("{path} is not a pipeline"),
+    }
+}
+
+/// The model whose networks were exported.
+fn original(bottleneck: bool) -> TempDir {
+    let dir = tempdir().unwrap();
+    let mut manifest = Manifest::pyannote_3_1("small", "CC0-1.0", "a test");
+    manifest.segmentation.lstm = LstmArchitecture { hidden_size: 4, num_layers: 2, bidirectional: true };
+    manifest.segmentation.linear = LinearArchitecture { hidden_size: 4, num_layers: 2 };
+    let embedding = &mut manifest.embedding;
+    (embedding.bottleneck, embedding.channels, embedding.dimension) = (bottleneck, 2, 4);
+    embedding.blocks = if bottleneck { [2, 1, 1, 1] } else { [1, 2, 1, 1] };
+    fs::write(dir.path().join("manifest.toml"), manifest.to_toml()).unwrap();
+    deterministic_model::fill(dir.path(), SEED).unwrap();
+    dir
+}
+
+fn tensors(path: &Path) -> Tensors {
+    Checkpoint::read(&fs::read(path).unwrap()).unwrap().tensors
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.to_f32().unwrap()
+}
+
+#[test]
+fn a_segmentation_network_is_the_original_bit_for_bit() {
+    let original = tensors(&original(false).path().join("segmentation.safetensors"));
+    for name in ["segmentation.onnx", "segmentation.community.onnx", "segmentation.speakrs.safetensors"] {
+        let network = network(&export(name));
+        let Kind::Segmentation(architecture) = &network.kind else { panic!("{name}: {:?}", network.kind) };
+        assert_eq!((architecture.lstm.hidden_size, architecture.lstm.num_layers), (4, 2), "{name}");
+        assert_eq!((architecture.linear.hidden_size, architecture.linear.num_layers), (4, 2), "{name}");
+        assert_eq!((architecture.speakers, architecture.simultaneous_speakers), (3, 2), "{name}");
+        assert_eq!(network.tensors, original, "{name}");
+    }
+    let exporter = network(&export("segmentation.onnx")).about.exporter;
+    assert_eq!(exporter.as_deref(), Some("pytorch 2.8.0"));
+}
+
+/// Checks that `found` is `original`, rounded to at most 256 steps.
+fn assert_rounded(name: &str, found: &[f32], original: &[f32]) {
+    let range = original.iter().fold(0.0_f32, |range, value| range.max(value.abs()));
+    let farthest = found.iter().zip(original).fold(0.0_f32, |far, (a, b)| far.max((a - b).abs()));
+    // A step is at most a 127th of the range, and rounding moves a value by half a step.
+    assert!(farthest <= range / 254.0 * 1.001, "{name}: {farthest} of {range}");
+    let mut steps: Vec<u32> = found.iter().map(|value| value.to_bits()).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    assert!(steps.len() <= 256 && steps.len() > 2, "{name}: {} different values", steps.len());
+}
+
+#[test]
+fn rounded_networks_are_the_original_up_to_their_grid() {
+    let segmentation = tensors(&original(false).path().join("segmentation.safetensors"));
+    let embedding = network(&export("embedding.community.onnx")).tensors;
+    for (file, original, rounded) in [
+        ("segmentation.int8.onnx", &segmentation, 13),
+        ("segmentation.community.int8.onnx", &segmentation, 13),
+        ("embedding.community.int8.onnx", &embedding, 15),
+    ] {
+        let found = network(&export(file)).tensors;
+        assert_eq!(found.keys().collect::<Vec<_>>(), original.keys().collect::<Vec<_>>(), "{file}");
+        let differing: Vec<&String> = original.keys().filter(|&name| found[name] != original[name]).collect();
+        assert_eq!(differing.len(), rounded, "{file}: {differing:?}");
+        for name in differing {
+            assert_eq!(found[name].shape, original[name].shape, "{file}: {name}");
+            assert!(name.ends_with("weight") || name.contains(".weight_"), "{file}: {name}");
+            assert_rounded(&format!("{file}: {name}"), &values(&found[name]), &values(&original[name]));
+        }
+    }
+}
+
+/// The kernels and biases of all convolutions, with their batch norms folded in.
+fn folded(tensors: &Tensors) -> Vec<(String, Vec<f64>)> {
+    let kernels = tensors.iter().filter(|(_, tensor)| tensor.shape.len() == 4);
+    let fold = |(name, kernel): (&String, &Tensor)| {
+        let norm = name.trim_end_matches(".weight").replace("shortcut.0", "shortcut.1").replace("conv", "bn");
+        let part = |part: &str| values(&tensors[&format!("{norm}.{part}")]);
+        let (gamma, beta, mean, variance) =
+            (part("weight"), part("bias"), part("running_mean"), part("running_var"));
+        let scale = |output: usize| f64::from(gamma[output]) / (f64::from(variance[output]) + 1e-5).sqrt();
+        let size = kernel.len() / gamma.len();
+        let kernel = values(kernel).into_iter().enumerate().map(|(at, k)| f64::from(k) * scale(at / size));
+        let bias = (0..gamma.len()).map(|at| f64::from(beta[at]) - f64::from(mean[at]) * scale(at));
+        (name.clone(), kernel.chain(bias).collect())
+    };
+    kernels.map(fold).collect()
+}
+
+#[test]
+fn an_embedding_network_is_the_original_with_folded_batch_norms() {
+    for (file, bottleneck, blocks) in [
+        ("embedding.onnx", false, [1, 2, 1, 1]),
+        ("embedding.community.onnx", false, [1, 2, 1, 1]),
+        ("embedding.bottleneck.onnx", true, [2, 1, 1, 1]),
+    ] {
+        let original = tensors(&original(bottleneck).path().join("embedding.safetensors"));
+        let network = network(&export(file));
+        let Kind::Embedding(architecture) = &network.kind else { panic!("{file}: {:?}", network.kind) };
+        assert_eq!((architecture.blocks, architecture.bottleneck), (blocks, bottleneck), "{file}");
+        assert_eq!((architecture.channels, architecture.dimension), (2, 4), "{file}");
+        let names = |tensors: &Tensors| tensors.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&network.tensors), names(&original), "{file}");
+        for ((name, found), (_, expected)) in folded(&network.tensors).iter().zip(folded(&original)) {
+            // The exporter folds in f32.
+            let close =
+                |(found, expected): (&f64, f64)| (found - expected).abs() <= 1e-6 * (1.0 + expected.abs());
+            assert!(found.iter().zip(expected).all(close), "{file}: {name}");
+        }
+        assert_eq!(network.tensors["resnet.seg_1.weight"], original["resnet.seg_1.weight"], "{file}");
+    }
+}
+
+/// The same folded weights, once in an ONNX file and once in safetensors.
+#[test]
+fn an_embedding_network_is_the_same_in_both_formats_bit_for_bit() {
+    let exported = network(&export("embedding.community.onnx")).tensors;
+    assert_eq!(network(&export("embedding.speakrs.safetensors")).tensors, exported);
+    let mut with_mean = network(&export("embedding.onnx")).tensors;
+    let bias = "resnet.seg_1.bias";
+    let shifted: Vec<f32> = values(&exported[bias])
+        .iter()
+        .zip([0.25, -0.5, 0.125, 1.0])
+        .map(|(bias, mean)| bias - mean)
+        .collect();
+    assert_eq!(values(&with_mean.remove(bias).unwrap()), shifted);
+    let mut without = exported;
+    without.remove(bias);
+    assert_eq!(with_mean, without);
+}
+
+#[test]
+fn two_exports_are_a_pipeline_with_the_results_of_the_original() {
+    let options =
+        ConvertOptions { embedding: Some(export("embedding.community.onnx")), ..ConvertOptions::default() };
+    let converted = convert(&export("segmentation.onnx"), &options, &mut no_hub).unwrap();
+    let dir = tempdir().unwrap();
+    converted.write(dir.path(), Precision::F32).unwrap();
+    let samples = wav::golden("tiny8");
+    let [found, expected] = [dir.path(), original(false).path()].map(|model| {
+        let diarizer = Diarizer::load(model, Device::Cpu).unwrap();
+        diarize_testkit::diarize(&diarizer, &samples, &diarizer.options()).stages
+    });
+    assert_eq!(found.segmentations, expected.segmentations);
+    let (found, expected) = (found.embeddings.unwrap(), expected.embeddings.unwrap());
+    let pairs = found.iter().zip(&expected);
+    let compared = pairs.filter(|(found, _)| found.is_finite()).inspect(|(found, expected)| {
+        assert!((*found - *expected).abs() < 1e-3 * (1.0 + expected.abs()), "{found} {expected}");
+    });
+    assert!(compared.count() >= 4);
+}
