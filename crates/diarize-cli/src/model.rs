@@ -50,6 +50,11 @@ impl ModelArgs {
         Ok((diarizer, files))
     }
 
+    /// Whether no other model than the bundled one is set.
+    pub fn is_bundled(&self) -> bool {
+        self.model.is_none()
+    }
+
     /// Number of processor threads for each recording, if given.
     pub fn threads(&self) -> Option<usize> {
         self.threads.map(NonZeroUsize::get)

@@ -91,8 +91,14 @@ impl Catalogue {
 
     fn parse(text: &str, path: &Path) -> Result<Self> {
         let wrong = |problem: String| Error::Catalogue { path: path.to_owned(), problem };
-        let catalogue: Self =
-            toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let catalogue: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().map_or("", |span| &text[..span.start]);
+            wrong(format!(
+                "line {}: {}",
+                before.matches('\n').count() + 1,
+                error.message().replace('\n', ", ")
+            ))
+        })?;
         for model in &catalogue.models {
             let problem = model.problem().or_else(|| catalogue.missing_license(model));
             if let Some(problem) = problem {
@@ -223,4 +229,23 @@ fn named(variable: &str) -> Option<PathBuf> {
 
 fn without_revision(repository: &str) -> &str {
     repository.split('@').next().unwrap_or(repository)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{BUNDLED, Catalogue};
+
+    #[test]
+    fn the_list_of_this_crate_is_valid() {
+        let catalogue = Catalogue::parse(BUNDLED, Path::new("catalogue.toml")).unwrap();
+        assert_eq!(
+            catalogue.find("community-1").unwrap().publishers(),
+            ["pyannote/speaker-diarization-community-1"]
+        );
+        let files = catalogue.models().iter().flat_map(|model| &model.parts).flat_map(|part| &part.files);
+        let hashes: Vec<_> = files.filter_map(|file| file.sha256.as_ref()).collect();
+        assert!(hashes.len() >= 5 && hashes.iter().all(|hash| hash.len() == 64));
+    }
 }
