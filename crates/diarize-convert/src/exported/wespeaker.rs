@@ -9,6 +9,10 @@ use crate::{
 /// The embedding layer, which keeps its name.
 const EMBEDDING: &str = "seg_1.weight";
 
+/// Weight and bias of the embedding layer in a checkpoint.
+const WEIGHT: &str = "resnet.seg_1.weight";
+const BIAS: &str = "resnet.seg_1.bias";
+
 /// What every tensor of a network is called in a checkpoint.
 const FRONT: &str = "resnet.";
 
@@ -43,6 +47,7 @@ pub(crate) fn wespeaker(tensors: &mut Tensors) -> Result<(), NetworkProblem> {
     if !convolutions.is_empty() {
         restore(&convolutions, &mut named)?;
     }
+    transpose_embedding(&mut named);
     if let Some(mean) = mean {
         subtract(("mean_vec".to_owned(), mean), &mut named)?;
     }
@@ -150,9 +155,19 @@ fn insert_norm(convolution: &str, bias: &Tensor, tensors: &mut Tensors) {
     tensors.insert(format!("{norm}.running_var"), same(UNIT_VARIANCE));
 }
 
+/// Brings the embedding layer's weights to (dimension, statistics), if they are as ONNX Runtime needs them to round them.
+fn transpose_embedding(tensors: &mut Tensors) {
+    let (Some(weight), Some(bias)) = (tensors.get(WEIGHT), tensors.get(BIAS)) else { return };
+    if weight.shape.get(1) == bias.shape.first()
+        && weight.shape.first() != bias.shape.first()
+        && let Some(transposed) = weight.transposed()
+    {
+        tensors.insert(WEIGHT.to_owned(), transposed);
+    }
+}
+
 /// Subtracts the mean from the embedding layer's bias.
 fn subtract(mean: (String, Tensor), tensors: &mut Tensors) -> Result<(), NetworkProblem> {
-    const BIAS: &str = "resnet.seg_1.bias";
     let bias = tensors.get(BIAS).ok_or_else(|| NetworkProblem::Missing(BIAS.to_owned()))?;
     let reason = "it must be as long as the bias of the embedding layer";
     let (Some(bias), Some(values)) = (bias.to_f32(), mean.1.to_f32()) else {

@@ -24,13 +24,6 @@ pub(super) fn restored(mut tensors: Tensors) -> Result<Tensors, OnnxProblem> {
         let scale = scale.ok_or_else(|| wrong("has no scale"))?;
         let steps = tensors.remove(&quantized).ok_or_else(|| wrong("is missing"))?;
         let restored = restore(&steps, &scale, zero_point.as_ref()).map_err(wrong)?;
-        // A matrix that is multiplied from the other side is transposed before it is rounded.
-        let (name, restored) = match name.strip_suffix("_Transposed") {
-            Some(original) => {
-                (original.to_owned(), restored.transposed().ok_or_else(|| wrong("is not a matrix"))?)
-            }
-            None => (name, restored),
-        };
         if tensors.insert(name.clone(), restored).is_some() {
             return Err(OnnxProblem::SameName(name));
         }
