@@ -1,5 +1,6 @@
 //! The tests of the converter, compiled as one binary.
 
+mod genuine;
 mod hub;
 mod hub_server;
 mod malformed;

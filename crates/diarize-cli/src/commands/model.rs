@@ -103,32 +103,51 @@ fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
 }
 
 fn list() -> anyhow::Result<String> {
-    let bundled = ModelFiles::bundled()?.manifest;
-    let heading = ["NAME", "HERE", "SIZE", "LICENSE", "GOOD FOR"].map(str::to_owned);
-    let purpose = "clear speech, without any download".to_owned();
-    let mut rows =
-        vec![heading, ["(bundled)".to_owned(), "yes".to_owned(), String::new(), bundled.license, purpose]];
-    for model in Catalogue::open()?.models() {
-        let here = if model.installed().is_some() { "yes" } else { "no" };
-        let size = format!("{} MB", model.megabytes);
-        rows.push([model.name.clone(), here.to_owned(), size, model.license.clone(), model.purpose.clone()]);
-    }
-    let widths = [0, 1, 2, 3].map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
-    let mut text = String::new();
-    for row in &rows {
-        for (cell, width) in row.iter().zip(widths) {
-            write!(text, "{cell:width$}  ")?;
-        }
-        writeln!(text, "{}", row[4])?;
-    }
+    let mut text = table(&[vec![heading(), bundled()?], known()?].concat());
     let cached = cached()?;
     if !cached.is_empty() {
-        writeln!(text, "\nRepositories in the hub cache:")?;
+        text += "\nRepositories in the hub cache:\n";
     }
     for (name, directory) in cached {
         writeln!(text, "{name}  {}", directory.display())?;
     }
     Ok(text)
+}
+
+/// A row of the list.
+type Row = [String; 5];
+
+fn heading() -> Row {
+    ["NAME", "HERE", "SIZE", "LICENSE", "GOOD FOR"].map(str::to_owned)
+}
+
+fn bundled() -> anyhow::Result<Row> {
+    let model = ModelFiles::bundled()?;
+    let files = [Some(&model.segmentation), Some(&model.embedding), model.plda.as_ref()];
+    let bytes: usize = files.into_iter().flatten().map(|file| file.bytes.len()).sum();
+    let size = format!("{:.0} MB", bytes as f64 / 1e6);
+    let purpose = "clear speech, without a download".to_owned();
+    Ok(["(bundled)".to_owned(), "yes".to_owned(), size, model.manifest.license, purpose])
+}
+
+/// The models of the catalogue.
+fn known() -> anyhow::Result<Vec<Row>> {
+    let row = |model: &Model| {
+        let here = if model.installed().is_some() { "yes" } else { "no" };
+        let size = format!("{} MB", model.megabytes);
+        [model.name.clone(), here.to_owned(), size, model.license.clone(), model.purpose.clone()]
+    };
+    Ok(Catalogue::open()?.models().iter().map(row).collect())
+}
+
+/// Rows with aligned columns.
+fn table(rows: &[Row]) -> String {
+    let widths = [0, 1, 2, 3, 4].map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
+    let line = |row: &Row| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 /// The repositories in the cache, by name.
