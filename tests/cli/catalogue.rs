@@ -392,7 +392,7 @@ fn a_download_resumes_and_leaves_nothing_half() {
     let output = hub.download(&["community-1"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let ranges: Vec<_> = storage.requests()[asked..].iter().filter_map(Request::range).collect();
-    assert_eq!(ranges, [half..size]);
+    assert!(ranges.len() == 1 && ranges[0] == (half..size), "{ranges:?}");
 }
 
 #[test]

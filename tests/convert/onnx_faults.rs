@@ -183,7 +183,7 @@ fn networks() -> Vec<Case> {
         ("state", with_shape("onnx::LSTM_103", &[1, 8, 3]), "tensor `onnx::LSTM_103` has shape [1, 8, 3]"),
         ("input", with_shape("onnx::LSTM_21", &[1, 9, 60]), "tensor `onnx::LSTM_21` has shape [1, 9, 60]"),
         ("directions", with_shape("onnx::LSTM_20", &[3, 16]), "tensor `onnx::LSTM_20` has shape [3, 16]"),
-        ("biases", with_shape("onnx::LSTM_20", &[1, 17]), "tensor `onnx::LSTM_21` has shape"),
+        ("biases", with_shape("onnx::LSTM_20", &[1, 17]), "tensor `onnx::LSTM_20` has shape [1, 17]"),
         ("matrix", with_shape("onnx::MatMul_200", &[14]), "tensor `onnx::MatMul_200` has shape [14]"),
         ("no-matrix", without("onnx::MatMul_200"), "fits none"),
         (

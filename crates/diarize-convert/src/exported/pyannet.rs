@@ -41,51 +41,80 @@ pub(crate) fn pyannet(tensors: &mut Tensors) -> Result<(), NetworkProblem> {
     Ok(())
 }
 
-/// Restores a layer from its biases (directions, 8 * size), its weights for the input (directions, 4 * size, inputs) and for the
-/// state (directions, 4 * size, size). The rounded weights of ONNX Runtime have their last two dimensions swapped.
+/// Why tensors are not those of a layer.
+const LAYER: &str = "a layer of an LSTM needs biases, weights for the input and weights for the state";
+
+/// Restores a layer from its biases, its weights for the input and its weights for the state.
 fn restore_layer(
     layer: usize,
     of_layer: &[(String, Tensor)],
     tensors: &mut Tensors,
 ) -> Result<(), NetworkProblem> {
-    let reason = "a layer of an LSTM needs biases, weights for the input and weights for the state";
     let (biases, weights): (Vec<_>, Vec<_>) =
         of_layer.iter().partition(|(_, tensor)| tensor.shape.len() == 2);
     let (&[biases], &[input, state]) = (biases.as_slice(), weights.as_slice()) else {
-        return Err(unfit(&of_layer[0], reason));
+        return Err(unfit(&of_layer[0], LAYER));
     };
-    let &[directions @ 1..=2, both] = biases.1.shape.as_slice() else { return Err(unfit(biases, reason)) };
-    let size = both / 8;
-    let swapped = match state.1.shape.as_slice() {
-        &[count, rows, columns] if count == directions && (rows, columns) == (4 * size, size) => false,
-        &[count, rows, columns] if count == directions && (rows, columns) == (size, 4 * size) => true,
-        _ => return Err(unfit(state, reason)),
-    };
-    match input.1.shape.as_slice() {
-        &[count, rows, columns]
-            if count == directions
-                && 8 * size == both
-                && size > 0
-                && columns > 0
-                && (if swapped { columns } else { rows }) == 4 * size => {}
-        _ => return Err(unfit(input, reason)),
-    }
+    let Geometry { directions, size, swapped } = Geometry::of(biases, input, state)?;
     for (direction, suffix) in ["", "_reverse"].into_iter().take(directions).enumerate() {
-        let part = |tensor: &Tensor| tensor.parts().nth(direction).ok_or_else(|| unfit(biases, reason));
         for (kind, weights) in [("ih", input), ("hh", state)] {
-            let matrix = part(&weights.1)?;
+            let matrix = part(weights, direction)?;
             let matrix = if swapped { matrix.transposed() } else { Some(matrix) };
-            let matrix = matrix.ok_or_else(|| unfit(weights, reason))?;
+            let matrix = matrix.ok_or_else(|| unfit(weights, LAYER))?;
             tensors.insert(format!("lstm.weight_{kind}_l{layer}{suffix}"), reordered(&matrix));
         }
-        let both = part(&biases.1)?;
-        let half = both.bytes.len() / 2;
-        for (kind, bytes) in [("ih", &both.bytes[..half]), ("hh", &both.bytes[half..])] {
+        let both = part(biases, direction)?;
+        let (of_input, of_state) = both.bytes.split_at(both.bytes.len() / 2);
+        for (kind, bytes) in [("ih", of_input), ("hh", of_state)] {
             let bias = Tensor { dtype: both.dtype, shape: vec![4 * size], bytes: bytes.to_vec() };
             tensors.insert(format!("lstm.bias_{kind}_l{layer}{suffix}"), reordered(&bias));
         }
     }
     Ok(())
+}
+
+/// The sizes of a layer.
+struct Geometry {
+    directions: usize,
+    size: usize,
+    /// Whether the last two dimensions of the weights are swapped, as in the rounded weights of ONNX Runtime.
+    swapped: bool,
+}
+
+impl Geometry {
+    /// The biases are (directions, 8 * size), the weights for the input (directions, 4 * size, inputs) and for the state
+    /// (directions, 4 * size, size).
+    fn of(
+        biases: &(String, Tensor),
+        input: &(String, Tensor),
+        state: &(String, Tensor),
+    ) -> Result<Self, NetworkProblem> {
+        let [directions @ 1..=2, both] = biases.1.shape[..] else { return Err(unfit(biases, LAYER)) };
+        if both == 0 || both % 8 != 0 {
+            return Err(unfit(biases, LAYER));
+        }
+        let size = both / 8;
+        let swapped = match state.1.shape[..] {
+            [count, rows, columns] if (count, rows, columns) == (directions, 4 * size, size) => false,
+            [count, rows, columns] if (count, rows, columns) == (directions, size, 4 * size) => true,
+            _ => return Err(unfit(state, LAYER)),
+        };
+        match input.1.shape[..] {
+            [count, rows, columns]
+                if count == directions
+                    && rows.min(columns) > 0
+                    && (if swapped { columns } else { rows }) == 4 * size =>
+            {
+                Ok(Self { directions, size, swapped })
+            }
+            _ => Err(unfit(input, LAYER)),
+        }
+    }
+}
+
+/// The part of a tensor for one direction.
+fn part(tensor: &(String, Tensor), direction: usize) -> Result<Tensor, NetworkProblem> {
+    tensor.1.parts().nth(direction).ok_or_else(|| unfit(tensor, LAYER))
 }
 
 /// Brings the four gates along the first dimension into PyTorch's order.

@@ -170,8 +170,8 @@ pub enum HubError {
     },
     /// The file differs from the one that is expected.
     #[error(
-        "`{file}` at revision `{revision}` of {page} is not the expected file and was rejected: its {what} is {found} \
-         instead of {expected}; the repository may have changed"
+        "`{file}` at revision `{revision}` of {page} is not the expected file and was rejected: {difference}; the \
+         repository may have changed"
     )]
     Unexpected {
         /// The page of the repository.
@@ -181,11 +181,7 @@ pub enum HubError {
         /// The file.
         file: String,
         /// What differs.
-        what: &'static str,
-        /// Its expected value.
-        expected: String,
-        /// The value found.
-        found: String,
+        difference: String,
     },
     /// Another process holds the lock of a download that does not advance.
     #[error(

@@ -1,6 +1,6 @@
 //! What a file must be, where that is known before its download.
 
-use std::{fs::File, io, path::Path};
+use std::{fmt::Display, fs::File, io, path::Path};
 
 use sha2::{Digest, Sha256};
 
@@ -40,7 +40,7 @@ impl Check<'_> {
         if let (Some(expected), Some(size)) = (self.expected.size, metadata.size)
             && expected != size
         {
-            return Err(self.unexpected("size in bytes", expected.to_string(), size.to_string()));
+            return Err(self.unexpected("size in bytes", expected, size));
         }
         match metadata.hash() {
             Some(Hash::Sha256) => self.sha256(&metadata.etag),
@@ -68,15 +68,19 @@ impl Check<'_> {
     fn sha256(&self, found: &str) -> Result<(), HubError> {
         match &self.expected.sha256 {
             Some(expected) if !found.eq_ignore_ascii_case(expected) => {
-                Err(self.unexpected("SHA-256", expected.clone(), found.to_owned()))
+                Err(self.unexpected("SHA-256", expected, found))
             }
             _ => Ok(()),
         }
     }
 
-    fn unexpected(&self, what: &'static str, expected: String, found: String) -> HubError {
-        let (page, revision, file) = (self.page.clone(), self.revision.to_owned(), self.file.to_owned());
-        HubError::Unexpected { page, revision, file, what, expected, found }
+    fn unexpected(&self, what: &str, expected: impl Display, found: impl Display) -> HubError {
+        HubError::Unexpected {
+            page: self.page.clone(),
+            revision: self.revision.to_owned(),
+            file: self.file.to_owned(),
+            difference: format!("its {what} is {found} instead of {expected}"),
+        }
     }
 }
 
