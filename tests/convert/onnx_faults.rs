@@ -192,6 +192,11 @@ fn networks() -> Vec<Case> {
             "tensor `onnx::MatMul_201` has shape [7, 7]",
         ),
         ("no-filters", without("low_hz_"), "fits none"),
+        (
+            "filters",
+            with_shape("sincnet.conv1d.0.filterbank.low_hz_", &[30, 1]),
+            "must have 40 cutoff frequencies",
+        ),
         ("stem", resnet(&[&[2, 3, 3, 3]]), "tensor `onnx::Conv_9` has shape [2, 3, 3, 3]"),
         (
             "second",

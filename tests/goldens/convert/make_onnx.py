@@ -1,12 +1,12 @@
 """ONNX exports of small networks with weights from a formula, made as the exporters of other projects make them.
 
 usage: make_onnx.py OUTPUT-FOLDER [CHECKPOINT]
-needs: pyannote.audio==3.3.2 torch==2.8.0 onnx==1.19.1 onnxruntime==1.23.2 safetensors
+needs: pyannote.audio==3.3.2 torch==2.8.0 onnx==1.19.1 onnxruntime==1.23.2 onnxslim==0.1.71 safetensors
 
 | file | made as by |
 |---|---|
 | segmentation.onnx, segmentation.int8.onnx | sherpa-onnx, scripts/pyannote/segmentation/export-onnx.py |
-| segmentation.community.onnx, segmentation.community.int8.onnx | onnx-community: the same exporter, int8 per channel |
+| segmentation.community.onnx, segmentation.community.int8.onnx | onnx-community: constants computed by onnxslim, int8 per channel |
 | segmentation.speakrs.safetensors | speakrs, scripts/cuda/export_weights.py: the initializers of an export |
 | embedding.onnx | WeSpeaker, wespeaker/bin/export_onnx.py, with a mean vector |
 | embedding.community.onnx, embedding.community.int8.onnx | onnx-community: pyannote's port without a mean vector |
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxslim
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from pyannote.audio import Model
@@ -128,6 +129,7 @@ def segmentation(network):
     names = {"input_names": ["input_values"], "output_names": ["logits"]}
     axes = {"input_values": {0: "batch_size", 1: "num_channels", 2: "num_samples"}, "logits": {0: "batch_size", 1: "num_frames"}}
     torch.onnx.export(network, x, file, do_constant_folding=True, dynamic_axes=axes, **names)
+    onnx.save(onnxslim.slim(str(file)), file)
     quantize_dynamic(file, folder / "segmentation.community.int8.onnx", weight_type=QuantType.QInt8, per_channel=True)
 
     file = folder / "speakrs.onnx"

@@ -9,7 +9,10 @@
 mod pyannet;
 mod wespeaker;
 
-pub(crate) use self::{pyannet::pyannet, wespeaker::wespeaker};
+pub(crate) use self::{
+    pyannet::{FILTERS, pyannet},
+    wespeaker::wespeaker,
+};
 use crate::{
     pyannote::NetworkProblem,
     tensor::{Tensor, Tensors},

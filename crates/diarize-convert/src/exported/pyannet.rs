@@ -12,12 +12,23 @@ const GATES: [usize; 4] = [0, 2, 3, 1];
 /// Tensors that an export contains, but a checkpoint need not.
 const CONSTANTS: [&str; 2] = ["sincnet.conv1d.0.filterbank.n_", "sincnet.conv1d.0.filterbank.window_"];
 
+/// The sinc filters, in exports that have them in place of their cutoff frequencies, and their shape.
+pub(crate) const FILTERS: &str = "sincnet.conv1d.0.filterbank.filters";
+const FILTERS_SHAPE: [usize; 3] = [80, 1, 251];
+
 /// Restores the tensors of a `PyanNet`. Other networks do not change.
 pub(crate) fn pyannet(tensors: &mut Tensors) -> Result<(), NetworkProblem> {
     if !tensors.keys().any(|name| name.starts_with("sincnet."))
         || !tensors.keys().any(|name| name.starts_with("onnx::LSTM_"))
     {
         return Ok(());
+    }
+    // The name of computed filters depends on the exporter, but no other tensor has their shape.
+    if let Some(name) =
+        tensors.iter().find(|(_, tensor)| tensor.shape == FILTERS_SHAPE).map(|(name, _)| name.clone())
+        && let Some(filters) = tensors.remove(&name)
+    {
+        tensors.insert(FILTERS.to_owned(), filters);
     }
     let recurrent = take_numbered(tensors, "onnx::LSTM_");
     for (layer, tensors_of_layer) in recurrent.chunks(3).enumerate() {

@@ -36,7 +36,8 @@ pub(crate) fn pyannet(
     if let Err(problem) = exported::pyannet(&mut checkpoint.tensors) {
         return Some(Err(problem));
     }
-    if !checkpoint.tensors.contains_key(FILTERS) || !checkpoint.tensors.contains_key(CLASSIFIER) {
+    let filters = [FILTERS, exported::FILTERS].iter().any(|name| checkpoint.tensors.contains_key(*name));
+    if !filters || !checkpoint.tensors.contains_key(CLASSIFIER) {
         return None;
     }
     checkpoint.tensors = std::mem::take(&mut checkpoint.tensors)
@@ -61,7 +62,7 @@ fn architecture(checkpoint: &Checkpoint) -> Result<SegmentationArchitecture, Net
         ("sincnet.sample_rate", 16_000.into(), "16000"),
     ])?;
     let shape = |name: &str| matrix(tensors, name);
-    if shape(FILTERS)? != [40, 1] {
+    if tensors.contains_key(FILTERS) && shape(FILTERS)? != [40, 1] {
         return Err(wrong(tensors, FILTERS, "the sinc layer must have 40 cutoff frequencies"));
     }
     let [_, hidden_size] = shape("lstm.weight_hh_l0")?;
