@@ -107,7 +107,7 @@ fn wire() -> Vec<Case> {
 
 fn tensors() -> Vec<Case> {
     vec![
-        ("no-tensors", model(&Message::new()), "no state dict"),
+        ("no-tensors", model(&Message::new()), "has no weights"),
         ("unnamed", one(head("", FLOAT, &[1]).bytes(9, &[0; 4])), "has no name"),
         (
             "same-name",

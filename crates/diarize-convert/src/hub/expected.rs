@@ -61,8 +61,17 @@ impl Check<'_> {
         if self.expected.sha256.is_none() {
             return Ok(());
         }
-        let found = sha256(path).map_err(|source| HubError::Cache { path: path.to_owned(), source })?;
-        self.sha256(&found)
+        let unreadable = |source| HubError::Cache { path: path.to_owned(), source };
+        let found = sha256(path).map_err(unreadable)?;
+        self.sha256(&found).map_err(|error| match error {
+            // A link of the cache leads to the file.
+            HubError::Unexpected { page, revision, file, difference } => {
+                let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+                let difference = format!("{difference} (delete {} to download it again)", path.display());
+                HubError::Unexpected { page, revision, file, difference }
+            }
+            error => error,
+        })
     }
 
     fn sha256(&self, found: &str) -> Result<(), HubError> {

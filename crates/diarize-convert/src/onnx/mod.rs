@@ -35,6 +35,9 @@ pub enum OnnxProblem {
     /// The file has no graph.
     #[error("the ONNX file has no graph")]
     NoGraph,
+    /// The graph has no tensors.
+    #[error("the ONNX file has no weights")]
+    NoTensors,
     /// A limit is exceeded.
     #[error("the ONNX file has more than {limit} {what}")]
     Limit {
@@ -146,7 +149,7 @@ fn tensors(mut graph: Message<'_>) -> Result<Tensors, Problem> {
         }
     }
     match tensors.is_empty() {
-        true => Err(Problem::NoTensors),
+        true => Err(OnnxProblem::NoTensors.into()),
         false => Ok(tensors),
     }
 }
