@@ -3,10 +3,11 @@
 use std::fs;
 
 use diarize_convert::{ConvertOptions, convert};
+use fastrand::Rng;
 
 use crate::{
     protobuf::{Message, head, model, node, with, zeros},
-    support::no_hub,
+    support::{golden, no_hub},
 };
 
 const FLOAT: u64 = 1;
@@ -197,6 +198,11 @@ fn networks() -> Vec<Case> {
             with_shape("sincnet.conv1d.0.filterbank.low_hz_", &[30, 1]),
             "must have 40 cutoff frequencies",
         ),
+        (
+            "another-layer",
+            with(&[segmentation(), vec![zeros("onnx::Conv_300", &[7, 7, 1])]].concat()),
+            "tensor `onnx::Conv_300` of shape [7, 7, 1] fits none",
+        ),
         ("stem", resnet(&[&[2, 3, 3, 3]]), "tensor `onnx::Conv_9` has shape [2, 3, 3, 3]"),
         (
             "second",
@@ -210,6 +216,16 @@ fn networks() -> Vec<Case> {
         ),
         ("half-block", resnet(&STEM[..2]), "tensor `resnet.layer1.0.conv2.weight` is missing"),
         ("one-dimension", resnet(&[&[2, 1, 3]]), "tensor `onnx::Conv_9` has shape [2, 1, 3]"),
+        (
+            "head",
+            with(&[
+                zeros("model.seg_1.weight", &[4, 320]),
+                zeros("onnx::Conv_9", &[2, 1, 3, 3]),
+                zeros("onnx::Conv_10", &[2]),
+                zeros("head.weight", &[2, 4]),
+            ]),
+            "tensor `head.weight` of shape [2, 4] fits none",
+        ),
         (
             "mean",
             with(&[
@@ -236,6 +252,37 @@ fn errors_name_the_file_and_the_reason() {
         let message = error.to_string();
         assert!(message.contains(name) && message.contains(reason), "{name}, {reason:?}: {message}");
         assert!(!message.contains('\n') && message.len() < 500, "{name}: {message}");
+    }
+}
+
+/// Damage near the names and shapes of tensors gives errors or other weights, but never a panic.
+#[test]
+fn damaged_exports_are_survived() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged.onnx");
+    let mut rng = Rng::with_seed(11);
+    for name in ["embedding.onnx", "embedding.bottleneck.onnx", "segmentation.int8.onnx"] {
+        let whole = fs::read(golden("onnx").join(name)).unwrap();
+        let places: Vec<usize> = (8..whole.len() - 40)
+            .filter(|&at| {
+                [&b"onnx::"[..], b"_scale", b"_quantized", b"seg_1"]
+                    .iter()
+                    .any(|word| whole[at..].starts_with(word))
+            })
+            .collect();
+        let mut converted = 0;
+        for _ in 0..300 {
+            let mut bytes = whole.clone();
+            for _ in 0..rng.usize(1..4) {
+                let at = places[rng.usize(..places.len())] + rng.usize(..40) - 8;
+                bytes[at] = if rng.bool() { rng.u8(..) } else { bytes[at] ^ 1 << rng.u8(..8) };
+            }
+            fs::write(&path, bytes).unwrap();
+            converted +=
+                usize::from(convert(path.to_str().unwrap(), &ConvertOptions::default(), &mut no_hub).is_ok());
+        }
+        println!("{name}: {converted} of 300 damaged files can still be converted");
+        assert!(converted < 290, "{name}: the damage changes nothing");
     }
 }
 

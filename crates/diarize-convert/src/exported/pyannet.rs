@@ -1,6 +1,6 @@
 //! `PyanNet`: LSTM layers and linear layers.
 
-use super::{take_numbered, unfit};
+use super::{keep, take_numbered, unfit};
 use crate::{
     pyannote::NetworkProblem,
     tensor::{Tensor, Tensors},
@@ -45,10 +45,9 @@ pub(crate) fn pyannet(tensors: &mut Tensors) -> Result<(), NetworkProblem> {
         }
         tensors.insert(name, matrix.1.transposed().ok_or_else(|| unfit(matrix, reason))?);
     }
-    let known = |name: &str| {
-        ["sincnet.", "lstm.", "linear.", "classifier."].iter().any(|part| name.starts_with(part))
-    };
-    tensors.retain(|name, _| known(name) && !CONSTANTS.contains(&name.as_str()));
+    let parts = ["sincnet.", "lstm.", "linear.", "classifier."];
+    keep(tensors, |name| parts.iter().any(|part| name.starts_with(part)))?;
+    tensors.retain(|name, _| !CONSTANTS.contains(&name.as_str()));
     Ok(())
 }
 

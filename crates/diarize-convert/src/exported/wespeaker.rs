@@ -1,6 +1,6 @@
 //! WeSpeaker's ResNets: convolutions with folded batch norms.
 
-use super::{take_numbered, unfit};
+use super::{keep, take_numbered, unfit};
 use crate::{
     pyannote::NetworkProblem,
     tensor::{Tensor, Tensors},
@@ -32,6 +32,9 @@ pub(crate) fn wespeaker(tensors: &mut Tensors) -> Result<(), NetworkProblem> {
         return Ok(());
     }
     let mean = tensors.remove("mean_vec");
+    if !convolutions.is_empty() {
+        keep(tensors, |name| name.starts_with(&front))?;
+    }
     let mut named: Tensors = std::mem::take(tensors)
         .into_iter()
         .filter_map(|(name, tensor)| Some((format!("{FRONT}{}", name.strip_prefix(&front)?), tensor)))

@@ -29,13 +29,13 @@ pub enum NetworkProblem {
         "the network is {0}, but diarize supports only PyanNet for segmentation and WeSpeaker's ResNets for embeddings"
     )]
     Unknown(String),
-    /// The tensors of an ONNX file are not those of a supported network.
+    /// A tensor of an exported network does not belong to a supported one.
     #[error(
         "tensor `{tensor}` of shape {shape:?} fits none of the networks that are read from ONNX files: PyanNet for \
          segmentation and WeSpeaker's ResNets for embeddings"
     )]
     Unfit {
-        /// The first tensor.
+        /// The first such tensor.
         tensor: String,
         /// Its shape.
         shape: Vec<usize>,
