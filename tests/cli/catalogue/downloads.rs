@@ -31,6 +31,9 @@ fn every_model_is_downloaded_converted_and_used_offline() {
         for told in [author, "--from-publisher", "counts users"] {
             assert!(stderr(&output).contains(told), "{name}: {}", stderr(&output));
         }
+        assert_eq!(stdout(&hub.run(&["model", "path", name])), stdout(&output));
+        let info = hub.run(&["model", "info", name]);
+        assert!(stdout(&info).contains(&format!("name = \"{name}\"")), "{}", stderr(&info));
         let notice = fs::read_to_string(directory.join("LICENSE.txt")).unwrap();
         for text in [license, author, "Source: ", "Changes: ", "creativecommons.org/licenses/by/4.0"] {
             assert!(notice.contains(text), "{name}: {notice}");

@@ -187,3 +187,21 @@ fn a_list_of_ones_own_is_checked() {
     }
     assert!(show(&text).status.success());
 }
+
+#[test]
+fn a_proxy_of_the_environment_is_used() {
+    let hub = Hub::start(normal);
+    let proxy = Server::start(|_| Reply::status(403));
+    let output = hub
+        .command(&["model", "download", "community-1"])
+        .env("HF_ENDPOINT", "http://hub.example.org")
+        .env("http_proxy", proxy.url())
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot reach http://hub.example.org"), "{}", stderr(&output));
+    assert_eq!(proxy.requests()[0].path, "hub.example.org:80");
+    assert_eq!(hub.kept(), [""; 0]);
+}

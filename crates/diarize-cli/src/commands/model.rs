@@ -24,12 +24,12 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize model info                                           shows the bundled model
+  diarize model info                                    the bundled model
   diarize model info my-model
-  diarize model list                                           what can be downloaded, and what is here
-  diarize model download community-1                           once; then: diarize --model community-1
-  diarize model download community-1 --output my-model         into a directory
-  diarize model download me/my-pipeline                        any hub repository, into the cache";
+  diarize model list                                    what there is, and what is here
+  diarize model download community-1                    for --model community-1
+  diarize model download community-1 --output my-model  into a directory
+  diarize model download me/my-pipeline                 any hub repository";
 
 /// Arguments of `diarize model`.
 #[derive(Debug, clap::Args)]

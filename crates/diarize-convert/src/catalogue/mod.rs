@@ -2,6 +2,21 @@
 //!
 //! `catalogue.toml` in this crate lists them. The environment variable `DIARIZE_CATALOGUE` names another file of the same form,
 //! for example with the mirrors of an organization.
+//!
+//! ```no_run
+//! use diarize::{Device, Diarizer};
+//! use diarize_convert::{
+//!     catalogue::{Catalogue, Origin},
+//!     hub::Settings,
+//! };
+//!
+//! let catalogue = Catalogue::open()?;
+//! let model = catalogue.find("community-1").expect("the list has this model");
+//! let directory = catalogue.install(model, Origin::Mirrors, &Settings::from_env(), &mut |_, _| {})?;
+//! println!("{}", model.attribution);
+//! let diarizer = Diarizer::load(&directory, Device::auto())?;
+//! # Ok::<(), diarize_convert::Error>(())
+//! ```
 
 mod download;
 mod ledger;
