@@ -228,3 +228,38 @@ fn the_list_of_the_program_is_valid() {
     assert!(list.status.success(), "{}", stderr(&list));
     assert_eq!(stdout(&list).lines().count(), 5, "{}", stdout(&list));
 }
+
+mod needs_shared {
+    use diarize_testkit::shared;
+
+    use super::*;
+
+    /// The program's own list, with its real hashes, and the real files as far as they are there.
+    #[test]
+    #[ignore = "needs the folder `shared` next to the checkout"]
+    fn community_1_is_downloaded_with_the_list_of_the_program() {
+        let mut files = files();
+        for (path, real) in [
+            ("config.yaml", "checkpoints/pipeline-community-1-style/config.yaml"),
+            ("segmentation/pytorch_model.bin", "checkpoints/segmentation-3.0/pytorch_model.bin"),
+            ("embedding/pytorch_model.bin", "checkpoints/pipeline-3.1/embedding/pytorch_model.bin"),
+            ("plda/plda.npz", "plda/plda.npz"),
+            ("plda/xvec_transform.npz", "plda/xvec_transform.npz"),
+        ] {
+            let bytes = fs::read(shared("real").join(real)).unwrap();
+            files.insert(format!("{MIRROR}/{path}"), bytes);
+        }
+        let hub = Hub::with(files, normal);
+        let run = |arguments: &[&str]| {
+            hub.command(arguments).env_remove("DIARIZE_CATALOGUE").env("HF_TOKEN", "").output().unwrap()
+        };
+        let output = run(&["model", "download", "community-1"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        fs::remove_dir_all(hub.user.path().join("hf")).unwrap();
+        let recording = hub.user.path().join("short30.wav");
+        fs::copy(shared("eval/synthetic/short30.wav"), &recording).unwrap();
+        let run = run(&["--model", "community-1", recording.to_str().unwrap()]);
+        assert!(run.status.success(), "{}", stderr(&run));
+        assert!(stdout(&run).lines().count() > 3, "{}", stdout(&run));
+    }
+}
