@@ -87,6 +87,10 @@ impl Labeled {
 fn within(turns: &[Turn], start: f64, end: f64) -> Vec<Turn> {
     let inside = turns.iter().filter(|turn| turn.end > start && turn.start < end);
     inside
-        .map(|turn| Turn { start: turn.start.max(start) - start, end: turn.end.min(end) - start, ..turn.clone() })
+        .map(|turn| Turn {
+            start: turn.start.max(start) - start,
+            end: turn.end.min(end) - start,
+            ..turn.clone()
+        })
         .collect()
 }

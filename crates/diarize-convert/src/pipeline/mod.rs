@@ -18,6 +18,9 @@ use crate::{
     write::{Precision, encode},
 };
 
+/// File name of a configuration.
+pub(crate) const CONFIG: &str = "config.yaml";
+
 /// File names of a PLDA.
 pub(crate) const PLDA_FILES: [&str; 2] = ["plda.npz", "xvec_transform.npz"];
 
