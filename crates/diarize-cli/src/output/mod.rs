@@ -31,7 +31,7 @@ pub use self::{
     format::Format,
     html::PageAudio,
     new_files::{NewFiles, check_new_folder},
-    words::uri,
+    words::{uri, with_words},
 };
 pub(crate) use self::{
     clock::clock, csv::field as csv_field, readable::SHORTEST, subtitles::escaped, words::words,
@@ -106,8 +106,8 @@ impl Recording<'_> {
         }
         let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
         Ok(match format {
-            Format::Rttm => diarize::rttm(self.uri, &words::with_words(turns))?,
-            Format::Stm => stm::render(self.uri, &words::with_words(turns)),
+            Format::Rttm => diarize::rttm(self.uri, &with_words(turns))?,
+            Format::Stm => stm::render(self.uri, &with_words(turns)),
             Format::Json => json::render(self, turns, shared, style)?,
             Format::Csv => csv::render(self, turns, shared),
             Format::Srt => subtitles::srt(&readable::readable(turns)),

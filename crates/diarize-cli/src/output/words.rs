@@ -34,7 +34,7 @@ pub(crate) fn words(turns: &[Turn]) -> BTreeMap<&str, String> {
 }
 
 /// Turns whose speakers are called as [`words`] says.
-pub(super) fn with_words(turns: &[Turn]) -> Vec<Turn> {
+pub fn with_words(turns: &[Turn]) -> Vec<Turn> {
     let words = words(turns);
     turns.iter().map(|turn| Turn { speaker: words[turn.speaker.as_str()].clone(), ..turn.clone() }).collect()
 }
