@@ -7,7 +7,8 @@ use crate::{Error, Settings, Warning, mono::Mono};
 pub struct Converter {
     mono: Mono,
     rate: u32,
-    is_empty: bool,
+    /// Number of frames received.
+    frames: u64,
 }
 
 impl Converter {
@@ -18,7 +19,7 @@ impl Converter {
     pub fn new(rate: u32, settings: &Settings) -> Result<Self, Error> {
         let mut mono = Mono::new(settings);
         mono.set_rate(rate)?;
-        Ok(Self { mono, rate, is_empty: true })
+        Ok(Self { mono, rate, frames: 0 })
     }
 
     /// Takes the next samples, one plane `(sample,)` per channel, and appends all finished output to `output`. Full
@@ -28,7 +29,7 @@ impl Converter {
     /// If a sample is not finite or the samples are far beyond full scale; if there is no channel that the settings
     /// ask for.
     pub fn push(&mut self, planes: Vec<Vec<f32>>, output: &mut Vec<f32>) -> Result<(), Error> {
-        self.is_empty &= planes.first().is_none_or(Vec::is_empty);
+        self.frames += planes.first().map_or(0, Vec::len) as u64;
         self.mono.push(planes, self.rate);
         self.advance(output)
     }
@@ -38,7 +39,7 @@ impl Converter {
     /// # Errors
     /// As [`Self::push`], and if there were no samples.
     pub fn finish(mut self, output: &mut Vec<f32>) -> Result<Vec<Warning>, Error> {
-        if self.is_empty {
+        if self.frames == 0 {
             return Err(Error::NoSamples);
         }
         self.mono.end();
@@ -49,7 +50,7 @@ impl Converter {
 
     /// Seconds received so far.
     pub fn seconds(&self) -> f64 {
-        self.mono.seconds()
+        self.frames as f64 / f64::from(self.rate)
     }
 
     fn advance(&mut self, output: &mut Vec<f32>) -> Result<(), Error> {

@@ -71,9 +71,9 @@ def test_results_are_those_of_the_program(pipeline, printed, samples, kind):
     assert pipeline(file).to_rttm() == printed
 
 
-@pytest.mark.parametrize("rate", [8_000, 22_050, 44_101])
+@pytest.mark.parametrize("rate", [12_000, 22_050, 44_101])
 def test_channels_and_other_sample_rates(pipeline, samples, tmp_path, rate):
-    stereo = numpy.concatenate([samples, numpy.roll(samples, 777) // 3])
+    stereo = numpy.concatenate([samples, numpy.roll(samples, rate) // 3])
     write_wav(tmp_path / "two.wav", stereo, rate)
     of_file = pipeline(tmp_path / "two.wav")
     assert of_file.to_rttm() == run("--device", "cpu", tmp_path / "two.wav").stdout
@@ -81,7 +81,7 @@ def test_channels_and_other_sample_rates(pipeline, samples, tmp_path, rate):
     assert of_array == of_file
     second = pipeline({"audio": tmp_path / "two.wav", "channel": 1})
     assert second.to_rttm() == run("--device", "cpu", "--channel", "1", tmp_path / "two.wav").stdout
-    assert second != of_file
+    assert not numpy.array_equal(second.speaker_embeddings, of_file.speaker_embeddings)
     of_array = pipeline({"waveform": stereo, "sample_rate": rate, "uri": "two", "channel": 1})
     assert of_array == second
 

@@ -160,10 +160,11 @@ def test_batch_sizes():
 def test_speech_and_overlap(pipeline):
     for kind, find in (("vad", pipeline.vad), ("overlap", pipeline.overlap)):
         rttm = run(kind, "--device", "cpu", "--format", "rttm", SAMPLE).stdout.splitlines()
-        times = [(float(line.split()[3]), float(line.split()[4])) for line in rttm]
         spans = find(SAMPLE)
-        assert [(round(span.start, 3), round(span.duration, 3)) for span in spans] == pytest.approx(times)
-        assert len(spans) > 3
+        assert [f"{span.start:.3f} {span.duration:.3f}" for span in spans] == [
+            " ".join(line.split()[3:5]) for line in rttm
+        ]
+        assert len(spans) > 0
 
 
 def test_embeddings_of_spans(pipeline, result, tmp_path):

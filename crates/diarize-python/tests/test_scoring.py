@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import RECORDING, run
 
-from diarize_rs import FormatError, OptionError, load_rttm, score
+from diarize_rs import Annotation, FormatError, OptionError, load_rttm, score
 
 REFERENCE = RECORDING.with_suffix(".rttm")
 
@@ -25,6 +25,7 @@ def test_scores_are_those_of_the_program(result, tmp_path):
 
 def test_all_kinds_of_turns(result):
     turns = load_rttm(REFERENCE)["conversation"]
+    turns = Annotation((turn for turn in turns.turns if turn.end < 15), "conversation")
     exact = score(turns, result)
     assert 0 < exact.diarization_error_rate < 0.3
     assert exact.diarization_error_rate * exact.total == pytest.approx(

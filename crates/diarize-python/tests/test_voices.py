@@ -47,7 +47,7 @@ def test_known_speakers_get_their_names(pipeline, voices, result, tmp_path):
     assert named.speakers[2].similarity is None
     assert named.to_rttm() == run("--device", "cpu", "--identify", tmp_path / "voices", SAMPLE).stdout
     assert pipeline(SAMPLE, voices=voices, identify_threshold=1.0).labels() == result.labels()
-    with pytest.raises(OptionError, match="identify_threshold is nan"):
+    with pytest.raises(OptionError, match="identify_threshold is NaN"):
         pipeline(SAMPLE, voices=voices, identify_threshold=float("nan"))
 
 
