@@ -1,7 +1,7 @@
 //! `cargo xtask wheel`: builds the Python package, installs it in a fresh environment and tests it there.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -62,6 +62,10 @@ impl Wheel {
         let python = environment(&self.python[0], &folder.join("build"), [BUILDER])?;
         let built = folder.join("built");
         let mut maturin = Command::new(&python);
+        // maturin looks for the linker among the programs.
+        let programs = env::var_os("PATH").unwrap_or_default();
+        let programs = python.parent().map(Path::to_owned).into_iter().chain(env::split_paths(&programs));
+        maturin.env("PATH", env::join_paths(programs)?);
         maturin.args(["-m", "maturin", "build", "--locked", "--profile", &self.profile, "--out"]).arg(&built);
         maturin.args(["--manifest-path", &format!("{PACKAGE}/Cargo.toml"), "--interpreter"]).arg(&python);
         if let Some(features) = &self.features {

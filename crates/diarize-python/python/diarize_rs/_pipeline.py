@@ -253,6 +253,11 @@ class Pipeline:
         return self._model.name
 
     @property
+    def embedding_dimension(self) -> int:
+        """Length of an embedding."""
+        return self._model.dimension
+
+    @property
     def threads(self) -> int | None:
         """Processor threads of each recording; ``None`` if all recordings share one for each core."""
         return self._threads

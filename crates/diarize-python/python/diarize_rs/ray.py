@@ -21,17 +21,17 @@ from ._errors import OptionError
 from ._pipeline import Pipeline
 from ._result import DiarizeOutput
 
-TURNS = pa.schema(
-    [
-        ("file", pa.string()),
-        ("start", pa.float64()),
-        ("end", pa.float64()),
-        ("speaker", pa.string()),
-        ("confidence", pa.float64()),
-        ("overlap", pa.float64()),
-        ("error", pa.string()),
-    ]
-)
+_FIELDS: list[Any] = [
+    pa.field("file", pa.string()),
+    pa.field("start", pa.float64()),
+    pa.field("end", pa.float64()),
+    pa.field("speaker", pa.string()),
+    pa.field("confidence", pa.float64()),
+    pa.field("overlap", pa.float64()),
+    pa.field("error", pa.string()),
+]
+
+TURNS = pa.schema(_FIELDS)
 """A row for each turn: times in seconds, and ``overlap`` as the seconds in which somebody else speaks too. A file that failed has one
 row with its ``error`` alone, and a file in which nobody speaks has one row with nothing but its name."""
 
@@ -118,15 +118,13 @@ def embeddings_table(results: Iterable[tuple[str, DiarizeOutput | Exception]], d
                 rows.append(
                     {"file": file, "speaker": speaker.label, "duration": speaker.duration, "embedding": values}
                 )
-    schema = pa.schema(
-        [
-            ("file", pa.string()),
-            ("speaker", pa.string()),
-            ("duration", pa.float64()),
-            ("embedding", pa.list_(pa.float32(), dimension)),
-        ]
-    )
-    return pa.Table.from_pylist(rows, schema=schema)
+    fields: list[Any] = [
+        pa.field("file", pa.string()),
+        pa.field("speaker", pa.string()),
+        pa.field("duration", pa.float64()),
+        pa.field("embedding", pa.list_(pa.float32(), dimension)),
+    ]
+    return pa.Table.from_pylist(rows, schema=pa.schema(fields))
 
 
 def assigned_threads() -> int | None:
