@@ -17,8 +17,17 @@ const OLDEST: &str = "manylinux_2_28";
 /// What the tests in `tests` need.
 const TESTED_WITH: [&str; 2] = ["numpy", "pytest"];
 /// What the tests in `tests/extras` need, too.
-const EXTRAS: [&str; 8] =
-    ["mypy", "pandas", "pandas-stubs", "pyannote.core", "pyannote.metrics", "pyarrow", "ray[data]", "torch"];
+const EXTRAS: [&str; 9] = [
+    "mypy",
+    "pandas",
+    "pandas-stubs",
+    "psutil",
+    "pyannote.core",
+    "pyannote.metrics",
+    "pyarrow",
+    "ray[data]",
+    "torch",
+];
 
 /// Build the Python package diarize-rs and test it in a fresh environment
 #[derive(Debug, clap::Args)]

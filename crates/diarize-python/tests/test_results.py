@@ -95,7 +95,7 @@ def test_results_are_pickled_and_copied(result):
 
 
 def test_text(result):
-    assert str(result).splitlines()[0] == "[ 00:00:00.605 -->  00:00:03.693] A SPEAKER_02"
+    assert str(result).splitlines()[0] == "[ 00:00:00.604 -->  00:00:03.692] A SPEAKER_02"
     assert str(Segment(3725.5, 3726)) == "[ 01:02:05.500 -->  01:02:06.000]"
     assert repr(result).startswith("<DiarizeOutput of conversation: 7 turns of 3 speakers in 15.0 s")
     assert Segment(1, 3).middle == 2.0

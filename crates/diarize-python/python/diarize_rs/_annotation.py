@@ -210,7 +210,8 @@ def _tracks() -> Iterator[str]:
 
 
 def _clock(seconds: float) -> str:
-    milliseconds = round(abs(seconds) * 1000)
+    """Hours, minutes, seconds and milliseconds, which are cut off as in pyannote."""
+    milliseconds = round(abs(seconds) * 1e6) // 1000
     minutes, rest = divmod(milliseconds, 60_000)
     sign = "-" if seconds < 0 else " "
-    return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{rest / 1000:06.3f}"
+    return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"

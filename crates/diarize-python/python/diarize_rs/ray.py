@@ -135,7 +135,8 @@ def assigned_threads() -> int | None:
         return None
     if not ray.is_initialized():
         return None
-    assigned = ray.get_runtime_context().get_assigned_resources().get("CPU")
+    context: Any = ray.get_runtime_context()
+    assigned = context.get_assigned_resources().get("CPU")
     return None if assigned is None else max(1, min(int(assigned), os.cpu_count() or 1))
 
 

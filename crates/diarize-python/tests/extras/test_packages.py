@@ -98,9 +98,9 @@ def test_pyannotes_tutorial(samples):
     assert in_memory.labels() == diarization.labels()
 
 
-def test_types():
+def test_types(tmp_path):
     """The package, and a program that uses it, pass mypy's strict checks."""
     for target in ([], [str(Path(__file__).with_name("typed.py"))]):
-        command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", *target]
+        command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), *target]
         done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE, check=False)
         assert done.returncode == 0, done.stdout
