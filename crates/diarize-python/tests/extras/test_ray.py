@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/corpus.py"
 @pytest.fixture(scope="module")
 def corpus():
     spec = importlib.util.spec_from_file_location("corpus", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules["corpus"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     ray.cloudpickle.register_pickle_by_value(module)
     return module
