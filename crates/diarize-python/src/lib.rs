@@ -29,7 +29,7 @@ mod native {
         model::{Model, devices},
         options::Options,
         program::main,
-        results::{parse_rttm, rttm, uri},
+        results::{overlaps, parse_rttm, rttm},
         scoring::score,
         source::Source,
         voices::Voices,

@@ -64,12 +64,6 @@ pub fn turns_of(turns: Vec<TurnTuple>) -> Vec<Turn> {
     turns.into_iter().map(turn).collect()
 }
 
-/// The name of a recording in RTTM, without white space.
-#[pyfunction]
-pub fn uri(name: &str) -> String {
-    output::uri(name)
-}
-
 /// Turns as RTTM. White space in names becomes `_`.
 #[pyfunction]
 pub fn rttm(name: &str, turns: Vec<TurnTuple>) -> PyResult<String> {
@@ -84,4 +78,10 @@ pub fn parse_rttm(text: &str) -> PyResult<Vec<(String, Vec<TurnTuple>)>> {
     let tuple = |Turn { start, end, speaker, confidence }: Turn| (start, end, speaker, confidence);
     let tuples = |(name, turns): (String, Vec<Turn>)| (name, turns.into_iter().map(tuple).collect());
     Ok(recordings.into_iter().map(tuples).collect())
+}
+
+/// The seconds of each turn in which somebody else speaks too. The turns are sorted by start.
+#[pyfunction]
+pub fn overlaps(turns: Vec<TurnTuple>) -> Vec<f64> {
+    output::overlaps(&turns_of(turns))
 }

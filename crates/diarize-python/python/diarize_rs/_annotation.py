@@ -148,7 +148,7 @@ class Annotation:
     def records(self) -> list[dict[str, Any]]:
         """A dictionary for each turn: ``file``, ``start``, ``end``, ``speaker``, ``confidence`` and ``overlap``, the seconds
         of the turn in which somebody else speaks too."""
-        overlaps = _overlaps(self.turns)
+        overlaps = _native.overlaps(list(self.turns))
         return [
             dict(zip(COLUMNS, (self.uri, *turn, overlap))) for turn, overlap in zip(self.turns, overlaps)
         ]
@@ -174,28 +174,6 @@ def load_rttm(path: str | os.PathLike[str]) -> dict[str, Annotation]:
     with open(path, encoding="utf-8-sig") as file:
         recordings = _native.parse_rttm(file.read())
     return {uri: Annotation((Turn(*turn) for turn in turns), uri) for uri, turns in recordings}
-
-
-def _overlaps(turns: tuple[Turn, ...]) -> list[float]:
-    """The seconds of each turn in which somebody else speaks too; the turns are sorted by start."""
-    overlaps = []
-    longest = max((turn.end - turn.start for turn in turns), default=0.0)
-    for index, turn in enumerate(turns):
-        parts = []
-        before = index
-        while before > 0 and turns[before - 1].start > turn.start - longest:
-            before -= 1
-        for other in turns[before:]:
-            if other.start >= turn.end:
-                break
-            if other.speaker != turn.speaker and other.end > turn.start:
-                parts.append((max(other.start, turn.start), min(other.end, turn.end)))
-        covered, reached = 0.0, turn.start
-        for start, end in parts:
-            covered += max(0.0, end - max(start, reached))
-            reached = max(reached, end)
-        overlaps.append(covered)
-    return overlaps
 
 
 def _tracks() -> Iterator[str]:
