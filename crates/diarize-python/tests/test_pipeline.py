@@ -75,6 +75,8 @@ def test_hyper_parameters(pipeline, printed):
     assert filled.parameters()["clustering"]["fa"] == 0.1
     command = ("--device", "cpu", "--min-duration-off", "2", "--set", "fa=0.1", "--set", "threshold=0.6", SAMPLE)
     assert filled(SAMPLE).to_rttm() == run(*command).stdout != printed
+    by_chunk = filled.instantiate({"embedding_trunk": "chunk"}).parameters()
+    assert (by_chunk["embedding_trunk"], by_chunk["reconstruction"]) == ("chunk", "votes")
 
 
 def test_clustering_methods_and_compatibility(pipeline):
