@@ -1,9 +1,9 @@
 //! Locates the model that the feature `bundled` embeds.
 //!
-//! In the source repository it is `weights/default`. It is too large for packages in a registry, so there the
-//! environment variable `DIARIZE_WEIGHTS` must name a copy of that directory.
+//! In the source repository it is `weights/default`. The link `weights` makes it part of the package. The environment
+//! variable `DIARIZE_WEIGHTS` names another directory.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, path::PathBuf};
 
 const VARIABLE: &str = "DIARIZE_WEIGHTS";
 const FILES: [&str; 4] =
@@ -15,7 +15,7 @@ fn main() {
     if env::var_os("CARGO_FEATURE_BUNDLED").is_none() {
         return;
     }
-    let dir = if env::var_os("DOCS_RS").is_some() { placeholders() } else { weights() };
+    let dir = weights();
     for file in FILES {
         let path = dir.join(file);
         println!("cargo::rerun-if-changed={}", path.display());
@@ -34,21 +34,11 @@ fn main() {
 
 /// The directory of the model.
 fn weights() -> PathBuf {
-    match env::var_os(VARIABLE).filter(|dir| !dir.is_empty()) {
-        Some(dir) => dir.into(),
-        None => directory("CARGO_MANIFEST_DIR").join("../../weights/default"),
+    if let Some(dir) = env::var_os(VARIABLE).filter(|dir| !dir.is_empty()) {
+        return dir.into();
     }
-}
-
-/// A directory with empty files. Documentation needs the functions of the feature, but not the weights.
-fn placeholders() -> PathBuf {
-    let dir = directory("OUT_DIR");
-    for file in FILES {
-        fs::write(dir.join(file), "").expect("the output directory is writable");
-    }
-    dir
-}
-
-fn directory(variable: &str) -> PathBuf {
-    env::var_os(variable).map(PathBuf::from).expect("cargo sets this variable")
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets this variable"));
+    let link = package.join("weights");
+    // Git on Windows may check out the link as a text file.
+    if link.is_dir() { link } else { package.join("../../weights/default") }
 }

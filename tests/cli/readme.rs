@@ -11,9 +11,10 @@ const README: &str = include_str!("../../README.md");
 const GUIDE: &str = include_str!("../../crates/diarize-cli/docs/guide.md");
 
 /// Commands of these documents that need a microphone or the network.
-const NOT_RUN: [&str; 3] = [
-    "diarize --model pyannote/speaker-diarization-3.1 meeting.wav",
-    "diarize model download pyannote/speaker-diarization-3.1 --output my-model",
+const NOT_RUN: [&str; 4] = [
+    "diarize model download community-1",
+    "diarize model download community-1 --output my-model",
+    "diarize --model community-1 meeting.wav",
     "arecord -d 60 -f S16_LE -r 16000 | diarize -",
 ];
 
@@ -74,7 +75,11 @@ const COMMANDS: [&[Command]; 14] = [
         ("diarize vad meeting.mp3", &[]),
         ("diarize overlap -f csv recordings/ > overlap.csv", &["overlap.csv"]),
     ],
-    &[("diarize model info my-model", &[]), ("diarize --model my-model meeting.wav", &[])],
+    &[
+        ("diarize model list", &[]),
+        ("diarize model info my-model", &[]),
+        ("diarize --model my-model meeting.wav", &[]),
+    ],
     &[
         ("diarize --completions bash", &[]),
         ("diarize man --output DIR", &["DIR/diarize.1", "DIR/diarize-score.1"]),

@@ -11,7 +11,7 @@ use diarize::{
     clustering::{Compat, Method, Settings},
     model::{MANIFEST, ModelFiles},
 };
-use diarize_convert::{ConvertOptions, Converted, Error, Precision, convert, load};
+use diarize_convert::{ConvertOptions, Converted, Error, Precision, convert, hub::HubError, load};
 use diarize_testkit::{Golden, assert_same_turns, deterministic_model, shared, wav};
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
@@ -275,6 +275,31 @@ fn raw_wespeaker_checkpoints_get_pyannote_names() {
     let mut expected = tensors.names();
     expected.sort_unstable();
     assert_eq!(names, expected);
+}
+
+/// WeSpeaker's own repositories have no file with the usual name, and a `config.yaml` about the training.
+#[test]
+fn a_repository_may_have_a_checkpoint_of_another_name() {
+    let dir = small_pipeline("model: ResNet34\n");
+    for checkpoint in ["avg_model", "avg_model.pt", "model.safetensors", "model.onnx"] {
+        let mut fetch = |repository: &str, file: &str| match file {
+            "config.yaml" => Ok(dir.path().join(file)),
+            file if file == checkpoint => Ok(dir.path().join("embedding/model.safetensors")),
+            _ => {
+                let (page, revision) = (repository.to_owned(), "main".to_owned());
+                Err(HubError::FileNotFound { page, revision, file: file.to_owned() }.into())
+            }
+        };
+        let converted = convert("Wespeaker/resnet", &ConvertOptions::default(), &mut fetch).unwrap();
+        let Converted::Network(network) = converted else { panic!("{checkpoint}") };
+        assert_eq!(network.kind.describe(), "an embedding network", "{checkpoint}");
+    }
+    let mut nothing = |repository: &str, file: &str| {
+        let (page, revision) = (repository.to_owned(), "main".to_owned());
+        Err(HubError::FileNotFound { page, revision, file: file.to_owned() }.into())
+    };
+    let error = convert("org/empty", &ConvertOptions::default(), &mut nothing).unwrap_err().to_string();
+    assert!(error.contains("no file `pytorch_model.bin`"), "the usual name is told: {error}");
 }
 
 #[test]

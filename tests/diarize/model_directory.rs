@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use diarize::{
     Decoding, Device, Diarizer, Error, TensorProblem,
-    model::{Hysteresis, MANIFEST, Manifest},
+    model::{Hysteresis, MANIFEST, Manifest, ModelFiles},
 };
 use diarize_testkit::{deterministic_model, wav};
 use half::f16;
@@ -31,8 +31,8 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
-/// Rewrites a weights file with some tensors changed. If `change` returns `None`, the tensor is removed.
-fn rewrite(path: &Path, change: impl Fn(Stored) -> Option<Stored>) {
+/// Rewrites a weights file with each tensor replaced by those that `change` returns.
+fn rewrite<T: IntoIterator<Item = Stored>>(path: &Path, change: impl Fn(Stored) -> T) {
     let bytes = fs::read(path).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let stored = tensors.iter().map(|(name, view)| Stored {
@@ -41,7 +41,7 @@ fn rewrite(path: &Path, change: impl Fn(Stored) -> Option<Stored>) {
         shape: view.shape().to_vec(),
         bytes: view.data().to_vec(),
     });
-    let stored: Vec<Stored> = stored.filter_map(change).collect();
+    let stored: Vec<Stored> = stored.flat_map(change).collect();
     let views = stored.iter().map(|tensor| {
         (&tensor.name, TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes).unwrap())
     });
@@ -49,10 +49,13 @@ fn rewrite(path: &Path, change: impl Fn(Stored) -> Option<Stored>) {
 }
 
 /// The error for a model in whose segmentation weights one tensor is changed.
-fn error_with(name: &str, change: impl Fn(Stored) -> Option<Stored>) -> (String, TensorProblem) {
+fn error_with<T: IntoIterator<Item = Stored>>(
+    name: &str,
+    change: impl Fn(Stored) -> T,
+) -> (String, TensorProblem) {
     let dir = model(|dir| {
-        rewrite(&dir.join("segmentation.safetensors"), |tensor| {
-            if tensor.name == name { change(tensor) } else { Some(tensor) }
+        rewrite(&dir.join("segmentation.safetensors"), |tensor| -> Vec<Stored> {
+            if tensor.name == name { change(tensor).into_iter().collect() } else { vec![tensor] }
         });
     });
     match load(&dir).unwrap_err() {
@@ -66,7 +69,7 @@ fn error_with(name: &str, change: impl Fn(Stored) -> Option<Stored>) -> (String,
 
 #[test]
 fn a_missing_tensor_is_named() {
-    let (tensor, problem) = error_with("lstm.weight_hh_l2_reverse", |_| None);
+    let (tensor, problem) = error_with("lstm.weight_hh_l2_reverse", |_| []);
     assert_eq!((tensor.as_str(), problem), ("lstm.weight_hh_l2_reverse", TensorProblem::Missing));
 }
 
@@ -116,6 +119,113 @@ fn half_precision_weights_are_read() {
         [Dtype::F16, Dtype::F32].map(|dtype| load(&rounded(dtype)).unwrap().diarize(&samples).unwrap());
     assert!(!half.turns.is_empty());
     assert_eq!(half, single);
+}
+
+/// A tensor in 8 bits, and its scales.
+fn in_8_bits(tensor: Stored) -> [Stored; 2] {
+    let values: Vec<f32> =
+        tensor.bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let channels = tensor.shape[0];
+    let mut bytes = Vec::new();
+    let mut scales = Vec::new();
+    for channel in values.chunks(values.len() / channels) {
+        let scale = channel.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs())) / 127.0;
+        bytes.extend(channel.iter().map(|value| ((value / scale).round() as i8).cast_unsigned()));
+        scales.extend(scale.to_le_bytes());
+    }
+    let name = format!("{}.scale", tensor.name);
+    [
+        Stored { dtype: Dtype::I8, bytes, ..tensor },
+        Stored { name, dtype: Dtype::F32, shape: vec![channels], bytes: scales },
+    ]
+}
+
+/// The f32 values of a tensor in 8 bits.
+fn expanded([tensor, scales]: [Stored; 2]) -> Stored {
+    let scales = scales.bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+    let channels = tensor.bytes.chunks(tensor.bytes.len() / tensor.shape[0]);
+    let values = channels.zip(scales).flat_map(|(channel, scale)| {
+        channel.iter().map(move |&value| f32::from(value.cast_signed()) * scale)
+    });
+    Stored { dtype: Dtype::F32, bytes: values.flat_map(f32::to_le_bytes).collect(), ..tensor }
+}
+
+#[test]
+fn eight_bit_weights_are_read_like_the_same_values_in_f32() {
+    let with_matrices = |stored: &dyn Fn(Stored) -> Vec<Stored>| {
+        model(|dir| {
+            for file in ["segmentation.safetensors", "embedding.safetensors"] {
+                rewrite(&dir.join(file), |tensor| {
+                    let is_matrix = tensor.shape.len() > 1 && !tensor.name.contains("filterbank");
+                    if is_matrix { stored(tensor) } else { vec![tensor] }
+                });
+            }
+        })
+    };
+    let eight_bits = with_matrices(&|tensor| in_8_bits(tensor).into());
+    let single = with_matrices(&|tensor| vec![expanded(in_8_bits(tensor))]);
+    let size = |dir: &TempDir| fs::metadata(dir.path().join("embedding.safetensors")).unwrap().len();
+    assert!(3 * size(&eight_bits) < size(&single));
+
+    let samples = wav::golden("tiny8");
+    let [found, expected] = [&eight_bits, &single].map(|dir| load(dir).unwrap().diarize(&samples).unwrap());
+    assert!(!expected.turns.is_empty());
+    assert_eq!(found, expected);
+    let [found, expected] = [&eight_bits, &single]
+        .map(|dir| ModelFiles::read(dir.path()).unwrap().embedding_fingerprint().unwrap());
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn damaged_8_bit_weights_are_named() {
+    let name = "linear.0.weight";
+    let scales = || format!("{name}.scale");
+    let damaged = |damage: &dyn Fn(&mut [Stored; 2])| {
+        error_with(name, |tensor| {
+            let mut stored = in_8_bits(tensor);
+            damage(&mut stored);
+            stored
+        })
+    };
+    let error = error_with(name, |tensor| {
+        Some(Stored { dtype: Dtype::I8, bytes: vec![1; tensor.bytes.len() / 4], ..tensor })
+    });
+    assert_eq!(error, (name.into(), TensorProblem::NoScales { scales: scales() }));
+    let error = damaged(&|[_, scales]| {
+        scales.shape[0] -= 1;
+        scales.bytes.truncate(4 * scales.shape[0]);
+    });
+    let problem = TensorProblem::Shape { expected: vec![128], found: vec![127] };
+    assert_eq!(error, (scales(), problem));
+    let error = damaged(&|[_, scales]| scales.bytes[4 * 5..4 * 6].copy_from_slice(&f32::NAN.to_le_bytes()));
+    assert_eq!(error, (scales(), TensorProblem::NonFinite { index: 5 }));
+    let error = damaged(&|[_, scales]| scales.dtype = Dtype::I32);
+    assert_eq!(error, (scales(), TensorProblem::Dtype { found: "I32".into() }));
+    let (tensor, problem) =
+        damaged(&|[_, scales]| scales.bytes[..4].copy_from_slice(&f32::MAX.to_le_bytes()));
+    assert!(tensor == name && matches!(problem, TensorProblem::NonFinite { .. }), "{problem:?}");
+    let (tensor, problem) = error_with("classifier.bias", in_8_bits);
+    assert_eq!((tensor.as_str(), problem), ("classifier.bias", TensorProblem::Dtype { found: "I8".into() }));
+}
+
+/// PyTorch counts the batches of each batch norm.
+#[test]
+fn counters_do_not_belong_to_the_fingerprint() {
+    let counter = || Stored {
+        name: "resnet.bn1.num_batches_tracked".into(),
+        dtype: Dtype::I64,
+        shape: vec![],
+        bytes: vec![1; 8],
+    };
+    let counted = model(|dir| {
+        rewrite(&dir.join("embedding.safetensors"), |tensor| {
+            let counter = (tensor.name == "resnet.bn1.weight").then(counter);
+            [tensor].into_iter().chain(counter)
+        });
+    });
+    let [found, expected] = [counted, model(|_| {})]
+        .map(|dir| ModelFiles::read(dir.path()).unwrap().embedding_fingerprint().unwrap());
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import corpus
 from networks import RATE, Average, Fbank, ResNet34, half_precision
@@ -216,13 +216,9 @@ def main():
 
     network = ResNet34().to(device).to(memory_format=torch.channels_last)
 
-    def load(path):
-        state = {k.removeprefix("resnet."): v for k, v in load_file(path).items()}
-        network.load_state_dict(state, strict=False)
-
     head = MarginSoftmax(len(speakers.frames)).to(device)
     if args.init:
-        load(args.init)
+        network.read(args.init)
         print("at the start: EER %, threshold, pairs", trials(network), flush=True)
         start_from_voices(head, network, speakers)
     parameters = [*network.parameters(), *head.parameters()]
@@ -261,7 +257,7 @@ def main():
             sums.zero_()
             reported, report = step, time.time()
     save()
-    load(args.out)
+    network.read(args.out)
     print("final average as written: EER %, threshold, pairs", trials(network), "steps", step, flush=True)
 
 

@@ -15,7 +15,6 @@ import argparse
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 import corpus
 from campplus import CAMPPlus, Features
@@ -47,9 +46,7 @@ def main():
             error, *parts = local_error(PyanNet().read(path).to(device).eval(), recordings, device, decode)
             print(f"{name}, {decode.__name__}: local error {error} %, missed, false, confused {parts}", flush=True)
 
-    network = ResNet34().to(device)
-    state = load_file(model / "embedding.safetensors").items()
-    network.load_state_dict({k.removeprefix("resnet."): v.float() for k, v in state}, strict=False)
+    network = ResNet34().read(model / "embedding.safetensors").to(device)
     for args.seed in range(1, args.draws + 1):
         bank = room_bank(args.rooms, 2, device, torch.Generator(device).manual_seed(args.seed))
         trials = Trials(args, device, Acoustics(bank, corpus.noises(args.noise, device)))

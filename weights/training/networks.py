@@ -16,6 +16,17 @@ SIZES = POWERSET.sum(1)
 ERRORS = torch.maximum(SIZES[:, None], SIZES) - POWERSET @ POWERSET.T  # speakers missed, made up or confused
 
 
+def read_weights(path):
+    """The tensors of a weights file in f32: stored as f32, f16, or 8 bits with a scale for each output channel."""
+    stored = load_file(path)
+
+    def values(name):
+        x, scale = stored[name].float(), stored.get(name + ".scale")
+        return x if scale is None else x * scale.float().view(-1, *[1] * (x.dim() - 1))
+
+    return {name: values(name) for name in stored if not name.endswith(".scale")}
+
+
 class SincFilters(nn.Module):
     """40 band-pass filters and their quadrature, each given by two learned frequencies."""
 
@@ -115,8 +126,8 @@ class PyanNet(nn.Module):
         return F.log_softmax(self.classifier(y), -1), hidden
 
     def read(self, path):
-        names = {k: re.sub(r"^lstm\.(\w+)_l(\d)(_reverse)?$", r"lstm.\2.\1_l0\3", k) for k in load_file(path)}
-        self.load_state_dict({names[k]: v.float() for k, v in load_file(path).items()})
+        names = re.compile(r"^lstm\.(\w+)_l(\d)(_reverse)?$")
+        self.load_state_dict({names.sub(r"lstm.\2.\1_l0\3", k): v for k, v in read_weights(path).items()})
         return self
 
     @staticmethod
@@ -164,10 +175,21 @@ class ResNet34(nn.Module):
             inputs = outputs
         self.seg_1 = nn.Linear(5120, 256)
 
+    def read(self, path):
+        self.load_state_dict({k.removeprefix("resnet."): v for k, v in read_weights(path).items()}, strict=False)
+        return self
+
     def forward(self, features, masks):
         """Features (batch, frames, 80) and masks (batch, talkers, any frames) to embeddings (batch, talkers, 256)."""
+        return self.pooled(self.parts(features), masks)
+
+    def parts(self, features):
+        """What the network hears in each 80 ms: (batch, 256, 10, frames / 8)."""
         x = F.relu(self.bn1(self.conv1(features.transpose(1, 2)[:, None])))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+    def pooled(self, x, masks):
+        """Embeddings (batch, talkers, 256) of what is heard where masks (batch, talkers, any frames) are on."""
         with torch.autocast(x.device.type, enabled=False):  # the variance is a small difference
             x = x.float().flatten(1, 2)[:, None]
             w = F.interpolate(masks.float(), x.shape[-1], mode="nearest")[:, :, None]

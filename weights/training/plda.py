@@ -15,7 +15,6 @@ import numpy as np
 import scipy.linalg
 import torch
 from safetensors.numpy import save_file
-from safetensors.torch import load_file
 
 from embedding import Speakers
 from networks import ResNet34
@@ -26,8 +25,7 @@ def embed(args, device):
     """Embeddings (n, 256) and their speakers (n,), each speed of a speaker being one of its own."""
     speakers = Speakers(args, device)
     speakers.weights = torch.ones_like(speakers.weights)
-    network = ResNet34().to(device).eval()
-    network.load_state_dict({k.removeprefix("resnet."): v.float() for k, v in load_file(args.embedding).items()}, strict=False)
+    network = ResNet34().read(args.embedding).to(device).eval()
     embeddings, labels = [], []
     for _ in range(args.embeddings * len(speakers.frames) // args.batch // 2):
         features, masks, who = speakers.batch(args.batch, 1000, 0.3)

@@ -67,7 +67,7 @@ impl Score {
             "clustering"
         );
         for recording in self.labeled.recordings()? {
-            let Recording { wav, samples, truth } = recording?;
+            let Recording { name: recording, samples, truth } = recording?;
             if self.known_number {
                 let mut names: Vec<&str> = truth.iter().map(|turn| turn.speaker.as_str()).collect();
                 names.sort_unstable();
@@ -97,8 +97,7 @@ impl Score {
                 sum.add(score);
                 if self.each {
                     let (found, expected) = (score.speakers_found, score.speakers);
-                    let name = wav.file_stem().unwrap_or_default().to_string_lossy();
-                    print_row(setting, width, score, &format!("{found} of {expected}  {name}"));
+                    print_row(setting, width, score, &format!("{found} of {expected}  {recording}"));
                 }
             }
             for ((setting, difference), turns) in settings.iter().zip(&mut differences).zip(&found) {

@@ -9,6 +9,7 @@ pub mod database;
 pub mod eaf;
 pub mod excerpts;
 pub mod failure;
+mod first_impression;
 pub mod input;
 pub mod inputs;
 pub mod interrupt;

@@ -5,9 +5,10 @@ use safetensors::SafeTensors;
 use crate::{
     Problem,
     archive::Archive,
-    npz,
+    npz, onnx,
     pickle::Value,
     pyannote::About,
+    quantized,
     tensor::{Tensor, Tensors, count},
     torch::{TorchFile, is_tensor},
 };
@@ -18,7 +19,7 @@ const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
 /// The tensors and the metadata of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
-    /// The tensors, unchanged.
+    /// The tensors, unchanged but for those in 8 bits, which become f32.
     pub tensors: Tensors,
     /// The metadata that pyannote stores with the tensors.
     pub about: About,
@@ -26,7 +27,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Reads a PyTorch checkpoint of either format, a zip archive that contains a single checkpoint, a
-    /// safetensors file or an npz file. The content determines the format.
+    /// safetensors file, an ONNX file or an npz file. The content determines the format.
     ///
     /// # Errors
     /// The format is unknown, the file is truncated or malformed, or it exceeds a limit.
@@ -42,6 +43,10 @@ impl Checkpoint {
                 if u64::from_le_bytes(length) <= MAX_SAFETENSORS_HEADER && bytes.get(8) == Some(&b'{') =>
             {
                 Self::read_safetensors(bytes)
+            }
+            _ if onnx::detect(bytes) => {
+                let (tensors, about) = onnx::read(bytes)?;
+                Ok(Self { tensors, about })
             }
             _ => Err(Problem::UnknownFormat),
         }
@@ -80,6 +85,7 @@ impl Checkpoint {
                 Tensor { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
             tensors.insert(name.to_owned(), tensor);
         }
+        quantized::expand(&mut tensors)?;
         match tensors.is_empty() {
             true => Err(Problem::NoTensors),
             false => Ok(Self { tensors, about: About::default() }),

@@ -6,8 +6,8 @@ use diarize::model::StandIn;
 use safetensors::SafeTensorError;
 
 use crate::{
-    archive::ArchiveProblem, hub::HubError, npz::NpyProblem, pickle::PickleProblem, pipeline::ConfigProblem,
-    pyannote::NetworkProblem, tensor::TensorProblem,
+    archive::ArchiveProblem, hub::HubError, npz::NpyProblem, onnx::OnnxProblem, pickle::PickleProblem,
+    pipeline::ConfigProblem, pyannote::NetworkProblem, tensor::TensorProblem,
 };
 
 /// The result of every fallible function of this crate.
@@ -51,10 +51,10 @@ pub enum Error {
         /// What is wrong with it.
         problem: Problem,
     },
-    /// The input is neither a path nor the name of a hub repository.
+    /// The input is neither a path nor the name of a model or hub repository.
     #[error(
-        "{input}: no such file or directory, and not the name of a hub repository such as \
-         pyannote/speaker-diarization-3.1"
+        "{input}: no such file or directory, and neither a model that `diarize model list` shows nor the name of a \
+         hub repository such as pyannote/speaker-diarization-3.1"
     )]
     NoSuchInput {
         /// The input.
@@ -63,7 +63,7 @@ pub enum Error {
     /// A directory contains no model.
     #[error(
         "{}: not a model directory: none of manifest.toml, the config.yaml of a pipeline, pytorch_model.bin, model.safetensors, \
-         avg_model.pt, a single .ckpt file, or plda.npz with xvec_transform.npz found",
+         avg_model.pt, avg_model, model.onnx, a single .ckpt file, or plda.npz with xvec_transform.npz found",
         path.display()
     )]
     EmptyDirectory {
@@ -80,6 +80,65 @@ pub enum Error {
         input: String,
         /// The kind of network.
         kind: &'static str,
+    },
+    /// A network of a converted model was to be replaced.
+    #[error(
+        "{}: the networks of a converted model cannot be replaced: convert the original pipeline with the other network",
+        path.display()
+    )]
+    AlreadyConverted {
+        /// The model directory.
+        path: PathBuf,
+    },
+    /// The list of models is invalid.
+    #[error("{}: not a list of models: {problem}", path.display())]
+    Catalogue {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A model of the catalogue has not been downloaded.
+    #[error("{name} is not on this machine: get it once with `diarize model download {name}`")]
+    NotDownloaded {
+        /// The model's name.
+        name: String,
+    },
+    /// No source has the files of a model.
+    #[error("{name} could not be downloaded from any of its sources: {reasons}")]
+    NoSource {
+        /// The model's name.
+        name: String,
+        /// The reason for each source.
+        reasons: String,
+    },
+    /// A model of the catalogue is on this machine, but from another origin than requested.
+    #[error(
+        "{name} is already on this machine, from {origin}: to download it from its publisher, first delete {}",
+        directory.display()
+    )]
+    OtherOrigin {
+        /// The model's name.
+        name: String,
+        /// Where it comes from.
+        origin: String,
+        /// Where it is.
+        directory: PathBuf,
+    },
+    /// A file that must not change has changed since its first download.
+    #[error(
+        "{name} has SHA-256 {found}, but had {expected} at its first download, although its commit is the same: the hub or the \
+         cache cannot be trusted; to accept the new file, delete its entry in {}", record.display()
+    )]
+    Changed {
+        /// The repository, its revision and the file.
+        name: String,
+        /// The record of downloads.
+        record: PathBuf,
+        /// The hash at the first download.
+        expected: String,
+        /// The hash now.
+        found: String,
     },
     /// A file could not be fetched from the hub.
     #[error(transparent)]
@@ -100,11 +159,14 @@ pub enum Problem {
     #[error("not a file but a pipe or a device: name a file")]
     Special,
     /// The format is not supported.
-    #[error("unknown format: not a PyTorch checkpoint, safetensors, npz or YAML file")]
+    #[error("unknown format: not a PyTorch checkpoint, safetensors, ONNX, npz or YAML file")]
     UnknownFormat,
     /// A malformed pickle.
     #[error(transparent)]
     Pickle(#[from] PickleProblem),
+    /// A malformed or unsupported ONNX file.
+    #[error(transparent)]
+    Onnx(#[from] OnnxProblem),
     /// A malformed archive.
     #[error(transparent)]
     Archive(#[from] ArchiveProblem),

@@ -7,13 +7,14 @@ use std::{
     path::Path,
 };
 
-use diarize::model::{MANIFEST, ModelFiles};
+use diarize::model::{MANIFEST, Manifest, ModelFiles, SCALES};
 use half::f16;
 use safetensors::{Dtype, tensor::TensorView};
 use tempfile::Builder;
 
 use crate::{
     Converted, Error, Network, Result,
+    quantized::quantize,
     tensor::{Tensor, Tensors},
 };
 
@@ -27,48 +28,72 @@ pub enum Precision {
     #[default]
     F32,
     /// f16 for matrices and kernels, which halves their size. Vectors (biases, norms), the parameters of sinc
-    /// filters, and tensors with values too large for f16 stay f32.
+    /// filters, and tensors with values too large for f16 stay f32, or f16 if they are in the input.
     F16,
+    /// 8 bits with a scale for each output channel for matrices and kernels, which is a quarter of the size of f32:
+    /// see [`diarize::model`]. Small ones, those that 8 bits would change by more than 2 %, and all other tensors are
+    /// written as with [`Self::F16`].
+    Q8,
     /// The dtype of the input file.
     Exact,
 }
 
+/// Matrices and kernels with fewer values stay f16: 8 bits would save little.
+const SMALLEST_Q8: usize = 4096;
+
+/// A tensor as it is written.
+struct Stored<'t> {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Cow<'t, [u8]>,
+}
+
 /// Encodes tensors as a safetensors file. The result is deterministic.
 pub(crate) fn encode(tensors: &Tensors, precision: Precision) -> Vec<u8> {
-    let converted: Vec<_> = tensors
-        .iter()
-        .map(|(name, tensor)| {
-            let (dtype, bytes) = convert(name, tensor, precision);
-            (name, dtype, tensor.shape.as_slice(), bytes)
-        })
-        .collect();
-    let views = converted.iter().map(|(name, dtype, shape, bytes)| {
+    let stored: Vec<_> = tensors.iter().flat_map(|(name, tensor)| store(name, tensor, precision)).collect();
+    let views = stored.iter().map(|Stored { name, dtype, shape, bytes }| {
         let view =
-            TensorView::new(*dtype, shape.to_vec(), bytes).expect("the number of bytes matches the shape");
-        (name.as_str(), view)
+            TensorView::new(*dtype, shape.clone(), bytes).expect("the number of bytes matches the shape");
+        (name, view)
     });
     safetensors::serialize(views, None).expect("valid tensors can be serialized")
 }
 
-fn convert<'t>(name: &str, tensor: &'t Tensor, precision: Precision) -> (Dtype, Cow<'t, [u8]>) {
-    let unchanged = (tensor.dtype, Cow::Borrowed(tensor.bytes.as_slice()));
-    let can_be_f16 =
-        tensor.shape.iter().filter(|&&length| length > 1).count() > 1 && !name.contains("filterbank");
-    let values = match (precision, tensor.dtype) {
-        (Precision::Exact, _) | (Precision::F32, Dtype::F32) => return unchanged,
-        (Precision::F16, Dtype::F16) if can_be_f16 => return unchanged,
-        _ => match tensor.to_f32() {
-            Some(values) => values,
-            None => return unchanged,
-        },
+/// The tensor in this precision; in 8 bits, its scales follow.
+fn store<'t>(name: &str, tensor: &'t Tensor, precision: Precision) -> Vec<Stored<'t>> {
+    let with =
+        |dtype, bytes| vec![Stored { name: name.to_owned(), dtype, shape: tensor.shape.clone(), bytes }];
+    let unchanged = || with(tensor.dtype, Cow::Borrowed(tensor.bytes.as_slice()));
+    let Some(values) = tensor.to_f32().filter(|_| precision != Precision::Exact) else {
+        return unchanged();
     };
-    if precision == Precision::F16 && can_be_f16 {
+    let is_matrix =
+        tensor.shape.iter().filter(|&&length| length > 1).count() > 1 && !name.contains("filterbank");
+    if precision == Precision::Q8
+        && is_matrix
+        && values.len() >= SMALLEST_Q8
+        && let Some((quantized, scales)) = quantize(&values, &tensor.shape)
+    {
+        let mut stored = with(Dtype::I8, quantized.into());
+        stored.push(Stored {
+            name: format!("{name}{SCALES}"),
+            dtype: Dtype::F32,
+            shape: vec![scales.len()],
+            bytes: scales.iter().flat_map(|scale| scale.to_le_bytes()).collect(),
+        });
+        return stored;
+    }
+    if precision != Precision::F32 && tensor.dtype == Dtype::F16 {
+        return unchanged();
+    }
+    if precision != Precision::F32 && is_matrix {
         let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
         if halves.iter().zip(&values).all(|(half, value)| half.is_finite() || !value.is_finite()) {
-            return (Dtype::F16, halves.iter().flat_map(|half| half.to_le_bytes()).collect());
+            return with(Dtype::F16, halves.iter().flat_map(|half| half.to_le_bytes()).collect());
         }
     }
-    (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    with(Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
 impl Converted {
@@ -94,6 +119,12 @@ fn write_model(directory: &Path, model: &ModelFiles) -> Result<()> {
     write(directory, &manifest.embedding.weights, &embedding.bytes)?;
     if let (Some(name), Some(plda)) = (&manifest.plda, plda) {
         write(directory, name, &plda.bytes)?;
+    }
+    // A manifest that says the same keeps its comments.
+    let path = directory.join(MANIFEST);
+    let kept = fs::read(&path).ok().and_then(|bytes| Manifest::parse(&path, &bytes).ok());
+    if kept.as_ref() == Some(manifest) {
+        return Ok(());
     }
     write(directory, MANIFEST, manifest.to_toml().as_bytes())
 }

@@ -122,8 +122,14 @@ def test_models(printed):
 
 def test_models_of_the_hub_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ModelError, match="pyannote/speaker-diarization-community-1.*HF_HUB_OFFLINE"):
-        Pipeline.from_pretrained("community-1", cache_dir=tmp_path, use_auth_token=True)
+    with pytest.raises(ModelError, match="pyannote/speaker-diarization-3.1.*HF_HUB_OFFLINE"):
+        Pipeline.from_pretrained("pyannote/speaker-diarization-3.1", cache_dir=tmp_path, use_auth_token=True)
+
+
+def test_models_of_the_catalogue_are_downloaded_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIARIZE_MODELS", str(tmp_path))
+    with pytest.raises(ModelError, match="`diarize model download community-1`"):
+        Pipeline.from_pretrained("community-1")
 
 
 def test_devices():

@@ -239,10 +239,18 @@ pub enum TensorProblem {
         found: Vec<usize>,
     },
     /// Its dtype is not supported.
-    #[error("has dtype {found}, but only F32 and F16 are supported (and F64 in a PLDA)")]
+    #[error(
+        "has dtype {found}, but only F32 and F16 are supported (also I8 for matrices and kernels, and F64 in a PLDA)"
+    )]
     Dtype {
         /// Type in the file.
         found: String,
+    },
+    /// It has 8-bit values, but the file does not contain their scales.
+    #[error("has 8-bit values, but their scales `{scales}` are missing: convert the original model again")]
+    NoScales {
+        /// Name of the missing tensor.
+        scales: String,
     },
     /// It contains NaN or infinity.
     #[error("contains a non-finite value at flat index {index}")]

@@ -168,6 +168,21 @@ pub enum HubError {
         /// The hash of the downloaded file.
         found: String,
     },
+    /// The file differs from the one that is expected.
+    #[error(
+        "`{file}` at revision `{revision}` of {page} is not the expected file and was rejected: {difference}; the \
+         repository may have changed"
+    )]
+    Unexpected {
+        /// The page of the repository.
+        page: String,
+        /// The branch, tag or commit.
+        revision: String,
+        /// The file.
+        file: String,
+        /// What differs.
+        difference: String,
+    },
     /// Another process holds the lock of a download that does not advance.
     #[error(
         "another process has held the lock {} for {seconds} s without downloading anything: end that process and try \

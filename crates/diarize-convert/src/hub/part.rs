@@ -47,6 +47,11 @@ impl Part {
         Ok(())
     }
 
+    /// Removes the file.
+    pub(super) fn discard(self) -> Result<(), HubError> {
+        fs::remove_file(&self.path).map_err(|source| self.broken(source))
+    }
+
     /// The hash of the bytes so far, in hexadecimal.
     pub(super) fn hash(&self, hash: Hash) -> Result<String, HubError> {
         let digits = match hash {

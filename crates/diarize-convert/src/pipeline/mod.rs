@@ -2,7 +2,7 @@
 
 mod config;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use diarize::model::{Hysteresis, MANIFEST, Manifest, ModelFiles, WeightsFile};
 
@@ -17,6 +17,9 @@ use crate::{
     tensor::Tensors,
     write::{Precision, encode},
 };
+
+/// File name of a configuration.
+pub(crate) const CONFIG: &str = "config.yaml";
 
 /// File names of a PLDA.
 pub(crate) const PLDA_FILES: [&str; 2] = ["plda.npz", "xvec_transform.npz"];
@@ -73,6 +76,19 @@ pub(crate) fn of_networks(
         threshold: None,
     };
     assemble(&parts.segmentation.name(), &parts, &config, options, sources)
+}
+
+/// Converts the networks of a converted model to another precision.
+pub(crate) fn of_model(directory: &Path, options: &ConvertOptions) -> Result<ModelFiles> {
+    if options.segmentation.is_some() || options.embedding.is_some() {
+        return Err(Error::AlreadyConverted { path: directory.to_owned() });
+    }
+    let mut model = ModelFiles::read(directory)?;
+    for file in [&mut model.segmentation, &mut model.embedding] {
+        let checkpoint = Checkpoint::read(&file.bytes).map_err(|problem| problem.at(&file.path))?;
+        file.bytes = encode(&checkpoint.tensors, options.precision).into();
+    }
+    Ok(model)
 }
 
 /// Whether a `config.yaml` describes a pipeline. A single network can come with a file of the same name that

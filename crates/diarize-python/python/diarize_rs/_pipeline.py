@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from ._voices import Voices
 
 # pyannote's names of what this package calls otherwise.
-_MODELS = {
-    "community-1": "pyannote/speaker-diarization-community-1",
-    "3.1": "pyannote/speaker-diarization-3.1",
-}
 _METHODS = {
     "AgglomerativeClustering": "agglomerative",
     "KMeansClustering": "kmeans",
@@ -89,8 +85,8 @@ class Pipeline:
         """Loads a pipeline.
 
         :param checkpoint: ``bundled`` for the model in this package; the directory of a converted model; the ``config.yaml`` of a
-            pyannote pipeline or its directory; or a hub repository such as ``pyannote/speaker-diarization-3.1``, for which
-            ``community-1`` and ``3.1`` are short names. A path takes precedence.
+            pyannote pipeline or its directory; a model that ``diarize model download`` has downloaded, such as ``community-1`` or
+            ``3.1``; or a hub repository such as ``pyannote/speaker-diarization-3.1``. A path takes precedence.
         :param token: the hub's access token; by default the one of ``huggingface_hub`` (``HF_TOKEN`` or its file)
         :param use_auth_token: the name of ``token`` in pyannote 3
         :param cache_dir: the hub's cache; by default that of ``huggingface_hub``
@@ -337,8 +333,6 @@ class Pipeline:
         name: str | None = self._model_name
         if name == "bundled" and not os.path.exists("bundled"):
             name = None
-        elif name in _MODELS and not os.path.exists(name):
-            name = _MODELS[name]
         return _native.Model(name, device, token, self._cache_dir)
 
     def _activity(self, file: AudioFile, speakers: int, hook: Hook | None) -> list[Segment]:

@@ -9,7 +9,8 @@ use super::{ModelFiles, Weights};
 use crate::Result;
 
 /// The SHA-256 of an embedding network's weights: the name, shape and f32 values of each tensor, in the
-/// order of the names. An f16 file and the same values stored as f32 have the same fingerprint.
+/// order of the names. Files with the same values have the same fingerprint, whatever
+/// their types.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);

@@ -1,4 +1,18 @@
 //! Model directories: a manifest and the safetensors files that it names.
+//!
+//! The weights files hold tensors under pyannote.audio's names, in f32, f16 or 8 bits. Types may differ within a file.
+//! When a model is loaded, all become f32.
+//!
+//! # Weights in 8 bits
+//! A tensor `NAME` of two or more axes may have dtype `I8`. Then the file also contains `NAME.scale`: f32 or f16, one
+//! scale for each output channel, that is, for each index of the first axis (a row of a matrix, a gate of an LSTM, a
+//! kernel of a convolution). A weight is its 8-bit value times the scale of its channel, computed in f32.
+//!
+//! `cargo xtask convert-weights --dtype q8` writes such files. In each channel, the largest value becomes 127 or -127,
+//! and the errors of rounding add up to almost nothing. Scales are f32 numbers with 16 significant bits. Thus each
+//! weight is exact in f32, and converting a converted file again changes nothing. Matrices and kernels with fewer than
+//! 4096 values, or which 8 bits would change by more than 2 %, are written as f16. Vectors (biases, norms) and the
+//! parameters of sinc filters are f32, or f16 if they were f16 before.
 
 mod fingerprint;
 pub(crate) mod geometry;
@@ -21,6 +35,7 @@ pub use manifest::{
 };
 pub(crate) use plda::read_plda;
 pub use stand_in::StandIn;
+pub use weights::SCALES;
 pub(crate) use weights::Weights;
 
 use crate::{Error, Result};

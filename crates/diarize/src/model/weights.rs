@@ -9,7 +9,10 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use super::WeightsFile;
 use crate::{Error, Result, TensorProblem};
 
-/// The tensors of a weights file. f16 values are converted to f32.
+/// Suffix of the name of an 8-bit tensor's scales.
+pub const SCALES: &str = ".scale";
+
+/// The tensors of a weights file. f16 and 8-bit values are converted to f32.
 pub struct Weights<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
@@ -27,10 +30,18 @@ impl<'a> Weights<'a> {
         Ok(Self { path: &file.path, tensors, device })
     }
 
-    /// Names and shapes of all tensors, sorted by name.
+    /// Names and shapes of the tensors that hold weights, sorted by name: neither scales nor integers such as batch
+    /// norm's counters.
     pub(crate) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let is_8_bit = |name: &str| self.tensors.tensor(name).is_ok_and(|view| view.dtype() == Dtype::I8);
+        let is_weight = |name: &str, view: &TensorView<'_>| match view.dtype() {
+            Dtype::I8 => true,
+            Dtype::F32 | Dtype::F16 => !name.strip_suffix(SCALES).is_some_and(is_8_bit),
+            _ => false,
+        };
+        let weights = self.tensors.iter().filter(|(name, view)| is_weight(name, view));
         let mut shapes: Vec<_> =
-            self.tensors.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+            weights.map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
         shapes.sort();
         shapes
     }
@@ -43,14 +54,37 @@ impl<'a> Weights<'a> {
     /// The values of a tensor of the given shape, row-major.
     ///
     /// # Errors
-    /// If the tensor is missing, has another shape or an unsupported dtype, or contains a non-finite value.
+    /// If the tensor is missing, has another shape or an unsupported dtype, or contains a non-finite value. If it has 8
+    /// bits, the same applies to its scales.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let view = self.view(name, shape)?;
+        match (view.dtype(), shape) {
+            (Dtype::I8, &[channels, _, ..]) => {
+                let scales = format!("{name}{SCALES}");
+                if self.tensors.tensor(&scales).is_err() {
+                    return Err(self.wrong(name, TensorProblem::NoScales { scales }));
+                }
+                let factors = self.floats(&scales, &self.view(&scales, &[channels])?)?;
+                self.finite(name, scaled(view.data(), &factors))
+            }
+            _ => self.floats(name, &view),
+        }
+    }
+
+    fn view(&self, name: &str, shape: &[usize]) -> Result<TensorView<'a>> {
         let view = self.tensors.tensor(name).map_err(|_| self.wrong(name, TensorProblem::Missing))?;
         if view.shape() != shape {
             let problem = TensorProblem::Shape { expected: shape.to_vec(), found: view.shape().to_vec() };
             return Err(self.wrong(name, problem));
         }
-        let values = to_f32(&view).map_err(|problem| self.wrong(name, problem))?;
+        Ok(view)
+    }
+
+    fn floats(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
+        self.finite(name, to_f32(view).map_err(|problem| self.wrong(name, problem))?)
+    }
+
+    fn finite(&self, name: &str, values: Vec<f32>) -> Result<Vec<f32>> {
         match values.iter().position(|value| !value.is_finite()) {
             Some(index) => Err(self.wrong(name, TensorProblem::NonFinite { index })),
             None => Ok(values),
@@ -76,4 +110,14 @@ fn to_f32(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, TensorProblem>
         }
         other => Err(TensorProblem::Dtype { found: format!("{other:?}") }),
     }
+}
+
+/// The values of an 8-bit tensor whose output channels have these scales.
+fn scaled(values: &[u8], scales: &[f32]) -> Vec<f32> {
+    let channels = values.chunks(values.len().div_ceil(scales.len()).max(1));
+    let mut scaled = Vec::with_capacity(values.len());
+    for (channel, scale) in channels.zip(scales) {
+        scaled.extend(channel.iter().map(|&value| f32::from(value.cast_signed()) * scale));
+    }
+    scaled
 }
