@@ -10,8 +10,10 @@ use anyhow::{Context, bail};
 
 /// The folder of the package.
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/diarize-python");
-/// The builder, with a linker for systems that are older than this one.
-const BUILDER: &str = "maturin[zig]>=1.10,<2";
+/// The builder.
+const BUILDER: &str = "maturin>=1.10,<2";
+/// The builder with a linker for systems that are older than this one.
+const RELEASE_BUILDER: &str = "maturin[zig]>=1.10,<2";
 /// The oldest Linux that the wheel runs on.
 const OLDEST: &str = "manylinux_2_28";
 /// What the tests in `tests` need.
@@ -68,7 +70,9 @@ impl Wheel {
 
     /// Builds the wheel and returns its path.
     fn build(&self, folder: &Path) -> anyhow::Result<PathBuf> {
-        let python = environment(&self.python[0], &folder.join("build"), [BUILDER])?;
+        let for_older = cfg!(target_os = "linux") && self.profile == "release";
+        let builder = if for_older { RELEASE_BUILDER } else { BUILDER };
+        let python = environment(&self.python[0], &folder.join("build"), [builder])?;
         let built = folder.join("built");
         let mut maturin = Command::new(&python);
         // maturin looks for the linker among the programs.
@@ -80,11 +84,10 @@ impl Wheel {
         if let Some(features) = &self.features {
             maturin.args(["--features", features]);
         }
-        if cfg!(target_os = "linux") {
-            match self.profile.as_str() {
-                "release" => maturin.args(["--zig", "--compatibility", OLDEST]),
-                _ => maturin.args(["--compatibility", "linux"]),
-            };
+        if for_older {
+            maturin.args(["--zig", "--compatibility", OLDEST]);
+        } else if cfg!(target_os = "linux") {
+            maturin.args(["--compatibility", "linux"]);
         }
         succeed(&mut maturin)?;
         let wheel = fs::read_dir(&built)?.next().context("maturin built no wheel")??.path();
