@@ -33,6 +33,14 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// The folder for models cannot be used.
+    #[error("cannot use the folder for models {} ({source}): set DIARIZE_MODELS to a folder that can be written", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
     /// A file is larger than any checkpoint.
     #[error("{}: the file has {size} bytes, but at most {limit} are supported", path.display())]
     TooLarge {
@@ -81,9 +89,29 @@ pub enum Error {
         /// The kind of network.
         kind: &'static str,
     },
+    /// The input is a single network, and the options do not name the one that is missing for a pipeline.
+    #[error(
+        "{input} is only {kind}, which has no networks to replace: name the other network of the pipeline, a segmentation \
+         network for an embedding network or the reverse, or convert a pipeline"
+    )]
+    NothingToReplace {
+        /// The input.
+        input: String,
+        /// The kind of network.
+        kind: &'static str,
+    },
+    /// A network of a pipeline is to come from a whole model.
+    #[error(
+        "{input} is a whole model, but a single network is needed: name the checkpoint of that network or its repository"
+    )]
+    NotANetwork {
+        /// The input.
+        input: String,
+    },
     /// A network of a converted model was to be replaced.
     #[error(
-        "{}: the networks of a converted model cannot be replaced: convert the original pipeline with the other network",
+        "{}: the networks of a converted model cannot be replaced: convert the original pipeline, which its manifest names as \
+         source, with the other network",
         path.display()
     )]
     AlreadyConverted {
@@ -128,11 +156,14 @@ pub enum Error {
     /// A file that must not change has changed since its first download.
     #[error(
         "{name} has SHA-256 {found}, but had {expected} at its first download, although its commit is the same: the hub or the \
-         cache cannot be trusted; to accept the new file, delete its entry in {}", record.display()
+         cache cannot be trusted; delete {} to download it again, or its entry in {} to accept it",
+        file.display(), record.display()
     )]
     Changed {
         /// The repository, its revision and the file.
         name: String,
+        /// The file on this machine.
+        file: PathBuf,
         /// The record of downloads.
         record: PathBuf,
         /// The hash at the first download.

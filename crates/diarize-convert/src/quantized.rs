@@ -94,7 +94,7 @@ fn expanded(tensor: &Tensor, scales: &Tensor) -> Result<Tensor, TensorProblem> {
         }
     };
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        return Err(TensorProblem::NonFiniteScale(index));
+        return Err(TensorProblem::NonFinite(index));
     }
     let mut bytes = Vec::with_capacity(4 * tensor.len());
     let length = tensor.shape[1..].iter().product::<usize>().max(1);

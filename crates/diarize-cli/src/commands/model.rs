@@ -18,7 +18,7 @@ use diarize_convert::{
 
 use crate::{
     model::{Downloads, load},
-    output,
+    output::{self, NewFiles},
     progress::{Console, Verbosity},
 };
 
@@ -203,7 +203,7 @@ fn download(
     match (named, directory) {
         (Some(named), None) => named.install(console),
         (Some(named), Some(directory)) => {
-            let path = write_new(directory, || Ok(named.download(console)?.write(directory)?))?;
+            let path = write_new(directory, |folder| Ok(named.download(console)?.write(folder)?))?;
             named.tell_attribution(console);
             Ok(path)
         }
@@ -211,31 +211,42 @@ fn download(
             load(model, console)?;
             Ok(format!("{}\n", path(model)?.display()))
         }
-        (None, Some(directory)) => write_new(directory, || {
+        (None, Some(directory)) => write_new(directory, |folder| {
             let files = load(model, console)?;
-            Ok(Converted::Pipeline(Box::new(files)).write(directory, Precision::F32)?)
+            Ok(Converted::Pipeline(Box::new(files)).write(folder, Precision::F32)?)
         }),
     }
 }
 
-/// Writes a model to a directory that has none, and returns its path. If that fails, a directory that did not exist is removed.
-fn write_new(directory: &Path, write: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<String> {
+/// Writes a model to a directory that has none, and returns its path. `write` gets a hidden folder in it, from which the files
+/// are moved when all are there. What others write to the directory meanwhile is neither replaced nor deleted.
+fn write_new(directory: &Path, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<String> {
     if output::is_stdout(directory) {
         return Err(super::conflict("--output is a directory, not the standard output").into());
     }
     if directory.join(MANIFEST).exists() {
         bail!("{} already contains a model: use another directory", directory.display());
     }
-    let created = !directory.exists();
-    fs::create_dir_all(directory)
-        .and_then(|()| output::check_folder(directory))
-        .with_context(|| format!("cannot write to {}", directory.display()))?;
-    write().inspect_err(|_| {
-        if created {
-            let _ = fs::remove_dir_all(directory);
-        }
-    })?;
-    Ok(format!("{}\n", directory.display()))
+    let existed = directory.exists();
+    let files =
+        NewFiles::create(directory).with_context(|| format!("cannot write to {}", directory.display()))?;
+    let written = write(&files.path("")).and_then(|()| publish(files));
+    if written.is_err() && !existed {
+        // Removes it only if it is empty.
+        let _ = fs::remove_dir(directory);
+    }
+    written.map(|()| format!("{}\n", directory.display()))
+}
+
+/// Moves the files of a model to its directory, the manifest last: a directory with a manifest is complete.
+fn publish(files: NewFiles) -> anyhow::Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(files.path(""))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_by_key(|name| name == MANIFEST);
+    files.publish(&names)?;
+    Ok(())
 }
 
 /// A model of the catalogue that is to be downloaded.

@@ -28,7 +28,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use diarize::model::MANIFEST;
+use diarize::model::ModelFiles;
+use safetensors::SafeTensors;
 use serde::Deserialize;
 
 pub use self::download::{Download, Origin};
@@ -140,9 +141,14 @@ impl Catalogue {
 }
 
 impl Model {
-    /// Where the model is, if it is on this machine.
+    /// Where the model is, if it is on this machine and complete: with all files that its manifest names, to their ends.
     pub fn installed(&self) -> Option<PathBuf> {
-        Some(self.directory()).filter(|directory| directory.join(MANIFEST).is_file())
+        let directory = self.directory();
+        let files = ModelFiles::read(&directory).ok()?;
+        let weights = [Some(&files.segmentation), Some(&files.embedding), files.plda.as_ref()];
+        let complete =
+            weights.into_iter().flatten().all(|file| SafeTensors::deserialize(&file.bytes).is_ok());
+        complete.then_some(directory)
     }
 
     /// The original repositories that ask for an account, without revisions.

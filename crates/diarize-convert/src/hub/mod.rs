@@ -107,7 +107,7 @@ pub(crate) fn fetch_expected(
     let cache = Cache::new(&settings.cache, repo);
     let cached = cache.find(file);
     match cached {
-        Some(found) if settings.offline || repo.is_commit() => {
+        Some(found) if settings.offline || repo.is_commit() && !check.needs_hub() => {
             check.file(&found.path)?;
             return Ok(found);
         }
@@ -161,6 +161,7 @@ fn update(
         }
     };
     check.file(&found.path)?;
+    check.of_hub(&found.path, &metadata)?;
     cache.record(&metadata.commit, file)?;
     Ok(found)
 }
