@@ -100,6 +100,12 @@ pub enum Error {
         /// The kind of network.
         kind: &'static str,
     },
+    /// A single network was to be written over a model.
+    #[error("{} contains a converted model, which a single network would damage: use another directory", path.display())]
+    ModelThere {
+        /// The model directory.
+        path: PathBuf,
+    },
     /// A network of a pipeline is to come from a whole model.
     #[error(
         "{input} is a whole model, but a single network is needed: name the checkpoint of that network or its repository"
@@ -139,6 +145,28 @@ pub enum Error {
         name: String,
         /// The reason for each source.
         reasons: String,
+    },
+    /// No mirror has the files of a model, but its publisher may have them.
+    #[error(
+        "{name} could not be downloaded from any of its sources: {reasons}; `diarize model download {name} --from-publisher` \
+         asks its publisher, which needs an account"
+    )]
+    NoMirror {
+        /// The model's name.
+        name: String,
+        /// The reason for each source.
+        reasons: String,
+    },
+    /// The hub cannot be reached.
+    #[error(
+        "{source}; or run `diarize model download {name} --output DIR` on a machine with a connection, and copy DIR to this one \
+         for --model DIR"
+    )]
+    Unreachable {
+        /// The model's name.
+        name: String,
+        /// Why the hub cannot be reached.
+        source: HubError,
     },
     /// A model of the catalogue is on this machine, but from another origin than requested.
     #[error(

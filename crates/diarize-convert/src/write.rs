@@ -105,11 +105,14 @@ impl Converted {
     /// [`crate::ConvertOptions::precision`].
     ///
     /// # Errors
-    /// The networks of a pipeline cannot be loaded, a value of a network is not finite, or a file or directory cannot be
-    /// written.
+    /// The networks of a pipeline cannot be loaded, a value of a network is not finite, a single network would be written to
+    /// the directory of a model, or a file or directory cannot be written.
     pub fn write(&self, directory: &Path, precision: Precision) -> Result<()> {
         match self {
             Self::Pipeline(model) => check_networks(model)?,
+            Self::Network(_) if directory.join(MANIFEST).exists() => {
+                return Err(Error::ModelThere { path: directory.to_owned() });
+            }
             Self::Network(network) => check_finite(network)?,
         }
         fs::create_dir_all(directory)

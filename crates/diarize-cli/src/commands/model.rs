@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use diarize::model::{MANIFEST, ModelFiles};
 use diarize_convert::{
-    Converted, Precision,
+    Converted, Error, Precision,
     catalogue::{self, Catalogue, Model, Origin},
     hub,
 };
@@ -176,16 +176,19 @@ fn path(model: &str) -> anyhow::Result<PathBuf> {
     if local.exists() {
         return local.canonicalize().with_context(|| format!("cannot find {model}"));
     }
-    if let Some(directory) = Catalogue::open()?.find(model).and_then(Model::installed) {
-        return Ok(directory);
+    if hub::is_repo_id(model) {
+        return hub::snapshot(&hub::Settings::from_env(), model).with_context(|| {
+            format!(
+                "{model} is neither on disk nor in the cache: get it with `diarize model download {model}`"
+            )
+        });
     }
-    let name = model.split('@').next().unwrap_or(model);
-    match cached()?.into_iter().find(|(known, _)| known == name) {
-        Some((_, directory)) => Ok(directory),
-        None => {
-            bail!("{model} is neither on disk nor in the cache: get it with `diarize model download {model}`")
-        }
+    if ["bundled", "(bundled)"].contains(&model) {
+        bail!("the bundled model is part of the program and has no path: it is used without --model");
     }
+    let catalogue = Catalogue::open()?;
+    let known = catalogue.find(model).ok_or_else(|| Error::NoSuchInput { input: model.to_owned() })?;
+    Ok(known.installed().ok_or_else(|| Error::NotDownloaded { name: model.to_owned() })?)
 }
 
 /// Downloads a model, and returns its path.
@@ -195,8 +198,16 @@ fn download(
     directory: Option<&Path>,
     console: &Console,
 ) -> anyhow::Result<String> {
-    let catalogue = Catalogue::open()?;
-    let named = catalogue.find(model).map(|model| Named { catalogue: &catalogue, model, from_publisher });
+    let catalogue = if hub::is_repo_id(model) { None } else { Some(Catalogue::open()?) };
+    let named = catalogue
+        .as_ref()
+        .and_then(|catalogue| catalogue.find(model).map(|model| Named { catalogue, model, from_publisher }));
+    if let Some(named) = &named
+        && from_publisher
+        && named.model.publishers().is_empty()
+    {
+        bail!("the list of models names no publisher of {model}: leave out --from-publisher");
+    }
     if named.is_none() && from_publisher {
         return Err(super::conflict("--from-publisher is for the models of `diarize model list`").into());
     }

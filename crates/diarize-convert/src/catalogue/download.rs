@@ -169,7 +169,7 @@ impl Part {
     ) -> Result<(String, Files)> {
         let sources = self.sources(origin);
         let mut refused = Vec::new();
-        for (index, source) in sources.iter().enumerate() {
+        for source in &sources {
             let mut outcome = self.fetch_from(source, settings, progress);
             if let Err(Error::Hub(error @ HubError::TokenRefused { .. })) = &outcome
                 && self.publisher.as_deref() != Some(*source)
@@ -179,17 +179,26 @@ impl Part {
                 outcome = self.fetch_from(source, &settings, progress);
             }
             match outcome {
-                Ok(files) => return Ok(((*source).to_owned(), files)),
-                Err(error) if !concerns_one_source(&error) || sources.len() == 1 => return Err(error),
-                Err(error) => {
-                    if index + 1 < sources.len() {
-                        tracing::warn!("{error}; trying {}", sources[index + 1]);
+                Ok(files) => {
+                    for reason in refused {
+                        tracing::warn!("{reason}; {source} has the file");
                     }
-                    refused.push(error.to_string());
+                    return Ok(((*source).to_owned(), files));
                 }
+                Err(Error::Hub(source @ HubError::Network { .. })) => {
+                    return Err(Error::Unreachable { name: model.name.clone(), source });
+                }
+                Err(error) if !concerns_one_source(&error) => return Err(error),
+                Err(error) => refused.push(error),
             }
         }
-        Err(Error::NoSource { name: model.name.clone(), reasons: refused.join("; ") })
+        let reasons = refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let name = model.name.clone();
+        match (origin, &self.publisher) {
+            (Origin::Mirrors, Some(_)) => Err(Error::NoMirror { name, reasons }),
+            _ if refused.len() == 1 => Err(refused.remove(0)),
+            _ => Err(Error::NoSource { name, reasons }),
+        }
     }
 
     fn fetch_from(

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// File name of the record, in the folder for models.
-const FILE: &str = "downloads.toml";
+pub(super) const FILE: &str = "downloads.toml";
 
 /// What was downloaded, by `owner/name@revision/file`.
 type Ledger = BTreeMap<String, Entry>;

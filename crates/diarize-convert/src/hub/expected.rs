@@ -61,6 +61,11 @@ impl Check<'_> {
         }
     }
 
+    /// The expected size in bytes, if it is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.expected.size
+    }
+
     /// Whether the hub must be asked about a file of the cache.
     pub(super) fn needs_hub(&self) -> bool {
         self.expected.hash_of_hub

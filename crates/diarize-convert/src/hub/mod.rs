@@ -86,6 +86,11 @@ pub fn fetch_with(
     Ok(fetch_expected(settings, repo, file, &Expected::default(), progress)?.path)
 }
 
+/// The folder with the cached files of `org/name` or `org/name@revision`, if there is one.
+pub fn snapshot(settings: &Settings, repo: &str) -> Option<PathBuf> {
+    Cache::new(&settings.cache, Repo::parse(repo).ok()?).folder()
+}
+
 /// A file of a repository on this machine.
 pub(crate) struct Fetched {
     pub(crate) path: PathBuf,
@@ -140,8 +145,9 @@ fn update(
     progress: &mut dyn FnMut(Download),
 ) -> Result<Fetched, HubError> {
     let client = Client::new(settings, repo)?;
-    let metadata = client.metadata(file)?;
+    let mut metadata = client.metadata(file)?;
     check.announced(&metadata)?;
+    metadata.size = metadata.size.or(check.size());
     let found = match cache.at(&metadata.commit, file) {
         Some(found) => found,
         None => {
