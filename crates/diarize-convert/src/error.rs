@@ -166,7 +166,7 @@ pub enum Error {
         /// The model's name.
         name: String,
         /// Why the hub cannot be reached.
-        source: HubError,
+        source: Box<HubError>,
     },
     /// A model of the catalogue is on this machine, but from another origin than requested.
     #[error(
@@ -183,7 +183,7 @@ pub enum Error {
     },
     /// A file that must not change has changed since its first download.
     #[error(
-        "{name} has SHA-256 {found}, but had {expected} at its first download, although its commit is the same: the hub or the \
+        "{name} {change} at its first download, although its commit is the same: the hub or the \
          cache cannot be trusted; delete {} to download it again, or its entry in {} to accept it",
         file.display(), record.display()
     )]
@@ -194,10 +194,8 @@ pub enum Error {
         file: PathBuf,
         /// The record of downloads.
         record: PathBuf,
-        /// The hash at the first download.
-        expected: String,
-        /// The hash now.
-        found: String,
+        /// The SHA-256 now and at the first download.
+        change: String,
     },
     /// A file could not be fetched from the hub.
     #[error(transparent)]

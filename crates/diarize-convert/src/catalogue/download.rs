@@ -186,7 +186,7 @@ impl Part {
                     return Ok(((*source).to_owned(), files));
                 }
                 Err(Error::Hub(source @ HubError::Network { .. })) => {
-                    return Err(Error::Unreachable { name: model.name.clone(), source });
+                    return Err(Error::Unreachable { name: model.name.clone(), source: Box::new(source) });
                 }
                 Err(error) if !concerns_one_source(&error) => return Err(error),
                 Err(error) => refused.push(error),

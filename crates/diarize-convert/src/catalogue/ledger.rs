@@ -49,7 +49,8 @@ pub(super) fn check(folder: &Path, name: String, fetched: &Fetched) -> Result<Pe
         && *first != hash
     {
         let file = fetched.path.canonicalize().unwrap_or_else(|_| fetched.path.clone());
-        return Err(Error::Changed { name, file, record: path, expected: first.clone(), found: hash });
+        let change = format!("has SHA-256 {hash}, but had {first}");
+        return Err(Error::Changed { name, file, record: path, change });
     }
     if entry.commit != fetched.commit {
         let same = entry.sha256.get(&entry.commit) == Some(&hash);
