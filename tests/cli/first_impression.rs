@@ -23,7 +23,13 @@ fn desk(seconds: usize) -> TempDir {
 /// Runs the program in a terminal and returns what it shows.
 fn shown(desk: &TempDir, arguments: &str) -> String {
     let program = env!("CARGO_BIN_EXE_diarize");
-    let output = Command::new("script")
+    let list = desk.path().join("catalogue.toml");
+    let mut command = Command::new("script");
+    match list.exists() {
+        true => command.env("DIARIZE_CATALOGUE", list),
+        false => command.env_remove("DIARIZE_CATALOGUE"),
+    };
+    let output = command
         .args(["--quiet", "--return", "--command", &format!("{program} {arguments}"), "/dev/null"])
         .current_dir(desk.path())
         .env("XDG_STATE_HOME", desk.path().join("state"))
@@ -47,6 +53,18 @@ fn a_better_model_is_recommended_once_a_week() {
     let week = Duration::from_secs(7 * 24 * 60 * 60);
     fs::File::options().write(true).open(stamp).unwrap().set_modified(SystemTime::now() - week).unwrap();
     assert!(shown(&desk, "talk.wav -o talk.rttm").contains(LINE));
+}
+
+#[test]
+fn a_model_that_the_list_does_not_have_is_not_recommended() {
+    let desk = desk(121);
+    let list = desk.path().join("catalogue.toml");
+    for content in ["model = []\nlicenses = {}\n", "damaged"] {
+        fs::write(&list, content).unwrap();
+        assert!(!shown(&desk, "talk.wav").contains(LINE), "{content}");
+    }
+    fs::remove_file(list).unwrap();
+    assert!(shown(&desk, "talk.wav").contains(LINE), "the week has not begun");
 }
 
 #[test]

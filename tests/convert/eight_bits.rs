@@ -230,3 +230,16 @@ fn damaged_files_are_explained() {
         assert!(error.contains(said), "{error}");
     }
 }
+
+#[test]
+fn the_fingerprint_of_a_network_with_an_empty_tensor_is_that_of_its_values() {
+    let mut model = ModelFiles::read(original().path()).unwrap();
+    let bytes = model.embedding.bytes.to_vec();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let empty = [
+        ("empty", TensorView::new(Dtype::I8, vec![0, 5], &[]).unwrap()),
+        ("empty.scale", TensorView::new(Dtype::F32, vec![0], &[]).unwrap()),
+    ];
+    model.embedding.bytes = safetensors::serialize(stored.iter().chain(empty), None).unwrap().into();
+    model.embedding_fingerprint().unwrap();
+}

@@ -10,6 +10,7 @@ mod onnx;
 mod onnx_faults;
 mod pipelines;
 mod protobuf;
+mod replaced;
 mod shapes;
 mod support;
 mod tensors;

@@ -70,6 +70,22 @@ fn rounded(shape: &[u64], scale: &Message, zero_point: Option<&Message>) -> Vec<
     with(&tensors)
 }
 
+/// A large tensor that has 20,000 other names.
+fn copies() -> Vec<u8> {
+    let graph = Message::new().message(5, &zeros("w", &[500_000]));
+    let name = |index: usize| node("Identity", &["w"], &format!("copy{index}"));
+    model(&(0..20_000).fold(graph, |graph, index| graph.message(1, &name(index))))
+}
+
+/// That network with metadata as of sherpa-onnx.
+fn with_powerset(simultaneous: u64) -> Vec<u8> {
+    let property = |key: &str, value: &str| Message::new().text(1, key).text(2, value);
+    Message(with(&segmentation()))
+        .message(14, &property("num_speakers", "3"))
+        .message(14, &property("powerset_max_classes", &simultaneous.to_string()))
+        .0
+}
+
 /// A file with one tensor.
 fn one(tensor: Message) -> Vec<u8> {
     with(&[tensor])
@@ -149,6 +165,12 @@ fn tensors() -> Vec<Case> {
             rounded(&[2], &head("w_scale", INT8, &[]).bytes(9, &[1]), None),
             "a scale of integers",
         ),
+        (
+            "nan-scale",
+            rounded(&[2], &head("w_scale", FLOAT, &[]).bytes(9, &f32::NAN.to_le_bytes()), None),
+            "a scale that is not finite",
+        ),
+        ("copies", copies(), "exceed the limit"),
         ("empty-scale", rounded(&[2], &zeros("w_scale", &[0]), None), "of different numbers"),
         ("scales", rounded(&[2, 3, 4], &zeros("w_scale", &[4]), None), "scales that do not fit its shape"),
         (
@@ -192,6 +214,7 @@ fn networks() -> Vec<Case> {
             with(&[segmentation(), vec![zeros("onnx::MatMul_201", &[7, 7])]].concat()),
             "tensor `onnx::MatMul_201` has shape [7, 7]",
         ),
+        ("powerset", with_powerset(u64::MAX), "the number of outputs does not match the specifications"),
         ("no-filters", without("low_hz_"), "fits none"),
         (
             "filters",

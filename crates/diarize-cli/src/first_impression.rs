@@ -28,15 +28,19 @@ pub fn recommend(console: &Console, seconds: f64) {
     }
     let Some(stamp) = stamp() else { return };
     let told = fs::metadata(&stamp).and_then(|metadata| metadata.modified()).ok();
-    if is_due(told, SystemTime::now()) && touch(&stamp).is_ok() {
-        console.line(&line());
+    if !is_due(told, SystemTime::now()) {
+        return;
+    }
+    // A list of one's own may not have the model.
+    let Ok(catalogue) = Catalogue::open() else { return };
+    let Some(better) = catalogue.find(BETTER) else { return };
+    if touch(&stamp).is_ok() {
+        console.line(&line(better));
     }
 }
 
-fn line() -> String {
-    let here =
-        Catalogue::open().is_ok_and(|catalogue| catalogue.find(BETTER).and_then(Model::installed).is_some());
-    match here {
+fn line(better: &Model) -> String {
+    match better.installed().is_some() {
         true => {
             format!("--model {BETTER}, which is on this machine, gives better results than the bundled model")
         }

@@ -33,6 +33,14 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// The folder for models cannot be used.
+    #[error("cannot use the folder for models {} ({source}): set DIARIZE_MODELS to a folder that can be written", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
     /// A file is larger than any checkpoint.
     #[error("{}: the file has {size} bytes, but at most {limit} are supported", path.display())]
     TooLarge {
@@ -81,9 +89,35 @@ pub enum Error {
         /// The kind of network.
         kind: &'static str,
     },
+    /// The input is a single network, and the options do not name the one that is missing for a pipeline.
+    #[error(
+        "{input} is only {kind}, which has no networks to replace: name the other network of the pipeline, a segmentation \
+         network for an embedding network or the reverse, or convert a pipeline"
+    )]
+    NothingToReplace {
+        /// The input.
+        input: String,
+        /// The kind of network.
+        kind: &'static str,
+    },
+    /// A single network was to be written over a model.
+    #[error("{} contains a converted model, which a single network would damage: use another directory", path.display())]
+    ModelThere {
+        /// The model directory.
+        path: PathBuf,
+    },
+    /// A network of a pipeline is to come from a whole model.
+    #[error(
+        "{input} is a whole model, but a single network is needed: name the checkpoint of that network or its repository"
+    )]
+    NotANetwork {
+        /// The input.
+        input: String,
+    },
     /// A network of a converted model was to be replaced.
     #[error(
-        "{}: the networks of a converted model cannot be replaced: convert the original pipeline with the other network",
+        "{}: the networks of a converted model cannot be replaced: convert the original pipeline, which its manifest names as \
+         source, with the other network",
         path.display()
     )]
     AlreadyConverted {
@@ -112,6 +146,28 @@ pub enum Error {
         /// The reason for each source.
         reasons: String,
     },
+    /// No mirror has the files of a model, but its publisher may have them.
+    #[error(
+        "{name} could not be downloaded from any of its sources: {reasons}; `diarize model download {name} --from-publisher` \
+         asks its publisher, which needs an account"
+    )]
+    NoMirror {
+        /// The model's name.
+        name: String,
+        /// The reason for each source.
+        reasons: String,
+    },
+    /// The hub cannot be reached.
+    #[error(
+        "{source}; or run `diarize model download {name} --output DIR` on a machine with a connection, and copy DIR to this one \
+         for --model DIR"
+    )]
+    Unreachable {
+        /// The model's name.
+        name: String,
+        /// Why the hub cannot be reached.
+        source: Box<HubError>,
+    },
     /// A model of the catalogue is on this machine, but from another origin than requested.
     #[error(
         "{name} is already on this machine, from {origin}: to download it from its publisher, first delete {}",
@@ -127,18 +183,19 @@ pub enum Error {
     },
     /// A file that must not change has changed since its first download.
     #[error(
-        "{name} has SHA-256 {found}, but had {expected} at its first download, although its commit is the same: the hub or the \
-         cache cannot be trusted; to accept the new file, delete its entry in {}", record.display()
+        "{name} {change} at its first download, although its commit is the same: the hub or the \
+         cache cannot be trusted; delete {} to download it again, or its entry in {} to accept it",
+        file.display(), record.display()
     )]
     Changed {
         /// The repository, its revision and the file.
         name: String,
+        /// The file on this machine.
+        file: PathBuf,
         /// The record of downloads.
         record: PathBuf,
-        /// The hash at the first download.
-        expected: String,
-        /// The hash now.
-        found: String,
+        /// The SHA-256 now and at the first download.
+        change: String,
     },
     /// A file could not be fetched from the hub.
     #[error(transparent)]

@@ -124,6 +124,9 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
         return pipeline(&place, config, options, &mut sources);
     }
     if checkpoint_in(path)?.is_none() && PLDA_FILES.iter().all(|name| path.join(name).is_file()) {
+        if options.segmentation.is_some() || options.embedding.is_some() {
+            return Err(Error::NothingToReplace { input: input.to_owned(), kind: Kind::Plda.describe() });
+        }
         return plda(&place, &mut sources);
     }
     network(&place, input, options, &mut sources)
@@ -201,9 +204,10 @@ fn network(
 ) -> Result<Converted> {
     let (_, kind, checkpoint) = pipeline::load(place, sources)?;
     let pair = match (&kind, &options.segmentation, &options.embedding) {
+        (_, None, None) => None,
         (Kind::Segmentation(_), None, Some(embedding)) => Some((input, embedding.as_str())),
         (Kind::Embedding(_), Some(segmentation), None) => Some((segmentation.as_str(), input)),
-        _ => None,
+        _ => return Err(Error::NothingToReplace { input: input.to_owned(), kind: kind.describe() }),
     };
     match pair {
         Some((segmentation, embedding)) => {

@@ -51,14 +51,21 @@ pub(crate) fn quantize(values: &[f32], shape: &[usize]) -> Option<(Vec<u8>, Vec<
 /// stay, because the scale follows from them.
 fn balance(rounded: &mut [f32], exact: &[f32]) {
     let mut sum: f32 = exact.iter().zip(&*rounded).map(|(exact, rounded)| exact - rounded).sum();
-    while sum.abs() > 0.5 {
-        let sign = sum.signum();
-        let candidates = exact.iter().zip(&mut *rounded).filter(|(_, rounded)| rounded.abs() < MAX);
-        let errors = candidates.map(|(exact, rounded)| ((exact - *rounded) * sign, rounded));
-        match errors.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
-            Some((error, rounded)) if error > 0.0 => *rounded += sign,
-            _ => return,
+    if sum.abs() <= 0.5 {
+        return;
+    }
+    let sign = sum.signum();
+    let error = |index: usize| (exact[index] - rounded[index]) * sign;
+    let movable = |&index: &usize| rounded[index].abs() < MAX && error(index) > 0.0;
+    let mut candidates: Vec<(f32, usize)> =
+        (0..exact.len()).filter(movable).map(|index| (error(index), index)).collect();
+    // Of equal errors, the last comes first.
+    candidates.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+    for (_, index) in candidates {
+        if sum.abs() <= 0.5 {
+            return;
         }
+        rounded[index] += sign;
         sum -= sign;
     }
 }
@@ -94,7 +101,7 @@ fn expanded(tensor: &Tensor, scales: &Tensor) -> Result<Tensor, TensorProblem> {
         }
     };
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        return Err(TensorProblem::NonFiniteScale(index));
+        return Err(TensorProblem::NonFinite(index));
     }
     let mut bytes = Vec::with_capacity(4 * tensor.len());
     let length = tensor.shape[1..].iter().product::<usize>().max(1);

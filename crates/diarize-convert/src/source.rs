@@ -19,7 +19,7 @@ use crate::{
 pub type Fetch<'a> = dyn FnMut(&str, &str) -> Result<PathBuf> + 'a;
 
 /// Maximum size of an input file in bytes.
-const MAX_FILE: u64 = 8 << 30;
+pub(crate) const MAX_FILE: u64 = 8 << 30;
 
 /// File names of checkpoints, in order of preference.
 const CHECKPOINTS: [&str; 5] =

@@ -79,9 +79,9 @@ pub enum TensorProblem {
         /// Number of output channels.
         channels: usize,
     },
-    /// A scale of an 8-bit tensor is NaN or infinite.
+    /// A value is NaN or infinite.
     #[error("contains a non-finite value at index {0}")]
-    NonFiniteScale(usize),
+    NonFinite(usize),
     /// The tensors together are much larger than the file.
     #[error("makes the tensors exceed the limit of {0} bytes for a file of this size")]
     Budget(usize),

@@ -142,6 +142,11 @@ fn a_revision_that_is_gone_or_has_moved_is_reported() {
         stderr(&moved)
     );
     assert!(stderr(&moved).contains("the file has changed"), "{}", stderr(&moved));
+    // What was at the first commit is still known.
+    *now.lock().unwrap() = (MAIN, true);
+    let back = again();
+    assert_eq!(back.status.code(), Some(1));
+    assert!(stderr(&back).contains("although its commit is the same"), "{}", stderr(&back));
 }
 
 #[test]
@@ -156,7 +161,7 @@ fn a_model_that_cannot_be_converted_leaves_nothing() {
     let output = hub.download(&["community-1"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("not a file written by torch.save"), "{}", stderr(&output));
-    assert_eq!(hub.kept(), ["downloads.toml"]);
+    assert_eq!(hub.kept(), [""; 0]);
     let mine = hub.user.path().join("mine");
     let output = hub.download(&["community-1", "--output", mine.to_str().unwrap()]);
     assert!(!output.status.success() && !mine.exists(), "{}", stderr(&output));
@@ -178,6 +183,11 @@ fn a_list_of_ones_own_is_checked() {
         ("path = \"config.yaml\"", "path = \"other.yaml\"", "neither config nor a file config.yaml"),
         ("license = \"CC-BY-4.0\"", "license = \"GPL-3.0\"", "no text of GPL-3.0"),
         ("megabytes = 33", "megabyte = 33", "megabyte"),
+        ("name = \"3.1\"", "name = \"community-1\"", "two models have this name"),
+        ("name = \"3.1\"", "name = \"downloads.toml\"", "the name of the record of downloads"),
+        ("name = \"3.1\"", "name = \"-\"", "begins with none of"),
+        ("license = \"CC-BY-4.0\"", "license = \"\"", "its license is empty"),
+        ("sha256 = \"", "sha256 = \"x", "is not a SHA-256"),
     ] {
         assert!(text.contains(from), "{from}");
         let output = show(&text.replacen(from, to, 1));

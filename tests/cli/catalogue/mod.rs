@@ -2,6 +2,7 @@
 
 mod downloads;
 mod faults;
+mod recovery;
 
 use std::{
     collections::BTreeMap,
@@ -47,15 +48,16 @@ params:
 /// The files of the hub, by `owner/name/path`. What is not `main` is the pinned commit.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// An archive with three arrays of one value, as stand-in for half of a PLDA.
-fn plda(names: [&str; 3]) -> Vec<u8> {
+/// An archive with arrays of these shapes, all of whose values are 1.5, as stand-in for half of a PLDA.
+fn plda(arrays: [(&str, &[usize]); 3]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }";
-    for name in names {
+    for (name, shape) in arrays {
+        let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
+        let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({lengths}), }}");
+        let values = 1.5_f64.to_le_bytes().repeat(shape.iter().product());
         writer.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
         let start = [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes()].concat();
-        std::io::Write::write_all(&mut writer, &[&start, header.as_bytes(), &1.5_f64.to_le_bytes()].concat())
-            .unwrap();
+        std::io::Write::write_all(&mut writer, &[&start, header.as_bytes(), &values].concat()).unwrap();
     }
     writer.finish().unwrap().into_inner()
 }
@@ -70,8 +72,8 @@ fn files() -> Files {
         add("config.yaml", COMMUNITY_CONFIG.as_bytes());
         add("segmentation/pytorch_model.bin", &segmentation);
         add("embedding/pytorch_model.bin", &embedding);
-        add("plda/plda.npz", &plda(["mu", "psi", "tr"]));
-        add("plda/xvec_transform.npz", &plda(["lda", "mean1", "mean2"]));
+        add("plda/plda.npz", &plda([("mu", &[2]), ("psi", &[2]), ("tr", &[2, 2])]));
+        add("plda/xvec_transform.npz", &plda([("lda", &[256, 2]), ("mean1", &[256]), ("mean2", &[2])]));
     }
     for repository in [SEGMENTATIONS.as_slice(), &["pyannote/segmentation-3.0"]].concat() {
         files.insert(format!("{repository}/pytorch_model.bin"), segmentation.clone());

@@ -11,14 +11,14 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use diarize::model::{MANIFEST, ModelFiles};
 use diarize_convert::{
-    Converted, Precision,
+    Converted, Error, Precision,
     catalogue::{self, Catalogue, Model, Origin},
     hub,
 };
 
 use crate::{
     model::{Downloads, load},
-    output,
+    output::{self, NewFiles},
     progress::{Console, Verbosity},
 };
 
@@ -176,16 +176,19 @@ fn path(model: &str) -> anyhow::Result<PathBuf> {
     if local.exists() {
         return local.canonicalize().with_context(|| format!("cannot find {model}"));
     }
-    if let Some(directory) = Catalogue::open()?.find(model).and_then(Model::installed) {
-        return Ok(directory);
+    if hub::is_repo_id(model) {
+        return hub::snapshot(&hub::Settings::from_env(), model).with_context(|| {
+            format!(
+                "{model} is neither on disk nor in the cache: get it with `diarize model download {model}`"
+            )
+        });
     }
-    let name = model.split('@').next().unwrap_or(model);
-    match cached()?.into_iter().find(|(known, _)| known == name) {
-        Some((_, directory)) => Ok(directory),
-        None => {
-            bail!("{model} is neither on disk nor in the cache: get it with `diarize model download {model}`")
-        }
+    if ["bundled", "(bundled)"].contains(&model) {
+        bail!("the bundled model is part of the program and has no path: it is used without --model");
     }
+    let catalogue = Catalogue::open()?;
+    let known = catalogue.find(model).ok_or_else(|| Error::NoSuchInput { input: model.to_owned() })?;
+    Ok(known.installed().ok_or_else(|| Error::NotDownloaded { name: model.to_owned() })?)
 }
 
 /// Downloads a model, and returns its path.
@@ -195,15 +198,23 @@ fn download(
     directory: Option<&Path>,
     console: &Console,
 ) -> anyhow::Result<String> {
-    let catalogue = Catalogue::open()?;
-    let named = catalogue.find(model).map(|model| Named { catalogue: &catalogue, model, from_publisher });
+    let catalogue = if hub::is_repo_id(model) { None } else { Some(Catalogue::open()?) };
+    let named = catalogue
+        .as_ref()
+        .and_then(|catalogue| catalogue.find(model).map(|model| Named { catalogue, model, from_publisher }));
+    if let Some(named) = &named
+        && from_publisher
+        && named.model.publishers().is_empty()
+    {
+        bail!("the list of models names no publisher of {model}: leave out --from-publisher");
+    }
     if named.is_none() && from_publisher {
         return Err(super::conflict("--from-publisher is for the models of `diarize model list`").into());
     }
     match (named, directory) {
         (Some(named), None) => named.install(console),
         (Some(named), Some(directory)) => {
-            let path = write_new(directory, || Ok(named.download(console)?.write(directory)?))?;
+            let path = write_new(directory, |folder| Ok(named.download(console)?.write(folder)?))?;
             named.tell_attribution(console);
             Ok(path)
         }
@@ -211,31 +222,42 @@ fn download(
             load(model, console)?;
             Ok(format!("{}\n", path(model)?.display()))
         }
-        (None, Some(directory)) => write_new(directory, || {
+        (None, Some(directory)) => write_new(directory, |folder| {
             let files = load(model, console)?;
-            Ok(Converted::Pipeline(Box::new(files)).write(directory, Precision::F32)?)
+            Ok(Converted::Pipeline(Box::new(files)).write(folder, Precision::F32)?)
         }),
     }
 }
 
-/// Writes a model to a directory that has none, and returns its path. If that fails, a directory that did not exist is removed.
-fn write_new(directory: &Path, write: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<String> {
+/// Writes a model to a directory that has none, and returns its path. `write` gets a hidden folder in it, from which the files
+/// are moved when all are there. What others write to the directory meanwhile is neither replaced nor deleted.
+fn write_new(directory: &Path, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<String> {
     if output::is_stdout(directory) {
         return Err(super::conflict("--output is a directory, not the standard output").into());
     }
     if directory.join(MANIFEST).exists() {
         bail!("{} already contains a model: use another directory", directory.display());
     }
-    let created = !directory.exists();
-    fs::create_dir_all(directory)
-        .and_then(|()| output::check_folder(directory))
-        .with_context(|| format!("cannot write to {}", directory.display()))?;
-    write().inspect_err(|_| {
-        if created {
-            let _ = fs::remove_dir_all(directory);
-        }
-    })?;
-    Ok(format!("{}\n", directory.display()))
+    let existed = directory.exists();
+    let files =
+        NewFiles::create(directory).with_context(|| format!("cannot write to {}", directory.display()))?;
+    let written = write(&files.path("")).and_then(|()| publish(files));
+    if written.is_err() && !existed {
+        // Removes it only if it is empty.
+        let _ = fs::remove_dir(directory);
+    }
+    written.map(|()| format!("{}\n", directory.display()))
+}
+
+/// Moves the files of a model to its directory, the manifest last: a directory with a manifest is complete.
+fn publish(files: NewFiles) -> anyhow::Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(files.path(""))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_by_key(|name| name == MANIFEST);
+    files.publish(&names)?;
+    Ok(())
 }
 
 /// A model of the catalogue that is to be downloaded.

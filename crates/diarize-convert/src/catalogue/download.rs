@@ -10,13 +10,13 @@ use std::{
 use diarize::model::ModelFiles;
 use tempfile::Builder;
 
-use super::{Catalogue, File, Model, Part, folder, ledger};
+use super::{Catalogue, Model, Part, folder, ledger};
 use crate::{
     ConvertOptions, Converted, Error, Precision, Result,
-    hub::{self, Expected, Fetched, HubError, Settings, fetch_expected},
+    hub::{self, Expected, HubError, Settings, fetch_expected},
     pipeline::{self, CONFIG},
     source::{Place, Sources},
-    write::replace,
+    write::{check_networks, replace},
 };
 
 /// File name of the notice about licenses, beside the model.
@@ -58,7 +58,7 @@ impl Download {
 
 impl Catalogue {
     /// Downloads a model into the user's folder for models and returns its directory. A model that is there already is left as
-    /// it is. `progress` receives the repository and the progress of each file.
+    /// it is; one that is incomplete is replaced. `progress` receives the repository and the progress of each file.
     ///
     /// # Errors
     /// No source has the expected files, the model is there from another origin, or the folder cannot be written. Then nothing
@@ -81,6 +81,10 @@ impl Catalogue {
         let unfinished = Builder::new().prefix(UNFINISHED).tempdir_in(&folder).map_err(unwritable)?;
         let finished = unfinished.path().join(&model.name);
         download.write(&finished)?;
+        if directory.symlink_metadata().is_ok() {
+            tracing::warn!("{} has no complete model and is replaced", directory.display());
+            fs::rename(&directory, unfinished.path().join("replaced")).map_err(unwritable)?;
+        }
         fs::rename(&finished, &directory).map_err(unwritable)?;
         Ok(directory)
     }
@@ -97,9 +101,13 @@ impl Catalogue {
         progress: &mut dyn FnMut(&str, hub::Download),
     ) -> Result<Download> {
         let mut files = BTreeMap::new();
+        let mut pending = Vec::new();
         let mut sources = Vec::new();
         for part in &model.parts {
-            sources.push(part.fetch(model, origin, settings, progress, &mut files)?);
+            let (source, fetched) = part.fetch(model, origin, settings, progress)?;
+            files.extend(fetched.files);
+            pending.extend(fetched.pending);
+            sources.push(source);
         }
         let mut config = tempfile::NamedTempFile::new().map_err(temporary)?;
         if let Some(text) = &model.config {
@@ -119,6 +127,8 @@ impl Catalogue {
         let notice = self.notice(model, &sources);
         converted.manifest.license = model.license.clone();
         converted.manifest.source = sources;
+        check_networks(&converted)?;
+        ledger::record(&folder(), pending)?;
         Ok(Download { model: converted, notice })
     }
 }
@@ -139,37 +149,56 @@ impl Model {
     }
 }
 
+/// The files of a part on this machine.
+#[derive(Default)]
+struct Files {
+    /// The path of each file, by its place in the pipeline.
+    files: Vec<(String, PathBuf)>,
+    /// The files whose hash the catalogue does not give.
+    pending: Vec<ledger::Pending>,
+}
+
 impl Part {
-    /// Fetches all files from the first source that has them. Returns that source.
+    /// Fetches all files from the first source that has them. Also returns that source.
     fn fetch(
         &self,
         model: &Model,
         origin: Origin,
         settings: &Settings,
         progress: &mut dyn FnMut(&str, hub::Download),
-        files: &mut BTreeMap<String, PathBuf>,
-    ) -> Result<String> {
+    ) -> Result<(String, Files)> {
         let sources = self.sources(origin);
         let mut refused = Vec::new();
-        for (index, source) in sources.iter().enumerate() {
-            match self.fetch_from(source, settings, progress) {
-                Ok(fetched) => {
-                    for (file, fetched) in self.files.iter().zip(fetched) {
-                        file.record(source, &fetched)?;
-                        files.insert(self.place(file), fetched.path);
+        for source in &sources {
+            let mut outcome = self.fetch_from(source, settings, progress);
+            if let Err(Error::Hub(error @ HubError::TokenRefused { .. })) = &outcome
+                && self.publisher.as_deref() != Some(*source)
+            {
+                tracing::warn!("{error}; trying without a token");
+                let settings = Settings { token: None, ..settings.clone() };
+                outcome = self.fetch_from(source, &settings, progress);
+            }
+            match outcome {
+                Ok(files) => {
+                    for reason in refused {
+                        tracing::warn!("{reason}; {source} has the file");
                     }
-                    return Ok((*source).to_owned());
+                    return Ok(((*source).to_owned(), files));
                 }
-                Err(error) if !concerns_one_source(&error) || sources.len() == 1 => return Err(error.into()),
-                Err(error) => {
-                    if index + 1 < sources.len() {
-                        tracing::warn!("{error}; trying {}", sources[index + 1]);
-                    }
-                    refused.push(error.to_string());
+                Err(Error::Hub(source @ HubError::Network { .. })) => {
+                    return Err(Error::Unreachable { name: model.name.clone(), source: Box::new(source) });
                 }
+                Err(error) if !concerns_one_source(&error) => return Err(error),
+                Err(error) => refused.push(error),
             }
         }
-        Err(Error::NoSource { name: model.name.clone(), reasons: refused.join("; ") })
+        let reasons = refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let name = model.name.clone();
+        match (origin, &self.publisher) {
+            (Origin::Mirrors, Some(_)) => Err(Error::NoMirror { name, reasons }),
+            _ if refused.len() == 1 => Err(refused.remove(0)),
+            _ => Err(Error::NoSource { name, reasons }),
+        }
     }
 
     fn fetch_from(
@@ -177,37 +206,37 @@ impl Part {
         source: &str,
         settings: &Settings,
         progress: &mut dyn FnMut(&str, hub::Download),
-    ) -> std::result::Result<Vec<Fetched>, HubError> {
-        let fetch = |file: &File| {
-            let expected = Expected { size: file.size, sha256: file.sha256.clone() };
-            fetch_expected(settings, source, &file.path, &expected, &mut |download| {
+    ) -> Result<Files> {
+        let mut files = Files::default();
+        for file in &self.files {
+            let expected =
+                Expected { size: file.size, sha256: file.sha256.clone(), hash_of_hub: file.sha256.is_none() };
+            let fetched = fetch_expected(settings, source, &file.path, &expected, &mut |download| {
                 progress(source, download)
-            })
-        };
-        self.files.iter().map(fetch).collect()
-    }
-}
-
-impl File {
-    /// Records the hash of a file for which the catalogue has none.
-    fn record(&self, source: &str, fetched: &Fetched) -> Result<()> {
-        match self.sha256 {
-            Some(_) => Ok(()),
-            None => ledger::record(&folder(), &format!("{source}/{}", self.path), fetched),
+            })?;
+            if file.sha256.is_none() {
+                files.pending.push(ledger::check(&folder(), format!("{source}/{}", file.path), &fetched)?);
+            }
+            files.files.push((self.place(file), fetched.path));
         }
+        Ok(files)
     }
 }
 
 /// Whether another source may have the file.
-fn concerns_one_source(error: &HubError) -> bool {
-    !matches!(
-        error,
-        HubError::Network { .. }
-            | HubError::Cache { .. }
-            | HubError::Locked { .. }
-            | HubError::InvalidEndpoint { .. }
-            | HubError::InvalidProxy { .. }
-    )
+fn concerns_one_source(error: &Error) -> bool {
+    match error {
+        Error::Changed { .. } => true,
+        Error::Hub(error) => !matches!(
+            error,
+            HubError::Network { .. }
+                | HubError::Cache { .. }
+                | HubError::Locked { .. }
+                | HubError::InvalidEndpoint { .. }
+                | HubError::InvalidProxy { .. }
+        ),
+        _ => false,
+    }
 }
 
 /// Locks the folder against other processes, which is created if it does not exist. Dropping the returned file releases the
@@ -215,7 +244,7 @@ fn concerns_one_source(error: &HubError) -> bool {
 pub(super) fn lock(folder: &Path, name: &str) -> Result<fs::File> {
     let path = folder.join(name);
     let created = fs::create_dir_all(folder).and_then(|()| fs::File::create(&path));
-    let file = created.map_err(|source| Error::Write { path, source })?;
+    let file = created.map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             tracing::warn!("waiting for another process that downloads a model");

@@ -28,7 +28,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use diarize::model::MANIFEST;
+use diarize::model::ModelFiles;
+use safetensors::SafeTensors;
 use serde::Deserialize;
 
 pub use self::download::{Download, Origin};
@@ -100,7 +101,12 @@ impl Catalogue {
     /// The named file cannot be read or is not a valid list.
     pub fn open() -> Result<Self> {
         let Some(path) = named(VARIABLE) else { return Self::parse(BUNDLED, Path::new("catalogue.toml")) };
-        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let text = fs::read_to_string(&path).map_err(|source| Error::Catalogue {
+            path: path.clone(),
+            problem: format!(
+                "it cannot be read ({source}), but the environment variable {VARIABLE} names it"
+            ),
+        })?;
         Self::parse(&text, &path)
     }
 
@@ -114,8 +120,13 @@ impl Catalogue {
                 error.message().replace('\n', ", ")
             ))
         })?;
-        for model in &catalogue.models {
-            let problem = model.problem().or_else(|| catalogue.missing_license(model));
+        for (index, model) in catalogue.models.iter().enumerate() {
+            let earlier = &catalogue.models[..index];
+            let twice = earlier.iter().any(|other| other.name == model.name);
+            let problem = model
+                .problem()
+                .or_else(|| twice.then(|| "two models have this name".to_owned()))
+                .or_else(|| catalogue.missing_license(model));
             if let Some(problem) = problem {
                 return Err(wrong(format!("model {:?}: {problem}", model.name)));
             }
@@ -140,9 +151,14 @@ impl Catalogue {
 }
 
 impl Model {
-    /// Where the model is, if it is on this machine.
+    /// Where the model is, if it is on this machine and complete: with all files that its manifest names, to their ends.
     pub fn installed(&self) -> Option<PathBuf> {
-        Some(self.directory()).filter(|directory| directory.join(MANIFEST).is_file())
+        let directory = self.directory();
+        let files = ModelFiles::read(&directory).ok()?;
+        let weights = [Some(&files.segmentation), Some(&files.embedding), files.plda.as_ref()];
+        let complete =
+            weights.into_iter().flatten().all(|file| SafeTensors::deserialize(&file.bytes).is_ok());
+        complete.then_some(directory)
     }
 
     /// The original repositories that ask for an account, without revisions.
@@ -168,8 +184,22 @@ impl Model {
     /// What is wrong with the entry. Its names become parts of paths and URLs.
     fn problem(&self) -> Option<String> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        if self.name.is_empty() || self.name.starts_with('.') || !self.name.bytes().all(plain) {
-            return Some("a name consists of letters, digits, `-`, `_` and `.`".to_owned());
+        if self.name.is_empty() || self.name.starts_with(['.', '-']) || !self.name.bytes().all(plain) {
+            return Some(
+                "a name consists of letters, digits, `-`, `_` and `.`, and begins with none of `-` and `.`"
+                    .to_owned(),
+            );
+        }
+        if self.name == ledger::FILE {
+            return Some("this is the name of the record of downloads".to_owned());
+        }
+        if self.license.trim().is_empty() {
+            return Some("its license is empty".to_owned());
+        }
+        let hashes = self.parts.iter().flat_map(|part| &part.files).filter_map(|file| file.sha256.as_deref());
+        let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if let Some(hash) = hashes.into_iter().find(|hash| !is_hash(hash)) {
+            return Some(format!("{hash:?} is not a SHA-256, which has 64 hexadecimal digits"));
         }
         let mut files: Vec<String> = self.parts.iter().flat_map(Part::paths).collect();
         if let Some(file) = files.iter().find(|file| check_file(file).is_err()) {

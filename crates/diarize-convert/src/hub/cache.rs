@@ -51,12 +51,22 @@ impl<'a> Cache<'a> {
 
     /// A file at the repository's revision, if it is cached.
     pub(super) fn find(&self, file: &str) -> Option<Fetched> {
+        self.at(&self.commit()?, file)
+    }
+
+    /// The folder with the files of the repository's revision, if there is one.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        Some(self.snapshots.pointer_path(&self.commit()?)).filter(|folder| folder.is_dir())
+    }
+
+    /// The commit of the repository's revision, if it is known.
+    fn commit(&self) -> Option<String> {
         if self.repo.is_commit() {
-            return self.at(self.repo.revision, file);
+            return Some(self.repo.revision.to_owned());
         }
         // Some programs end the line, which hf-hub would take for a part of the commit.
         let commit = fs::read_to_string(self.reference()).ok()?;
-        Some(commit.trim()).filter(|commit| is_plain(commit)).and_then(|commit| self.at(commit, file))
+        Some(commit.trim()).filter(|commit| is_plain(commit)).map(str::to_owned)
     }
 
     /// A file at a commit, if it is cached.

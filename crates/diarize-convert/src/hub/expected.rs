@@ -1,13 +1,16 @@
 //! What a file must be, where that is known before its download.
 
-use std::{fmt::Display, fs::File, io, path::Path};
-
-use sha2::{Digest, Sha256};
+use std::{
+    fmt::Display,
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use super::{
     HubError,
     metadata::{Hash, Metadata},
-    part::Part,
+    part::{Part, hash},
 };
 
 /// The known properties of a file.
@@ -17,6 +20,8 @@ pub(crate) struct Expected {
     pub(crate) size: Option<u64>,
     /// SHA-256 of the content, in hexadecimal.
     pub(crate) sha256: Option<String>,
+    /// Whether a cached file of a pinned commit must have the hash that the hub states, if the hub can be reached.
+    pub(crate) hash_of_hub: bool,
 }
 
 impl Expected {
@@ -56,22 +61,41 @@ impl Check<'_> {
         }
     }
 
+    /// The expected size in bytes, if it is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.expected.size
+    }
+
+    /// Whether the hub must be asked about a file of the cache.
+    pub(super) fn needs_hub(&self) -> bool {
+        self.expected.hash_of_hub
+    }
+
     /// Checks a file of the cache.
     pub(super) fn file(&self, path: &Path) -> Result<(), HubError> {
+        let unreadable = |source| HubError::Cache { path: path.to_owned(), source };
+        if let Some(expected) = self.expected.size {
+            let found = fs::metadata(path).map_err(unreadable)?.len();
+            if found != expected {
+                return Err(deletable(self.unexpected("size in bytes", expected, found), path));
+            }
+        }
         if self.expected.sha256.is_none() {
             return Ok(());
         }
-        let unreadable = |source| HubError::Cache { path: path.to_owned(), source };
         let found = sha256(path).map_err(unreadable)?;
-        self.sha256(&found).map_err(|error| match error {
-            // A link of the cache leads to the file.
-            HubError::Unexpected { page, revision, file, difference } => {
-                let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-                let difference = format!("{difference} (delete {} to download it again)", path.display());
-                HubError::Unexpected { page, revision, file, difference }
-            }
-            error => error,
-        })
+        self.sha256(&found).map_err(|error| deletable(error, path))
+    }
+
+    /// Checks a file of the cache against the hash that the hub states, if that is required.
+    pub(super) fn of_hub(&self, path: &Path, metadata: &Metadata) -> Result<(), HubError> {
+        let Some(hash) = metadata.hash().filter(|_| self.needs_hub()) else { return Ok(()) };
+        let unreadable = |source| HubError::Cache { path: path.to_owned(), source };
+        let found = hash_of(path, hash).map_err(unreadable)?;
+        match found.eq_ignore_ascii_case(&metadata.etag) {
+            true => Ok(()),
+            false => Err(deletable(self.unexpected("hash", &metadata.etag, found), path)),
+        }
     }
 
     fn sha256(&self, found: &str) -> Result<(), HubError> {
@@ -93,9 +117,24 @@ impl Check<'_> {
     }
 }
 
+/// Says how to get rid of a file of the cache. A link of the cache leads to the file.
+fn deletable(error: HubError, path: &Path) -> HubError {
+    match error {
+        HubError::Unexpected { page, revision, file, difference } => {
+            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let difference = format!("{difference} (delete {} to download it again)", path.display());
+            HubError::Unexpected { page, revision, file, difference }
+        }
+        error => error,
+    }
+}
+
 /// The SHA-256 of a file, in hexadecimal.
 pub(crate) fn sha256(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    hash_of(path, Hash::Sha256)
+}
+
+fn hash_of(path: &Path, kind: Hash) -> io::Result<String> {
+    let file = File::open(path)?;
+    hash(&file, file.metadata()?.len(), kind)
 }

@@ -86,6 +86,11 @@ pub fn fetch_with(
     Ok(fetch_expected(settings, repo, file, &Expected::default(), progress)?.path)
 }
 
+/// The folder with the cached files of `org/name` or `org/name@revision`, if there is one.
+pub fn snapshot(settings: &Settings, repo: &str) -> Option<PathBuf> {
+    Cache::new(&settings.cache, Repo::parse(repo).ok()?).folder()
+}
+
 /// A file of a repository on this machine.
 pub(crate) struct Fetched {
     pub(crate) path: PathBuf,
@@ -107,7 +112,7 @@ pub(crate) fn fetch_expected(
     let cache = Cache::new(&settings.cache, repo);
     let cached = cache.find(file);
     match cached {
-        Some(found) if settings.offline || repo.is_commit() => {
+        Some(found) if settings.offline || repo.is_commit() && !check.needs_hub() => {
             check.file(&found.path)?;
             return Ok(found);
         }
@@ -140,8 +145,9 @@ fn update(
     progress: &mut dyn FnMut(Download),
 ) -> Result<Fetched, HubError> {
     let client = Client::new(settings, repo)?;
-    let metadata = client.metadata(file)?;
+    let mut metadata = client.metadata(file)?;
     check.announced(&metadata)?;
+    metadata.size = metadata.size.or(check.size());
     let found = match cache.at(&metadata.commit, file) {
         Some(found) => found,
         None => {
@@ -161,6 +167,7 @@ fn update(
         }
     };
     check.file(&found.path)?;
+    check.of_hub(&found.path, &metadata)?;
     cache.record(&metadata.commit, file)?;
     Ok(found)
 }

@@ -13,7 +13,7 @@ use self::{tensor::read_tensor, wire::Message};
 use crate::{
     Problem,
     pyannote::{About, ProblemKind, Specifications},
-    tensor::Tensors,
+    tensor::{TensorProblem, Tensors},
 };
 
 /// Maximum number of nodes, and of tensors. ResNet293 has about 300 tensors.
@@ -99,13 +99,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Tensors, About), Problem> {
             _ => {}
         }
     }
-    let tensors = tensors(graph.ok_or(OnnxProblem::NoGraph)?)?;
+    let tensors = tensors(graph.ok_or(OnnxProblem::NoGraph)?, bytes.len())?;
     let mut about = about(&properties);
     about.exporter = Some(exporter.trim().to_owned());
     Ok((quantized::restored(tensors)?, about))
 }
 
-fn tensors(mut graph: Message<'_>) -> Result<Tensors, Problem> {
+/// The tensors of the graph of a file of `size` bytes.
+fn tensors(mut graph: Message<'_>, size: usize) -> Result<Tensors, Problem> {
     let mut tensors = Tensors::new();
     let mut aliases = Vec::new();
     let mut nodes = 0;
@@ -142,16 +143,29 @@ fn tensors(mut graph: Message<'_>) -> Result<Tensors, Problem> {
             return Err(OnnxProblem::SameName(name.to_owned()).into());
         }
     }
-    // Exporters store equal tensors once.
-    for (name, original) in aliases {
-        if let Some(tensor) = tensors.get(original).cloned() {
-            tensors.entry(name.to_owned()).or_insert(tensor);
-        }
-    }
+    add_aliases(&mut tensors, &aliases, size)?;
     match tensors.is_empty() {
         true => Err(OnnxProblem::NoTensors.into()),
         false => Ok(tensors),
     }
+}
+
+/// Adds the other names of tensors: exporters store equal tensors once. All copies together may be as large as the file of
+/// `size` bytes.
+fn add_aliases(tensors: &mut Tensors, aliases: &[(&str, &str)], size: usize) -> Result<(), Problem> {
+    let mut total: usize = 0;
+    for &(name, original) in aliases {
+        if tensors.contains_key(name) {
+            continue;
+        }
+        let Some(tensor) = tensors.get(original) else { continue };
+        total = total.saturating_add(tensor.bytes.len());
+        if total > size {
+            return Err(TensorProblem::Budget(size).of(name));
+        }
+        tensors.insert(name.to_owned(), tensor.clone());
+    }
+    Ok(())
 }
 
 /// What a node of the graph says about weights.

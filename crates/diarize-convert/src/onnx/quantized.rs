@@ -33,6 +33,9 @@ pub(super) fn restored(mut tensors: Tensors) -> Result<Tensors, OnnxProblem> {
 
 fn restore(steps: &Tensor, scale: &Tensor, zero_point: Option<&Tensor>) -> Result<Tensor, &'static str> {
     let scales = scale.to_f32().ok_or("has a scale of integers")?;
+    if scales.iter().any(|scale| !scale.is_finite()) {
+        return Err("has a scale that is not finite");
+    }
     let values = integers(steps).ok_or("is not of 8-bit or 32-bit integers")?;
     let zero_points = match zero_point {
         Some(tensor) => integers(tensor).ok_or("has a zero point of another type")?,

@@ -9,7 +9,7 @@ use diarize::model::{Hysteresis, MANIFEST, Manifest, ModelFiles, WeightsFile};
 pub use self::config::ConfigProblem;
 pub(crate) use self::config::{Config, Reference};
 use crate::{
-    ConvertOptions, Error, Problem, Result,
+    ConvertOptions, Error, Problem, Result, catalogue,
     checkpoint::Checkpoint,
     network::Kind,
     npz,
@@ -61,7 +61,10 @@ pub(crate) fn of_networks(
     let here = Place::Directory(PathBuf::new());
     let find = |name, given: &str| {
         let reference = Reference::Text(given.to_owned());
-        locate(&here, name, &reference).map_err(|_| Error::NoSuchInput { input: given.to_owned() })
+        locate(&here, name, &reference).map_err(|_| match catalogue::find(given) {
+            Ok(Some(_)) => Error::NotANetwork { input: given.to_owned() },
+            _ => Error::NoSuchInput { input: given.to_owned() },
+        })
     };
     let parts = Parts {
         segmentation: find("segmentation", segmentation)?,

@@ -127,7 +127,7 @@ fn outputs(checkpoint: &Checkpoint, classes: usize) -> Result<Outputs, NetworkPr
     let speakers = specifications.classes.len();
     match (specifications.problem, specifications.powerset_max_classes) {
         (Some(ProblemKind::MonoLabelClassification), Some(simultaneous)) => {
-            Ok(Outputs { speakers, simultaneous, multilabel: false })
+            Ok(Outputs { speakers, simultaneous: simultaneous.min(speakers), multilabel: false })
         }
         (Some(ProblemKind::MultiLabelClassification | ProblemKind::BinaryClassification), _) => {
             Ok(multilabel(speakers))
