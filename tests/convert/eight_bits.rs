@@ -198,6 +198,8 @@ fn networks_of_a_converted_model_are_not_silently_kept() {
     let options = ConvertOptions { embedding: Some(path.to_owned()), ..ConvertOptions::default() };
     let error = convert(path, &options, &mut no_hub).unwrap_err();
     assert!(matches!(error, Error::AlreadyConverted { .. }), "{error}");
+    let original = ModelFiles::read(dir.path()).unwrap().manifest.source;
+    assert!(error.to_string().contains(&format!("convert its original, {original}, with")), "{error}");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use diarize_convert::{ConvertOptions, Converted, Error, Precision, Result, convert};
+use diarize_convert::{ConvertOptions, Converted, Error, Precision, Result, convert, load};
 
-use crate::support::{golden, no_hub};
+use crate::support::{checkpoint, golden, no_hub, one_tensor};
 
 fn network(segmentation: Option<&str>, embedding: Option<&str>) -> Result<Converted> {
     let options = ConvertOptions {
@@ -54,4 +54,22 @@ fn a_network_is_not_written_over_a_model_nor_with_values_that_are_not_finite() {
         "{error}"
     );
     assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_checkpoint_of_a_folder_is_found_or_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    fs::write(dir.path().join("a.ckpt"), checkpoint(&one_tensor(8, 0, &[8], &[1]))).unwrap();
+    fs::write(dir.path().join("notes.txt"), "").unwrap();
+    let error = load(folder, &mut no_hub).unwrap_err().to_string();
+    assert!(error.contains("a.ckpt: the network is of a class that the file does not name"), "{error}");
+    fs::copy(golden("small.ckpt"), dir.path().join("b.ckpt")).unwrap();
+    let error = load(folder, &mut no_hub).unwrap_err();
+    assert!(matches!(error, Error::SeveralCheckpoints { .. }), "{error}");
+
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(golden("onnx/segmentation.int8.onnx"), dir.path().join("model.int8.onnx")).unwrap();
+    let error = load(dir.path().to_str().unwrap(), &mut no_hub).unwrap_err();
+    assert!(error.to_string().contains("is only a segmentation network"), "{error}");
 }

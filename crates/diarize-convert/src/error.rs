@@ -71,12 +71,28 @@ pub enum Error {
     /// A directory contains no model.
     #[error(
         "{}: not a model directory: none of manifest.toml, the config.yaml of a pipeline, pytorch_model.bin, model.safetensors, \
-         avg_model.pt, avg_model, model.onnx, a single .ckpt file, or plda.npz with xvec_transform.npz found",
+         avg_model.pt, avg_model, model.onnx, model.int8.onnx, a single .ckpt file, or plda.npz with xvec_transform.npz found",
         path.display()
     )]
     EmptyDirectory {
         /// The directory.
         path: PathBuf,
+    },
+    /// A directory contains several checkpoints.
+    #[error("{}: there are several .ckpt files: name one of them", path.display())]
+    SeveralCheckpoints {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The hub refuses a pipeline that the list of models has too.
+    #[error(
+        "{source}; or get it from a mirror, without an account: `diarize model download {name}`, then --model {name}"
+    )]
+    OnMirror {
+        /// The name in the list.
+        name: String,
+        /// The hub's refusal.
+        source: Box<HubError>,
     },
     /// The input is a single network, but a whole pipeline is needed.
     #[error(
@@ -116,13 +132,14 @@ pub enum Error {
     },
     /// A network of a converted model was to be replaced.
     #[error(
-        "{}: the networks of a converted model cannot be replaced: convert the original pipeline, which its manifest names as \
-         source, with the other network",
+        "{}: the networks of a converted model cannot be replaced: convert its original, {original}, with the other network",
         path.display()
     )]
     AlreadyConverted {
         /// The model directory.
         path: PathBuf,
+        /// What its manifest names as source.
+        original: String,
     },
     /// The list of models is invalid.
     #[error("{}: not a list of models: {problem}", path.display())]

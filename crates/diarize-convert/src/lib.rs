@@ -140,11 +140,28 @@ pub fn load(input: &str, fetch: &mut Fetch<'_>) -> Result<ModelFiles> {
     if let Some(directory) = converted(input)? {
         return Ok(ModelFiles::read(&directory)?);
     }
-    match convert(input, &ConvertOptions::default(), fetch)? {
+    match convert(input, &ConvertOptions::default(), fetch).map_err(|error| on_mirror(input, error))? {
         Converted::Pipeline(model) => Ok(*model),
+        Converted::Network(network) if matches!(network.kind, Kind::Unknown) => {
+            Err(Problem::from(network.problem()).at(network.file()))
+        }
         Converted::Network(network) => {
             Err(Error::NotAPipeline { input: input.to_owned(), kind: network.kind.describe() })
         }
+    }
+}
+
+/// Names the model of the catalogue that has the files of a repository which the hub refuses.
+fn on_mirror(input: &str, error: Error) -> Error {
+    let refused = |error: &HubError| {
+        matches!(error, HubError::NeedsToken { .. } | HubError::TokenRefused { .. } | HubError::Gated { .. })
+    };
+    match error {
+        Error::Hub(source) if refused(&source) => match catalogue::of_publisher(input) {
+            Some(name) => Error::OnMirror { name, source: Box::new(source) },
+            None => Error::Hub(source),
+        },
+        error => error,
     }
 }
 

@@ -133,6 +133,16 @@ struct Description<'a> {
 }
 
 impl Network {
+    /// What is wrong with a network that is not supported.
+    pub(crate) fn problem(&self) -> NetworkProblem {
+        self.kind.mismatch("a pipeline", &self.about)
+    }
+
+    /// The name of the file that was read.
+    pub(crate) fn file(&self) -> &str {
+        self.inputs.keys().next().map_or(&self.source, String::as_str)
+    }
+
     /// File name of the weights.
     pub fn weights(&self) -> &'static str {
         self.kind.file_name()

@@ -22,8 +22,8 @@ pub type Fetch<'a> = dyn FnMut(&str, &str) -> Result<PathBuf> + 'a;
 pub(crate) const MAX_FILE: u64 = 8 << 30;
 
 /// File names of checkpoints, in order of preference.
-const CHECKPOINTS: [&str; 5] =
-    ["pytorch_model.bin", "model.safetensors", "avg_model.pt", "avg_model", "model.onnx"];
+const CHECKPOINTS: [&str; 6] =
+    ["pytorch_model.bin", "model.safetensors", "avg_model.pt", "avg_model", "model.onnx", "model.int8.onnx"];
 
 /// A local path, or a folder in a hub repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,7 +169,10 @@ pub(crate) fn checkpoint_in(directory: &Path) -> Result<Option<String>> {
             found.push(name);
         }
     }
-    Ok(found.pop().filter(|_| found.is_empty()))
+    if found.len() > 1 {
+        return Err(Error::SeveralCheckpoints { path: directory.to_owned() });
+    }
+    Ok(found.pop())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -142,6 +142,8 @@ fn accounts_are_needed_only_at_the_publisher() {
         assert!(stderr(&output).contains(told) && stderr(&output).contains(PUBLISHER), "{}", stderr(&output));
         assert_eq!(hub.kept(), [""; 0]);
     }
+    let named = hub.run(&["model", "info", PUBLISHER]);
+    assert!(stderr(&named).contains("`diarize model download community-1`, then"), "{}", stderr(&named));
     assert!(!hub.asked(MIRROR), "the user has chosen");
     let output = download("hf_member");
     assert!(output.status.success(), "{}", stderr(&output));

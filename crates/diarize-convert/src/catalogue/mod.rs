@@ -258,6 +258,14 @@ pub(crate) fn find(name: &str) -> Result<Option<Model>> {
     }
 }
 
+/// The name of the model that consists of the files of one publisher's repository.
+pub(crate) fn of_publisher(repository: &str) -> Option<String> {
+    let catalogue = Catalogue::open().ok()?;
+    let same =
+        |model: &&Model| model.parts.len() == 1 && model.publishers() == [without_revision(repository)];
+    catalogue.models.iter().find(same).map(|model| model.name.clone())
+}
+
 /// The folder for downloaded models: `DIARIZE_MODELS`, else `diarize/models` in `XDG_DATA_HOME`, else in `.local/share` of the
 /// home directory.
 pub fn folder() -> PathBuf {

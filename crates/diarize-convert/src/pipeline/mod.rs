@@ -83,10 +83,11 @@ pub(crate) fn of_networks(
 
 /// Converts the networks of a converted model to another precision.
 pub(crate) fn of_model(directory: &Path, options: &ConvertOptions) -> Result<ModelFiles> {
-    if options.segmentation.is_some() || options.embedding.is_some() {
-        return Err(Error::AlreadyConverted { path: directory.to_owned() });
-    }
     let mut model = ModelFiles::read(directory)?;
+    if options.segmentation.is_some() || options.embedding.is_some() {
+        let original = model.manifest.source;
+        return Err(Error::AlreadyConverted { path: directory.to_owned(), original });
+    }
     for file in [&mut model.segmentation, &mut model.embedding] {
         let checkpoint = Checkpoint::read(&file.bytes).map_err(|problem| problem.at(&file.path))?;
         file.bytes = encode(&checkpoint.tensors, options.precision).into();
