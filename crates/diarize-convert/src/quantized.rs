@@ -110,3 +110,21 @@ fn expanded(tensor: &Tensor, scales: &Tensor) -> Result<Tensor, TensorProblem> {
     }
     Ok(Tensor { dtype: Dtype::F32, shape: tensor.shape.clone(), bytes })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::quantize;
+
+    /// Each of the values must be considered once, not once for each value that is rounded the other way.
+    #[test]
+    fn a_long_row_of_equal_remainders_is_balanced_in_one_pass() {
+        let mut values = vec![60.3_f32 / 127.0; 400_000];
+        values[0] = 1.0;
+        let (rounded, scales) = quantize(&values, &[1, values.len()]).unwrap();
+        let sum: f64 = rounded.iter().map(|&value| f64::from(value.cast_signed())).sum();
+        let exact: f64 = values.iter().map(|&value| f64::from(value / scales[0])).sum();
+        // Rounding to the nearest value would be off by 0.3 for each value. The rest is that of sums in f32.
+        let unbalanced = 0.3 * values.len() as f64;
+        assert!((sum - exact).abs() < 0.01 * unbalanced, "{sum} instead of {exact}");
+    }
+}
