@@ -39,10 +39,16 @@ const COMMANDS: [&[Command]; 14] = [
             &["rttm/a.rttm", "rttm/monday/c.rttm"],
         ),
     ],
-    &[(
-        "diarize --files-from list.txt --retry 1 --failures failed.txt --output rttm/",
-        &["rttm/a.rttm", "failed.txt"],
-    )],
+    &[
+        (
+            "diarize --shard 1/2 -f rttm,parquet -o results/ recordings/",
+            &["results/a.rttm", "results/a.parquet"],
+        ),
+        (
+            "diarize --files-from list.txt --retry 1 --failures failed.txt --output rttm/",
+            &["rttm/a.rttm", "failed.txt"],
+        ),
+    ],
     &[
         (
             "diarize --transcript meeting.json -o named.json -o named.srt -o named.html meeting.wav",
