@@ -1,4 +1,4 @@
-//! Samples that are already decoded.
+//! Converts decoded samples to the output format.
 
 use crate::{Error, Settings, Warning, mono::Mono};
 
@@ -12,7 +12,7 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// A converter from `rate` in hertz. Of the settings, it uses the channels and the rate of the output.
+    /// Creates a converter for samples at `rate` hertz. It uses only the output channels and output rate of the settings.
     ///
     /// # Errors
     /// If the rate is outside [`RATES`](crate::RATES).
@@ -34,7 +34,7 @@ impl Converter {
         self.advance(output)
     }
 
-    /// Appends the remaining output and returns the problems found in the samples.
+    /// Appends the rest of the converted samples to `output`, and returns the problems found in the samples.
     ///
     /// # Errors
     /// As [`Self::push`], and if there were no samples.

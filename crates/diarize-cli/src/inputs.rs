@@ -44,7 +44,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Leaves out inputs that are not kept. What is left is still a part of several.
+    /// Keeps only some of the inputs. Even a single remaining input counts as one of several.
     pub fn keep(&mut self, is_kept: impl Fn(usize) -> bool) {
         let mut indices = 0..;
         self.all.retain(|_| indices.next().is_some_and(&is_kept));

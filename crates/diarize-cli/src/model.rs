@@ -50,7 +50,7 @@ impl ModelArgs {
         Ok((diarizer, files))
     }
 
-    /// Whether no other model than the bundled one is set.
+    /// Whether the bundled model is used.
     pub fn is_bundled(&self) -> bool {
         self.model.is_none()
     }
