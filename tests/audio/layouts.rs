@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use diarize_audio::{Audio, Channels, Error, Rate, Recording, Settings, Tracks, read};
+use diarize_audio::{Audio, Channels, Converter, Error, Rate, Recording, Settings, Tracks, read};
 use diarize_testkit::{
     repository,
     signal::{amplitude, sine},
@@ -107,4 +107,45 @@ fn tracks_of_one_layout_can_be_averaged() {
     let path = repository("tests/data/formats/tone.mkv");
     let main = read(&path, &original()).unwrap();
     assert!(read(&path, &original().with_tracks(Tracks::Mean)).unwrap().samples == main.samples);
+}
+
+#[test]
+fn decoded_samples_give_what_their_file_gives() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("stereo.wav");
+    for rate in [16_000, 22_050, 48_000] {
+        let planes = [sine(440.0, rate, 1.3), sine(1_000.0, rate, 1.3)];
+        let samples: Vec<f32> = planes[0].iter().zip(&planes[1]).flat_map(|(a, b)| [*a, 0.5 * b]).collect();
+        write_f32(&path, rate, 2, &samples);
+        let planes = [planes[0].clone(), planes[1].iter().map(|sample| 0.5 * sample).collect()];
+        for channels in [Channels::Mean, Channels::Only(1), Channels::Each] {
+            let settings = Settings::default().with_channels(channels);
+            let mut converter = Converter::new(rate, &settings).unwrap();
+            let mut output = Vec::new();
+            for start in (0..planes[0].len()).step_by(777) {
+                let end = (start + 777).min(planes[0].len());
+                converter
+                    .push(planes.iter().map(|plane| plane[start..end].to_vec()).collect(), &mut output)
+                    .unwrap();
+            }
+            let file = read(&path, &settings).unwrap();
+            assert_eq!(converter.seconds(), file.duration, "{rate} Hz");
+            assert_eq!(converter.finish(&mut output).unwrap(), file.warnings);
+            assert!(output == file.samples, "{rate} Hz, {channels:?}");
+        }
+    }
+}
+
+#[test]
+fn decoded_samples_that_cannot_be_used_are_refused() {
+    let mono = Settings::default();
+    assert!(matches!(Converter::new(0, &mono), Err(Error::SampleRate { rate: 0 })));
+    let nothing = Converter::new(16_000, &mono).unwrap().finish(&mut Vec::new());
+    assert!(matches!(nothing, Err(Error::NoSamples)));
+    let mut converter = Converter::new(16_000, &mono).unwrap();
+    let wrong = converter.push(vec![vec![f32::NAN; 16_000]], &mut Vec::new());
+    assert!(matches!(wrong, Err(Error::NonFinite { .. })));
+    let mut second = Converter::new(16_000, &mono.with_channels(Channels::Only(1))).unwrap();
+    let missing = second.push(vec![vec![0.0; 16]], &mut Vec::new());
+    assert!(matches!(missing, Err(Error::Channel { asked: 1, count: 1 })));
 }

@@ -126,6 +126,25 @@ fn existing_results_are_skipped() {
     assert_eq!(names(Path::new(&output)), ["a.csv", "a.rttm", "b.csv", "b.rttm"]);
 }
 
+#[test]
+fn parts_of_the_inputs_make_up_the_whole() {
+    let directory = recordings(&["in/a.wav", "in/b.wav", "in/c.wav"]);
+    let (input, output) = (path(&directory, "in"), path(&directory, "out"));
+    let mut done = Vec::new();
+    for (part, expected) in [("2/2", &["b"][..]), ("1/2", &["a", "b", "c"]), ("4/4", &["a", "b", "c"])] {
+        let run = diarize(["--shard", part, "-o", &output, &input]);
+        assert!(run.status.success(), "{part}: {}", stderr(&run));
+        done = names(Path::new(&output));
+        assert_eq!(done, expected.iter().map(|name| format!("{name}.rttm")).collect::<Vec<_>>(), "{part}");
+    }
+    assert_eq!(done.len(), 3);
+    // Two parts would write the same file.
+    fs::copy(path(&directory, "in/a.wav"), path(&directory, "in/a.wave")).unwrap();
+    let run = diarize(["--shard", "1/2", "-o", &output, &input]);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(stderr(&run).contains("would both be written to"), "{}", stderr(&run));
+}
+
 #[cfg(unix)]
 fn interrupt(child: &Child) {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

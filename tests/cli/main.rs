@@ -2,9 +2,12 @@
 
 mod arguments;
 mod batches;
+mod catalogue;
 mod common;
 mod destinations;
 mod embed;
+#[cfg(target_os = "linux")]
+mod first_impression;
 #[allow(dead_code, reason = "the converter's tests use the rest")]
 #[path = "../convert/hub_server/mod.rs"]
 mod hub_server;

@@ -23,6 +23,8 @@ fn model(cache: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .env("HF_HUB_CACHE", cache)
         .env("HF_HUB_OFFLINE", "1")
+        .env("DIARIZE_MODELS", cache.join("models"))
+        .env_remove("DIARIZE_CATALOGUE")
         .output()
         .unwrap()
 }
@@ -44,14 +46,22 @@ fn info_is_the_manifest_of_the_model() {
 #[test]
 fn the_cache_is_listed_with_the_bundled_model() {
     let cache = tempdir().unwrap();
-    fs::create_dir_all(cache.path().join("models--pyannote--segmentation-3.0")).unwrap();
+    let repository = cache.path().join("models--pyannote--segmentation-3.0");
+    for (name, commit) in [("main", "a".repeat(40)), ("v1", "b".repeat(40))] {
+        fs::create_dir_all(repository.join("snapshots").join(&commit)).unwrap();
+        fs::create_dir_all(repository.join("refs")).unwrap();
+        fs::write(repository.join("refs").join(name), commit).unwrap();
+    }
     let list = model(cache.path(), &["list"]);
     assert!(stdout(&list).contains("(bundled)"));
     assert!(stdout(&list).contains("pyannote/segmentation-3.0"), "{}", stdout(&list));
-    let path = model(cache.path(), &["path", "pyannote/segmentation-3.0"]);
-    assert!(stdout(&path).trim_end().ends_with("models--pyannote--segmentation-3.0"));
+    for (revision, commit) in [("", "a"), ("@v1", "b")] {
+        let path = model(cache.path(), &["path", &format!("pyannote/segmentation-3.0{revision}")]);
+        let expected = repository.join("snapshots").join(commit.repeat(40));
+        assert_eq!(stdout(&path).trim_end(), expected.to_str().unwrap(), "{}", stderr(&path));
+    }
     let empty = cache.path().join("none");
-    assert_eq!(stdout(&model(&empty, &["list"])).lines().count(), 1);
+    assert!(!stdout(&model(&empty, &["list"])).contains("hub cache"));
 }
 
 #[test]

@@ -11,13 +11,14 @@ const README: &str = include_str!("../../README.md");
 const GUIDE: &str = include_str!("../../crates/diarize-cli/docs/guide.md");
 
 /// Commands of these documents that need a microphone, the network or a Whisper model.
-const NOT_RUN: [&str; 7] = [
+const NOT_RUN: [&str; 8] = [
     "diarize transcribe --whisper whisper-small -o meeting.srt meeting.mp3",
     "diarize transcribe --whisper whisper-small meeting.mp3",
     "diarize transcribe --whisper whisper-small -o talk.srt -o talk.html talk.wav",
     "diarize transcribe --whisper whisper-small --language de --prompt \"Zoë, Jörg\" -o talk.json talk.wav",
-    "diarize --model pyannote/speaker-diarization-3.1 meeting.wav",
-    "diarize model download pyannote/speaker-diarization-3.1 --output my-model",
+    "diarize model download community-1",
+    "diarize model download community-1 --output my-model",
+    "diarize --model community-1 meeting.wav",
     "arecord -d 60 -f S16_LE -r 16000 | diarize -",
 ];
 
@@ -42,10 +43,16 @@ const COMMANDS: [&[Command]; 14] = [
             &["rttm/a.rttm", "rttm/monday/c.rttm"],
         ),
     ],
-    &[(
-        "diarize --files-from list.txt --retry 1 --failures failed.txt --output rttm/",
-        &["rttm/a.rttm", "failed.txt"],
-    )],
+    &[
+        (
+            "diarize --shard 1/2 -f rttm,parquet -o results/ recordings/",
+            &["results/a.rttm", "results/a.parquet"],
+        ),
+        (
+            "diarize --files-from list.txt --retry 1 --failures failed.txt --output rttm/",
+            &["rttm/a.rttm", "failed.txt"],
+        ),
+    ],
     &[
         (
             "diarize --transcript meeting.json -o named.json -o named.srt -o named.html meeting.wav",
@@ -72,7 +79,11 @@ const COMMANDS: [&[Command]; 14] = [
         ("diarize vad meeting.mp3", &[]),
         ("diarize overlap -f csv recordings/ > overlap.csv", &["overlap.csv"]),
     ],
-    &[("diarize model info my-model", &[]), ("diarize --model my-model meeting.wav", &[])],
+    &[
+        ("diarize model list", &[]),
+        ("diarize model info my-model", &[]),
+        ("diarize --model my-model meeting.wav", &[]),
+    ],
     &[
         ("diarize --completions bash", &[]),
         ("diarize man --output DIR", &["DIR/diarize.1", "DIR/diarize-score.1"]),

@@ -1,9 +1,17 @@
 //! Results in every format.
 
-use std::{fs, path::PathBuf, sync::OnceLock};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use diarize::{Turn, parse_rttm};
 use diarize_testkit::repository;
+use parquet::{
+    file::reader::{FileReader, SerializedFileReader},
+    record::Field,
+};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -20,7 +28,7 @@ fn results() -> &'static (TempDir, Vec<Turn>) {
     static RESULTS: OnceLock<(TempDir, Vec<Turn>)> = OnceLock::new();
     RESULTS.get_or_init(|| {
         let directory = tempdir().unwrap();
-        let formats = "rttm,json,csv,srt,vtt,textgrid,eaf,stm,audacity,txt";
+        let formats = "rttm,json,csv,srt,vtt,textgrid,eaf,stm,audacity,txt,parquet,nemo";
         let output = diarize([
             "--embeddings".as_ref(),
             "--format".as_ref(),
@@ -75,7 +83,20 @@ fn assert_valid(document: &Value) {
 
 #[test]
 fn several_formats_at_once_give_a_file_each() {
-    let endings = ["TextGrid", "csv", "eaf", "json", "labels.txt", "rttm", "srt", "stm", "txt", "vtt"];
+    let endings = [
+        "TextGrid",
+        "csv",
+        "eaf",
+        "json",
+        "labels.txt",
+        "manifest.json",
+        "parquet",
+        "rttm",
+        "srt",
+        "stm",
+        "txt",
+        "vtt",
+    ];
     assert_eq!(names(results().0.path()), endings.map(|ending| format!("conversation.{ending}")));
     assert!(turns().len() > 5);
 }
@@ -137,6 +158,71 @@ fn csv_has_a_heading_and_one_line_per_turn() {
         assert!((0.0..=1.0).contains(&confidence), "{confidence}");
     }
     assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn nemo_reads_one_object_per_turn() {
+    let manifest = read("conversation.manifest.json");
+    assert_eq!(manifest.lines().count(), turns().len());
+    for (line, turn) in manifest.lines().zip(turns()) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_near(line["offset"].as_f64().unwrap(), turn.start);
+        assert_near(line["duration"].as_f64().unwrap(), turn.end - turn.start);
+        assert_eq!(line["label"], turn.speaker.as_str());
+        assert_eq!(line["audio_filepath"], conversation().to_str().unwrap());
+        assert_eq!(line["text"], "-");
+    }
+}
+
+/// The rows of a Parquet file: one JSON object for each.
+fn rows(file: &Path) -> Vec<Value> {
+    let file = SerializedFileReader::new(fs::File::open(file).unwrap()).unwrap();
+    let value = |field: &Field| match field {
+        Field::Null => Value::Null,
+        Field::Double(number) => (*number).into(),
+        Field::Str(text) => text.as_str().into(),
+        other => panic!("{other} is in no column"),
+    };
+    let rows = file.get_row_iter(None).unwrap();
+    rows.map(|row| row.unwrap().get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect())
+        .collect()
+}
+
+#[test]
+fn parquet_has_one_row_per_turn() {
+    let found = rows(&results().0.path().join("conversation.parquet"));
+    assert_eq!(found.len(), turns().len());
+    for (row, turn) in found.iter().zip(turns()) {
+        assert_near(row["start"].as_f64().unwrap(), turn.start);
+        assert_near(row["end"].as_f64().unwrap(), turn.end);
+        assert_eq!(row["speaker"], turn.speaker.as_str());
+        assert_eq!(row["file"], conversation().to_str().unwrap());
+        assert!(row["confidence"].as_f64().is_some_and(|confidence| (0.0..=1.0).contains(&confidence)));
+        assert!(row["overlap"].as_f64().is_some_and(|seconds| seconds <= turn.end - turn.start + 0.002));
+        assert_eq!(row["error"], Value::Null);
+    }
+    assert!(found.iter().any(|row| row["overlap"].as_f64() > Some(0.0)), "the conversation has overlaps");
+}
+
+#[test]
+fn parquet_of_silence_has_one_row_and_is_never_printed() {
+    let directory = tempdir().unwrap();
+    let (audio, table) = (directory.path().join("silent.wav"), directory.path().join("silent.parquet"));
+    write_silence(&audio);
+    let output = diarize(["-o".as_ref(), table.as_os_str(), audio.as_os_str()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found = rows(&table);
+    let expected = serde_json::json!({
+        "file": audio, "start": null, "end": null, "speaker": null, "confidence": null, "overlap": null, "error": null
+    });
+    assert_eq!(found, [expected]);
+    let printed = diarize(["-f".as_ref(), "parquet".as_ref(), audio.as_os_str()]);
+    assert_eq!(printed.status.code(), Some(2));
+    assert!(
+        stderr(&printed).contains("parquet is not text: use --output with a file"),
+        "{}",
+        stderr(&printed)
+    );
 }
 
 #[test]

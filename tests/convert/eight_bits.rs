@@ -198,6 +198,8 @@ fn networks_of_a_converted_model_are_not_silently_kept() {
     let options = ConvertOptions { embedding: Some(path.to_owned()), ..ConvertOptions::default() };
     let error = convert(path, &options, &mut no_hub).unwrap_err();
     assert!(matches!(error, Error::AlreadyConverted { .. }), "{error}");
+    let original = ModelFiles::read(dir.path()).unwrap().manifest.source;
+    assert!(error.to_string().contains(&format!("convert its original, {original}, with")), "{error}");
 }
 
 #[test]
@@ -229,4 +231,17 @@ fn damaged_files_are_explained() {
             Checkpoint::read(&safetensors::serialize(tensors, None).unwrap()).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
+}
+
+#[test]
+fn the_fingerprint_of_a_network_with_an_empty_tensor_is_that_of_its_values() {
+    let mut model = ModelFiles::read(original().path()).unwrap();
+    let bytes = model.embedding.bytes.to_vec();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let empty = [
+        ("empty", TensorView::new(Dtype::I8, vec![0, 5], &[]).unwrap()),
+        ("empty.scale", TensorView::new(Dtype::F32, vec![0], &[]).unwrap()),
+    ];
+    model.embedding.bytes = safetensors::serialize(stored.iter().chain(empty), None).unwrap().into();
+    model.embedding_fingerprint().unwrap();
 }

@@ -1,11 +1,16 @@
 //! The tests of the converter, compiled as one binary.
 
 mod eight_bits;
+mod genuine;
 mod hub;
 mod hub_server;
 mod malformed;
 mod mutations;
+mod onnx;
+mod onnx_faults;
 mod pipelines;
+mod protobuf;
+mod replaced;
 mod shapes;
 mod support;
 mod tensors;

@@ -14,7 +14,10 @@ use fastrand::Rng;
 use peak_alloc::PeakAlloc;
 use zip::CompressionMethod;
 
-use crate::support::{archive_with, checkpoint, golden, legacy, legacy_storage, npy, one_tensor};
+use crate::{
+    protobuf::{head, with, zeros},
+    support::{archive_with, checkpoint, golden, legacy, legacy_storage, npy, one_tensor},
+};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -134,6 +137,15 @@ fn survive_damage() {
         let _ = reads(&archive_with(&[("mu.npy", bytes)], CompressionMethod::Stored));
         true
     });
+
+    let rounded = [
+        head("w_quantized", 3, &[2, 3]).bytes(9, &[1, 2, 3, 4, 5, 6]),
+        zeros("w_scale", &[3]),
+        head("w_zero_point", 3, &[3]).bytes(9, &[0; 3]),
+        head("onnx::LSTM_7", 1, &[2]).bytes(4, &[0; 8]),
+    ];
+    let onnx = with(&rounded);
+    survives("ONNX", 9, 80_000, &[onnx], reads);
 
     let manifest = Manifest::pyannote_3_1("a model", "MIT", "a test").to_toml().into_bytes();
     survives("manifest", 8, 16_000, &[manifest], |bytes| {

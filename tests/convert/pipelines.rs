@@ -11,9 +11,9 @@ use diarize::{
     clustering::{Compat, Method, Settings},
     model::{MANIFEST, ModelFiles},
 };
-use diarize_convert::{ConvertOptions, Converted, Error, Precision, convert, load};
+use diarize_convert::{ConvertOptions, Converted, Error, Precision, convert, hub::HubError, load};
 use diarize_testkit::{Golden, assert_same_turns, deterministic_model, shared, wav};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
 
 use crate::support::{self, no_hub};
@@ -42,12 +42,15 @@ fn small_pipeline(config: &str) -> TempDir {
     )
     .unwrap();
     fs::remove_dir_all(dir.path().join("formula")).unwrap();
-    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }";
-    let array = support::npy(header, &1.5_f64.to_le_bytes());
-    for (file, names) in
-        [("plda", ["mu.npy", "psi.npy", "tr.npy"]), ("xvec_transform", ["lda.npy", "mean1.npy", "mean2.npy"])]
-    {
-        let bytes = support::archive(&names.map(|name| (name, array.as_slice())));
+    for (file, arrays) in [
+        ("plda", [("mu.npy", "2,", 2), ("psi.npy", "2,", 2), ("tr.npy", "2, 2", 4)]),
+        ("xvec_transform", [("lda.npy", "256, 2", 512), ("mean1.npy", "256,", 256), ("mean2.npy", "2,", 2)]),
+    ] {
+        let arrays = arrays.map(|(name, shape, values)| {
+            let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}");
+            (name, support::npy(&header, &1.5_f64.to_le_bytes().repeat(values)))
+        });
+        let bytes = support::archive(&arrays.each_ref().map(|(name, array)| (*name, array.as_slice())));
         fs::write(dir.path().join("plda").join(file).with_extension("npz"), bytes).unwrap();
     }
     fs::write(dir.path().join("config.yaml"), config).unwrap();
@@ -143,15 +146,25 @@ fn a_pyannote_4_pipeline_keeps_its_plda_and_vbx() {
     let mut names = arrays.names();
     names.sort();
     assert_eq!(names, ["lda", "mean1", "mean2", "mu", "psi", "tr"]);
-    assert!(
-        arrays.iter().all(|(_, array)| array.dtype() == Dtype::F64 && array.data() == 1.5_f64.to_le_bytes())
-    );
+    for (name, array) in arrays.iter() {
+        let values = array.data().as_chunks().0;
+        assert!(
+            array.dtype() == Dtype::F64 && values.iter().all(|&value| value == 1.5_f64.to_le_bytes()),
+            "{name}"
+        );
+    }
 }
 
 #[test]
 fn vbx_without_a_plda_or_with_one_of_another_dimension_is_rejected() {
     let dir = small_pipeline(OF_COMMUNITY_1);
     let mut model = load(text(dir.path()), &mut no_hub).unwrap();
+    let plda = model.plda.clone().unwrap();
+    let arrays = SafeTensors::deserialize(&plda.bytes).unwrap();
+    let vector = TensorView::new(Dtype::F64, vec![1], &[0; 8]).unwrap();
+    let damaged =
+        arrays.iter().map(|(name, array)| (name, if name == "lda" { vector.clone() } else { array }));
+    model.plda.as_mut().unwrap().bytes = safetensors::serialize(damaged, None).unwrap().into();
     let error = Diarizer::from_files(&model, Device::Cpu).unwrap_err();
     assert!(matches!(&error, diarize::Error::Tensor { tensor, .. } if tensor == "lda"), "{error}");
     assert!(error.to_string().contains("has shape [1], but the architecture requires 2 axes"), "{error}");
@@ -275,6 +288,31 @@ fn raw_wespeaker_checkpoints_get_pyannote_names() {
     let mut expected = tensors.names();
     expected.sort_unstable();
     assert_eq!(names, expected);
+}
+
+/// WeSpeaker's own repositories have no file with the usual name, and a `config.yaml` about the training.
+#[test]
+fn a_repository_may_have_a_checkpoint_of_another_name() {
+    let dir = small_pipeline("model: ResNet34\n");
+    for checkpoint in ["avg_model", "avg_model.pt", "model.safetensors", "model.onnx"] {
+        let mut fetch = |repository: &str, file: &str| match file {
+            "config.yaml" => Ok(dir.path().join(file)),
+            file if file == checkpoint => Ok(dir.path().join("embedding/model.safetensors")),
+            _ => {
+                let (page, revision) = (repository.to_owned(), "main".to_owned());
+                Err(HubError::FileNotFound { page, revision, file: file.to_owned() }.into())
+            }
+        };
+        let converted = convert("Wespeaker/resnet", &ConvertOptions::default(), &mut fetch).unwrap();
+        let Converted::Network(network) = converted else { panic!("{checkpoint}") };
+        assert_eq!(network.kind.describe(), "an embedding network", "{checkpoint}");
+    }
+    let mut nothing = |repository: &str, file: &str| {
+        let (page, revision) = (repository.to_owned(), "main".to_owned());
+        Err(HubError::FileNotFound { page, revision, file: file.to_owned() }.into())
+    };
+    let error = convert("org/empty", &ConvertOptions::default(), &mut nothing).unwrap_err().to_string();
+    assert!(error.contains("no file `pytorch_model.bin`"), "the usual name is told: {error}");
 }
 
 #[test]

@@ -14,4 +14,3 @@ mod pipeline_after_networks;
 mod reconstruction;
 mod scoring;
 mod shared_trunk;
-mod with_shared_models;

@@ -151,7 +151,18 @@ class CAMPPlus(nn.Module):
         self.xvector.add_module("dense", Last(2 * channels, outputs))
 
     def forward(self, features):
-        return self.xvector(self.head(features.transpose(1, 2)))
+        return self.whole(self.parts(features))
+
+    def parts(self, features):
+        """What the network hears in each 20 ms: (batch, 512, frames / 2)."""
+        x = self.head(features.transpose(1, 2))
+        for layer in list(self.xvector)[:-2]:
+            x = layer(x)
+        return x
+
+    def whole(self, parts):
+        """Embeddings (batch, 192) of all of it."""
+        return self.xvector.dense(self.xvector.stats(parts.float()))
 
     @classmethod
     def load(cls, path):

@@ -181,8 +181,15 @@ class ResNet34(nn.Module):
 
     def forward(self, features, masks):
         """Features (batch, frames, 80) and masks (batch, talkers, any frames) to embeddings (batch, talkers, 256)."""
+        return self.pooled(self.parts(features), masks)
+
+    def parts(self, features):
+        """What the network hears in each 80 ms: (batch, 256, 10, frames / 8)."""
         x = F.relu(self.bn1(self.conv1(features.transpose(1, 2)[:, None])))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+    def pooled(self, x, masks):
+        """Embeddings (batch, talkers, 256) of what is heard where masks (batch, talkers, any frames) are on."""
         with torch.autocast(x.device.type, enabled=False):  # the variance is a small difference
             x = x.float().flatten(1, 2)[:, None]
             w = F.interpolate(masks.float(), x.shape[-1], mode="nearest")[:, :, None]

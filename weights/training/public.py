@@ -5,13 +5,15 @@
 
 CLONES has one git directory per repository, named OWNER+NAME (or OWNER+NAME/repo). Speech without its pauses, 16 kHz,
 at most so many seconds of each speaker (`SOURCES`), with an `index.json` like that of the corpora. The corpora's own
-training speakers are written again in the same form; the held-out ones (`corpus.held_out`) are left out.
+training speakers are written again in the same form; the held-out ones (`corpus.held_out`) are left out. Corpora that
+are in the index already are not written again. `unlabeled.py` adds the clips of unknown speakers.
 """
 
 import argparse
 import csv
 import io
 import json
+import re
 import subprocess
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
@@ -24,22 +26,41 @@ import soxr
 from scipy.ndimage import maximum_filter1d, minimum_filter1d, uniform_filter1d
 
 RATE = 16_000
-# Repository, corpus, seconds of each speaker.
+LEAST = 2.0  # seconds of speech that a speaker needs
+LONGEST_CLIP = 12  # seconds of a clip of an unknown speaker
+# Corpus, seconds of each speaker, repositories, and which part of a path is the speaker. Without a pattern, the
+# speaker is the `client_id` of Common Voice's tables.
 SOURCES = [
-    ("omnilingo+rsample-100-cv-corpus-6.1-2020-12-11", "common_voice_6", 60),
-    ("korliu+whisper", "common_voice_13_en", 120),
-    ("yasaman999+SR", "common_voice_fa", 60),
-    ("pryyyynz+audio-for-Twi-TTS", "common_voice_tw", 60),
-    ("lalking52+compressor_project", "librispeech_test_clean", 150),
-    ("felixbastian+Speaker_partition_module", "librispeech_dev_clean", 150),
-    ("cmusphinx+an4", "an4", 60),
-    ("Sakshee5+alphanumeric-audio-dataset", "alphanumeric", 60),
+    ("common_voice_6", 30, ["omnilingo+rsample-100-cv-corpus-6.1-2020-12-11"], None),
+    ("common_voice_13_en", 30, ["korliu+whisper"], None),
+    ("common_voice_fa", 30, ["yasaman999+SR"], None),
+    ("common_voice_tw", 30, ["pryyyynz+audio-for-Twi-TTS"], None),
+    ("common_voice_delta_en", 30, ["shubhra-cv+17", "shubhra-cv+18", "shubhra-cv+19"], None),
+    ("common_voice_uz", 30, ["jamshid-ds+transcription_training"], None),
+    ("common_voice_es", 30, ["7amashh+Common-voice-spanish"], None),
+    ("librispeech_test_clean", 60, ["lalking52+compressor_project"], r"/test-clean/(\d+)/.*\.flac$"),
+    ("librispeech_dev_clean", 60, ["felixbastian+Speaker_partition_module"], r"/dev-clean/(\d+)/.*\.(?:wav|flac)$"),
+    ("an4", 30, ["cmusphinx+an4"], r"([^/]+)/[^/]+\.wav$"),
+    ("alphanumeric", 30, ["Sakshee5+alphanumeric-audio-dataset"], r"([^/]+)\.wav$"),
+    ("hindi_speech_corpus", 30, ["aashishyadavally+Hindi-Speech-Corpus"], r"corpus/data/(00\w)/"),
+    (
+        "speech_commands",
+        16,
+        ["thegtagamer+PICO-tinyML-benchmark", "vinsis+speech-commands-recognition"],
+        r"([0-9a-f]{8})_nohash_\d+(?:\.wav)+$",
+    ),
 ]
-CAPS = {"librispeech": 150, "speechocean762": 90, "arabic_speech_commands": 60}
+CAPS = {"librispeech": 60, "speechocean762": 30, "arabic_speech_commands": 30}
 
 
-def git(repo, *args):
-    return subprocess.run(["git", "-C", repo, *args], check=True, capture_output=True).stdout
+def git(repo, *args, **options):
+    return subprocess.run(["git", "-C", repo, *args], check=True, capture_output=True, **options).stdout
+
+
+def clone(root, name):
+    repo = Path(root) / name
+    repo = repo / "repo" if (repo / "repo").exists() else repo
+    return str(repo / ".git" if (repo / ".git").exists() else repo)
 
 
 def clips(repo):
@@ -48,36 +69,40 @@ def clips(repo):
     return {path: head.split()[2] for head, path in (line.split("\t", 1) for line in lines if line)}
 
 
-def speakers(repo, corpus):
-    """Lists of blobs by the speaker's name."""
-    files, found = clips(repo), defaultdict(list)
-    if corpus.startswith("common_voice"):
-        by_name = {Path(p).name: blob for p, blob in files.items() if p.endswith(".mp3")}
-        seen = set()
-        for path, blob in files.items():
-            if not path.endswith(".tsv"):
-                continue
-            try:
-                text = git(repo, "cat-file", "blob", blob).decode("utf-8", "replace")
-            except subprocess.CalledProcessError:  # a clone without its largest files
-                continue
-            table = csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
-            for row in table:
-                name = Path(row.get("path") or "").name
-                if row.get("client_id") and name in by_name and name not in seen:
-                    seen.add(name)
-                    found[row["client_id"][:24]].append(by_name[name])
-        return found
-    for path, blob in files.items():
-        parts = path.split("/")
-        if corpus == "librispeech_test_clean" and "/test-clean/" in path and path.endswith(".flac"):
-            found[parts[parts.index("test-clean") + 1]].append(blob)
-        if corpus == "librispeech_dev_clean" and "/dev-clean/" in path and path.endswith((".wav", ".flac")):
-            found[parts[parts.index("dev-clean") + 1]].append(blob)
-        if corpus == "an4" and path.endswith(".wav"):
-            found[parts[-2]].append(blob)
-        if corpus == "alphanumeric" and path.endswith(".wav"):
-            found[Path(path).stem].append(blob)
+def tables(repo, files):
+    """Rows of the tables of Common Voice."""
+    for path, blob in sorted(files.items()):
+        if not path.endswith(".tsv"):
+            continue
+        try:
+            text = git(repo, "cat-file", "blob", blob).decode("utf-8", "replace")
+        except subprocess.CalledProcessError:  # a clone without its largest files
+            continue
+        yield from csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def speakers(root, repos, pattern):
+    """Lists of (repository, blob) by the speaker's name, each recording once."""
+    found, seen = defaultdict(list), set()
+
+    def add(speaker, repo, blob):
+        if blob not in seen:
+            seen.add(blob)
+            found[speaker].append((repo, blob))
+
+    for repo in (clone(root, name) for name in repos):
+        files = clips(repo)
+        if pattern is None:
+            by_name = {Path(p).stem: blob for p, blob in files.items() if p.endswith((".mp3", ".wav"))}
+            for row in tables(repo, files):
+                name = Path(row.get("path") or "").stem
+                if row.get("client_id") and name in by_name:
+                    add(row["client_id"][:24], repo, by_name[name])
+            continue
+        for path, blob in sorted(files.items()):
+            match = re.search(pattern, path)
+            if match:
+                add("_".join(match.groups()), repo, blob)
     return found
 
 
@@ -94,14 +119,22 @@ def without_pauses(x):
     return frames[on > 0].ravel()
 
 
-def read(repo, blob):
-    x, rate = soundfile.read(io.BytesIO(git(repo, "cat-file", "blob", blob)), dtype="float32", always_2d=True)
-    x = x.mean(1)
-    return soxr.resample(x, rate, RATE).astype(np.float32) if rate != RATE else x
-
-
 def level(x):
     return x * (0.08 / max(1e-4, np.sqrt(np.mean(np.square(x)))))
+
+
+def read(repo, blob, longest):
+    """Speech of a recording, equally loud; nothing where it cannot be decoded."""
+    try:
+        data = io.BytesIO(git(repo, "cat-file", "blob", blob))
+        with soundfile.SoundFile(data) as file:
+            rate = file.samplerate
+            x = file.read(int(4 * longest * rate), dtype="float32", always_2d=True).mean(1)
+    except (soundfile.LibsndfileError, subprocess.CalledProcessError, ValueError):
+        return np.zeros(0, np.float32)
+    if not len(x) or not np.isfinite(x).all():
+        return np.zeros(0, np.float32)
+    return without_pauses(level(soxr.resample(x, rate, RATE).astype(np.float32) if rate != RATE else x))
 
 
 def write(out, row, pieces):
@@ -117,45 +150,30 @@ def write(out, row, pieces):
 
 
 def one(out, cap, corpus, task):
-    speaker, repo, blobs = task
+    speaker, recordings = task
     pieces, have = [], 0.0
-    for blob in blobs:
-        try:
-            x = without_pauses(level(read(repo, blob)))
-        except (soundfile.LibsndfileError, subprocess.CalledProcessError, ValueError):
-            continue
-        pieces.append(x[: int((cap - have) * RATE)])
+    for repo, blob in recordings:
+        pieces.append(read(repo, blob, cap)[: int((cap - have) * RATE)])
         have += len(pieces[-1]) / RATE
         if have >= cap:
             break
-    return write(out, {"corpus": corpus, "speaker": speaker}, pieces) if have >= 3 else None
-
-
-def unlabeled(out, repo, task):
-    """Clips of whoever it is, some in one file: each is a voice of its own, `clips` has their lengths in samples."""
-    name, blobs = task
-    pieces = []
-    for blob in blobs:
-        try:
-            x = without_pauses(level(read(repo, blob)))[: 12 * RATE]
-        except (soundfile.LibsndfileError, subprocess.CalledProcessError, ValueError):
-            continue
-        if len(x) >= 2.5 * RATE:
-            pieces.append(x)
-    row = {"corpus": "common_voice_13_unlabeled", "speaker": name, "clips": [len(x) for x in pieces]}
-    return write(out, row, pieces) if pieces else None
+    return write(out, {"corpus": corpus, "speaker": speaker}, pieces) if have >= LEAST else None
 
 
 def corpora(out, root, row):
     x = soundfile.read(Path(root) / row["file"], dtype="float32")[0]
     x = without_pauses(level(x))[: CAPS[row["corpus"]] * RATE]
-    return write(out, {"corpus": row["corpus"], "speaker": row["speaker"]}, [x]) if len(x) >= 3 * RATE else None
+    return write(out, {"corpus": row["corpus"], "speaker": row["speaker"]}, [x]) if len(x) >= LEAST * RATE else None
 
 
 def held_out(rows):  # as in corpus.py, which needs PyTorch
     drawn_from = ("librispeech", "speechocean762")
     able = sorted((r["corpus"], r["speaker"]) for r in rows if r["corpus"] in drawn_from and r["seconds"] > 12)
     return {able[i] for i in np.random.default_rng(762).permutation(len(able))[:40]}
+
+
+def hours(rows):
+    return f"{sum(r['seconds'] for r in rows) / 3600:.2f} h"
 
 
 def main():
@@ -165,33 +183,31 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    rows, rng = [], np.random.default_rng(1)
+    index = Path(args.out) / "index.json"
+    rows = json.loads(index.read_text()) if index.exists() else []
+    there = {row["corpus"] for row in rows}
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+
+    def keep(name, done, voices):
+        rows.extend(done)
+        index.write_text(json.dumps(rows))
+        print(name, voices, "voices", hours(done), flush=True)
+
     with ProcessPoolExecutor(args.workers) as pool:
         known = json.loads((Path(args.corpora) / "index.json").read_text())
         held = held_out(known)
-        known = [r for r in known if (r["corpus"], r["speaker"]) not in held]
-        rows += [r for r in pool.map(partial(corpora, args.out, args.corpora), known, chunksize=8) if r]
-        print(len(rows), "speakers of the corpora", sum(r["seconds"] for r in rows) / 3600, "h", flush=True)
-        for name, corpus, cap in SOURCES:
-            repo = Path(args.clones) / name
-            repo = str(repo / "repo" if (repo / "repo").exists() else repo)
-            tasks = []
-            for speaker, blobs in sorted(speakers(repo, corpus).items()):
-                rng.shuffle(blobs)
-                tasks.append((speaker, repo, blobs))
+        known = [r for r in known if (r["corpus"], r["speaker"]) not in held and r["corpus"] not in there]
+        done = [r for r in pool.map(partial(corpora, args.out, args.corpora), known, chunksize=8) if r]
+        keep("the corpora", done, len(done))
+        for corpus, cap, repos, pattern in SOURCES:
+            if corpus in there:
+                continue
+            rng = np.random.default_rng(1)
+            tasks = sorted(speakers(args.clones, repos, pattern).items())
+            for _, recordings in tasks:
+                rng.shuffle(recordings)
             done = [r for r in pool.map(partial(one, args.out, cap, corpus), tasks, chunksize=4) if r]
-            print(corpus, len(tasks), "speakers,", len(done), "with enough,", sum(r["seconds"] for r in done) / 3600, "h", flush=True)
-            rows += done
-        # The clips of korliu/whisper of which no table tells the speaker, every second one: neighbors are often the same.
-        repo = Path(args.clones) / "korliu+whisper"
-        repo = str(repo / "repo" if (repo / "repo").exists() else repo)
-        named = {blob for blobs in speakers(repo, "common_voice_13_en").values() for blob in blobs}
-        others = [blob for path, blob in sorted(clips(repo).items()) if path.endswith(".mp3") and blob not in named][::2]
-        tasks = [(f"{i:05d}", others[i : i + 16]) for i in range(0, len(others), 16)]
-        done = [r for r in pool.map(partial(unlabeled, args.out, repo), tasks) if r]
-        print("unlabeled", sum(len(r["clips"]) for r in done), "clips", sum(r["seconds"] for r in done) / 3600, "h", flush=True)
-        rows += done
-    (Path(args.out) / "index.json").write_text(json.dumps(rows))
+            keep(corpus, done, f"{len(done)} of {len(tasks)}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ mod deterministic_model;
 mod labeled;
 mod recording;
 mod score;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ use diarize_cli::failure;
 
 use crate::{
     bench::Bench, calibrate::Calibrate, check_metal::CheckMetal, convert_weights::ConvertWeights,
-    deterministic_model::DeterministicModel, score::Score,
+    deterministic_model::DeterministicModel, score::Score, wheel::Wheel,
 };
 
 /// Development commands of the diarize project
@@ -29,6 +30,7 @@ enum Command {
     ConvertWeights(ConvertWeights),
     DeterministicModel(DeterministicModel),
     Score(Score),
+    Wheel(Wheel),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::ConvertWeights(command) => command.run(),
         Command::DeterministicModel(command) => command.run(),
         Command::Score(command) => command.run(),
+        Command::Wheel(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

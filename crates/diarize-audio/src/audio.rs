@@ -29,7 +29,7 @@ pub struct Audio {
     container: Container,
     /// The tracks that are used; at least one.
     lanes: Vec<Lane>,
-    /// The earliest timestamp in seconds. It is final once all lanes have started.
+    /// The earliest timestamp of any lane, in seconds. It no longer changes once all lanes have started.
     earliest: Option<f64>,
     /// The first block, if only [`Self::layout`] has read it.
     first: Option<Vec<f32>>,
@@ -244,7 +244,7 @@ impl Audio {
         Ok(())
     }
 
-    /// Updates the earliest timestamp, until all lanes have started.
+    /// Lowers the earliest timestamp if this packet is earlier and some lane has not started yet.
     fn note_time(&mut self, packet: &Packet) {
         if !self.lanes.iter().all(Lane::has_begun) {
             let time = self.container.time(packet);

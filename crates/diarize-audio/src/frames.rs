@@ -5,7 +5,7 @@
 /// Number of bytes that identify a frame and give its length.
 pub(crate) const HEADER_LEN: usize = 7;
 
-/// Sample rates of AAC in hertz, by their index in headers.
+/// Sample rates of AAC in hertz. AAC headers store the index of a rate.
 pub(crate) const AAC_RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 

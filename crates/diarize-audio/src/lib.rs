@@ -2,7 +2,8 @@
 //! have the file's own channels or sample rate.
 //!
 //! [`Audio`] is an iterator over blocks: it reads, decodes, downmixes and resamples as blocks are
-//! requested, however long the recording is. [`read`] reads a whole short file at once.
+//! requested, however long the recording is. [`read`] reads a whole short file at once. [`Converter`] takes samples that are
+//! already decoded.
 //!
 //! ```no_run
 //! use diarize_audio::{Audio, Settings};
@@ -36,6 +37,7 @@
 
 mod audio;
 mod container;
+mod converter;
 mod damage;
 mod decoder;
 mod elementary;
@@ -60,6 +62,7 @@ use std::{
 };
 
 pub use audio::Audio;
+pub use converter::Converter;
 pub use error::{Error, Warning};
 pub use resample::Resampler;
 pub use sniff::is_recording;

@@ -232,15 +232,14 @@ fn with_negative_numbers(command: Command) -> Command {
     command.mut_subcommands(with_negative_numbers)
 }
 
-/// Reads the command line.
+/// Reads a command line, whose first word is the program.
 ///
 /// # Errors
 /// As [`configured`]. A usage error ends the program.
-pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>() -> anyhow::Result<T> {
-    let arguments: Vec<OsString> = env::args_os().collect();
+pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>(arguments: &[OsString]) -> anyhow::Result<T> {
     let command = with_negative_numbers(T::command());
     let (mut command, sources) = configured(command, arguments.get(1..).unwrap_or_default())?;
-    let parsed = command.try_get_matches_from_mut(&arguments);
+    let parsed = command.try_get_matches_from_mut(arguments);
     let parsed = parsed.and_then(|matches| T::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
     parsed.map_err(|error| {
         let _ = error.print();

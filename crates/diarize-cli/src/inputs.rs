@@ -44,6 +44,13 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// Keeps only some of the inputs. Even a single remaining input counts as one of several.
+    pub fn keep(&mut self, is_kept: impl Fn(usize) -> bool) {
+        let mut indices = 0..;
+        self.all.retain(|_| indices.next().is_some_and(&is_kept));
+        self.several = true;
+    }
+
     /// Says which files are skipped.
     pub fn warn(&self, console: &Console) {
         for path in &self.skipped {

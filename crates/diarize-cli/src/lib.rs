@@ -9,6 +9,7 @@ pub mod database;
 pub mod eaf;
 pub mod excerpts;
 pub mod failure;
+mod first_impression;
 pub mod input;
 pub mod inputs;
 pub mod interrupt;
@@ -20,6 +21,7 @@ pub mod numbers;
 pub mod order;
 pub mod output;
 pub mod overrides;
+pub mod program;
 pub mod progress;
 #[cfg(feature = "words")]
 pub mod recognition;

@@ -1,17 +1,7 @@
 //! The command-line program: finds out who spoke when.
 
-use std::process::ExitCode;
+use std::{env, ffi::OsString, process::ExitCode};
 
-use clap::CommandFactory;
-use clap_complete::Shell;
-use diarize_cli::{
-    commands::{
-        Cli, Command, embed, enroll, man, model, ops,
-        regions::{self, Kind},
-        score, show, speakers, split, tune, version,
-    },
-    config, failure, output, run,
-};
 use mimalloc::MiMalloc;
 
 /// Returns more of the networks' unused memory before clustering than glibc does. Without transparent huge
@@ -22,41 +12,5 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let command = config::parse::<Cli>().map(Cli::into_command);
-    command.and_then(run_command).unwrap_or_else(|error| match error.downcast::<clap::Error>() {
-        Ok(usage) => usage.exit(),
-        Err(error) => {
-            failure::tell(format_args!("error: {}", failure::sentence(&error)));
-            ExitCode::FAILURE
-        }
-    })
-}
-
-fn run_command(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Diarize(args) => Ok(run::run(&args.into_job()?)),
-        #[cfg(feature = "words")]
-        Command::Transcribe(args) => Ok(run::run(&args.into_job()?)),
-        Command::Completions(shell) => completions(shell),
-        Command::Version => version::run(),
-        Command::Score(args) => score::run(&args),
-        Command::Tune(args) => tune::run(&args),
-        Command::Vad(args) => regions::run(Kind::Speech, &args),
-        Command::Overlap(args) => regions::run(Kind::Overlap, &args),
-        Command::Enroll(args) => enroll::run(&args),
-        Command::Speakers(args) => speakers::run(&args),
-        Command::Split(args) => split::run(&args),
-        Command::Embed(args) => embed::run(&args),
-        Command::Model(args) => model::run(&args),
-        Command::Show(args) => show::run(&args),
-        Command::Ops(args) => ops::run(&args),
-        Command::Man(args) => man::run(&args),
-    }
-}
-
-fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "diarize", &mut script);
-    output::print(&script)?;
-    Ok(ExitCode::SUCCESS)
+    diarize_cli::program::run(&env::args_os().collect::<Vec<OsString>>())
 }

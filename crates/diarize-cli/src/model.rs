@@ -6,15 +6,18 @@ use diarize::{Device, Diarizer, Options, model::ModelFiles};
 use diarize_convert::hub;
 use tracing::info;
 
-use crate::{numbers, progress::Console};
+use crate::{
+    numbers,
+    progress::{Console, DownloadProgress},
+};
 
 /// The model and the device it runs on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ModelArgs {
-    /// Model directory, pyannote pipeline or hub repository [default: the bundled model]
+    /// Model directory, downloaded model, pyannote pipeline or hub repository [default: the bundled model]
     ///
-    /// Directory of a converted model; config.yaml of a pyannote pipeline, or the directory that contains
-    /// it; or a hub repository such as pyannote/speaker-diarization-3.1, for which HF_TOKEN, HF_HOME,
+    /// Directory of a converted model; a name such as community-1 after `diarize model download community-1`;
+    /// config.yaml of a pyannote pipeline, or the directory that contains it; or a hub repository such as pyannote/speaker-diarization-3.1, for which HF_TOKEN, HF_HOME,
     /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. A local path with this name takes precedence.
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
     model: Option<String>,
@@ -47,6 +50,11 @@ impl ModelArgs {
         Ok((diarizer, files))
     }
 
+    /// Whether the bundled model is used.
+    pub fn is_bundled(&self) -> bool {
+        self.model.is_none()
+    }
+
     /// Number of processor threads for each recording, if given.
     pub fn threads(&self) -> Option<usize> {
         self.threads.map(NonZeroUsize::get)
@@ -68,13 +76,32 @@ impl ModelArgs {
 
 /// Reads or converts a model, with a progress bar for each file that is downloaded.
 pub(crate) fn load(model: &str, console: &Console) -> anyhow::Result<ModelFiles> {
+    let mut bars = Downloads::new(console);
     let mut fetch = |repository: &str, file: &str| {
-        let mut bar = None;
-        let mut progress = |download: hub::Download| {
-            let bar = bar.get_or_insert_with(|| console.download(&format!("{repository}/{file}")));
-            bar.show(download.done, download.total);
-        };
-        Ok(hub::fetch(repository, file, &mut progress)?)
+        Ok(hub::fetch(repository, file, &mut |download| bars.show(repository, &download))?)
     };
     Ok(diarize_convert::load(model, &mut fetch)?)
+}
+
+/// The progress bar of the file that is being downloaded.
+pub(crate) struct Downloads<'a> {
+    console: &'a Console,
+    current: Option<(String, DownloadProgress)>,
+}
+
+impl<'a> Downloads<'a> {
+    pub(crate) fn new(console: &'a Console) -> Self {
+        Self { console, current: None }
+    }
+
+    /// Shows the progress of a file.
+    pub(crate) fn show(&mut self, repository: &str, download: &hub::Download) {
+        let name = format!("{repository}/{}", download.file);
+        if self.current.as_ref().is_none_or(|(current, _)| *current != name) {
+            self.current = Some((name.clone(), self.console.download(&name)));
+        }
+        if let Some((_, bar)) = &self.current {
+            bar.show(download.done, download.total);
+        }
+    }
 }

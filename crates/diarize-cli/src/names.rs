@@ -133,19 +133,12 @@ impl Names {
         duration: f64,
     ) -> anyhow::Result<BTreeMap<String, f64>> {
         let voices = embedder.voices_of(diarization, source, duration)?;
-        let mut naming = Naming { names: vec![None; voices.len()], similarities: BTreeMap::new() };
+        let mut naming = Naming::of(voices.len());
         if let Some(known) = &self.known {
             naming.recognize(known, &voices, self.recognition);
         }
         match &self.linked {
-            None => {
-                for index in naming.unknown() {
-                    let own = diarization.speakers[index].label.clone();
-                    let label =
-                        if naming.taken(&own) { next_label(|label| naming.taken(label)) } else { own };
-                    naming.names[index] = Some(label);
-                }
-            }
+            None => naming.keep_labels(diarization),
             Some(linked) => {
                 let durations: Vec<f64> =
                     diarization.speakers.iter().map(|speaker| speaker.duration).collect();
@@ -164,6 +157,21 @@ impl Names {
     }
 }
 
+/// Renames the speakers of a recording who are among `known`; `voices` has the embedding of each speaker that has one.
+/// Returns the cosine similarity of each recognized speaker, by name.
+pub fn identify(
+    diarization: &mut Diarization,
+    voices: &[Option<Vec<f32>>],
+    known: &Voices,
+    recognition: Recognition,
+) -> BTreeMap<String, f64> {
+    let mut naming = Naming::of(voices.len());
+    naming.recognize(known, voices, recognition);
+    naming.keep_labels(diarization);
+    rename(diarization, naming.names);
+    naming.similarities
+}
+
 /// The names of a recording's speakers so far.
 struct Naming {
     names: Vec<Option<String>>,
@@ -172,6 +180,20 @@ struct Naming {
 }
 
 impl Naming {
+    /// No names yet.
+    fn of(speakers: usize) -> Self {
+        Self { names: vec![None; speakers], similarities: BTreeMap::new() }
+    }
+
+    /// Lets the speakers who have no name yet keep their labels, unless a name is the same.
+    fn keep_labels(&mut self, diarization: &Diarization) {
+        for index in self.unknown() {
+            let own = diarization.speakers[index].label.clone();
+            let label = if self.taken(&own) { next_label(|label| self.taken(label)) } else { own };
+            self.names[index] = Some(label);
+        }
+    }
+
     /// Names the speakers who have no name yet and are among `known`.
     fn recognize(&mut self, known: &Voices, voices: &[Option<Vec<f32>>], recognition: Recognition) {
         let unnamed = voices.iter().zip(&self.names);

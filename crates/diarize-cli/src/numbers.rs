@@ -23,6 +23,31 @@ pub fn count<const MOST: usize>(text: &str) -> Result<NonZeroUsize, String> {
     Ok(NonZeroUsize::new(number).expect("the number is at least 1"))
 }
 
+/// One of several parts of the inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its number, from 1.
+    index: usize,
+    /// The number of parts.
+    count: usize,
+}
+
+impl Shard {
+    /// Whether the input with this index, from 0, belongs to it. Inputs are dealt out in turn.
+    pub fn has(self, input: usize) -> bool {
+        input % self.count == self.index - 1
+    }
+}
+
+/// A part such as 1/8.
+pub fn shard(text: &str) -> Result<Shard, String> {
+    let (index, all) = text.split_once('/').ok_or("must be I/N, such as 1/8")?;
+    let count = count::<1_000_000>(all)?.get();
+    let index = index.parse().ok().filter(|index| (1..=count).contains(index));
+    let index = index.ok_or_else(|| format!("must be a part from 1/{count} to {count}/{count}"))?;
+    Ok(Shard { index, count })
+}
+
 /// A number of speakers.
 pub fn speakers(text: &str) -> Result<NonZeroUsize, String> {
     count::<1000>(text)

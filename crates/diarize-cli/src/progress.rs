@@ -63,6 +63,11 @@ impl Console {
         Self { bars: MultiProgress::with_draw_target(target), quiet }
     }
 
+    /// Whether only errors are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Sends the log of this project's crates, but not of their dependencies, to this console.
     pub fn install_log(&self, level: LevelFilter) {
         let bars = self.bars.clone();

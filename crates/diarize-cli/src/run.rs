@@ -17,7 +17,7 @@ use anyhow::Context as _;
 
 use crate::{
     commands::diarize::Job,
-    failure,
+    failure, first_impression,
     input::Input,
     interrupt,
     order::Order,
@@ -96,6 +96,8 @@ struct Batch<'a> {
     done: usize,
     /// Seconds of audio.
     duration: f64,
+    /// Seconds of the longest recording.
+    longest: f64,
     failed: Vec<Task<'a>>,
     printed: bool,
 }
@@ -103,7 +105,19 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     fn new(job: &'a Job, console: &'a Console, all: usize, skipped: usize) -> Self {
         let begin = Instant::now();
-        Self { job, console, begin, all, skipped, done: 0, duration: 0.0, failed: Vec::new(), printed: false }
+        let (duration, longest) = (0.0, 0.0);
+        Self {
+            job,
+            console,
+            begin,
+            all,
+            skipped,
+            done: 0,
+            duration,
+            longest,
+            failed: Vec::new(),
+            printed: false,
+        }
     }
 
     /// Diarizes files, several in parallel if requested, and returns those that failed.
@@ -175,6 +189,7 @@ impl<'a> Batch<'a> {
     fn succeeded(&mut self, task: Task<'_>, done: Done, count: usize, all: usize) -> String {
         self.done += 1;
         self.duration += done.duration;
+        self.longest = self.longest.max(done.duration);
         if self.job.inputs.several {
             let Done { duration, elapsed, speakers, turns, .. } = done;
             let plural = |count| if count == 1 { "" } else { "s" };
@@ -225,6 +240,9 @@ impl<'a> Batch<'a> {
             }
             summary += &format!("; {} of audio in {}", clock(self.duration), clock(elapsed));
             self.console.line(&summary);
+        }
+        if self.job.model.is_bundled() {
+            first_impression::recommend(self.console, self.longest);
         }
         if let Some(list) = &self.job.batch.failures {
             let names: String = self

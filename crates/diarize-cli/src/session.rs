@@ -159,12 +159,17 @@ impl<'a> Session<'a> {
     fn write(&self, recording: &Recording<'_>, outputs: &[Output]) -> anyhow::Result<String> {
         let mut printed = String::new();
         for output in outputs {
-            let shared = output.file().is_none() && self.job.inputs.several;
-            let text = recording.render(output.format, self.job.style, shared, &output.destination)?;
+            let Output { format, destination } = output;
             match output.file() {
-                None => printed += &text,
-                Some(path) => output::write_atomically(path, &text)
-                    .with_context(|| format!("cannot write {}", path.display()))?,
+                None => {
+                    let shared = self.job.inputs.several;
+                    printed += &recording.render(*format, self.job.style, shared, destination)?;
+                }
+                Some(path) => {
+                    let content = recording.content(*format, self.job.style, destination)?;
+                    output::write_atomically(path, content)
+                        .with_context(|| format!("cannot write {}", path.display()))?;
+                }
             }
         }
         Ok(printed)

@@ -24,6 +24,41 @@ pub struct Voice {
     pub seconds: f64,
 }
 
+impl Voice {
+    /// The mean of the embeddings `(span, dimension)` of some spans; `None` if no span has one.
+    pub fn average(embeddings: &[Option<Vec<f32>>], spans: &[Span]) -> Option<Self> {
+        let dimension = embeddings.iter().flatten().next()?.len();
+        let (mut mean, mut seconds) = (vec![0.0; dimension], 0.0);
+        for (embedding, span) in embeddings.iter().zip(spans) {
+            let Some(embedding) = embedding else { continue };
+            let length = embedding.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let weight = span.end - span.start;
+            mean.iter_mut().zip(embedding).for_each(|(sum, value)| *sum += value / length * weight as f32);
+            seconds += weight;
+        }
+        Some(Self { embedding: mean, seconds })
+    }
+}
+
+/// The options for finding the speech that a voice is embedded from.
+pub fn for_speech(options: &Options) -> Options {
+    let mut options = options.clone();
+    (options.parameters.min_duration_on, options.parameters.min_duration_off) = (PIECE, PAUSE);
+    options
+}
+
+/// The spans that are long enough to be embedded, within a recording of `duration` seconds.
+pub fn pieces(spans: &[Span], duration: f64) -> Vec<Span> {
+    let inside = spans.iter().map(|span| Span { end: span.end.min(duration), ..*span });
+    inside.filter(|span| span.end - span.start >= PIECE).collect()
+}
+
+/// The spans in which a speaker speaks alone.
+pub fn alone(diarization: &Diarization, speaker: &Speaker) -> Vec<Span> {
+    let own = diarization.exclusive.iter().filter(|turn| turn.speaker == speaker.label);
+    own.map(|&Turn { start, end, .. }| Span { start, end }).collect()
+}
+
 /// Embeds voices.
 #[derive(Clone, Copy)]
 pub struct VoiceEmbedder<'a> {
@@ -41,8 +76,7 @@ impl VoiceEmbedder<'_> {
         part: Span,
         progress: &mut FileProgress,
     ) -> anyhow::Result<(Vec<Span>, Decoded)> {
-        let mut options = self.options.clone();
-        (options.parameters.min_duration_on, options.parameters.min_duration_off) = (PIECE, PAUSE);
+        let options = for_speech(self.options);
         let mut listener = self.diarizer.listen_for_activity(&options, |event| progress.observe(&event))?;
         let decoded = read_part(source, part, |samples| listener.push(samples))?;
         let inside = |span: Span| Span { start: part.start + span.start, end: part.start + span.end };
@@ -70,24 +104,13 @@ impl VoiceEmbedder<'_> {
         spans: &[Span],
         observer: impl FnMut(Event) -> ControlFlow<()> + Send,
     ) -> anyhow::Result<Option<Voice>> {
-        let inside = spans.iter().map(|span| Span { end: span.end.min(duration), ..*span });
-        let spans: Vec<Span> = inside.filter(|span| span.end - span.start >= PIECE).collect();
+        let spans = pieces(spans, duration);
         if spans.is_empty() {
             return Ok(None);
         }
         let mut listener = self.diarizer.listen_to_spans(&spans, self.options, observer)?;
         source.read(|block| Ok(listener.push(block)?))?;
-        let embeddings = listener.finish()?; // (span, dimension)
-        let mut mean = vec![0.0; self.diarizer.model().embedding.dimension];
-        let mut seconds = 0.0;
-        for (embedding, span) in embeddings.iter().zip(&spans) {
-            let Some(embedding) = embedding else { continue };
-            let length = embedding.iter().map(|value| value * value).sum::<f32>().sqrt();
-            let weight = span.end - span.start;
-            mean.iter_mut().zip(embedding).for_each(|(sum, value)| *sum += value / length * weight as f32);
-            seconds += weight;
-        }
-        Ok((seconds > 0.0).then_some(Voice { embedding: mean, seconds }))
+        Ok(Voice::average(&listener.finish()?, &spans))
     }
 
     /// The voice of each speaker of a diarization. If the pipeline needed no embeddings, the recording is
@@ -102,8 +125,7 @@ impl VoiceEmbedder<'_> {
             if let Some(embedding) = &speaker.embedding {
                 return Ok(Some(embedding.clone()));
             }
-            let own = diarization.exclusive.iter().filter(|turn| turn.speaker == speaker.label);
-            let spans: Vec<Span> = own.map(|&Turn { start, end, .. }| Span { start, end }).collect();
+            let spans = alone(diarization, speaker);
             let voice = self.embed(source, duration, &spans, log_warning)?;
             Ok(voice.map(|voice| voice.embedding))
         };

@@ -5,7 +5,7 @@ use safetensors::SafeTensors;
 use crate::{
     Problem,
     archive::Archive,
-    npz,
+    npz, onnx,
     pickle::Value,
     pyannote::About,
     quantized,
@@ -27,7 +27,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Reads a PyTorch checkpoint of either format, a zip archive that contains a single checkpoint, a
-    /// safetensors file or an npz file. The content determines the format.
+    /// safetensors file, an ONNX file or an npz file. The content determines the format.
     ///
     /// # Errors
     /// The format is unknown, the file is truncated or malformed, or it exceeds a limit.
@@ -43,6 +43,10 @@ impl Checkpoint {
                 if u64::from_le_bytes(length) <= MAX_SAFETENSORS_HEADER && bytes.get(8) == Some(&b'{') =>
             {
                 Self::read_safetensors(bytes)
+            }
+            _ if onnx::detect(bytes) => {
+                let (tensors, about) = onnx::read(bytes)?;
+                Ok(Self { tensors, about })
             }
             _ => Err(Problem::UnknownFormat),
         }

@@ -6,8 +6,8 @@ use diarize::model::StandIn;
 use safetensors::SafeTensorError;
 
 use crate::{
-    archive::ArchiveProblem, hub::HubError, npz::NpyProblem, pickle::PickleProblem, pipeline::ConfigProblem,
-    pyannote::NetworkProblem, tensor::TensorProblem,
+    archive::ArchiveProblem, hub::HubError, npz::NpyProblem, onnx::OnnxProblem, pickle::PickleProblem,
+    pipeline::ConfigProblem, pyannote::NetworkProblem, tensor::TensorProblem,
 };
 
 /// The result of every fallible function of this crate.
@@ -33,6 +33,14 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
+    /// The folder for models cannot be used.
+    #[error("cannot use the folder for models {} ({source}): set DIARIZE_MODELS to a folder that can be written", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
     /// A file is larger than any checkpoint.
     #[error("{}: the file has {size} bytes, but at most {limit} are supported", path.display())]
     TooLarge {
@@ -51,10 +59,10 @@ pub enum Error {
         /// What is wrong with it.
         problem: Problem,
     },
-    /// The input is neither a path nor the name of a hub repository.
+    /// The input is neither a path nor the name of a model or hub repository.
     #[error(
-        "{input}: no such file or directory, and not the name of a hub repository such as \
-         pyannote/speaker-diarization-3.1"
+        "{input}: no such file or directory, and neither a model that `diarize model list` shows nor the name of a \
+         hub repository such as pyannote/speaker-diarization-3.1"
     )]
     NoSuchInput {
         /// The input.
@@ -63,12 +71,28 @@ pub enum Error {
     /// A directory contains no model.
     #[error(
         "{}: not a model directory: none of manifest.toml, the config.yaml of a pipeline, pytorch_model.bin, model.safetensors, \
-         avg_model.pt, a single .ckpt file, or plda.npz with xvec_transform.npz found",
+         avg_model.pt, avg_model, model.onnx, model.int8.onnx, a single .ckpt file, or plda.npz with xvec_transform.npz found",
         path.display()
     )]
     EmptyDirectory {
         /// The directory.
         path: PathBuf,
+    },
+    /// A directory contains several checkpoints.
+    #[error("{}: there are several .ckpt files: name one of them", path.display())]
+    SeveralCheckpoints {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The hub refuses a pipeline that the list of models has too.
+    #[error(
+        "{source}; or get it from a mirror, without an account: `diarize model download {name}`, then --model {name}"
+    )]
+    OnMirror {
+        /// The name in the list.
+        name: String,
+        /// The hub's refusal.
+        source: Box<HubError>,
     },
     /// The input is a single network, but a whole pipeline is needed.
     #[error(
@@ -81,14 +105,114 @@ pub enum Error {
         /// The kind of network.
         kind: &'static str,
     },
+    /// The input is a single network, and the options do not name the one that is missing for a pipeline.
+    #[error(
+        "{input} is only {kind}, which has no networks to replace: name the other network of the pipeline, a segmentation \
+         network for an embedding network or the reverse, or convert a pipeline"
+    )]
+    NothingToReplace {
+        /// The input.
+        input: String,
+        /// The kind of network.
+        kind: &'static str,
+    },
+    /// A single network was to be written over a model.
+    #[error("{} contains a converted model, which a single network would damage: use another directory", path.display())]
+    ModelThere {
+        /// The model directory.
+        path: PathBuf,
+    },
+    /// A network of a pipeline is to come from a whole model.
+    #[error(
+        "{input} is a whole model, but a single network is needed: name the checkpoint of that network or its repository"
+    )]
+    NotANetwork {
+        /// The input.
+        input: String,
+    },
     /// A network of a converted model was to be replaced.
     #[error(
-        "{}: the networks of a converted model cannot be replaced: convert the original pipeline with the other network",
+        "{}: the networks of a converted model cannot be replaced: convert its original, {original}, with the other network",
         path.display()
     )]
     AlreadyConverted {
         /// The model directory.
         path: PathBuf,
+        /// What its manifest names as source.
+        original: String,
+    },
+    /// The list of models is invalid.
+    #[error("{}: not a list of models: {problem}", path.display())]
+    Catalogue {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A model of the catalogue has not been downloaded.
+    #[error("{name} is not on this machine: get it once with `diarize model download {name}`")]
+    NotDownloaded {
+        /// The model's name.
+        name: String,
+    },
+    /// No source has the files of a model.
+    #[error("{name} could not be downloaded from any of its sources: {reasons}")]
+    NoSource {
+        /// The model's name.
+        name: String,
+        /// The reason for each source.
+        reasons: String,
+    },
+    /// No mirror has the files of a model, but its publisher may have them.
+    #[error(
+        "{name} could not be downloaded from any of its sources: {reasons}; `diarize model download {name} --from-publisher` \
+         asks its publisher, which needs an account"
+    )]
+    NoMirror {
+        /// The model's name.
+        name: String,
+        /// The reason for each source.
+        reasons: String,
+    },
+    /// The hub cannot be reached.
+    #[error(
+        "{source}; or run `diarize model download {name} --output DIR` on a machine with a connection, and copy DIR to this one \
+         for --model DIR"
+    )]
+    Unreachable {
+        /// The model's name.
+        name: String,
+        /// Why the hub cannot be reached.
+        source: Box<HubError>,
+    },
+    /// A model of the catalogue is on this machine, but from another origin than requested.
+    #[error(
+        "{name} is already on this machine, from {origin}: to download it from its publisher, first delete {}",
+        directory.display()
+    )]
+    OtherOrigin {
+        /// The model's name.
+        name: String,
+        /// Where it comes from.
+        origin: String,
+        /// Where it is.
+        directory: PathBuf,
+    },
+    /// A file that must not change has changed since its first download.
+    #[error(
+        "{name} {change} at its first download, although its commit is the same: the hub or the \
+         cache cannot be trusted; delete {} to download it again, or its entry in {} to accept it",
+        file.display(), record.display()
+    )]
+    Changed {
+        /// The repository, its revision and the file.
+        name: String,
+        /// The file on this machine.
+        file: PathBuf,
+        /// The record of downloads.
+        record: PathBuf,
+        /// The SHA-256 now and at the first download.
+        change: String,
     },
     /// A file could not be fetched from the hub.
     #[error(transparent)]
@@ -109,11 +233,14 @@ pub enum Problem {
     #[error("not a file but a pipe or a device: name a file")]
     Special,
     /// The format is not supported.
-    #[error("unknown format: not a PyTorch checkpoint, safetensors, npz or YAML file")]
+    #[error("unknown format: not a PyTorch checkpoint, safetensors, ONNX, npz or YAML file")]
     UnknownFormat,
     /// A malformed pickle.
     #[error(transparent)]
     Pickle(#[from] PickleProblem),
+    /// A malformed or unsupported ONNX file.
+    #[error(transparent)]
+    Onnx(#[from] OnnxProblem),
     /// A malformed archive.
     #[error(transparent)]
     Archive(#[from] ArchiveProblem),

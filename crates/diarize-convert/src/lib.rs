@@ -16,11 +16,14 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+pub mod catalogue;
 mod checkpoint;
 mod error;
+mod exported;
 pub mod hub;
 mod network;
 mod npz;
+mod onnx;
 pub mod pickle;
 mod pipeline;
 mod pyannote;
@@ -31,7 +34,10 @@ mod torch;
 mod wespeaker;
 mod write;
 
-use std::{io::ErrorKind, path::Path};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use diarize::model::{MANIFEST, ModelFiles};
 
@@ -41,6 +47,7 @@ pub use crate::{
     error::{Error, Problem, Result},
     network::{Kind, Network},
     npz::NpyProblem,
+    onnx::OnnxProblem,
     pipeline::ConfigProblem,
     pyannote::{About, NetworkProblem, ProblemKind, Specifications},
     source::Fetch,
@@ -54,7 +61,7 @@ use crate::{
 };
 
 /// File names of pipeline configurations.
-const CONFIGS: [&str; 2] = ["config.yaml", "config.yml"];
+const CONFIGS: [&str; 2] = [pipeline::CONFIG, "config.yml"];
 
 /// Options for [`convert`].
 #[derive(Clone, Debug, Default)]
@@ -78,9 +85,9 @@ pub enum Converted {
     Network(Box<Network>),
 }
 
-/// Converts `input`: a configuration, a checkpoint, a directory that contains either, a converted model
-/// (of which only the precision changes), or the name of a hub repository. An existing path takes precedence over a
-/// repository of the same name.
+/// Converts `input`: a configuration, a checkpoint, a directory that contains either, a converted model or a
+/// model of the [`catalogue`] that was downloaded (of which only the precision changes), or the name of a hub
+/// repository. An existing path takes precedence over a model or repository of the same name.
 ///
 /// # Errors
 /// The input does not exist, cannot be read or is not supported. [`Error`] names the file and the reason.
@@ -93,6 +100,9 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
         }
         exists => exists.unwrap_or(false),
     };
+    if let Some(directory) = converted(input)? {
+        return Ok(Converted::Pipeline(Box::new(pipeline::of_model(&directory, options)?)));
+    }
     if !exists {
         let Some(place) = Place::repository(input) else {
             return Err(Error::NoSuchInput { input: input.to_owned() });
@@ -107,9 +117,6 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         return pipeline(&Place::Directory(directory), &file, options, &mut sources);
     }
-    if path.join(MANIFEST).is_file() {
-        return Ok(Converted::Pipeline(Box::new(pipeline::of_model(path, options)?)));
-    }
     let place = Place::Directory(path.to_owned());
     if let Some(config) = CONFIGS.into_iter().find(|name| path.join(name).is_file())
         && pipeline::names_a_pipeline(&sources.peek(&place, config)?.content)
@@ -117,6 +124,9 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
         return pipeline(&place, config, options, &mut sources);
     }
     if checkpoint_in(path)?.is_none() && PLDA_FILES.iter().all(|name| path.join(name).is_file()) {
+        if options.segmentation.is_some() || options.embedding.is_some() {
+            return Err(Error::NothingToReplace { input: input.to_owned(), kind: Kind::Plda.describe() });
+        }
         return plda(&place, &mut sources);
     }
     network(&place, input, options, &mut sources)
@@ -127,15 +137,42 @@ pub fn convert(input: &str, options: &ConvertOptions, fetch: &mut Fetch<'_>) -> 
 /// # Errors
 /// Those of [`convert`], or the input is a single network instead of a pipeline.
 pub fn load(input: &str, fetch: &mut Fetch<'_>) -> Result<ModelFiles> {
-    if Path::new(input).join(MANIFEST).is_file() {
-        return Ok(ModelFiles::read(input.as_ref())?);
+    if let Some(directory) = converted(input)? {
+        return Ok(ModelFiles::read(&directory)?);
     }
-    match convert(input, &ConvertOptions::default(), fetch)? {
+    match convert(input, &ConvertOptions::default(), fetch).map_err(|error| on_mirror(input, error))? {
         Converted::Pipeline(model) => Ok(*model),
+        Converted::Network(network) if matches!(network.kind, Kind::Unknown) => {
+            Err(Problem::from(network.problem()).at(network.file()))
+        }
         Converted::Network(network) => {
             Err(Error::NotAPipeline { input: input.to_owned(), kind: network.kind.describe() })
         }
     }
+}
+
+/// Names the model of the catalogue that has the files of a repository which the hub refuses.
+fn on_mirror(input: &str, error: Error) -> Error {
+    let refused = |error: &HubError| {
+        matches!(error, HubError::NeedsToken { .. } | HubError::TokenRefused { .. } | HubError::Gated { .. })
+    };
+    match error {
+        Error::Hub(source) if refused(&source) => match catalogue::of_publisher(input) {
+            Some(name) => Error::OnMirror { name, source: Box::new(source) },
+            None => Error::Hub(source),
+        },
+        error => error,
+    }
+}
+
+/// The directory of a converted model: `input` itself, or that of the catalogue's model of this name.
+fn converted(input: &str) -> Result<Option<PathBuf>> {
+    let path = Path::new(input);
+    if path.exists() {
+        return Ok(path.join(MANIFEST).is_file().then(|| path.to_owned()));
+    }
+    let Some(model) = catalogue::find(input)? else { return Ok(None) };
+    model.installed().map(Some).ok_or(Error::NotDownloaded { name: model.name })
 }
 
 fn is_config(path: &Path) -> bool {
@@ -184,9 +221,10 @@ fn network(
 ) -> Result<Converted> {
     let (_, kind, checkpoint) = pipeline::load(place, sources)?;
     let pair = match (&kind, &options.segmentation, &options.embedding) {
+        (_, None, None) => None,
         (Kind::Segmentation(_), None, Some(embedding)) => Some((input, embedding.as_str())),
         (Kind::Embedding(_), Some(segmentation), None) => Some((segmentation.as_str(), input)),
-        _ => None,
+        _ => return Err(Error::NothingToReplace { input: input.to_owned(), kind: kind.describe() }),
     };
     match pair {
         Some((segmentation, embedding)) => {

@@ -41,7 +41,11 @@ impl Kind {
         }
         let is_plda =
             PLDA_ARRAYS.iter().any(|names| names.iter().all(|&name| checkpoint.tensors.contains_key(name)));
-        Ok(if is_plda { Self::Plda } else { Self::Unknown })
+        match &checkpoint.about.exporter {
+            _ if is_plda => Ok(Self::Plda),
+            Some(_) => Err(first_unfit(&checkpoint.tensors)),
+            None => Ok(Self::Unknown),
+        }
     }
 
     /// The architecture if this is a segmentation network, otherwise an error.
@@ -89,6 +93,14 @@ impl Kind {
     }
 }
 
+/// The error for an exported network of another kind.
+fn first_unfit(tensors: &Tensors) -> NetworkProblem {
+    let first = tensors.iter().find(|(_, tensor)| tensor.is_float()).or_else(|| tensors.iter().next());
+    let (tensor, shape) =
+        first.map_or_else(Default::default, |(name, tensor)| (name.clone(), tensor.shape.clone()));
+    NetworkProblem::Unfit { tensor, shape }
+}
+
 /// A converted single network or PLDA.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -121,6 +133,16 @@ struct Description<'a> {
 }
 
 impl Network {
+    /// What is wrong with a network that is not supported.
+    pub(crate) fn problem(&self) -> NetworkProblem {
+        self.kind.mismatch("a pipeline", &self.about)
+    }
+
+    /// The name of the file that was read.
+    pub(crate) fn file(&self) -> &str {
+        self.inputs.keys().next().map_or(&self.source, String::as_str)
+    }
+
     /// File name of the weights.
     pub fn weights(&self) -> &'static str {
         self.kind.file_name()

@@ -9,20 +9,21 @@ use std::{
 use diarize::model::StandIn;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Problem, Result, hub::is_repo_id};
+use crate::{
+    Error, Problem, Result,
+    hub::{HubError, is_repo_id},
+};
 
 /// Fetches one file of a hub repository. Takes the name of the repository, `owner/name` or
 /// `owner/name@revision`, and the path of the file in it. Returns the local path of the file.
 pub type Fetch<'a> = dyn FnMut(&str, &str) -> Result<PathBuf> + 'a;
 
 /// Maximum size of an input file in bytes.
-const MAX_FILE: u64 = 8 << 30;
+pub(crate) const MAX_FILE: u64 = 8 << 30;
 
 /// File names of checkpoints, in order of preference.
-const CHECKPOINTS: [&str; 3] = ["pytorch_model.bin", "model.safetensors", "avg_model.pt"];
-
-/// The only checkpoint name that pyannote uses on the hub.
-pub(crate) const HUB_CHECKPOINT: &str = CHECKPOINTS[0];
+const CHECKPOINTS: [&str; 6] =
+    ["pytorch_model.bin", "model.safetensors", "avg_model.pt", "avg_model", "model.onnx", "model.int8.onnx"];
 
 /// A local path, or a folder in a hub repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +108,7 @@ impl<'a, 'f> Sources<'a, 'f> {
     pub(crate) fn checkpoint(&mut self, place: &Place) -> Result<Bytes> {
         self.note_license(place);
         match place {
-            Place::Repository { .. } => self.read(place, HUB_CHECKPOINT),
+            Place::Repository { .. } => self.checkpoint_of_repository(place),
             Place::Directory(path) if path.is_dir() => match checkpoint_in(path)? {
                 Some(name) => self.read(place, &name),
                 None => Err(Error::EmptyDirectory { path: path.clone() }),
@@ -117,6 +118,20 @@ impl<'a, 'f> Sources<'a, 'f> {
                 self.read(&Place::Directory(parent), &file.file_name().unwrap_or_default().to_string_lossy())
             }
         }
+    }
+
+    /// Reads the first checkpoint that a repository has. If it has none, the error is about the usual name.
+    fn checkpoint_of_repository(&mut self, place: &Place) -> Result<Bytes> {
+        let mut first = None;
+        for name in CHECKPOINTS {
+            match self.read(place, name) {
+                Err(error @ Error::Hub(HubError::FileNotFound { .. } | HubError::Offline { .. })) => {
+                    first.get_or_insert(error);
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(first.expect("there is a name to try"))
     }
 
     /// Records the license that the README of a place states, if there is one.
@@ -154,7 +169,10 @@ pub(crate) fn checkpoint_in(directory: &Path) -> Result<Option<String>> {
             found.push(name);
         }
     }
-    Ok(found.pop().filter(|_| found.is_empty()))
+    if found.len() > 1 {
+        return Err(Error::SeveralCheckpoints { path: directory.to_owned() });
+    }
+    Ok(found.pop())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

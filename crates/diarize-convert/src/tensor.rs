@@ -79,9 +79,9 @@ pub enum TensorProblem {
         /// Number of output channels.
         channels: usize,
     },
-    /// A scale of an 8-bit tensor is NaN or infinite.
+    /// A value is NaN or infinite.
     #[error("contains a non-finite value at index {0}")]
-    NonFiniteScale(usize),
+    NonFinite(usize),
     /// The tensors together are much larger than the file.
     #[error("makes the tensors exceed the limit of {0} bytes for a file of this size")]
     Budget(usize),
@@ -112,6 +112,34 @@ impl Tensor {
             Dtype::BF16 => self.values(|bytes| bf16::from_le_bytes(bytes).to_f32()),
             _ => return None,
         })
+    }
+
+    /// The transposed matrix, or `None` if there are not two dimensions.
+    pub(crate) fn transposed(&self) -> Option<Self> {
+        let &[rows, columns] = self.shape.as_slice() else { return None };
+        let size = size_of(self.dtype);
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        for column in 0..columns {
+            for row in 0..rows {
+                let at = (row * columns + column) * size;
+                bytes.extend_from_slice(&self.bytes[at..at + size]);
+            }
+        }
+        Some(Self { dtype: self.dtype, shape: vec![columns, rows], bytes })
+    }
+
+    /// The parts along the first dimension, each with the remaining dimensions.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Self> + '_ {
+        let shape = self.shape.get(1..).unwrap_or_default();
+        let size = shape.iter().product::<usize>() * size_of(self.dtype);
+        let part = |bytes: &[u8]| Self { dtype: self.dtype, shape: shape.to_vec(), bytes: bytes.to_vec() };
+        self.bytes.chunks_exact(size.max(1)).map(part)
+    }
+
+    /// A tensor of one dimension.
+    pub(crate) fn vector(values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dtype: Dtype::F32, shape: vec![values.len()], bytes }
     }
 
     fn values<const N: usize>(&self, value: impl Fn([u8; N]) -> f32) -> Vec<f32> {

@@ -4,7 +4,7 @@
 
 use diarize::model::EmbeddingArchitecture;
 
-use crate::{checkpoint::Checkpoint, pyannote::NetworkProblem};
+use crate::{checkpoint::Checkpoint, exported, pyannote::NetworkProblem};
 
 /// Maximum number of blocks in a stage. ResNet293 has 64.
 const MAX_BLOCKS: usize = 256;
@@ -15,18 +15,14 @@ const BANDS: usize = 10;
 /// The architecture of a checkpoint, or `None` if it is not a WeSpeaker ResNet.
 ///
 /// WeSpeaker's own checkpoints lack pyannote's `resnet.` prefix and contain the classification layer used in
-/// training. The prefix is added, and the layer is removed.
+/// training. The prefix is added, and the layer is removed. Exported networks are restored.
 pub(crate) fn wespeaker(
     checkpoint: &mut Checkpoint,
 ) -> Option<Result<EmbeddingArchitecture, NetworkProblem>> {
-    let has = |checkpoint: &Checkpoint, name: &str| checkpoint.tensors.contains_key(name);
-    if ["layer1.0.conv1.weight", "seg_1.weight"].iter().all(|name| has(checkpoint, name)) {
-        checkpoint.tensors = std::mem::take(&mut checkpoint.tensors)
-            .into_iter()
-            .filter(|(name, _)| !name.starts_with("projection."))
-            .map(|(name, tensor)| (format!("resnet.{name}"), tensor))
-            .collect();
+    if let Err(problem) = exported::wespeaker(&mut checkpoint.tensors) {
+        return Some(Err(problem));
     }
+    let has = |checkpoint: &Checkpoint, name: &str| checkpoint.tensors.contains_key(name);
     let is_resnet =
         ["resnet.layer1.0.conv1.weight", "resnet.seg_1.weight"].iter().all(|name| has(checkpoint, name));
     is_resnet.then(|| architecture(checkpoint))

@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use diarize::model::{MANIFEST, Manifest, ModelFiles, SCALES};
+use diarize::{
+    Device, Diarizer,
+    model::{MANIFEST, Manifest, ModelFiles, SCALES},
+};
 use half::f16;
 use safetensors::{Dtype, tensor::TensorView};
 use tempfile::Builder;
@@ -15,7 +18,7 @@ use tempfile::Builder;
 use crate::{
     Converted, Error, Network, Result,
     quantized::quantize,
-    tensor::{Tensor, Tensors},
+    tensor::{Tensor, TensorProblem, Tensors},
 };
 
 /// File name of the description of a single network.
@@ -102,8 +105,16 @@ impl Converted {
     /// [`crate::ConvertOptions::precision`].
     ///
     /// # Errors
-    /// A file or directory cannot be written.
+    /// The networks of a pipeline cannot be loaded, a value of a network is not finite, a single network would be written to
+    /// the directory of a model, or a file or directory cannot be written.
     pub fn write(&self, directory: &Path, precision: Precision) -> Result<()> {
+        match self {
+            Self::Pipeline(model) => check_networks(model)?,
+            Self::Network(_) if directory.join(MANIFEST).exists() => {
+                return Err(Error::ModelThere { path: directory.to_owned() });
+            }
+            Self::Network(network) => check_finite(network)?,
+        }
         fs::create_dir_all(directory)
             .map_err(|source| Error::Write { path: directory.to_owned(), source })?;
         match self {
@@ -111,6 +122,22 @@ impl Converted {
             Self::Network(network) => write_network(directory, network, precision),
         }
     }
+}
+
+/// Loads the networks of a model once, so that a model that cannot run is not written.
+pub(crate) fn check_networks(model: &ModelFiles) -> Result<()> {
+    Diarizer::from_files(model, Device::Cpu)?;
+    Ok(())
+}
+
+fn check_finite(network: &Network) -> Result<()> {
+    for (name, tensor) in &network.tensors {
+        let index = tensor.to_f32().and_then(|values| values.iter().position(|value| !value.is_finite()));
+        if let Some(index) = index {
+            return Err(TensorProblem::NonFinite(index).of(name).at(&network.source));
+        }
+    }
+    Ok(())
 }
 
 fn write_model(directory: &Path, model: &ModelFiles) -> Result<()> {

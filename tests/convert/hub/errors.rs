@@ -33,7 +33,7 @@ fn the_error_for_a_gated_repository_says_what_to_do() {
     settings.token = Some("hf_secret".to_owned());
     let error = fetch(&settings, LARGE).unwrap_err();
     assert!(matches!(error, HubError::Gated { .. }), "{error:?}");
-    let page = format!("open {}/org/model , accept the conditions", hub.url());
+    let page = format!("open {}/org/model and accept the conditions", hub.url());
     for words in [page.as_str(), "HF_TOKEN", "message of the hub"] {
         assert!(error.to_string().contains(words), "{error}");
     }

@@ -10,7 +10,7 @@ use crate::{
     inputs::{self, Inputs},
     model::ModelArgs,
     names::NamesArgs,
-    numbers,
+    numbers::{self, Shard},
     output::{self, Destinations, Format, PageAudio, Style},
     overrides::Overrides,
     progress::Verbosity,
@@ -110,6 +110,12 @@ pub struct BatchArgs {
     /// Read the names of inputs from this file, one per line; `-` is the standard input
     #[arg(long, value_name = "FILE")]
     files_from: Option<PathBuf>,
+    /// Process only part I of N of the inputs, for N machines or the tasks of a Slurm array
+    ///
+    /// Inputs are dealt out in turn: 1/3 has the first, the fourth and so on. In a script for `sbatch --array=1-8`, use
+    /// `--shard $SLURM_ARRAY_TASK_ID/8`.
+    #[arg(long, value_name = "I/N", value_parser = numbers::shard)]
+    shard: Option<Shard>,
     /// Number of files to process in parallel; they share the processor threads
     #[arg(short, long, value_name = "N", default_value = "1", value_parser = numbers::count::<256>)]
     pub jobs: NonZeroUsize,
@@ -299,12 +305,17 @@ impl DiarizeArgs {
     pub fn into_job(self, audio: Vec<PathBuf>, format: Format) -> Result<Job, clap::Error> {
         self.check_options(&audio)?;
         let part = self.part.range().map_err(conflict)?;
-        let inputs = self.batch.inputs(audio).map_err(conflict)?;
+        let mut inputs = self.batch.inputs(audio).map_err(conflict)?;
         self.check_inputs(&inputs)?;
         let format = self.transcript.as_deref().map_or(format, Transcript::format_of_file);
-        let destinations =
+        let mut destinations =
             Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
         self.check_destinations(&inputs, &destinations)?;
+        // The checks have seen all inputs, so that no two parts write the same file.
+        if let Some(shard) = self.batch.shard {
+            destinations.keep(|input| shard.has(input));
+            inputs.keep(|input| shard.has(input));
+        }
         Ok(Job {
             style: Style {
                 embeddings: self.embeddings,

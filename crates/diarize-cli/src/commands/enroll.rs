@@ -151,20 +151,27 @@ fn shares_of(turns: &[(Span, Option<String>)]) -> BTreeMap<String, f64> {
 
 /// Refuses speech of several people: their mean is nobody's voice.
 fn refuse_several(shares: BTreeMap<String, f64>) -> anyhow::Result<()> {
+    match several(shares) {
+        None => Ok(()),
+        Some(people) => bail!(
+            "several people speak in it ({people}): choose one with --start and --end, or with --segments and --speaker, or \
+             use --anyway if it is one person"
+        ),
+    }
+}
+
+/// The people who speak if there are several, with the seconds of each; `shares` says how long each speaker speaks.
+pub fn several(shares: BTreeMap<String, f64>) -> Option<String> {
     let total: f64 = shares.values().sum();
     let heard = |&(_, seconds): &(String, f64)| seconds >= HEARD && seconds >= HEARD_SHARE * total;
     let mut people: Vec<(String, f64)> = shares.into_iter().filter(heard).collect();
     if people.len() < 2 {
-        return Ok(());
+        return None;
     }
     people.sort_by(|a, b| b.1.total_cmp(&a.1));
     let people: Vec<String> =
         people.iter().map(|(label, seconds)| format!("{label} {seconds:.1} s")).collect();
-    bail!(
-        "several people speak in it ({}): choose one with --start and --end, or with --segments and --speaker, or \
-         use --anyway if it is one person",
-        people.join(", ")
-    )
+    Some(people.join(", "))
 }
 
 /// Warns about a clip that may be of another person, before it is added.

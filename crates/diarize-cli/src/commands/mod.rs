@@ -62,8 +62,7 @@ Exit status:
 /// Find out who spoke when in a recording
 ///
 /// The bundled model is this project's own: it is good on clear speech and weaker than pyannote's models on
-/// hard meetings. To use theirs, add `--model pyannote/speaker-diarization-3.1`; "Your own pyannote models" in
-/// the README explains how to get access.
+/// hard meetings. To use theirs, run `diarize model download community-1` once and add `--model community-1`.
 #[derive(Debug, Parser)]
 #[command(name = "diarize", after_long_help = EXAMPLES, max_term_width = 110)]
 #[command(

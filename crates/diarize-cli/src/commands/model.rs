@@ -10,21 +10,26 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use diarize::model::{MANIFEST, ModelFiles};
-use diarize_convert::{Converted, Precision, hub};
+use diarize_convert::{
+    Converted, Error, Precision,
+    catalogue::{self, Catalogue, Model, Origin},
+    hub,
+};
 
 use crate::{
-    model::load,
-    output,
+    model::{Downloads, load},
+    output::{self, NewFiles},
     progress::{Console, Verbosity},
 };
 
 const EXAMPLES: &str = "\
 Examples:
-  diarize model info                                           shows the bundled model
+  diarize model info                                    the bundled model
   diarize model info my-model
-  diarize model download pyannote/speaker-diarization-3.1      into the cache, for offline use later
-  diarize model download pyannote/speaker-diarization-3.1 --output my-model
-  diarize model list                                           lists the models available offline";
+  diarize model list                                    what there is, and what is here
+  diarize model download community-1                    for --model community-1
+  diarize model download community-1 --output my-model  into a directory
+  diarize model download me/my-pipeline                 any hub repository";
 
 /// Arguments of `diarize model`.
 #[derive(Debug, clap::Args)]
@@ -43,17 +48,24 @@ enum Action {
         /// As for --model [default: the bundled model]
         model: Option<String>,
     },
-    /// List the bundled model and the repositories in the hub cache
+    /// List the models that are known by name, and the repositories in the hub cache
     List,
     /// Print the path of a model
     Path {
         /// A model, as for --model
         model: String,
     },
-    /// Download a model from the hub
+    /// Download a model
+    ///
+    /// A model of `diarize model list` is verified, converted and stored for `--model NAME`, together with a notice
+    /// about its licenses. It then needs no network. HF_TOKEN, HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and the
+    /// variables for proxies are respected. DIARIZE_MODELS is the folder for models.
     Download {
-        /// A repository such as pyannote/speaker-diarization-3.1
+        /// A name from `diarize model list`, or a hub repository such as pyannote/speaker-diarization-3.1
         model: String,
+        /// Download from the publisher, who may ask for an account and a token, instead of a public mirror
+        #[arg(long)]
+        from_publisher: bool,
         /// Convert the model into this directory, which then needs neither cache nor network
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
@@ -67,7 +79,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::Info { model } => info(model.as_deref(), &console)?,
         Action::List => list()?,
         Action::Path { model } => format!("{}\n", path(model)?.display()),
-        Action::Download { model, output } => download(model, output.as_deref(), &console)?,
+        Action::Download { model, from_publisher, output } => {
+            download(model, *from_publisher, output.as_deref(), &console)?
+        }
     };
     output::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -89,11 +103,51 @@ fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
 }
 
 fn list() -> anyhow::Result<String> {
-    let mut text = format!("{}  (bundled)\n", ModelFiles::bundled()?.manifest.name);
-    for (name, directory) in cached()? {
+    let mut text = table(&[vec![heading(), bundled()?], known()?].concat());
+    let cached = cached()?;
+    if !cached.is_empty() {
+        text += "\nRepositories in the hub cache:\n";
+    }
+    for (name, directory) in cached {
         writeln!(text, "{name}  {}", directory.display())?;
     }
     Ok(text)
+}
+
+/// A row of the list.
+type Row = [String; 5];
+
+fn heading() -> Row {
+    ["NAME", "HERE", "SIZE", "LICENSE", "GOOD FOR"].map(str::to_owned)
+}
+
+fn bundled() -> anyhow::Result<Row> {
+    let model = ModelFiles::bundled()?;
+    let files = [Some(&model.segmentation), Some(&model.embedding), model.plda.as_ref()];
+    let bytes: usize = files.into_iter().flatten().map(|file| file.bytes.len()).sum();
+    let size = format!("{:.0} MB", bytes as f64 / 1e6);
+    let purpose = "clear speech, without a download".to_owned();
+    Ok(["(bundled)".to_owned(), "yes".to_owned(), size, model.manifest.license, purpose])
+}
+
+/// The models of the catalogue.
+fn known() -> anyhow::Result<Vec<Row>> {
+    let row = |model: &Model| {
+        let here = if model.installed().is_some() { "yes" } else { "no" };
+        let size = format!("{} MB", model.megabytes);
+        [model.name.clone(), here.to_owned(), size, model.license.clone(), model.purpose.clone()]
+    };
+    Ok(Catalogue::open()?.models().iter().map(row).collect())
+}
+
+/// Rows with aligned columns.
+fn table(rows: &[Row]) -> String {
+    let widths = [0, 1, 2, 3, 4].map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
+    let line = |row: &Row| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 /// The repositories in the cache, by name.
@@ -122,35 +176,141 @@ fn path(model: &str) -> anyhow::Result<PathBuf> {
     if local.exists() {
         return local.canonicalize().with_context(|| format!("cannot find {model}"));
     }
-    let name = model.split('@').next().unwrap_or(model);
-    match cached()?.into_iter().find(|(known, _)| known == name) {
-        Some((_, directory)) => Ok(directory),
-        None => {
-            bail!("{model} is neither on disk nor in the cache: get it with `diarize model download {model}`")
+    if hub::is_repo_id(model) {
+        return hub::snapshot(&hub::Settings::from_env(), model).with_context(|| {
+            format!(
+                "{model} is neither on disk nor in the cache: get it with `diarize model download {model}`"
+            )
+        });
+    }
+    if ["bundled", "(bundled)"].contains(&model) {
+        bail!("the bundled model is part of the program and has no path: it is used without --model");
+    }
+    let catalogue = Catalogue::open()?;
+    let known = catalogue.find(model).ok_or_else(|| Error::NoSuchInput { input: model.to_owned() })?;
+    Ok(known.installed().ok_or_else(|| Error::NotDownloaded { name: model.to_owned() })?)
+}
+
+/// Downloads a model, and returns its path.
+fn download(
+    model: &str,
+    from_publisher: bool,
+    directory: Option<&Path>,
+    console: &Console,
+) -> anyhow::Result<String> {
+    let catalogue = if hub::is_repo_id(model) { None } else { Some(Catalogue::open()?) };
+    let named = catalogue
+        .as_ref()
+        .and_then(|catalogue| catalogue.find(model).map(|model| Named { catalogue, model, from_publisher }));
+    if let Some(named) = &named
+        && from_publisher
+        && named.model.publishers().is_empty()
+    {
+        bail!("the list of models names no publisher of {model}: leave out --from-publisher");
+    }
+    if named.is_none() && from_publisher {
+        return Err(super::conflict("--from-publisher is for the models of `diarize model list`").into());
+    }
+    match (named, directory) {
+        (Some(named), None) => named.install(console),
+        (Some(named), Some(directory)) => {
+            let path = write_new(directory, |folder| Ok(named.download(console)?.write(folder)?))?;
+            named.tell_attribution(console);
+            Ok(path)
         }
+        (None, None) => {
+            load(model, console)?;
+            Ok(format!("{}\n", path(model)?.display()))
+        }
+        (None, Some(directory)) => write_new(directory, |folder| {
+            let files = load(model, console)?;
+            Ok(Converted::Pipeline(Box::new(files)).write(folder, Precision::F32)?)
+        }),
     }
 }
 
-fn download(model: &str, directory: Option<&Path>, console: &Console) -> anyhow::Result<String> {
-    let Some(directory) = directory else {
-        load(model, console)?;
-        return Ok(format!("{}\n", path(model)?.display()));
-    };
+/// Writes a model to a directory that has none, and returns its path. `write` gets a hidden folder in it, from which the files
+/// are moved when all are there. What others write to the directory meanwhile is neither replaced nor deleted.
+fn write_new(directory: &Path, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<String> {
     if output::is_stdout(directory) {
         return Err(super::conflict("--output is a directory, not the standard output").into());
     }
     if directory.join(MANIFEST).exists() {
         bail!("{} already contains a model: use another directory", directory.display());
     }
-    let created = !directory.exists();
-    fs::create_dir_all(directory)
-        .and_then(|()| output::check_folder(directory))
-        .with_context(|| format!("cannot write to {}", directory.display()))?;
-    let files = load(model, console).inspect_err(|_| {
-        if created {
-            let _ = fs::remove_dir(directory);
+    let existed = directory.exists();
+    let files =
+        NewFiles::create(directory).with_context(|| format!("cannot write to {}", directory.display()))?;
+    let written = write(&files.path("")).and_then(|()| publish(files));
+    if written.is_err() && !existed {
+        // Removes it only if it is empty.
+        let _ = fs::remove_dir(directory);
+    }
+    written.map(|()| format!("{}\n", directory.display()))
+}
+
+/// Moves the files of a model to its directory, the manifest last: a directory with a manifest is complete.
+fn publish(files: NewFiles) -> anyhow::Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(files.path(""))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_by_key(|name| name == MANIFEST);
+    files.publish(&names)?;
+    Ok(())
+}
+
+/// A model of the catalogue that is to be downloaded.
+struct Named<'a> {
+    catalogue: &'a Catalogue,
+    model: &'a Model,
+    from_publisher: bool,
+}
+
+impl Named<'_> {
+    fn origin(&self) -> Origin {
+        if self.from_publisher { Origin::Publisher } else { Origin::Mirrors }
+    }
+
+    fn install(&self, console: &Console) -> anyhow::Result<String> {
+        if let (Some(directory), false) = (self.model.installed(), self.from_publisher) {
+            console.line(&format!("{} is already on this machine", self.model.name));
+            return Ok(format!("{}\n", directory.display()));
         }
-    })?;
-    Converted::Pipeline(Box::new(files)).write(directory, Precision::F32)?;
-    Ok(format!("{}\n", directory.display()))
+        self.tell_origin(console);
+        let mut bars = Downloads::new(console);
+        let settings = hub::Settings::from_env();
+        let directory =
+            self.catalogue.install(self.model, self.origin(), &settings, &mut |repository, download| {
+                bars.show(repository, &download);
+            })?;
+        self.tell_attribution(console);
+        Ok(format!("{}\n", directory.display()))
+    }
+
+    fn download(&self, console: &Console) -> anyhow::Result<catalogue::Download> {
+        self.tell_origin(console);
+        let mut bars = Downloads::new(console);
+        let settings = hub::Settings::from_env();
+        Ok(self.catalogue.download(self.model, self.origin(), &settings, &mut |repository, download| {
+            bars.show(repository, &download);
+        })?)
+    }
+
+    /// Says that there is a choice between the mirror and the publisher.
+    fn tell_origin(&self, console: &Console) {
+        let publishers = self.model.publishers();
+        if !publishers.is_empty() && !self.from_publisher {
+            console.line(&format!(
+                "{} comes from a public mirror, as its license allows. Its publisher asks for an account and counts users that \
+                 way: --from-publisher downloads from {}",
+                self.model.name,
+                publishers.join(" and ")
+            ));
+        }
+    }
+
+    fn tell_attribution(&self, console: &Console) {
+        console.line(&format!("{} ({})", self.model.attribution, self.model.license));
+    }
 }

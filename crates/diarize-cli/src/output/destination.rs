@@ -122,12 +122,21 @@ impl Destinations {
         }
     }
 
+    /// Leaves out the destinations of inputs that are not kept.
+    pub fn keep(&mut self, is_kept: impl Fn(usize) -> bool) {
+        let mut indices = 0..;
+        self.all.retain(|_| indices.next().is_some_and(&is_kept));
+    }
+
     fn on_stdout(inputs: &Inputs, formats: &[Format], default: Format) -> Result<Self, String> {
         let format = match formats {
             [] => default,
             [format] => *format,
             _ => return Err("several formats need --output: a directory, or one file for each".to_owned()),
         };
+        if !format.is_text() {
+            return Err(format!("{} is not text: use --output with a file", format.extension()));
+        }
         if inputs.several && !format.streams() {
             return Err(format!(
                 "several results in {} cannot share the standard output: use --output with a directory",

@@ -28,12 +28,17 @@ pub enum Format {
     Html,
     /// One line per turn, for reading
     Txt,
+    /// A table of turns, for data frames and Ray Data; only in files
+    Parquet,
+    /// A manifest for NVIDIA NeMo: one JSON object per turn
+    Nemo,
 }
 
 impl Format {
     /// Every format. If one extension ends with another, the longer one comes first.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Format::Rttm,
+        Format::Nemo,
         Format::Json,
         Format::Csv,
         Format::Srt,
@@ -44,6 +49,7 @@ impl Format {
         Format::Audacity,
         Format::Html,
         Format::Txt,
+        Format::Parquet,
     ];
 
     /// The file extension of this format. Audacity's own extension, `txt`, is already used for text.
@@ -60,6 +66,8 @@ impl Format {
             Format::Audacity => "labels.txt",
             Format::Html => "html",
             Format::Txt => "txt",
+            Format::Parquet => "parquet",
+            Format::Nemo => "manifest.json",
         }
     }
 
@@ -84,9 +92,14 @@ impl Format {
         matches!(self, Format::Rttm | Format::Stm)
     }
 
+    /// Whether results are text, which can be printed.
+    pub fn is_text(self) -> bool {
+        self != Format::Parquet
+    }
+
     /// Whether results of several recordings can follow each other in one stream.
     pub fn streams(self) -> bool {
-        matches!(self, Format::Rttm | Format::Stm | Format::Json | Format::Csv | Format::Txt)
+        matches!(self, Format::Rttm | Format::Stm | Format::Json | Format::Nemo | Format::Csv | Format::Txt)
     }
 }
 

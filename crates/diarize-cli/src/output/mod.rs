@@ -8,7 +8,10 @@ mod destination;
 mod format;
 mod html;
 mod json;
+mod nemo;
 mod new_files;
+mod overlap;
+mod parquet;
 mod readable;
 mod subtitles;
 mod textgrid;
@@ -17,7 +20,8 @@ mod words;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use diarize::{Device, Diarization, Options, Stage};
+use anyhow::bail;
+use diarize::{Device, Diarization, Options, Stage, Turn};
 use serde::Serialize;
 
 use crate::{audio_args::Time, eaf, source::Source, stm, transcript::Transcript};
@@ -31,7 +35,8 @@ pub use self::{
     format::Format,
     html::PageAudio,
     new_files::{NewFiles, check_new_folder},
-    words::uri,
+    overlap::overlaps,
+    words::{uri, with_words},
 };
 pub(crate) use self::{
     clock::clock, csv::field as csv_field, readable::SHORTEST, subtitles::escaped, words::words,
@@ -86,6 +91,23 @@ pub struct Recording<'a> {
 }
 
 impl Recording<'_> {
+    /// The result as the content of a file; see [`Self::render`].
+    pub fn content(
+        &self,
+        format: Format,
+        style: Style,
+        destination: &Destination,
+    ) -> anyhow::Result<Vec<u8>> {
+        match format {
+            Format::Parquet => parquet::render(self, self.turns(style)),
+            _ => Ok(self.render(format, style, false, destination)?.into_bytes()),
+        }
+    }
+
+    fn turns(&self, style: Style) -> &[Turn] {
+        if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns }
+    }
+
     /// The result as text, for `destination`. `shared` says that results of other recordings are in the same
     /// stream, below one [`Format::heading`].
     pub fn render(
@@ -104,11 +126,13 @@ impl Recording<'_> {
                 _ => text,
             });
         }
-        let turns = if style.exclusive { &self.diarization.exclusive } else { &self.diarization.turns };
+        let turns = self.turns(style);
         Ok(match format {
-            Format::Rttm => diarize::rttm(self.uri, &words::with_words(turns))?,
-            Format::Stm => stm::render(self.uri, &words::with_words(turns)),
+            Format::Parquet => bail!("a Parquet table is not text: write it to a file with --output"),
+            Format::Rttm => diarize::rttm(self.uri, &with_words(turns))?,
+            Format::Stm => stm::render(self.uri, &with_words(turns)),
             Format::Json => json::render(self, turns, shared, style)?,
+            Format::Nemo => nemo::render(self, turns)?,
             Format::Csv => csv::render(self, turns, shared),
             Format::Srt => subtitles::srt(&readable::readable(turns)),
             Format::Vtt => subtitles::vtt(&readable::readable(turns)),

@@ -56,7 +56,7 @@ impl NewFiles {
     pub fn publish(self, names: &[String]) -> anyhow::Result<Vec<PathBuf>> {
         let paths: Vec<PathBuf> = names.iter().map(|name| self.folder.join(name)).collect();
         if let Some(path) = paths.iter().find(|path| path.exists()) {
-            bail!("{} appeared in the meantime and is not overwritten: name a new directory", path.display());
+            bail!("{} exists and is not overwritten: name a new directory", path.display());
         }
         for (name, path) in names.iter().zip(&paths) {
             fs::rename(self.path(name), path).with_context(|| format!("cannot write {}", path.display()))?;

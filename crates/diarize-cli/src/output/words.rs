@@ -33,8 +33,8 @@ pub(crate) fn words(turns: &[Turn]) -> BTreeMap<&str, String> {
     words
 }
 
-/// Turns whose speakers are called as [`words`] says.
-pub(super) fn with_words(turns: &[Turn]) -> Vec<Turn> {
+/// Turns whose speakers have names for RTTM and STM: as [`uri`], and numbered where that would make two names equal.
+pub fn with_words(turns: &[Turn]) -> Vec<Turn> {
     let words = words(turns);
     turns.iter().map(|turn| Turn { speaker: words[turn.speaker.as_str()].clone(), ..turn.clone() }).collect()
 }

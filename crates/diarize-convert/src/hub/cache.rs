@@ -19,7 +19,7 @@ use std::{
 use hf_hub::{CacheRepo, RepoType};
 
 use super::{
-    HubError,
+    Fetched, HubError,
     name::{Repo, is_plain},
     part::Part,
 };
@@ -49,19 +49,30 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// The path of a file at the repository's revision, if it is cached.
-    pub(super) fn find(&self, file: &str) -> Option<PathBuf> {
+    /// A file at the repository's revision, if it is cached.
+    pub(super) fn find(&self, file: &str) -> Option<Fetched> {
+        self.at(&self.commit()?, file)
+    }
+
+    /// The folder with the files of the repository's revision, if there is one.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        Some(self.snapshots.pointer_path(&self.commit()?)).filter(|folder| folder.is_dir())
+    }
+
+    /// The commit of the repository's revision, if it is known.
+    fn commit(&self) -> Option<String> {
         if self.repo.is_commit() {
-            return self.at(self.repo.revision, file);
+            return Some(self.repo.revision.to_owned());
         }
         // Some programs end the line, which hf-hub would take for a part of the commit.
         let commit = fs::read_to_string(self.reference()).ok()?;
-        Some(commit.trim()).filter(|commit| is_plain(commit)).and_then(|commit| self.at(commit, file))
+        Some(commit.trim()).filter(|commit| is_plain(commit)).map(str::to_owned)
     }
 
-    /// The path of a file at a commit, if it is cached.
-    pub(super) fn at(&self, commit: &str, file: &str) -> Option<PathBuf> {
-        Some(self.snapshot(commit, file)).filter(|path| path.is_file())
+    /// A file at a commit, if it is cached.
+    pub(super) fn at(&self, commit: &str, file: &str) -> Option<Fetched> {
+        let path = Some(self.snapshot(commit, file)).filter(|path| path.is_file())?;
+        Some(Fetched { path, commit: commit.to_owned() })
     }
 
     /// The path of the content with this ETag.
@@ -108,19 +119,19 @@ impl<'a> Cache<'a> {
         Part::open(path)
     }
 
-    /// Links the content of an ETag as a file of a commit, unless the file exists. Returns its path.
-    pub(super) fn link(&self, commit: &str, file: &str, etag: &str) -> Result<PathBuf, HubError> {
+    /// Links the content of an ETag as a file of a commit, unless the file exists. Returns the file.
+    pub(super) fn link(&self, commit: &str, file: &str, etag: &str) -> Result<Fetched, HubError> {
         let path = self.snapshot(commit, file);
         let linked = if path.is_file() { Ok(()) } else { link(&self.blob(etag), etag, file, &path) };
         match linked {
-            Ok(()) => Ok(path),
+            Ok(()) => Ok(Fetched { path, commit: commit.to_owned() }),
             Err(source) => Err(HubError::Cache { path, source }),
         }
     }
 
     /// Records the commit of a branch or tag, unless a file of that commit is found already.
     pub(super) fn record(&self, commit: &str, file: &str) -> Result<(), HubError> {
-        if self.repo.is_commit() || self.find(file) == Some(self.snapshot(commit, file)) {
+        if self.repo.is_commit() || self.find(file).is_some_and(|found| found.commit == commit) {
             return Ok(());
         }
         let path = self.reference();

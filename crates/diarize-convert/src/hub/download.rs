@@ -11,9 +11,13 @@ use super::{
     metadata::{ENCODED, Metadata},
     part::Part,
 };
+use crate::source::MAX_FILE;
 
 /// Number of bytes that are read from the network and written to the disk at once.
 const BLOCK: usize = 1 << 16;
+
+/// The problem with a response that does not end.
+const ENDLESS: &str = "it is larger than any model";
 
 /// Why an attempt stopped.
 pub(super) enum Stop {
@@ -168,6 +172,11 @@ impl<'a> Transfer<'a> {
             if size.is_some_and(|size| self.part.length() > size) {
                 self.part.clear()?;
                 return Err(Stop::Interrupted("the server sent more bytes than the file has".to_owned()));
+            }
+            if self.part.length() > MAX_FILE {
+                self.part.clear()?;
+                let url = answer.address().bare();
+                return Err(Stop::Failed(HubError::NotAHub { url, problem: ENDLESS }));
             }
             (self.report)(self.part.length(), size);
         }

@@ -64,8 +64,8 @@ pub enum HubError {
     },
     /// The hub requires a token, and none is set.
     #[error(
-        "{page} is gated, private or does not exist, and no token is set: open {page} , accept the \
-         conditions if there are any, and set HF_TOKEN to a token of that account (from {endpoint}/settings/tokens)"
+        "{page} is gated, private or does not exist, and no token is set: open {page} and accept the \
+         conditions if there are any, then set HF_TOKEN to a token of that account (from {endpoint}/settings/tokens)"
     )]
     NeedsToken {
         /// The page of the repository.
@@ -76,7 +76,8 @@ pub enum HubError {
     /// The hub rejects the token.
     #[error(
         "the hub does not accept the token for {page}: it is mistyped, expired, or belongs to an account without \
-         access to this repository; set HF_TOKEN to another token (from {endpoint}/settings/tokens)"
+         access to this repository; set HF_TOKEN to another token (from {endpoint}/settings/tokens), or unset it if the \
+         repository is public"
     )]
     TokenRefused {
         /// The page of the repository.
@@ -86,7 +87,7 @@ pub enum HubError {
     },
     /// The token's account has not accepted the repository's conditions, or the token lacks permission.
     #[error(
-        "{page} is gated: open {page} , accept the conditions, and set HF_TOKEN to a token of that account \
+        "{page} is gated: open {page} and accept the conditions, then set HF_TOKEN to a token of that account \
          that may read gated repositories (from {endpoint}/settings/tokens){}",
         said(message)
     )]
@@ -167,6 +168,21 @@ pub enum HubError {
         expected: String,
         /// The hash of the downloaded file.
         found: String,
+    },
+    /// The file differs from the one that is expected.
+    #[error(
+        "`{file}` at revision `{revision}` of {page} is not the expected file and was rejected: {difference}; the \
+         repository may have changed"
+    )]
+    Unexpected {
+        /// The page of the repository.
+        page: String,
+        /// The branch, tag or commit.
+        revision: String,
+        /// The file.
+        file: String,
+        /// What differs.
+        difference: String,
     },
     /// Another process holds the lock of a download that does not advance.
     #[error(

@@ -25,6 +25,7 @@ mod cache;
 mod client;
 mod download;
 mod error;
+mod expected;
 mod http;
 mod metadata;
 mod name;
@@ -37,9 +38,12 @@ use std::{path::PathBuf, time::Duration};
 use cache::Cache;
 use client::Client;
 use download::Transfer;
+use expected::Check;
 use name::Repo;
 
 pub use error::HubError;
+pub(crate) use expected::{Expected, sha256};
+pub(crate) use name::check_file;
 pub use name::is_repo_id;
 pub use settings::Settings;
 
@@ -79,12 +83,39 @@ pub fn fetch_with(
     file: &str,
     progress: &mut dyn FnMut(Download),
 ) -> Result<PathBuf, HubError> {
+    Ok(fetch_expected(settings, repo, file, &Expected::default(), progress)?.path)
+}
+
+/// The folder with the cached files of `org/name` or `org/name@revision`, if there is one.
+pub fn snapshot(settings: &Settings, repo: &str) -> Option<PathBuf> {
+    Cache::new(&settings.cache, Repo::parse(repo).ok()?).folder()
+}
+
+/// A file of a repository on this machine.
+pub(crate) struct Fetched {
+    pub(crate) path: PathBuf,
+    /// The commit from which it comes.
+    pub(crate) commit: String,
+}
+
+/// Like [`fetch_with`], but keeps only a file that is the expected one. A file that is already in the cache stays there.
+pub(crate) fn fetch_expected(
+    settings: &Settings,
+    repo: &str,
+    file: &str,
+    expected: &Expected,
+    progress: &mut dyn FnMut(Download),
+) -> Result<Fetched, HubError> {
     let repo = Repo::parse(repo)?;
     let file = name::check_file(file)?;
+    let check = expected.of(client::page(settings, repo), repo.revision, file);
     let cache = Cache::new(&settings.cache, repo);
     let cached = cache.find(file);
     match cached {
-        Some(path) if settings.offline || repo.is_commit() => return Ok(path),
+        Some(found) if settings.offline || repo.is_commit() && !check.needs_hub() => {
+            check.file(&found.path)?;
+            return Ok(found);
+        }
         None if settings.offline => {
             return Err(HubError::Offline {
                 page: client::page(settings, repo),
@@ -94,27 +125,31 @@ pub fn fetch_with(
         }
         _ => {}
     }
-    match (update(settings, repo, file, &cache, progress), cached) {
-        (Err(error), Some(path)) if error.allows_cached() => {
+    match (update(settings, repo, file, &check, &cache, progress), cached) {
+        (Err(error), Some(found)) if error.allows_cached() => {
+            check.file(&found.path)?;
             tracing::warn!("{error}; using the cached `{file}`");
-            Ok(path)
+            Ok(found)
         }
         (outcome, _) => outcome,
     }
 }
 
-/// Updates the cached file to the hub's version and returns its path.
+/// Updates the cached file to the hub's version and returns it.
 fn update(
     settings: &Settings,
     repo: Repo,
     file: &str,
+    check: &Check<'_>,
     cache: &Cache,
     progress: &mut dyn FnMut(Download),
-) -> Result<PathBuf, HubError> {
+) -> Result<Fetched, HubError> {
     let client = Client::new(settings, repo)?;
-    let metadata = client.metadata(file)?;
-    let path = match cache.at(&metadata.commit, file) {
-        Some(path) => path,
+    let mut metadata = client.metadata(file)?;
+    check.announced(&metadata)?;
+    metadata.size = metadata.size.or(check.size());
+    let found = match cache.at(&metadata.commit, file) {
+        Some(found) => found,
         None => {
             let _lock = cache.lock(&metadata.etag, PATIENCE)?;
             let blob = cache.blob(&metadata.etag);
@@ -122,11 +157,17 @@ fn update(
                 let mut part = cache.part(&metadata.etag)?;
                 let mut report = |done, total| progress(Download { file: file.to_owned(), done, total });
                 Transfer::new(&client, file, &metadata, &mut part, &mut report).run()?;
+                if let Err(error) = check.part(&part) {
+                    part.discard()?;
+                    return Err(error);
+                }
                 part.finish(&blob)?;
             }
             cache.link(&metadata.commit, file, &metadata.etag)?
         }
     };
+    check.file(&found.path)?;
+    check.of_hub(&found.path, &metadata)?;
     cache.record(&metadata.commit, file)?;
-    Ok(path)
+    Ok(found)
 }

@@ -45,7 +45,7 @@ pub fn is_repo_id(text: &str) -> bool {
 }
 
 /// Checks that `file` is a relative path that stays inside the repository, and returns it.
-pub(super) fn check_file(file: &str) -> Result<&str, HubError> {
+pub(crate) fn check_file(file: &str) -> Result<&str, HubError> {
     let ordinary = |part: &str| {
         !matches!(part, "" | "." | "..")
             && !part.contains(|character: char| character.is_control() || "\\:".contains(character))

@@ -47,20 +47,14 @@ impl Part {
         Ok(())
     }
 
-    /// The hash of the bytes so far, in hexadecimal.
-    pub(super) fn hash(&self, hash: Hash) -> Result<String, HubError> {
-        let digits = match hash {
-            Hash::Sha256 => self.digest(Sha256::new()),
-            Hash::Git => self.digest(Sha1::new_with_prefix(format!("blob {}\0", self.length))),
-        };
-        digits.map_err(|source| self.broken(source))
+    /// Removes the file.
+    pub(super) fn discard(self) -> Result<(), HubError> {
+        fs::remove_file(&self.path).map_err(|source| self.broken(source))
     }
 
-    fn digest<D: Digest + io::Write>(&self, mut hasher: D) -> io::Result<String> {
-        let mut file = &self.file;
-        file.rewind()?;
-        io::copy(&mut file, &mut hasher)?;
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    /// The hash of the bytes so far, in hexadecimal.
+    pub(super) fn hash(&self, hash: Hash) -> Result<String, HubError> {
+        self::hash(&self.file, self.length, hash).map_err(|source| self.broken(source))
     }
 
     /// Moves the file to its final name, after its content has been flushed to disk.
@@ -72,4 +66,18 @@ impl Part {
     fn broken(&self, source: io::Error) -> HubError {
         HubError::Cache { path: self.path.clone(), source }
     }
+}
+
+/// The hash of a file of this length, in hexadecimal.
+pub(super) fn hash(file: &File, length: u64, kind: Hash) -> io::Result<String> {
+    match kind {
+        Hash::Sha256 => digest(file, Sha256::new()),
+        Hash::Git => digest(file, Sha1::new_with_prefix(format!("blob {length}\0"))),
+    }
+}
+
+fn digest<D: Digest + io::Write>(mut file: &File, mut hasher: D) -> io::Result<String> {
+    file.rewind()?;
+    io::copy(&mut file, &mut hasher)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -9,7 +9,7 @@ use diarize::model::{Hysteresis, MANIFEST, Manifest, ModelFiles, WeightsFile};
 pub use self::config::ConfigProblem;
 pub(crate) use self::config::{Config, Reference};
 use crate::{
-    ConvertOptions, Error, Problem, Result,
+    ConvertOptions, Error, Problem, Result, catalogue,
     checkpoint::Checkpoint,
     network::Kind,
     npz,
@@ -17,6 +17,9 @@ use crate::{
     tensor::Tensors,
     write::{Precision, encode},
 };
+
+/// File name of a configuration.
+pub(crate) const CONFIG: &str = "config.yaml";
 
 /// File names of a PLDA.
 pub(crate) const PLDA_FILES: [&str; 2] = ["plda.npz", "xvec_transform.npz"];
@@ -58,7 +61,10 @@ pub(crate) fn of_networks(
     let here = Place::Directory(PathBuf::new());
     let find = |name, given: &str| {
         let reference = Reference::Text(given.to_owned());
-        locate(&here, name, &reference).map_err(|_| Error::NoSuchInput { input: given.to_owned() })
+        locate(&here, name, &reference).map_err(|_| match catalogue::find(given) {
+            Ok(Some(_)) => Error::NotANetwork { input: given.to_owned() },
+            _ => Error::NoSuchInput { input: given.to_owned() },
+        })
     };
     let parts = Parts {
         segmentation: find("segmentation", segmentation)?,
@@ -77,10 +83,11 @@ pub(crate) fn of_networks(
 
 /// Converts the networks of a converted model to another precision.
 pub(crate) fn of_model(directory: &Path, options: &ConvertOptions) -> Result<ModelFiles> {
-    if options.segmentation.is_some() || options.embedding.is_some() {
-        return Err(Error::AlreadyConverted { path: directory.to_owned() });
-    }
     let mut model = ModelFiles::read(directory)?;
+    if options.segmentation.is_some() || options.embedding.is_some() {
+        let original = model.manifest.source;
+        return Err(Error::AlreadyConverted { path: directory.to_owned(), original });
+    }
     for file in [&mut model.segmentation, &mut model.embedding] {
         let checkpoint = Checkpoint::read(&file.bytes).map_err(|problem| problem.at(&file.path))?;
         file.bytes = encode(&checkpoint.tensors, options.precision).into();

@@ -29,6 +29,17 @@ pub enum NetworkProblem {
         "the network is {0}, but diarize supports only PyanNet for segmentation and WeSpeaker's ResNets for embeddings"
     )]
     Unknown(String),
+    /// A tensor of an exported network does not belong to a supported one.
+    #[error(
+        "tensor `{tensor}` of shape {shape:?} fits none of the networks that are read from ONNX files: PyanNet for \
+         segmentation and WeSpeaker's ResNets for embeddings"
+    )]
+    Unfit {
+        /// The first such tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// The network is of the wrong kind.
     #[error("this is {found}, but {needed} is needed here")]
     Other {
@@ -71,6 +82,9 @@ pub struct About {
     /// Version of pyannote.audio that wrote the checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pyannote_audio: Option<String>,
+    /// The program that exported the network to ONNX.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exporter: Option<String>,
     /// The task that the network was trained for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub specifications: Option<Specifications>,
@@ -132,6 +146,7 @@ impl About {
             pyannote_audio: text(
                 pyannote.get("versions").and_then(|versions| versions.get("pyannote.audio")),
             ),
+            exporter: None,
             specifications: pyannote.get("specifications").and_then(Specifications::read),
             hyper_parameters,
         }

@@ -5,7 +5,7 @@
 use diarize::model::{Hysteresis, LinearArchitecture, LstmArchitecture, SegmentationArchitecture};
 
 use super::{NetworkProblem, ProblemKind};
-use crate::{checkpoint::Checkpoint, tensor::Tensors};
+use crate::{checkpoint::Checkpoint, exported, tensor::Tensors};
 
 /// pyannote's defaults.
 const DEFAULTS: Defaults =
@@ -29,11 +29,15 @@ const CLASSIFIER: &str = "classifier.weight";
 
 /// The architecture of a checkpoint, or `None` if it is not a `PyanNet`. LSTM layers that are separate modules
 /// (`monolithic: false`) are renamed to layers of one module: `lstm.1.weight_ih_l0` becomes
-/// `lstm.weight_ih_l1`.
+/// `lstm.weight_ih_l1`. Exported networks are restored.
 pub(crate) fn pyannet(
     checkpoint: &mut Checkpoint,
 ) -> Option<Result<SegmentationArchitecture, NetworkProblem>> {
-    if !checkpoint.tensors.contains_key(FILTERS) || !checkpoint.tensors.contains_key(CLASSIFIER) {
+    if let Err(problem) = exported::pyannet(&mut checkpoint.tensors) {
+        return Some(Err(problem));
+    }
+    let filters = [FILTERS, exported::FILTERS].iter().any(|name| checkpoint.tensors.contains_key(*name));
+    if !filters || !checkpoint.tensors.contains_key(CLASSIFIER) {
         return None;
     }
     checkpoint.tensors = std::mem::take(&mut checkpoint.tensors)
@@ -58,7 +62,7 @@ fn architecture(checkpoint: &Checkpoint) -> Result<SegmentationArchitecture, Net
         ("sincnet.sample_rate", 16_000.into(), "16000"),
     ])?;
     let shape = |name: &str| matrix(tensors, name);
-    if shape(FILTERS)? != [40, 1] {
+    if tensors.contains_key(FILTERS) && shape(FILTERS)? != [40, 1] {
         return Err(wrong(tensors, FILTERS, "the sinc layer must have 40 cutoff frequencies"));
     }
     let [_, hidden_size] = shape("lstm.weight_hh_l0")?;
@@ -123,7 +127,7 @@ fn outputs(checkpoint: &Checkpoint, classes: usize) -> Result<Outputs, NetworkPr
     let speakers = specifications.classes.len();
     match (specifications.problem, specifications.powerset_max_classes) {
         (Some(ProblemKind::MonoLabelClassification), Some(simultaneous)) => {
-            Ok(Outputs { speakers, simultaneous, multilabel: false })
+            Ok(Outputs { speakers, simultaneous: simultaneous.min(speakers), multilabel: false })
         }
         (Some(ProblemKind::MultiLabelClassification | ProblemKind::BinaryClassification), _) => {
             Ok(multilabel(speakers))

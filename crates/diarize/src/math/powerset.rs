@@ -18,7 +18,7 @@ impl Powerset {
     pub fn new(speakers: usize, simultaneous: usize) -> Self {
         let mut sets: Vec<Vec<u8>> = vec![vec![0; speakers]];
         let mut previous = sets.clone();
-        for _ in 0..simultaneous {
+        for _ in 0..simultaneous.min(speakers) {
             previous = previous
                 .iter()
                 .flat_map(|set| {

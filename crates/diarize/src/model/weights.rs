@@ -114,7 +114,7 @@ fn to_f32(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, TensorProblem>
 
 /// The values of an 8-bit tensor whose output channels have these scales.
 fn scaled(values: &[u8], scales: &[f32]) -> Vec<f32> {
-    let channels = values.chunks(values.len().div_ceil(scales.len()).max(1));
+    let channels = values.chunks(values.len().div_ceil(scales.len().max(1)).max(1));
     let mut scaled = Vec::with_capacity(values.len());
     for (channel, scale) in channels.zip(scales) {
         scaled.extend(channel.iter().map(|&value| f32::from(value.cast_signed()) * scale));

@@ -17,6 +17,8 @@ use crate::{
     model::{FILTER_LENGTH, KERNEL, POOL, Weights},
 };
 
+/// Name of the tensors of the sinc filters.
+const FILTERBANK: &str = "sincnet.conv1d.0.filterbank";
 /// Number of sinc filters: half are even (cosine), half odd (sine).
 const FILTERS: usize = 80;
 /// Number of channels after the second and third convolutions.
@@ -41,9 +43,6 @@ pub struct SincNet {
 
 impl SincNet {
     pub(crate) fn load(weights: &Weights<'_>, stride: usize) -> Result<Self> {
-        let filterbank = "sincnet.conv1d.0.filterbank";
-        let low = weights.values(&format!("{filterbank}.low_hz_"), &[FILTERS / 2, 1])?;
-        let band = weights.values(&format!("{filterbank}.band_hz_"), &[FILTERS / 2, 1])?;
         let block = |index: usize, channels: usize| -> Result<Block> {
             let name = format!("sincnet.conv1d.{index}");
             let kernel = weights.tensor(&format!("{name}.weight"), &[CHANNELS, channels, KERNEL])?;
@@ -56,7 +55,7 @@ impl SincNet {
                 Activation::Identity,
             )
         };
-        let filters = sinc_filters(&low, &band);
+        let filters = filters(weights)?;
         let norm = |part: &str| -> Result<f64> {
             Ok(f64::from(weights.values(&format!("sincnet.wav_norm1d.{part}"), &[1])?[0]))
         };
@@ -229,6 +228,18 @@ impl Block {
         let x = self.convolution.forward(x, None, self.activation)?;
         self.pool_norm.forward(&x.squeeze(1)?)?.unsqueeze(1)
     }
+}
+
+/// The sinc filters `(80, 251)`, from their cutoff frequencies. Exporters that compute constants in advance store the filters
+/// themselves.
+fn filters(weights: &Weights<'_>) -> Result<Vec<f32>> {
+    let computed = format!("{FILTERBANK}.filters");
+    if weights.shapes().iter().any(|(name, _)| *name == computed) {
+        return weights.values(&computed, &[FILTERS, 1, FILTER_LENGTH]);
+    }
+    let low = weights.values(&format!("{FILTERBANK}.low_hz_"), &[FILTERS / 2, 1])?;
+    let band = weights.values(&format!("{FILTERBANK}.band_hz_"), &[FILTERS / 2, 1])?;
+    Ok(sinc_filters(&low, &band))
 }
 
 /// The filters `(80, 251)` for the given cutoff and band parameters in hertz: 40 even ones (differences of

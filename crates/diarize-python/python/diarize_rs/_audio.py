@@ -1,0 +1,125 @@
+"""Recordings as callers name them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from contextlib import contextmanager
+from operator import index
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Union
+
+from . import _native
+from ._errors import AudioError, DiarizationWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy
+    from numpy.typing import NDArray
+
+AudioFile = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, BinaryIO, Mapping[str, Any]]
+"""A path, the content of a file, a file object, or a dictionary. The dictionary has either ``audio``, which is one of the
+others, or ``waveform`` and ``sample_rate``; optionally, it has ``uri`` (a name), ``channel`` (only this one, from 0) and
+``keep_damaged`` (accepts a file of which more than 5 % cannot be decoded)."""
+
+
+class Recording(NamedTuple):
+    """A recording that can be read."""
+
+    source: _native.Source
+    uri: str
+    """Name of the recording."""
+    file: dict[str, Any]
+    """The recording for hooks."""
+
+
+@contextmanager
+def opened(file: AudioFile) -> Iterator[Recording]:
+    """The recording. A file object that can seek is back at its position afterwards."""
+    settings = dict(file) if isinstance(file, Mapping) else {"audio": file}
+    audio: Any = settings.get("audio")
+    position = audio.tell() if _is_seekable(audio) else None
+    try:
+        yield _recording(settings)
+    finally:
+        if position is not None:
+            audio.seek(position)
+
+
+def warn(uri: str, sentences: Iterable[str], stacklevel: int) -> None:
+    """Warns about a recording."""
+    for sentence in sentences:
+        warnings.warn(f"{uri}: {sentence}", DiarizationWarning, stacklevel=stacklevel + 1)
+
+
+def load_audio(file: AudioFile) -> tuple[NDArray[numpy.float32], int]:
+    """Reads a whole recording as the pipeline hears it, like pyannote's ``Audio(sample_rate=16000, mono="downmix")``.
+
+    :param file: as in a call of a pipeline
+    :returns: samples ``(1, sample)`` with full scale at ±1, and their rate, 16000 Hz
+    :raises AudioError: if the audio cannot be read
+    """
+    with opened(file) as recording:
+        samples, problems = recording.source.decode_all()
+        warn(recording.uri, problems, 2)
+    return samples, 16_000
+
+
+def array_of(waveform: Any) -> NDArray[Any]:
+    """The samples as an array of NumPy, without a copy if possible."""
+    import numpy
+
+    if hasattr(waveform, "detach"):  # a tensor of PyTorch
+        waveform = waveform.detach().cpu()
+        waveform = (waveform.float() if waveform.dtype.itemsize < 4 and waveform.is_floating_point() else waveform).numpy()
+    elif hasattr(waveform, "__dlpack__") and not hasattr(waveform, "__array__"):
+        waveform = numpy.from_dlpack(waveform)
+    array = numpy.asarray(waveform)
+    if array.dtype == numpy.float16:
+        array = array.astype(numpy.float32)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def rate_of(sample_rate: Any) -> int:
+    """A sample rate in hertz."""
+    try:
+        rate = index(sample_rate)
+    except TypeError:
+        rate = 0
+    if not 0 < rate < 2**32:
+        raise AudioError(f"sample_rate is {sample_rate}, but must be a whole number of hertz")
+    return rate
+
+
+def _recording(settings: dict[str, Any]) -> Recording:
+    channel, uri = settings.get("channel"), settings.get("uri")
+    keep_damaged = bool(settings.get("keep_damaged", False))
+    if "waveform" in settings:
+        rate = rate_of(settings.get("sample_rate"))
+        array, uri = array_of(settings["waveform"]), uri or "waveform"
+        source = _native.Source.samples(array, rate, uri, channel)
+        return Recording(source, uri, {**settings, "uri": uri})
+    audio: Any = settings.get("audio")
+    if isinstance(audio, (str, os.PathLike)):
+        path = Path(audio)
+        source = _native.Source.path(path, str(path), channel, keep_damaged)
+        uri = uri or path.stem
+    elif isinstance(audio, (bytes, bytearray, memoryview)):
+        uri = uri or "audio"
+        source = _native.Source.bytes(bytes(audio), uri, channel, keep_damaged)
+    elif hasattr(audio, "read"):
+        name = getattr(audio, "name", None)
+        uri = uri or (Path(name).stem if isinstance(name, str) else "stream")
+        source = _native.Source.file(audio, uri, channel, keep_damaged)
+    else:
+        raise AudioError(
+            f"{type(audio).__name__} is not a recording: give a path, bytes, a binary file object, or a dictionary "
+            '{"waveform": array, "sample_rate": hertz}'
+        )
+    return Recording(source, uri, {**settings, "uri": uri})
+
+
+def _is_seekable(audio: Any) -> bool:
+    return hasattr(audio, "read") and hasattr(audio, "seekable") and audio.seekable()

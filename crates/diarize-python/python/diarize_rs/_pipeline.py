@@ -1,0 +1,400 @@
+"""The pipeline, with the names of ``pyannote.audio``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._annotation import Annotation, Segment
+from ._audio import AudioFile, opened, warn
+from ._errors import OptionError
+from ._hooks import Hook, listening
+from ._result import DiarizeOutput
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    from ._listener import Listener
+    from ._voices import Voices
+
+# pyannote's names of what this package calls otherwise.
+_METHODS = {
+    "AgglomerativeClustering": "agglomerative",
+    "KMeansClustering": "kmeans",
+    "VBxClustering": "vbx",
+}
+_SEGMENTATION = ("min_duration_on", "min_duration_off")
+_CLUSTERING = {"method": "linkage", "Fa": "fa", "Fb": "fb"}
+
+
+class Pipeline:
+    """Finds out who speaks when::
+
+        pipeline = Pipeline.from_pretrained("bundled")
+        result = pipeline("meeting.mp3", num_speakers=3)
+        for turn, speaker in result.speaker_diarization:
+            print(turn.start, turn.end, speaker)
+
+    Several threads may call one pipeline. It can be pickled: the other process loads the model again.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "bundled",
+        *,
+        device: Any = "auto",
+        threads: int | None = None,
+        clustering: str | None = None,
+        compat: str | None = None,
+        allow_cpu_fallback: bool = False,
+        token: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """As :meth:`from_pretrained`."""
+        self._model_name = os.fspath(model)
+        self._cache_dir = None if cache_dir is None else os.fspath(cache_dir)
+        self._allow_cpu_fallback = allow_cpu_fallback
+        self._threads: int | None = None
+        self._model = self._load(_device_name(device), token)
+        self._options = _native.Options(self._model)
+        self._options.set_cpu_fallback(allow_cpu_fallback)
+        self.threads = threads
+        if clustering is not None:
+            self._options.set_clustering(_METHODS.get(clustering, clustering))
+        if compat is not None:
+            self._options.reproduce(compat)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | os.PathLike[str] = "bundled",
+        *,
+        token: str | bool | None = None,
+        use_auth_token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        device: Any = "auto",
+        threads: int | None = None,
+        clustering: str | None = None,
+        compat: str | None = None,
+        allow_cpu_fallback: bool = False,
+    ) -> Pipeline:
+        """Loads a pipeline.
+
+        :param checkpoint: ``bundled`` for the model in this package; the directory of a converted model; the ``config.yaml`` of a
+            pyannote pipeline or its directory; a model that ``diarize model download`` has downloaded, such as ``community-1`` or
+            ``3.1``; or a hub repository such as ``pyannote/speaker-diarization-3.1``. A path takes precedence.
+        :param token: the hub's access token; by default the one of ``huggingface_hub`` (``HF_TOKEN`` or its file)
+        :param use_auth_token: the name of ``token`` in pyannote 3
+        :param cache_dir: the hub's cache; by default that of ``huggingface_hub``
+        :param device: ``auto`` for the first GPU that this build and the machine support, else the CPU; or as in :meth:`to`
+        :param threads: processor threads of each recording; by default, all recordings share one for each core. The result does not
+            depend on it.
+        :param clustering: ``agglomerative``, ``vbx``, ``kmeans``, ``spectral`` or ``online``, or pyannote's name of the class; by
+            default the model's
+        :param compat: ``pyannote-3.3`` or ``pyannote-4.0`` to behave exactly as this version
+        :param allow_cpu_fallback: lets the CPU continue, with a warning, if the device fails
+        :raises ModelError: if the model cannot be found, downloaded or loaded
+        :raises DeviceError: if the device is not available
+        """
+        given = token if token is not None else use_auth_token
+        return cls(
+            checkpoint,
+            device=device,
+            threads=threads,
+            clustering=clustering,
+            compat=compat,
+            allow_cpu_fallback=allow_cpu_fallback,
+            token=given if isinstance(given, str) else None,
+            cache_dir=cache_dir,
+        )
+
+    def __call__(
+        self,
+        file: AudioFile,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        hook: Hook | None = None,
+        *,
+        voices: Voices | None = None,
+        identify_threshold: float = 0.6,
+        identify_margin: float = 0.05,
+    ) -> DiarizeOutput:
+        """Diarizes a recording.
+
+        :param file: a path, bytes, a binary file object, or a dictionary as in pyannote: ``{"waveform": samples, "sample_rate":
+            hertz}`` or ``{"audio": file}``, with ``uri`` and ``channel`` if needed. Samples are ``(channel, sample)`` or
+            ``(sample,)`` of float32 or float64 with full scale at ±1, or of int16: an array of NumPy, a tensor of PyTorch, or
+            anything with ``__array__`` or DLPack.
+        :param num_speakers: the number of speakers, if known
+        :param min_speakers: the minimum number of speakers
+        :param max_speakers: the maximum number of speakers
+        :param hook: is called during the work, see :data:`Hook`
+        :param voices: known speakers, who get their names
+        :param identify_threshold: minimum cosine similarity for recognizing a known voice
+        :param identify_margin: minimum lead over the next most similar known voice
+        :raises AudioError: if the audio cannot be read
+        :raises OptionError: if an option has a wrong value
+        """
+        options = self._options_for(num_speakers, min_speakers, max_speakers)
+        known = None if voices is None else (voices._native, identify_threshold, identify_margin)
+        with opened(file) as recording:
+            found = self._model.diarize(recording.source, options, listening(hook, recording.file), known)
+            result = DiarizeOutput(found, recording.uri, self._model.dimension)
+            warn(recording.uri, result.warnings, 2)
+            if hook is not None:
+                hook("discrete_diarization", result.speaker_diarization, file=recording.file)
+        return result
+
+    apply = __call__
+
+    def map(
+        self,
+        files: Iterable[AudioFile],
+        *,
+        batch: int | None = None,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+    ) -> Iterator[tuple[AudioFile, DiarizeOutput | Exception]]:
+        """Diarizes many recordings and yields each with its result, or with the error that it failed with, as they are done.
+
+        Only ``batch`` recordings are open at a time, and ``files`` is read as they are done, so it may be endless.
+
+        :param files: recordings, as in a call
+        :param batch: recordings at a time. On a GPU, a few keep it busy while others are decoded and clustered.
+        """
+        from ._batch import map_files
+
+        def diarize(file: AudioFile) -> DiarizeOutput:
+            return self(file, num_speakers, min_speakers, max_speakers)
+
+        return map_files(diarize, files, batch or (1 if self.device == "cpu" else 4))
+
+    def vad(self, file: AudioFile, *, hook: Hook | None = None) -> list[Segment]:
+        """The spans in which somebody speaks. Only the segmentation network runs.
+
+        :param file: as in a call
+        """
+        return self._activity(file, 1, hook)
+
+    def overlap(self, file: AudioFile, *, hook: Hook | None = None) -> list[Segment]:
+        """The spans in which several people speak at once. Only the segmentation network runs.
+
+        :param file: as in a call
+        """
+        return self._activity(file, 2, hook)
+
+    def embed(
+        self, file: AudioFile, spans: Iterable[tuple[float, float]] | Annotation, *, hook: Hook | None = None
+    ) -> NDArray[numpy.float32]:
+        """The embedding of each span from all the audio in it, as pyannote's ``Inference(..., window="whole").crop``.
+
+        :param file: as in a call
+        :param spans: segments, or tuples of start and end in seconds; or the turns of an annotation
+        :returns: ``(span, dimension)``, not normalized; NaN for a span of which less than 25 ms is within the recording
+        """
+        import numpy
+
+        segments = spans.itersegments() if isinstance(spans, Annotation) else spans
+        pairs = [(float(start), float(end)) for start, end in segments]
+        with opened(file) as recording:
+            hear = listening(hook, recording.file)
+            embedded = self._model.embed(recording.source, pairs, self._options, hear)
+            warn(recording.uri, embedded["warnings"], 2)
+        rows = numpy.full((len(pairs), self._model.dimension), numpy.nan, numpy.float32)
+        for row, embedding in zip(rows, embedded["embeddings"]):
+            if embedding is not None:
+                row[:] = numpy.frombuffer(embedding, numpy.float32)
+        return rows
+
+    def listen(
+        self,
+        sample_rate: int = 16_000,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+        *,
+        uri: str = "stream",
+        hook: Hook | None = None,
+    ) -> Listener:
+        """Starts diarizing a recording that arrives in blocks; see :class:`Listener`."""
+        from ._listener import Listener
+
+        return Listener(self, sample_rate, num_speakers, min_speakers, max_speakers, uri=uri, hook=hook)
+
+    def to(self, device: Any) -> Pipeline:
+        """Loads the model on another device and returns the pipeline.
+
+        :param device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``metal``, or a ``torch.device``
+        :raises DeviceError: if the device is not available
+        """
+        name = _device_name(device)
+        if name != self.device:
+            self._model = self._load(name, None)
+        return self
+
+    @property
+    def device(self) -> str:
+        """The device: ``cpu``, ``cuda:N`` or ``metal:N``."""
+        return self._model.device
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    @property
+    def embedding_dimension(self) -> int:
+        """Length of an embedding."""
+        return self._model.dimension
+
+    @property
+    def threads(self) -> int | None:
+        """Processor threads of each recording; ``None`` if all recordings share one for each core."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, threads: int | None) -> None:
+        self._options.set_threads(_count("threads", threads))
+        self._threads = threads
+
+    @property
+    def segmentation_batch_size(self) -> int | None:
+        """Chunks per batch of the segmentation network on a GPU; ``None`` for the default. It changes no result."""
+        return self._all_parameters()["segmentation_batch_size"]  # type: ignore[no-any-return]
+
+    @segmentation_batch_size.setter
+    def segmentation_batch_size(self, size: int | None) -> None:
+        self._options.set("segmentation_batch_size", json.dumps(size))
+
+    @property
+    def embedding_batch_size(self) -> int | None:
+        """Chunks per batch of the embedding network on a GPU; ``None`` for the default. It changes no result."""
+        return self._all_parameters()["embedding_batch_size"]  # type: ignore[no-any-return]
+
+    @embedding_batch_size.setter
+    def embedding_batch_size(self, size: int | None) -> None:
+        self._options.set("embedding_batch_size", json.dumps(size))
+
+    def parameters(self, instantiated: bool = True) -> dict[str, Any]:
+        """The hyper-parameters, as :meth:`instantiate` takes them.
+
+        :param instantiated: for pyannote's callers; the values are returned in any case
+        """
+        parameters = self._all_parameters()
+        segmentation = {name: parameters.pop(name) for name in _SEGMENTATION}
+        clustering = parameters.pop("clustering")
+        ((_, method),) = clustering.pop("method").items()
+        clustering.pop("compat", None)
+        return {"segmentation": segmentation, "clustering": {**method, **clustering}, **parameters}
+
+    def instantiate(self, parameters: Mapping[str, Any]) -> Pipeline:
+        """Sets hyper-parameters and returns the pipeline. Others stay as they are.
+
+        :param parameters: as in pyannote, such as ``{"segmentation": {"min_duration_off": 0.5}, "clustering": {"threshold": 0.7}}``.
+            At the top, there may also be this package's ``segmentation_step``, ``decoding``, ``embedding_trunk``,
+            ``embedding_exclude_overlap`` and ``reconstruction``.
+        :raises OptionError: if there is no such parameter, or a value is wrong; then nothing is changed
+        """
+        before = self._options.parameters()
+        try:
+            for group, value in parameters.items():
+                if group == "segmentation":
+                    self._set_segmentation(value)
+                elif group == "clustering":
+                    for name, each in _flat(value):
+                        self._options.set(f"clustering.{_CLUSTERING.get(name, name)}", _text(each))
+                else:
+                    self._options.set(group, _text(value))
+        except BaseException:
+            self._options.restore(before)
+            raise
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self._model_name!r} on {self.device}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {
+            "model": self._model_name,
+            "device": self.device,
+            "threads": self._threads,
+            "allow_cpu_fallback": self._allow_cpu_fallback,
+            "cache_dir": self._cache_dir,
+        }
+        return _restored, (type(self), state, self._options.parameters())
+
+    def _load(self, device: str, token: str | None) -> _native.Model:
+        name: str | None = self._model_name
+        if name == "bundled" and not os.path.exists("bundled"):
+            name = None
+        return _native.Model(name, device, token, self._cache_dir)
+
+    def _activity(self, file: AudioFile, speakers: int, hook: Hook | None) -> list[Segment]:
+        with opened(file) as recording:
+            hear = listening(hook, recording.file)
+            active = self._model.activity(recording.source, speakers, self._options, hear)
+            warn(recording.uri, active["warnings"], 3)
+        return [Segment(start, end) for start, end in active["spans"]]
+
+    def _options_for(
+        self, num_speakers: int | None, min_speakers: int | None, max_speakers: int | None
+    ) -> _native.Options:
+        return self._options.with_speakers(
+            _count("num_speakers", num_speakers),
+            _count("min_speakers", min_speakers),
+            _count("max_speakers", max_speakers),
+        )
+
+    def _all_parameters(self) -> dict[str, Any]:
+        return json.loads(self._options.parameters())  # type: ignore[no-any-return]
+
+    def _set_segmentation(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if name not in _SEGMENTATION:
+                known = " and ".join(_SEGMENTATION)
+                raise OptionError(f"segmentation has no parameter {name}; its parameters are {known}")
+            self._options.set(name, _text(value))
+
+
+def _restored(kind: type[Pipeline], state: dict[str, Any], parameters: str) -> Pipeline:
+    pipeline = kind(**state)
+    pipeline._options.restore(parameters)
+    return pipeline
+
+
+def _device_name(device: Any) -> str:
+    """The native name of a device. ``str`` of a ``torch.device`` is its name."""
+    name = str(device)
+    return "metal" + name[3:] if name == "mps" or name.startswith("mps:") else name
+
+
+def _count(option: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise OptionError(f"{option} is {value}, but must be a whole number of at least 1")
+    return int(value)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested parameters with dots between their names."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and name == "kmeans":
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _text(value: Any) -> str:
+    """A value as the native library reads it: text as it is, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {_text(each)}" for name, each in value.items()) + " }"
+    return json.dumps(value)

@@ -1,0 +1,130 @@
+"""The result of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from ._annotation import Annotation, Turn
+
+if TYPE_CHECKING:
+    import numpy
+    import pandas
+    from numpy.typing import NDArray
+
+    from ._native import Found
+
+
+class Speaker(NamedTuple):
+    """One speaker of a recording."""
+
+    label: str
+    """The name in the turns."""
+    duration: float
+    """Total length of this speaker's turns in seconds."""
+    confidence: float | None
+    """Estimated fraction of that time actually spoken by this speaker, from 0 to 1."""
+    similarity: float | None
+    """Cosine similarity to the known voice that gave the name."""
+
+
+class DiarizeOutput:
+    """Who speaks when in one recording. The names are those of pyannote 4; those of pyannote 3's ``Annotation`` that
+    are used most work here, too."""
+
+    speaker_diarization: Annotation
+    """The turns. Turns of different speakers may overlap."""
+    exclusive_speaker_diarization: Annotation
+    """The turns if only one speaker may speak at a time, for words of a transcript."""
+    speakers: tuple[Speaker, ...]
+    """The speakers, in the order of ``speaker_embeddings``."""
+    uri: str
+    """Name of the recording."""
+    duration: float
+    """Length of the recording in seconds."""
+    warnings: tuple[str, ...]
+    """Problems with the audio, and ways in which the result differs from what was requested."""
+
+    def __init__(self, found: Found, uri: str, dimension: int) -> None:
+        self.speaker_diarization = Annotation((Turn(*turn) for turn in found["turns"]), uri)
+        self.exclusive_speaker_diarization = Annotation((Turn(*turn) for turn in found["exclusive"]), uri)
+        similarities = found["similarities"]
+        self.speakers = tuple(
+            Speaker(label, duration, confidence, similarities.get(label))
+            for label, duration, confidence, _ in found["speakers"]
+        )
+        self.uri = uri
+        self.duration = found["duration"]
+        self.warnings = tuple(found["warnings"])
+        self._embeddings = [embedding for _, _, _, embedding in found["speakers"]]
+        self._dimension = dimension
+
+    @property
+    def speaker_embeddings(self) -> NDArray[numpy.float32] | None:
+        """``(speaker, dimension)``: the mean embedding of each speaker, not normalized, in the order of ``speakers``. Zeros
+        for a speaker who has none. ``None`` if no embeddings were needed, because one speaker was requested."""
+        import numpy
+
+        if self._embeddings and not any(self._embeddings):
+            return None
+        zeros = bytes(4 * self._dimension)
+        content = b"".join(embedding or zeros for embedding in self._embeddings)
+        return numpy.frombuffer(bytearray(content), numpy.float32).reshape(-1, self._dimension)
+
+    def __repr__(self) -> str:
+        count = len(self.speaker_diarization)
+        return f"<DiarizeOutput of {self.uri}: {count} turns of {len(self.speakers)} speakers in {self.duration:.1f} s>"
+
+    def __str__(self) -> str:
+        return str(self.speaker_diarization)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DiarizeOutput) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def itertracks(self, yield_label: bool = False) -> Iterator[Any]:
+        """As :meth:`Annotation.itertracks`."""
+        return self.speaker_diarization.itertracks(yield_label)
+
+    def labels(self) -> list[str]:
+        """As :meth:`Annotation.labels`."""
+        return self.speaker_diarization.labels()
+
+    def label_duration(self, label: str) -> float:
+        """As :meth:`Annotation.label_duration`."""
+        return self.speaker_diarization.label_duration(label)
+
+    def chart(self) -> list[tuple[str, float]]:
+        """As :meth:`Annotation.chart`."""
+        return self.speaker_diarization.chart()
+
+    def to_rttm(self) -> str:
+        """As :meth:`Annotation.to_rttm`. It is what ``diarize RECORDING`` prints."""
+        return self.speaker_diarization.to_rttm()
+
+    def write_rttm(self, file: TextIO) -> None:
+        """As :meth:`Annotation.write_rttm`."""
+        self.speaker_diarization.write_rttm(file)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """As :meth:`Annotation.to_dataframe`."""
+        return self.speaker_diarization.to_dataframe()
+
+    def to_annotation(self) -> Any:
+        """As :meth:`Annotation.to_annotation`."""
+        return self.speaker_diarization.to_annotation()
+
+    def serialize(self) -> dict[str, list[dict[str, Any]]]:
+        """Both annotations as plain data, times in seconds rounded to milliseconds."""
+
+        def rounded(annotation: Annotation) -> list[dict[str, Any]]:
+            return [
+                {"start": round(turn.start, 3), "end": round(turn.end, 3), "speaker": turn.speaker}
+                for turn in annotation.turns
+            ]
+
+        return {
+            "diarization": rounded(self.speaker_diarization),
+            "exclusive_diarization": rounded(self.exclusive_speaker_diarization),
+        }

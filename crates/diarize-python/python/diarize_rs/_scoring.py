@@ -1,0 +1,75 @@
+"""Scores against a reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Union
+
+from . import _native
+from ._annotation import Annotation, Turn, load_rttm
+from ._errors import FormatError, OptionError
+from ._result import DiarizeOutput
+
+Turns = Union[DiarizeOutput, Annotation, str, "os.PathLike[str]", Iterable[Any], Any]
+"""A result, an annotation of this package or of ``pyannote.core``, the path of an RTTM file with one recording, or tuples of start
+and end in seconds and a speaker."""
+
+
+class Score(NamedTuple):
+    """The score of one recording. Times are in seconds."""
+
+    diarization_error_rate: float
+    """``(missed_detection + false_alarm + confusion) / total``."""
+    jaccard_error_rate: float
+    """The mean Jaccard error of the reference speakers."""
+    total: float
+    """Reference speech, summed over speakers."""
+    correct: float
+    """Speech attributed to the right speaker."""
+    missed_detection: float
+    """Missed speech."""
+    false_alarm: float
+    """Speech found beyond what the reference has."""
+    confusion: float
+    """Speech attributed to the wrong speaker."""
+    mapping: dict[str, str]
+    """The matching speaker found, by reference speaker."""
+
+
+def score(
+    reference: Turns,
+    hypothesis: Turns,
+    *,
+    uem: Iterable[tuple[float, float]] | None = None,
+    collar: float = 0.0,
+    skip_overlap: bool = False,
+) -> Score:
+    """Compares a result with a reference. The numbers are those of ``pyannote.metrics``.
+
+    :param reference: who really speaks when, see :data:`Turns`
+    :param hypothesis: the result
+    :param uem: the spans to be scored, in seconds; by default the whole recording
+    :param collar: width in seconds of the unscored collar around each start and end of a reference turn, half on either side
+    :param skip_overlap: does not score where reference turns overlap
+    """
+    if not 0.0 <= collar < float("inf"):
+        raise OptionError(f"collar is {collar}, but must be a non-negative number of seconds")
+    spans = None if uem is None else [(float(start), float(end)) for start, end in uem]
+    return Score(**_native.score(_turns(reference), _turns(hypothesis), spans, collar, skip_overlap))
+
+
+def _turns(turns: Turns) -> list[Turn]:
+    if isinstance(turns, DiarizeOutput):
+        turns = turns.speaker_diarization
+    if isinstance(turns, (str, os.PathLike)):
+        recordings = load_rttm(turns)
+        if len(recordings) != 1:
+            raise FormatError(f"{os.fspath(turns)} has {len(recordings)} recordings: choose one with load_rttm")
+        (turns,) = recordings.values()
+    if isinstance(turns, Annotation):
+        return list(turns.turns)
+    if hasattr(turns, "itertracks"):
+        tracks = turns.itertracks(yield_label=True)
+        return [Turn(segment.start, segment.end, str(speaker)) for segment, _, speaker in tracks]
+    return [Turn(*turn) for turn in turns]

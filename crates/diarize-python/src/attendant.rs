@@ -1,0 +1,147 @@
+//! Runs work on another thread, while the thread that called answers Python's signals and hooks.
+//!
+//! Python runs signal handlers only on its main thread, and the library calls its observer on the threads that compute, which
+//! must not wait for Python. So the observer only sends events, and the thread that called receives them.
+
+use std::{
+    ops::ControlFlow,
+    panic::resume_unwind,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use diarize::{Error, Event};
+use pyo3::prelude::*;
+
+use crate::failure::Failure;
+
+/// How often signals are checked.
+const SIGNALS: Duration = Duration::from_millis(50);
+
+/// Receives the events of the work on the thread that called.
+pub type Hear<'h> = dyn FnMut(Python<'_>, Event) -> PyResult<()> + Send + 'h;
+
+/// The connection between the thread that called and the work.
+pub struct Attendant {
+    is_cancelled: Arc<AtomicBool>,
+    sender: Sender<Message>,
+    receiver: Mutex<Receiver<Message>>,
+}
+
+enum Message {
+    Event(Event),
+    Done,
+}
+
+/// Sends [`Message::Done`] when the work ends, even by a panic.
+struct Done<'a>(&'a Sender<Message>);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.send(Message::Done);
+    }
+}
+
+impl Attendant {
+    /// An attendant for one recording.
+    pub fn new() -> Self {
+        let (sender, receiver) = channel();
+        Self { is_cancelled: Arc::default(), sender, receiver: Mutex::new(receiver) }
+    }
+
+    /// The observer for the library.
+    pub fn observer(&self) -> impl FnMut(Event) -> ControlFlow<()> + Send + use<> {
+        let (is_cancelled, sender) = (self.is_cancelled.clone(), self.sender.clone());
+        move |event| {
+            let _ = sender.send(Message::Event(event));
+            if is_cancelled.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    /// Fails if the work was cancelled.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.is_cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled.into()) } else { Ok(()) }
+    }
+
+    /// Runs `work` on another thread without Python's lock. If a signal handler or `hear` raises an exception, the work is
+    /// cancelled, and the result is that exception.
+    pub fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        hear: &mut Hear<'_>,
+        work: impl FnOnce() -> Result<T, Failure> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| {
+            thread::scope(|scope| {
+                let begun = thread::Builder::new().name("diarize".to_owned()).spawn_scoped(scope, || {
+                    let _done = Done(&self.sender);
+                    work()
+                });
+                let worker = begun.map_err(no_thread)?;
+                let attended = self.attend(hear);
+                if attended.is_err() {
+                    self.is_cancelled.store(true, Ordering::Relaxed);
+                }
+                let result = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
+                attended?;
+                Ok(result?)
+            })
+        })
+    }
+
+    /// Answers signals and events until the work ends.
+    fn attend(&self, hear: &mut Hear<'_>) -> PyResult<()> {
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = Instant::now();
+        loop {
+            match receiver.recv_timeout(SIGNALS.saturating_sub(checked.elapsed())) {
+                Ok(Message::Event(event)) => Python::attach(|py| hear(py, event))?,
+                Ok(Message::Done) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if checked.elapsed() >= SIGNALS {
+                Python::attach(|py| py.check_signals())?;
+                checked = Instant::now();
+            }
+        }
+    }
+}
+
+/// Runs `work` on a thread that is left to itself if a signal handler raises an exception, because it cannot be cancelled.
+pub fn abandonable<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> PyResult<T> {
+    py.detach(|| {
+        let (sender, receiver) = channel();
+        let begun = thread::Builder::new().name("diarize-load".to_owned()).spawn(move || {
+            let _ = sender.send(work());
+        });
+        let worker = begun.map_err(no_thread)?;
+        loop {
+            match receiver.recv_timeout(SIGNALS) {
+                Ok(result) => return Ok(result?),
+                Err(RecvTimeoutError::Timeout) => Python::attach(|py| py.check_signals())?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return match worker.join() {
+                        Err(panic) => resume_unwind(panic),
+                        Ok(()) => Err(Failure::from(Error::Cancelled).into()),
+                    };
+                }
+            }
+        }
+    })
+}
+
+fn no_thread(error: std::io::Error) -> PyErr {
+    Failure::Other("ComputationError", format!("cannot start a thread: {error}")).into()
+}

@@ -1,0 +1,233 @@
+//! Recordings as Python names them, read block by block.
+
+use std::{
+    io::{self, Cursor, Read},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc::sync_channel},
+    thread,
+};
+
+use diarize_audio::{Audio, Channels, Converter, Settings};
+use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyUntypedArray};
+use pyo3::{prelude::*, pybacked::PyBackedBytes};
+
+use crate::{
+    array::{self, Shape},
+    attendant::Attendant,
+    failure::Failure,
+    model::hear,
+};
+
+/// Minimum number of samples that the decoder hands over at once: a second.
+const BLOCK: usize = 16_000;
+/// Number of blocks that are decoded ahead.
+const AHEAD: usize = 256;
+/// Seconds of an array that are copied at once.
+const COPIED: usize = 16;
+
+/// A recording: a file, bytes, a file object or an array.
+#[pyclass(frozen, module = "diarize_rs._native")]
+pub struct Source {
+    input: Input,
+    /// The name in error messages.
+    name: String,
+    settings: Settings,
+}
+
+enum Input {
+    Path(PathBuf),
+    Bytes(Arc<PyBackedBytes>),
+    File(Py<PyAny>),
+    Samples { array: Py<PyUntypedArray>, shape: Shape, rate: u32 },
+}
+
+/// What is known about a recording after reading it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Its length in seconds.
+    pub duration: f64,
+    /// Problems found in it.
+    pub warnings: Vec<String>,
+}
+
+#[pymethods]
+impl Source {
+    /// A file.
+    #[staticmethod]
+    #[pyo3(signature = (path, name, channel, keep_damaged))]
+    fn path(path: PathBuf, name: String, channel: Option<usize>, keep_damaged: bool) -> Self {
+        Self::new(Input::Path(path), name, channel, keep_damaged)
+    }
+
+    /// The content of a file.
+    #[staticmethod]
+    #[pyo3(signature = (content, name, channel, keep_damaged))]
+    fn bytes(content: PyBackedBytes, name: String, channel: Option<usize>, keep_damaged: bool) -> Self {
+        Self::new(Input::Bytes(Arc::new(content)), name, channel, keep_damaged)
+    }
+
+    /// An object with `read(size)`, which returns bytes.
+    #[staticmethod]
+    #[pyo3(signature = (file, name, channel, keep_damaged))]
+    fn file(file: Py<PyAny>, name: String, channel: Option<usize>, keep_damaged: bool) -> Self {
+        Self::new(Input::File(file), name, channel, keep_damaged)
+    }
+
+    /// An array `(channel, sample)` or `(sample,)` at `rate` hertz.
+    #[staticmethod]
+    #[pyo3(signature = (array, rate, name, channel))]
+    fn samples(
+        array: &Bound<'_, PyUntypedArray>,
+        rate: u32,
+        name: String,
+        channel: Option<usize>,
+    ) -> PyResult<Self> {
+        let shape = Shape::of(array)?;
+        array::planes(array, shape, 0, 0)?; // checks the type
+        let input = Input::Samples { array: array.clone().unbind(), shape, rate };
+        Ok(Self::new(input, name, channel, false))
+    }
+
+    /// All samples `(channel, sample)`, one channel at 16 kHz, and problems with the audio.
+    fn decode_all<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<f32>>, Vec<String>)> {
+        let attendant = Attendant::new();
+        let (samples, heard) = attendant.run(py, &mut hear(None), || {
+            let mut samples = Vec::new();
+            let heard = self.read(|_, block| {
+                attendant.check()?;
+                samples.extend_from_slice(block);
+                Ok(())
+            })?;
+            Ok((samples, heard))
+        })?;
+        let shape = (1, samples.len());
+        Ok((samples.into_pyarray(py).reshape(shape)?, heard.warnings))
+    }
+}
+
+impl Source {
+    fn new(input: Input, name: String, channel: Option<usize>, keep_damaged: bool) -> Self {
+        let channels = channel.map_or(Channels::Mean, Channels::Only);
+        let settings = Settings::default().with_channels(channels).with_keep_damaged(keep_damaged);
+        Self { input, name, settings }
+    }
+
+    /// Reads the recording and hands each block of mono samples at 16 kHz to `take`, which first gets the expected duration in
+    /// seconds. Must run without Python's lock.
+    pub fn read(&self, mut take: impl FnMut(f64, &[f32]) -> Result<(), Failure>) -> Result<Heard, Failure> {
+        match &self.input {
+            Input::Samples { array, shape, rate } => self.read_array(array, *shape, *rate, take),
+            Input::Path(path) => self.decode(Audio::open(path, &self.settings), take),
+            Input::Bytes(content) => {
+                let reader = Cursor::new(Shared(content.clone()));
+                self.decode(Audio::from_reader(reader, &self.settings), take)
+            }
+            Input::File(file) => {
+                let raised = Arc::new(Mutex::new(None));
+                let file = Python::attach(|py| file.clone_ref(py));
+                let reader = FileObject { file, raised: raised.clone() };
+                let heard = self.decode(Audio::from_reader(reader, &self.settings), &mut take);
+                let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
+                raised.map_or(heard, |error| Err(Failure::Python(error)))
+            }
+        }
+    }
+
+    /// Decodes on a thread of its own, some blocks ahead.
+    fn decode(
+        &self,
+        audio: Result<Audio, diarize_audio::Error>,
+        mut take: impl FnMut(f64, &[f32]) -> Result<(), Failure>,
+    ) -> Result<Heard, Failure> {
+        let failed = |error| Failure::Audio(self.name.clone(), error);
+        let mut audio = audio.map_err(failed)?;
+        let expected = audio.declared_duration().unwrap_or(0.0);
+        let audio = thread::scope(|scope| {
+            let (sender, blocks) = sync_channel(AHEAD);
+            let decoder = scope.spawn(move || {
+                let mut block = Vec::new();
+                for samples in &mut audio {
+                    match samples {
+                        Ok(samples) => block.extend_from_slice(&samples),
+                        Err(error) => {
+                            let _ = sender.send(Ok(block)).and_then(|()| sender.send(Err(error)));
+                            return audio;
+                        }
+                    }
+                    if block.len() >= BLOCK && sender.send(Ok(std::mem::take(&mut block))).is_err() {
+                        return audio;
+                    }
+                }
+                let _ = sender.send(Ok(block));
+                audio
+            });
+            for block in blocks {
+                take(expected, &block.map_err(failed)?)?;
+            }
+            let crashed = |_| Failure::Other("AudioError", format!("{}: the decoder crashed", self.name));
+            decoder.join().map_err(crashed)
+        })?;
+        let warnings = audio.warnings().iter().map(ToString::to_string).collect();
+        Ok(Heard { duration: audio.duration(), warnings })
+    }
+
+    /// Converts an array, of which only some seconds are copied at a time.
+    fn read_array(
+        &self,
+        array: &Py<PyUntypedArray>,
+        shape: Shape,
+        rate: u32,
+        mut take: impl FnMut(f64, &[f32]) -> Result<(), Failure>,
+    ) -> Result<Heard, Failure> {
+        let failed = |error| Failure::Audio(self.name.clone(), error);
+        let mut converter = Converter::new(rate, &self.settings).map_err(failed)?;
+        let expected = shape.samples as f64 / f64::from(rate);
+        let mut block = Vec::new();
+        for start in (0..shape.samples).step_by(COPIED * rate as usize) {
+            let end = (start + COPIED * rate as usize).min(shape.samples);
+            let planes = Python::attach(|py| array::planes(array.bind(py), shape, start, end))?;
+            converter.push(planes, &mut block).map_err(failed)?;
+            take(expected, &block)?;
+            block.clear();
+        }
+        let duration = converter.seconds();
+        let warnings = converter.finish(&mut block).map_err(failed)?;
+        take(expected, &block)?;
+        Ok(Heard { duration, warnings: warnings.iter().map(ToString::to_string).collect() })
+    }
+}
+
+/// Bytes of Python, which are not copied.
+struct Shared(Arc<PyBackedBytes>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Reads from an object of Python and keeps the exception that it raises.
+struct FileObject {
+    file: Py<PyAny>,
+    raised: Arc<Mutex<Option<PyErr>>>,
+}
+
+impl Read for FileObject {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = Python::attach(|py| {
+            let content = self.file.bind(py).call_method1("read", (buffer.len(),))?;
+            Ok(content.extract::<PyBackedBytes>()?)
+        });
+        match read {
+            Ok(content) if content.len() <= buffer.len() => {
+                buffer[..content.len()].copy_from_slice(&content);
+                Ok(content.len())
+            }
+            Ok(_) => Err(io::Error::other("the file object returned more bytes than asked for")),
+            Err(error) => {
+                *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(io::Error::other("the file object raised an exception"))
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+"""Together with pyannote.core, pyannote.metrics, PyTorch, pandas and mypy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas
+import pyannote.core
+import pyannote.database.util
+import pytest
+import torch
+from conftest import RECORDING, SAMPLE
+from pyannote.metrics.diarization import DiarizationErrorRate
+
+from diarize_rs import Pipeline, load_audio, score
+
+PACKAGE = Path(__file__).parents[2]
+REFERENCE = RECORDING.with_suffix(".rttm")
+
+
+def test_tensors(pipeline, printed, samples):
+    kinds = {
+        "float32": torch.from_numpy(samples / 32768).float(),
+        "float64": torch.from_numpy(samples / 32768),
+        "int16": torch.from_numpy(samples),
+        "a gradient": torch.from_numpy(samples / 32768).float().requires_grad_(),
+        "every other sample": torch.from_numpy(samples).repeat_interleave(2, dim=1)[:, ::2],
+    }
+    for kind, waveform in kinds.items():
+        file = {"waveform": waveform, "sample_rate": 16_000, "uri": "conversation"}
+        assert pipeline(file).to_rttm() == printed, kind
+    half = torch.from_numpy(samples / 32768).to(torch.bfloat16)
+    assert len(pipeline({"waveform": half, "sample_rate": 16_000}).labels()) == 3
+
+
+def test_devices_of_torch():
+    pipeline = Pipeline.from_pretrained(device=torch.device("cpu"))
+    assert pipeline.to(torch.device("cpu")).device == "cpu"
+
+
+def test_a_real_annotation(result):
+    annotation = result.to_annotation()
+    assert isinstance(annotation, pyannote.core.Annotation) and annotation.uri == "conversation"
+    assert annotation.to_rttm() == result.to_rttm()
+    assert annotation.labels() == result.labels()
+    assert dict(annotation.chart()) == pytest.approx(dict(result.chart()))
+    own = [(segment.start, segment.end, track, label) for segment, track, label in result.itertracks(yield_label=True)]
+    theirs = annotation.itertracks(yield_label=True)
+    assert own == [(segment.start, segment.end, track, label) for segment, track, label in theirs]
+    assert [str(segment) for segment in result.speaker_diarization.itersegments()] == [
+        str(segment) for segment in annotation.itersegments()
+    ]
+
+
+def test_scores_are_those_of_pyannote_metrics(result):
+    reference = pyannote.database.util.load_rttm(REFERENCE)["conversation"]
+    for collar, skip_overlap in ((0.0, False), (0.5, True)):
+        metric = DiarizationErrorRate(collar=collar, skip_overlap=skip_overlap)
+        with pytest.warns(UserWarning, match="uem"):
+            details = metric(reference, result.to_annotation(), detailed=True)
+        own = score(reference, result, collar=collar, skip_overlap=skip_overlap)
+        assert own.diarization_error_rate == pytest.approx(details["diarization error rate"], abs=1e-9)
+        for name in ("total", "confusion", "correct"):
+            assert getattr(own, name) == pytest.approx(details[name])
+        assert own.missed_detection == pytest.approx(details["missed detection"])
+        assert own.false_alarm == pytest.approx(details["false alarm"])
+
+
+def test_a_data_frame(result):
+    frame = result.to_dataframe()
+    assert list(frame.columns) == ["file", "start", "end", "speaker", "confidence", "overlap"]
+    assert len(frame) == len(result.speaker_diarization) and set(frame.file) == {"conversation"}
+    seconds = (frame.end - frame.start).groupby(frame.speaker).sum()
+    assert seconds.to_dict() == pytest.approx(dict(result.chart()))
+    assert isinstance(frame, pandas.DataFrame) and frame.overlap.dtype == float
+
+
+def test_pyannotes_tutorial(samples):
+    """The steps of pyannote's tutorial on applying a pretrained pipeline."""
+    pipeline = Pipeline.from_pretrained("bundled", use_auth_token=True)
+    pipeline.to(torch.device("cpu"))
+    diarization = pipeline(str(SAMPLE))
+    lines = [
+        f"{speech_turn.start:4.1f} {speech_turn.end:4.1f} {speaker}"
+        for speech_turn, track, speaker in diarization.itertracks(yield_label=True)
+    ]
+    assert lines[0] == " 0.6  3.7 SPEAKER_02"
+
+    reference = pyannote.database.util.load_rttm(REFERENCE)["conversation"]
+    hypothesis = diarization.to_annotation()
+    mapped = hypothesis.rename_labels(
+        mapping=DiarizationErrorRate().optimal_mapping(reference, hypothesis)
+    )
+    assert set(mapped.labels()) == set(reference.labels())
+
+    waveform, sample_rate = load_audio(SAMPLE)
+    in_memory = pipeline({"waveform": torch.from_numpy(waveform), "sample_rate": sample_rate})
+    assert in_memory.labels() == diarization.labels()
+
+
+def test_types(tmp_path):
+    """The package, and a program that uses it, pass mypy's strict checks."""
+    for target in ([], [str(Path(__file__).with_name("typed.py"))]):
+        command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), *target]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE, check=False)
+        assert done.returncode == 0, done.stdout

@@ -1,0 +1,187 @@
+"""Every kind of recording gives the program's result."""
+
+import io
+
+import numpy
+import pytest
+from conftest import SAMPLE, run, write_wav
+
+import diarize_rs
+from diarize_rs import AudioError, DiarizationWarning
+
+
+class WithArray:
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+class WithDlpack:
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+class Slow(io.RawIOBase):
+    """A pipe, which cannot seek and returns little at once."""
+
+    def __init__(self, content):
+        self.content = io.BytesIO(content)
+
+    def readable(self):
+        return True
+
+    def read(self, size=-1):
+        return self.content.read(min(size, 1000))
+
+
+KINDS = {
+    "text": lambda samples: str(SAMPLE),
+    "bytes": lambda samples: SAMPLE.read_bytes(),
+    "memoryview": lambda samples: memoryview(SAMPLE.read_bytes()),
+    "file object": lambda samples: io.BytesIO(SAMPLE.read_bytes()),
+    "pipe": lambda samples: Slow(SAMPLE.read_bytes()),
+    "audio": lambda samples: {"audio": SAMPLE},
+    "int16": lambda samples: samples,
+    "float32": lambda samples: (samples / 32768).astype(numpy.float32),
+    "float64": lambda samples: samples / 32768,
+    "one axis": lambda samples: samples[0],
+    "big-endian": lambda samples: samples.astype(">i2"),
+    "every other sample": lambda samples: numpy.repeat(samples, 2, axis=1)[:, ::2],
+    "by samples first": lambda samples: numpy.asfortranarray(numpy.concatenate([samples, samples])),
+    "read-only": lambda samples: numpy.frombuffer(samples.tobytes(), numpy.int16),
+    "__array__": lambda samples: WithArray(samples),
+    "DLPack": lambda samples: WithDlpack(samples),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_are_those_of_the_program(pipeline, printed, samples, kind):
+    file = KINDS[kind](samples)
+    if not isinstance(file, (str, bytes, memoryview, dict, io.IOBase)):
+        file = {"waveform": file, "sample_rate": numpy.int64(16_000)}
+    file = {"uri": "conversation", **(file if isinstance(file, dict) else {"audio": file})}
+    assert pipeline(file).to_rttm() == printed
+
+
+@pytest.mark.parametrize("rate", [12_000, 22_050, 44_101])
+def test_channels_and_other_sample_rates(pipeline, samples, tmp_path, rate):
+    stereo = numpy.concatenate([samples, numpy.roll(samples, rate) // 3])
+    write_wav(tmp_path / "two.wav", stereo, rate)
+    of_file = pipeline(tmp_path / "two.wav")
+    assert of_file.to_rttm() == run("--device", "cpu", tmp_path / "two.wav").stdout
+    of_array = pipeline({"waveform": stereo, "sample_rate": rate, "uri": "two"})
+    assert of_array == of_file
+    second = pipeline({"audio": tmp_path / "two.wav", "channel": 1})
+    assert second.to_rttm() == run("--device", "cpu", "--channel", "1", tmp_path / "two.wav").stdout
+    assert not numpy.array_equal(second.speaker_embeddings, of_file.speaker_embeddings)
+    of_array = pipeline({"waveform": stereo, "sample_rate": rate, "uri": "two", "channel": 1})
+    assert of_array == second
+
+
+def test_a_file_object_is_read_from_its_position_and_returned_to_it(pipeline, printed):
+    file = io.BytesIO(b"12345" + SAMPLE.read_bytes())
+    file.seek(5)
+    for _ in range(2):
+        assert pipeline({"audio": file, "uri": "conversation"}).to_rttm() == printed
+        assert file.tell() == 5
+
+
+def test_names_of_recordings(pipeline, tmp_path, samples):
+    path = tmp_path / "my talk.1.wav"
+    write_wav(path, samples[:, :160_000], 16_000)
+    assert pipeline(path).uri == "my talk.1"
+    assert pipeline(path).to_rttm() == run("--device", "cpu", path).stdout
+    with open(path, "rb") as file:
+        assert pipeline(file).uri == "my talk.1"
+    assert pipeline({"waveform": samples[:, :16_000], "sample_rate": 16_000}).uri == "waveform"
+    assert pipeline(io.BytesIO(path.read_bytes())).uri == "stream"
+
+
+WRONG = {
+    "/no/such/file.wav": "no such file",
+    b"": "empty",
+    b"not audio at all, whatever it says": "not audio",
+    42: "int is not a recording",
+}
+
+
+@pytest.mark.parametrize("file", WRONG, ids=str)
+def test_what_cannot_be_read(pipeline, file):
+    with pytest.raises(AudioError, match=WRONG[file]):
+        pipeline(file)
+
+
+def test_missing_files_are_those_of_python(pipeline):
+    with pytest.raises(FileNotFoundError, match="/no/such/file.wav: no such file: check the path"):
+        pipeline("/no/such/file.wav")
+    with pytest.raises(diarize_rs.AudioFileNotFoundError):
+        diarize_rs.load_audio("/no/such/file.wav")
+
+
+WAVEFORMS = {
+    "transposed": (numpy.zeros((16_000, 2), "f4"), r"shape \[16000, 2\]"),
+    "three axes": (numpy.zeros((1, 1, 16_000), "f4"), "shape"),
+    "no samples": (numpy.zeros((1, 0), "f4"), "no audio samples"),
+    "whole numbers": (numpy.zeros(16_000, "i4"), "dtype int32"),
+    "complex": (numpy.zeros(16_000, "c8"), "dtype complex64"),
+    "text": (numpy.array(["a"] * 10), "dtype"),
+    "not a number": (numpy.full(16_000, numpy.nan, "f4"), "NaN"),
+    "infinite": (numpy.full(16_000, numpy.inf), "inf"),
+}
+
+
+@pytest.mark.parametrize("kind", WAVEFORMS)
+def test_waveforms_that_cannot_be_used(pipeline, kind):
+    waveform, sentence = WAVEFORMS[kind]
+    with pytest.raises(AudioError, match=sentence):
+        pipeline({"waveform": waveform, "sample_rate": 16_000})
+
+
+@pytest.mark.parametrize("rate", [None, 0, -1, 16_000.5, "16000", 10, 2**40])
+def test_sample_rates_that_cannot_be_used(pipeline, rate):
+    with pytest.raises(AudioError, match="sample.rate"):
+        pipeline({"waveform": numpy.zeros(16_000), "sample_rate": rate})
+
+
+def test_a_channel_that_does_not_exist(pipeline):
+    with pytest.raises(AudioError, match="no channel 1"):
+        pipeline({"audio": SAMPLE, "channel": 1})
+    with pytest.raises(AudioError, match="no channel 2"):
+        pipeline({"waveform": numpy.zeros((2, 16_000)), "sample_rate": 16_000, "channel": 2})
+
+
+def test_exceptions_of_a_file_object_are_raised(pipeline):
+    class Broken(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def read(self, size=-1):
+            raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        pipeline(Broken())
+    with pytest.raises(TypeError):
+        pipeline(io.StringIO("text, not bytes"))
+
+
+def test_problems_with_the_audio_are_warnings(pipeline, samples):
+    waveform = (samples / 32768).astype("f4")
+    waveform[0, 5_000] = 100
+    with pytest.warns(DiarizationWarning, match="waveform: 1 sample is far beyond full scale"):
+        result = pipeline({"waveform": waveform, "sample_rate": 16_000})
+    assert "far beyond full scale" in result.warnings[0]
+
+
+def test_silence_has_no_turns(pipeline):
+    result = pipeline({"waveform": numpy.zeros(160_000), "sample_rate": 16_000})
+    assert len(result.speaker_diarization) == 0 and result.labels() == [] and result.to_rttm() == ""
+    assert result.speaker_embeddings.shape == (0, 256)
+    assert result.duration == 10.0

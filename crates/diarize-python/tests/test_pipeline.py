@@ -1,0 +1,199 @@
+"""Options, hooks and models."""
+
+import pickle
+
+import numpy
+import pytest
+from conftest import ROOT, SAMPLE, run
+
+from diarize_rs import DeviceError, DiarizationWarning, Hooks, ModelError, OptionError, Pipeline, ProgressHook, TimingHook, devices
+
+
+def test_the_number_of_speakers(pipeline):
+    assert len(pipeline(SAMPLE, num_speakers=2).labels()) == 2
+    assert len(pipeline(SAMPLE, max_speakers=2).labels()) == 2
+    assert pipeline(SAMPLE, 2).to_rttm() == run("--device", "cpu", "--num-speakers", "2", SAMPLE).stdout
+    with pytest.warns(DiarizationWarning, match="conversation: requested 40 speakers, found"):
+        pipeline(SAMPLE, min_speakers=40)
+
+
+@pytest.mark.parametrize("options", [{"num_speakers": 0}, {"max_speakers": -1}, {"min_speakers": 1.5}, {"num_speakers": True}])
+def test_numbers_of_speakers_that_make_no_sense(pipeline, options):
+    with pytest.raises(OptionError, match="_speakers is .*, but must be a whole number of at least 1"):
+        pipeline(SAMPLE, **options)
+    with pytest.raises(ValueError, match="min_speakers is 3 with max_speakers 2, but must be at most max_speakers"):
+        pipeline(SAMPLE, min_speakers=3, max_speakers=2)
+
+
+def test_hooks_hear_every_step(pipeline, result):
+    calls = []
+
+    def hook(step, artifact, file=None, total=None, completed=None):
+        calls.append((step, artifact, completed, total))
+        assert file == {"audio": str(SAMPLE), "uri": "conversation"}
+
+    assert pipeline(str(SAMPLE), hook=hook) == result
+    steps = list(dict.fromkeys(step for step, *_ in calls))
+    assert sorted(steps) == ["discrete_diarization", "embeddings", "segmentation", "speaker_counting"]
+    for step in steps:
+        numbers = [(completed, total) for name, _, completed, total in calls if name == step and total is not None]
+        assert numbers[-1][0] == numbers[-1][1] > 0, step
+        assert numbers == sorted(numbers)
+    assert calls[-1] == ("discrete_diarization", result.speaker_diarization, None, None)
+    assert all(artifact is None for _, artifact, _, _ in calls[:-1])
+
+
+def test_an_exception_of_a_hook_cancels(pipeline, printed):
+    def hook(step, artifact, **progress):
+        raise LookupError(step)
+
+    with pytest.raises(LookupError, match="segmentation"):
+        pipeline(SAMPLE, hook=hook)
+    assert pipeline(SAMPLE).to_rttm() == printed
+
+
+def test_the_hooks_of_the_package(pipeline, capsys):
+    with Hooks(ProgressHook(), TimingHook()) as hook:
+        pipeline(SAMPLE, hook=hook)
+    shown = capsys.readouterr().err
+    assert "segmentation" in shown and "embeddings" in shown and "100%" in shown and shown.endswith("\n")
+    timing = hook._hooks[1].seconds
+    assert timing["embeddings"] > 0 and timing["total"] > sum(timing.values()) / 3
+    with ProgressHook(transient=True) as hook:
+        hook("segmentation", None, total=4, completed=1)
+    assert "25%" in capsys.readouterr().err
+
+
+def test_hyper_parameters(pipeline, printed):
+    other = Pipeline.from_pretrained("bundled", device="cpu")
+    parameters = other.parameters(instantiated=True)
+    assert parameters["segmentation"] == {"min_duration_on": 0.0, "min_duration_off": 0.0}
+    other.instantiate(parameters)
+    assert other.parameters() == parameters
+    filled = other.instantiate({"segmentation": {"min_duration_off": 2.0}, "clustering": {"Fa": 0.1, "threshold": 0.6}})
+    assert filled is other
+    assert filled.parameters()["clustering"]["fa"] == 0.1
+    command = ("--device", "cpu", "--min-duration-off", "2", "--set", "fa=0.1", "--set", "threshold=0.6", SAMPLE)
+    assert filled(SAMPLE).to_rttm() == run(*command).stdout != printed
+    by_chunk = filled.instantiate({"embedding_trunk": "chunk"}).parameters()
+    assert (by_chunk["embedding_trunk"], by_chunk["reconstruction"]) == ("chunk", "votes")
+
+
+def test_clustering_methods_and_compatibility(pipeline):
+    for name, method in (("AgglomerativeClustering", "agglomerative"), ("spectral", "spectral")):
+        other = Pipeline.from_pretrained(device="cpu", clustering=name)
+        assert other(SAMPLE).to_rttm() == run("--device", "cpu", "--clustering", method, SAMPLE).stdout
+    other.instantiate({"clustering": {"neighbors": {"share": 0.2}, "kmeans": {"seed": 7}}})
+    assert other.parameters()["clustering"]["kmeans"]["seed"] == 7
+    exact = Pipeline.from_pretrained(device="cpu", compat="pyannote-4.0")
+    assert exact(SAMPLE).to_rttm() == run("--device", "cpu", "--compat", "pyannote-4.0", SAMPLE).stdout
+    kmeans = Pipeline.from_pretrained(device="cpu", clustering="kmeans")
+    with pytest.raises(OptionError, match="num_speakers is not given"):
+        kmeans(SAMPLE)
+    assert len(kmeans(SAMPLE, num_speakers=3).labels()) == 3
+
+
+WRONG = [
+    ({"clustering": {"nothing": 1}}, "has no such parameter"),
+    ({"clustering": {"threshold": -1}}, "threshold is -1"),
+    ({"segmentation": {"threshold": 0.5}}, "segmentation has no parameter threshold"),
+    ({"segmentation": {"min_duration_off": -1}}, "min_duration_off is -1"),
+    ({"nothing": 1}, "nothing"),
+    ({"embedding_trunk": "whole"}, "embedding_trunk is whole"),
+    ({"clustering": {"fa": 0.2}, "decoding": "best"}, "decoding"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "sentence"), WRONG, ids=lambda value: str(value))
+def test_wrong_hyper_parameters_change_nothing(pipeline, parameters, sentence):
+    before = pipeline.parameters()
+    with pytest.raises(OptionError, match=sentence):
+        pipeline.instantiate(parameters)
+    assert pipeline.parameters() == before
+
+
+def test_models(printed):
+    other = Pipeline.from_pretrained(ROOT / "weights/default", device="cpu")
+    assert other(SAMPLE).to_rttm() == printed
+    for name in ("/no/such/model", str(SAMPLE.parent)):
+        with pytest.raises(ModelError, match=name):
+            Pipeline.from_pretrained(name)
+
+
+def test_models_of_the_hub_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="pyannote/speaker-diarization-3.1.*HF_HUB_OFFLINE"):
+        Pipeline.from_pretrained("pyannote/speaker-diarization-3.1", cache_dir=tmp_path, use_auth_token=True)
+
+
+def test_models_of_the_catalogue_are_downloaded_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIARIZE_MODELS", str(tmp_path))
+    with pytest.raises(ModelError, match="`diarize model download community-1`"):
+        Pipeline.from_pretrained("community-1")
+
+
+def test_devices():
+    assert devices()[0] == "cpu"
+    pipeline = Pipeline.from_pretrained(device="cpu")
+    assert pipeline.to("cpu") is pipeline and pipeline.device == "cpu"
+    with pytest.raises(DeviceError, match="cannot use device cuda:77"):
+        pipeline.to("cuda:77")
+    with pytest.raises(DeviceError, match="metal:3"):
+        pipeline.to("mps:3")
+    with pytest.raises(OptionError, match="device is tpu"):
+        pipeline.to("tpu")
+    assert pipeline.device == "cpu"
+
+
+def test_threads_change_no_result(printed):
+    pipeline = Pipeline.from_pretrained(device="cpu", threads=1)
+    assert pipeline.threads == 1 and pipeline(SAMPLE).to_rttm() == printed
+    for wrong in (0, -1, 1.5):
+        with pytest.raises(OptionError, match="threads"):
+            pipeline.threads = wrong
+    pipeline.threads = 3
+    assert pipeline(SAMPLE).to_rttm() == printed
+
+
+def test_batch_sizes():
+    pipeline = Pipeline.from_pretrained(device="cpu")
+    assert pipeline.segmentation_batch_size is None
+    pipeline.segmentation_batch_size = 16
+    pipeline.embedding_batch_size = 8
+    assert (pipeline.segmentation_batch_size, pipeline.embedding_batch_size) == (16, 8)
+    with pytest.raises(OptionError, match="embedding_batch_size is 0"):
+        pipeline.embedding_batch_size = 0
+
+
+def test_speech_and_overlap(pipeline):
+    for kind, find in (("vad", pipeline.vad), ("overlap", pipeline.overlap)):
+        rttm = run(kind, "--device", "cpu", "--format", "rttm", SAMPLE).stdout.splitlines()
+        spans = find(SAMPLE)
+        assert [f"{span.start:.3f} {span.duration:.3f}" for span in spans] == [
+            " ".join(line.split()[3:5]) for line in rttm
+        ]
+        assert len(spans) > 0
+
+
+def test_embeddings_of_spans(pipeline, result, tmp_path):
+    spans = [(0.0, 3.0), (10, 12.5), (500, 501)]
+    rows = pipeline.embed(SAMPLE, spans)
+    assert rows.shape == (3, 256) and rows.dtype == numpy.float32
+    assert numpy.isfinite(rows[:2]).all() and numpy.isnan(rows[2]).all()
+    out = tmp_path / "rows.npy"
+    done = run("embed", "--device", "cpu", "--start", "0", "--end", "3", "-o", out, SAMPLE)
+    assert done.returncode == 0, done.stderr
+    assert numpy.array_equal(numpy.load(out)[0], rows[0])
+    assert len(pipeline.embed(SAMPLE, result.speaker_diarization)) == len(result.speaker_diarization)
+    with pytest.raises(OptionError, match="span is NaN"):
+        pipeline.embed(SAMPLE, [(0, float("nan"))])
+
+
+def test_a_pipeline_is_pickled_as_its_configuration(printed):
+    pipeline = Pipeline.from_pretrained(device="cpu", threads=2, compat="pyannote-4.0", token="hf_secret")
+    pipeline.instantiate({"clustering": {"threshold": 0.5}})
+    content = pickle.dumps(pipeline)
+    assert len(content) < 10_000 and b"hf_secret" not in content
+    other = pickle.loads(content)
+    assert other.parameters() == pipeline.parameters() and other.threads == 2
+    assert other(SAMPLE).to_rttm() == pipeline(SAMPLE).to_rttm()

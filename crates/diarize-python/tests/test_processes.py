@@ -1,0 +1,168 @@
+"""Threads, processes, signals and memory."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy
+import pytest
+from conftest import SAMPLE, run
+
+from diarize_rs import Pipeline
+
+
+def rttm_of(pipeline):
+    return pipeline(SAMPLE).to_rttm()
+
+
+def test_eight_threads_call_one_pipeline(pipeline, printed):
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(rttm_of, [pipeline] * 8)) == {printed}
+
+
+def test_other_threads_run_meanwhile(pipeline):
+    ticks, done = [], threading.Event()
+
+    def tick():
+        while not done.wait(0.01):
+            ticks.append(time.perf_counter())
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    begin = time.perf_counter()
+    pipeline(SAMPLE)
+    elapsed = time.perf_counter() - begin
+    done.set()
+    thread.join()
+    assert len(ticks) > elapsed / 0.01 / 4
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_processes_take_the_pipeline_along(pipeline, printed, method):
+    assert rttm_of(pipeline) == printed  # before the fork, all threads have been started
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        assert set(pool.map(rttm_of, [pipeline] * 2, timeout=120)) == {printed}
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_uses_the_loaded_pipeline(pipeline, printed):
+    assert rttm_of(pipeline) == printed
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, rttm_of(pipeline).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        assert file.read() == printed
+    os.waitpid(child, 0)
+
+
+def interrupted(code, after):
+    """Sends Ctrl-C to a process some seconds after it says `ready`. Returns how long it went on, and what it wrote."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(after)
+    begin = time.perf_counter()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return time.perf_counter() - begin, out, err
+
+
+LONG = """
+    import numpy
+    from diarize_rs import Pipeline, load_audio
+    pipeline = Pipeline.from_pretrained(device="cpu")
+    samples, rate = load_audio({sample!r})
+    samples = numpy.tile(samples, 240)  # an hour
+    print("ready", flush=True)
+    try:
+        pipeline({{"waveform": samples, "sample_rate": rate}})
+    except KeyboardInterrupt:
+        print("interrupted")
+        print(len(pipeline({{"waveform": samples[:, :160_000], "sample_rate": rate}}).labels()))
+"""
+
+
+def test_ctrl_c_cancels():
+    seconds, out, err = interrupted(LONG.format(sample=str(SAMPLE)), 1.0)
+    assert out.splitlines()[0] == "interrupted" and int(out.splitlines()[1]) > 0, (out, err)
+    assert seconds < 20
+
+
+def test_many_recordings_leak_nothing(pipeline, samples):
+    file = {"waveform": samples[:, 16_000:48_000], "sample_rate": 16_000}
+
+    def resident():
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    for _ in range(20):
+        pipeline(file)
+    before = resident()
+    for _ in range(100):
+        pipeline(file)
+    assert resident() - before < 8 << 20
+
+
+def test_the_import_is_quick_and_needs_no_numpy():
+    code = (
+        "import sys, time; begin = time.process_time(); import diarize_rs;"
+        "print(time.process_time() - begin, 'numpy' in sys.modules)"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(5)
+    ]
+    assert {loaded for _, loaded in runs} == {"False"}
+    assert min(float(seconds) for seconds, _ in runs) < 0.05
+
+
+def test_one_bad_file_does_not_stop_the_others(pipeline, printed, samples):
+    short = {"waveform": samples[:, :64_000], "sample_rate": 16_000}
+    files = [SAMPLE, "/no/such/file", short, SAMPLE, {"waveform": numpy.zeros(0), "sample_rate": 16_000}]
+    for batch in (None, 1, 3):
+        found = list(pipeline.map(files, batch=batch))
+        assert len(found) == 5
+        whole = [result for file, result in found if file is SAMPLE]
+        assert [result.to_rttm() for result in whole] == [printed] * 2
+        errors = [type(result).__name__ for _, result in found if isinstance(result, Exception)]
+        assert sorted(errors) == ["AudioError", "AudioFileNotFoundError"]
+
+
+def test_files_are_taken_as_they_are_done(pipeline, samples):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append({"waveform": samples[:, :32_000], "sample_rate": 16_000})
+            yield taken[-1]
+
+    found = pipeline.map(endless(), batch=2)
+    for count in range(5):
+        next(found)
+        assert len(taken) <= count + 3
+    found.close()
+    with pytest.raises(ValueError, match="batch is -1"):
+        pipeline.map([], batch=-1)
+
+
+def test_the_program():
+    assert run("--version").stdout.startswith("diarize ")
+    wrong = run("--no-such-option")
+    assert wrong.returncode == 2 and "no-such-option" in wrong.stderr
+    missing = run("/no/such/file.wav")
+    assert missing.returncode == 1 and "no such file" in missing.stderr
+    done = subprocess.run([sys.executable, "-m", "diarize_rs", "--help"], capture_output=True, text=True, check=True)
+    assert "Find out who spoke when" in done.stdout

@@ -1,0 +1,47 @@
+"""Scores against a reference."""
+
+import json
+
+import pytest
+from conftest import RECORDING, run
+
+from diarize_rs import Annotation, FormatError, OptionError, load_rttm, score
+
+REFERENCE = RECORDING.with_suffix(".rttm")
+
+
+def test_scores_are_those_of_the_program(result, tmp_path):
+    found = tmp_path / "conversation.rttm"
+    found.write_text(result.to_rttm())
+    for rules, options in ((), {}), (("--collar", "0.5", "--skip-overlap"), {"collar": 0.5, "skip_overlap": True}):
+        printed = run("score", "--format", "json", *rules, REFERENCE, found)
+        assert printed.returncode == 0, printed.stderr
+        theirs = json.loads(printed.stdout)
+        own = score(REFERENCE, found, **options)
+        total = theirs["total"] if "total" in theirs else theirs
+        assert own.diarization_error_rate == pytest.approx(total["diarization_error_rate"], abs=1e-6)
+        assert own.jaccard_error_rate == pytest.approx(total["jaccard_error_rate"], abs=1e-6)
+
+
+def test_all_kinds_of_turns(result):
+    turns = load_rttm(REFERENCE)["conversation"]
+    turns = Annotation((turn for turn in turns.turns if turn.end < 15), "conversation")
+    exact = score(turns, result)
+    assert 0 < exact.diarization_error_rate < 0.3
+    assert exact.diarization_error_rate * exact.total == pytest.approx(
+        exact.missed_detection + exact.false_alarm + exact.confusion
+    )
+    assert score([tuple(turn) for turn in turns.turns], result.speaker_diarization) == exact
+    assert sorted(exact.mapping.values()) == result.labels()
+    assert score(turns, turns).diarization_error_rate == 0.0
+    assert score(turns, result, uem=[(0, 10)]).total < exact.total
+
+
+def test_wrong_arguments(tmp_path, result):
+    two = tmp_path / "two.rttm"
+    two.write_text("SPEAKER a 1 0 1 <NA> <NA> x <NA> <NA>\nSPEAKER b 1 0 1 <NA> <NA> x <NA> <NA>\n")
+    with pytest.raises(FormatError, match="has 2 recordings"):
+        score(two, result)
+    for collar in (-1, float("nan")):
+        with pytest.raises(OptionError, match="collar is"):
+            score([], [], collar=collar)
