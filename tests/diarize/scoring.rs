@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use diarize::{
     Span, Turn, parse_rttm,
-    scoring::{Rules, Score, compare, parse_uem},
+    scoring::{Rules, Score, WordScore, compare, parse_uem, score_speakers_words, score_words},
 };
 use diarize_testkit::{repository, shared};
 use serde_json::Value;
@@ -139,4 +139,27 @@ mod needs_shared {
             }
         }
     }
+}
+
+#[test]
+fn word_errors_match_meeteval() {
+    for case in golden("words.json") {
+        let speakers = |key: &str| -> Vec<Vec<&str>> {
+            let said = case[key].as_array().unwrap().iter().map(|said| said.as_array().unwrap());
+            said.map(|said| said.iter().map(|word| word.as_str().unwrap()).collect()).collect()
+        };
+        let (reference, found) = (speakers("reference"), speakers("found"));
+        let number = |key: &str| case[key].as_u64().unwrap() as usize;
+        let expected = |key: &str| WordScore { words: number("words"), errors: number(key) };
+        assert_eq!(score_words(&reference.concat(), &found.concat()), expected("errors"), "{case}");
+        assert_eq!(score_speakers_words(&reference, &found), expected("errors_with_speakers"), "{case}");
+    }
+}
+
+#[test]
+fn transcripts_without_words_have_a_word_error_rate() {
+    let nothing = score_speakers_words(&[], &[]);
+    assert_eq!((nothing, nothing.word_error_rate()), (WordScore::default(), 0.0));
+    assert_eq!(score_words(&[], &["oh"]).word_error_rate(), 1.0);
+    assert_eq!(score_speakers_words(&[vec!["oh", "no"]], &[]).word_error_rate(), 1.0);
 }

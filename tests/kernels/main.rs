@@ -1,5 +1,6 @@
 //! The tests of the operations, in one program.
 
+mod attention;
 mod cases;
 mod cdist;
 mod compiled;
@@ -10,6 +11,7 @@ mod gpu;
 mod kmeans;
 mod linkage;
 mod lstm;
+mod matrix;
 mod metal;
 mod pool_norm;
 mod stats_pool;

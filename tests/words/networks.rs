@@ -1,7 +1,10 @@
 //! Compares both networks with openai-whisper's, on a toy model with random weights.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use candle_transformers::models::whisper::{Config, model::Whisper};
 use diarize_testkit::{Golden, repository};
 use diarize_words::unstable::{Model, Rows};
 use ndarray::{Array1, Array2, Array3};
@@ -50,6 +53,35 @@ fn outputs_match_openai_whisper() {
         let expected = expected.outer_iter().map(|row| row.to_vec()).collect();
         assert!(difference(head, &expected) < TOLERANCE);
     }
+}
+
+/// candle's decoder has the approximation of GELU by `tanh`; apart from that, it is the same network.
+#[test]
+fn logits_are_near_those_of_candle() {
+    let config = Config {
+        num_mel_bins: 6,
+        max_source_positions: 10,
+        d_model: 16,
+        encoder_attention_heads: 2,
+        encoder_layers: 2,
+        vocab_size: 40,
+        max_target_positions: 12,
+        decoder_attention_heads: 4,
+        decoder_layers: 3,
+        suppress_tokens: Vec::new(),
+    };
+    let bytes = fs::read(toy("toy").join("model.safetensors")).unwrap();
+    let weights = VarBuilder::from_buffered_safetensors(bytes, DType::F32, &Device::Cpu).unwrap();
+    let mut candle = Whisper::load(&weights, config).unwrap();
+    let golden = golden();
+    let (encoded, tokens) = (rows(&golden, "encoded"), tokens(&golden));
+    let tensor = |rows: &Rows| Tensor::new(rows.clone(), &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+    let input = Tensor::new(tokens.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+    let output = candle.decoder.forward(&input, &tensor(&encoded), true).unwrap();
+    let candle = candle.decoder.final_linear(&output).unwrap().squeeze(0).unwrap().to_vec2().unwrap();
+    let (logits, _) = Model::load(&toy("toy")).unwrap().decode(&encoded, &[&tokens]).unwrap();
+    let apart = difference(&logits, &candle);
+    assert!(apart > TOLERANCE && apart < 0.01, "{apart}");
 }
 
 #[test]

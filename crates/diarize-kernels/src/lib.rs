@@ -5,15 +5,18 @@
 //! Operations on tensors are candle `CustomOp`s. On a device without a kernel for it, an operation returns
 //! an error with its name; data is never copied to the CPU silently.
 
+pub mod attention;
 pub mod cdist;
 pub mod center;
 pub mod conv2d;
 pub mod device;
 pub mod fbank;
+pub mod gelu;
 pub mod gpu;
 pub mod kmeans;
 pub mod linkage;
 pub mod lstm;
+pub mod matrix;
 pub mod mel;
 pub mod pool_norm;
 pub mod scores;

@@ -8,14 +8,11 @@
 use std::f64::consts::{LN_10, PI};
 
 use candle_core::{Device, Tensor};
+use candle_transformers::models::whisper::{HOP_LENGTH, N_FFT, SAMPLE_RATE};
 use diarize_kernels::{fbank::Fbank, mel::LogMel, stft::Stft};
 
 use crate::{Error, Result};
 
-/// Samples in a frame.
-const FRAME: usize = 400;
-/// Samples between the starts of neighboring frames.
-pub const HOP: usize = 160;
 /// The least energy.
 const FLOOR: f32 = 1e-10;
 
@@ -36,11 +33,11 @@ pub struct Mel {
 impl Spectrogram {
     /// A spectrogram with `filters` bands from 0 Hz to 8 kHz.
     pub fn new(filters: usize) -> Self {
-        let window = (0..FRAME).map(|n| (0.5 - 0.5 * (2.0 * PI * n as f64 / FRAME as f64).cos()) as f32);
+        let window = (0..N_FFT).map(|n| (0.5 - 0.5 * (2.0 * PI * n as f64 / N_FFT as f64).cos()) as f32);
         let stft = Stft {
-            frame_length: FRAME,
-            hop: HOP,
-            fft_length: FRAME,
+            frame_length: N_FFT,
+            hop: HOP_LENGTH,
+            fft_length: N_FFT,
             remove_mean: false,
             preemphasis: 0.0,
             window: window.collect(),
@@ -51,7 +48,7 @@ impl Spectrogram {
         Self { fbank: Fbank { stft, mel } }
     }
 
-    /// The spectrogram of samples at 16 kHz: a frame for each whole [`HOP`].
+    /// The spectrogram of samples at 16 kHz: a frame for each whole 10 ms.
     ///
     /// # Errors
     /// A sample is not finite.
@@ -60,10 +57,10 @@ impl Spectrogram {
             return Err(Error::NonFiniteSample { index, value: samples[index] });
         }
         let filters = self.fbank.mel.filters();
-        let frames = samples.len() / HOP;
-        let mirrored = (1..=FRAME / 2).rev().map(|index| samples.get(index).copied().unwrap_or_default());
+        let frames = samples.len() / HOP_LENGTH;
+        let mirrored = (1..=N_FFT / 2).rev().map(|index| samples.get(index).copied().unwrap_or_default());
         let padded: Vec<f32> =
-            mirrored.chain(samples.iter().copied()).chain(std::iter::repeat_n(0.0, FRAME / 2)).collect();
+            mirrored.chain(samples.iter().copied()).chain(std::iter::repeat_n(0.0, N_FFT / 2)).collect();
         let length = padded.len();
         let energies = self.fbank.log_energies(&Tensor::from_vec(padded, (1, length), &Device::Cpu)?)?;
         let mut values: Vec<f32> = energies.flatten_all()?.to_vec1()?;
@@ -112,7 +109,7 @@ fn edges(filters: usize) -> Vec<f64> {
 
 fn weight(edges: &[f64], filter: usize, bin: usize) -> f32 {
     let [low, center, high] = [edges[filter], edges[filter + 1], edges[filter + 2]];
-    let at = bin as f64 * 16_000.0 / FRAME as f64;
+    let at = bin as f64 * SAMPLE_RATE as f64 / N_FFT as f64;
     let height = ((at - low) / (center - low)).min((high - at) / (high - center)).max(0.0);
     (height * 2.0 / (high - low)) as f32
 }

@@ -4,22 +4,24 @@
 
 use std::path::Path;
 
+use candle_transformers::models::whisper::{Config, HOP_LENGTH};
+
 use crate::{
     Error, Result,
     alignment::{self, POSITION},
     decoding::{self, Answer, Question},
     model::{Cache, Decoder, Encoder, Head, Heard},
-    spectrogram::{HOP, Mel, Spectrogram},
+    spectrogram::{Mel, Spectrogram},
     timing,
     tokens::Tokens,
     transcription::{Options, Segment, Word},
-    weights::{self, Dimensions},
+    weights,
 };
 
 /// The number of tokens of the first multilingual models. Those for English have fewer.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
 /// Seconds of a frame of the spectrogram.
-const FRAME: f64 = HOP as f64 / diarize::SAMPLE_RATE as f64;
+const FRAME: f64 = HOP_LENGTH as f64 / diarize::SAMPLE_RATE as f64;
 /// Above this temperature, a text is not shown to the decoder as what was said before.
 const MOST_TRUSTED_TEMPERATURE: f64 = 0.5;
 
@@ -39,7 +41,7 @@ pub struct Networks {
     /// From positions and tokens to tokens.
     pub decoder: Decoder,
     /// The sizes.
-    pub dimensions: Dimensions,
+    pub config: Config,
     /// The heads of the decoder that follow the audio.
     pub alignment_heads: Vec<Head>,
 }
@@ -50,8 +52,8 @@ impl Networks {
     /// # Errors
     /// As [`Whisper::load`].
     pub fn load(folder: &Path) -> Result<Self> {
-        let weights::Contents { mut weights, dimensions, alignment_heads } = weights::read(folder)?;
-        let Dimensions { decoder_layers, decoder_heads, .. } = dimensions;
+        let weights::Contents { mut weights, config, alignment_heads } = weights::read(folder)?;
+        let Config { decoder_layers, decoder_attention_heads: decoder_heads, .. } = config;
         let later_half = || {
             let layers = decoder_layers / 2..decoder_layers;
             layers.flat_map(|layer| (0..decoder_heads).map(move |head| (layer, head))).collect()
@@ -62,9 +64,9 @@ impl Networks {
             let reason = format!("the alignment heads {alignment_heads:?} are not heads of the decoder");
             return Err(Error::InvalidFile { path: folder.to_owned(), reason });
         }
-        let encoder = Encoder::load(&mut weights, &dimensions)?;
-        let decoder = Decoder::load(&mut weights, &dimensions)?;
-        Ok(Self { encoder, decoder, dimensions, alignment_heads })
+        let encoder = Encoder::load(&mut weights, &config)?;
+        let decoder = Decoder::load(&mut weights, &config)?;
+        Ok(Self { encoder, decoder, config, alignment_heads })
     }
 }
 
@@ -121,17 +123,17 @@ impl Whisper {
         let networks = Networks::load(folder)?;
         let tokenizer = folder.join("tokenizer.json");
         let tokens = Tokens::load(&tokenizer)?;
-        let Dimensions { vocabulary, mel_filters, audio_positions, .. } = networks.dimensions;
-        if tokens.first_timestamp as usize + audio_positions + 1 != vocabulary {
-            let reason = format!("its tokens are not those of the model, which has {vocabulary}");
+        let Config { vocab_size, num_mel_bins, max_source_positions, .. } = networks.config;
+        if tokens.first_timestamp as usize + max_source_positions + 1 != vocab_size {
+            let reason = format!("its tokens are not those of the model, which has {vocab_size}");
             return Err(Error::InvalidFile { path: tokenizer, reason });
         }
-        Ok(Self { networks, tokens, spectrogram: Spectrogram::new(mel_filters) })
+        Ok(Self { networks, tokens, spectrogram: Spectrogram::new(num_mel_bins) })
     }
 
     /// Whether the model knows more languages than English.
     pub fn is_multilingual(&self) -> bool {
-        self.networks.dimensions.vocabulary >= MULTILINGUAL_VOCABULARY
+        self.networks.config.vocab_size >= MULTILINGUAL_VOCABULARY
     }
 
     /// The codes of the languages that the model knows.
@@ -150,7 +152,8 @@ impl Whisper {
         if !self.is_multilingual() {
             return Ok(("en".to_owned(), 1.0));
         }
-        let mel = self.spectrogram.compute(&samples[..samples.len().min(self.window_frames() * HOP)])?;
+        let mel =
+            self.spectrogram.compute(&samples[..samples.len().min(self.window_frames() * HOP_LENGTH)])?;
         let heard = self.hear(&mel, 0, mel.frames())?;
         let (output, _) =
             self.networks.decoder.forward(&[self.tokens.start], &heard, &mut Cache::default(), &[])?;
@@ -206,7 +209,7 @@ impl Whisper {
     }
 
     fn window_frames(&self) -> usize {
-        2 * self.networks.dimensions.audio_positions
+        2 * self.networks.config.max_source_positions
     }
 
     fn prompt(&self, options: &Options) -> Result<Vec<u32>> {
@@ -254,12 +257,12 @@ impl Whisper {
 
     /// Decodes the next 30 s, and moves to the end of what was understood.
     fn advance(&self, mel: &Mel, start: &Start, progress: &mut Progress) -> Result<()> {
-        let Networks { decoder, dimensions, .. } = &self.networks;
+        let Networks { decoder, config, .. } = &self.networks;
         let first = progress.frame;
         let frames = self.window_frames().min(mel.frames() - first);
         let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
         let previous = &progress.said[progress.hidden..];
-        let question = Question::new(&self.tokens, previous, &start.tokens, dimensions.text_positions);
+        let question = Question::new(&self.tokens, previous, &start.tokens, config.max_target_positions);
         let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question)?;
         if answer.is_silence() {
             progress.frame += frames;

@@ -6,6 +6,11 @@ pub mod rules;
 
 use std::io::Write;
 
+use candle_core::{Device, Tensor};
+use candle_transformers::{
+    generation::LogitsProcessor,
+    models::whisper::{COMPRESSION_RATIO_THRESHOLD, LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD, TEMPERATURES},
+};
 use flate2::{Compression, write::ZlibEncoder};
 
 use self::rules::log_sum_exp;
@@ -15,13 +20,8 @@ use crate::{
     tokens::Tokens,
 };
 
-const TEMPERATURES: [f64; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
-/// Text that compresses better than this repeats itself.
-const MOST_COMPRESSION: f64 = 2.4;
-/// Text with a lower mean log-probability of its tokens is a guess.
-const LEAST_LOG_PROBABILITY: f64 = -1.0;
-/// Above this probability nobody speaks, unless the text is likely.
-const MOST_NO_SPEECH: f64 = 0.6;
+/// Makes random tokens the same in every run.
+const SEED: u64 = 0;
 
 /// What the decoder is asked.
 #[derive(Clone, Debug)]
@@ -68,14 +68,14 @@ impl Question {
 impl Answer {
     /// Whether nobody speaks in the segment.
     pub fn is_silence(&self) -> bool {
-        self.no_speech > MOST_NO_SPEECH && self.log_probability <= LEAST_LOG_PROBABILITY
+        self.no_speech > NO_SPEECH_THRESHOLD && self.log_probability <= LOGPROB_THRESHOLD
     }
 
     /// Whether to try again with a higher temperature.
     fn looks_wrong(&self) -> bool {
-        let is_unlikely = self.log_probability < LEAST_LOG_PROBABILITY;
-        let is_silence = is_unlikely && self.no_speech > MOST_NO_SPEECH;
-        !is_silence && (is_unlikely || self.compression > MOST_COMPRESSION)
+        let is_unlikely = self.log_probability < LOGPROB_THRESHOLD;
+        let is_silence = is_unlikely && self.no_speech > NO_SPEECH_THRESHOLD;
+        !is_silence && (is_unlikely || self.compression > COMPRESSION_RATIO_THRESHOLD)
     }
 }
 
@@ -85,13 +85,12 @@ impl Answer {
 /// The decoder fails or produces a non-finite value.
 pub fn decode(decoder: &Decoder, tokens: &Tokens, heard: &Heard, question: &Question) -> Result<Answer> {
     let [coldest, warmer @ ..] = TEMPERATURES;
-    let mut random = fastrand::Rng::with_seed(0);
-    let mut answer = sample(decoder, tokens, heard, question, coldest, &mut random)?;
+    let mut answer = sample(decoder, tokens, heard, question, coldest)?;
     for temperature in warmer {
         if !answer.looks_wrong() {
             break;
         }
-        answer = sample(decoder, tokens, heard, question, temperature, &mut random)?;
+        answer = sample(decoder, tokens, heard, question, temperature)?;
     }
     Ok(answer)
 }
@@ -102,8 +101,9 @@ fn sample(
     heard: &Heard,
     question: &Question,
     temperature: f64,
-    random: &mut fastrand::Rng,
 ) -> Result<Answer> {
+    // At temperature 0, this is the most likely token.
+    let mut sampler = LogitsProcessor::new(SEED, Some(temperature), None);
     let mut cache = Cache::default();
     let mut next = question.tokens.clone();
     let mut sampled = Vec::new();
@@ -116,10 +116,7 @@ fn sample(
         }
         let mut logits = logits(decoder, &output, next.len() - 1)?;
         rules::apply(tokens, &sampled, &mut logits);
-        let token = match temperature > 0.0 {
-            true => draw(&logits, temperature, random),
-            false => likeliest(&logits),
-        };
+        let token = sampler.sample(&Tensor::new(logits.as_slice(), &Device::Cpu)?)?;
         sum += f64::from(logits[token as usize]) - log_sum_exp(&logits);
         if token == tokens.end {
             break;
@@ -138,32 +135,12 @@ fn sample(
 }
 
 /// The logits after one of the decoder's outputs.
-fn logits(decoder: &Decoder, output: &candle_core::Tensor, row: usize) -> Result<Vec<f32>> {
+fn logits(decoder: &Decoder, output: &Tensor, row: usize) -> Result<Vec<f32>> {
     let logits: Vec<f32> = decoder.logits(&output.narrow(0, row, 1)?)?.flatten_all()?.to_vec1()?;
     match logits.iter().all(|logit| logit.is_finite()) {
         true => Ok(logits),
         false => Err(Error::NonFiniteOutput { network: "decoder" }),
     }
-}
-
-/// The most likely token; the lowest of equally likely ones.
-fn likeliest(logits: &[f32]) -> u32 {
-    let best =
-        (0..logits.len()).reduce(|best, token| if logits[token] > logits[best] { token } else { best });
-    best.unwrap_or_default() as u32
-}
-
-/// A random token, by the probabilities at a temperature.
-fn draw(logits: &[f32], temperature: f64, random: &mut fastrand::Rng) -> u32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f64> =
-        logits.iter().map(|logit| (f64::from(logit - largest) / temperature).exp()).collect();
-    let mut rest = random.f64() * weights.iter().sum::<f64>();
-    let drawn = weights.iter().position(|weight| {
-        rest -= weight;
-        rest < 0.0
-    });
-    drawn.map_or_else(|| likeliest(logits), |token| token as u32)
 }
 
 fn compression(text: &str) -> f64 {

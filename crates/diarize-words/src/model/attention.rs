@@ -1,8 +1,10 @@
 //! Multi-head attention, the same in encoder and decoder.
 
 use candle_core::{Result, Tensor};
-use candle_nn::{Linear, Module, ops::softmax_last_dim};
+use candle_nn::ops::softmax_last_dim;
+use diarize_kernels::attention::attention;
 
+use super::linear::{Linear, Rows};
 use crate::weights::Weights;
 
 /// The projections of an attention layer.
@@ -13,6 +15,8 @@ pub struct Attention {
     value: Linear,
     output: Linear,
     heads: usize,
+    /// The factor of the scores.
+    scale: f64,
 }
 
 /// Keys and values, each `(heads, positions, width of a head)`.
@@ -23,18 +27,32 @@ pub struct KeysValues {
 }
 
 impl Attention {
-    /// Takes the weights under `name`. `width` is the width of the network.
-    pub fn load(weights: &mut Weights, name: &str, width: usize, heads: usize) -> crate::Result<Self> {
-        let query = weights.linear(&format!("{name}.q_proj"), width, width)?;
-        let key = weights.take(&format!("{name}.k_proj.weight"), &[width, width])?;
+    /// Takes the weights under `name`. `width` is the width of the network, `rows` the number of queries at once, and
+    /// `memory` that of the positions that they attend to.
+    pub fn load(
+        weights: &mut Weights,
+        name: &str,
+        width: usize,
+        heads: usize,
+        [rows, memory]: [Rows; 2],
+    ) -> crate::Result<Self> {
+        let mut linear = |part: &str, bias: bool, rows: Rows| {
+            Linear::load(weights, &format!("{name}.{part}"), [width, width], bias, rows)
+        };
         Ok(Self {
-            // The scale of the scores belongs to the queries.
-            query: scaled(&query, ((width / heads) as f64).powf(-0.5))?,
-            key: Linear::new(key, None),
-            value: weights.linear(&format!("{name}.v_proj"), width, width)?,
-            output: weights.linear(&format!("{name}.out_proj"), width, width)?,
+            query: linear("q_proj", true, rows)?,
+            key: linear("k_proj", false, memory)?,
+            value: linear("v_proj", true, memory)?,
+            output: linear("out_proj", true, rows)?,
             heads,
+            scale: ((width / heads) as f64).powf(-0.5),
         })
+    }
+
+    /// Maps `(n, width)` to `(n, width)`: each position attends to all.
+    pub fn attend(&self, x: &Tensor) -> Result<Tensor> {
+        let (queries, keys) = ((self.query.forward(x)? * self.scale)?, self.key.forward(x)?);
+        self.output.forward(&attention(&queries, &keys, &self.value.forward(x)?, self.heads)?)
     }
 
     /// Keys and values of `(positions, width)`.
@@ -53,7 +71,7 @@ impl Attention {
         memory: &KeysValues,
         mask: Option<&Tensor>,
     ) -> Result<(Tensor, Tensor)> {
-        let queries = self.split(&self.query.forward(x)?)?;
+        let queries = self.split(&(self.query.forward(x)? * self.scale)?)?;
         let mut scores = queries.matmul(&memory.keys.t()?)?;
         if let Some(mask) = mask {
             scores = scores.broadcast_add(mask)?;
@@ -83,9 +101,4 @@ impl KeysValues {
     pub fn positions(&self) -> Result<usize> {
         self.keys.dim(1)
     }
-}
-
-fn scaled(linear: &Linear, factor: f64) -> Result<Linear> {
-    let bias = linear.bias().map(|bias| bias * factor).transpose()?;
-    Ok(Linear::new((linear.weight() * factor)?, bias))
 }

@@ -2,12 +2,15 @@
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{LayerNorm, Module};
+use candle_transformers::models::whisper::Config;
+use diarize_kernels::matrix::Matrix;
 
 use super::{
     attention::{Attention, KeysValues},
     feed_forward::FeedForward,
+    linear::Rows,
 };
-use crate::weights::{Dimensions, Weights};
+use crate::weights::Weights;
 
 /// An attention head of the decoder: its layer, and its index in the layer.
 pub type Head = (usize, usize);
@@ -17,7 +20,7 @@ pub type Head = (usize, usize);
 /// Source: `whisper.model.TextDecoder`.
 #[derive(Debug)]
 pub struct Decoder {
-    embeddings: Tensor,
+    embeddings: Matrix,
     positions: Tensor,
     layers: Vec<Layer>,
     norm: LayerNorm,
@@ -42,27 +45,36 @@ pub struct Cache(Vec<KeysValues>);
 
 impl Decoder {
     /// Takes the decoder's weights.
-    pub fn load(weights: &mut Weights, dimensions: &Dimensions) -> crate::Result<Self> {
-        let Dimensions { width, vocabulary, text_positions, decoder_heads, .. } = *dimensions;
-        let layers = (0..dimensions.decoder_layers).map(|index| {
+    pub fn load(weights: &mut Weights, config: &Config) -> crate::Result<Self> {
+        let &Config {
+            d_model: width, vocab_size, max_target_positions, decoder_attention_heads: heads, ..
+        } = config;
+        let layers = (0..config.decoder_layers).map(|index| {
             let name = format!("decoder.layers.{index}");
             Ok(Layer {
                 self_norm: weights.layer_norm(&format!("{name}.self_attn_layer_norm"), width)?,
-                self_attention: Attention::load(weights, &format!("{name}.self_attn"), width, decoder_heads)?,
+                self_attention: Attention::load(
+                    weights,
+                    &format!("{name}.self_attn"),
+                    width,
+                    heads,
+                    [Rows::Few; 2],
+                )?,
                 cross_norm: weights.layer_norm(&format!("{name}.encoder_attn_layer_norm"), width)?,
                 cross_attention: Attention::load(
                     weights,
                     &format!("{name}.encoder_attn"),
                     width,
-                    decoder_heads,
+                    heads,
+                    [Rows::Few, Rows::Many],
                 )?,
-                feed_forward: FeedForward::load(weights, &name, width)?,
+                feed_forward: FeedForward::load(weights, &name, width, Rows::Few)?,
             })
         });
         let layers = layers.collect::<crate::Result<_>>()?;
         Ok(Self {
-            embeddings: weights.take("decoder.embed_tokens.weight", &[vocabulary, width])?,
-            positions: weights.take("decoder.embed_positions.weight", &[text_positions, width])?,
+            embeddings: Matrix::new(&weights.take("decoder.embed_tokens.weight", &[vocab_size, width])?)?,
+            positions: weights.take("decoder.embed_positions.weight", &[max_target_positions, width])?,
             layers,
             norm: weights.layer_norm("decoder.layer_norm", width)?,
         })
@@ -87,7 +99,7 @@ impl Decoder {
         observed: &[Head],
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let before = cache.0.first().map_or(Ok(0), KeysValues::positions)?;
-        let embedded = self.embeddings.embedding(&Tensor::new(tokens, self.embeddings.device())?)?;
+        let embedded = self.embeddings.rows(tokens)?;
         let mut x = (embedded + self.positions.narrow(0, before, tokens.len())?)?;
         let mask = causal_mask(before, tokens.len(), x.device())?;
         let mut scores = Vec::with_capacity(observed.len());
@@ -111,7 +123,7 @@ impl Decoder {
 
     /// The logits of all tokens `(n, vocabulary)` from the output `(n, width)`.
     pub fn logits(&self, output: &Tensor) -> Result<Tensor> {
-        output.matmul(&self.embeddings.t()?)
+        self.embeddings.forward(output)
     }
 }
 

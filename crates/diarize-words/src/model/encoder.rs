@@ -2,9 +2,11 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Module};
+use candle_transformers::models::whisper::Config;
+use diarize_kernels::gelu::gelu;
 
-use super::{attention::Attention, feed_forward::FeedForward};
-use crate::weights::{Dimensions, Weights};
+use super::{attention::Attention, feed_forward::FeedForward, linear::Rows};
+use crate::weights::Weights;
 
 /// Two convolutions and a stack of transformer layers.
 ///
@@ -27,14 +29,26 @@ struct Layer {
 
 impl Encoder {
     /// Takes the encoder's weights.
-    pub fn load(weights: &mut Weights, dimensions: &Dimensions) -> crate::Result<Self> {
-        let Dimensions { width, mel_filters, audio_positions, encoder_heads, .. } = *dimensions;
-        let layers = (0..dimensions.encoder_layers).map(|index| {
+    pub fn load(weights: &mut Weights, config: &Config) -> crate::Result<Self> {
+        let &Config {
+            d_model: width,
+            num_mel_bins,
+            max_source_positions,
+            encoder_attention_heads: heads,
+            ..
+        } = config;
+        let layers = (0..config.encoder_layers).map(|index| {
             let name = format!("encoder.layers.{index}");
             Ok(Layer {
                 norm: weights.layer_norm(&format!("{name}.self_attn_layer_norm"), width)?,
-                attention: Attention::load(weights, &format!("{name}.self_attn"), width, encoder_heads)?,
-                feed_forward: FeedForward::load(weights, &name, width)?,
+                attention: Attention::load(
+                    weights,
+                    &format!("{name}.self_attn"),
+                    width,
+                    heads,
+                    [Rows::Many; 2],
+                )?,
+                feed_forward: FeedForward::load(weights, &name, width, Rows::Many)?,
             })
         });
         let layers = layers.collect::<crate::Result<_>>()?;
@@ -45,9 +59,9 @@ impl Encoder {
             Ok(Conv1d::new(kernel, Some(bias), config))
         };
         Ok(Self {
-            first: convolution("conv1", mel_filters, 1)?,
+            first: convolution("conv1", num_mel_bins, 1)?,
             second: convolution("conv2", width, 2)?,
-            positions: weights.take("encoder.embed_positions.weight", &[audio_positions, width])?,
+            positions: weights.take("encoder.embed_positions.weight", &[max_source_positions, width])?,
             layers,
             norm: weights.layer_norm("encoder.layer_norm", width)?,
         })
@@ -55,13 +69,11 @@ impl Encoder {
 
     /// Maps a spectrogram `(1, filters, frames)` to `(frames / 2, width)`.
     pub fn forward(&self, mel: &Tensor) -> Result<Tensor> {
-        let x = self.first.forward(mel)?.gelu_erf()?;
-        let x = self.second.forward(&x)?.gelu_erf()?;
+        let x = gelu(&self.first.forward(mel)?)?;
+        let x = gelu(&self.second.forward(&x)?)?;
         let mut x = x.squeeze(0)?.t()?.add(&self.positions)?;
         for layer in &self.layers {
-            let normalized = layer.norm.forward(&x)?;
-            let memory = layer.attention.keys_values(&normalized)?;
-            x = (x + layer.attention.forward(&normalized, &memory, None)?.0)?;
+            x = (&x + layer.attention.attend(&layer.norm.forward(&x)?)?)?;
             x = layer.feed_forward.forward(&x)?;
         }
         self.norm.forward(&x)

@@ -1,8 +1,10 @@
 //! The second half of every layer of both networks.
 
 use candle_core::{Result, Tensor};
-use candle_nn::{LayerNorm, Linear, Module};
+use candle_nn::{LayerNorm, Module};
+use diarize_kernels::gelu::gelu;
 
+use super::linear::{Linear, Rows};
 use crate::weights::Weights;
 
 /// `x + W2 gelu(W1 norm(x))`, where the inner width is four times the outer.
@@ -15,17 +17,17 @@ pub struct FeedForward {
 
 impl FeedForward {
     /// Takes the weights of the layer `name`.
-    pub fn load(weights: &mut Weights, name: &str, width: usize) -> crate::Result<Self> {
+    pub fn load(weights: &mut Weights, name: &str, width: usize, rows: Rows) -> crate::Result<Self> {
         Ok(Self {
             norm: weights.layer_norm(&format!("{name}.final_layer_norm"), width)?,
-            first: weights.linear(&format!("{name}.fc1"), width, 4 * width)?,
-            second: weights.linear(&format!("{name}.fc2"), 4 * width, width)?,
+            first: Linear::load(weights, &format!("{name}.fc1"), [width, 4 * width], true, rows)?,
+            second: Linear::load(weights, &format!("{name}.fc2"), [4 * width, width], true, rows)?,
         })
     }
 
     /// Maps `(n, width)` to `(n, width)`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let inner = self.first.forward(&self.norm.forward(x)?)?.gelu_erf()?;
+        let inner = gelu(&self.first.forward(&self.norm.forward(x)?)?)?;
         x + self.second.forward(&inner)?
     }
 }

@@ -18,7 +18,7 @@ pub const FILE: &str = "model.bin";
 const MAX_AXES: u8 = 8;
 
 #[derive(Deserialize)]
-struct Config {
+struct Folder {
     alignment_heads: Option<Vec<Head>>,
 }
 
@@ -28,7 +28,7 @@ struct Config {
 /// A file is missing or damaged, or its weights have 16-bit integers.
 pub fn read(folder: &Path) -> Result<Contents> {
     let file = folder.join(FILE);
-    let config: Config = read_json(&folder.join("config.json"))?;
+    let described: Folder = read_json(&folder.join("config.json"))?;
     let invalid = |reason: String| Error::InvalidFile { path: file.clone(), reason };
     let bytes = read_bytes(&file)?;
     let variables = Reader { rest: &bytes }.variables().map_err(invalid)?;
@@ -39,8 +39,8 @@ pub fn read(folder: &Path) -> Result<Contents> {
     let (encoder_heads, decoder_heads) = (heads("encoder")?, heads("decoder")?);
     let tensors = tensors(&variables).map_err(invalid)?;
     let weights = Weights { tensors, file: file.clone() };
-    let dimensions = weights.dimensions(encoder_heads, decoder_heads)?;
-    Ok(Contents { weights, dimensions, alignment_heads: config.alignment_heads })
+    let config = weights.config(encoder_heads, decoder_heads)?;
+    Ok(Contents { weights, config, alignment_heads: described.alignment_heads })
 }
 
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::{Error, Result, model::Head};
 pub const FILE: &str = "model.safetensors";
 
 #[derive(Deserialize)]
-struct Config {
+struct Heads {
     encoder_attention_heads: usize,
     decoder_attention_heads: usize,
 }
@@ -30,7 +30,7 @@ struct GenerationConfig {
 /// A file is missing or damaged.
 pub fn read(folder: &Path) -> Result<Contents> {
     let file = folder.join(FILE);
-    let config: Config = read_json(&folder.join("config.json"))?;
+    let heads: Heads = read_json(&folder.join("config.json"))?;
     let generation = folder.join("generation_config.json");
     let generation = match generation.exists() {
         true => read_json(&generation)?,
@@ -39,8 +39,8 @@ pub fn read(folder: &Path) -> Result<Contents> {
     let tensors = read_tensors(&read_bytes(&file)?)
         .map_err(|reason| Error::InvalidFile { path: file.clone(), reason })?;
     let weights = Weights { tensors, file };
-    let dimensions = weights.dimensions(config.encoder_attention_heads, config.decoder_attention_heads)?;
-    Ok(Contents { weights, dimensions, alignment_heads: generation.alignment_heads })
+    let config = weights.config(heads.encoder_attention_heads, heads.decoder_attention_heads)?;
+    Ok(Contents { weights, config, alignment_heads: generation.alignment_heads })
 }
 
 fn read_tensors(bytes: &[u8]) -> Result<HashMap<String, Tensor>, String> {

@@ -6,7 +6,8 @@ mod hub;
 use std::{collections::HashMap, fs, path::Path};
 
 use candle_core::Tensor;
-use candle_nn::{LayerNorm, Linear};
+use candle_nn::LayerNorm;
+use candle_transformers::models::whisper::Config;
 use serde::de::DeserializeOwned;
 
 use crate::{Error, Result, model::Head};
@@ -24,32 +25,9 @@ pub struct Contents {
     /// All tensors.
     pub weights: Weights,
     /// The sizes of the networks.
-    pub dimensions: Dimensions,
+    pub config: Config,
     /// The heads of the decoder that follow the audio, if the folder names them.
     pub alignment_heads: Option<Vec<Head>>,
-}
-
-/// The sizes of both networks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dimensions {
-    /// Number of mel bands.
-    pub mel_filters: usize,
-    /// Width of both networks.
-    pub width: usize,
-    /// Number of the encoder's positions, half as many as frames.
-    pub audio_positions: usize,
-    /// Number of layers of the encoder.
-    pub encoder_layers: usize,
-    /// Number of heads in each layer of the encoder.
-    pub encoder_heads: usize,
-    /// Number of tokens.
-    pub vocabulary: usize,
-    /// The most tokens that the decoder can see.
-    pub text_positions: usize,
-    /// Number of layers of the decoder.
-    pub decoder_layers: usize,
-    /// Number of heads in each layer of the decoder.
-    pub decoder_heads: usize,
 }
 
 /// Reads the folder of a model, in the format of Hugging Face or of CTranslate2.
@@ -82,15 +60,6 @@ impl Weights {
         }
     }
 
-    /// Takes a linear layer with bias.
-    ///
-    /// # Errors
-    /// As [`Weights::take`].
-    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        let weight = self.take(&format!("{name}.weight"), &[outputs, inputs])?;
-        Ok(Linear::new(weight, Some(self.take(&format!("{name}.bias"), &[outputs])?)))
-    }
-
     /// Takes a layer normalization.
     ///
     /// # Errors
@@ -102,14 +71,14 @@ impl Weights {
     }
 
     /// The sizes of the networks, from the shapes of their tensors and the numbers of heads.
-    fn dimensions(&self, encoder_heads: usize, decoder_heads: usize) -> Result<Dimensions> {
-        let [width, mel_filters, _] = self.shape("encoder.conv1.weight")?;
-        let [audio_positions, _] = self.shape("encoder.embed_positions.weight")?;
-        let [vocabulary, _] = self.shape("decoder.embed_tokens.weight")?;
-        let [text_positions, _] = self.shape("decoder.embed_positions.weight")?;
-        for heads in [encoder_heads, decoder_heads] {
-            if heads == 0 || !width.is_multiple_of(heads) {
-                let reason = format!("{heads} attention heads do not divide the width {width}");
+    fn config(&self, encoder_attention_heads: usize, decoder_attention_heads: usize) -> Result<Config> {
+        let [d_model, num_mel_bins, _] = self.shape("encoder.conv1.weight")?;
+        let [max_source_positions, _] = self.shape("encoder.embed_positions.weight")?;
+        let [vocab_size, _] = self.shape("decoder.embed_tokens.weight")?;
+        let [max_target_positions, _] = self.shape("decoder.embed_positions.weight")?;
+        for heads in [encoder_attention_heads, decoder_attention_heads] {
+            if heads == 0 || !d_model.is_multiple_of(heads) {
+                let reason = format!("{heads} attention heads do not divide the width {d_model}");
                 return Err(Error::InvalidFile { path: self.file.clone(), reason });
             }
         }
@@ -118,16 +87,17 @@ impl Weights {
                 |layer: &usize| self.tensors.contains_key(&format!("{network}.layers.{layer}.fc1.weight"));
             (0..).take_while(is_there).count()
         };
-        Ok(Dimensions {
-            mel_filters,
-            width,
-            audio_positions,
+        Ok(Config {
+            num_mel_bins,
+            max_source_positions,
+            d_model,
+            encoder_attention_heads,
             encoder_layers: layers("encoder"),
-            encoder_heads,
-            vocabulary,
-            text_positions,
+            vocab_size,
+            max_target_positions,
+            decoder_attention_heads,
             decoder_layers: layers("decoder"),
-            decoder_heads,
+            suppress_tokens: Vec::new(), // `Tokens` finds them, as openai-whisper does.
         })
     }
 

@@ -1,5 +1,5 @@
 //! Accuracy of a diarization: the diarization error rate and its components, the Jaccard error rate, and
-//! the number of speakers.
+//! the number of speakers. Accuracy of a transcript: word errors, also with speakers.
 //!
 //! Results equal those of `pyannote.metrics` 3 (`DiarizationErrorRate`, `JaccardErrorRate`).
 //!
@@ -8,13 +8,17 @@
 
 mod sweep;
 mod uem;
+mod words;
 
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
 use self::sweep::Sweep;
-pub use self::uem::parse_uem;
+pub use self::{
+    uem::parse_uem,
+    words::{WordScore, score_speakers_words, score_words},
+};
 use crate::{Span, Turn, math::best_assignment};
 
 /// Which parts of a recording are excluded from scoring.

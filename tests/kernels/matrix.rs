@@ -1,0 +1,58 @@
+//! Compares products with a matrix with their reference.
+
+use candle_core::{Device, Tensor};
+use diarize_kernels::matrix::{Matrix, reference::products};
+use diarize_testkit::{Random, run_with_each};
+use half::f16;
+
+fn tensor(values: &[f32], width: usize) -> Tensor {
+    Tensor::from_slice(values, (values.len() / width, width), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn products_equal_the_reference() {
+    let mut random = Random(1);
+    for (count, outputs, inputs) in
+        [(1, 4000, 384), (6, 1000, 96), (4, 7, 33), (5, 1, 1), (1, 3, 31), (0, 4, 8)]
+    {
+        let exact = random.vector(outputs * inputs, 1.0);
+        let halves: Vec<f32> = exact.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+        let x = random.vector(count * inputs, 1.0);
+        for weights in [exact, halves] {
+            let matrix = Matrix::new(&tensor(&weights, inputs)).unwrap();
+            assert_eq!(matrix.outputs(), outputs);
+            let y = matrix.forward(&tensor(&x, inputs)).unwrap();
+            assert_eq!(y.dims(), [count, outputs]);
+            let y: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
+            for (y, expected) in y.iter().zip(products(&weights, &x, inputs)) {
+                assert!(
+                    (f64::from(*y) - expected).abs() < 1e-5,
+                    "{count} {outputs}x{inputs}: {y} {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_finite_half_keeps_its_value() {
+    let all: Vec<f32> =
+        (0..=u16::MAX).map(f16::from_bits).filter(|half| half.is_finite()).map(f16::to_f32).collect();
+    let matrix = Matrix::new(&tensor(&all, 1)).unwrap();
+    let y: Vec<f32> = matrix.forward(&tensor(&[1.0], 1)).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    assert_eq!(y, all);
+    let rows: Vec<f32> = matrix.rows(&[1, 0x8000 - 1]).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    assert_eq!(rows, [all[1], all[0x8000 - 1]]);
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let matrix = Matrix::new(&tensor(&[1.0; 6], 3)).unwrap();
+    assert!(matrix.forward(&tensor(&[1.0; 4], 2)).unwrap_err().to_string().contains("vectors of 2 values"));
+    assert!(matrix.rows(&[2]).unwrap_err().to_string().contains("row 2 of 2"));
+}
+
+#[test]
+fn every_set_of_instructions_is_right() {
+    run_with_each(&["matrix::products_", "matrix::every_finite"]);
+}
