@@ -15,39 +15,94 @@ const ROWS: usize = 64;
 /// Below so many products, threads cost more than they save.
 const FEW: usize = 1 << 18;
 
-/// A value of a matrix.
-pub(super) trait Value: Copy + Send + Sync {
-    fn to_f32(self) -> f32;
-}
+/// Reads the values of a matrix.
+trait Read: Copy + Send + Sync {
+    type Value: Copy + Send + Sync;
 
-impl Value for f32 {
+    fn one(self, value: Self::Value) -> f32;
+
     #[inline(always)]
-    fn to_f32(self) -> f32 {
-        self
+    fn part(self, values: &[Self::Value; LANES]) -> [f32; LANES] {
+        values.map(|value| self.one(value))
     }
 }
 
-impl Value for f16 {
+#[derive(Clone, Copy)]
+struct Singles;
+
+impl Read for Singles {
+    type Value = f32;
+
+    #[inline(always)]
+    fn one(self, value: f32) -> f32 {
+        value
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Halves;
+
+impl Read for Halves {
+    type Value = f16;
+
     /// For finite values. It has no branches, so that the compiler can vectorize it.
     #[inline(always)]
-    fn to_f32(self) -> f32 {
+    fn one(self, value: f16) -> f32 {
         /// The difference between the biases of the exponents.
         const SCALE: f32 = f32::from_bits((127 + 112) << 23);
-        let bits = u32::from(self.to_bits());
+        let bits = u32::from(value.to_bits());
         let magnitude = f32::from_bits((bits & 0x7fff) << 13) * SCALE;
         f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16)
     }
 }
 
-/// Returns the output `(n, outputs)`.
-pub(super) fn products<V: Value>(weights: &[V], x: &[f32], inputs: usize) -> Vec<f32> {
+/// Reads halves with the processor's own conversion.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+struct ConvertedHalves(pulp::x86::V4);
+
+#[cfg(target_arch = "x86_64")]
+impl Read for ConvertedHalves {
+    type Value = f16;
+
+    #[inline(always)]
+    fn one(self, value: f16) -> f32 {
+        Halves.one(value)
+    }
+
+    #[inline(always)]
+    fn part(self, values: &[f16; LANES]) -> [f32; LANES] {
+        use std::{arch::x86_64::__m256i, mem::transmute};
+        // SAFETY: the types have the same size, and all bits are valid in them.
+        let halves = unsafe { transmute::<[f16; LANES], [__m256i; 2]>(*values) };
+        let converted = halves.map(|halves| self.0.avx512f._mm512_cvtph_ps(halves));
+        // SAFETY: as above.
+        unsafe { transmute(converted) }
+    }
+}
+
+/// The output `(n, outputs)` of a matrix of f32.
+pub(super) fn singles(weights: &[f32], x: &[f32], inputs: usize) -> Vec<f32> {
+    products(Singles, weights, x, inputs)
+}
+
+/// The output `(n, outputs)` of a matrix of f16.
+pub(super) fn halves(weights: &[f16], x: &[f32], inputs: usize) -> Vec<f32> {
+    match simd::arch() {
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V4(simd) => products(ConvertedHalves(simd), weights, x, inputs),
+        _ => products(Halves, weights, x, inputs),
+    }
+}
+
+fn products<R: Read>(read: R, weights: &[R::Value], x: &[f32], inputs: usize) -> Vec<f32> {
     let (count, outputs) = (x.len() / inputs, weights.len() / inputs);
     if count * outputs == 0 {
         return Vec::new();
     }
     let arch = simd::arch();
     let mut by_output = vec![0f32; count * outputs]; // (output, vector)
-    let rows = |(weights, y): (&[V], &mut [f32])| arch.dispatch(Rows { weights, x, inputs, y });
+    let rows = |(weights, y): (&[R::Value], &mut [f32])| arch.dispatch(Rows { read, weights, x, inputs, y });
     if weights.len() * count < FEW {
         rows((weights, &mut by_output));
     } else {
@@ -64,15 +119,16 @@ pub(super) fn products<V: Value>(weights: &[V], x: &[f32], inputs: usize) -> Vec
 }
 
 /// Some rows of the matrix.
-struct Rows<'a, V> {
-    weights: &'a [V],
+struct Rows<'a, R: Read> {
+    read: R,
+    weights: &'a [R::Value],
     x: &'a [f32],
     inputs: usize,
     /// `(row, vector)`.
     y: &'a mut [f32],
 }
 
-impl<V: Value> WithSimd for Rows<'_, V> {
+impl<R: Read> WithSimd for Rows<'_, R> {
     type Output = ();
 
     #[inline(always)]
@@ -81,13 +137,13 @@ impl<V: Value> WithSimd for Rows<'_, V> {
         for (row, y) in self.weights.chunks_exact(self.inputs).zip(self.y.chunks_exact_mut(count)) {
             for (x, y) in self.x.chunks(VECTORS * self.inputs).zip(y.chunks_mut(VECTORS)) {
                 match y {
-                    [y] => [*y] = products_of([x], row),
+                    [y] => [*y] = products_of(self.read, [x], row),
                     y => {
                         // Missing vectors repeat the last one.
                         let at = |vector: usize| vector.min(y.len() - 1) * self.inputs;
                         let vectors: [&[f32]; VECTORS] =
                             std::array::from_fn(|vector| &x[at(vector)..][..self.inputs]);
-                        y.copy_from_slice(&products_of(vectors, row)[..y.len()]);
+                        y.copy_from_slice(&products_of(self.read, vectors, row)[..y.len()]);
                     }
                 }
             }
@@ -97,12 +153,12 @@ impl<V: Value> WithSimd for Rows<'_, V> {
 
 /// The products of a row with some vectors.
 #[inline(always)]
-fn products_of<V: Value, const N: usize>(vectors: [&[f32]; N], row: &[V]) -> [f32; N] {
+fn products_of<R: Read, const N: usize>(read: R, vectors: [&[f32]; N], row: &[R::Value]) -> [f32; N] {
     let mut sums = [[0f32; LANES]; N];
     let (parts, rest) = row.as_chunks::<LANES>();
     let vectors = vectors.map(|vector| vector.as_chunks::<LANES>());
     for (index, part) in parts.iter().enumerate() {
-        let part = part.map(V::to_f32);
+        let part = read.part(part);
         for (sums, (vector, _)) in sums.iter_mut().zip(&vectors) {
             let vector = &vector[index];
             for lane in 0..LANES {
@@ -112,7 +168,7 @@ fn products_of<V: Value, const N: usize>(vectors: [&[f32]; N], row: &[V]) -> [f3
     }
     let mut products = [0f32; N];
     for ((product, sums), (_, last)) in products.iter_mut().zip(&sums).zip(vectors) {
-        let rest: f32 = rest.iter().zip(last).map(|(value, x)| value.to_f32() * x).sum();
+        let rest: f32 = rest.iter().zip(last).map(|(&value, x)| read.one(value) * x).sum();
         *product = sums.iter().sum::<f32>() + rest;
     }
     products

@@ -92,8 +92,8 @@ impl CustomOp1 for Matrix {
         }
         let x = crate::contiguous_f32(storage, layout, "matrix")?;
         let y = match &self.values {
-            Values::F16(values) => cpu::products(values, x, inputs),
-            Values::F32(values) => cpu::products(values, x, inputs),
+            Values::F16(values) => cpu::halves(values, x, inputs),
+            Values::F32(values) => cpu::singles(values, x, inputs),
         };
         Ok((CpuStorage::F32(y), (count, self.outputs()).into()))
     }
