@@ -5,7 +5,12 @@ mod cpu;
 pub mod reference;
 
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, bail};
-use half::f16;
+use half::{f16, slice::HalfFloatSliceExt};
+
+/// From so many vectors on, candle's product of f32 matrices is faster.
+const MANY: usize = 16;
+/// Rows of the matrix that are f32 at a time.
+const BLOCK: usize = 4096;
 
 /// A matrix `(outputs, inputs)` of finite values.
 #[derive(Debug)]
@@ -49,7 +54,16 @@ impl Matrix {
     /// # Errors
     /// The tensor is not f32 on the CPU, or has another width.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.contiguous()?.apply_op1_no_bwd(self)
+        if x.dim(0)? < MANY || x.dim(1)? != self.inputs {
+            return x.contiguous()?.apply_op1_no_bwd(self);
+        }
+        let blocks = (0..self.outputs()).step_by(BLOCK).map(|first| {
+            let count = BLOCK.min(self.outputs() - first);
+            let mut rows = vec![0f32; count * self.inputs];
+            self.read(first, &mut rows);
+            x.matmul(&Tensor::from_vec(rows, (count, self.inputs), &Device::Cpu)?.t()?)
+        });
+        Tensor::cat(&blocks.collect::<Result<Vec<_>>>()?, 1)
     }
 
     /// Some rows `(indices, inputs)`.
@@ -57,19 +71,23 @@ impl Matrix {
     /// # Errors
     /// An index is not below the number of outputs.
     pub fn rows(&self, indices: &[u32]) -> Result<Tensor> {
-        let mut rows = Vec::with_capacity(indices.len() * self.inputs);
-        for &index in indices {
-            let start = index as usize * self.inputs;
-            if start >= self.len() {
+        let mut rows = vec![0f32; indices.len() * self.inputs];
+        for (row, &index) in rows.chunks_exact_mut(self.inputs).zip(indices) {
+            if index as usize >= self.outputs() {
                 bail!("matrix: row {index} of {}", self.outputs());
             }
-            let row = start..start + self.inputs;
-            match &self.values {
-                Values::F16(values) => rows.extend(values[row].iter().map(|value| value.to_f32())),
-                Values::F32(values) => rows.extend_from_slice(&values[row]),
-            }
+            self.read(index as usize, row);
         }
         Tensor::from_vec(rows, (indices.len(), self.inputs), &Device::Cpu)
+    }
+
+    /// Fills `rows` with the rows from `first` on.
+    fn read(&self, first: usize, rows: &mut [f32]) {
+        let range = first * self.inputs..first * self.inputs + rows.len();
+        match &self.values {
+            Values::F16(values) => values[range].convert_to_f32_slice(rows),
+            Values::F32(values) => rows.copy_from_slice(&values[range]),
+        }
     }
 
     fn len(&self) -> usize {
