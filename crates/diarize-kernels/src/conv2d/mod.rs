@@ -22,7 +22,7 @@ use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::strips::Images;
-use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
+use crate::gpu::{Buffer, Kept, Kernel, Launch, Plan, word};
 
 /// A convolution whose weights are packed for their device.
 #[derive(Debug)]
@@ -38,12 +38,15 @@ enum Weights {
     Cpu(cpu::Packed),
     /// Transformed by Winograd's algorithm.
     Winograd(winograd::Packed),
-    /// `(rows * columns * inputs, outputs)`.
     #[cfg_attr(
         not(any(feature = "cuda", feature = "metal")),
         expect(dead_code, reason = "no GPU in this build")
     )]
-    Gpu(Tensor),
+    Gpu {
+        /// `(rows * columns * inputs, outputs)`.
+        kernel: Tensor,
+        kept: Kept,
+    },
 }
 
 /// The sizes of a convolution.
@@ -181,7 +184,7 @@ impl Conv2d {
             // The CPU reorders, because the driver would first have to compile Candle's kernels for it.
             let kernel =
                 kernel.to_device(&Device::Cpu)?.permute((2, 3, 1, 0))?.contiguous()?.flatten(0, 2)?;
-            Weights::Gpu(kernel.to_device(bias.device())?)
+            Weights::Gpu { kernel: kernel.to_device(bias.device())?, kept: Kept::default() }
         };
         Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights })
     }
@@ -249,7 +252,7 @@ impl Conv2d {
         match &self.weights {
             Weights::Cpu(packed) => cpu::conv2d(packed, images, y),
             Weights::Winograd(packed) => winograd::conv2d(packed, images, y),
-            Weights::Gpu(_) => bail!("conv2d: the input and the weights are on different devices"),
+            Weights::Gpu { .. } => bail!("conv2d: the input and the weights are on different devices"),
         }
         Ok(())
     }
@@ -267,13 +270,13 @@ impl Forward<'_> {
         self.conv.output_shape(input, self.residual.map(Tensor::shape))
     }
 
-    /// The inputs of [`Dims::plan`] after the first.
+    /// The inputs of [`Dims::plan`] after the first, and the prepared weights.
     #[cfg(any(feature = "cuda", feature = "metal"))]
-    fn gpu_inputs(&self) -> Result<Vec<&Tensor>> {
-        let Weights::Gpu(kernel) = &self.conv.weights else {
+    fn gpu_inputs(&self) -> Result<(Vec<&Tensor>, &Kept)> {
+        let Weights::Gpu { kernel, kept } = &self.conv.weights else {
             bail!("conv2d: the input and the weights are on different devices");
         };
-        Ok([kernel, &self.conv.bias].into_iter().chain(self.residual).collect())
+        Ok(([kernel, &self.conv.bias].into_iter().chain(self.residual).collect(), kept))
     }
 }
 
@@ -297,24 +300,26 @@ impl CustomOp1 for Forward<'_> {
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let shape = self.output_shape(layout.shape())?;
         let plan = self.conv.dims.plan(layout.shape(), self.residual.is_some(), self.activation)?;
-        let others: Vec<_> = self.gpu_inputs()?.into_iter().map(Tensor::storage_and_layout).collect();
+        let (others, kept) = self.gpu_inputs()?;
+        let others: Vec<_> = others.into_iter().map(Tensor::storage_and_layout).collect();
         let mut inputs = vec![(storage, layout)];
         for (storage, layout) in &others {
             inputs.push((crate::gpu::cuda::storage(storage)?, layout));
         }
-        Ok((crate::gpu::cuda::run(&plan, &inputs)?, shape))
+        Ok((crate::gpu::cuda::run_keeping(&plan, &inputs, kept)?, shape))
     }
 
     #[cfg(feature = "metal")]
     fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
         let shape = self.output_shape(layout.shape())?;
         let plan = self.conv.dims.plan(layout.shape(), self.residual.is_some(), self.activation)?;
-        let others: Vec<_> = self.gpu_inputs()?.into_iter().map(Tensor::storage_and_layout).collect();
+        let (others, kept) = self.gpu_inputs()?;
+        let others: Vec<_> = others.into_iter().map(Tensor::storage_and_layout).collect();
         let mut inputs = vec![(storage, layout)];
         for (storage, layout) in &others {
             inputs.push((crate::gpu::metal::storage(storage)?, layout));
         }
-        Ok((crate::gpu::metal::run(&plan, &inputs)?, shape))
+        Ok((crate::gpu::metal::run_keeping(&plan, &inputs, kept)?, shape))
     }
 }
 

@@ -32,28 +32,30 @@ impl Networks {
     pub(crate) fn load(files: &ModelFiles, device: Device) -> Result<Self> {
         let manifest = files.manifest.clone();
         let device = device.open()?;
-        let segmentation = Weights::open(&files.segmentation, &device)?;
-        let embedding = Weights::open(&files.embedding, &device)?;
-        let networks = Self {
-            segmentation: PyanNet::load(&segmentation, &manifest.segmentation)?,
-            embedding: WeSpeaker::load(&embedding, &manifest.embedding)?,
+        // Each network compiles its kernels, many at a time, while the other is still being loaded. What fails here fails
+        // again in the stage that needs it, which reports the error.
+        let segmentation = || -> Result<PyanNet> {
+            let weights = Weights::open(&files.segmentation, &device)?;
+            let network = PyanNet::load(&weights, &manifest.segmentation)?;
+            let _ = if device.is_cuda() { network.warm_up(&device) } else { Ok(()) };
+            Ok(network)
+        };
+        let embedding = || -> Result<WeSpeaker> {
+            let weights = Weights::open(&files.embedding, &device)?;
+            let network = WeSpeaker::load(&weights, &manifest.embedding)?;
+            let _ = if device.is_cuda() { network.warm_up(&device) } else { Ok(()) };
+            Ok(network)
+        };
+        let (segmentation, embedding) = rayon::join(segmentation, embedding);
+        Ok(Self {
+            segmentation: segmentation?,
+            embedding: embedding?,
             decoder: Decoder::new(&manifest.segmentation),
             files: (!device.is_cpu()).then(|| files.clone()),
             on_cpu: OnceLock::new(),
             manifest,
             device,
-        };
-        if networks.device.is_cuda() {
-            networks.warm_up();
-        }
-        Ok(networks)
-    }
-
-    /// Compiles the kernels of both networks, many at a time. What fails here fails again in the stage that needs it,
-    /// which reports the error.
-    fn warm_up(&self) {
-        let Self { segmentation, embedding, device, .. } = self;
-        let _ = rayon::join(|| segmentation.warm_up(device), || embedding.warm_up(device));
+        })
     }
 
     /// The same networks on the CPU, loaded on first use.
