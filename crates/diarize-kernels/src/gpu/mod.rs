@@ -27,6 +27,8 @@
 pub mod compiled;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+#[cfg(all(feature = "cuda", feature = "late", target_os = "linux"))]
+mod late;
 #[cfg(feature = "metal")]
 pub mod metal;
 
