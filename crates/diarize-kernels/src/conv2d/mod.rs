@@ -19,7 +19,7 @@ mod winograd;
 use candle_core::CudaStorage;
 #[cfg(feature = "metal")]
 use candle_core::MetalStorage;
-use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::strips::Images;
 use crate::gpu::{Buffer, Kept, Kernel, Launch, Plan, word};
@@ -157,7 +157,8 @@ impl Dims {
 }
 
 impl Conv2d {
-    /// Packs a convolution with `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32.
+    /// Packs a convolution with `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32. It runs on
+    /// the device of the bias.
     ///
     /// # Errors
     /// The shapes do not fit each other, the kernel is empty, the stride is 0, a tensor is not f32, or the device
@@ -172,8 +173,8 @@ impl Conv2d {
             );
         }
         let dims = Dims { inputs, outputs, size: [rows, columns], stride, padding };
-        let weights = if kernel.device().is_cpu() {
-            let kernel = kernel.flatten_all()?.to_vec1()?;
+        let kernel: Vec<f32> = kernel.flatten_all()?.to_vec1()?;
+        let weights = if bias.device().is_cpu() {
             let bias = bias.to_vec1()?;
             if winograd::Packed::supports(dims) {
                 Weights::Winograd(winograd::Packed::new(dims, &kernel, &bias))
@@ -181,10 +182,13 @@ impl Conv2d {
                 Weights::Cpu(cpu::Packed::new(dims, &kernel, &bias))
             }
         } else {
-            // The CPU reorders, because the driver would first have to compile Candle's kernels for it.
-            let kernel =
-                kernel.to_device(&Device::Cpu)?.permute((2, 3, 1, 0))?.contiguous()?.flatten(0, 2)?;
-            Weights::Gpu { kernel: kernel.to_device(bias.device())?, kept: Kept::default() }
+            let taps = rows * columns;
+            let mut reordered: Vec<f32> = Vec::with_capacity(kernel.len());
+            for (tap, input) in (0..taps).flat_map(|tap| (0..inputs).map(move |input| (tap, input))) {
+                reordered.extend(kernel.iter().skip(input * taps + tap).step_by(inputs * taps));
+            }
+            let kernel = Tensor::from_vec(reordered, (taps * inputs, outputs), bias.device())?;
+            Weights::Gpu { kernel, kept: Kept::default() }
         };
         Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights })
     }
