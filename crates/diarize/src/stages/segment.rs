@@ -146,7 +146,7 @@ fn scores(
 ) -> TensorResult<Tensor> {
     let (network, device) = (&networks.segmentation, &networks.device);
     if !network.sincnet.shares([chunks.length, chunks.hop]) {
-        return network.forward(&networks.waveforms(waveform, chunks, indices)?);
+        return network.forward(&networks.waveforms(waveform, chunks, indices, device)?);
     }
     let (mut samples, mut starts) = (Vec::new(), Vec::with_capacity(indices.len()));
     for run in indices.chunk_by(|a, b| a + 1 == *b) {

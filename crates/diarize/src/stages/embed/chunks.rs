@@ -57,5 +57,6 @@ fn forward(
         }
     }
     let shape = [indices.len(), segmented.segmentations.speakers(), frames];
-    network.forward(&networks.waveforms(waveform, chunks, indices)?, &networks.tensor(masks, &shape)?)
+    let waveforms = networks.waveforms(waveform, chunks, indices, &networks.embedding_device)?;
+    network.forward(&waveforms, &networks.tensor(masks, &shape)?)
 }

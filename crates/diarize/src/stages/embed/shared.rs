@@ -191,7 +191,7 @@ impl Progress {
 
     /// Whether the frames are on the networks' device. If not, the device has failed and the CPU has taken over.
     fn is_on(&self, networks: &Networks) -> bool {
-        self.frames.as_ref().is_none_or(|frames| frames.device().same_device(&networks.device))
+        self.frames.as_ref().is_none_or(|frames| frames.device().same_device(&networks.embedding_device))
     }
 }
 
