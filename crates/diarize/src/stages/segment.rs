@@ -14,8 +14,9 @@ use crate::{
 
 /// Chunks per batch on the CPU.
 pub(crate) const CPU_BATCH: usize = 8;
-/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy.
-pub(crate) const GPU_BATCH: usize = 256;
+/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy, but also much memory. These last as long
+/// as a batch of pieces of the embedding network, which runs at the same time.
+pub(crate) const GPU_BATCH: usize = 192;
 
 /// Number of batches per thread to wait for, so that all threads have work.
 const BATCHES_EACH: usize = 3;
