@@ -200,7 +200,7 @@ mod tests {
 
     use candle_core::{Error, Result as TensorResult, Tensor};
 
-    use super::{BatchSize, Call, Portion};
+    use super::{BatchSize, Call, Portion, Values};
     use crate::{
         Options, Parameters, Stage, Warning,
         engine::{Context, Networks},
@@ -239,6 +239,16 @@ mod tests {
         assert_eq!(context.warnings(), halved);
         assert_eq!(context.batch_size(Stage::Segmentation, 16), 2, "later batches are not larger");
         assert_eq!(context.batch_size(Stage::Embeddings, 16), 16);
+    }
+
+    #[test]
+    fn the_cpu_computes_again_what_a_gpu_has_not_finished() {
+        let (networks, context) = (Networks::bundled_with_fallback(), context());
+        let (stage, size) = (Stage::Embeddings, BatchSize { cpu: 2, gpu: 16 });
+        let call = Call { networks: &networks, context: &context, stage, size, total: 9, network: for_three };
+        let portion = Portion { chunks: 3..9, computed: vec![3, 4, 8] };
+        let values = call.finish(&portion, Values::Enqueued(Vec::new())).unwrap();
+        assert_eq!(values, [[3.0, 6.0], [4.0, 8.0], [8.0, 16.0]]);
     }
 
     #[test]
