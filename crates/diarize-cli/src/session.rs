@@ -19,7 +19,7 @@ use crate::{
     order::Ticket,
     output::{self, Format, Output, Recording, Timings},
     progress::Console,
-    source::{Decoded, Source},
+    source::{Decoded, Decoding, Source},
     transcript::{Span, Transcript, Transcripts},
     voice_embedder::VoiceEmbedder,
 };
@@ -32,6 +32,15 @@ pub struct Session<'a> {
     options: Options,
     transcripts: Option<Transcripts>,
     names: Option<Names>,
+}
+
+/// Starts to decode a file, so that it is decoded while the model is loaded. `None` if [`Session::diarize`] must open it,
+/// also to report why it cannot be opened.
+pub fn decode_ahead(job: &Job, input: &Input) -> Option<Decoding> {
+    // A pipe can be opened only once.
+    input.path().filter(|path| path.is_file() && !job.channels.is_separate())?;
+    let source = Source::new(input, job.audio.settings().with_range(job.part.clone()), false).ok()?;
+    source.open().ok().map(Decoding::start)
 }
 
 /// The outcome of a recording.
@@ -68,8 +77,15 @@ impl<'a> Session<'a> {
         Ok(Self { job, console, diarizer, options, transcripts, names })
     }
 
-    /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs.
-    pub fn diarize(&self, input: &Input, outputs: &[Output], ticket: Ticket<'_>) -> anyhow::Result<Done> {
+    /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs, `ahead` its audio, if
+    /// it is being decoded.
+    pub fn diarize(
+        &self,
+        input: &Input,
+        outputs: &[Output],
+        ticket: Ticket<'_>,
+        ahead: Option<Decoding>,
+    ) -> anyhow::Result<Done> {
         let begin = Instant::now();
         let file = input.to_string();
         let stem = input.stem();
@@ -80,7 +96,7 @@ impl<'a> Session<'a> {
         let settings = self.job.audio.settings().with_range(self.job.part.clone());
         let source = Source::new(input, settings, again)?;
         let mut timings = Timings::default();
-        let (mut diarization, decoded) = self.listen(&file, &source, &mut timings)?;
+        let (mut diarization, decoded) = self.listen(&file, &source, ahead, &mut timings)?;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         let similarities = self.name(&mut diarization, &source, duration, ticket)?;
@@ -208,6 +224,7 @@ impl<'a> Session<'a> {
         &self,
         file: &str,
         source: &Source,
+        ahead: Option<Decoding>,
         timings: &mut Timings,
     ) -> anyhow::Result<(Diarization, Decoded)> {
         let separate = self.job.channels.is_separate();
@@ -235,10 +252,10 @@ impl<'a> Session<'a> {
             })?;
             (listener.finish()?, decoded)
         } else {
-            let audio = source.open()?;
+            let decoding = ahead.map_or_else(|| source.open().map(Decoding::start), Ok)?;
             let mut listener = self.diarizer.listen_with(&self.options, observer)?;
-            listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
-            let decoded = Decoded::all(audio, |block| {
+            listener.expect_seconds(decoding.declared_duration().unwrap_or(0.0));
+            let decoded = decoding.read(|block| {
                 note_reading(&clock);
                 Ok(listener.push(block)?)
             })?;

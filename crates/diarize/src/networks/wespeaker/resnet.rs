@@ -37,7 +37,8 @@ impl ResNet {
                 bottleneck: architecture.bottleneck,
             };
             let name = |block: usize| format!("resnet.layer{}.{block}", stage + 1);
-            let blocks = (0..blocks).map(|block| Block::load(weights, &name(block), &shape(block)));
+            let blocks =
+                (0..blocks).into_par_iter().map(|block| Block::load(weights, &name(block), &shape(block)));
             stages.push(blocks.collect::<Result<_>>()?);
             inputs = architecture.outputs(stage);
         }
@@ -196,7 +197,7 @@ fn load_convolution(
         .flat_map(|(kernel, scale)| kernel.iter().map(move |&k| (f64::from(k) * scale) as f32))
         .collect();
     Conv2d::new(
-        &weights.to_device(kernel, &shape)?,
+        &Tensor::from_vec(kernel, &shape, &Device::Cpu).map_err(Error::loading)?,
         &weights.to_device(bias, &[outputs])?,
         stride,
         [size / 2; 2],
