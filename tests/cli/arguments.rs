@@ -26,7 +26,7 @@ fn nonsense_is_a_usage_error() {
     );
     assert_usage_error(&["--threshold", "nan", "a.wav"], "must be a number from 0 to 1000000");
     assert_usage_error(&["--step", "0", "a.wav"], "must be a number above 0");
-    assert_usage_error(&["--device", "tpu", "a.wav"], "auto, cpu, metal, cuda or cuda:N");
+    assert_usage_error(&["--device", "tpu", "a.wav"], "auto, cpu, metal, cuda, cuda:N, cuda:N,N or cuda:all");
     assert_usage_error(&["--shard", "2", "a.wav"], "must be I/N, such as 1/8");
     assert_usage_error(&["--shard", "0/2", "a.wav"], "must be a part from 1/2 to 2/2");
     assert_usage_error(&["--shard", "1/0", "a.wav"], "must be a whole number from 1 to 1000000");

@@ -2,6 +2,12 @@
 
 use candle_core::{Device, Error};
 
+#[cfg(not(feature = "cuda"))]
+const NO_CUDA: &str = "this build has no CUDA support: rebuild with `--features cuda`, or use the device cpu";
+#[cfg(not(feature = "metal"))]
+const NO_METAL: &str =
+    "this build has no Metal support: rebuild with `--features metal`, or use the device cpu";
+
 /// Which device to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -30,15 +36,27 @@ pub fn open(kind: Kind) -> Result<Device, String> {
 pub fn is_present(kind: Kind) -> bool {
     match kind {
         Kind::Cpu => true,
+        Kind::Cuda(ordinal) => count_cuda().is_ok_and(|count| ordinal < count),
+        Kind::Metal(ordinal) => count_metal().is_ok_and(|count| ordinal < count),
+    }
+}
+
+/// How many bytes of memory a GPU has; `None` for the CPU and for a GPU that is not present.
+pub fn memory(kind: Kind) -> Option<u64> {
+    match kind {
         #[cfg(feature = "cuda")]
         Kind::Cuda(ordinal) => {
-            let count = candle_core::cuda_backend::cudarc::driver::CudaContext::device_count();
-            count.is_ok_and(|count| usize::try_from(count).is_ok_and(|count| ordinal < count))
+            use candle_core::cuda_backend::cudarc::driver::result::device;
+            let device = device::get(i32::try_from(ordinal).ok()?).ok()?;
+            // SAFETY: the driver has just returned this device.
+            unsafe { device::total_mem(device) }.ok()?.try_into().ok()
         }
         #[cfg(feature = "metal")]
-        Kind::Metal(ordinal) => ordinal < candle_metal_kernels::metal::Device::all().len(),
-        #[cfg(not(all(feature = "cuda", feature = "metal")))]
-        _ => false,
+        Kind::Metal(ordinal) => {
+            let devices = candle_metal_kernels::metal::Device::all();
+            devices.get(ordinal)?.recommended_max_working_set_size().try_into().ok()
+        }
+        _ => None,
     }
 }
 
@@ -57,21 +75,71 @@ pub fn without_backtrace(error: Error) -> Error {
     }
 }
 
+/// How many NVIDIA GPUs there are, at least one.
+///
+/// # Errors
+/// As for [`open`].
+#[cfg(feature = "cuda")]
+pub fn count_cuda() -> Result<usize, String> {
+    use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys::CUresult};
+    let none = "the NVIDIA driver finds no GPU: check that `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES does not hide it";
+    match CudaContext::device_count() {
+        Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) | Ok(..=0) => Err(none.to_owned()),
+        Ok(count) => usize::try_from(count).map_err(|error| error.to_string()),
+        Err(error) => {
+            Err(format!("the NVIDIA driver does not respond ({error:?}): check that `nvidia-smi` runs"))
+        }
+    }
+}
+
+/// How many NVIDIA GPUs there are.
+///
+/// # Errors
+/// This build has no CUDA support.
+#[cfg(not(feature = "cuda"))]
+pub fn count_cuda() -> Result<usize, String> {
+    Err(NO_CUDA.into())
+}
+
+/// How many Apple GPUs there are, at least one.
+///
+/// # Errors
+/// As for [`open`].
+#[cfg(feature = "metal")]
+pub fn count_metal() -> Result<usize, String> {
+    match candle_metal_kernels::metal::Device::all().len() {
+        0 => Err("this machine has no Metal GPU".to_owned()),
+        count => Ok(count),
+    }
+}
+
+/// How many Apple GPUs there are.
+///
+/// # Errors
+/// This build has no Metal support.
+#[cfg(not(feature = "metal"))]
+pub fn count_metal() -> Result<usize, String> {
+    Err(NO_METAL.into())
+}
+
+/// Says that there is no GPU with this index, only `count` GPUs.
+#[cfg_attr(
+    not(any(feature = "cuda", feature = "metal", test)),
+    expect(dead_code, reason = "no GPU in this build")
+)]
+fn missing(name: &str, count: usize, ordinal: usize) -> String {
+    let there = match count {
+        1 => format!("there is one GPU, {name}:0"),
+        _ => format!("there are {count} GPUs, {name}:0 to {name}:{}", count - 1),
+    };
+    format!("there is no GPU number {ordinal}: numbers start at 0, and {there}")
+}
+
 #[cfg(feature = "cuda")]
 fn open_cuda(ordinal: usize) -> Result<Device, String> {
-    use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys::CUresult};
-    let found = CudaContext::device_count().map_err(|error| match error {
-        DriverError(CUresult::CUDA_ERROR_NO_DEVICE) => {
-            "the NVIDIA driver finds no GPU: check that `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES does not hide it"
-                .to_owned()
-        }
-        error => format!("the NVIDIA driver does not respond ({error:?}): check that `nvidia-smi` runs"),
-    })?;
-    if usize::try_from(found).is_ok_and(|found| ordinal >= found) {
-        let last = found - 1;
-        return Err(format!(
-            "there is no GPU with this index; the last one is cuda:{last} (`nvidia-smi` lists all)"
-        ));
+    let found = count_cuda()?;
+    if ordinal >= found {
+        return Err(format!("{} (`nvidia-smi` lists all)", missing("cuda", found, ordinal)));
     }
     // One stream for all threads: with a stream per thread, work that two threads start would have no order.
     let device = Device::new_cuda_with_stream(ordinal).map_err(|error| match is_out_of_memory(&error) {
@@ -107,23 +175,37 @@ fn keep_memory(ordinal: usize) {
 
 #[cfg(not(feature = "cuda"))]
 fn open_cuda(_ordinal: usize) -> Result<Device, String> {
-    Err("this build has no CUDA support: rebuild with `--features cuda`, or use the device cpu".into())
+    Err(NO_CUDA.into())
 }
 
 #[cfg(feature = "metal")]
 fn open_metal(ordinal: usize) -> Result<Device, String> {
     // `Device::new_metal` panics if the GPU does not exist, so check first.
-    let found = candle_metal_kernels::metal::Device::all().len();
+    let found = count_metal()?;
     if ordinal >= found {
-        return Err(match found {
-            0 => "this machine has no Metal GPU".to_owned(),
-            _ => format!("there is no Metal GPU with this index; the last one is metal:{}", found - 1),
-        });
+        return Err(missing("metal", found, ordinal));
     }
     Device::new_metal(ordinal).map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "metal"))]
 fn open_metal(_ordinal: usize) -> Result<Device, String> {
-    Err("this build has no Metal support: rebuild with `--features metal`, or use the device cpu".into())
+    Err(NO_METAL.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing;
+
+    #[test]
+    fn a_missing_gpu_is_reported_with_their_number() {
+        assert_eq!(
+            missing("cuda", 2, 7),
+            "there is no GPU number 7: numbers start at 0, and there are 2 GPUs, cuda:0 to cuda:1"
+        );
+        assert_eq!(
+            missing("metal", 1, 1),
+            "there is no GPU number 1: numbers start at 0, and there is one GPU, metal:0"
+        );
+    }
 }

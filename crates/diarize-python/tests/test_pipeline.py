@@ -142,6 +142,10 @@ def test_devices():
         pipeline.to("mps:3")
     with pytest.raises(OptionError, match="device is tpu"):
         pipeline.to("tpu")
+    with pytest.raises(OptionError, match="device is cuda:1,1, but must be a list in which each GPU appears once"):
+        pipeline.to("cuda:1,1")
+    with pytest.raises(DeviceError, match="cannot use device cuda:77"):
+        pipeline.to("cuda:77,78")
     assert pipeline.device == "cpu"
 
 

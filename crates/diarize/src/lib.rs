@@ -44,6 +44,7 @@ mod channels;
 pub mod clustering;
 mod compat;
 mod device;
+mod devices;
 mod diarization;
 mod diarizer;
 mod embedded;
@@ -66,6 +67,7 @@ pub mod voices;
 pub use crate::{
     channels::ChannelsListener,
     device::Device,
+    devices::Devices,
     diarization::{Diarization, Span, Speaker, Turn},
     diarizer::Diarizer,
     embedded::{Clustered, Embedded},

@@ -65,6 +65,7 @@ class Options:
 class Model:
     name: str
     device: str
+    recordings_at_once: int
     dimension: int
     def __init__(self, name: str | None, device: str, token: str | None, cache: str | None) -> None: ...
     def diarize(

@@ -90,7 +90,9 @@ class Pipeline:
         :param token: the hub's access token; by default the one of ``huggingface_hub`` (``HF_TOKEN`` or its file)
         :param use_auth_token: the name of ``token`` in pyannote 3
         :param cache_dir: the hub's cache; by default that of ``huggingface_hub``
-        :param device: ``auto`` for the first GPU that this build and the machine support, else the CPU; or as in :meth:`to`
+        :param device: ``auto`` for the first GPU that this build and the machine support, else the CPU; or as in :meth:`to`.
+            Several GPUs, ``cuda:0,1`` or ``cuda:all``, share the recordings of :meth:`map` and of threads: each recording takes the
+            one with the fewest.
         :param threads: processor threads of each recording; by default, all recordings share one for each core. The result does not
             depend on it.
         :param clustering: ``agglomerative``, ``vbx``, ``kmeans``, ``spectral`` or ``online``, or pyannote's name of the class; by
@@ -166,14 +168,15 @@ class Pipeline:
         Only ``batch`` recordings are open at a time, and ``files`` is read as they are done, so it may be endless.
 
         :param files: recordings, as in a call
-        :param batch: recordings at a time. On a GPU, a few keep it busy while others are decoded and clustered.
+        :param batch: recordings at a time; by default 1 on the CPU and 4 for each GPU, fewer if its memory is small. While some are
+            decoded and clustered on the processor, a GPU runs the networks of others. Several GPUs share the recordings.
         """
         from ._batch import map_files
 
         def diarize(file: AudioFile) -> DiarizeOutput:
             return self(file, num_speakers, min_speakers, max_speakers)
 
-        return map_files(diarize, files, batch or (1 if self.device == "cpu" else 4))
+        return map_files(diarize, files, self._model.recordings_at_once if batch is None else batch)
 
     def vad(self, file: AudioFile, *, hook: Hook | None = None) -> list[Segment]:
         """The spans in which somebody speaks. Only the segmentation network runs.
@@ -230,7 +233,7 @@ class Pipeline:
     def to(self, device: Any) -> Pipeline:
         """Loads the model on another device and returns the pipeline.
 
-        :param device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``metal``, or a ``torch.device``
+        :param device: ``cpu``, ``cuda``, ``cuda:1``, ``cuda:0,1``, ``cuda:all``, ``mps``, ``metal``, or a ``torch.device``
         :raises DeviceError: if the device is not available
         """
         name = _device_name(device)
@@ -240,7 +243,7 @@ class Pipeline:
 
     @property
     def device(self) -> str:
-        """The device: ``cpu``, ``cuda:N`` or ``metal:N``."""
+        """The device: ``cpu``, ``cuda:N`` or ``metal:N``; several GPUs are ``cuda:0,1``."""
         return self._model.device
 
     @property
