@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Instant};
 
-use diarize::{Devices, Diarizer, Options, model::ModelFiles};
+use diarize::{Devices, Diarizer, Options, Precision, model::ModelFiles};
 use diarize_convert::hub;
 use tracing::info;
 
@@ -25,6 +25,9 @@ pub struct ModelArgs {
     /// Device for the networks: auto, cpu, metal, cuda or cuda:N; cuda:0,1 or cuda:all shares many files between GPUs
     #[arg(long, default_value = "auto", help_heading = "Model")]
     device: Devices,
+    /// Precision of the networks: f32, or f16 on NVIDIA GPUs, which is faster, with slightly different results
+    #[arg(long, default_value = "f32", value_name = "TYPE", help_heading = "Model")]
+    precision: Precision,
     /// If the device lacks an operation or memory, continue on the CPU with a warning
     #[arg(long, help_heading = "Model")]
     allow_cpu_fallback: bool,
@@ -57,7 +60,7 @@ impl ModelArgs {
             Some(model) => load(model, console)?,
             None => ModelFiles::bundled()?,
         };
-        let pipelines = Pipelines::load(&files, devices)?;
+        let pipelines = Pipelines::load(&files, devices, self.precision)?;
         info!("loaded {} on {} in {:.2?}", pipelines.model().name, pipelines.devices(), begin.elapsed());
         Ok((pipelines, files))
     }

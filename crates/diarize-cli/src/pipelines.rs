@@ -6,7 +6,7 @@ use std::{
 };
 
 use diarize::{
-    Device, Devices, Diarizer,
+    Device, Devices, Diarizer, Precision,
     model::{Manifest, ModelFiles},
 };
 use rayon::prelude::*;
@@ -36,9 +36,9 @@ impl Pipelines {
     /// Loads a model on all devices at once.
     ///
     /// # Errors
-    /// As for [`Diarizer::from_files`].
-    pub fn load(files: &ModelFiles, devices: Devices) -> diarize::Result<Self> {
-        let load = |&device: &Device| Diarizer::from_files(files, device);
+    /// As for [`Diarizer::from_files_with`].
+    pub fn load(files: &ModelFiles, devices: Devices, precision: Precision) -> diarize::Result<Self> {
+        let load = |&device: &Device| Diarizer::from_files_with(files, device, precision);
         let diarizers = devices.as_slice().par_iter().map(load).collect::<diarize::Result<Vec<_>>>()?;
         let recordings = Arc::new(Mutex::new(vec![0; diarizers.len()]));
         Ok(Self { devices, diarizers, recordings })
@@ -85,13 +85,13 @@ fn lock(recordings: &Mutex<Vec<usize>>) -> MutexGuard<'_, Vec<usize>> {
 pub(crate) mod tests {
     use std::{collections::BTreeMap, thread};
 
-    use diarize::{Device, model::ModelFiles};
+    use diarize::{Device, Precision, model::ModelFiles};
 
     use super::Pipelines;
 
     /// Pipelines that run on the CPU and are called GPUs.
     pub(crate) fn on_the_cpu(devices: &str) -> Pipelines {
-        let loaded = Pipelines::load(&ModelFiles::bundled().unwrap(), Device::Cpu.into()).unwrap();
+        let loaded = Pipelines::load(&ModelFiles::bundled().unwrap(), Device::Cpu.into(), Precision::F32).unwrap();
         let devices: diarize::Devices = devices.parse().unwrap();
         let count = devices.as_slice().len();
         *loaded.recordings.lock().unwrap() = vec![0; count];

@@ -328,7 +328,7 @@ mod tests {
             let result = fs::read_to_string(path(&format!("out/{name}.json"))).unwrap();
             let result: serde_json::Value = serde_json::from_str(&result).unwrap();
             assert_eq!(result["uri"], name.to_string());
-            result["model"]["device"].as_str().unwrap().to_owned()
+            result["device"].as_str().unwrap().to_owned()
         };
         let devices: BTreeSet<String> = (0..6).map(device).collect();
         assert_eq!(devices, BTreeSet::from(["cuda:0".to_owned(), "cuda:1".to_owned()]));

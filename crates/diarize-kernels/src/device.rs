@@ -122,12 +122,8 @@ pub fn count_metal() -> Result<usize, String> {
     Err(NO_METAL.into())
 }
 
-/// Says that there is no GPU with this index, only `count` GPUs.
-#[cfg_attr(
-    not(any(feature = "cuda", feature = "metal", test)),
-    expect(dead_code, reason = "no GPU in this build")
-)]
-fn missing(name: &str, count: usize, ordinal: usize) -> String {
+/// Says that there is no GPU with this index, but `count` others.
+pub fn missing(name: &str, count: usize, ordinal: usize) -> String {
     let there = match count {
         1 => format!("there is one GPU, {name}:0"),
         _ => format!("there are {count} GPUs, {name}:0 to {name}:{}", count - 1),
@@ -191,21 +187,4 @@ fn open_metal(ordinal: usize) -> Result<Device, String> {
 #[cfg(not(feature = "metal"))]
 fn open_metal(_ordinal: usize) -> Result<Device, String> {
     Err(NO_METAL.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::missing;
-
-    #[test]
-    fn a_missing_gpu_is_reported_with_their_number() {
-        assert_eq!(
-            missing("cuda", 2, 7),
-            "there is no GPU number 7: numbers start at 0, and there are 2 GPUs, cuda:0 to cuda:1"
-        );
-        assert_eq!(
-            missing("metal", 1, 1),
-            "there is no GPU number 1: numbers start at 0, and there is one GPU, metal:0"
-        );
-    }
 }

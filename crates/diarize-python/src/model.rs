@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, process};
 
 use diarize::{
-    Device, Devices, Diarization, Event, Span,
+    Device, Devices, Diarization, Event, Precision, Span,
     model::{Fingerprint, ModelFiles},
 };
 use diarize_cli::{
@@ -54,18 +54,20 @@ pub struct Model {
 impl Model {
     /// Loads a model: the bundled one without a name, else a directory, a configuration or a repository of a hub.
     #[new]
-    #[pyo3(signature = (name, device, token, cache))]
+    #[pyo3(signature = (name, device, precision, token, cache))]
     fn new(
         py: Python<'_>,
         name: Option<String>,
         device: &str,
+        precision: &str,
         token: Option<String>,
         cache: Option<PathBuf>,
     ) -> PyResult<Self> {
         let devices: Devices = device.parse().map_err(Failure::from)?;
+        let precision: Precision = precision.parse().map_err(Failure::from)?;
         abandonable(py, move || {
             let files = files(name.as_deref(), token, cache)?;
-            let pipelines = threads::run(|| Ok(Pipelines::load(&files, devices)?))?;
+            let pipelines = threads::run(|| Ok(Pipelines::load(&files, devices, precision)?))?;
             let fingerprint = files.embedding_fingerprint()?;
             Ok(Self { pipelines, fingerprint, process: process::id() })
         })

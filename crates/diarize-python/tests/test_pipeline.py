@@ -146,6 +146,10 @@ def test_devices():
         pipeline.to("cuda:1,1")
     with pytest.raises(DeviceError, match="cannot use device cuda:77"):
         pipeline.to("cuda:77,78")
+    with pytest.raises(OptionError, match="precision is f16, but must be f32 on the CPU; only NVIDIA GPUs support f16"):
+        Pipeline.from_pretrained(device="cpu", precision="f16")
+    with pytest.raises(OptionError, match="precision is tf32, but must be f32 or f16"):
+        Pipeline.from_pretrained(device="cpu", precision="tf32")
     assert pipeline.device == "cpu"
 
 

@@ -57,6 +57,7 @@ mod networks;
 mod observer;
 pub mod ops;
 mod options;
+mod precision;
 mod rttm;
 pub mod scoring;
 mod stages;
@@ -75,6 +76,7 @@ pub use crate::{
     listener::{ActivityListener, Listener, SpanListener},
     observer::{Event, Observer, Progress, Stage, Warning},
     options::{Decoding, EmbeddingTrunk, Options, Parameters, Reconstruction},
+    precision::Precision,
     rttm::{parse_rttm, rttm},
     stages::label,
 };

@@ -2,8 +2,11 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::{Dims, cpu, lstm};
-use crate::conv2d::{self, Activation, Conv2d};
+use super::{Dims, cpu, recurrence};
+use crate::{
+    conv2d::{self, Activation, Conv2d},
+    gpu::Precision,
+};
 
 /// One LSTM layer whose weights are packed for their device: the projection of the input, then the recurrence.
 ///
@@ -19,6 +22,7 @@ enum Weights {
         projection: Conv2d,
         /// `(directions, 4 * hidden, hidden)`.
         recurrent: Tensor,
+        precision: Precision,
     },
 }
 
@@ -70,9 +74,21 @@ impl Layer {
             Weights::Gpu {
                 projection: Conv2d::new(&kernel, bias, 1, [0, 0])?,
                 recurrent: recurrent.contiguous()?,
+                precision: Precision::F32,
             }
         };
         Ok(Self(weights))
+    }
+
+    /// The layer with this precision of products on a GPU's matrix units.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self(match self.0 {
+            Weights::Gpu { projection, recurrent, .. } => {
+                Weights::Gpu { projection: projection.with_precision(precision), recurrent, precision }
+            }
+            cpu => cpu,
+        })
     }
 
     /// Number of inputs per step.
@@ -86,13 +102,13 @@ impl Layer {
     /// Maps `x` `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`, f32.
     ///
     /// # Errors
-    /// The number of inputs, the type or the device of `x` does not fit, or as for [`lstm`].
+    /// The number of inputs, the type or the device of `x` does not fit, or as for [`super::lstm`].
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Weights::Cpu(layer) => x.contiguous()?.apply_op1_no_bwd(layer),
-            Weights::Gpu { projection, recurrent } => {
+            Weights::Gpu { projection, recurrent, precision } => {
                 let gates = projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?; // (batch, 1, steps, gates)
-                lstm(&gates.squeeze(1)?, recurrent)
+                recurrence(&gates.squeeze(1)?, recurrent, *precision)
             }
         }
     }

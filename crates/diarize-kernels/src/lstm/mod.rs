@@ -19,7 +19,7 @@ use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 pub use self::layer::Layer;
-use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word};
+use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, Precision, word};
 
 /// Runs the recurrence of one layer.
 ///
@@ -31,7 +31,12 @@ use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word};
 /// The shapes do not fit each other, a tensor is not f32, a GPU lacks threadgroup memory for the state, or the
 /// device fails.
 pub fn lstm(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
-    crate::gpu::aligned(input)?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm)
+    recurrence(input, recurrent, Precision::F32)
+}
+
+/// Like [`lstm`], with this precision of products on a GPU's matrix units.
+fn recurrence(input: &Tensor, recurrent: &Tensor, precision: Precision) -> Result<Tensor> {
+    crate::gpu::aligned(input)?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm { precision })
 }
 
 /// The sizes of one call.
@@ -121,7 +126,13 @@ impl Dims {
     }
 }
 
-struct Lstm;
+struct Lstm {
+    #[cfg_attr(
+        not(any(feature = "cuda", feature = "metal")),
+        expect(dead_code, reason = "no GPU in this build")
+    )]
+    precision: Precision,
+}
 
 impl CustomOp2 for Lstm {
     fn name(&self) -> &'static str {
@@ -152,7 +163,7 @@ impl CustomOp2 for Lstm {
     ) -> Result<(CudaStorage, Shape)> {
         let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let inputs = [(input, input_layout), (recurrent, recurrent_layout)];
-        Ok((crate::gpu::cuda::run(&dims.plan()?, &inputs)?, dims.output()))
+        Ok((crate::gpu::cuda::run(&dims.plan()?.with_precision(self.precision), &inputs)?, dims.output()))
     }
 
     #[cfg(feature = "metal")]
@@ -165,6 +176,6 @@ impl CustomOp2 for Lstm {
     ) -> Result<(MetalStorage, Shape)> {
         let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let inputs = [(input, input_layout), (recurrent, recurrent_layout)];
-        Ok((crate::gpu::metal::run(&dims.plan()?, &inputs)?, dims.output()))
+        Ok((crate::gpu::metal::run(&dims.plan()?.with_precision(self.precision), &inputs)?, dims.output()))
     }
 }

@@ -7,7 +7,7 @@ use diarize_kernels::splice::{Part, splice};
 
 use super::{Chunks, Waveform};
 use crate::{
-    Device, Error, Result, Stage,
+    Device, Error, Precision, Result, Stage,
     math::SlidingWindow,
     model::{Manifest, ModelFiles, Weights},
     networks::{PyanNet, WeSpeaker},
@@ -29,11 +29,12 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    pub(crate) fn load(files: &ModelFiles, device: Device) -> Result<Self> {
+    pub(crate) fn load(files: &ModelFiles, device: Device, precision: Precision) -> Result<Self> {
+        precision.check(device)?;
         let manifest = files.manifest.clone();
         let device = device.open()?;
-        let segmentation = Weights::open(&files.segmentation, &device)?;
-        let embedding = Weights::open(&files.embedding, &device)?;
+        let segmentation = Weights::open(&files.segmentation, &device)?.with_precision(precision);
+        let embedding = Weights::open(&files.embedding, &device)?.with_precision(precision);
         let networks = Self {
             segmentation: PyanNet::load(&segmentation, &manifest.segmentation)?,
             embedding: WeSpeaker::load(&embedding, &manifest.embedding)?,
@@ -62,7 +63,7 @@ impl Networks {
         if let Some(networks) = self.on_cpu.get() {
             return Ok(networks);
         }
-        let networks = Self::load(files, Device::Cpu)?;
+        let networks = Self::load(files, Device::Cpu, Precision::F32)?;
         Ok(self.on_cpu.get_or_init(|| Box::new(networks)))
     }
 
@@ -75,7 +76,7 @@ impl Networks {
     #[cfg(all(test, feature = "bundled"))]
     pub(crate) fn bundled_with_fallback() -> Self {
         let files = ModelFiles::bundled().unwrap();
-        Self { files: Some(files.clone()), ..Self::load(&files, Device::Cpu).unwrap() }
+        Self { files: Some(files.clone()), ..Self::load(&files, Device::Cpu, Precision::F32).unwrap() }
     }
 
     /// The device as this library names it.

@@ -216,8 +216,9 @@ impl Block {
         activation: Activation,
     ) -> Result<Self> {
         let norm = |part: &str| weights.values(&format!("sincnet.norm1d.{index}.{part}"), bias.dims());
+        let convolution = Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?;
         Ok(Self {
-            convolution: Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?,
+            convolution: convolution.with_precision(weights.precision()),
             activation,
             pool_norm: PoolNorm { window: POOL, slope: 0.01, weight: norm("weight")?, bias: norm("bias")? },
         })
