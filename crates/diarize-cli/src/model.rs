@@ -80,6 +80,11 @@ impl ModelArgs {
         &self.device
     }
 
+    /// The precision of the networks.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The model's own options with the threads and the CPU fallback of the arguments.
     pub fn options(&self, diarizer: &Diarizer) -> Options {
         let mut options = diarizer.options();

@@ -91,7 +91,8 @@ pub(crate) mod tests {
 
     /// Pipelines that run on the CPU and are called GPUs.
     pub(crate) fn on_the_cpu(devices: &str) -> Pipelines {
-        let loaded = Pipelines::load(&ModelFiles::bundled().unwrap(), Device::Cpu.into(), Precision::F32).unwrap();
+        let loaded =
+            Pipelines::load(&ModelFiles::bundled().unwrap(), Device::Cpu.into(), Precision::F32).unwrap();
         let devices: diarize::Devices = devices.parse().unwrap();
         let count = devices.as_slice().len();
         *loaded.recordings.lock().unwrap() = vec![0; count];

@@ -6,6 +6,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, channel},
     },
@@ -23,7 +24,8 @@ use crate::{
     order::Order,
     output::{self, Output},
     progress::Console,
-    session::{Done, SILENCE, Session},
+    session::{Done, SILENCE, Session, decode_ahead},
+    source::Decoding,
 };
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.
@@ -52,15 +54,16 @@ fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
         tasks.retain(|task| !task.is_done());
     }
     let mut batch = Batch::new(job, console, all, all - tasks.len());
-    if !tasks.is_empty() {
+    if let Some(first) = tasks.first() {
+        let ahead = decode_ahead(job, first.input);
         let session = Session::open(job, console)?;
-        let mut failed = batch.diarize(&session, tasks);
+        let mut failed = batch.diarize(&session, tasks, ahead);
         for _ in 0..job.batch.retry {
             if failed.is_empty() || interrupt::requested() {
                 break;
             }
             console.line(&format!("trying again: {}", files(failed.len())));
-            failed = batch.diarize(&session, failed);
+            failed = batch.diarize(&session, failed, None);
         }
         batch.failed = failed;
     }
@@ -120,22 +123,31 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Diarizes files, several in parallel if requested, and returns those that failed.
-    fn diarize(&mut self, session: &Session<'_>, tasks: Vec<Task<'a>>) -> Vec<Task<'a>> {
-        let (next, order) = (AtomicUsize::new(0), Order::default());
+    /// Diarizes files, several in parallel if requested, and returns those that failed. `ahead` is the audio of the first
+    /// one, if it is being decoded.
+    fn diarize(
+        &mut self,
+        session: &Session<'_>,
+        tasks: Vec<Task<'a>>,
+        ahead: Option<Decoding>,
+    ) -> Vec<Task<'a>> {
+        let (next, order, ahead) = (AtomicUsize::new(0), Order::default(), Mutex::new(ahead));
         let (sender, results) = channel();
         thread::scope(|scope| {
             for _ in 0..self.job.files_at_once.min(tasks.len()) {
-                let (sender, next, order, tasks) = (sender.clone(), &next, &order, &tasks);
+                let (sender, next, order, tasks, ahead) = (sender.clone(), &next, &order, &tasks, &ahead);
                 let skip_existing = self.job.batch.skip_existing;
                 scope.spawn(move || {
                     while !interrupt::requested() {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(task) = tasks.get(index) else { break };
                         let ticket = order.ticket(index);
+                        let ahead = (index == 0)
+                            .then(|| ahead.lock().unwrap_or_else(PoisonError::into_inner).take())
+                            .flatten();
                         let result = match skip_existing && task.is_done() {
                             true => Ok(None),
-                            false => session.diarize(task.input, task.outputs, ticket).map(Some),
+                            false => session.diarize(task.input, task.outputs, ticket, ahead).map(Some),
                         };
                         if sender.send((index, result)).is_err() {
                             break;
@@ -322,7 +334,7 @@ mod tests {
             .map(|(found, outputs)| Task { input: &found.input, outputs, bytes: 1 })
             .collect();
         let mut batch = Batch::new(&job, &console, 6, 0);
-        assert!(batch.diarize(&session, tasks).is_empty());
+        assert!(batch.diarize(&session, tasks, None).is_empty());
         assert_eq!(batch.done, 6);
         let device = |name: usize| {
             let result = fs::read_to_string(path(&format!("out/{name}.json"))).unwrap();

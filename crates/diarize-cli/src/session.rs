@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use diarize::{Device, Diarization, Event, Options, Turn, Warning};
+use diarize::{Device, Diarization, Event, Options, Precision, Turn, Warning};
 use tracing::{info, warn};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     output::{self, Format, Output, Recording, Timings},
     pipelines::{Pipeline, Pipelines},
     progress::Console,
-    source::{Decoded, Source},
+    source::{Decoded, Decoding, Source},
     transcript::{Span, Transcript, Transcripts},
     voice_embedder::VoiceEmbedder,
 };
@@ -33,6 +33,14 @@ pub struct Session<'a> {
     options: Options,
     transcripts: Option<Transcripts>,
     names: Option<Names>,
+}
+
+/// Starts to decode a file, so that it is decoded while the model is loaded. `None` if [`Session::diarize`] must open it,
+/// also to report why it cannot be opened.
+pub fn decode_ahead(job: &Job, input: &Input) -> Option<Decoding> {
+    input.path().filter(|_| !job.channels.is_separate())?;
+    let source = Source::new(input, job.audio.settings().with_range(job.part.clone()), false).ok()?;
+    source.open().ok().map(Decoding::start)
 }
 
 /// The outcome of a recording.
@@ -69,8 +77,15 @@ impl<'a> Session<'a> {
         Ok(Self { job, console, pipelines, options, transcripts, names })
     }
 
-    /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs.
-    pub fn diarize(&self, input: &Input, outputs: &[Output], ticket: Ticket<'_>) -> anyhow::Result<Done> {
+    /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs, `ahead` its audio, if
+    /// it is being decoded.
+    pub fn diarize(
+        &self,
+        input: &Input,
+        outputs: &[Output],
+        ticket: Ticket<'_>,
+        ahead: Option<Decoding>,
+    ) -> anyhow::Result<Done> {
         let begin = Instant::now();
         let file = input.to_string();
         let stem = input.stem();
@@ -82,7 +97,7 @@ impl<'a> Session<'a> {
         let source = Source::new(input, settings, again)?;
         let mut timings = Timings::default();
         let pipeline = self.pipelines.for_recording();
-        let (mut diarization, decoded) = self.listen(&pipeline, &file, &source, &mut timings)?;
+        let (mut diarization, decoded) = self.listen(&pipeline, &file, &source, ahead, &mut timings)?;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
@@ -102,6 +117,7 @@ impl<'a> Session<'a> {
 
         let transcript =
             transcript.map(|transcript| transcript.with_speakers(&diarization.exclusive, diarized));
+        let device = ran_on(pipeline.device, &diarization.warnings);
         let recording = Recording {
             file: &file,
             path: input.path(),
@@ -113,7 +129,8 @@ impl<'a> Session<'a> {
             source: &source,
             warnings: &warnings,
             model: &self.pipelines.model().name,
-            device: ran_on(pipeline.device, &diarization.warnings),
+            device,
+            precision: if device == Device::Cpu { Precision::F32 } else { self.job.model.precision() },
             options: &self.options,
             timings,
             diarization: &diarization,
@@ -212,6 +229,7 @@ impl<'a> Session<'a> {
         pipeline: &Pipeline,
         file: &str,
         source: &Source,
+        ahead: Option<Decoding>,
         timings: &mut Timings,
     ) -> anyhow::Result<(Diarization, Decoded)> {
         let separate = self.job.channels.is_separate();
@@ -239,10 +257,10 @@ impl<'a> Session<'a> {
             })?;
             (listener.finish()?, decoded)
         } else {
-            let audio = source.open()?;
+            let decoding = ahead.map_or_else(|| source.open().map(Decoding::start), Ok)?;
             let mut listener = pipeline.diarizer.listen_with(&self.options, observer)?;
-            listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
-            let decoded = Decoded::all(audio, |block| {
+            listener.expect_seconds(decoding.declared_duration().unwrap_or(0.0));
+            let decoded = decoding.read(|block| {
                 note_reading(&clock);
                 Ok(listener.push(block)?)
             })?;

@@ -77,7 +77,7 @@ impl Listener {
     /// The result as if the recording ended here.
     fn provisional(&self, py: Python<'_>) -> PyResult<Found> {
         let (diarization, duration) = self.work(py, |recording| {
-            let Recording { listener, converter } = recording.as_ref().ok_or_else(ended)?;
+            let Recording { listener, converter, .. } = recording.as_ref().ok_or_else(ended)?;
             let diarization = threads::run(|| Ok(listener.provisional()?))?;
             Ok((diarization, converter.seconds()))
         })?;
@@ -88,7 +88,7 @@ impl Listener {
     /// Ends the recording and returns the result.
     fn finish(&self, py: Python<'_>) -> PyResult<Found> {
         let (diarization, heard) = self.work(py, |recording| {
-            let Recording { mut listener, converter } = recording.take().ok_or_else(ended)?;
+            let Recording { mut listener, converter, _pipeline } = recording.take().ok_or_else(ended)?;
             let (duration, mut block) = (converter.seconds(), Vec::new());
             let warnings = converter.finish(&mut block).map_err(failed)?;
             let diarization = threads::run(|| {

@@ -54,11 +54,11 @@ pub(crate) fn run_networks(
         }
     };
 
-    if !ended && until == segmenter.segmentations.chunks() {
+    if !ended && until == segmenter.started() {
         return Ok(());
     }
 
-    let new = segmenter.advance(until, waveform, chunks, networks, parameters, context)?; // (chunk, frame, local speaker)
+    let new = segmenter.advance(until, ended, waveform, chunks, networks, parameters, context)?; // (chunk, frame, local speaker)
     let segmentations = &segmenter.segmentations;
     for chunk in new {
         count.push(segmentations.chunk(chunk).view()); // (frame,)
@@ -66,7 +66,7 @@ pub(crate) fn run_networks(
     let segmented = Segmented { waveform, chunks, segmentations, ended };
     embedder.advance(segmented, count, networks, parameters, context)?; // (chunk, local speaker, dimension), (window, dimension)
 
-    let needed = chunks.start(until).min(embedder.first_sample(networks, chunks));
+    let needed = chunks.start(segmenter.segmentations.chunks()).min(embedder.first_sample(networks, chunks));
     waveform.forget_until(needed);
     Ok(())
 }

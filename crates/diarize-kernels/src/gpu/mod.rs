@@ -27,10 +27,14 @@
 pub mod compiled;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+#[cfg(all(feature = "cuda", feature = "late", target_os = "linux"))]
+mod late;
 #[cfg(feature = "metal")]
 pub mod metal;
 
 use std::fmt::Write as _;
+#[cfg(any(feature = "cuda", feature = "metal"))]
+use std::sync::OnceLock;
 
 use candle_core::{Result, Tensor};
 
@@ -49,6 +53,18 @@ pub struct Plan {
     pub output: usize,
     /// The kernels, in order.
     pub launches: Vec<Launch>,
+    /// Number of first launches whose results depend only on weights. All scratch buffers are theirs, so that they can be
+    /// [`Kept`].
+    pub preparing: usize,
+}
+
+/// The scratch buffers of a plan whose first launches prepare weights, for later runs with the same weights.
+#[derive(Debug, Default)]
+pub struct Kept {
+    #[cfg(feature = "cuda")]
+    cuda: OnceLock<cuda::Scratch>,
+    #[cfg(feature = "metal")]
+    metal: OnceLock<metal::Scratch>,
 }
 
 /// One kernel over a grid of threadgroups.

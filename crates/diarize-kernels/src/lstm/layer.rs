@@ -2,10 +2,10 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::{Dims, cpu, recurrence};
+use super::{Dims, cpu, lstm_keeping};
 use crate::{
     conv2d::{self, Activation, Conv2d},
-    gpu::Precision,
+    gpu::{Kept, Precision},
 };
 
 /// One LSTM layer whose weights are packed for their device: the projection of the input, then the recurrence.
@@ -22,6 +22,7 @@ enum Weights {
         projection: Conv2d,
         /// `(directions, 4 * hidden, hidden)`.
         recurrent: Tensor,
+        kept: Kept,
         precision: Precision,
     },
 }
@@ -74,6 +75,7 @@ impl Layer {
             Weights::Gpu {
                 projection: Conv2d::new(&kernel, bias, 1, [0, 0])?,
                 recurrent: recurrent.contiguous()?,
+                kept: Kept::default(),
                 precision: Precision::F32,
             }
         };
@@ -84,8 +86,8 @@ impl Layer {
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self(match self.0 {
-            Weights::Gpu { projection, recurrent, .. } => {
-                Weights::Gpu { projection: projection.with_precision(precision), recurrent, precision }
+            Weights::Gpu { projection, recurrent, kept, .. } => {
+                Weights::Gpu { projection: projection.with_precision(precision), recurrent, kept, precision }
             }
             cpu => cpu,
         })
@@ -106,9 +108,9 @@ impl Layer {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Weights::Cpu(layer) => x.contiguous()?.apply_op1_no_bwd(layer),
-            Weights::Gpu { projection, recurrent, precision } => {
+            Weights::Gpu { projection, recurrent, kept, precision } => {
                 let gates = projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?; // (batch, 1, steps, gates)
-                recurrence(&gates.squeeze(1)?, recurrent, *precision)
+                lstm_keeping(&gates.squeeze(1)?, recurrent, kept, *precision)
             }
         }
     }

@@ -115,6 +115,7 @@ impl LogMel {
             scratch: vec![],
             output: count * self.filters.len(),
             launches: vec![launch],
+            ..Plan::default()
         };
         Ok((plan, (batch, frames, self.filters.len()).into()))
     }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::Segmentations;
 use crate::{
     Result, Stage,
-    engine::{BatchSize, Chunks, Context, Meter, Networks, Waveform, in_batches},
+    engine::{BatchSize, Batches, Call, Chunks, Context, Networks, Portion, Waveform},
     model::num_frames,
     options::Parameters,
 };
@@ -21,11 +21,9 @@ pub(crate) const GPU_BATCH: usize = 256;
 
 /// Number of batches per thread to wait for, so that all threads have work.
 const BATCHES_EACH: usize = 3;
-/// Number of batches to wait for on a GPU, so that one is computed while the next is prepared.
-const BATCHES_ON_GPU: usize = 2;
 
 /// The number of chunks, of the `complete` ones, to segment while the recording continues: as many as fill whole rounds
-/// of batches. The others wait for more samples.
+/// of batches, or batches of a GPU. The others wait for more samples.
 pub(crate) fn chunks_to_segment(
     complete: usize,
     networks: &Networks,
@@ -34,7 +32,7 @@ pub(crate) fn chunks_to_segment(
 ) -> usize {
     let round = match networks.device.is_cpu() {
         true => CPU_BATCH * BATCHES_EACH * threads,
-        false => BATCHES_ON_GPU * parameters.segmentation_batch_size.unwrap_or(GPU_BATCH),
+        false => parameters.segmentation_batch_size.unwrap_or(GPU_BATCH),
     };
     complete - complete % round
 }
@@ -43,6 +41,7 @@ pub(crate) fn chunks_to_segment(
 #[derive(Clone, Debug)]
 pub(crate) struct Segmenter {
     pub(crate) segmentations: Segmentations,
+    batches: Batches,
     /// The first chunk of digital silence. Its result is reused for all others.
     silence: Option<usize>,
     /// Mean of the first chunk: an estimate of the microphone's constant (DC) offset.
@@ -53,21 +52,34 @@ impl Segmenter {
     pub(crate) fn new(networks: &Networks, chunks: &Chunks) -> Self {
         let architecture = &networks.manifest.segmentation;
         let frames = num_frames(architecture.sincnet_stride, chunks.length);
-        Self { segmentations: Segmentations::new(frames, architecture.speakers), silence: None, level: 0.0 }
+        Self {
+            segmentations: Segmentations::new(frames, architecture.speakers),
+            batches: Batches::default(),
+            silence: None,
+            level: 0.0,
+        }
     }
 
-    /// Segments the chunks before `until` that are not yet segmented, `(chunk, frame, local speaker)`.
-    /// Returns their indices.
+    /// The end of the chunks that are segmented, or that a GPU is segmenting.
+    pub(crate) fn started(&self) -> usize {
+        self.batches.started(self.segmentations.chunks())
+    }
+
+    /// Segments the chunks before `until` that are not yet segmented, `(chunk, frame, local speaker)`: the last ones of
+    /// the recording if it has `ended`. Returns the indices of those that were finished, which a GPU's are in the next call.
+    #[expect(clippy::too_many_arguments, reason = "the inputs of a stage")]
     pub(crate) fn advance(
         &mut self,
         until: usize,
+        ended: bool,
         waveform: &Waveform,
         chunks: &Chunks,
         networks: &Networks,
         parameters: &Parameters,
         context: &Context<'_>,
     ) -> Result<Range<usize>> {
-        let new = self.segmentations.chunks()..until;
+        let first = self.segmentations.chunks();
+        let new = self.started()..until;
         if new.start == 0 {
             self.level = level(&waveform.range(0..waveform.received().min(chunks.length)));
         }
@@ -82,16 +94,30 @@ impl Segmenter {
             }
             distinct.push(chunk);
         }
-        let total = chunks.count(waveform.expected());
-        let size = BatchSize { cpu: CPU_BATCH, gpu: parameters.segmentation_batch_size.unwrap_or(GPU_BATCH) };
-        let scores = context.on_device(networks, |networks| {
-            let meter = Meter::new(context, Stage::Segmentation, new.start, total)?;
-            let network = |batch: &[usize]| scores(networks, waveform, chunks, batch, self.level);
-            let scores = in_batches(networks, &distinct, size, &meter, network)?;
-            meter.add(new.len() - distinct.len())?;
-            Ok(scores)
-        })?;
+        let level = self.level;
+        let call = Call {
+            networks,
+            context,
+            stage: Stage::Segmentation,
+            size: BatchSize { cpu: CPU_BATCH, gpu: parameters.segmentation_batch_size.unwrap_or(GPU_BATCH) },
+            total: chunks.count(waveform.expected()),
+            network: |networks: &Networks, batch: &[usize]| scores(networks, waveform, chunks, batch, level),
+        };
+        let portion = Portion { chunks: new, computed: distinct };
+        for (portion, scores) in self.batches.advance(portion, ended, &call)? {
+            self.decide(&portion, &scores, networks, parameters);
+        }
+        Ok(first..self.segmentations.chunks())
+    }
 
+    /// Decides who speaks in some chunks from the scores of those that were computed, `(frame, class)` each.
+    fn decide(
+        &mut self,
+        portion: &Portion,
+        scores: &[Vec<f32>],
+        networks: &Networks,
+        parameters: &Parameters,
+    ) {
         let decide = |scores: &Vec<f32>| {
             let shape = (self.segmentations.frames(), self.segmentations.speakers());
             let mut decisions = Array2::zeros(shape); // (frame, local speaker)
@@ -99,15 +125,14 @@ impl Segmenter {
             decisions
         };
         let decisions: Vec<Array2<u8>> = scores.par_iter().map(decide).collect();
-        let mut computed = distinct.iter().zip(decisions).peekable();
-        for chunk in new.clone() {
+        let mut computed = portion.computed.iter().zip(decisions).peekable();
+        for chunk in portion.chunks.clone() {
             let decisions = match computed.next_if(|&(&computed, _)| computed == chunk) {
                 Some((_, decisions)) => decisions,
                 None => self.segmentations.chunk(self.silence.expect("a chunk of silence came before")),
             };
             self.segmentations.push(decisions.view());
         }
-        Ok(new)
     }
 }
 
@@ -121,7 +146,7 @@ fn scores(
 ) -> TensorResult<Tensor> {
     let (network, device) = (&networks.segmentation, &networks.device);
     if !network.sincnet.shares([chunks.length, chunks.hop]) {
-        return network.forward(&networks.waveforms(waveform, chunks, indices)?);
+        return network.forward(&networks.waveforms(waveform, chunks, indices, device)?);
     }
     let (mut samples, mut starts) = (Vec::new(), Vec::with_capacity(indices.len()));
     for run in indices.chunk_by(|a, b| a + 1 == *b) {
