@@ -17,7 +17,8 @@ fn rounded(values: &[f32]) -> Vec<f32> {
     values.iter().map(|&value| f16::from_f32(value).to_f32()).collect()
 }
 
-/// A convolution of random values: its plan, the plan's inputs, and the result for inputs and weights rounded to f16.
+/// A convolution of random values with weights up to `weight`, a power of two: its plan, the plan's inputs, and the result for
+/// inputs and weights rounded to 11 bits.
 fn convolution(
     dims: conv2d::Dims,
     [rows, columns]: [usize; 2],
@@ -26,9 +27,11 @@ fn convolution(
 ) -> (Plan, [Vec<f32>; 3], Vec<f64>) {
     let conv2d::Dims { inputs, outputs, size, .. } = dims;
     let x = random.vector(rows * columns * inputs, 1.0);
-    let kernel = random.vector(outputs * inputs * size[0] * size[1], weight);
+    let kernel = random.vector(outputs * inputs * size[0] * size[1], 1.0);
     let bias = random.vector(outputs, weight);
-    let parts = [rounded(&kernel), bias.clone(), rounded(&x)];
+    let scaled = |kernel: &[f32]| -> Vec<f32> { kernel.iter().map(|value| weight * value).collect() };
+    let parts = [scaled(&rounded(&kernel)), bias.clone(), rounded(&x)];
+    let kernel = scaled(&kernel);
     let parts = parts.each_ref().map(Vec::as_slice);
     let expected = reference::conv2d(dims, parts, [rows, columns], None, Activation::Relu);
     let plan = dims.plan(&(1, rows, columns, inputs).into(), false, Activation::Relu).unwrap();
@@ -50,8 +53,8 @@ fn f16_convolutions_are_exact_products_of_rounded_values() {
         (dims(12, 300, [1, 1], 1, [0, 0]), [1, 55], 1.0),
         (dims(16, 32, [1, 5], 1, [0, 2]), [1, 330], 1.0),
         // Unscaled, these weights would be subnormal in f16, or infinite.
-        (dims(32, 32, [3, 3], 1, [1, 1]), [5, 9], 1e-3),
-        (dims(32, 32, [1, 1], 1, [0, 0]), [5, 9], 3e4),
+        (dims(32, 32, [3, 3], 1, [1, 1]), [5, 9], 1.0 / 1024.0),
+        (dims(32, 32, [1, 1], 1, [0, 0]), [5, 9], 131_072.0),
     ]
     .into_iter()
     .map(|(dims, image, weight)| convolution(dims, image, weight, &mut random))
