@@ -55,6 +55,7 @@ fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
     }
     let mut batch = Batch::new(job, console, all, all - tasks.len());
     if let Some(first) = tasks.first() {
+        job.destinations.prepare()?;
         let ahead = decode_ahead(job, first.input);
         let session = Session::open(job, console)?;
         let mut failed = batch.diarize(&session, tasks, ahead);
@@ -324,6 +325,7 @@ mod tests {
         }
         let job = job(&["--device", "cpu", "--jobs", "2", "-f", "json", "-o", &path("out/"), &path("*.wav")]);
         let console = Console::new(true);
+        job.destinations.prepare().unwrap();
         let mut session = Session::open(&job, &console).unwrap();
         session.pipelines = on_the_cpu("cuda:0,1");
         let tasks: Vec<Task<'_>> = job

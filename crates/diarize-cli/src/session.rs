@@ -58,9 +58,8 @@ pub struct Done {
 }
 
 impl<'a> Session<'a> {
-    /// Loads the model, the transcripts and the known voices, and prepares the output directories.
+    /// Loads the model, the transcripts and the known voices.
     pub fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
-        job.destinations.prepare()?;
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
         let (pipelines, files) = job.model.open_for(job.files_at_once, console)?;
         let names = job.names.open(&files)?;
