@@ -75,14 +75,14 @@ impl FromStr for Devices {
         let invalid =
             |requirement| Error::InvalidOption { option: "device", value: text.to_owned(), requirement };
         let syntax = || invalid("auto, cpu, metal, cuda, cuda:N, cuda:N,N or cuda:all");
-        let (device, count): (fn(usize) -> Device, fn() -> _) = match text.split_once(':') {
-            Some(("cuda", _)) => (Device::Cuda, count_cuda),
-            Some(("metal", _)) => (Device::Metal, count_metal),
-            _ => return text.parse::<Device>().map(Self::from).map_err(|_| syntax()),
+        let list = text.split_once(':').filter(|&(name, _)| name == "cuda" || name == "metal");
+        let Some((name, numbers)) = list else {
+            return text.parse::<Device>().map(Self::from).map_err(|_| syntax());
         };
-        let numbers = text.split_once(':').map_or("", |(_, numbers)| numbers);
+        let device = |number| if name == "cuda" { Device::Cuda(number) } else { Device::Metal(number) };
         if numbers == "all" {
-            let count = count().map_err(|reason| Error::Device { device: device(0), reason })?;
+            let count = if name == "cuda" { count_cuda() } else { count_metal() };
+            let count = count.map_err(|reason| Error::Device { device: device(0), reason })?;
             return Ok(Self((0..count).map(device).collect()));
         }
         let mut devices = Vec::new();
