@@ -4,7 +4,10 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use diarize::model::{EmbeddingArchitecture, ModelFiles, SegmentationArchitecture};
+use diarize::{
+    model::{EmbeddingArchitecture, ModelFiles, SegmentationArchitecture},
+    unstable::GPU_BATCHES,
+};
 use diarize_kernels::{
     center::Sections,
     conv2d::{Activation, Dims},
@@ -36,17 +39,17 @@ const CHUNK: usize = 160_000;
 const HOP: usize = 16_000;
 const FEATURES: usize = 998;
 const SINC_STEPS: [usize; 2] = [15_975, 5325];
-/// Chunks per batch of the segmentation network, of which the layers after the sinc filters take this many at once.
-const SEGMENTED: usize = 256;
-const WINDOWS: usize = 64;
-/// Chunks per batch of the embedding network with the trunk `chunk`.
-const EMBEDDED: usize = 64;
-/// Pieces per batch with the trunk `shared`, features of each, and those that the network reads.
-const PIECES: usize = 16;
+/// Chunks per batch of the segmentation network, those of them that the layers after the sinc filters take at once, and
+/// chunks and pieces per batch of the embedding network.
+const SEGMENTED: usize = GPU_BATCHES[0];
+const WINDOWS: usize = GPU_BATCHES[1];
+const EMBEDDED: usize = GPU_BATCHES[2];
+const PIECES: usize = GPU_BATCHES[3];
+/// Features of a piece with the trunk `shared`, and those that the network reads.
 const PIECE: [usize; 2] = [1200, 1424];
-/// Masks per chunk, and windows of a second per batch of pieces: one every 0.32 s.
+/// Masks per chunk, and features from one window of the voices to the next.
 const MASKS: usize = 3;
-const VOICES: usize = 600;
+const VOICE_HOP: usize = 32;
 
 /// What limits a kernel, and the share of that limit that it reached on an H200 (`benches/results/nvidia-h200.md`).
 #[derive(Clone, Copy)]
@@ -101,6 +104,8 @@ impl Operation {
 /// The operations of a batch.
 struct Stage {
     name: &'static str,
+    /// What a batch consists of.
+    batch: String,
     /// Seconds of audio per batch: by this much, the next batch starts later.
     seconds: f64,
     operations: Vec<Operation>,
@@ -211,7 +216,12 @@ fn segmentation(network: &SegmentationArchitecture) -> anyhow::Result<Stage> {
     operations.push(linear(inputs, network.classes(), rows)?);
     let plan = Scores::LogSoftmax.plan(&(rows, network.classes()).into())?;
     operations.push(Operation::new(plan, rows * network.classes(), 0.0, Limit::Memory));
-    Ok(Stage { name: "segmentation, 256 chunks", seconds: (SEGMENTED * HOP) as f64 / 16e3, operations })
+    Ok(Stage {
+        name: "segmentation",
+        batch: format!("{SEGMENTED} chunks"),
+        seconds: (SEGMENTED * HOP) as f64 / 16e3,
+        operations,
+    })
 }
 
 /// The residual network on features `(batch, frames, 80)`.
@@ -281,7 +291,8 @@ fn chunks(network: &EmbeddingArchitecture) -> anyhow::Result<Stage> {
     let first = (0..EMBEDDED * MASKS).map(|set| set / MASKS * 10 * frames).collect();
     operations.extend(pooling(network, [10, frames, frames], first)?);
     Ok(Stage {
-        name: "embeddings, trunk `chunk`, 64 chunks",
+        name: "embeddings, trunk `chunk`",
+        batch: format!("{EMBEDDED} chunks"),
         seconds: (EMBEDDED * HOP) as f64 / 16e3,
         operations,
     })
@@ -311,14 +322,15 @@ fn pieces(network: &EmbeddingArchitecture) -> anyhow::Result<Stage> {
     let plan = splice::Dims { rows: 10, channels, parts }.plan()?;
     operations.push(Operation::new(plan, 10 * time * channels, 0.0, Limit::Memory));
     let chunk = FEATURES.div_ceil(8);
-    let sets = PIECES * new / 100 * MASKS + VOICES;
+    let sets = PIECES * new / 100 * MASKS + PIECES * new / VOICE_HOP;
     operations.extend(pooling(
         network,
         [10, time, chunk],
         (0..sets).map(|set| set % (time - chunk)).collect(),
     )?);
     Ok(Stage {
-        name: "embeddings, trunk `shared`, 16 pieces",
+        name: "embeddings, trunk `shared`",
+        batch: format!("{PIECES} pieces"),
         seconds: (PIECES * new) as f64 / 100.0,
         operations,
     })
@@ -336,10 +348,11 @@ fn report(stages: &[Stage]) -> String {
     for stage in stages {
         let (operations, bytes) =
             (stage.sum(|operation| operation.operations), stage.sum(|operation| operation.bytes));
-        let (name, seconds, dispatches) = (stage.name, stage.seconds, stage.dispatches());
+        let Stage { name, batch, seconds, .. } = stage;
+        let dispatches = stage.dispatches();
         writeln!(
             text,
-            "| {name} | {seconds:.0} | {dispatches} | {:.0} | {:.2} |",
+            "| {name}: {batch} | {seconds:.0} | {dispatches} | {:.0} | {:.2} |",
             operations / 1e9,
             bytes / 1e9
         )
@@ -350,16 +363,7 @@ fn report(stages: &[Stage]) -> String {
     text += "\n|---|";
     CHIPS.iter().for_each(|_| text += "---|");
     for stage in stages {
-        text += &format!(
-            "\n| {} |",
-            stage
-                .name
-                .split(", ")
-                .take(2)
-                .filter(|part| !part.starts_with("256"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
+        text += &format!("\n| {} |", stage.name);
         for chip in &CHIPS {
             let per_hour = 3600.0 / stage.seconds;
             let (least, expected) = (stage.time(chip, |_| 1.0), stage.time(chip, Limit::share));
@@ -383,8 +387,8 @@ mod tests {
     #[test]
     fn the_page_has_these_tables() {
         let page = include_str!("../../crates/diarize-kernels/docs/metal.md");
-        for table in report(&stages().unwrap()).split("\n\n") {
-            assert!(page.contains(table.trim()), "metal.md does not contain:\n{table}");
-        }
+        let report = report(&stages().unwrap());
+        let missing: Vec<&str> = report.split("\n\n").filter(|table| !page.contains(table.trim())).collect();
+        assert!(missing.is_empty(), "metal.md does not contain:\n{}", missing.join("\n"));
     }
 }

@@ -17,10 +17,10 @@ use crate::input::Input;
 /// Target of log events about missing audio, which are shown even with `--quiet`.
 pub const LOSS: &str = "diarize_cli::loss";
 
-/// Minimum number of samples that the decoder hands over at once: a second. Blocks of some formats are much shorter.
-const BLOCK: usize = 16_000;
+/// Minimum number of samples that the decoder hands over at once: four seconds. Blocks of some formats are much shorter.
+const BLOCK: usize = 64_000;
 /// Number of blocks that are decoded ahead, so that a GPU does not wait for the decoder.
-const AHEAD: usize = 256;
+const AHEAD: usize = 64;
 
 /// The audio of an input.
 #[derive(Debug)]

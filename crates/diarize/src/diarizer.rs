@@ -8,7 +8,7 @@ use std::{ops::ControlFlow, path::Path, sync::Arc};
 use crate::{
     Decoding, Device, Diarization, Error, Event, Listener, Options, Precision, Result, Span,
     clustering::{ClusteringError, Method, Plda},
-    engine::{Context, Networks},
+    engine::{Context, Networks, Portion, Values},
     listener::{ActivityListener, Recording, SpanListener},
     model::{MANIFEST, Manifest, ModelFiles, read_plda},
     stages::{Segmented, chunks_to_segment},
@@ -58,13 +58,28 @@ pub(crate) fn run_networks(
         return Ok(());
     }
 
-    let new = segmenter.advance(until, ended, waveform, chunks, networks, parameters, context)?; // (chunk, frame, local speaker)
-    let segmentations = &segmenter.segmentations;
-    for chunk in new {
-        count.push(segmentations.chunk(chunk).view()); // (frame,)
+    let portion = segmenter.next(until, waveform, chunks);
+    let call = segmenter.call(waveform, chunks, networks, parameters, context);
+    let before = segmenter.running.take();
+    let mut embed = |(portion, values): (Portion, Values), ended: bool| -> Result<()> {
+        let scores = call.finish(&portion, values)?; // (chunk, frame, class)
+        segmenter.decide(&portion, &scores, networks, parameters); // (chunk, frame, local speaker)
+        let segmentations = &segmenter.segmentations;
+        for chunk in portion.chunks {
+            count.push(segmentations.chunk(chunk).view()); // (frame,)
+        }
+        let segmented = Segmented { waveform, chunks, segmentations, ended };
+        embedder.advance(segmented, count, networks, parameters, context) // (chunk, local speaker, dimension), (window, dimension)
+    };
+    // A GPU segments these chunks until the next call. Meanwhile, those of the call before are embedded.
+    let (values, embedded) =
+        rayon::join(|| call.start(&portion), || before.map_or(Ok(()), |before| embed(before, false)));
+    embedded?;
+    match values? {
+        Values::Enqueued(batches) if !ended => segmenter.running = Some((portion, Values::Enqueued(batches))),
+        values => embed((portion, values), ended)?,
     }
-    let segmented = Segmented { waveform, chunks, segmentations, ended };
-    embedder.advance(segmented, count, networks, parameters, context)?; // (chunk, local speaker, dimension), (window, dimension)
+    drop(call); // which borrows the samples
 
     let needed = chunks.start(segmenter.segmentations.chunks()).min(embedder.first_sample(networks, chunks));
     waveform.forget_until(needed);

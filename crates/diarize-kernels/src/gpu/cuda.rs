@@ -15,7 +15,7 @@ use candle_core::{
         WrapErr,
         cudarc::{
             driver::{
-                CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
+                CudaEvent, CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
                 sys::CUdevice_attribute::{
                     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
                     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
@@ -154,6 +154,34 @@ impl<'a> Bound<'a> {
         // tests, which check that the kernel stays within its buffers.
         unsafe { builder.launch(config) }.w()?;
         Ok(())
+    }
+}
+
+/// A point in the work of a device's stream.
+#[derive(Debug)]
+pub struct Event(CudaEvent);
+
+impl Event {
+    /// The point after everything that is enqueued so far.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn now(device: &CudaDevice) -> Result<Self> {
+        Ok(Self(device.cuda_stream().record_event(None).w()?))
+    }
+
+    /// Copies contiguous f32 values at this point. Work that was enqueued later goes on meanwhile, and must not change
+    /// the values.
+    ///
+    /// # Errors
+    /// The values are not f32 or not contiguous, or the device fails.
+    pub fn copy(&self, storage: &CudaStorage, layout: &Layout) -> Result<Vec<f32>> {
+        let Some((start, end)) = layout.contiguous_offsets() else { bail!("the values are not contiguous") };
+        let stream = storage.device().cuda_stream().context().new_stream().w()?;
+        stream.wait(&self.0).w()?;
+        let values = stream.clone_dtoh(&storage.as_cuda_slice::<f32>()?.slice(start..end)).w()?;
+        stream.synchronize().w()?;
+        Ok(values)
     }
 }
 

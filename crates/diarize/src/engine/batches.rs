@@ -6,7 +6,7 @@ use std::{
 };
 
 use candle_core::{Result as TensorResult, Tensor};
-use diarize_kernels::device::is_out_of_memory;
+use diarize_kernels::{device::is_out_of_memory, download::Download};
 use rayon::prelude::*;
 
 use super::{Context, Networks, check_finite};
@@ -56,11 +56,11 @@ pub(crate) struct Portion {
 
 /// The values of chunks on which a network ran.
 #[derive(Clone, Debug)]
-enum Values {
+pub(crate) enum Values {
     /// One row for each chunk.
     Rows(Vec<Vec<f32>>),
     /// Batches that a GPU computes: numbers of chunks, and one row for each of them.
-    Enqueued(Vec<(usize, Tensor)>),
+    Enqueued(Vec<(usize, Download)>),
 }
 
 /// What [`Batches`] need for a portion of the chunks.
@@ -106,29 +106,30 @@ impl Batches {
         if last || !running {
             finished.extend(self.0.take());
         }
-        finished.into_iter().map(|(portion, values)| call.finish(portion, values)).collect()
+        let finish = |(portion, values)| call.finish(&portion, values).map(|rows| (portion, rows));
+        finished.into_iter().map(finish).collect()
     }
 }
 
 impl<'a, 'o, N: Fn(&Networks, &[usize]) -> TensorResult<Tensor> + Sync> Call<'a, 'o, N> {
-    fn start(&self, portion: &Portion) -> Result<Values> {
+    /// Computes a portion on the CPU, or enqueues it on a GPU.
+    pub(crate) fn start(&self, portion: &Portion) -> Result<Values> {
         self.context.on_device(self.networks, |networks| match networks.device.is_cpu() {
             true => self.on_cpu(portion, networks).map(Values::Rows),
             false => self.enqueue(&portion.computed, networks).map(Values::Enqueued),
         })
     }
 
-    /// Copies the values of a portion from the GPU. If that fails, the CPU may compute them.
-    fn finish(&self, portion: Portion, values: Values) -> Result<(Portion, Vec<Vec<f32>>)> {
+    /// One row of values for each computed chunk of a portion. If a GPU has failed, the CPU may compute them.
+    pub(crate) fn finish(&self, portion: &Portion, values: Values) -> Result<Vec<Vec<f32>>> {
         let batches = match values {
-            Values::Rows(rows) => return Ok((portion, rows)),
+            Values::Rows(rows) => return Ok(rows),
             Values::Enqueued(batches) => batches,
         };
-        let rows = self.context.on_device(self.networks, |networks| match networks.device.is_cpu() {
-            true => self.on_cpu(&portion, networks),
-            false => self.copy(&portion, &batches, networks),
-        })?;
-        Ok((portion, rows))
+        self.context.on_device(self.networks, |networks| match networks.device.is_cpu() {
+            true => self.on_cpu(portion, networks),
+            false => self.copy(portion, &batches, networks),
+        })
     }
 
     fn meter(&self, portion: &Portion) -> Result<Meter<'a, 'o>> {
@@ -140,8 +141,8 @@ impl<'a, 'o, N: Fn(&Networks, &[usize]) -> TensorResult<Tensor> + Sync> Call<'a,
         let batches: Vec<&[usize]> =
             portion.computed.chunk_by(|a, b| a / self.size.cpu == b / self.size.cpu).collect();
         let run = |batch: &&[usize]| {
-            let output = (self.network)(networks, batch).map_err(networks.failed(self.stage))?;
-            rows(networks, batch.len(), &output, &meter)
+            let output = (self.network)(networks, batch).and_then(|output| output.flatten_all()?.to_vec1());
+            rows(batch.len(), &output.map_err(networks.failed(self.stage))?, &meter)
         };
         let rows: Vec<Vec<Vec<f32>>> = batches.par_iter().map(run).collect::<Result<_>>()?;
         meter.add(portion.chunks.len() - portion.computed.len())?;
@@ -149,14 +150,14 @@ impl<'a, 'o, N: Fn(&Networks, &[usize]) -> TensorResult<Tensor> + Sync> Call<'a,
     }
 
     /// Enqueues all batches on a GPU. A batch that does not fit into its memory is halved.
-    fn enqueue(&self, mut rest: &[usize], networks: &Networks) -> Result<Vec<(usize, Tensor)>> {
+    fn enqueue(&self, mut rest: &[usize], networks: &Networks) -> Result<Vec<(usize, Download)>> {
         let mut size = self.context.batch_size(self.stage, self.size.gpu);
         let mut batches = Vec::new();
         while !rest.is_empty() {
             let (batch, after) = rest.split_at(size.min(rest.len()));
             match (self.network)(networks, batch) {
                 Ok(output) => {
-                    batches.push((batch.len(), output));
+                    batches.push((batch.len(), Download::of(&output).map_err(networks.failed(self.stage))?));
                     rest = after;
                 }
                 Err(error) if batch.len() > 1 && is_out_of_memory(&error) => {
@@ -172,24 +173,23 @@ impl<'a, 'o, N: Fn(&Networks, &[usize]) -> TensorResult<Tensor> + Sync> Call<'a,
     fn copy(
         &self,
         portion: &Portion,
-        batches: &[(usize, Tensor)],
+        batches: &[(usize, Download)],
         networks: &Networks,
     ) -> Result<Vec<Vec<f32>>> {
         let meter = self.meter(portion)?;
         let mut values = Vec::with_capacity(portion.computed.len());
         for (count, output) in batches {
-            values.extend(rows(networks, *count, output, &meter)?);
+            let output = output.values().map_err(networks.failed(self.stage))?;
+            values.extend(rows(*count, &output, &meter)?);
         }
         meter.add(portion.chunks.len() - portion.computed.len())?;
         Ok(values)
     }
 }
 
-/// The values of each chunk in a batch.
-fn rows(networks: &Networks, count: usize, output: &Tensor, meter: &Meter<'_, '_>) -> Result<Vec<Vec<f32>>> {
-    let values = output.flatten_all().and_then(|output| output.to_vec1::<f32>());
-    let values = values.map_err(networks.failed(meter.stage))?;
-    check_finite(&values, meter.stage)?;
+/// The values of each of `count` chunks.
+fn rows(count: usize, values: &[f32], meter: &Meter<'_, '_>) -> Result<Vec<Vec<f32>>> {
+    check_finite(values, meter.stage)?;
     meter.add(count)?;
     Ok(values.chunks_exact(values.len() / count).map(<[f32]>::to_vec).collect())
 }
@@ -200,7 +200,7 @@ mod tests {
 
     use candle_core::{Error, Result as TensorResult, Tensor};
 
-    use super::{BatchSize, Call, Portion};
+    use super::{BatchSize, Call, Portion, Values};
     use crate::{
         Options, Parameters, Stage, Warning,
         engine::{Context, Networks},
@@ -239,6 +239,16 @@ mod tests {
         assert_eq!(context.warnings(), halved);
         assert_eq!(context.batch_size(Stage::Segmentation, 16), 2, "later batches are not larger");
         assert_eq!(context.batch_size(Stage::Embeddings, 16), 16);
+    }
+
+    #[test]
+    fn the_cpu_computes_again_what_a_gpu_has_not_finished() {
+        let (networks, context) = (Networks::bundled_with_fallback(), context());
+        let (stage, size) = (Stage::Embeddings, BatchSize { cpu: 2, gpu: 16 });
+        let call = Call { networks: &networks, context: &context, stage, size, total: 9, network: for_three };
+        let portion = Portion { chunks: 3..9, computed: vec![3, 4, 8] };
+        let values = call.finish(&portion, Values::Enqueued(Vec::new())).unwrap();
+        assert_eq!(values, [[3.0, 6.0], [4.0, 8.0], [8.0, 16.0]]);
     }
 
     #[test]

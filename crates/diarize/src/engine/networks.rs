@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::splice::{Part, splice};
 
-use super::{Chunks, Waveform};
+use super::{Chunks, Waveform, waveform::are_finite};
 use crate::{
     Device, Error, Precision, Result, Stage,
     math::SlidingWindow,
@@ -136,7 +136,7 @@ impl Networks {
 
 /// Checks that all outputs of a network are finite.
 pub(crate) fn check_finite(values: &[f32], stage: Stage) -> Result<()> {
-    match values.iter().all(|value| value.is_finite()) {
+    match are_finite(values) {
         true => Ok(()),
         false => Err(Error::NonFiniteOutput { stage: stage.name() }),
     }

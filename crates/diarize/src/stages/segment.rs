@@ -1,23 +1,22 @@
 //! Local segmentation: which of a chunk's local speakers speak in which frame.
 
-use std::ops::Range;
-
 use candle_core::{Result as TensorResult, Tensor};
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::Segmentations;
 use crate::{
-    Result, Stage,
-    engine::{BatchSize, Batches, Call, Chunks, Context, Networks, Portion, Waveform},
+    Stage,
+    engine::{BatchSize, Call, Chunks, Context, Networks, Portion, Values, Waveform},
     model::num_frames,
     options::Parameters,
 };
 
 /// Chunks per batch on the CPU.
 pub(crate) const CPU_BATCH: usize = 8;
-/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy.
-pub(crate) const GPU_BATCH: usize = 256;
+/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy, but also much memory. These last as long
+/// as a batch of pieces of the embedding network, which runs at the same time.
+pub(crate) const GPU_BATCH: usize = 192;
 
 /// Number of batches per thread to wait for, so that all threads have work.
 const BATCHES_EACH: usize = 3;
@@ -41,7 +40,8 @@ pub(crate) fn chunks_to_segment(
 #[derive(Clone, Debug)]
 pub(crate) struct Segmenter {
     pub(crate) segmentations: Segmentations,
-    batches: Batches,
+    /// The chunks that a GPU is segmenting.
+    pub(crate) running: Option<(Portion, Values)>,
     /// The first chunk of digital silence. Its result is reused for all others.
     silence: Option<usize>,
     /// Mean of the first chunk: an estimate of the microphone's constant (DC) offset.
@@ -54,7 +54,7 @@ impl Segmenter {
         let frames = num_frames(architecture.sincnet_stride, chunks.length);
         Self {
             segmentations: Segmentations::new(frames, architecture.speakers),
-            batches: Batches::default(),
+            running: None,
             silence: None,
             level: 0.0,
         }
@@ -62,28 +62,16 @@ impl Segmenter {
 
     /// The end of the chunks that are segmented, or that a GPU is segmenting.
     pub(crate) fn started(&self) -> usize {
-        self.batches.started(self.segmentations.chunks())
+        self.running.as_ref().map_or(self.segmentations.chunks(), |(portion, _)| portion.chunks.end)
     }
 
-    /// Segments the chunks before `until` that are not yet segmented, `(chunk, frame, local speaker)`: the last ones of
-    /// the recording if it has `ended`. Returns the indices of those that were finished, which a GPU's are in the next call.
-    #[expect(clippy::too_many_arguments, reason = "the inputs of a stage")]
-    pub(crate) fn advance(
-        &mut self,
-        until: usize,
-        ended: bool,
-        waveform: &Waveform,
-        chunks: &Chunks,
-        networks: &Networks,
-        parameters: &Parameters,
-        context: &Context<'_>,
-    ) -> Result<Range<usize>> {
-        let first = self.segmentations.chunks();
+    /// The chunks before `until` that are not yet started, and those of them that must be computed.
+    pub(crate) fn next(&mut self, until: usize, waveform: &Waveform, chunks: &Chunks) -> Portion {
         let new = self.started()..until;
         if new.start == 0 {
             self.level = level(&waveform.range(0..waveform.received().min(chunks.length)));
         }
-        let mut distinct = Vec::with_capacity(new.len());
+        let mut computed = Vec::with_capacity(new.len());
         for chunk in new.clone() {
             let silent = waveform.is_silent(chunks.range(chunk));
             if silent && self.silence.is_some() {
@@ -92,26 +80,36 @@ impl Segmenter {
             if silent {
                 self.silence = Some(chunk);
             }
-            distinct.push(chunk);
+            computed.push(chunk);
         }
+        Portion { chunks: new, computed }
+    }
+
+    /// How the network runs on chunks: `(chunk, frame, class)`.
+    pub(crate) fn call<'a, 'o>(
+        &self,
+        waveform: &'a Waveform,
+        chunks: &'a Chunks,
+        networks: &'a Networks,
+        parameters: &Parameters,
+        context: &'a Context<'o>,
+    ) -> Call<'a, 'o, impl Fn(&Networks, &[usize]) -> TensorResult<Tensor> + Sync + use<'a, 'o>> {
         let level = self.level;
-        let call = Call {
+        Call {
             networks,
             context,
             stage: Stage::Segmentation,
             size: BatchSize { cpu: CPU_BATCH, gpu: parameters.segmentation_batch_size.unwrap_or(GPU_BATCH) },
             total: chunks.count(waveform.expected()),
-            network: |networks: &Networks, batch: &[usize]| scores(networks, waveform, chunks, batch, level),
-        };
-        let portion = Portion { chunks: new, computed: distinct };
-        for (portion, scores) in self.batches.advance(portion, ended, &call)? {
-            self.decide(&portion, &scores, networks, parameters);
+            network: move |networks: &Networks, batch: &[usize]| {
+                scores(networks, waveform, chunks, batch, level)
+            },
         }
-        Ok(first..self.segmentations.chunks())
     }
 
-    /// Decides who speaks in some chunks from the scores of those that were computed, `(frame, class)` each.
-    fn decide(
+    /// Decides who speaks in the next chunks, `(chunk, frame, local speaker)`, from the scores of those that were computed,
+    /// `(frame, class)` each.
+    pub(crate) fn decide(
         &mut self,
         portion: &Portion,
         scores: &[Vec<f32>],

@@ -139,12 +139,10 @@ mod tests {
                 assert_eq!(kept.speaks_in(chunk, frame, speaker), active == 1);
             }
             for (chunk, speaker) in (0..5).flat_map(|chunk| (0..3).map(move |speaker| (chunk, speaker))) {
-                let active = |frame, speaker| array[[chunk, frame, speaker]];
-                let frames = (0..frames).filter(|&frame| {
-                    (0..3).map(|speaker| active(frame, speaker)).sum::<u8>() == 1
-                        && active(frame, speaker) == 1
-                });
-                assert_eq!(kept.alone(chunk, speaker), frames.count());
+                let alone = |frame: &usize| {
+                    (0..3).all(|other| (array[[chunk, *frame, other]] == 1) == (other == speaker))
+                };
+                assert_eq!(kept.alone(chunk, speaker), (0..frames).filter(alone).count());
             }
             assert!(kept.is_active(1) && !kept.is_active(2) && !kept.speaks(2, 0));
         }

@@ -24,7 +24,7 @@ const FILTERS: usize = 80;
 /// Number of channels after the second and third convolutions.
 pub(super) const CHANNELS: usize = 60;
 /// Number of windows of a waveform after the sinc filters that a GPU computes at once.
-const WINDOWS_ON_GPU: usize = 64;
+pub(crate) const WINDOWS_ON_GPU: usize = 32;
 /// Lowest cutoff frequency and narrowest band of a filter, in hertz.
 const MIN_HZ: f64 = 50.0;
 /// Added to the variance of a waveform before the square root, as in `torch.nn.InstanceNorm1d`.

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, mem::take, ops::Range};
 
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::{
+    download::Download,
     splice::{Part, splice},
     stats_pool::stats_pool_sections,
 };
@@ -67,7 +68,7 @@ struct Pooled {
     chunks: usize,
     sets: Sets,
     /// `(1, set, dimension)`; `None` if there are no sets.
-    values: Option<Tensor>,
+    values: Option<Download>,
     /// The progress after it.
     after: Progress,
 }
@@ -241,7 +242,10 @@ impl View<'_> {
             let pieces = progress.pieces..until.min(progress.pieces + at_once);
             self.append(&mut progress, pieces, networks, context)?;
             let sets = self.sets(&progress, networks);
-            let values = pool(&sets, &progress, networks).map_err(&failed)?;
+            let values = pool(&sets, &progress, networks).and_then(|values| {
+                values.as_ref().map(Download::of).transpose() // (1, set, dimension)
+            });
+            let values = values.map_err(&failed)?;
             self.forget(&mut progress, &sets);
             let (chunks, after) = (progress.chunks - before, progress.clone());
             running.push_back(Pooled { chunks, sets, values, after });
@@ -249,8 +253,7 @@ impl View<'_> {
             let queued = if last && self.segmented.ended { 0 } else { queued };
             while running.len() > queued {
                 let Some(pooled) = running.pop_front() else { break };
-                let values =
-                    pooled.values.as_ref().map_or(Ok(Vec::new()), |values| values.flatten_all()?.to_vec1());
+                let values = pooled.values.as_ref().map_or(Ok(Vec::new()), Download::values);
                 let values = values.map_err(&failed)?;
                 check_finite(&values, Stage::Embeddings)?;
                 meter.add(pooled.chunks)?;
