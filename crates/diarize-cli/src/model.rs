@@ -51,10 +51,15 @@ impl ModelArgs {
     /// Loads the model on as many of the devices as `at_once` recordings can use, and returns its files too.
     pub fn open_for(&self, at_once: usize, console: &Console) -> anyhow::Result<(Pipelines, ModelFiles)> {
         let begin = Instant::now();
+        self.device.check()?;
         let devices = self.device.first_of(at_once);
         if devices != self.device {
             let files = if at_once == 1 { "one file is" } else { &format!("{at_once} files are") };
-            console.line(&format!("{devices} of {}: only {files} processed at a time", self.device));
+            let are = if devices.as_slice().len() == 1 { "is" } else { "are" };
+            console.line(&format!(
+                "only {devices} of {} {are} used, because {files} processed at a time",
+                self.device
+            ));
         }
         let files = match &self.model {
             Some(model) => load(model, console)?,

@@ -34,11 +34,20 @@ pub fn open(kind: Kind) -> Result<Device, String> {
 
 /// Whether this build can use the device and the machine has it. The CPU is always present.
 pub fn is_present(kind: Kind) -> bool {
-    match kind {
-        Kind::Cpu => true,
-        Kind::Cuda(ordinal) => count_cuda().is_ok_and(|count| ordinal < count),
-        Kind::Metal(ordinal) => count_metal().is_ok_and(|count| ordinal < count),
-    }
+    check(kind).is_ok()
+}
+
+/// Checks that this build can use the device and the machine has it.
+///
+/// # Errors
+/// As for [`open`].
+pub fn check(kind: Kind) -> Result<(), String> {
+    let (name, count, ordinal) = match kind {
+        Kind::Cpu => return Ok(()),
+        Kind::Cuda(ordinal) => ("cuda", count_cuda()?, ordinal),
+        Kind::Metal(ordinal) => ("metal", count_metal()?, ordinal),
+    };
+    if ordinal < count { Ok(()) } else { Err(missing(name, count, ordinal)) }
 }
 
 /// How many bytes of memory a GPU has; `None` for the CPU and for a GPU that is not present.
@@ -47,6 +56,7 @@ pub fn memory(kind: Kind) -> Option<u64> {
         #[cfg(feature = "cuda")]
         Kind::Cuda(ordinal) => {
             use candle_core::cuda_backend::cudarc::driver::result::device;
+            check(kind).ok()?; // This also initializes the driver.
             let device = device::get(i32::try_from(ordinal).ok()?).ok()?;
             // SAFETY: the driver has just returned this device.
             unsafe { device::total_mem(device) }.ok()?.try_into().ok()
@@ -133,10 +143,7 @@ pub fn missing(name: &str, count: usize, ordinal: usize) -> String {
 
 #[cfg(feature = "cuda")]
 fn open_cuda(ordinal: usize) -> Result<Device, String> {
-    let found = count_cuda()?;
-    if ordinal >= found {
-        return Err(format!("{} (`nvidia-smi` lists all)", missing("cuda", found, ordinal)));
-    }
+    check(Kind::Cuda(ordinal))?;
     // One stream for all threads: with a stream per thread, work that two threads start would have no order.
     let device = Device::new_cuda_with_stream(ordinal).map_err(|error| match is_out_of_memory(&error) {
         true => "its memory is full; `nvidia-smi` lists the processes that use it".to_owned(),
@@ -177,10 +184,7 @@ fn open_cuda(_ordinal: usize) -> Result<Device, String> {
 #[cfg(feature = "metal")]
 fn open_metal(ordinal: usize) -> Result<Device, String> {
     // `Device::new_metal` panics if the GPU does not exist, so check first.
-    let found = count_metal()?;
-    if ordinal >= found {
-        return Err(missing("metal", found, ordinal));
-    }
+    check(Kind::Metal(ordinal))?;
     Device::new_metal(ordinal).map_err(|error| error.to_string())
 }
 

@@ -33,6 +33,17 @@ impl Devices {
         Self(self.0[..count.clamp(1, self.0.len())].to_vec())
     }
 
+    /// Checks that this build can use the devices and the machine has them.
+    ///
+    /// # Errors
+    /// If it cannot; the error names the first such device.
+    pub fn check(&self) -> Result<()> {
+        let check = |&device: &Device| {
+            diarize_kernels::device::check(device.kind()).map_err(|reason| Error::Device { device, reason })
+        };
+        self.0.iter().try_for_each(check)
+    }
+
     /// How many recordings at once keep the devices busy: one on the CPU, whose threads work on it together. A GPU gets four,
     /// or one per 4 GB of its memory if it has less than 16 GB.
     pub fn recordings_at_once(&self) -> usize {
@@ -157,6 +168,13 @@ mod tests {
         let three = parse("cuda:2,0,1").unwrap();
         let first = |count| three.first_of(count).to_string();
         assert_eq!([first(0), first(1), first(2), first(9)], ["cuda:2", "cuda:2", "cuda:2,0", "cuda:2,0,1"]);
+    }
+
+    #[test]
+    fn all_devices_are_checked() {
+        parse("cpu").unwrap().check().unwrap();
+        let error = parse("cuda:98,99").unwrap().check().unwrap_err().to_string();
+        assert!(error.starts_with("cannot use device cuda:98: "), "{error}");
     }
 
     #[test]

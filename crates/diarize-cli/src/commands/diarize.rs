@@ -216,6 +216,9 @@ impl Args {
     fn files_at_once(&self, inputs: &Inputs) -> Result<usize, clap::Error> {
         let (all, each) = (inputs.all.len().max(1), self.model.threads().unwrap_or(1));
         let Some(jobs) = self.batch.jobs else {
+            if all == 1 {
+                return Ok(1); // A GPU need not be asked for its memory.
+            }
             let most = (numbers::MOST_THREADS / each).max(1);
             return Ok(self.model.devices().recordings_at_once().min(all).min(most));
         };
