@@ -6,7 +6,7 @@
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use crate::{
-    Decoding, Device, Diarization, Error, Event, Listener, Options, Result, Span,
+    Decoding, Device, Diarization, Error, Event, Listener, Options, Precision, Result, Span,
     clustering::{ClusteringError, Method, Plda},
     engine::{Context, Networks, Portion, Values},
     listener::{ActivityListener, Recording, SpanListener},
@@ -110,10 +110,18 @@ impl Diarizer {
     /// # Errors
     /// If the manifest is invalid, if the weights do not match it, or if the device is not available.
     pub fn from_files(files: &ModelFiles, device: Device) -> Result<Self> {
+        Self::from_files_with(files, device, Precision::F32)
+    }
+
+    /// Like [`Self::from_files`], with a precision.
+    ///
+    /// # Errors
+    /// Also if the device does not support this precision.
+    pub fn from_files_with(files: &ModelFiles, device: Device, precision: Precision) -> Result<Self> {
         files.manifest.check(Path::new(MANIFEST))?;
         let dimension = files.manifest.embedding.dimension;
         let plda = files.plda.as_ref().map(|file| read_plda(file, dimension)).transpose()?;
-        Ok(Self { model: Arc::new(Model { networks: Networks::load(files, device)?, plda }) })
+        Ok(Self { model: Arc::new(Model { networks: Networks::load(files, device, precision)?, plda }) })
     }
 
     /// The model's manifest.

@@ -21,7 +21,7 @@ mod words;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::bail;
-use diarize::{Device, Diarization, Options, Stage, Turn};
+use diarize::{Device, Diarization, Options, Precision, Stage, Turn};
 use serde::Serialize;
 
 use crate::{audio_args::Time, eaf, source::Source, stm, transcript::Transcript};
@@ -78,6 +78,8 @@ pub struct Recording<'a> {
     pub model: &'a str,
     /// The device of the networks.
     pub device: Device,
+    /// How precisely they multiplied.
+    pub precision: Precision,
     /// The options used.
     pub options: &'a Options,
     /// Processing times.

@@ -22,7 +22,7 @@ use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::strips::Images;
-use crate::gpu::{Buffer, Kept, Kernel, Launch, Plan, word};
+use crate::gpu::{Buffer, Kept, Kernel, Launch, Plan, Precision, word};
 
 /// A convolution whose weights are packed for their device.
 #[derive(Debug)]
@@ -30,6 +30,11 @@ pub struct Conv2d {
     dims: Dims,
     bias: Tensor,
     weights: Weights,
+    #[cfg_attr(
+        not(any(feature = "cuda", feature = "metal")),
+        expect(dead_code, reason = "no GPU in this build")
+    )]
+    precision: Precision,
 }
 
 /// The kernel, laid out in the order in which it is read.
@@ -190,7 +195,13 @@ impl Conv2d {
             let kernel = Tensor::from_vec(reordered, (taps * inputs, outputs), bias.device())?;
             Weights::Gpu { kernel, kept: Kept::default() }
         };
-        Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights })
+        Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights, precision: Precision::F32 })
+    }
+
+    /// The convolution with this precision of products on a GPU's matrix units.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// Number of input channels.
@@ -274,6 +285,13 @@ impl Forward<'_> {
         self.conv.output_shape(input, self.residual.map(Tensor::shape))
     }
 
+    /// The GPU plan for an input.
+    #[cfg(any(feature = "cuda", feature = "metal"))]
+    fn plan(&self, input: &Shape) -> Result<Plan> {
+        let plan = self.conv.dims.plan(input, self.residual.is_some(), self.activation)?;
+        Ok(plan.with_precision(self.conv.precision))
+    }
+
     /// The inputs of [`Dims::plan`] after the first, and the prepared weights.
     #[cfg(any(feature = "cuda", feature = "metal"))]
     fn gpu_inputs(&self) -> Result<(Vec<&Tensor>, &Kept)> {
@@ -303,7 +321,7 @@ impl CustomOp1 for Forward<'_> {
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let shape = self.output_shape(layout.shape())?;
-        let plan = self.conv.dims.plan(layout.shape(), self.residual.is_some(), self.activation)?;
+        let plan = self.plan(layout.shape())?;
         let (others, kept) = self.gpu_inputs()?;
         let others: Vec<_> = others.into_iter().map(Tensor::storage_and_layout).collect();
         let mut inputs = vec![(storage, layout)];
@@ -316,7 +334,7 @@ impl CustomOp1 for Forward<'_> {
     #[cfg(feature = "metal")]
     fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
         let shape = self.output_shape(layout.shape())?;
-        let plan = self.conv.dims.plan(layout.shape(), self.residual.is_some(), self.activation)?;
+        let plan = self.plan(layout.shape())?;
         let (others, kept) = self.gpu_inputs()?;
         let others: Vec<_> = others.into_iter().map(Tensor::storage_and_layout).collect();
         let mut inputs = vec![(storage, layout)];

@@ -32,6 +32,7 @@ use super::{
 };
 
 const PRELUDE: &str = include_str!("cuda.h");
+const TILES: &str = include_str!("cuda_tiles.h");
 
 /// Runs a plan on contiguous f32 inputs and returns its output.
 ///
@@ -247,7 +248,7 @@ fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
         "--fmad=false".to_owned(),
         format!("-arch=sm_{}{}", major.w()?, minor.w()?),
     ];
-    let source = format!("// {options:?}, {}\n{PRELUDE}{}", nvrtc_version(), kernel.source());
+    let source = format!("// {options:?}, {}\n{PRELUDE}{}", nvrtc_version(), kernel.source_with(TILES));
     let code = compiled(folder().as_deref(), &source, || compile(kernel.name, &source, &options))?;
     let module = context.load_module(Ptx::from_binary(code)).w()?;
     let function = module.load_function(kernel.name).w()?;

@@ -1,7 +1,7 @@
 //! GPU kernels: launch plans as plain data, and the backends that run them on CUDA and Metal.
 //!
-//! Every kernel has one source text. A short prelude turns it into Metal (`metal.h`), CUDA (`cuda.h`) or C++
-//! for the tests' emulator (`host.h`). A [`Plan`] lists the kernels to run and their buffers. `metal` and
+//! Every kernel has one source text. A short prelude turns it into Metal (`metal.h`), CUDA (`cuda.h` and `cuda_tiles.h`) or
+//! C++ for the tests' emulator (`host.h` and `host_tiles.h`). A [`Plan`] lists the kernels to run and their buffers. `metal` and
 //! `cuda` bind a plan to a device, and the tests bind the same plan to the emulator.
 //!
 //! The dialect of the kernels:
@@ -96,6 +96,16 @@ pub struct Kernel {
     pub constants: Vec<(&'static str, usize)>,
 }
 
+/// The precision of products on matrix units. Sums are f32, and so are all values in buffers, in both cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// That of f32. On NVIDIA GPUs, three products of f16 parts replace one.
+    #[default]
+    F32,
+    /// That of f16, with one product. NVIDIA GPUs only.
+    F16,
+}
+
 /// A reference to a buffer of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Buffer {
@@ -115,17 +125,35 @@ pub const MAX_THREADS: usize = 1024;
 impl Kernel {
     /// The source text preceded by its constants, without a prelude.
     pub fn source(&self) -> String {
+        self.source_with("")
+    }
+
+    /// Like [`Self::source`], with `tiles` between the constants and the text: the part of a prelude that depends on the constants.
+    pub fn source_with(&self, tiles: &str) -> String {
         let mut source = format!("#define THREADS {}u\n", self.threads);
         for (name, value) in &self.constants {
             writeln!(source, "#define {name} {value}u").expect("writing to a string cannot fail");
         }
-        source + self.text
+        source + tiles + self.text
     }
 
     /// A key that is different for each different [`Self::source`].
     pub fn key(&self) -> String {
         let start = format!("{} {}", self.name, self.threads);
         self.constants.iter().fold(start, |key, (name, value)| format!("{key} {name}={value}"))
+    }
+}
+
+impl Plan {
+    /// The plan with this precision of products on matrix units.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        if precision == Precision::F16 {
+            for launch in &mut self.launches {
+                launch.kernel.constants.push(("F16", 1));
+            }
+        }
+        self
     }
 }
 

@@ -19,7 +19,7 @@ use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 pub use self::layer::Layer;
-use crate::gpu::{Buffer, Kept, Kernel, Launch, MAX_THREADS, Plan, word};
+use crate::gpu::{Buffer, Kept, Kernel, Launch, MAX_THREADS, Plan, Precision, word};
 
 /// Runs the recurrence of one layer.
 ///
@@ -31,12 +31,12 @@ use crate::gpu::{Buffer, Kept, Kernel, Launch, MAX_THREADS, Plan, word};
 /// The shapes do not fit each other, a tensor is not f32, a GPU lacks threadgroup memory for the state, or the
 /// device fails.
 pub fn lstm(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
-    lstm_keeping(input, recurrent, &Kept::default())
+    lstm_keeping(input, recurrent, &Kept::default(), Precision::F32)
 }
 
-/// Like [`lstm`], for weights whose prepared form is `kept` on a GPU.
-fn lstm_keeping(input: &Tensor, recurrent: &Tensor, kept: &Kept) -> Result<Tensor> {
-    crate::gpu::aligned(input)?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm { kept })
+/// Like [`lstm`], for weights whose prepared form is `kept` on a GPU, with this precision of products on its matrix units.
+fn lstm_keeping(input: &Tensor, recurrent: &Tensor, kept: &Kept, precision: Precision) -> Result<Tensor> {
+    crate::gpu::aligned(input)?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm { kept, precision })
 }
 
 /// The sizes of one call.
@@ -127,12 +127,17 @@ impl Dims {
     }
 }
 
+#[cfg_attr(not(any(feature = "cuda", feature = "metal")), expect(dead_code, reason = "no GPU in this build"))]
 struct Lstm<'a> {
-    #[cfg_attr(
-        not(any(feature = "cuda", feature = "metal")),
-        expect(dead_code, reason = "no GPU in this build")
-    )]
     kept: &'a Kept,
+    precision: Precision,
+}
+
+#[cfg(any(feature = "cuda", feature = "metal"))]
+impl Lstm<'_> {
+    fn plan(&self, dims: Dims) -> Result<Plan> {
+        Ok(dims.plan()?.with_precision(self.precision))
+    }
 }
 
 impl CustomOp2 for Lstm<'_> {
@@ -164,7 +169,7 @@ impl CustomOp2 for Lstm<'_> {
     ) -> Result<(CudaStorage, Shape)> {
         let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let inputs = [(input, input_layout), (recurrent, recurrent_layout)];
-        Ok((crate::gpu::cuda::run_keeping(&dims.plan()?, &inputs, self.kept)?, dims.output()))
+        Ok((crate::gpu::cuda::run_keeping(&self.plan(dims)?, &inputs, self.kept)?, dims.output()))
     }
 
     #[cfg(feature = "metal")]
@@ -177,6 +182,6 @@ impl CustomOp2 for Lstm<'_> {
     ) -> Result<(MetalStorage, Shape)> {
         let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let inputs = [(input, input_layout), (recurrent, recurrent_layout)];
-        Ok((crate::gpu::metal::run_keeping(&dims.plan()?, &inputs, self.kept)?, dims.output()))
+        Ok((crate::gpu::metal::run_keeping(&self.plan(dims)?, &inputs, self.kept)?, dims.output()))
     }
 }

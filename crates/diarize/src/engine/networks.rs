@@ -7,7 +7,7 @@ use diarize_kernels::splice::{Part, splice};
 
 use super::{Chunks, Waveform, waveform::are_finite};
 use crate::{
-    Device, Error, Result, Stage,
+    Device, Error, Precision, Result, Stage,
     math::SlidingWindow,
     model::{Manifest, ModelFiles, Weights},
     networks::{PyanNet, WeSpeaker},
@@ -33,20 +33,21 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    pub(crate) fn load(files: &ModelFiles, device: Device) -> Result<Self> {
+    pub(crate) fn load(files: &ModelFiles, device: Device, precision: Precision) -> Result<Self> {
+        precision.check(device)?;
         let manifest = files.manifest.clone();
         let (name, device) = (device, device.open()?);
         let embedding_device = if device.is_cuda() { name.open()? } else { device.clone() };
         // Each network compiles its kernels, many at a time, while the other is still being loaded. What fails here fails
         // again in the stage that needs it, which reports the error.
         let segmentation = || -> Result<PyanNet> {
-            let weights = Weights::open(&files.segmentation, &device)?;
+            let weights = Weights::open(&files.segmentation, &device)?.with_precision(precision);
             let network = PyanNet::load(&weights, &manifest.segmentation)?;
             let _ = if device.is_cuda() { network.warm_up(&device) } else { Ok(()) };
             Ok(network)
         };
         let embedding = || -> Result<WeSpeaker> {
-            let weights = Weights::open(&files.embedding, &embedding_device)?;
+            let weights = Weights::open(&files.embedding, &embedding_device)?.with_precision(precision);
             let network = WeSpeaker::load(&weights, &manifest.embedding)?;
             let _ = if device.is_cuda() { network.warm_up(&embedding_device) } else { Ok(()) };
             Ok(network)
@@ -70,7 +71,7 @@ impl Networks {
         if let Some(networks) = self.on_cpu.get() {
             return Ok(networks);
         }
-        let networks = Self::load(files, Device::Cpu)?;
+        let networks = Self::load(files, Device::Cpu, Precision::F32)?;
         Ok(self.on_cpu.get_or_init(|| Box::new(networks)))
     }
 
@@ -83,7 +84,7 @@ impl Networks {
     #[cfg(all(test, feature = "bundled"))]
     pub(crate) fn bundled_with_fallback() -> Self {
         let files = ModelFiles::bundled().unwrap();
-        Self { files: Some(files.clone()), ..Self::load(&files, Device::Cpu).unwrap() }
+        Self { files: Some(files.clone()), ..Self::load(&files, Device::Cpu, Precision::F32).unwrap() }
     }
 
     /// The device as this library names it.

@@ -14,6 +14,10 @@ use crate::{
     options::{EmbeddingTrunk, Parameters, Reconstruction},
 };
 
+/// Chunks, and pieces of a recording, that a GPU embeds together.
+#[cfg(feature = "unstable")]
+pub(crate) const GPU_BATCHES: [usize; 2] = [chunks::GPU_BATCH, pieces::GPU_BATCH];
+
 /// The data available for embedding chunks.
 #[derive(Clone, Copy)]
 pub(crate) struct Segmented<'a> {

@@ -55,5 +55,6 @@ fn load_layer(
     let input = weights.to_device(input, &[directions * gates, inputs])?;
     let bias = weights.to_device(bias, &[directions * gates])?;
     let recurrent = weights.to_device(recurrent, &[directions, gates, hidden])?;
-    Layer::new(&input, &bias, &recurrent).map_err(Error::loading)
+    let layer = Layer::new(&input, &bias, &recurrent).map_err(Error::loading)?;
+    Ok(layer.with_precision(weights.precision()))
 }

@@ -39,7 +39,8 @@ impl PyanNet {
         let mut layers = Vec::new();
         for layer in 0..architecture.linear.num_layers {
             let shape = [architecture.linear.hidden_size, width];
-            layers.push(Linear::load(weights, &format!("linear.{layer}"), shape, Activation::LeakyRelu)?);
+            let linear = Linear::load(weights, &format!("linear.{layer}"), shape, Activation::LeakyRelu)?;
+            layers.push(linear.with_precision(weights));
             width = shape[0];
         }
         Ok(Self {

@@ -24,7 +24,7 @@ const FILTERS: usize = 80;
 /// Number of channels after the second and third convolutions.
 pub(super) const CHANNELS: usize = 60;
 /// Number of windows of a waveform after the sinc filters that a GPU computes at once.
-const WINDOWS_ON_GPU: usize = 32;
+pub(crate) const WINDOWS_ON_GPU: usize = 32;
 /// Lowest cutoff frequency and narrowest band of a filter, in hertz.
 const MIN_HZ: f64 = 50.0;
 /// Added to the variance of a waveform before the square root, as in `torch.nn.InstanceNorm1d`.
@@ -216,8 +216,9 @@ impl Block {
         activation: Activation,
     ) -> Result<Self> {
         let norm = |part: &str| weights.values(&format!("sincnet.norm1d.{index}.{part}"), bias.dims());
+        let convolution = Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?;
         Ok(Self {
-            convolution: Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?,
+            convolution: convolution.with_precision(weights.precision()),
             activation,
             pool_norm: PoolNorm { window: POOL, slope: 0.01, weight: norm("weight")?, bias: norm("bias")? },
         })

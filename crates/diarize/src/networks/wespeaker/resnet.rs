@@ -196,11 +196,8 @@ fn load_convolution(
         .zip(&scale)
         .flat_map(|(kernel, scale)| kernel.iter().map(move |&k| (f64::from(k) * scale) as f32))
         .collect();
-    Conv2d::new(
-        &Tensor::from_vec(kernel, &shape, &Device::Cpu).map_err(Error::loading)?,
-        &weights.to_device(bias, &[outputs])?,
-        stride,
-        [size / 2; 2],
-    )
-    .map_err(Error::loading)
+    let kernel = Tensor::from_vec(kernel, &shape, &Device::Cpu).map_err(Error::loading)?;
+    let bias = weights.to_device(bias, &[outputs])?;
+    let convolution = Conv2d::new(&kernel, &bias, stride, [size / 2; 2]).map_err(Error::loading)?;
+    Ok(convolution.with_precision(weights.precision()))
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Chunks per batch on a GPU: convolutions keep it busy with few.
-const GPU_BATCH: usize = 64;
+pub(super) const GPU_BATCH: usize = 64;
 
 /// Embeds the chunks that are segmented but not yet embedded. A GPU's embeddings are stored in the next call.
 pub(super) fn embed(
