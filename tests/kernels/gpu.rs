@@ -149,7 +149,7 @@ fn layers_give_the_same_results_when_their_weights_are_prepared() {
         let recurrent = tensor(&gates[2 * 64 * 32..], &[2, 64, 16]);
         let layer = Layer::new(&input, &tensor(&gates[..2 * 64], &[2 * 64]), &recurrent).unwrap();
         let steps = tensor(&steps, &[3, 20, 32]);
-        let [first, second] = [(); 2].map(|()| flat(&layer.forward(&steps).unwrap()));
+        let [first, second] = [(); 2].map(|()| flat(&layer.forward(steps.clone()).unwrap()));
         assert_eq!(first, second);
         assert!(first.iter().any(|&value| value > 0.0));
     }

@@ -38,7 +38,8 @@ pub struct Session<'a> {
 /// Starts to decode a file, so that it is decoded while the model is loaded. `None` if [`Session::diarize`] must open it,
 /// also to report why it cannot be opened.
 pub fn decode_ahead(job: &Job, input: &Input) -> Option<Decoding> {
-    input.path().filter(|_| !job.channels.is_separate())?;
+    // A pipe can be opened only once.
+    input.path().filter(|path| path.is_file() && !job.channels.is_separate())?;
     let source = Source::new(input, job.audio.settings().with_range(job.part.clone()), false).ok()?;
     source.open().ok().map(Decoding::start)
 }

@@ -150,7 +150,7 @@ impl Recording<'_> {
     }
 }
 
-/// Time in seconds of each step.
+/// Time in seconds of each step. A GPU runs both networks at the same time, which counts for the one that reports progress.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Timings {
     /// Reading, decoding and resampling the audio.

@@ -101,15 +101,17 @@ impl Layer {
         }
     }
 
-    /// Maps `x` `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`, f32.
+    /// Maps `x` `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`, f32. A GPU needs the memory of `x` no
+    /// longer once it is projected.
     ///
     /// # Errors
     /// The number of inputs, the type or the device of `x` does not fit, or as for [`super::lstm`].
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, x: Tensor) -> Result<Tensor> {
         match &self.0 {
             Weights::Cpu(layer) => x.contiguous()?.apply_op1_no_bwd(layer),
             Weights::Gpu { projection, recurrent, kept, precision } => {
                 let gates = projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?; // (batch, 1, steps, gates)
+                drop(x);
                 lstm_keeping(&gates.squeeze(1)?, recurrent, kept, *precision)
             }
         }

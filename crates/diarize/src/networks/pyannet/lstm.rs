@@ -31,7 +31,7 @@ impl Lstm {
 
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
     pub fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
-        self.layers.iter().try_fold(x, |x, layer| layer.forward(&x))
+        self.layers.iter().try_fold(x, |x, layer| layer.forward(x))
     }
 }
 

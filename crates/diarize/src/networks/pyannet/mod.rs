@@ -66,7 +66,7 @@ impl PyanNet {
         // After the second layer, all are alike.
         let (lstm, linear): (Vec<_>, Vec<_>) =
             (self.lstm.layers.iter().take(2).collect(), self.linear.iter().take(2).collect());
-        let lstm = || lstm.par_iter().try_for_each(|layer| layer.forward(&zeros(layer.inputs())?).map(drop));
+        let lstm = || lstm.par_iter().try_for_each(|layer| layer.forward(zeros(layer.inputs())?).map(drop));
         let linear =
             || linear.par_iter().try_for_each(|layer| layer.forward(&zeros(layer.inputs())?).map(drop));
         let scores = || self.scores.forward(&self.classifier.forward(&zeros(self.classifier.inputs())?)?);

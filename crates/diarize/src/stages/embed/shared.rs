@@ -88,8 +88,8 @@ struct Sets {
     first: Vec<usize>,
 }
 
-/// A pooled batch and its embeddings, `(set, dimension)`.
-type Embedded = (Pooled, Vec<f32>);
+/// Sets of weights and their embeddings, `(set, dimension)`.
+type Embedded = (Sets, Vec<f32>);
 
 /// What the stages before have found, for embedding the chunks that they complete.
 struct View<'a> {
@@ -141,15 +141,15 @@ impl FromTrunk {
         let view = View { segmented, counts, trunk, windows, parameters };
         let latest = self.running.back().map_or(&self.progress, |pooled| &pooled.after);
         let until = view.computable(latest.pieces, networks);
-        let (running, embedded) = context.on_device(networks, |networks| {
+        let (progress, running, embedded) = context.on_device(networks, |networks| {
             // If the CPU takes over, it computes again what was running.
             let running = if networks.device.is_cpu() { VecDeque::new() } else { take(&mut self.running) };
             view.embed(&self.progress, running, until, networks, context)
         })?;
+        self.progress = progress;
         self.running = running;
-        for (pooled, values) in embedded {
-            self.store(&pooled.sets, &values, view.segmented);
-            self.progress = pooled.after;
+        for (sets, values) in embedded {
+            self.store(&sets, &values, view.segmented);
         }
         Ok(())
     }
@@ -215,28 +215,29 @@ impl View<'_> {
     }
 
     /// Computes the pieces before `until`, and embeds the chunks and windows that they complete. `running` is what a GPU
-    /// computes after `progress`. Returns what it computes then, and the finished batches.
+    /// computes after the progress that is `stored`. Returns the progress of the finished batches, what a GPU computes after
+    /// that, and the finished batches.
     ///
     /// A batch consists of as many pieces as there are threads, or as keep a GPU busy. A GPU's results are copied once more
     /// batches are enqueued, or the recording has ended.
     fn embed(
         &self,
-        progress: &Progress,
+        stored: &Progress,
         mut running: VecDeque<Pooled>,
         until: usize,
         networks: &Networks,
         context: &Context<'_>,
-    ) -> Result<(VecDeque<Pooled>, Vec<Embedded>)> {
+    ) -> Result<(Progress, VecDeque<Pooled>, Vec<Embedded>)> {
         let failed = networks.failed(Stage::Embeddings);
         let total = self.segmented.chunks.count(self.segmented.waveform.expected());
-        let meter = Meter::new(context, Stage::Embeddings, progress.chunks, total)?;
+        let meter = Meter::new(context, Stage::Embeddings, stored.chunks, total)?;
         let (at_once, queued) =
             if networks.device.is_cpu() { (context.threads(), 0) } else { (GPU_BATCH, QUEUED) };
-        let mut progress = running.back().map_or(progress, |pooled| &pooled.after).clone();
+        let mut progress = running.back().map_or(stored, |pooled| &pooled.after).clone();
         if !progress.is_on(networks) {
             progress.frames = self.frames_again(&progress, networks, context)?;
         }
-        let mut embedded = Vec::new();
+        let (mut stored, mut embedded) = (stored.clone(), Vec::new());
         loop {
             let before = progress.chunks;
             let pieces = progress.pieces..until.min(progress.pieces + at_once);
@@ -253,14 +254,15 @@ impl View<'_> {
             let queued = if last && self.segmented.ended { 0 } else { queued };
             while running.len() > queued {
                 let Some(pooled) = running.pop_front() else { break };
-                let values = pooled.values.as_ref().map_or(Ok(Vec::new()), Download::values);
+                let values = pooled.values.map_or(Ok(Vec::new()), |values| values.values());
                 let values = values.map_err(&failed)?;
                 check_finite(&values, Stage::Embeddings)?;
                 meter.add(pooled.chunks)?;
-                embedded.push((pooled, values));
+                embedded.push((pooled.sets, values));
+                stored = pooled.after;
             }
             if last {
-                return Ok((running, embedded));
+                return Ok((stored, running, embedded));
             }
         }
     }
