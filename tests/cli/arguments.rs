@@ -26,7 +26,13 @@ fn nonsense_is_a_usage_error() {
     );
     assert_usage_error(&["--threshold", "nan", "a.wav"], "must be a number from 0 to 1000000");
     assert_usage_error(&["--step", "0", "a.wav"], "must be a number above 0");
-    assert_usage_error(&["--device", "tpu", "a.wav"], "auto, cpu, metal, cuda or cuda:N");
+    assert_usage_error(&["--device", "tpu", "a.wav"], "auto, cpu, metal, cuda, cuda:N, cuda:N,N or cuda:all");
+    assert_usage_error(
+        &["--device", "cuda:", "a.wav"],
+        "auto, cpu, metal, cuda, cuda:N, cuda:N,N or cuda:all",
+    );
+    assert_usage_error(&["--device", "cuda:1,1", "a.wav"], "must be a list in which each GPU appears once");
+    assert_usage_error(&["--precision", "tf32", "a.wav"], "must be f32 or f16");
     assert_usage_error(&["--shard", "2", "a.wav"], "must be I/N, such as 1/8");
     assert_usage_error(&["--shard", "0/2", "a.wav"], "must be a part from 1/2 to 2/2");
     assert_usage_error(&["--shard", "1/0", "a.wav"], "must be a whole number from 1 to 1000000");
@@ -249,4 +255,16 @@ fn errors_are_one_sentence() {
         assert!(FOREIGN.iter().all(|word| !told.contains(word)), "{arguments:?}: {told}");
     }
     assert_eq!(names(directory.path()), ["a.rttm", "a.wav", "bytes"]);
+}
+
+#[test]
+fn a_precision_that_the_device_lacks_is_an_error() {
+    let directory = tempdir().unwrap();
+    write_silence(&directory.path().join("a.wav"));
+    let output = diarize_in(directory.path(), &["--device", "cpu", "--precision", "f16", "a.wav"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "error: precision is f16, but must be f32 on the CPU; only NVIDIA GPUs support f16\n"
+    );
 }

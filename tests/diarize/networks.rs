@@ -145,7 +145,7 @@ fn compare_lstm_and_classifier(network: &PyanNet) -> Result<(), String> {
     let every8th = Tensor::arange_step(0u32, 589, 8, device()).unwrap();
     let mut x = batched(&sincnet).transpose(1, 2).unwrap().contiguous().unwrap();
     for (index, layer) in network.lstm.layers.iter().enumerate() {
-        x = layer.forward(&x).unwrap();
+        x = layer.forward(x).unwrap();
         if index < 3 {
             let name = format!("lstm_layer{index}_every8th_frame");
             compare(&name, &x.index_select(&every8th, 1).unwrap(), &golden.get(&name), 2e-5)?;

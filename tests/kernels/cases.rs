@@ -404,6 +404,17 @@ pub fn lstm_case(dims: Dims, random: &mut Random) -> Case {
     }
 }
 
+/// A kernel in the GPU's layout: `(tap, input, output)`.
+pub fn for_gpu(dims: conv2d::Dims, kernel: &[f32]) -> Vec<f32> {
+    let conv2d::Dims { inputs, outputs, size, .. } = dims;
+    let taps = size[0] * size[1];
+    (0..taps)
+        .flat_map(|tap| (0..inputs).map(move |c| (tap, c)))
+        .flat_map(|(tap, c)| (0..outputs).map(move |o| (o * inputs + c) * taps + tap))
+        .map(|index| kernel[index])
+        .collect()
+}
+
 pub fn conv2d_case(
     dims: conv2d::Dims,
     [batch, rows, columns]: [usize; 3],
@@ -426,13 +437,7 @@ pub fn conv2d_case(
             conv2d::reference::conv2d(dims, [&kernel, &bias, x], [rows, columns], around, activation)
         })
         .collect();
-    // The GPU's layout: (tap, input, output).
-    let packed: Vec<f32> = (0..taps)
-        .flat_map(|tap| (0..inputs).map(move |c| (tap, c)))
-        .flat_map(|(tap, c)| (0..outputs).map(move |o| (o * inputs + c) * taps + tap))
-        .map(|index| kernel[index])
-        .collect();
-    let mut given = vec![input.clone(), packed, bias.clone()];
+    let mut given = vec![input.clone(), for_gpu(dims, &kernel), bias.clone()];
     given.extend(residual.then(|| around.clone()));
     Case {
         name: format!(

@@ -4,12 +4,13 @@
 
 use std::cell::Cell;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use diarize_kernels::{
     cdist::{self, Metric},
-    conv2d::{self, Activation},
-    gpu::Plan,
+    conv2d::{self, Activation, Conv2d},
+    gpu::{Buffer, Plan},
     linkage::{self, Merge},
+    lstm::Layer,
     stft::Stft,
 };
 use diarize_testkit::Random;
@@ -114,6 +115,48 @@ fn no_kernel_accesses_memory_outside_its_buffers() {
     let cases = smallest();
     let emulator = Emulator::new(&plans(&cases), Build::AddressSanitizer, str::to_owned);
     check_together(&cases, &emulator);
+}
+
+/// Otherwise, prepared weights could not be kept.
+#[test]
+fn weights_are_prepared_from_weights_alone_and_not_changed() {
+    let plans = plans(&small());
+    assert!(plans.iter().any(|plan| plan.preparing > 0));
+    for plan in plans.iter().filter(|plan| plan.preparing > 0) {
+        let (first, rest) = plan.launches.split_at(plan.preparing);
+        let written: Vec<Buffer> = first.iter().flat_map(|launch| launch.writes.clone()).collect();
+        assert_eq!(written, (0..plan.scratch.len()).map(Buffer::Scratch).collect::<Vec<_>>());
+        assert!(first.iter().all(|launch| !launch.reads.contains(&Buffer::Input(0))), "{}", plan.operation);
+        assert!(rest.iter().all(|launch| launch.writes == [Buffer::Output]), "{}", plan.operation);
+    }
+}
+
+#[test]
+fn layers_give_the_same_results_when_their_weights_are_prepared() {
+    let mut random = Random(5);
+    let (x, kernel) = (random.vector(2 * 12 * 9 * 32, 1.0), random.vector(64 * 32 * 9, 1.0));
+    let (steps, gates) = (random.vector(3 * 20 * 32, 1.0), random.vector(2 * 64 * (32 + 16), 0.3));
+    for device in devices() {
+        let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &device).unwrap();
+        let bias = tensor(&kernel[..64], &[64]);
+        let conv = Conv2d::new(&tensor(&kernel, &[64, 32, 3, 3]), &bias, 1, [1, 1]).unwrap();
+        let x = tensor(&x, &[2, 12, 9, 32]);
+        let [first, second] = [(); 2].map(|()| flat(&conv.forward(&x, None, Activation::Relu).unwrap()));
+        assert_eq!(first, second);
+        assert!(first.iter().any(|&value| value > 0.0));
+
+        let input = tensor(&gates[..2 * 64 * 32], &[2 * 64, 32]);
+        let recurrent = tensor(&gates[2 * 64 * 32..], &[2, 64, 16]);
+        let layer = Layer::new(&input, &tensor(&gates[..2 * 64], &[2 * 64]), &recurrent).unwrap();
+        let steps = tensor(&steps, &[3, 20, 32]);
+        let [first, second] = [(); 2].map(|()| flat(&layer.forward(steps.clone()).unwrap()));
+        assert_eq!(first, second);
+        assert!(first.iter().any(|&value| value > 0.0));
+    }
+}
+
+fn flat(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// Vectors around three centers. Two of the vectors are equal.

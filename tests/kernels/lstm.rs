@@ -90,7 +90,7 @@ fn a_layer_is_its_projection_and_the_recurrence() {
             Conv2d::new(&input.reshape((width, inputs, 1, 1)).unwrap(), &bias, 1, [0, 0]).unwrap();
         let gates = projection.forward(&x.unsqueeze(1).unwrap(), None, Activation::Identity).unwrap();
         let expected = lstm(&gates.squeeze(1).unwrap(), &recurrent).unwrap();
-        let found = Layer::new(&input, &bias, &recurrent).unwrap().forward(&x).unwrap();
+        let found = Layer::new(&input, &bias, &recurrent).unwrap().forward(x).unwrap();
         assert_eq!(found.dims(), [batch, steps, directions * hidden]);
         let values = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(values(found), values(expected), "{batch} x {steps} x {inputs}, {directions} x {hidden}");
@@ -101,9 +101,9 @@ fn a_layer_is_its_projection_and_the_recurrence() {
 fn a_layer_without_sequences_or_steps_is_empty() {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let layer = Layer::new(&zeros(&[8, 3]), &zeros(&[8]), &zeros(&[1, 8, 2])).unwrap();
-    assert_eq!(layer.forward(&zeros(&[0, 5, 3])).unwrap().dims(), [0, 5, 2]);
-    assert_eq!(layer.forward(&zeros(&[5, 0, 3])).unwrap().dims(), [5, 0, 2]);
-    let error = layer.forward(&zeros(&[5, 4, 2])).unwrap_err().to_string();
+    assert_eq!(layer.forward(zeros(&[0, 5, 3])).unwrap().dims(), [0, 5, 2]);
+    assert_eq!(layer.forward(zeros(&[5, 0, 3])).unwrap().dims(), [5, 0, 2]);
+    let error = layer.forward(zeros(&[5, 4, 2])).unwrap_err().to_string();
     assert!(error.contains("the input has 2 values a step, but the layer takes 3"), "{error}");
 }
 

@@ -55,7 +55,7 @@ def with_sounds(y, sounds):
     # Without the noise floor in a few of them: what a generator makes.
     floor = torch.where(silent & (torch.rand(chunks, 1, device=device) < 0.3), 0.0, 1.0)
     z = torch.where(some[:, None], y * floor + picked * level, y)
-    return z / z.abs().amax(1, keepdim=True).clamp_min(1)
+    return z / z.abs().amax(1, keepdim=True).clamp_min(1), some
 
 
 def spoken(network, x):
@@ -107,8 +107,9 @@ def main():
         with torch.no_grad():
             y = talk(voices, args.batch)
             heard = teacher(y)[0]
-            heard[: int(SILENT * args.batch)] = torch.tensor([0.0] + [-30.0] * 6, device=device)
-            z = with_sounds(y, sounds)
+            z, some = with_sounds(y, sounds)
+            some[int(SILENT * args.batch) :] = False  # left: where only a sound is heard
+            heard[some] = torch.tensor([0.0] + [-30.0] * 6, device=device)
         answer = student(z, fast=True)[0]
         loss = F.kl_div(answer, heard, reduction="none", log_target=True).sum(2).mean()
         optimizer.zero_grad(set_to_none=True)

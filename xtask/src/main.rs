@@ -5,6 +5,7 @@ mod calibrate;
 mod check_metal;
 mod convert_weights;
 mod deterministic_model;
+mod gpu_work;
 mod labeled;
 mod recording;
 mod score;
@@ -17,7 +18,7 @@ use diarize_cli::failure;
 
 use crate::{
     bench::Bench, calibrate::Calibrate, check_metal::CheckMetal, convert_weights::ConvertWeights,
-    deterministic_model::DeterministicModel, score::Score, wheel::Wheel,
+    deterministic_model::DeterministicModel, gpu_work::GpuWork, score::Score, wheel::Wheel,
 };
 
 /// Development commands of the diarize project
@@ -29,6 +30,7 @@ enum Command {
     CheckMetal(CheckMetal),
     ConvertWeights(ConvertWeights),
     DeterministicModel(DeterministicModel),
+    GpuWork(GpuWork),
     Score(Score),
     Wheel(Wheel),
 }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::CheckMetal(command) => command.run(),
         Command::ConvertWeights(command) => command.run(),
         Command::DeterministicModel(command) => command.run(),
+        Command::GpuWork(command) => command.run(),
         Command::Score(command) => command.run(),
         Command::Wheel(command) => command.run(),
     };

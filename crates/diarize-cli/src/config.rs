@@ -12,9 +12,10 @@ use crate::{failure, text};
 const FILE: &str = "diarize.toml";
 
 /// Options that every command reads from the top of the file.
-const SHARED: [&str; 12] = [
+const SHARED: [&str; 13] = [
     "model",
     "device",
+    "precision",
     "threads",
     "quiet",
     "verbose",

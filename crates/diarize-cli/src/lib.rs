@@ -21,6 +21,7 @@ pub mod numbers;
 pub mod order;
 pub mod output;
 pub mod overrides;
+pub mod pipelines;
 pub mod program;
 pub mod progress;
 #[cfg(feature = "words")]

@@ -2,12 +2,13 @@
 
 use std::{num::NonZeroUsize, time::Instant};
 
-use diarize::{Device, Diarizer, Options, model::ModelFiles};
+use diarize::{Devices, Diarizer, Options, Precision, model::ModelFiles};
 use diarize_convert::hub;
 use tracing::info;
 
 use crate::{
     numbers,
+    pipelines::Pipelines,
     progress::{Console, DownloadProgress},
 };
 
@@ -21,9 +22,12 @@ pub struct ModelArgs {
     /// HF_ENDPOINT and HF_HUB_OFFLINE are respected. A local path with this name takes precedence.
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
     model: Option<String>,
-    /// Device for the networks: auto, cpu, metal, cuda or cuda:N
+    /// Device for the networks: auto, cpu, metal, cuda or cuda:N; cuda:0,1 or cuda:all shares many files between GPUs
     #[arg(long, default_value = "auto", help_heading = "Model")]
-    device: Device,
+    device: Devices,
+    /// Precision of the networks: f32, or f16 on NVIDIA GPUs, which is faster, with slightly different results
+    #[arg(long, default_value = "f32", value_name = "TYPE", help_heading = "Model")]
+    precision: Precision,
     /// If the device lacks an operation or memory, continue on the CPU with a warning
     #[arg(long, help_heading = "Model")]
     allow_cpu_fallback: bool,
@@ -40,14 +44,30 @@ impl ModelArgs {
 
     /// Loads the model and returns its files too.
     pub fn open_with_files(&self, console: &Console) -> anyhow::Result<(Diarizer, ModelFiles)> {
+        let (pipelines, files) = self.open_for(1, console)?;
+        Ok((pipelines.first().clone(), files))
+    }
+
+    /// Loads the model on as many of the devices as `at_once` recordings can use, and returns its files too.
+    pub fn open_for(&self, at_once: usize, console: &Console) -> anyhow::Result<(Pipelines, ModelFiles)> {
         let begin = Instant::now();
+        self.device.check()?;
+        let devices = self.device.first_of(at_once);
+        if devices != self.device {
+            let files = if at_once == 1 { "one file is" } else { &format!("{at_once} files are") };
+            let are = if devices.as_slice().len() == 1 { "is" } else { "are" };
+            console.line(&format!(
+                "only {devices} of {} {are} used, because {files} processed at a time",
+                self.device
+            ));
+        }
         let files = match &self.model {
             Some(model) => load(model, console)?,
             None => ModelFiles::bundled()?,
         };
-        let diarizer = Diarizer::from_files(&files, self.device)?;
-        info!("loaded {} on {} in {:.2?}", diarizer.model().name, self.device, begin.elapsed());
-        Ok((diarizer, files))
+        let pipelines = Pipelines::load(&files, devices, self.precision)?;
+        info!("loaded {} on {} in {:.2?}", pipelines.model().name, pipelines.devices(), begin.elapsed());
+        Ok((pipelines, files))
     }
 
     /// Whether the bundled model is used.
@@ -60,9 +80,14 @@ impl ModelArgs {
         self.threads.map(NonZeroUsize::get)
     }
 
-    /// The device for the networks.
-    pub fn device(&self) -> Device {
-        self.device
+    /// The devices for the networks.
+    pub fn devices(&self) -> &Devices {
+        &self.device
+    }
+
+    /// The precision of the networks.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The model's own options with the threads and the CPU fallback of the arguments.

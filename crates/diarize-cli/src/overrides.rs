@@ -31,7 +31,7 @@ pub struct Overrides {
     /// average, weighted, complete, single or ward; each linkage needs its own threshold.
     ///
     /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA (--set
-    /// threshold, fa, fb, fb_exponent, lda_dimension, max_iterations, max_embeddings, kmeans.seed).
+    /// threshold, fa, fb, fb_exponent, merge_distance, lda_dimension, max_iterations, max_embeddings, kmeans.seed).
     ///
     /// kmeans: for a known number of speakers (--set runs, max_iterations, seed).
     ///

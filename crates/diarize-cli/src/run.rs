@@ -6,6 +6,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, channel},
     },
@@ -23,7 +24,8 @@ use crate::{
     order::Order,
     output::{self, Output},
     progress::Console,
-    session::{Done, SILENCE, Session},
+    session::{Done, SILENCE, Session, decode_ahead},
+    source::Decoding,
 };
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.
@@ -52,15 +54,17 @@ fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
         tasks.retain(|task| !task.is_done());
     }
     let mut batch = Batch::new(job, console, all, all - tasks.len());
-    if !tasks.is_empty() {
+    if let Some(first) = tasks.first() {
+        job.destinations.prepare()?;
+        let ahead = decode_ahead(job, first.input);
         let session = Session::open(job, console)?;
-        let mut failed = batch.diarize(&session, tasks);
+        let mut failed = batch.diarize(&session, tasks, ahead);
         for _ in 0..job.batch.retry {
             if failed.is_empty() || interrupt::requested() {
                 break;
             }
             console.line(&format!("trying again: {}", files(failed.len())));
-            failed = batch.diarize(&session, failed);
+            failed = batch.diarize(&session, failed, None);
         }
         batch.failed = failed;
     }
@@ -120,22 +124,31 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Diarizes files, several in parallel if requested, and returns those that failed.
-    fn diarize(&mut self, session: &Session<'_>, tasks: Vec<Task<'a>>) -> Vec<Task<'a>> {
-        let (next, order) = (AtomicUsize::new(0), Order::default());
+    /// Diarizes files, several in parallel if requested, and returns those that failed. `ahead` is the audio of the first
+    /// one, if it is being decoded.
+    fn diarize(
+        &mut self,
+        session: &Session<'_>,
+        tasks: Vec<Task<'a>>,
+        ahead: Option<Decoding>,
+    ) -> Vec<Task<'a>> {
+        let (next, order, ahead) = (AtomicUsize::new(0), Order::default(), Mutex::new(ahead));
         let (sender, results) = channel();
         thread::scope(|scope| {
-            for _ in 0..self.job.batch.jobs.get().min(tasks.len()) {
-                let (sender, next, order, tasks) = (sender.clone(), &next, &order, &tasks);
+            for _ in 0..self.job.files_at_once.min(tasks.len()) {
+                let (sender, next, order, tasks, ahead) = (sender.clone(), &next, &order, &tasks, &ahead);
                 let skip_existing = self.job.batch.skip_existing;
                 scope.spawn(move || {
                     while !interrupt::requested() {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(task) = tasks.get(index) else { break };
                         let ticket = order.ticket(index);
+                        let ahead = (index == 0)
+                            .then(|| ahead.lock().unwrap_or_else(PoisonError::into_inner).take())
+                            .flatten();
                         let result = match skip_existing && task.is_done() {
                             true => Ok(None),
-                            false => session.diarize(task.input, task.outputs, ticket).map(Some),
+                            false => session.diarize(task.input, task.outputs, ticket, ahead).map(Some),
                         };
                         if sender.send((index, result)).is_err() {
                             break;
@@ -271,5 +284,79 @@ fn clock(seconds: f64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
         (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use clap::Parser;
+    use tempfile::tempdir;
+
+    use super::{Batch, Session, Task};
+    use crate::{
+        commands::{Cli, Command, diarize::Job},
+        pipelines::tests::on_the_cpu,
+        progress::Console,
+    };
+
+    fn job(arguments: &[&str]) -> Job {
+        match Cli::try_parse_from([&["diarize"], arguments].concat()).unwrap().into_command() {
+            Command::Diarize(args) => args.into_job().unwrap(),
+            _ => panic!("another command"),
+        }
+    }
+
+    #[test]
+    fn several_devices_share_the_files() {
+        let directory = tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 16_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        for name in 0..6 {
+            let mut file = hound::WavWriter::create(path(&format!("{name}.wav")), spec).unwrap();
+            (0..16_000 * 15).for_each(|_| file.write_sample(0i16).unwrap());
+            file.finalize().unwrap();
+        }
+        let job = job(&["--device", "cpu", "--jobs", "2", "-f", "json", "-o", &path("out/"), &path("*.wav")]);
+        let console = Console::new(true);
+        job.destinations.prepare().unwrap();
+        let mut session = Session::open(&job, &console).unwrap();
+        session.pipelines = on_the_cpu("cuda:0,1");
+        let tasks: Vec<Task<'_>> = job
+            .inputs
+            .all
+            .iter()
+            .zip(job.destinations.iter())
+            .map(|(found, outputs)| Task { input: &found.input, outputs, bytes: 1 })
+            .collect();
+        let mut batch = Batch::new(&job, &console, 6, 0);
+        assert!(batch.diarize(&session, tasks, None).is_empty());
+        assert_eq!(batch.done, 6);
+        let device = |name: usize| {
+            let result = fs::read_to_string(path(&format!("out/{name}.json"))).unwrap();
+            let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+            assert_eq!(result["uri"], name.to_string());
+            result["device"].as_str().unwrap().to_owned()
+        };
+        let devices: BTreeSet<String> = (0..6).map(device).collect();
+        assert_eq!(devices, BTreeSet::from(["cuda:0".to_owned(), "cuda:1".to_owned()]));
+    }
+
+    #[test]
+    fn files_at_once_are_no_more_than_files_and_threads() {
+        let at_once = |arguments: &[&str]| job(&[&["--device", "cpu"], arguments].concat()).files_at_once;
+        assert_eq!(
+            at_once(&["-o", "out/", "a.wav", "b.wav", "c.wav"]),
+            1,
+            "the CPU's threads share one file"
+        );
+        assert_eq!(at_once(&["--jobs", "2", "-o", "out/", "a.wav", "b.wav", "c.wav"]), 2);
+        assert_eq!(at_once(&["--jobs", "9", "-o", "out/", "a.wav", "b.wav", "c.wav"]), 3);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use diarize::{Device, Diarization, Diarizer, Event, Options, Turn, Warning};
+use diarize::{Device, Diarization, Event, Options, Precision, Turn, Warning};
 use tracing::{info, warn};
 
 use crate::{
@@ -18,8 +18,9 @@ use crate::{
     names::Names,
     order::Ticket,
     output::{self, Format, Output, Recording, Timings},
+    pipelines::{Pipeline, Pipelines},
     progress::Console,
-    source::{Decoded, Source},
+    source::{Decoded, Decoding, Source},
     transcript::{Span, Transcript, Transcripts},
     voice_embedder::VoiceEmbedder,
 };
@@ -28,12 +29,21 @@ use crate::{
 pub struct Session<'a> {
     job: &'a Job,
     console: &'a Console,
-    diarizer: Diarizer,
+    pub(crate) pipelines: Pipelines,
     options: Options,
     transcripts: Option<Transcripts>,
     #[cfg(feature = "words")]
     recognizer: Option<crate::recognition::Recognizer>,
     names: Option<Names>,
+}
+
+/// Starts to decode a file, so that it is decoded while the model is loaded. `None` if [`Session::diarize`] must open it,
+/// also to report why it cannot be opened.
+pub fn decode_ahead(job: &Job, input: &Input) -> Option<Decoding> {
+    // A pipe can be opened only once.
+    input.path().filter(|path| path.is_file() && !job.channels.is_separate())?;
+    let source = Source::new(input, job.audio.settings().with_range(job.part.clone()), false).ok()?;
+    source.open().ok().map(Decoding::start)
 }
 
 /// The outcome of a recording.
@@ -51,16 +61,15 @@ pub struct Done {
 }
 
 impl<'a> Session<'a> {
-    /// Loads the model, the transcripts and the known voices, and prepares the output directories.
+    /// Loads the model, the transcripts and the known voices.
     pub fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
-        job.destinations.prepare()?;
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
-        let (diarizer, files) = job.model.open_with_files(console)?;
+        let (pipelines, files) = job.model.open_for(job.files_at_once, console)?;
         let names = job.names.open(&files)?;
-        let mut options = job.model.options(&diarizer);
+        let mut options = job.model.options(pipelines.first());
         job.speakers.apply(&mut options);
-        options.threads = options.threads.or_else(|| share_of_threads(job.batch.jobs));
-        job.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
+        options.threads = options.threads.or_else(|| share_of_threads(job.files_at_once));
+        job.overrides.apply(&mut options, pipelines.model().segmentation.duration)?;
         options.check().map_err(|error| match error {
             diarize::Error::NoSpeakerCount => anyhow!(
                 "--clustering kmeans needs the number of speakers: add --num-speakers N or use another method"
@@ -72,7 +81,7 @@ impl<'a> Session<'a> {
         Ok(Self {
             job,
             console,
-            diarizer,
+            pipelines,
             options,
             transcripts,
             #[cfg(feature = "words")]
@@ -81,8 +90,15 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs.
-    pub fn diarize(&self, input: &Input, outputs: &[Output], ticket: Ticket<'_>) -> anyhow::Result<Done> {
+    /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs, `ahead` its audio, if
+    /// it is being decoded.
+    pub fn diarize(
+        &self,
+        input: &Input,
+        outputs: &[Output],
+        ticket: Ticket<'_>,
+        ahead: Option<Decoding>,
+    ) -> anyhow::Result<Done> {
         let begin = Instant::now();
         let file = input.to_string();
         let stem = input.stem();
@@ -95,7 +111,8 @@ impl<'a> Session<'a> {
         let settings = self.job.audio.settings().with_range(self.job.part.clone());
         let source = Source::new(input, settings, again)?;
         let mut timings = Timings::default();
-        let (mut diarization, decoded) = self.listen(&file, &source, &mut timings)?;
+        let pipeline = self.pipelines.for_recording();
+        let (mut diarization, decoded) = self.listen(&pipeline, &file, &source, ahead, &mut timings)?;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         #[cfg(feature = "words")]
@@ -106,7 +123,7 @@ impl<'a> Session<'a> {
             }
             None => transcript,
         };
-        let similarities = self.name(&mut diarization, &source, duration, ticket)?;
+        let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
         shift(&mut diarization, source.start());
         let diarized = Span { start: source.start(), end: duration };
         let mut warnings = [losses, warnings].concat();
@@ -123,6 +140,7 @@ impl<'a> Session<'a> {
 
         let transcript =
             transcript.map(|transcript| transcript.with_speakers(&diarization.exclusive, diarized));
+        let device = ran_on(pipeline.device, &diarization.warnings);
         let recording = Recording {
             file: &file,
             path: input.path(),
@@ -133,8 +151,9 @@ impl<'a> Session<'a> {
             start_offset,
             source: &source,
             warnings: &warnings,
-            model: &self.diarizer.model().name,
-            device: ran_on(self.job.model.device(), &diarization.warnings),
+            model: &self.pipelines.model().name,
+            device,
+            precision: if device == Device::Cpu { Precision::F32 } else { self.job.model.precision() },
             options: &self.options,
             timings,
             diarization: &diarization,
@@ -192,6 +211,7 @@ impl<'a> Session<'a> {
     /// Gives the speakers their names and returns the similarity of each recognized speaker, by name.
     fn name(
         &self,
+        pipeline: &Pipeline,
         diarization: &mut Diarization,
         source: &Source,
         duration: f64,
@@ -199,7 +219,7 @@ impl<'a> Session<'a> {
     ) -> anyhow::Result<BTreeMap<String, f64>> {
         let Some(names) = &self.names else { return Ok(BTreeMap::new()) };
         ticket.wait();
-        let embedder = VoiceEmbedder { diarizer: &self.diarizer, options: &self.options };
+        let embedder = VoiceEmbedder { diarizer: &pipeline.diarizer, options: &self.options };
         names.apply(diarization, &embedder, source, duration - source.start())
     }
 
@@ -237,8 +257,10 @@ impl<'a> Session<'a> {
     /// Diarizes the audio while reading it.
     fn listen(
         &self,
+        pipeline: &Pipeline,
         file: &str,
         source: &Source,
+        ahead: Option<Decoding>,
         timings: &mut Timings,
     ) -> anyhow::Result<(Diarization, Decoded)> {
         let separate = self.job.channels.is_separate();
@@ -258,7 +280,7 @@ impl<'a> Session<'a> {
         let (diarization, decoded) = if separate {
             let mut audio = source.open_channels()?;
             let speakers = self.job.channels.speakers(audio.layout()?.channels)?;
-            let mut listener = self.diarizer.listen_to_channels(&speakers, &self.options, observer)?;
+            let mut listener = pipeline.diarizer.listen_to_channels(&speakers, &self.options, observer)?;
             listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
             let decoded = Decoded::all(audio, |block| {
                 note_reading(&clock);
@@ -266,10 +288,10 @@ impl<'a> Session<'a> {
             })?;
             (listener.finish()?, decoded)
         } else {
-            let audio = source.open()?;
-            let mut listener = self.diarizer.listen_with(&self.options, observer)?;
-            listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
-            let decoded = Decoded::all(audio, |block| {
+            let decoding = ahead.map_or_else(|| source.open().map(Decoding::start), Ok)?;
+            let mut listener = pipeline.diarizer.listen_with(&self.options, observer)?;
+            listener.expect_seconds(decoding.declared_duration().unwrap_or(0.0));
+            let decoded = decoding.read(|block| {
                 note_reading(&clock);
                 Ok(listener.push(block)?)
             })?;
@@ -343,10 +365,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Processor threads for each of `jobs` parallel files; `None` for a single job.
-fn share_of_threads(jobs: NonZeroUsize) -> Option<usize> {
+/// Processor threads for each of several parallel files; `None` for a single one.
+fn share_of_threads(files_at_once: usize) -> Option<usize> {
     let all = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    (jobs.get() > 1).then(|| (all / jobs).max(1))
+    (files_at_once > 1).then(|| (all / files_at_once).max(1))
 }
 
 #[cfg(test)]

@@ -2,6 +2,12 @@
 
 use candle_core::{Device, Error};
 
+#[cfg(not(feature = "cuda"))]
+const NO_CUDA: &str = "this build has no CUDA support: rebuild with `--features cuda`, or use the device cpu";
+#[cfg(not(feature = "metal"))]
+const NO_METAL: &str =
+    "this build has no Metal support: rebuild with `--features metal`, or use the device cpu";
+
 /// Which device to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -28,17 +34,39 @@ pub fn open(kind: Kind) -> Result<Device, String> {
 
 /// Whether this build can use the device and the machine has it. The CPU is always present.
 pub fn is_present(kind: Kind) -> bool {
+    check(kind).is_ok()
+}
+
+/// Checks that this build can use the device and the machine has it.
+///
+/// # Errors
+/// As for [`open`].
+pub fn check(kind: Kind) -> Result<(), String> {
+    let (name, count, ordinal) = match kind {
+        Kind::Cpu => return Ok(()),
+        Kind::Cuda(ordinal) => ("cuda", count_cuda()?, ordinal),
+        Kind::Metal(ordinal) => ("metal", count_metal()?, ordinal),
+    };
+    if ordinal < count { Ok(()) } else { Err(missing(name, count, ordinal)) }
+}
+
+/// How many bytes of memory a GPU has; `None` for the CPU and for a GPU that is not present.
+pub fn memory(kind: Kind) -> Option<u64> {
     match kind {
-        Kind::Cpu => true,
         #[cfg(feature = "cuda")]
         Kind::Cuda(ordinal) => {
-            let count = candle_core::cuda_backend::cudarc::driver::CudaContext::device_count();
-            count.is_ok_and(|count| usize::try_from(count).is_ok_and(|count| ordinal < count))
+            use candle_core::cuda_backend::cudarc::driver::result::device;
+            check(kind).ok()?; // This also initializes the driver.
+            let device = device::get(i32::try_from(ordinal).ok()?).ok()?;
+            // SAFETY: the driver has just returned this device.
+            unsafe { device::total_mem(device) }.ok()?.try_into().ok()
         }
         #[cfg(feature = "metal")]
-        Kind::Metal(ordinal) => ordinal < candle_metal_kernels::metal::Device::all().len(),
-        #[cfg(not(all(feature = "cuda", feature = "metal")))]
-        _ => false,
+        Kind::Metal(ordinal) => {
+            let devices = candle_metal_kernels::metal::Device::all();
+            devices.get(ordinal)?.recommended_max_working_set_size().try_into().ok()
+        }
+        _ => None,
     }
 }
 
@@ -57,22 +85,65 @@ pub fn without_backtrace(error: Error) -> Error {
     }
 }
 
+/// How many NVIDIA GPUs there are, at least one.
+///
+/// # Errors
+/// As for [`open`].
+#[cfg(feature = "cuda")]
+pub fn count_cuda() -> Result<usize, String> {
+    use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys::CUresult};
+    let none = "the NVIDIA driver finds no GPU: check that `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES does not hide it";
+    match CudaContext::device_count() {
+        Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) | Ok(..=0) => Err(none.to_owned()),
+        Ok(count) => usize::try_from(count).map_err(|error| error.to_string()),
+        Err(error) => {
+            Err(format!("the NVIDIA driver does not respond ({error:?}): check that `nvidia-smi` runs"))
+        }
+    }
+}
+
+/// How many NVIDIA GPUs there are.
+///
+/// # Errors
+/// This build has no CUDA support.
+#[cfg(not(feature = "cuda"))]
+pub fn count_cuda() -> Result<usize, String> {
+    Err(NO_CUDA.into())
+}
+
+/// How many Apple GPUs there are, at least one.
+///
+/// # Errors
+/// As for [`open`].
+#[cfg(feature = "metal")]
+pub fn count_metal() -> Result<usize, String> {
+    match candle_metal_kernels::metal::Device::all().len() {
+        0 => Err("this machine has no Metal GPU".to_owned()),
+        count => Ok(count),
+    }
+}
+
+/// How many Apple GPUs there are.
+///
+/// # Errors
+/// This build has no Metal support.
+#[cfg(not(feature = "metal"))]
+pub fn count_metal() -> Result<usize, String> {
+    Err(NO_METAL.into())
+}
+
+/// Says that there is no GPU with this index, but `count` others.
+pub fn missing(name: &str, count: usize, ordinal: usize) -> String {
+    let there = match count {
+        1 => format!("there is one GPU, {name}:0"),
+        _ => format!("there are {count} GPUs, {name}:0 to {name}:{}", count - 1),
+    };
+    format!("there is no GPU number {ordinal}: numbers start at 0, and {there}")
+}
+
 #[cfg(feature = "cuda")]
 fn open_cuda(ordinal: usize) -> Result<Device, String> {
-    use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, sys::CUresult};
-    let found = CudaContext::device_count().map_err(|error| match error {
-        DriverError(CUresult::CUDA_ERROR_NO_DEVICE) => {
-            "the NVIDIA driver finds no GPU: check that `nvidia-smi` lists one and CUDA_VISIBLE_DEVICES does not hide it"
-                .to_owned()
-        }
-        error => format!("the NVIDIA driver does not respond ({error:?}): check that `nvidia-smi` runs"),
-    })?;
-    if usize::try_from(found).is_ok_and(|found| ordinal >= found) {
-        let last = found - 1;
-        return Err(format!(
-            "there is no GPU with this index; the last one is cuda:{last} (`nvidia-smi` lists all)"
-        ));
-    }
+    check(Kind::Cuda(ordinal))?;
     // One stream for all threads: with a stream per thread, work that two threads start would have no order.
     let device = Device::new_cuda_with_stream(ordinal).map_err(|error| match is_out_of_memory(&error) {
         true => "its memory is full; `nvidia-smi` lists the processes that use it".to_owned(),
@@ -107,23 +178,17 @@ fn keep_memory(ordinal: usize) {
 
 #[cfg(not(feature = "cuda"))]
 fn open_cuda(_ordinal: usize) -> Result<Device, String> {
-    Err("this build has no CUDA support: rebuild with `--features cuda`, or use the device cpu".into())
+    Err(NO_CUDA.into())
 }
 
 #[cfg(feature = "metal")]
 fn open_metal(ordinal: usize) -> Result<Device, String> {
     // `Device::new_metal` panics if the GPU does not exist, so check first.
-    let found = candle_metal_kernels::metal::Device::all().len();
-    if ordinal >= found {
-        return Err(match found {
-            0 => "this machine has no Metal GPU".to_owned(),
-            _ => format!("there is no Metal GPU with this index; the last one is metal:{}", found - 1),
-        });
-    }
+    check(Kind::Metal(ordinal))?;
     Device::new_metal(ordinal).map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "metal"))]
 fn open_metal(_ordinal: usize) -> Result<Device, String> {
-    Err("this build has no Metal support: rebuild with `--features metal`, or use the device cpu".into())
+    Err(NO_METAL.into())
 }

@@ -10,6 +10,7 @@ pub mod cdist;
 pub mod center;
 pub mod conv2d;
 pub mod device;
+pub mod download;
 pub mod fbank;
 pub mod gelu;
 pub mod gpu;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use diarize_audio::{Converter, Settings};
+use diarize_cli::pipelines::Pipeline;
 use numpy::PyUntypedArray;
 use pyo3::prelude::*;
 
@@ -31,6 +32,8 @@ pub struct Listener {
 
 struct Recording {
     listener: diarize::Listener<'static>,
+    /// Counts as busy until the recording ends.
+    _pipeline: Pipeline,
     converter: Converter,
 }
 
@@ -41,10 +44,12 @@ impl Listener {
     fn new(model: &Model, options: &Options, rate: u32, hook: Option<Py<PyAny>>) -> PyResult<Self> {
         model.check_process()?;
         let attendant = Attendant::new();
-        let listener = model.diarizer.listen_with(&options.inner, attendant.observer());
+        let pipeline = model.pipelines.for_recording();
+        let listener = pipeline.diarizer.listen_with(&options.inner, attendant.observer());
         let converter = Converter::new(rate, &Settings::default());
         let converter = converter.map_err(|error| Failure::Audio("the samples".to_owned(), error))?;
-        let recording = Recording { listener: listener.map_err(Failure::from)?, converter };
+        let recording =
+            Recording { listener: listener.map_err(Failure::from)?, _pipeline: pipeline, converter };
         Ok(Self { recording: Mutex::new(Some(recording)), attendant, hook })
     }
 
@@ -72,7 +77,7 @@ impl Listener {
     /// The result as if the recording ended here.
     fn provisional(&self, py: Python<'_>) -> PyResult<Found> {
         let (diarization, duration) = self.work(py, |recording| {
-            let Recording { listener, converter } = recording.as_ref().ok_or_else(ended)?;
+            let Recording { listener, converter, .. } = recording.as_ref().ok_or_else(ended)?;
             let diarization = threads::run(|| Ok(listener.provisional()?))?;
             Ok((diarization, converter.seconds()))
         })?;
@@ -83,7 +88,7 @@ impl Listener {
     /// Ends the recording and returns the result.
     fn finish(&self, py: Python<'_>) -> PyResult<Found> {
         let (diarization, heard) = self.work(py, |recording| {
-            let Recording { mut listener, converter } = recording.take().ok_or_else(ended)?;
+            let Recording { mut listener, converter, _pipeline } = recording.take().ok_or_else(ended)?;
             let (duration, mut block) = (converter.seconds(), Vec::new());
             let warnings = converter.finish(&mut block).map_err(failed)?;
             let diarization = threads::run(|| {

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf, process};
 
 use diarize::{
-    Device, Diarization, Diarizer, Event, Span,
+    Device, Devices, Diarization, Event, Precision, Span,
     model::{Fingerprint, ModelFiles},
 };
 use diarize_cli::{
     names,
+    pipelines::Pipelines,
     voice_embedder::{Voice, alone, pieces},
 };
 use diarize_convert::hub;
@@ -40,12 +41,11 @@ pub struct Embedded {
     warnings: Vec<String>,
 }
 
-/// A model that is loaded on a device.
+/// A model that is loaded on one or several devices.
 #[pyclass(frozen, module = "diarize_rs._native")]
 pub struct Model {
-    pub(crate) diarizer: Diarizer,
+    pub(crate) pipelines: Pipelines,
     pub(crate) fingerprint: Fingerprint,
-    device: Device,
     /// The process that loaded it.
     process: u32,
 }
@@ -54,39 +54,47 @@ pub struct Model {
 impl Model {
     /// Loads a model: the bundled one without a name, else a directory, a configuration or a repository of a hub.
     #[new]
-    #[pyo3(signature = (name, device, token, cache))]
+    #[pyo3(signature = (name, device, precision, token, cache))]
     fn new(
         py: Python<'_>,
         name: Option<String>,
         device: &str,
+        precision: &str,
         token: Option<String>,
         cache: Option<PathBuf>,
     ) -> PyResult<Self> {
-        let device: Device = device.parse().map_err(Failure::from)?;
+        let devices: Devices = device.parse().map_err(Failure::from)?;
+        let precision: Precision = precision.parse().map_err(Failure::from)?;
         abandonable(py, move || {
             let files = files(name.as_deref(), token, cache)?;
-            let diarizer = threads::run(|| Ok(Diarizer::from_files(&files, device)?))?;
+            let pipelines = threads::run(|| Ok(Pipelines::load(&files, devices, precision)?))?;
             let fingerprint = files.embedding_fingerprint()?;
-            Ok(Self { diarizer, fingerprint, device, process: process::id() })
+            Ok(Self { pipelines, fingerprint, process: process::id() })
         })
     }
 
     /// The model's name.
     #[getter]
     fn name(&self) -> &str {
-        &self.diarizer.model().name
+        &self.pipelines.model().name
     }
 
-    /// The device: `cpu`, `cuda:N` or `metal:N`.
+    /// The devices: `cpu`, `cuda:N`, `cuda:N,N` or `metal:N`.
     #[getter]
     fn device(&self) -> String {
-        self.device.to_string()
+        self.pipelines.devices().to_string()
+    }
+
+    /// How many recordings at once keep the devices busy.
+    #[getter]
+    fn recordings_at_once(&self) -> usize {
+        self.pipelines.devices().recordings_at_once()
     }
 
     /// Length of an embedding.
     #[getter]
     fn dimension(&self) -> usize {
-        self.diarizer.model().embedding.dimension
+        self.pipelines.model().embedding.dimension
     }
 
     /// Diarizes a recording. `known` has the voices that are given their names, and the minimum similarity and lead.
@@ -159,13 +167,13 @@ impl Model {
 impl Model {
     /// Fails if another process has loaded the model on a GPU, which cannot be used from here.
     pub(crate) fn check_process(&self) -> Result<(), Failure> {
-        if self.device == Device::Cpu || self.process == process::id() {
+        let devices = self.pipelines.devices();
+        if devices.first() == Device::Cpu || self.process == process::id() {
             return Ok(());
         }
         let sentence = format!(
-            "the pipeline was loaded on {} by the process that started this one: load it here, or start processes with \
-             the method `spawn`",
-            self.device
+            "the pipeline was loaded on {devices} by the process that started this one: load it here, or start processes with \
+             the method `spawn`"
         );
         Err(Failure::Other("DeviceError", sentence))
     }
@@ -176,7 +184,8 @@ impl Model {
         options: &Options,
         attendant: &Attendant,
     ) -> Result<(Diarization, Heard), Failure> {
-        let mut listener = self.diarizer.listen_with(&options.inner, attendant.observer())?;
+        let pipeline = self.pipelines.for_recording();
+        let mut listener = pipeline.diarizer.listen_with(&options.inner, attendant.observer())?;
         let heard = source.read(|expected, block| {
             attendant.check()?;
             listener.expect_seconds(expected);
@@ -192,7 +201,8 @@ impl Model {
         options: &diarize::Options,
         attendant: &Attendant,
     ) -> Result<(Vec<Span>, Heard), Failure> {
-        let mut listener = self.diarizer.listen_for_activity(options, attendant.observer())?;
+        let pipeline = self.pipelines.for_recording();
+        let mut listener = pipeline.diarizer.listen_for_activity(options, attendant.observer())?;
         let heard = source.read(|expected, block| {
             attendant.check()?;
             listener.expect_seconds(expected);
@@ -208,7 +218,8 @@ impl Model {
         options: &Options,
         attendant: &Attendant,
     ) -> Result<(Embeddings, Heard), Failure> {
-        let mut listener = self.diarizer.listen_to_spans(spans, &options.inner, attendant.observer())?;
+        let pipeline = self.pipelines.for_recording();
+        let mut listener = pipeline.diarizer.listen_to_spans(spans, &options.inner, attendant.observer())?;
         let heard = source.read(|_, block| {
             attendant.check()?;
             threads::run(|| Ok(listener.push(block)?))

@@ -21,7 +21,7 @@ impl Options {
     /// The model's own options.
     #[new]
     fn new(model: &Model) -> Self {
-        Self { inner: model.diarizer.options() }
+        Self { inner: model.pipelines.first().options() }
     }
 
     /// The same options for a recording with these numbers of speakers.

@@ -40,7 +40,7 @@ impl Voices {
     /// No voices yet, of a model.
     #[staticmethod]
     fn empty(model: &Model) -> Self {
-        Self { known: Mutex::new(Known::new(&model.diarizer.model().name, model.fingerprint.clone())) }
+        Self { known: Mutex::new(Known::new(&model.pipelines.model().name, model.fingerprint.clone())) }
     }
 
     /// The voices in the content of a file.
@@ -162,7 +162,7 @@ impl Voices {
             "these are voices of the model {}, which cannot be compared with those of {}: load that model, or enroll the \
              speakers again",
             known.model,
-            model.diarizer.model().name
+            model.pipelines.model().name
         )))
     }
 }

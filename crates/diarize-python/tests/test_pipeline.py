@@ -142,6 +142,14 @@ def test_devices():
         pipeline.to("mps:3")
     with pytest.raises(OptionError, match="device is tpu"):
         pipeline.to("tpu")
+    with pytest.raises(OptionError, match="device is cuda:1,1, but must be a list in which each GPU appears once"):
+        pipeline.to("cuda:1,1")
+    with pytest.raises(DeviceError, match="cannot use device cuda:77"):
+        pipeline.to("cuda:77,78")
+    with pytest.raises(OptionError, match="precision is f16, but must be f32 on the CPU; only NVIDIA GPUs support f16"):
+        Pipeline.from_pretrained(device="cpu", precision="f16")
+    with pytest.raises(OptionError, match="precision is tf32, but must be f32 or f16"):
+        Pipeline.from_pretrained(device="cpu", precision="tf32")
     assert pipeline.device == "cpu"
 
 

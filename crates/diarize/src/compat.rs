@@ -74,7 +74,7 @@ impl Parameters {
             Pyannote::V4_0 => (0.2, Assignment::Nearest),
         };
         if let Method::Vbx(parameters) = &mut self.clustering.method {
-            parameters.fb_exponent = 0.0; // our addition
+            (parameters.fb_exponent, parameters.merge_distance) = (0.0, 0.0); // our additions
         }
         (self.clustering.min_alone, self.clustering.assignment) = (min_alone, assignment);
         self.clustering.compat = Compat::Pyannote;

@@ -49,7 +49,7 @@ impl Device {
         }
     }
 
-    fn kind(self) -> Kind {
+    pub(crate) fn kind(self) -> Kind {
         match self {
             Device::Cpu => Kind::Cpu,
             Device::Cuda(ordinal) => Kind::Cuda(ordinal),

@@ -6,9 +6,9 @@
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use crate::{
-    Decoding, Device, Diarization, Error, Event, Listener, Options, Result, Span,
+    Decoding, Device, Diarization, Error, Event, Listener, Options, Precision, Result, Span,
     clustering::{ClusteringError, Method, Plda},
-    engine::{Context, Networks},
+    engine::{Context, Networks, Portion, Values},
     listener::{ActivityListener, Recording, SpanListener},
     model::{MANIFEST, Manifest, ModelFiles, read_plda},
     stages::{Segmented, chunks_to_segment},
@@ -54,19 +54,34 @@ pub(crate) fn run_networks(
         }
     };
 
-    if !ended && until == segmenter.segmentations.chunks() {
+    if !ended && until == segmenter.started() {
         return Ok(());
     }
 
-    let new = segmenter.advance(until, waveform, chunks, networks, parameters, context)?; // (chunk, frame, local speaker)
-    let segmentations = &segmenter.segmentations;
-    for chunk in new {
-        count.push(segmentations.chunk(chunk).view()); // (frame,)
+    let portion = segmenter.next(until, waveform, chunks);
+    let call = segmenter.call(waveform, chunks, networks, parameters, context);
+    let before = segmenter.running.take();
+    let mut embed = |(portion, values): (Portion, Values), ended: bool| -> Result<()> {
+        let scores = call.finish(&portion, values)?; // (chunk, frame, class)
+        segmenter.decide(&portion, &scores, networks, parameters); // (chunk, frame, local speaker)
+        let segmentations = &segmenter.segmentations;
+        for chunk in portion.chunks {
+            count.push(segmentations.chunk(chunk).view()); // (frame,)
+        }
+        let segmented = Segmented { waveform, chunks, segmentations, ended };
+        embedder.advance(segmented, count, networks, parameters, context) // (chunk, local speaker, dimension), (window, dimension)
+    };
+    // A GPU segments these chunks until the next call. Meanwhile, those of the call before are embedded.
+    let (values, embedded) =
+        rayon::join(|| call.start(&portion), || before.map_or(Ok(()), |before| embed(before, false)));
+    embedded?;
+    match values? {
+        Values::Enqueued(batches) if !ended => segmenter.running = Some((portion, Values::Enqueued(batches))),
+        values => embed((portion, values), ended)?,
     }
-    let segmented = Segmented { waveform, chunks, segmentations, ended };
-    embedder.advance(segmented, count, networks, parameters, context)?; // (chunk, local speaker, dimension), (window, dimension)
+    drop(call); // which borrows the samples
 
-    let needed = chunks.start(until).min(embedder.first_sample(networks, chunks));
+    let needed = chunks.start(segmenter.segmentations.chunks()).min(embedder.first_sample(networks, chunks));
     waveform.forget_until(needed);
     Ok(())
 }
@@ -95,10 +110,18 @@ impl Diarizer {
     /// # Errors
     /// If the manifest is invalid, if the weights do not match it, or if the device is not available.
     pub fn from_files(files: &ModelFiles, device: Device) -> Result<Self> {
+        Self::from_files_with(files, device, Precision::F32)
+    }
+
+    /// Like [`Self::from_files`], with a precision.
+    ///
+    /// # Errors
+    /// Also if the device does not support this precision.
+    pub fn from_files_with(files: &ModelFiles, device: Device, precision: Precision) -> Result<Self> {
         files.manifest.check(Path::new(MANIFEST))?;
         let dimension = files.manifest.embedding.dimension;
         let plda = files.plda.as_ref().map(|file| read_plda(file, dimension)).transpose()?;
-        Ok(Self { model: Arc::new(Model { networks: Networks::load(files, device)?, plda }) })
+        Ok(Self { model: Arc::new(Model { networks: Networks::load(files, device, precision)?, plda }) })
     }
 
     /// The model's manifest.

@@ -44,6 +44,7 @@ mod channels;
 pub mod clustering;
 mod compat;
 mod device;
+mod devices;
 mod diarization;
 mod diarizer;
 mod embedded;
@@ -56,6 +57,7 @@ mod networks;
 mod observer;
 pub mod ops;
 mod options;
+mod precision;
 mod rttm;
 pub mod scoring;
 mod stages;
@@ -66,6 +68,7 @@ pub mod voices;
 pub use crate::{
     channels::ChannelsListener,
     device::Device,
+    devices::Devices,
     diarization::{Diarization, Span, Speaker, Turn},
     diarizer::Diarizer,
     embedded::{Clustered, Embedded},
@@ -73,6 +76,7 @@ pub use crate::{
     listener::{ActivityListener, Listener, SpanListener},
     observer::{Event, Observer, Progress, Stage, Warning},
     options::{Decoding, EmbeddingTrunk, Options, Parameters, Reconstruction},
+    precision::Precision,
     rttm::{parse_rttm, rttm},
     stages::label,
 };

@@ -17,13 +17,13 @@ const BLOCK: usize = 16 * SAMPLE_RATE as usize;
 /// [`Self::finish`].
 ///
 /// The result is bit-identical however the samples are split into blocks. The networks run when enough chunks
-/// are complete to keep all threads busy: 24 per thread, or 512 on a GPU. A chunk starts every second, so with 16
+/// are complete to keep all threads busy: 24 per thread, or 192 on a GPU. A chunk starts every second, so with 16
 /// threads that is after six and a half minutes. Samples are kept until then, the observer hears nothing, and the next
 /// [`Self::push`] takes longer. On the CPU, fewer threads ([`Options::with_threads`]) shorten the wait, on a GPU a smaller
 /// `segmentation_batch_size`.
 ///
-/// A call blocks while the networks run. A program that records does so on another thread and sends the blocks through a
-/// channel. `diarize_audio::Resampler` converts other sample rates.
+/// A call blocks while the networks run, on a GPU until the work of earlier calls is finished. A program that records does so
+/// on another thread and sends the blocks through a channel. `diarize_audio::Resampler` converts other sample rates.
 ///
 /// Once the networks have run on the samples, what stays in memory is one bit per frame and local speaker of each
 /// chunk, one byte per frame, and one vector per local speaker and per window. Clustering needs more at the end.

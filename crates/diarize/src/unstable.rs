@@ -32,6 +32,15 @@ pub use crate::{
     stages::internals::*,
 };
 
+/// Sizes of a GPU's batches: chunks of the segmentation network, of which the layers after the sinc filters take the second
+/// number at a time, then chunks and pieces of the embedding network.
+pub const GPU_BATCHES: [usize; 4] = [
+    stages::SEGMENTED_ON_GPU,
+    crate::networks::pyannet::sincnet::WINDOWS_ON_GPU,
+    stages::EMBEDDED_ON_GPU[0],
+    stages::EMBEDDED_ON_GPU[1],
+];
+
 /// Opens Candle's device for `device`.
 ///
 /// # Errors

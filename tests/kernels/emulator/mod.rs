@@ -145,9 +145,10 @@ fn buffers(plan: &Plan, inputs: &[&[f32]]) -> Vec<Vec<usize>> {
 fn text(kernels: &HashMap<Kernel, usize>, change: impl Fn(&str) -> String) -> String {
     let mut text = String::from("#include \"emulator.hpp\"\n");
     text += include_str!("../../../crates/diarize-kernels/src/gpu/host.h");
+    let tiles = include_str!("../../../crates/diarize-kernels/src/gpu/host_tiles.h");
     let mut table = String::new();
     for (kernel, number) in kernels {
-        let source = kernel.source();
+        let source = kernel.source_with(tiles);
         writeln!(text, "extern \"C\" char __start_group{number}[] __attribute__((weak));").unwrap();
         writeln!(text, "extern \"C\" char __stop_group{number}[] __attribute__((weak));").unwrap();
         writeln!(text, "#define EMULATOR_GROUP_MEMORY EMULATOR_GROUP_SECTION(\"group{number}\")").unwrap();

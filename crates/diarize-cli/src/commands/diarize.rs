@@ -116,9 +116,12 @@ pub struct BatchArgs {
     /// `--shard $SLURM_ARRAY_TASK_ID/8`.
     #[arg(long, value_name = "I/N", value_parser = numbers::shard)]
     shard: Option<Shard>,
-    /// Number of files to process in parallel; they share the processor threads
-    #[arg(short, long, value_name = "N", default_value = "1", value_parser = numbers::count::<256>)]
-    pub jobs: NonZeroUsize,
+    /// Number of files to process in parallel; they share the processor threads [default: 1 on the CPU, 4 for each GPU]
+    ///
+    /// While some files are decoded and clustered on the processor, a GPU runs the networks of others. A GPU with less than 16 GB
+    /// of memory gets one file per 4 GB.
+    #[arg(short, long, value_name = "N", value_parser = numbers::count::<256>)]
+    jobs: Option<NonZeroUsize>,
     /// Skip inputs that already have all their results, for example after an interruption
     #[arg(long, requires = "output")]
     pub skip_existing: bool,
@@ -159,6 +162,8 @@ pub struct Job {
     pub inputs: Inputs,
     /// How to process them.
     pub batch: BatchArgs,
+    /// Number of files to process in parallel.
+    pub files_at_once: usize,
     /// The destinations of each input's results.
     pub destinations: Destinations,
     /// How results are written.
@@ -184,17 +189,6 @@ pub struct Job {
     pub overrides: Overrides,
     /// How much is reported.
     pub verbosity: Verbosity,
-}
-
-/// Checks the number of threads of all parallel files.
-fn check_threads(threads: usize) -> Result<(), clap::Error> {
-    match threads > numbers::MOST_THREADS {
-        true => Err(conflict(format!(
-            "--jobs times --threads is {threads} threads, but at most {} are possible: lower one of the two",
-            numbers::MOST_THREADS
-        ))),
-        false => Ok(()),
-    }
 }
 
 impl Args {
@@ -245,9 +239,29 @@ impl DiarizeArgs {
         Ok(())
     }
 
+    /// Number of files to process in parallel, with at most as many threads as are possible.
+    fn files_at_once(&self, inputs: &Inputs) -> Result<usize, clap::Error> {
+        let (all, each) = (inputs.all.len().max(1), self.model.threads().unwrap_or(1));
+        let Some(jobs) = self.batch.jobs else {
+            if all == 1 {
+                return Ok(1); // A GPU need not be asked for its memory.
+            }
+            let most = (numbers::MOST_THREADS / each).max(1);
+            return Ok(self.model.devices().recordings_at_once().min(all).min(most));
+        };
+        let jobs = jobs.get().min(all);
+        match jobs * each > numbers::MOST_THREADS {
+            true => Err(conflict(format!(
+                "--jobs times --threads is {} threads, but at most {} are possible: lower one of the two",
+                jobs * each,
+                numbers::MOST_THREADS
+            ))),
+            false => Ok(jobs),
+        }
+    }
+
     /// Checks options that depend on the number of recordings.
     fn check_inputs(&self, inputs: &Inputs) -> Result<(), clap::Error> {
-        check_threads(self.batch.jobs.get().min(inputs.all.len()) * self.model.threads().unwrap_or(1))?;
         if self.transcript.as_ref().is_some_and(|path| !path.is_dir()) && inputs.several {
             return Err(conflict(
                 "--transcript is a single file, but there are several recordings: use a directory",
@@ -307,6 +321,7 @@ impl DiarizeArgs {
         let part = self.part.range().map_err(conflict)?;
         let mut inputs = self.batch.inputs(audio).map_err(conflict)?;
         self.check_inputs(&inputs)?;
+        let files_at_once = self.files_at_once(&inputs)?;
         let format = self.transcript.as_deref().map_or(format, Transcript::format_of_file);
         let mut destinations =
             Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
@@ -328,6 +343,7 @@ impl DiarizeArgs {
             names: self.names,
             inputs,
             batch: self.batch,
+            files_at_once,
             destinations,
             audio: self.audio_args,
             channels: self.channels,

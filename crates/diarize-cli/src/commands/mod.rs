@@ -34,6 +34,7 @@ Examples:
   diarize --identify speakers.safetensors talk.mp3
                                                with the names of speakers from `diarize enroll`
   diarize -f rttm,json -o results/ *.flac      results/NAME.rttm and NAME.json for every file
+  diarize --device cuda:all -o results/ *.flac the files are shared between all GPUs
   diarize -r --skip-existing -o results/ day/  every file below day/ that has no result yet
   diarize -o talk.srt -o talk.csv talk.mp3     the extension gives the format
   diarize --model pyannote/speaker-diarization-3.1 meeting.wav

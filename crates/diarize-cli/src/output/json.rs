@@ -19,6 +19,7 @@ struct Document<'a> {
     audio: Audio<'a>,
     model: &'a str,
     device: String,
+    precision: String,
     parameters: Requested<'a>,
     exclusive: bool,
     timings: &'a Timings,
@@ -101,6 +102,7 @@ pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], styl
         },
         model: recording.model,
         device: recording.device.to_string(),
+        precision: recording.precision.to_string(),
         parameters: Requested {
             num_speakers: options.num_speakers,
             min_speakers: options.min_speakers,

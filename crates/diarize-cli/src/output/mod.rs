@@ -21,7 +21,7 @@ mod words;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::bail;
-use diarize::{Device, Diarization, Options, Stage, Turn};
+use diarize::{Device, Diarization, Options, Precision, Stage, Turn};
 use serde::Serialize;
 
 use crate::{audio_args::Time, eaf, source::Source, stm, transcript::Transcript};
@@ -78,6 +78,8 @@ pub struct Recording<'a> {
     pub model: &'a str,
     /// The device of the networks.
     pub device: Device,
+    /// How precisely they multiplied.
+    pub precision: Precision,
     /// The options used.
     pub options: &'a Options,
     /// Processing times.
@@ -148,7 +150,7 @@ impl Recording<'_> {
     }
 }
 
-/// Time in seconds of each step.
+/// Time in seconds of each step. A GPU runs both networks at the same time, which counts for the one that reports progress.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Timings {
     /// Reading, decoding and resampling the audio.

@@ -106,6 +106,7 @@ fn plan_of(metric: Metric, a: &Shape, b: &Shape, condensed: bool) -> Result<Plan
         scratch: if metric == Metric::Cosine { vec![n, m] } else { vec![] },
         output: if condensed { n * n.saturating_sub(1) / 2 } else { n * m },
         launches,
+        ..Plan::default()
     })
 }
 

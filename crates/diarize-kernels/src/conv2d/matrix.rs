@@ -120,6 +120,7 @@ pub fn plan(dims: &Dims, input: &Shape, residual: bool, activation: Activation) 
         scratch: vec![taps * inputs.next_multiple_of(INPUTS) * packed, packed],
         output: batch * output_rows * output_columns * outputs,
         launches: vec![pack, run],
+        preparing: 1,
         ..Plan::default()
     }))
 }

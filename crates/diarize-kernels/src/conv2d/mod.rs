@@ -19,10 +19,10 @@ mod winograd;
 use candle_core::CudaStorage;
 #[cfg(feature = "metal")]
 use candle_core::MetalStorage;
-use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::strips::Images;
-use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
+use crate::gpu::{Buffer, Kept, Kernel, Launch, Plan, Precision, word};
 
 /// A convolution whose weights are packed for their device.
 #[derive(Debug)]
@@ -30,6 +30,11 @@ pub struct Conv2d {
     dims: Dims,
     bias: Tensor,
     weights: Weights,
+    #[cfg_attr(
+        not(any(feature = "cuda", feature = "metal")),
+        expect(dead_code, reason = "no GPU in this build")
+    )]
+    precision: Precision,
 }
 
 /// The kernel, laid out in the order in which it is read.
@@ -38,12 +43,15 @@ enum Weights {
     Cpu(cpu::Packed),
     /// Transformed by Winograd's algorithm.
     Winograd(winograd::Packed),
-    /// `(rows * columns * inputs, outputs)`.
     #[cfg_attr(
         not(any(feature = "cuda", feature = "metal")),
         expect(dead_code, reason = "no GPU in this build")
     )]
-    Gpu(Tensor),
+    Gpu {
+        /// `(rows * columns * inputs, outputs)`.
+        kernel: Tensor,
+        kept: Kept,
+    },
 }
 
 /// The sizes of a convolution.
@@ -154,7 +162,8 @@ impl Dims {
 }
 
 impl Conv2d {
-    /// Packs a convolution with `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32.
+    /// Packs a convolution with `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32. It runs on
+    /// the device of the bias.
     ///
     /// # Errors
     /// The shapes do not fit each other, the kernel is empty, the stride is 0, a tensor is not f32, or the device
@@ -169,8 +178,8 @@ impl Conv2d {
             );
         }
         let dims = Dims { inputs, outputs, size: [rows, columns], stride, padding };
-        let weights = if kernel.device().is_cpu() {
-            let kernel = kernel.flatten_all()?.to_vec1()?;
+        let kernel: Vec<f32> = kernel.flatten_all()?.to_vec1()?;
+        let weights = if bias.device().is_cpu() {
             let bias = bias.to_vec1()?;
             if winograd::Packed::supports(dims) {
                 Weights::Winograd(winograd::Packed::new(dims, &kernel, &bias))
@@ -178,12 +187,21 @@ impl Conv2d {
                 Weights::Cpu(cpu::Packed::new(dims, &kernel, &bias))
             }
         } else {
-            // The CPU reorders, because the driver would first have to compile Candle's kernels for it.
-            let kernel =
-                kernel.to_device(&Device::Cpu)?.permute((2, 3, 1, 0))?.contiguous()?.flatten(0, 2)?;
-            Weights::Gpu(kernel.to_device(bias.device())?)
+            let taps = rows * columns;
+            let mut reordered: Vec<f32> = Vec::with_capacity(kernel.len());
+            for (tap, input) in (0..taps).flat_map(|tap| (0..inputs).map(move |input| (tap, input))) {
+                reordered.extend(kernel.iter().skip(input * taps + tap).step_by(inputs * taps));
+            }
+            let kernel = Tensor::from_vec(reordered, (taps * inputs, outputs), bias.device())?;
+            Weights::Gpu { kernel, kept: Kept::default() }
         };
-        Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights })
+        Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights, precision: Precision::F32 })
+    }
+
+    /// The convolution with this precision of products on a GPU's matrix units.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// Number of input channels.
@@ -249,7 +267,7 @@ impl Conv2d {
         match &self.weights {
             Weights::Cpu(packed) => cpu::conv2d(packed, images, y),
             Weights::Winograd(packed) => winograd::conv2d(packed, images, y),
-            Weights::Gpu(_) => bail!("conv2d: the input and the weights are on different devices"),
+            Weights::Gpu { .. } => bail!("conv2d: the input and the weights are on different devices"),
         }
         Ok(())
     }
@@ -267,13 +285,20 @@ impl Forward<'_> {
         self.conv.output_shape(input, self.residual.map(Tensor::shape))
     }
 
-    /// The inputs of [`Dims::plan`] after the first.
+    /// The GPU plan for an input.
     #[cfg(any(feature = "cuda", feature = "metal"))]
-    fn gpu_inputs(&self) -> Result<Vec<&Tensor>> {
-        let Weights::Gpu(kernel) = &self.conv.weights else {
+    fn plan(&self, input: &Shape) -> Result<Plan> {
+        let plan = self.conv.dims.plan(input, self.residual.is_some(), self.activation)?;
+        Ok(plan.with_precision(self.conv.precision))
+    }
+
+    /// The inputs of [`Dims::plan`] after the first, and the prepared weights.
+    #[cfg(any(feature = "cuda", feature = "metal"))]
+    fn gpu_inputs(&self) -> Result<(Vec<&Tensor>, &Kept)> {
+        let Weights::Gpu { kernel, kept } = &self.conv.weights else {
             bail!("conv2d: the input and the weights are on different devices");
         };
-        Ok([kernel, &self.conv.bias].into_iter().chain(self.residual).collect())
+        Ok(([kernel, &self.conv.bias].into_iter().chain(self.residual).collect(), kept))
     }
 }
 
@@ -296,25 +321,27 @@ impl CustomOp1 for Forward<'_> {
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let shape = self.output_shape(layout.shape())?;
-        let plan = self.conv.dims.plan(layout.shape(), self.residual.is_some(), self.activation)?;
-        let others: Vec<_> = self.gpu_inputs()?.into_iter().map(Tensor::storage_and_layout).collect();
+        let plan = self.plan(layout.shape())?;
+        let (others, kept) = self.gpu_inputs()?;
+        let others: Vec<_> = others.into_iter().map(Tensor::storage_and_layout).collect();
         let mut inputs = vec![(storage, layout)];
         for (storage, layout) in &others {
             inputs.push((crate::gpu::cuda::storage(storage)?, layout));
         }
-        Ok((crate::gpu::cuda::run(&plan, &inputs)?, shape))
+        Ok((crate::gpu::cuda::run_keeping(&plan, &inputs, kept)?, shape))
     }
 
     #[cfg(feature = "metal")]
     fn metal_fwd(&self, storage: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
         let shape = self.output_shape(layout.shape())?;
-        let plan = self.conv.dims.plan(layout.shape(), self.residual.is_some(), self.activation)?;
-        let others: Vec<_> = self.gpu_inputs()?.into_iter().map(Tensor::storage_and_layout).collect();
+        let plan = self.plan(layout.shape())?;
+        let (others, kept) = self.gpu_inputs()?;
+        let others: Vec<_> = others.into_iter().map(Tensor::storage_and_layout).collect();
         let mut inputs = vec![(storage, layout)];
         for (storage, layout) in &others {
             inputs.push((crate::gpu::metal::storage(storage)?, layout));
         }
-        Ok((crate::gpu::metal::run(&plan, &inputs)?, shape))
+        Ok((crate::gpu::metal::run_keeping(&plan, &inputs, kept)?, shape))
     }
 }
 

@@ -15,7 +15,7 @@ use candle_core::{
         WrapErr,
         cudarc::{
             driver::{
-                CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
+                CudaEvent, CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
                 sys::CUdevice_attribute::{
                     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
                     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
@@ -27,29 +27,49 @@ use candle_core::{
 };
 
 use super::{
-    Buffer, Kernel, Launch, Plan,
+    Buffer, Kept, Kernel, Launch, Plan,
     compiled::{compiled, folder},
 };
 
 const PRELUDE: &str = include_str!("cuda.h");
+const TILES: &str = include_str!("cuda_tiles.h");
 
 /// Runs a plan on contiguous f32 inputs and returns its output.
 ///
 /// # Errors
 /// An input is not f32 or not contiguous, or the device fails.
 pub fn run(plan: &Plan, inputs: &[(&CudaStorage, &Layout)]) -> Result<CudaStorage> {
-    let mut bound = Bound::new(plan, inputs)?;
+    run_keeping(plan, inputs, &Kept::default())
+}
+
+/// Like [`run`], but prepares the weights only if no earlier run with the same `kept` has done so.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_keeping(plan: &Plan, inputs: &[(&CudaStorage, &Layout)], kept: &Kept) -> Result<CudaStorage> {
+    let prepared = kept.cuda.get().filter(|_| plan.preparing > 0);
+    let mut bound = Bound::with(plan, inputs, prepared)?;
     bound.launch()?;
+    if plan.preparing > 0 && prepared.is_none() {
+        // All work runs on one stream, so later runs wait until the weights are prepared.
+        let _ = kept.cuda.set(bound.scratch);
+    }
     Ok(CudaStorage::wrap_cuda_slice(bound.output, bound.device))
 }
+
+/// The scratch buffers of a plan.
+pub(super) type Scratch = Arc<Vec<CudaSlice<f32>>>;
 
 /// A plan and its buffers on a device.
 pub struct Bound<'a> {
     plan: &'a Plan,
     device: CudaDevice,
     inputs: Vec<CudaView<'a, f32>>,
-    tables: CudaSlice<u32>,
-    scratch: Vec<CudaSlice<f32>>,
+    /// All tables; `None` if there are none.
+    tables: Option<CudaSlice<u32>>,
+    scratch: Scratch,
+    /// The first launch to run.
+    first: usize,
     output: CudaSlice<f32>,
 }
 
@@ -59,6 +79,15 @@ impl<'a> Bound<'a> {
     /// # Errors
     /// An input is not f32 or not contiguous, or the device fails.
     pub fn new(plan: &'a Plan, inputs: &[(&'a CudaStorage, &Layout)]) -> Result<Self> {
+        Self::with(plan, inputs, None)
+    }
+
+    /// Binds a plan whose weights may be `prepared`.
+    fn with(
+        plan: &'a Plan,
+        inputs: &[(&'a CudaStorage, &Layout)],
+        prepared: Option<&Scratch>,
+    ) -> Result<Self> {
         let Some((first, _)) = inputs.first() else { bail!("{}: no inputs", plan.operation) };
         let device = first.device().clone();
         let inputs = inputs
@@ -71,13 +100,16 @@ impl<'a> Bound<'a> {
             tables.extend(table);
             tables.resize(padded(tables.len()), 0);
         }
-        tables.resize(tables.len().max(1), 0);
         // SAFETY: the launches write every word of a buffer before they read it. The emulator tests this:
         // its new buffers are full of NaN.
         let alloc = |words: usize| unsafe { device.alloc::<f32>(words.max(1)) };
-        let scratch = plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?;
-        let (tables, output) = (device.clone_htod(&tables)?, alloc(plan.output)?);
-        Ok(Self { plan, device, inputs, tables, scratch, output })
+        let (scratch, first) = match prepared {
+            Some(scratch) => (scratch.clone(), plan.preparing),
+            None => (Arc::new(plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?), 0),
+        };
+        let tables = (!tables.is_empty()).then(|| device.clone_htod(&tables)).transpose()?;
+        let output = alloc(plan.output)?;
+        Ok(Self { plan, device, inputs, tables, scratch, first, output })
     }
 
     /// Enqueues the plan's kernels.
@@ -85,8 +117,7 @@ impl<'a> Bound<'a> {
     /// # Errors
     /// A kernel does not compile, or the device fails.
     pub fn launch(&mut self) -> Result<()> {
-        self.plan
-            .launches
+        self.plan.launches[self.first..]
             .iter()
             .filter(|launch| !launch.is_empty())
             .try_for_each(|launch| self.dispatch(launch))
@@ -100,7 +131,8 @@ impl<'a> Bound<'a> {
         let output = self.output.slice(..);
         let lengths = self.plan.tables.iter().map(Vec::len);
         let starts = lengths.scan(0, |end, length| Some(std::mem::replace(end, padded(*end + length))));
-        let tables: Vec<CudaView<'_, u32>> = starts.map(|start| self.tables.slice(start..)).collect();
+        let tables: Vec<CudaView<'_, u32>> =
+            self.tables.iter().flat_map(|tables| starts.clone().map(|start| tables.slice(start..))).collect();
         let params = Params::new(params)?;
         let mut builder = stream.launch_builder(&function);
         for &buffer in reads.iter().chain(writes) {
@@ -122,6 +154,34 @@ impl<'a> Bound<'a> {
         // tests, which check that the kernel stays within its buffers.
         unsafe { builder.launch(config) }.w()?;
         Ok(())
+    }
+}
+
+/// A point in the work of a device's stream.
+#[derive(Debug)]
+pub struct Event(CudaEvent);
+
+impl Event {
+    /// The point after everything that is enqueued so far.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn now(device: &CudaDevice) -> Result<Self> {
+        Ok(Self(device.cuda_stream().record_event(None).w()?))
+    }
+
+    /// Copies contiguous f32 values at this point. Work that was enqueued later goes on meanwhile, and must not change
+    /// the values.
+    ///
+    /// # Errors
+    /// The values are not f32 or not contiguous, or the device fails.
+    pub fn copy(&self, storage: &CudaStorage, layout: &Layout) -> Result<Vec<f32>> {
+        let Some((start, end)) = layout.contiguous_offsets() else { bail!("the values are not contiguous") };
+        let stream = storage.device().cuda_stream().context().new_stream().w()?;
+        stream.wait(&self.0).w()?;
+        let values = stream.clone_dtoh(&storage.as_cuda_slice::<f32>()?.slice(start..end)).w()?;
+        stream.synchronize().w()?;
+        Ok(values)
     }
 }
 
@@ -188,7 +248,7 @@ fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
         "--fmad=false".to_owned(),
         format!("-arch=sm_{}{}", major.w()?, minor.w()?),
     ];
-    let source = format!("// {options:?}, {}\n{PRELUDE}{}", nvrtc_version(), kernel.source());
+    let source = format!("// {options:?}, {}\n{PRELUDE}{}", nvrtc_version(), kernel.source_with(TILES));
     let code = compiled(folder().as_deref(), &source, || compile(kernel.name, &source, &options))?;
     let module = context.load_module(Ptx::from_binary(code)).w()?;
     let function = module.load_function(kernel.name).w()?;

@@ -1,6 +1,7 @@
 // Prelude to every kernel: C++20 for the tests' emulator, which is included before this file.
 #include <cmath>
-using std::abs, std::cos, std::exp, std::fma, std::log, std::max, std::min, std::sin, std::sqrt, std::tanh;
+using std::abs, std::cos, std::exp, std::fma, std::frexp, std::ldexp, std::log, std::max, std::min, std::nearbyint, std::sin, std::sqrt,
+    std::tanh;
 typedef unsigned int uint;
 #define ulong unsigned long long
 struct alignas(8) float2 { float x, y; };
@@ -35,49 +36,3 @@ struct uint3 { uint x, y, z; };
 #define UNROLL
 #define ROLLED
 #define LOG(x) log(x)
-
-// Matrix tiles. A thread holds the two rows of the left tile and the two columns of the right tile from which its four
-// sums are computed.
-struct LeftTile {
-    float rows[2][16];
-};
-struct RightTile {
-    float columns[2][16];
-};
-struct SumTile {
-    float values[2][2];
-};
-
-FUNCTION uint sum_row(uint item) { return item % 32u / 4u; }
-FUNCTION uint sum_column(uint item) { return item % 4u * 2u; }
-FUNCTION void put_left(float* row, uint quad, float4 x) { ((float4*)row)[quad] = x; }
-FUNCTION void put_left_pair(GROUP_POINTER(float) row, uint pair, float2 x) { ((float2*)row)[pair] = x; }
-FUNCTION float right_scale(float) { return 1.0f; }
-FUNCTION void put_right(float* tile, uint k, uint column, float x) { tile[8u * k + column] = x; }
-FUNCTION LeftTile load_left(const float* top, const float* bottom, uint stride) {
-    const uint row = sum_row(emulator::item()) * stride;
-    LeftTile left;
-    for (uint k = 0u; k < 16u; ++k) {
-        left.rows[0][k] = top[row + k];
-        left.rows[1][k] = bottom[row + k];
-    }
-    return left;
-}
-FUNCTION RightTile load_right(const float* tile) {
-    const uint column = sum_column(emulator::item());
-    RightTile right;
-    for (uint k = 0u; k < 16u; ++k) {
-        for (uint i = 0u; i < 2u; ++i) right.columns[i][k] = tile[8u * k + column + i];
-    }
-    return right;
-}
-FUNCTION SumTile zero_sum() { return {}; }
-template <uint COUNT> FUNCTION void multiply_add(SumTile* sums, const LeftTile& left, const RightTile* right) {
-    for (uint n = 0u; n < COUNT; ++n) {
-        for (uint i = 0u; i < 4u; ++i) {
-            float& sum = sums[n].values[i / 2u][i % 2u];
-            for (uint k = 0u; k < 16u; ++k) sum = fma(left.rows[i / 2u][k], right[n].columns[i % 2u][k], sum);
-        }
-    }
-}
-FUNCTION float2 sum_pair(const SumTile& sum, uint part) { return {sum.values[part][0], sum.values[part][1]}; }

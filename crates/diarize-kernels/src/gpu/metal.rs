@@ -11,7 +11,7 @@ use candle_core::{
 use candle_metal_kernels::metal::{Buffer as MetalBuffer, ComputeCommandEncoder, ComputePipeline};
 use objc2_metal::{MTLCompileOptions, MTLSize};
 
-use super::{Buffer, Kernel, Plan};
+use super::{Buffer, Kept, Kernel, Plan};
 
 const PRELUDE: &str = include_str!("metal.h");
 
@@ -20,6 +20,17 @@ const PRELUDE: &str = include_str!("metal.h");
 /// # Errors
 /// An input is not f32 or not contiguous, or the device fails.
 pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStorage> {
+    run_keeping(plan, inputs, &Kept::default())
+}
+
+/// The scratch buffers of a plan.
+pub(super) type Scratch = Vec<Arc<MetalBuffer>>;
+
+/// Like [`run`], but prepares the weights only if no earlier run with the same `kept` has done so.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_keeping(plan: &Plan, inputs: &[(&MetalStorage, &Layout)], kept: &Kept) -> Result<MetalStorage> {
     let Some((first, _)) = inputs.first() else { bail!("{}: no inputs", plan.operation) };
     let device = first.device().clone();
     for (storage, layout) in inputs {
@@ -30,8 +41,11 @@ pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStor
     let tables: Vec<Arc<MetalBuffer>> =
         plan.tables.iter().map(|table| device.new_buffer_with_data(table)).collect::<Result<_>>()?;
     let alloc = |words: usize| device.new_buffer_builder().with_size_for(words.max(1), DType::F32).build();
-    let scratch: Vec<Arc<MetalBuffer>> =
-        plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?;
+    let prepared = kept.metal.get().filter(|_| plan.preparing > 0);
+    let (scratch, first): (Scratch, usize) = match prepared {
+        Some(scratch) => (scratch.clone(), plan.preparing),
+        None => (plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?, 0),
+    };
     let output = alloc(plan.output)?;
     // The Metal buffer of an argument and the byte offset at which the argument starts.
     let bound = |buffer: Buffer| match buffer {
@@ -43,7 +57,7 @@ pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStor
         Buffer::Scratch(index) => (&*scratch[index], 0),
         Buffer::Output => (&*output, 0),
     };
-    for launch in plan.launches.iter().filter(|launch| !launch.is_empty()) {
+    for launch in plan.launches[first..].iter().filter(|launch| !launch.is_empty()) {
         let pipeline = pipeline(&device, &launch.kernel)?;
         // The guard holds the encoder's mutex, so no other method of the device may be called until it drops.
         let guard = device.command_encoder()?;
@@ -67,6 +81,9 @@ pub fn run(plan: &Plan, inputs: &[(&MetalStorage, &Layout)]) -> Result<MetalStor
             MTLSize { width, height, depth },
             MTLSize { width: launch.kernel.threads, height: 1, depth: 1 },
         );
+    }
+    if plan.preparing > 0 && prepared.is_none() {
+        let _ = kept.metal.set(scratch);
     }
     Ok(MetalStorage::new(output, device, plan.output, DType::F32))
 }

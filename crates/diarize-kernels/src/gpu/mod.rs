@@ -1,7 +1,7 @@
 //! GPU kernels: launch plans as plain data, and the backends that run them on CUDA and Metal.
 //!
-//! Every kernel has one source text. A short prelude turns it into Metal (`metal.h`), CUDA (`cuda.h`) or C++
-//! for the tests' emulator (`host.h`). A [`Plan`] lists the kernels to run and their buffers. `metal` and
+//! Every kernel has one source text. A short prelude turns it into Metal (`metal.h`), CUDA (`cuda.h` and `cuda_tiles.h`) or
+//! C++ for the tests' emulator (`host.h` and `host_tiles.h`). A [`Plan`] lists the kernels to run and their buffers. `metal` and
 //! `cuda` bind a plan to a device, and the tests bind the same plan to the emulator.
 //!
 //! The dialect of the kernels:
@@ -27,10 +27,14 @@
 pub mod compiled;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+#[cfg(all(feature = "cuda", feature = "late", target_os = "linux"))]
+mod late;
 #[cfg(feature = "metal")]
 pub mod metal;
 
 use std::fmt::Write as _;
+#[cfg(any(feature = "cuda", feature = "metal"))]
+use std::sync::OnceLock;
 
 use candle_core::{Result, Tensor};
 
@@ -49,6 +53,18 @@ pub struct Plan {
     pub output: usize,
     /// The kernels, in order.
     pub launches: Vec<Launch>,
+    /// Number of first launches whose results depend only on weights. All scratch buffers are theirs, so that they can be
+    /// [`Kept`].
+    pub preparing: usize,
+}
+
+/// The scratch buffers of a plan whose first launches prepare weights, for later runs with the same weights.
+#[derive(Debug, Default)]
+pub struct Kept {
+    #[cfg(feature = "cuda")]
+    cuda: OnceLock<cuda::Scratch>,
+    #[cfg(feature = "metal")]
+    metal: OnceLock<metal::Scratch>,
 }
 
 /// One kernel over a grid of threadgroups.
@@ -80,6 +96,16 @@ pub struct Kernel {
     pub constants: Vec<(&'static str, usize)>,
 }
 
+/// The precision of products on matrix units. Sums are f32, and so are all values in buffers, in both cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// That of f32. On NVIDIA GPUs, three products of f16 parts replace one.
+    #[default]
+    F32,
+    /// That of f16, with one product. NVIDIA GPUs only.
+    F16,
+}
+
 /// A reference to a buffer of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Buffer {
@@ -99,17 +125,35 @@ pub const MAX_THREADS: usize = 1024;
 impl Kernel {
     /// The source text preceded by its constants, without a prelude.
     pub fn source(&self) -> String {
+        self.source_with("")
+    }
+
+    /// Like [`Self::source`], with `tiles` between the constants and the text: the part of a prelude that depends on the constants.
+    pub fn source_with(&self, tiles: &str) -> String {
         let mut source = format!("#define THREADS {}u\n", self.threads);
         for (name, value) in &self.constants {
             writeln!(source, "#define {name} {value}u").expect("writing to a string cannot fail");
         }
-        source + self.text
+        source + tiles + self.text
     }
 
     /// A key that is different for each different [`Self::source`].
     pub fn key(&self) -> String {
         let start = format!("{} {}", self.name, self.threads);
         self.constants.iter().fold(start, |key, (name, value)| format!("{key} {name}={value}"))
+    }
+}
+
+impl Plan {
+    /// The plan with this precision of products on matrix units.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        if precision == Precision::F16 {
+            for launch in &mut self.launches {
+                launch.kernel.constants.push(("F16", 1));
+            }
+        }
+        self
     }
 }
 

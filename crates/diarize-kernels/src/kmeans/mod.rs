@@ -117,6 +117,7 @@ impl KMeans {
             scratch: vec![runs * self.clusters * dimension, runs * count, runs * 2 * count],
             output: runs * (count + 1),
             launches: vec![launch],
+            ..Plan::default()
         };
         Ok((plan, (runs, count + 1).into()))
     }

@@ -113,6 +113,7 @@ pub fn plan(count: usize, dimension: usize) -> Result<Plan> {
         scratch: vec![2 * count * count, 2 * count, count, count],
         output: 4 * steps,
         launches,
+        ..Plan::default()
     })
 }
 

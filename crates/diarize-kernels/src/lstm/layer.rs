@@ -2,8 +2,11 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::{Dims, cpu, lstm};
-use crate::conv2d::{self, Activation, Conv2d};
+use super::{Dims, cpu, lstm_keeping};
+use crate::{
+    conv2d::{self, Activation, Conv2d},
+    gpu::{Kept, Precision},
+};
 
 /// One LSTM layer whose weights are packed for their device: the projection of the input, then the recurrence.
 ///
@@ -19,6 +22,8 @@ enum Weights {
         projection: Conv2d,
         /// `(directions, 4 * hidden, hidden)`.
         recurrent: Tensor,
+        kept: Kept,
+        precision: Precision,
     },
 }
 
@@ -70,9 +75,22 @@ impl Layer {
             Weights::Gpu {
                 projection: Conv2d::new(&kernel, bias, 1, [0, 0])?,
                 recurrent: recurrent.contiguous()?,
+                kept: Kept::default(),
+                precision: Precision::F32,
             }
         };
         Ok(Self(weights))
+    }
+
+    /// The layer with this precision of products on a GPU's matrix units.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self(match self.0 {
+            Weights::Gpu { projection, recurrent, kept, .. } => {
+                Weights::Gpu { projection: projection.with_precision(precision), recurrent, kept, precision }
+            }
+            cpu => cpu,
+        })
     }
 
     /// Number of inputs per step.
@@ -83,16 +101,18 @@ impl Layer {
         }
     }
 
-    /// Maps `x` `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`, f32.
+    /// Maps `x` `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`, f32. A GPU needs the memory of `x` no
+    /// longer once it is projected.
     ///
     /// # Errors
-    /// The number of inputs, the type or the device of `x` does not fit, or as for [`lstm`].
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    /// The number of inputs, the type or the device of `x` does not fit, or as for [`super::lstm`].
+    pub fn forward(&self, x: Tensor) -> Result<Tensor> {
         match &self.0 {
             Weights::Cpu(layer) => x.contiguous()?.apply_op1_no_bwd(layer),
-            Weights::Gpu { projection, recurrent } => {
+            Weights::Gpu { projection, recurrent, kept, precision } => {
                 let gates = projection.forward(&x.unsqueeze(1)?, None, Activation::Identity)?; // (batch, 1, steps, gates)
-                lstm(&gates.squeeze(1)?, recurrent)
+                drop(x);
+                lstm_keeping(&gates.squeeze(1)?, recurrent, kept, *precision)
             }
         }
     }

@@ -52,6 +52,7 @@ pub fn plan(dims: &Dims) -> Result<Option<Plan>> {
         scratch: vec![directions * 4 * hidden * hidden, directions],
         output: dims.output().elem_count(),
         launches: vec![pack, run],
+        preparing: 1,
         ..Plan::default()
     }))
 }

@@ -19,7 +19,7 @@ use candle_core::MetalStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 pub use self::layer::Layer;
-use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word};
+use crate::gpu::{Buffer, Kept, Kernel, Launch, MAX_THREADS, Plan, Precision, word};
 
 /// Runs the recurrence of one layer.
 ///
@@ -31,7 +31,12 @@ use crate::gpu::{Buffer, Kernel, Launch, MAX_THREADS, Plan, word};
 /// The shapes do not fit each other, a tensor is not f32, a GPU lacks threadgroup memory for the state, or the
 /// device fails.
 pub fn lstm(input: &Tensor, recurrent: &Tensor) -> Result<Tensor> {
-    crate::gpu::aligned(input)?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm)
+    lstm_keeping(input, recurrent, &Kept::default(), Precision::F32)
+}
+
+/// Like [`lstm`], for weights whose prepared form is `kept` on a GPU, with this precision of products on its matrix units.
+fn lstm_keeping(input: &Tensor, recurrent: &Tensor, kept: &Kept, precision: Precision) -> Result<Tensor> {
+    crate::gpu::aligned(input)?.apply_op2_no_bwd(&recurrent.contiguous()?, &Lstm { kept, precision })
 }
 
 /// The sizes of one call.
@@ -117,13 +122,25 @@ impl Dims {
             scratch: vec![words],
             output: self.output().elem_count(),
             launches: vec![pack, run],
+            preparing: 1,
         })
     }
 }
 
-struct Lstm;
+#[cfg_attr(not(any(feature = "cuda", feature = "metal")), expect(dead_code, reason = "no GPU in this build"))]
+struct Lstm<'a> {
+    kept: &'a Kept,
+    precision: Precision,
+}
 
-impl CustomOp2 for Lstm {
+#[cfg(any(feature = "cuda", feature = "metal"))]
+impl Lstm<'_> {
+    fn plan(&self, dims: Dims) -> Result<Plan> {
+        Ok(dims.plan()?.with_precision(self.precision))
+    }
+}
+
+impl CustomOp2 for Lstm<'_> {
     fn name(&self) -> &'static str {
         "lstm"
     }
@@ -152,7 +169,7 @@ impl CustomOp2 for Lstm {
     ) -> Result<(CudaStorage, Shape)> {
         let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let inputs = [(input, input_layout), (recurrent, recurrent_layout)];
-        Ok((crate::gpu::cuda::run(&dims.plan()?, &inputs)?, dims.output()))
+        Ok((crate::gpu::cuda::run_keeping(&self.plan(dims)?, &inputs, self.kept)?, dims.output()))
     }
 
     #[cfg(feature = "metal")]
@@ -165,6 +182,6 @@ impl CustomOp2 for Lstm {
     ) -> Result<(MetalStorage, Shape)> {
         let dims = Dims::of(input_layout.shape(), recurrent_layout.shape())?;
         let inputs = [(input, input_layout), (recurrent, recurrent_layout)];
-        Ok((crate::gpu::metal::run(&dims.plan()?, &inputs)?, dims.output()))
+        Ok((crate::gpu::metal::run_keeping(&self.plan(dims)?, &inputs, self.kept)?, dims.output()))
     }
 }

@@ -127,6 +127,7 @@ impl LogMel {
             scratch: vec![],
             output: count * self.filters.len(),
             launches: vec![launch],
+            ..Plan::default()
         };
         Ok((plan, (batch, frames, self.filters.len()).into()))
     }

@@ -104,6 +104,7 @@ impl PoolNorm {
             scratch: vec![],
             output: sections * pooled * channels,
             launches: vec![launch],
+            ..Plan::default()
         };
         Ok((plan, (sections, pooled, channels).into()))
     }

@@ -147,7 +147,8 @@ impl Stft {
             .concat(),
         };
         let output = batch * frames * width;
-        let plan = Plan { operation, tables, scratch: vec![], output, launches: vec![launch] };
+        let plan =
+            Plan { operation, tables, scratch: vec![], output, launches: vec![launch], ..Plan::default() };
         Ok((plan, (batch, frames, width).into()))
     }
 

@@ -65,8 +65,11 @@ class Options:
 class Model:
     name: str
     device: str
+    recordings_at_once: int
     dimension: int
-    def __init__(self, name: str | None, device: str, token: str | None, cache: str | None) -> None: ...
+    def __init__(
+        self, name: str | None, device: str, precision: str, token: str | None, cache: str | None
+    ) -> None: ...
     def diarize(
         self, source: Source, options: Options, hook: _Hear | None, known: tuple[Voices, float, float] | None
     ) -> Found: ...

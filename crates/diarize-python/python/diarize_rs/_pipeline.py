@@ -47,6 +47,7 @@ class Pipeline:
         model: str | os.PathLike[str] = "bundled",
         *,
         device: Any = "auto",
+        precision: str = "f32",
         threads: int | None = None,
         clustering: str | None = None,
         compat: str | None = None,
@@ -58,6 +59,7 @@ class Pipeline:
         self._model_name = os.fspath(model)
         self._cache_dir = None if cache_dir is None else os.fspath(cache_dir)
         self._allow_cpu_fallback = allow_cpu_fallback
+        self._precision = precision
         self._threads: int | None = None
         self._model = self._load(_device_name(device), token)
         self._options = _native.Options(self._model)
@@ -77,6 +79,7 @@ class Pipeline:
         use_auth_token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         device: Any = "auto",
+        precision: str = "f32",
         threads: int | None = None,
         clustering: str | None = None,
         compat: str | None = None,
@@ -90,7 +93,10 @@ class Pipeline:
         :param token: the hub's access token; by default the one of ``huggingface_hub`` (``HF_TOKEN`` or its file)
         :param use_auth_token: the name of ``token`` in pyannote 3
         :param cache_dir: the hub's cache; by default that of ``huggingface_hub``
-        :param device: ``auto`` for the first GPU that this build and the machine support, else the CPU; or as in :meth:`to`
+        :param device: ``auto`` for the first GPU that this build and the machine support, else the CPU; or as in :meth:`to`.
+            Several GPUs, ``cuda:0,1`` or ``cuda:all``, share the recordings of :meth:`map` and of threads: each recording takes the
+            one with the fewest.
+        :param precision: ``f32``, or on NVIDIA GPUs ``f16``, which is faster, with slightly different results
         :param threads: processor threads of each recording; by default, all recordings share one for each core. The result does not
             depend on it.
         :param clustering: ``agglomerative``, ``vbx``, ``kmeans``, ``spectral`` or ``online``, or pyannote's name of the class; by
@@ -104,6 +110,7 @@ class Pipeline:
         return cls(
             checkpoint,
             device=device,
+            precision=precision,
             threads=threads,
             clustering=clustering,
             compat=compat,
@@ -166,14 +173,15 @@ class Pipeline:
         Only ``batch`` recordings are open at a time, and ``files`` is read as they are done, so it may be endless.
 
         :param files: recordings, as in a call
-        :param batch: recordings at a time. On a GPU, a few keep it busy while others are decoded and clustered.
+        :param batch: recordings at a time; by default 1 on the CPU and 4 for each GPU, fewer if its memory is small. While some are
+            decoded and clustered on the processor, a GPU runs the networks of others. Several GPUs share the recordings.
         """
         from ._batch import map_files
 
         def diarize(file: AudioFile) -> DiarizeOutput:
             return self(file, num_speakers, min_speakers, max_speakers)
 
-        return map_files(diarize, files, batch or (1 if self.device == "cpu" else 4))
+        return map_files(diarize, files, self._model.recordings_at_once if batch is None else batch)
 
     def vad(self, file: AudioFile, *, hook: Hook | None = None) -> list[Segment]:
         """The spans in which somebody speaks. Only the segmentation network runs.
@@ -230,7 +238,7 @@ class Pipeline:
     def to(self, device: Any) -> Pipeline:
         """Loads the model on another device and returns the pipeline.
 
-        :param device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``metal``, or a ``torch.device``
+        :param device: ``cpu``, ``cuda``, ``cuda:1``, ``cuda:0,1``, ``cuda:all``, ``mps``, ``metal``, or a ``torch.device``
         :raises DeviceError: if the device is not available
         """
         name = _device_name(device)
@@ -240,7 +248,7 @@ class Pipeline:
 
     @property
     def device(self) -> str:
-        """The device: ``cpu``, ``cuda:N`` or ``metal:N``."""
+        """The device: ``cpu``, ``cuda:N`` or ``metal:N``; several GPUs are ``cuda:0,1``."""
         return self._model.device
 
     @property
@@ -323,6 +331,7 @@ class Pipeline:
         state = {
             "model": self._model_name,
             "device": self.device,
+            "precision": self._precision,
             "threads": self._threads,
             "allow_cpu_fallback": self._allow_cpu_fallback,
             "cache_dir": self._cache_dir,
@@ -333,7 +342,7 @@ class Pipeline:
         name: str | None = self._model_name
         if name == "bundled" and not os.path.exists("bundled"):
             name = None
-        return _native.Model(name, device, token, self._cache_dir)
+        return _native.Model(name, device, self._precision, token, self._cache_dir)
 
     def _activity(self, file: AudioFile, speakers: int, hook: Hook | None) -> list[Segment]:
         with opened(file) as recording:

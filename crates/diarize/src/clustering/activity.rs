@@ -16,20 +16,12 @@ pub(super) struct Activity {
 
 impl Activity {
     pub(super) fn of(segmentations: &Segmentations) -> Self {
-        let (chunks, speakers) = (segmentations.chunks(), segmentations.speakers());
-        let mut alone = Array2::zeros((chunks, speakers));
-        for (chunk, mut alone) in segmentations.iter().zip(alone.rows_mut()) {
-            for frame in chunk.rows() {
-                let mut active = (0..speakers).filter(|&speaker| frame[speaker] != 0);
-                if let (Some(speaker), None) = (active.next(), active.next()) {
-                    alone[speaker] += 1;
-                }
-            }
+        let shape = (segmentations.chunks(), segmentations.speakers());
+        Self {
+            speaks: Array2::from_shape_fn(shape, |(chunk, speaker)| segmentations.speaks(chunk, speaker)),
+            alone: Array2::from_shape_fn(shape, |(chunk, speaker)| segmentations.alone(chunk, speaker)),
+            frames: segmentations.frames(),
         }
-        let speaks = Array2::from_shape_fn((chunks, speakers), |(chunk, speaker)| {
-            segmentations.speaks(chunk, speaker)
-        });
-        Self { speaks, alone, frames: segmentations.frames() }
     }
 
     /// Indices of the local speakers who speak alone for at least the fraction `min_alone` of their chunk.

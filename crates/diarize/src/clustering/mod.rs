@@ -13,6 +13,7 @@ mod dendrogram;
 mod error;
 mod kmeans;
 mod labels;
+mod merge;
 mod method;
 mod on_device;
 mod online;

@@ -177,6 +177,7 @@ impl Settings {
                 fa,
                 fb,
                 fb_exponent,
+                merge_distance,
                 lda_dimension,
                 max_iterations,
                 max_embeddings,
@@ -186,6 +187,7 @@ impl Settings {
                 positive("fa", *fa)?;
                 positive("fb", *fb)?;
                 share("fb_exponent", *fb_exponent)?;
+                not_negative("merge_distance", *merge_distance)?;
                 at_least_one("lda_dimension", *lda_dimension)?;
                 at_least_one("max_iterations", *max_iterations)?;
                 at_least_one("max_embeddings", *max_embeddings)?;

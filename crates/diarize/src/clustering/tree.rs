@@ -5,12 +5,15 @@ use diarize_kernels::{
     linkage::{Linkage, Merge},
 };
 use ndarray::{ArrayView2, Axis};
+use rayon::prelude::*;
 
 use super::{ClusteringError, ComputeDevice, dendrogram::flat_clusters, labels};
 use crate::math::{cluster_means_normalized, normalized};
 
 /// Number of consecutive embeddings grouped at once if there are too many for one dendrogram.
 const STRETCH: usize = 2000;
+/// Number of stretches that are grouped in parallel. The distances within a stretch take 16 MB or more.
+const AT_ONCE: usize = 4;
 
 /// A dendrogram whose leaves are embeddings or groups of them.
 pub(super) struct Tree {
@@ -101,23 +104,23 @@ fn groups(
     device: &ComputeDevice<'_>,
 ) -> Result<Vec<usize>, ClusteringError> {
     let count = embeddings.nrows();
-    // One stretch after another, because the distances within a stretch take much memory.
-    let grouped: Vec<Vec<usize>> = embeddings
-        .axis_chunks_iter(Axis(0), STRETCH)
-        .enumerate()
-        .map(|(index, stretch)| {
-            let until = |embedding: usize| embedding * limit / count;
-            let (start, length) = (index * STRETCH, stretch.nrows());
-            let wanted = (until(start + length) - until(start)).max(1);
-            let merges = device.linkage(method, distances(stretch, method), &vec![1; length])?;
-            Ok(flat_clusters(&merges, &order(merges.len()), (length - wanted) as f64 - 1.0))
-        })
-        .collect::<Result<_, ClusteringError>>()?;
+    let group = |&(index, stretch): &(usize, ArrayView2<'_, f32>)| {
+        let until = |embedding: usize| embedding * limit / count;
+        let (start, length) = (index * STRETCH, stretch.nrows());
+        let wanted = (until(start + length) - until(start)).max(1);
+        let merges = device.linkage(method, distances(stretch, method), &vec![1; length])?;
+        Ok(flat_clusters(&merges, &order(merges.len()), (length - wanted) as f64 - 1.0))
+    };
+    let stretches: Vec<_> = embeddings.axis_chunks_iter(Axis(0), STRETCH).enumerate().collect();
     let mut first = 0;
     let mut all = Vec::with_capacity(count);
-    for groups in grouped {
-        all.extend(groups.iter().map(|group| first + group));
-        first += labels::count(&groups);
+    for stretches in stretches.chunks(AT_ONCE) {
+        let grouped: Vec<Vec<usize>> =
+            stretches.par_iter().map(group).collect::<Result<_, ClusteringError>>()?;
+        for groups in grouped {
+            all.extend(groups.iter().map(|group| first + group));
+            first += labels::count(&groups);
+        }
     }
     Ok(all)
 }

@@ -35,6 +35,11 @@ pub struct Vbx {
     /// number. So one setting is suitable both for recordings of half a minute, where a higher constant
     /// would merge speakers, and of hours, where a lower one would split them.
     pub fb_exponent: f64,
+    /// After the iterations, speakers whose mean embeddings are nearer to each other than this are merged: Euclidean
+    /// distance of the means' directions, corrected for their noise. With 0, none are merged, as in pyannote. VBx is
+    /// too sure that clusters are different speakers if its PLDA model does not know what varies within them. So a low
+    /// `threshold` with this distance is more robust than a higher `threshold` alone.
+    pub merge_distance: f64,
     /// Number of features of the PLDA model to use, most discriminative first.
     pub lda_dimension: usize,
     /// Maximum number of iterations.
@@ -53,6 +58,7 @@ impl Default for Vbx {
             fa: 0.07,
             fb: 0.8,
             fb_exponent: 0.0,
+            merge_distance: 0.0,
             lda_dimension: 128,
             max_iterations: 20,
             max_embeddings: MAX_EMBEDDINGS,

@@ -7,6 +7,7 @@ use super::{
     ClusteringError, ComputeDevice,
     kmeans::{KMeans, kmeans},
     labels,
+    merge::merge_near,
     plda::{Features, Plda},
     tree::Tree,
     vbx::{Vbx, VbxPosteriors, vbx},
@@ -103,13 +104,17 @@ pub(super) fn vbx_speakers(
     device: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     let kept = posteriors.kept();
-    let wanted = kept.len().max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
-    if wanted != kept.len() {
+    let mut responsibilities = posteriors.responsibilities.select(Axis(1), &kept); // (embedding, speaker)
+    if parameters.merge_distance > 0.0 {
+        responsibilities = merge_near(responsibilities, embeddings, parameters.merge_distance, bounds.min);
+    }
+    let found = responsibilities.ncols();
+    let wanted = found.max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
+    if wanted != found {
         return kmeans_speakers(embeddings, wanted, &parameters.kmeans, compat, device);
     }
-    let responsibilities = posteriors.responsibilities.select(Axis(1), &kept); // (embedding, speaker)
     let weights = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
-    let sums = weighted_sums(responsibilities.view(), embeddings); // (speaker, dimension)
+    let sums = weighted_sums(responsibilities.view(), embeddings, |rows| rows.to_owned()); // (speaker, dimension)
     Ok(VbxSpeakers {
         labels: responsibilities.rows().into_iter().map(|row| argmax(row.iter().copied())).collect(),
         centroids: sums / weights,
@@ -117,12 +122,17 @@ pub(super) fn vbx_speakers(
     })
 }
 
-/// `weights` transposed times `rows`, `(speaker, dimension)`, in f64. `weights` are `(row, speaker)`.
-fn weighted_sums(weights: ArrayView2<'_, f64>, rows: ArrayView2<'_, f32>) -> Array2<f64> {
+/// `weights` transposed times `rows`, each block of which `prepare` changes first: `(speaker, dimension)`, in f64.
+/// `weights` are `(row, speaker)`.
+pub(super) fn weighted_sums(
+    weights: ArrayView2<'_, f64>,
+    rows: ArrayView2<'_, f32>,
+    prepare: fn(ArrayView2<'_, f32>) -> Array2<f32>,
+) -> Array2<f64> {
     let mut sums = Array2::zeros((weights.ncols(), rows.ncols()));
     let blocks = weights.axis_chunks_iter(Axis(0), BLOCK).zip(rows.axis_chunks_iter(Axis(0), BLOCK));
     for (weights, rows) in blocks {
-        general_mat_mul(1.0, &weights.t(), &rows.mapv(f64::from), 1.0, &mut sums);
+        general_mat_mul(1.0, &weights.t(), &prepare(rows).mapv(f64::from), 1.0, &mut sums);
     }
     sums
 }

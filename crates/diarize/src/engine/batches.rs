@@ -1,9 +1,12 @@
 //! Running a network on many chunks: in parallel on the CPU, in large batches on a GPU.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use candle_core::{Result as TensorResult, Tensor};
-use diarize_kernels::device::is_out_of_memory;
+use diarize_kernels::{device::is_out_of_memory, download::Download};
 use rayon::prelude::*;
 
 use super::{Context, Networks, check_finite};
@@ -44,69 +47,149 @@ impl<'a, 'o> Meter<'a, 'o> {
     }
 }
 
-/// Runs `network` on `chunks`, which are in ascending order, in batches. Returns the values of each chunk.
+/// Some chunks, and those of them on which a network runs, both in ascending order.
+#[derive(Clone, Debug)]
+pub(crate) struct Portion {
+    pub(crate) chunks: Range<usize>,
+    pub(crate) computed: Vec<usize>,
+}
+
+/// The values of chunks on which a network ran.
+#[derive(Clone, Debug)]
+pub(crate) enum Values {
+    /// One row for each chunk.
+    Rows(Vec<Vec<f32>>),
+    /// Batches that a GPU computes: numbers of chunks, and one row for each of them.
+    Enqueued(Vec<(usize, Download)>),
+}
+
+/// What [`Batches`] need for a portion of the chunks.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a, 'o, N> {
+    pub(crate) networks: &'a Networks,
+    pub(crate) context: &'a Context<'o>,
+    pub(crate) stage: Stage,
+    pub(crate) size: BatchSize,
+    /// Number of chunks of the recording.
+    pub(crate) total: usize,
+    /// Takes chunk indices and returns one row of values for each.
+    pub(crate) network: N,
+}
+
+/// Runs a network on one portion of a recording's chunks after another.
 ///
-/// `network` takes chunk indices and returns one row of values for each.
-pub(crate) fn in_batches(
-    networks: &Networks,
-    chunks: &[usize],
-    size: BatchSize,
-    meter: &Meter<'_, '_>,
-    network: impl Fn(&[usize]) -> TensorResult<Tensor> + Sync,
-) -> Result<Vec<Vec<f32>>> {
-    if !networks.device.is_cpu() {
-        let size = meter.context.batch_size(meter.stage, size.gpu);
-        return on_gpu(networks, chunks, size, meter, network);
-    }
-    let batches: Vec<&[usize]> = chunks.chunk_by(|a, b| a / size.cpu == b / size.cpu).collect();
-    let run = |batch: &&[usize]| {
-        let output = network(batch).map_err(networks.failed(meter.stage))?;
-        rows(networks, batch.len(), &output, meter)
-    };
-    let rows: Vec<Vec<Vec<f32>>> = batches.par_iter().map(run).collect::<Result<_>>()?;
-    Ok(rows.into_iter().flatten().collect())
-}
+/// The CPU computes several batches in parallel. A GPU computes one portion while the CPU prepares the next: the values of
+/// a portion are copied only after the next one is enqueued.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batches(Option<(Portion, Values)>);
 
-/// Runs one batch after another; each is enqueued before waiting for the previous one.
-fn on_gpu(
-    networks: &Networks,
-    chunks: &[usize],
-    mut size: usize,
-    meter: &Meter<'_, '_>,
-    network: impl Fn(&[usize]) -> TensorResult<Tensor>,
-) -> Result<Vec<Vec<f32>>> {
-    let mut values = Vec::with_capacity(chunks.len());
-    let mut rest = chunks;
-    let mut running: Option<(usize, Tensor)> = None;
-    while !rest.is_empty() {
-        let (batch, after) = rest.split_at(size.min(rest.len()));
-        let next = match network(batch) {
-            Ok(output) => {
-                rest = after;
-                Some((batch.len(), output))
-            }
-            Err(error) if batch.len() > 1 && is_out_of_memory(&error) => {
-                size = batch.len() / 2;
-                meter.context.reduce_batches(meter.stage, batch.len(), size)?;
-                None
-            }
-            Err(error) => return Err(networks.failed(meter.stage)(error)),
-        };
-        if let Some((count, output)) = std::mem::replace(&mut running, next) {
-            values.extend(rows(networks, count, &output, meter)?);
+impl Batches {
+    /// The end of the chunks that were given to [`Self::advance`]; `finished` is the end of those that it returned.
+    pub(crate) fn started(&self, finished: usize) -> usize {
+        self.0.as_ref().map_or(finished, |(portion, _)| portion.chunks.end)
+    }
+
+    /// Starts with another portion and returns finished ones, with one row of values for each computed chunk: all of them
+    /// if it is the `last` one.
+    pub(crate) fn advance<N>(
+        &mut self,
+        portion: Portion,
+        last: bool,
+        call: &Call<'_, '_, N>,
+    ) -> Result<Vec<(Portion, Vec<Vec<f32>>)>>
+    where
+        N: Fn(&Networks, &[usize]) -> TensorResult<Tensor> + Sync,
+    {
+        let values = call.start(&portion)?;
+        let running = matches!(values, Values::Enqueued(_));
+        let mut finished: Vec<(Portion, Values)> = self.0.replace((portion, values)).into_iter().collect();
+        if last || !running {
+            finished.extend(self.0.take());
         }
+        let finish = |(portion, values)| call.finish(&portion, values).map(|rows| (portion, rows));
+        finished.into_iter().map(finish).collect()
     }
-    if let Some((count, output)) = running {
-        values.extend(rows(networks, count, &output, meter)?);
-    }
-    Ok(values)
 }
 
-/// The values of each chunk in a batch.
-fn rows(networks: &Networks, count: usize, output: &Tensor, meter: &Meter<'_, '_>) -> Result<Vec<Vec<f32>>> {
-    let values = output.flatten_all().and_then(|output| output.to_vec1::<f32>());
-    let values = values.map_err(networks.failed(meter.stage))?;
-    check_finite(&values, meter.stage)?;
+impl<'a, 'o, N: Fn(&Networks, &[usize]) -> TensorResult<Tensor> + Sync> Call<'a, 'o, N> {
+    /// Computes a portion on the CPU, or enqueues it on a GPU.
+    pub(crate) fn start(&self, portion: &Portion) -> Result<Values> {
+        self.context.on_device(self.networks, |networks| match networks.device.is_cpu() {
+            true => self.on_cpu(portion, networks).map(Values::Rows),
+            false => self.enqueue(&portion.computed, networks).map(Values::Enqueued),
+        })
+    }
+
+    /// One row of values for each computed chunk of a portion. If a GPU has failed, the CPU may compute them.
+    pub(crate) fn finish(&self, portion: &Portion, values: Values) -> Result<Vec<Vec<f32>>> {
+        let batches = match values {
+            Values::Rows(rows) => return Ok(rows),
+            Values::Enqueued(batches) => batches,
+        };
+        self.context.on_device(self.networks, |networks| match networks.device.is_cpu() {
+            true => self.on_cpu(portion, networks),
+            false => self.copy(portion, &batches, networks),
+        })
+    }
+
+    fn meter(&self, portion: &Portion) -> Result<Meter<'a, 'o>> {
+        Meter::new(self.context, self.stage, portion.chunks.start, self.total)
+    }
+
+    fn on_cpu(&self, portion: &Portion, networks: &Networks) -> Result<Vec<Vec<f32>>> {
+        let meter = self.meter(portion)?;
+        let batches: Vec<&[usize]> =
+            portion.computed.chunk_by(|a, b| a / self.size.cpu == b / self.size.cpu).collect();
+        let run = |batch: &&[usize]| {
+            let output = (self.network)(networks, batch).and_then(|output| output.flatten_all()?.to_vec1());
+            rows(batch.len(), &output.map_err(networks.failed(self.stage))?, &meter)
+        };
+        let rows: Vec<Vec<Vec<f32>>> = batches.par_iter().map(run).collect::<Result<_>>()?;
+        meter.add(portion.chunks.len() - portion.computed.len())?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// Enqueues all batches on a GPU. A batch that does not fit into its memory is halved.
+    fn enqueue(&self, mut rest: &[usize], networks: &Networks) -> Result<Vec<(usize, Download)>> {
+        let mut size = self.context.batch_size(self.stage, self.size.gpu);
+        let mut batches = Vec::new();
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(size.min(rest.len()));
+            match (self.network)(networks, batch) {
+                Ok(output) => {
+                    batches.push((batch.len(), Download::of(&output).map_err(networks.failed(self.stage))?));
+                    rest = after;
+                }
+                Err(error) if batch.len() > 1 && is_out_of_memory(&error) => {
+                    size = batch.len() / 2;
+                    self.context.reduce_batches(self.stage, batch.len(), size)?;
+                }
+                Err(error) => return Err(networks.failed(self.stage)(error)),
+            }
+        }
+        Ok(batches)
+    }
+
+    fn copy(
+        &self,
+        portion: &Portion,
+        batches: &[(usize, Download)],
+        networks: &Networks,
+    ) -> Result<Vec<Vec<f32>>> {
+        let meter = self.meter(portion)?;
+        let mut values = Vec::with_capacity(portion.computed.len());
+        for (count, output) in batches {
+            let output = output.values().map_err(networks.failed(self.stage))?;
+            values.extend(rows(*count, &output, &meter)?);
+        }
+        meter.add(portion.chunks.len() - portion.computed.len())?;
+        Ok(values)
+    }
+}
+
+/// The values of each of `count` chunks.
+fn rows(count: usize, values: &[f32], meter: &Meter<'_, '_>) -> Result<Vec<Vec<f32>>> {
+    check_finite(values, meter.stage)?;
     meter.add(count)?;
     Ok(values.chunks_exact(values.len() / count).map(<[f32]>::to_vec).collect())
 }
@@ -117,7 +200,7 @@ mod tests {
 
     use candle_core::{Error, Result as TensorResult, Tensor};
 
-    use super::{Meter, on_gpu};
+    use super::{BatchSize, Call, Portion, Values};
     use crate::{
         Options, Parameters, Stage, Warning,
         engine::{Context, Networks},
@@ -140,14 +223,17 @@ mod tests {
     #[test]
     fn batches_are_halved_until_they_fit_and_stay_so() {
         let (networks, context) = (Networks::bundled_with_fallback(), context());
-        let meter = Meter::new(&context, Stage::Segmentation, 0, 20).unwrap();
-        let chunks: Vec<usize> = (0..17).collect();
-        let size = context.batch_size(Stage::Segmentation, 16);
-        let values = on_gpu(&networks, &chunks, size, &meter, |batch| for_three(&networks, batch)).unwrap();
-        let expected: Vec<Vec<f32>> = chunks.iter().map(|&x| vec![x as f32, 2.0 * x as f32]).collect();
+        let stage = Stage::Segmentation;
+        let size = BatchSize { cpu: 1, gpu: 16 };
+        let call =
+            Call { networks: &networks, context: &context, stage, size, total: 20, network: for_three };
+        let portion = Portion { chunks: 0..20, computed: (0..17).collect() };
+        let batches = call.enqueue(&portion.computed, &networks).unwrap();
+        let values = call.copy(&portion, &batches, &networks).unwrap();
+        let expected: Vec<Vec<f32>> =
+            portion.computed.iter().map(|&x| vec![x as f32, 2.0 * x as f32]).collect();
         assert_eq!(values, expected);
 
-        let stage = Stage::Segmentation;
         let halved =
             [(16, 8), (8, 4), (4, 2)].map(|(failed, now)| Warning::SmallerBatch { stage, failed, now });
         assert_eq!(context.warnings(), halved);
@@ -156,11 +242,22 @@ mod tests {
     }
 
     #[test]
+    fn the_cpu_computes_again_what_a_gpu_has_not_finished() {
+        let (networks, context) = (Networks::bundled_with_fallback(), context());
+        let (stage, size) = (Stage::Embeddings, BatchSize { cpu: 2, gpu: 16 });
+        let call = Call { networks: &networks, context: &context, stage, size, total: 9, network: for_three };
+        let portion = Portion { chunks: 3..9, computed: vec![3, 4, 8] };
+        let values = call.finish(&portion, Values::Enqueued(Vec::new())).unwrap();
+        assert_eq!(values, [[3.0, 6.0], [4.0, 8.0], [8.0, 16.0]]);
+    }
+
+    #[test]
     fn a_single_chunk_that_does_not_fit_is_an_error() {
         let (networks, context) = (Networks::bundled_with_fallback(), context());
-        let meter = Meter::new(&context, Stage::Embeddings, 0, 20).unwrap();
-        let full = |_: &[usize]| Err(Error::Msg("out of memory".into()));
-        let error = on_gpu(&networks, &[0, 1], 2, &meter, full).unwrap_err();
+        let full = |_: &Networks, _: &[usize]| Err(Error::Msg("out of memory".into()));
+        let (stage, size) = (Stage::Embeddings, BatchSize { cpu: 1, gpu: 2 });
+        let call = Call { networks: &networks, context: &context, stage, size, total: 20, network: full };
+        let error = call.enqueue(&[0, 1], &networks).unwrap_err();
         assert!(matches!(error, crate::Error::OutOfMemory { .. }), "{error}");
     }
 }

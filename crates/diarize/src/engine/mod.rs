@@ -8,7 +8,7 @@ mod waveform;
 mod windows;
 
 pub(crate) use self::{
-    batches::{BatchSize, Meter, in_batches},
+    batches::{BatchSize, Batches, Call, Meter, Portion, Values},
     context::Context,
     networks::{Networks, check_finite},
     trunk::SharedTrunk,

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::splice::{Part, splice};
 
-use super::{Chunks, Waveform};
+use super::{Chunks, Waveform, waveform::are_finite};
 use crate::{
-    Device, Error, Result, Stage,
+    Device, Error, Precision, Result, Stage,
     math::SlidingWindow,
     model::{Manifest, ModelFiles, Weights},
     networks::{PyanNet, WeSpeaker},
@@ -19,7 +19,11 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Networks {
     pub(crate) manifest: Manifest,
+    /// The device of the segmentation network and of clustering.
     pub(crate) device: candle_core::Device,
+    /// The device of the embedding network. On an NVIDIA GPU, it is another stream of the same GPU, so that both networks
+    /// can run at the same time. No tensor goes from one to the other.
+    pub(crate) embedding_device: candle_core::Device,
     pub(crate) decoder: Decoder,
     pub(crate) segmentation: PyanNet,
     pub(crate) embedding: WeSpeaker,
@@ -29,31 +33,36 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    pub(crate) fn load(files: &ModelFiles, device: Device) -> Result<Self> {
+    pub(crate) fn load(files: &ModelFiles, device: Device, precision: Precision) -> Result<Self> {
+        precision.check(device)?;
         let manifest = files.manifest.clone();
-        let device = device.open()?;
-        let segmentation = Weights::open(&files.segmentation, &device)?;
-        let embedding = Weights::open(&files.embedding, &device)?;
-        let networks = Self {
-            segmentation: PyanNet::load(&segmentation, &manifest.segmentation)?,
-            embedding: WeSpeaker::load(&embedding, &manifest.embedding)?,
+        let (name, device) = (device, device.open()?);
+        let embedding_device = if device.is_cuda() { name.open()? } else { device.clone() };
+        // Each network compiles its kernels, many at a time, while the other is still being loaded. What fails here fails
+        // again in the stage that needs it, which reports the error.
+        let segmentation = || -> Result<PyanNet> {
+            let weights = Weights::open(&files.segmentation, &device)?.with_precision(precision);
+            let network = PyanNet::load(&weights, &manifest.segmentation)?;
+            let _ = if device.is_cuda() { network.warm_up(&device) } else { Ok(()) };
+            Ok(network)
+        };
+        let embedding = || -> Result<WeSpeaker> {
+            let weights = Weights::open(&files.embedding, &embedding_device)?.with_precision(precision);
+            let network = WeSpeaker::load(&weights, &manifest.embedding)?;
+            let _ = if device.is_cuda() { network.warm_up(&embedding_device) } else { Ok(()) };
+            Ok(network)
+        };
+        let (segmentation, embedding) = rayon::join(segmentation, embedding);
+        Ok(Self {
+            segmentation: segmentation?,
+            embedding: embedding?,
             decoder: Decoder::new(&manifest.segmentation),
             files: (!device.is_cpu()).then(|| files.clone()),
             on_cpu: OnceLock::new(),
             manifest,
             device,
-        };
-        if networks.device.is_cuda() {
-            networks.warm_up();
-        }
-        Ok(networks)
-    }
-
-    /// Compiles the kernels of both networks, many at a time. What fails here fails again in the stage that needs it,
-    /// which reports the error.
-    fn warm_up(&self) {
-        let Self { segmentation, embedding, device, .. } = self;
-        let _ = rayon::join(|| segmentation.warm_up(device), || embedding.warm_up(device));
+            embedding_device,
+        })
     }
 
     /// The same networks on the CPU, loaded on first use.
@@ -62,7 +71,7 @@ impl Networks {
         if let Some(networks) = self.on_cpu.get() {
             return Ok(networks);
         }
-        let networks = Self::load(files, Device::Cpu)?;
+        let networks = Self::load(files, Device::Cpu, Precision::F32)?;
         Ok(self.on_cpu.get_or_init(|| Box::new(networks)))
     }
 
@@ -75,7 +84,7 @@ impl Networks {
     #[cfg(all(test, feature = "bundled"))]
     pub(crate) fn bundled_with_fallback() -> Self {
         let files = ModelFiles::bundled().unwrap();
-        Self { files: Some(files.clone()), ..Self::load(&files, Device::Cpu).unwrap() }
+        Self { files: Some(files.clone()), ..Self::load(&files, Device::Cpu, Precision::F32).unwrap() }
     }
 
     /// The device as this library names it.
@@ -94,18 +103,19 @@ impl Networks {
         Chunks::new(duration, parameters.segmentation_step * duration)
     }
 
-    /// The waveforms `(chunk, sample)` of the given chunks. Each run of consecutive chunks is copied to the device once and
+    /// The waveforms `(chunk, sample)` of the given chunks on a device. Each run of consecutive chunks is copied to the device once and
     /// cut into overlapping chunks there.
     pub(crate) fn waveforms(
         &self,
         waveform: &Waveform,
         chunks: &Chunks,
         indices: &[usize],
+        device: &candle_core::Device,
     ) -> TensorResult<Tensor> {
         let mut parts = Vec::with_capacity(indices.len());
         for run in indices.chunk_by(|a, b| a + 1 == *b) {
             let samples = waveform.range(chunks.stretch(run));
-            let stretch = Tensor::from_slice(&samples, (1, 1, samples.len(), 1), &self.device)?;
+            let stretch = Tensor::from_slice(&samples, (1, 1, samples.len(), 1), device)?;
             let starts = (0..run.len()).map(|chunk| chunk * chunks.hop);
             parts.extend(starts.map(|start| Part::Steps(stretch.clone(), start..start + chunks.length)));
         }
@@ -118,14 +128,15 @@ impl Networks {
         move |source| Error::operation(stage.name(), device, source)
     }
 
+    /// A tensor for the embedding network.
     pub(crate) fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> TensorResult<Tensor> {
-        Tensor::from_vec(values, shape, &self.device)
+        Tensor::from_vec(values, shape, &self.embedding_device)
     }
 }
 
 /// Checks that all outputs of a network are finite.
 pub(crate) fn check_finite(values: &[f32], stage: Stage) -> Result<()> {
-    match values.iter().all(|value| value.is_finite()) {
+    match are_finite(values) {
         true => Ok(()),
         false => Err(Error::NonFiniteOutput { stage: stage.name() }),
     }
@@ -137,8 +148,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_layer_runs_when_warming_up() {
-        let Networks { segmentation, embedding, device, .. } = Networks::bundled_with_fallback();
+        let Networks { segmentation, embedding, device, embedding_device, .. } =
+            Networks::bundled_with_fallback();
         segmentation.warm_up(&device).unwrap();
-        embedding.warm_up(&device).unwrap();
+        embedding.warm_up(&embedding_device).unwrap();
     }
 }

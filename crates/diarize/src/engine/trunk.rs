@@ -21,6 +21,9 @@ use crate::{
 /// take 25 MB more.
 const PIECE: usize = 150;
 
+/// Pieces in the residual network at once, which needs much memory for its first stages.
+const AT_ONCE: usize = 8;
+
 /// The frames of a recording, computed one piece at a time. Pieces overlap by the network's receptive
 /// field, so piece borders do not affect the result.
 #[derive(Clone, Copy)]
@@ -123,7 +126,7 @@ impl<'a> SharedTrunk<'a> {
         };
         let all: Vec<usize> = pieces.clone().collect();
         let mut computed = Vec::new();
-        for alike in all.chunk_by(|&a, &b| inside(a) == inside(b)) {
+        for alike in all.chunk_by(|&a, &b| inside(a) == inside(b)).flat_map(|alike| alike.chunks(AT_ONCE)) {
             let (first, frames, length) = inside(alike[0]);
             let starts: Vec<usize> =
                 alike.iter().map(|piece| seen[piece - pieces.start].start - start).collect();

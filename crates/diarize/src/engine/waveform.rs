@@ -6,12 +6,18 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::{Error, Result, SAMPLE_RATE, math::SlidingWindow};
 
+/// Whether all values are finite. Looks at all of them, several at a time.
+pub(crate) fn are_finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |finite, value| finite & value.is_finite())
+}
+
 /// Checks that all samples are finite. `received` is the number of samples before them.
 pub(crate) fn check_samples(samples: &[f32], received: usize) -> Result<()> {
-    match samples.iter().position(|sample| !sample.is_finite()) {
-        Some(index) => Err(Error::NonFiniteSample { index: received + index, value: samples[index] }),
-        None => Ok(()),
+    if are_finite(samples) {
+        return Ok(());
     }
+    let index = samples.iter().position(|sample| !sample.is_finite()).unwrap_or_default();
+    Err(Error::NonFiniteSample { index: received + index, value: samples[index] })
 }
 
 /// The part of a recording still needed. Positions count from the start of the recording.

@@ -7,7 +7,7 @@ use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::WeightsFile;
-use crate::{Error, Result, TensorProblem};
+use crate::{Error, Precision, Result, TensorProblem};
 
 /// Suffix of the name of an 8-bit tensor's scales.
 pub const SCALES: &str = ".scale";
@@ -17,6 +17,7 @@ pub struct Weights<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
     device: &'a Device,
+    precision: Precision,
 }
 
 impl<'a> Weights<'a> {
@@ -27,7 +28,17 @@ impl<'a> Weights<'a> {
     pub fn open(file: &'a WeightsFile, device: &'a Device) -> Result<Self> {
         let tensors = SafeTensors::deserialize(&file.bytes)
             .map_err(|source| Error::WeightsFile { path: file.path.clone(), source: source.into() })?;
-        Ok(Self { path: &file.path, tensors, device })
+        Ok(Self { path: &file.path, tensors, device, precision: Precision::F32 })
+    }
+
+    /// The same weights, for networks with this precision.
+    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// How precisely layers with these weights multiply.
+    pub(crate) fn precision(&self) -> diarize_kernels::gpu::Precision {
+        self.precision.of_kernels()
     }
 
     /// Names and shapes of the tensors that hold weights, sorted by name: neither scales nor integers such as batch

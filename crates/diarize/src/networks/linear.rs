@@ -28,6 +28,11 @@ impl Linear {
         Ok(Self { convolution, activation })
     }
 
+    /// The layer with the precision of the weights, instead of f32.
+    pub(crate) fn with_precision(self, weights: &Weights<'_>) -> Self {
+        Self { convolution: self.convolution.with_precision(weights.precision()), ..self }
+    }
+
     /// Number of inputs per row.
     pub(crate) fn inputs(&self) -> usize {
         self.convolution.inputs()

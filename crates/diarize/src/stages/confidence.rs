@@ -17,6 +17,7 @@
 //! confidence.
 
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 
 use super::{Segmentations, aggregate::first_frame, turns::label};
 use crate::{
@@ -96,13 +97,13 @@ impl Votes<'_> {
     /// Sets the confidence of each turn. `labeled` lists the cluster of each label, in order.
     pub(crate) fn rate(&self, turns: &mut [Turn], labeled: &[usize], function: &ConfidenceFunction) {
         let labels: Vec<String> = (0..labeled.len()).map(label).collect();
-        for turn in turns {
+        turns.par_iter_mut().for_each(|turn| {
             let cluster = labels.iter().zip(labeled).find(|(label, _)| **label == turn.speaker);
             turn.confidence = cluster.map(|(_, &cluster)| {
                 let Evidence { agreement, separation } = self.evidence(turn.start, turn.end, cluster);
                 function.confidence(agreement, separation)
             });
-        }
+        });
     }
 }
 

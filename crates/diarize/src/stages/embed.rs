@@ -10,9 +10,13 @@ pub(crate) use self::spans::SpanEmbedder;
 use super::{Embeddings, Segmentations, SpeakerCounter, Vectors, WindowEmbeddings, embedding_masks};
 use crate::{
     Error, Result,
-    engine::{Chunks, Context, Networks, Waveform},
+    engine::{Batches, Chunks, Context, Networks, Waveform},
     options::{EmbeddingTrunk, Parameters, Reconstruction},
 };
+
+/// Chunks, and pieces of a recording, that a GPU embeds together.
+#[cfg(feature = "unstable")]
+pub(crate) const GPU_BATCHES: [usize; 2] = [chunks::GPU_BATCH, pieces::GPU_BATCH];
 
 /// The data available for embedding chunks.
 #[derive(Clone, Copy)]
@@ -33,7 +37,7 @@ pub(crate) enum Embedder {
     /// No embeddings are needed.
     Nothing,
     /// Runs the network on each chunk separately.
-    Chunks(Embeddings),
+    Chunks(Embeddings, Batches),
     /// Uses frames computed once for the whole recording.
     Trunk(Box<FromTrunk>),
 }
@@ -54,7 +58,7 @@ impl Embedder {
         Ok(match parameters.embedding_trunk {
             EmbeddingTrunk::Chunk => {
                 network.resnet.run_often();
-                Self::Chunks(embeddings)
+                Self::Chunks(embeddings, Batches::default())
             }
             EmbeddingTrunk::Shared => {
                 Self::Trunk(Box::new(FromTrunk::new(networks, chunks, embeddings, windows)))
@@ -74,7 +78,9 @@ impl Embedder {
     ) -> Result<()> {
         match self {
             Self::Nothing => Ok(()),
-            Self::Chunks(embeddings) => chunks::embed(embeddings, segmented, networks, parameters, context),
+            Self::Chunks(embeddings, batches) => {
+                chunks::embed(embeddings, batches, segmented, networks, parameters, context)
+            }
             Self::Trunk(trunk) => trunk.advance(segmented, count, networks, parameters, context),
         }
     }
@@ -83,7 +89,7 @@ impl Embedder {
     pub(crate) fn first_sample(&self, networks: &Networks, chunks: &Chunks) -> usize {
         match self {
             Self::Nothing => usize::MAX,
-            Self::Chunks(embeddings) => chunks.start(embeddings.chunks()),
+            Self::Chunks(embeddings, _) => chunks.start(embeddings.chunks()),
             Self::Trunk(trunk) => trunk.first_sample(networks, chunks),
         }
     }
@@ -92,7 +98,7 @@ impl Embedder {
     pub(crate) fn finish(self) -> (Option<Embeddings>, Option<WindowEmbeddings>) {
         match self {
             Self::Nothing => (None, None),
-            Self::Chunks(embeddings) => (Some(embeddings), None),
+            Self::Chunks(embeddings, _) => (Some(embeddings), None),
             Self::Trunk(trunk) => {
                 let (embeddings, windows) = trunk.finish();
                 (Some(embeddings), windows)

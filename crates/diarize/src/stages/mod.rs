@@ -35,7 +35,9 @@ pub use self::{
 };
 
 #[cfg(feature = "unstable")]
-pub(crate) use self::count::speaker_count;
+pub(crate) use self::{
+    count::speaker_count, embed::GPU_BATCHES as EMBEDDED_ON_GPU, segment::GPU_BATCH as SEGMENTED_ON_GPU,
+};
 
 /// Items exposed to tests, benches and tools.
 #[cfg(feature = "unstable")]

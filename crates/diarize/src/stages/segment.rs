@@ -1,31 +1,28 @@
 //! Local segmentation: which of a chunk's local speakers speak in which frame.
 
-use std::ops::Range;
-
 use candle_core::{Result as TensorResult, Tensor};
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::Segmentations;
 use crate::{
-    Result, Stage,
-    engine::{BatchSize, Chunks, Context, Meter, Networks, Waveform, in_batches},
+    Stage,
+    engine::{BatchSize, Call, Chunks, Context, Networks, Portion, Values, Waveform},
     model::num_frames,
     options::Parameters,
 };
 
 /// Chunks per batch on the CPU.
 pub(crate) const CPU_BATCH: usize = 8;
-/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy.
-pub(crate) const GPU_BATCH: usize = 256;
+/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy, but also much memory. These last as long
+/// as a batch of pieces of the embedding network, which runs at the same time.
+pub(crate) const GPU_BATCH: usize = 192;
 
 /// Number of batches per thread to wait for, so that all threads have work.
 const BATCHES_EACH: usize = 3;
-/// Number of batches to wait for on a GPU, so that one is computed while the next is prepared.
-const BATCHES_ON_GPU: usize = 2;
 
 /// The number of chunks, of the `complete` ones, to segment while the recording continues: as many as fill whole rounds
-/// of batches. The others wait for more samples.
+/// of batches, or batches of a GPU. The others wait for more samples.
 pub(crate) fn chunks_to_segment(
     complete: usize,
     networks: &Networks,
@@ -34,7 +31,7 @@ pub(crate) fn chunks_to_segment(
 ) -> usize {
     let round = match networks.device.is_cpu() {
         true => CPU_BATCH * BATCHES_EACH * threads,
-        false => BATCHES_ON_GPU * parameters.segmentation_batch_size.unwrap_or(GPU_BATCH),
+        false => parameters.segmentation_batch_size.unwrap_or(GPU_BATCH),
     };
     complete - complete % round
 }
@@ -43,6 +40,8 @@ pub(crate) fn chunks_to_segment(
 #[derive(Clone, Debug)]
 pub(crate) struct Segmenter {
     pub(crate) segmentations: Segmentations,
+    /// The chunks that a GPU is segmenting.
+    pub(crate) running: Option<(Portion, Values)>,
     /// The first chunk of digital silence. Its result is reused for all others.
     silence: Option<usize>,
     /// Mean of the first chunk: an estimate of the microphone's constant (DC) offset.
@@ -53,25 +52,26 @@ impl Segmenter {
     pub(crate) fn new(networks: &Networks, chunks: &Chunks) -> Self {
         let architecture = &networks.manifest.segmentation;
         let frames = num_frames(architecture.sincnet_stride, chunks.length);
-        Self { segmentations: Segmentations::new(frames, architecture.speakers), silence: None, level: 0.0 }
+        Self {
+            segmentations: Segmentations::new(frames, architecture.speakers),
+            running: None,
+            silence: None,
+            level: 0.0,
+        }
     }
 
-    /// Segments the chunks before `until` that are not yet segmented, `(chunk, frame, local speaker)`.
-    /// Returns their indices.
-    pub(crate) fn advance(
-        &mut self,
-        until: usize,
-        waveform: &Waveform,
-        chunks: &Chunks,
-        networks: &Networks,
-        parameters: &Parameters,
-        context: &Context<'_>,
-    ) -> Result<Range<usize>> {
-        let new = self.segmentations.chunks()..until;
+    /// The end of the chunks that are segmented, or that a GPU is segmenting.
+    pub(crate) fn started(&self) -> usize {
+        self.running.as_ref().map_or(self.segmentations.chunks(), |(portion, _)| portion.chunks.end)
+    }
+
+    /// The chunks before `until` that are not yet started, and those of them that must be computed.
+    pub(crate) fn next(&mut self, until: usize, waveform: &Waveform, chunks: &Chunks) -> Portion {
+        let new = self.started()..until;
         if new.start == 0 {
             self.level = level(&waveform.range(0..waveform.received().min(chunks.length)));
         }
-        let mut distinct = Vec::with_capacity(new.len());
+        let mut computed = Vec::with_capacity(new.len());
         for chunk in new.clone() {
             let silent = waveform.is_silent(chunks.range(chunk));
             if silent && self.silence.is_some() {
@@ -80,18 +80,42 @@ impl Segmenter {
             if silent {
                 self.silence = Some(chunk);
             }
-            distinct.push(chunk);
+            computed.push(chunk);
         }
-        let total = chunks.count(waveform.expected());
-        let size = BatchSize { cpu: CPU_BATCH, gpu: parameters.segmentation_batch_size.unwrap_or(GPU_BATCH) };
-        let scores = context.on_device(networks, |networks| {
-            let meter = Meter::new(context, Stage::Segmentation, new.start, total)?;
-            let network = |batch: &[usize]| scores(networks, waveform, chunks, batch, self.level);
-            let scores = in_batches(networks, &distinct, size, &meter, network)?;
-            meter.add(new.len() - distinct.len())?;
-            Ok(scores)
-        })?;
+        Portion { chunks: new, computed }
+    }
 
+    /// How the network runs on chunks: `(chunk, frame, class)`.
+    pub(crate) fn call<'a, 'o>(
+        &self,
+        waveform: &'a Waveform,
+        chunks: &'a Chunks,
+        networks: &'a Networks,
+        parameters: &Parameters,
+        context: &'a Context<'o>,
+    ) -> Call<'a, 'o, impl Fn(&Networks, &[usize]) -> TensorResult<Tensor> + Sync + use<'a, 'o>> {
+        let level = self.level;
+        Call {
+            networks,
+            context,
+            stage: Stage::Segmentation,
+            size: BatchSize { cpu: CPU_BATCH, gpu: parameters.segmentation_batch_size.unwrap_or(GPU_BATCH) },
+            total: chunks.count(waveform.expected()),
+            network: move |networks: &Networks, batch: &[usize]| {
+                scores(networks, waveform, chunks, batch, level)
+            },
+        }
+    }
+
+    /// Decides who speaks in the next chunks, `(chunk, frame, local speaker)`, from the scores of those that were computed,
+    /// `(frame, class)` each.
+    pub(crate) fn decide(
+        &mut self,
+        portion: &Portion,
+        scores: &[Vec<f32>],
+        networks: &Networks,
+        parameters: &Parameters,
+    ) {
         let decide = |scores: &Vec<f32>| {
             let shape = (self.segmentations.frames(), self.segmentations.speakers());
             let mut decisions = Array2::zeros(shape); // (frame, local speaker)
@@ -99,15 +123,14 @@ impl Segmenter {
             decisions
         };
         let decisions: Vec<Array2<u8>> = scores.par_iter().map(decide).collect();
-        let mut computed = distinct.iter().zip(decisions).peekable();
-        for chunk in new.clone() {
+        let mut computed = portion.computed.iter().zip(decisions).peekable();
+        for chunk in portion.chunks.clone() {
             let decisions = match computed.next_if(|&(&computed, _)| computed == chunk) {
                 Some((_, decisions)) => decisions,
                 None => self.segmentations.chunk(self.silence.expect("a chunk of silence came before")),
             };
             self.segmentations.push(decisions.view());
         }
-        Ok(new)
     }
 }
 
@@ -121,7 +144,7 @@ fn scores(
 ) -> TensorResult<Tensor> {
     let (network, device) = (&networks.segmentation, &networks.device);
     if !network.sincnet.shares([chunks.length, chunks.hop]) {
-        return network.forward(&networks.waveforms(waveform, chunks, indices)?);
+        return network.forward(&networks.waveforms(waveform, chunks, indices, device)?);
     }
     let (mut samples, mut starts) = (Vec::new(), Vec::with_capacity(indices.len()));
     for run in indices.chunk_by(|a, b| a + 1 == *b) {

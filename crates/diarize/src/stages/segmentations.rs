@@ -77,6 +77,14 @@ impl Segmentations {
         self.row(chunk, speaker).iter().any(|&word| word != 0)
     }
 
+    /// Number of frames of a chunk in which only this local speaker speaks.
+    pub fn alone(&self, chunk: usize, speaker: usize) -> usize {
+        let others = (0..self.speakers).filter(|&other| other != speaker);
+        let others = |word: usize| others.clone().fold(0, |all, other| all | self.row(chunk, other)[word]);
+        let words = self.row(chunk, speaker).iter().enumerate();
+        words.map(|(index, word)| (word & !others(index)).count_ones() as usize).sum()
+    }
+
     /// Whether anybody speaks in a chunk.
     pub fn is_active(&self, chunk: usize) -> bool {
         (0..self.speakers).any(|speaker| self.speaks(chunk, speaker))
@@ -129,6 +137,12 @@ mod tests {
             assert_eq!((kept.chunks(), kept.frames(), kept.speakers()), (5, frames, 3));
             for ((chunk, frame, speaker), &active) in array.indexed_iter() {
                 assert_eq!(kept.speaks_in(chunk, frame, speaker), active == 1);
+            }
+            for (chunk, speaker) in (0..5).flat_map(|chunk| (0..3).map(move |speaker| (chunk, speaker))) {
+                let alone = |frame: &usize| {
+                    (0..3).all(|other| (array[[chunk, *frame, other]] == 1) == (other == speaker))
+                };
+                assert_eq!(kept.alone(chunk, speaker), (0..frames).filter(alone).count());
             }
             assert!(kept.is_active(1) && !kept.is_active(2) && !kept.speaks(2, 0));
         }

@@ -31,7 +31,7 @@ impl Lstm {
 
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
     pub fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
-        self.layers.iter().try_fold(x, |x, layer| layer.forward(&x))
+        self.layers.iter().try_fold(x, |x, layer| layer.forward(x))
     }
 }
 
@@ -55,5 +55,6 @@ fn load_layer(
     let input = weights.to_device(input, &[directions * gates, inputs])?;
     let bias = weights.to_device(bias, &[directions * gates])?;
     let recurrent = weights.to_device(recurrent, &[directions, gates, hidden])?;
-    Layer::new(&input, &bias, &recurrent).map_err(Error::loading)
+    let layer = Layer::new(&input, &bias, &recurrent).map_err(Error::loading)?;
+    Ok(layer.with_precision(weights.precision()))
 }

@@ -39,7 +39,8 @@ impl PyanNet {
         let mut layers = Vec::new();
         for layer in 0..architecture.linear.num_layers {
             let shape = [architecture.linear.hidden_size, width];
-            layers.push(Linear::load(weights, &format!("linear.{layer}"), shape, Activation::LeakyRelu)?);
+            let linear = Linear::load(weights, &format!("linear.{layer}"), shape, Activation::LeakyRelu)?;
+            layers.push(linear.with_precision(weights));
             width = shape[0];
         }
         Ok(Self {
@@ -65,7 +66,7 @@ impl PyanNet {
         // After the second layer, all are alike.
         let (lstm, linear): (Vec<_>, Vec<_>) =
             (self.lstm.layers.iter().take(2).collect(), self.linear.iter().take(2).collect());
-        let lstm = || lstm.par_iter().try_for_each(|layer| layer.forward(&zeros(layer.inputs())?).map(drop));
+        let lstm = || lstm.par_iter().try_for_each(|layer| layer.forward(zeros(layer.inputs())?).map(drop));
         let linear =
             || linear.par_iter().try_for_each(|layer| layer.forward(&zeros(layer.inputs())?).map(drop));
         let scores = || self.scores.forward(&self.classifier.forward(&zeros(self.classifier.inputs())?)?);

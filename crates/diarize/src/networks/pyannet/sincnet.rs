@@ -23,6 +23,8 @@ const FILTERBANK: &str = "sincnet.conv1d.0.filterbank";
 const FILTERS: usize = 80;
 /// Number of channels after the second and third convolutions.
 pub(super) const CHANNELS: usize = 60;
+/// Number of windows of a waveform after the sinc filters that a GPU computes at once.
+pub(crate) const WINDOWS_ON_GPU: usize = 32;
 /// Lowest cutoff frequency and narrowest band of a filter, in hertz.
 const MIN_HZ: f64 = 50.0;
 /// Added to the variance of a waveform before the square root, as in `torch.nn.InstanceNorm1d`.
@@ -133,11 +135,9 @@ impl SincNet {
             let x = pool_norm.forward_windows(&x, windows, length)?; // (batch, 5325, 80)
             self.after_sinc(&x.unsqueeze(1)?) // (batch, 589, 60)
         };
-        if !device.is_cpu() {
-            return normalized(&windows);
-        }
-        // One window at a time, so that the large features before the last two blocks exist for one window only.
-        Tensor::cat(&windows.chunks(1).map(normalized).collect::<TensorResult<Vec<_>>>()?, 0)
+        // Few windows at a time, so that the large features before the last two blocks exist for those only.
+        let at_once = if device.is_cpu() { 1 } else { WINDOWS_ON_GPU };
+        Tensor::cat(&windows.chunks(at_once).map(normalized).collect::<TensorResult<Vec<_>>>()?, 0)
     }
 
     /// Runs every block on a short input, all at the same time.
@@ -216,8 +216,9 @@ impl Block {
         activation: Activation,
     ) -> Result<Self> {
         let norm = |part: &str| weights.values(&format!("sincnet.norm1d.{index}.{part}"), bias.dims());
+        let convolution = Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?;
         Ok(Self {
-            convolution: Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?,
+            convolution: convolution.with_precision(weights.precision()),
             activation,
             pool_norm: PoolNorm { window: POOL, slope: 0.01, weight: norm("weight")?, bias: norm("bias")? },
         })

@@ -37,7 +37,8 @@ impl ResNet {
                 bottleneck: architecture.bottleneck,
             };
             let name = |block: usize| format!("resnet.layer{}.{block}", stage + 1);
-            let blocks = (0..blocks).map(|block| Block::load(weights, &name(block), &shape(block)));
+            let blocks =
+                (0..blocks).into_par_iter().map(|block| Block::load(weights, &name(block), &shape(block)));
             stages.push(blocks.collect::<Result<_>>()?);
             inputs = architecture.outputs(stage);
         }
@@ -195,11 +196,8 @@ fn load_convolution(
         .zip(&scale)
         .flat_map(|(kernel, scale)| kernel.iter().map(move |&k| (f64::from(k) * scale) as f32))
         .collect();
-    Conv2d::new(
-        &weights.to_device(kernel, &shape)?,
-        &weights.to_device(bias, &[outputs])?,
-        stride,
-        [size / 2; 2],
-    )
-    .map_err(Error::loading)
+    let kernel = Tensor::from_vec(kernel, &shape, &Device::Cpu).map_err(Error::loading)?;
+    let bias = weights.to_device(bias, &[outputs])?;
+    let convolution = Conv2d::new(&kernel, &bias, stride, [size / 2; 2]).map_err(Error::loading)?;
+    Ok(convolution.with_precision(weights.precision()))
 }

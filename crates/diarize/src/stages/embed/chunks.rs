@@ -5,36 +5,39 @@ use candle_core::{Result as TensorResult, Tensor};
 use super::{Segmented, masks_of};
 use crate::{
     Result, Stage,
-    engine::{BatchSize, Context, Meter, Networks, in_batches},
+    engine::{BatchSize, Batches, Call, Context, Networks, Portion},
     networks::wespeaker::resize_nearest,
     options::Parameters,
     stages::Embeddings,
 };
 
 /// Chunks per batch on a GPU: convolutions keep it busy with few.
-const GPU_BATCH: usize = 64;
+pub(super) const GPU_BATCH: usize = 64;
 
-/// Embeds the chunks that are segmented but not yet embedded.
+/// Embeds the chunks that are segmented but not yet embedded. A GPU's embeddings are stored in the next call.
 pub(super) fn embed(
     embeddings: &mut Embeddings,
+    batches: &mut Batches,
     segmented: Segmented<'_>,
     networks: &Networks,
     parameters: &Parameters,
     context: &Context<'_>,
 ) -> Result<()> {
     let segmentations = segmented.segmentations;
-    let new = embeddings.chunks()..segmentations.chunks();
+    let new = batches.started(embeddings.chunks())..segmentations.chunks();
     let active: Vec<usize> = new.clone().filter(|&chunk| segmentations.is_active(chunk)).collect();
-    let total = segmented.chunks.count(segmented.waveform.expected());
-    let size = BatchSize { cpu: 1, gpu: parameters.embedding_batch_size.unwrap_or(GPU_BATCH) };
-    let values = context.on_device(networks, |networks| {
-        let meter = Meter::new(context, Stage::Embeddings, new.start, total)?;
-        let network = |batch: &[usize]| forward(networks, &segmented, parameters, batch);
-        let values = in_batches(networks, &active, size, &meter, network)?;
-        meter.add(new.len() - active.len())?;
-        Ok(values)
-    })?;
-    embeddings.push_chunks(new.end, &active, &values, segmentations);
+    let call = Call {
+        networks,
+        context,
+        stage: Stage::Embeddings,
+        size: BatchSize { cpu: 1, gpu: parameters.embedding_batch_size.unwrap_or(GPU_BATCH) },
+        total: segmented.chunks.count(segmented.waveform.expected()),
+        network: |networks: &Networks, batch: &[usize]| forward(networks, &segmented, parameters, batch),
+    };
+    let portion = Portion { chunks: new, computed: active };
+    for (portion, values) in batches.advance(portion, segmented.ended, &call)? {
+        embeddings.push_chunks(portion.chunks.end, &portion.computed, &values, segmentations);
+    }
     Ok(())
 }
 
@@ -54,5 +57,6 @@ fn forward(
         }
     }
     let shape = [indices.len(), segmented.segmentations.speakers(), frames];
-    network.forward(&networks.waveforms(waveform, chunks, indices)?, &networks.tensor(masks, &shape)?)
+    let waveforms = networks.waveforms(waveform, chunks, indices, &networks.embedding_device)?;
+    network.forward(&waveforms, &networks.tensor(masks, &shape)?)
 }

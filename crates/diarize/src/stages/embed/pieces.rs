@@ -28,7 +28,7 @@ pub(super) fn compute(
     let silent = |piece: usize| Part::Zeros(trunk.frames_of_piece(piece).len());
     if networks.device.is_cpu() {
         let one = |(piece, &spoken): (usize, &bool)| match spoken {
-            true => trunk.compute(piece..piece + 1, waveform, &networks.device),
+            true => trunk.compute(piece..piece + 1, waveform, &networks.embedding_device),
             false => Ok(vec![silent(piece)]),
         };
         let computed: TensorResult<Vec<Vec<Part>>> = match spoken {
@@ -63,7 +63,7 @@ fn on_gpu(
     let mut next = pieces.start;
     while next < pieces.end {
         let size = context.batch_size(Stage::Embeddings, GPU_BATCH).min(pieces.end - next);
-        match trunk.compute(next..next + size, waveform, &networks.device) {
+        match trunk.compute(next..next + size, waveform, &networks.embedding_device) {
             Err(error) if size > 1 && is_out_of_memory(&error) => {
                 context.reduce_batches(Stage::Embeddings, size, size / 2)?;
             }

@@ -1,9 +1,10 @@
 //! Embeddings from running the residual network once on the whole recording.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{collections::VecDeque, mem::take, ops::Range};
 
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::{
+    download::Download,
     splice::{Part, splice},
     stats_pool::stats_pool_sections,
 };
@@ -22,10 +23,16 @@ use crate::{
     stages::{Embeddings, SpeakerCounter, WindowEmbeddings},
 };
 
+/// Batches on a GPU whose results are not copied yet while it computes the next ones.
+const QUEUED: usize = 2;
+
 /// State of the embedding of a recording.
 #[derive(Clone, Debug)]
 pub(crate) struct FromTrunk {
+    /// Up to here, everything is stored.
     progress: Progress,
+    /// What a GPU computes after that.
+    running: VecDeque<Pooled>,
     /// Embeddings of the chunks whose last frame has been computed.
     embeddings: Embeddings,
     windows: Option<VoiceTrack>,
@@ -54,8 +61,20 @@ struct VoiceTrack {
     embeddings: WindowEmbeddings,
 }
 
+/// A batch of frames that a GPU pools.
+#[derive(Clone, Debug)]
+struct Pooled {
+    /// Number of chunks in it.
+    chunks: usize,
+    sets: Sets,
+    /// `(1, set, dimension)`; `None` if there are no sets.
+    values: Option<Download>,
+    /// The progress after it.
+    after: Progress,
+}
+
 /// The sets of weights with which a batch of frames is pooled: those of chunks, then those of windows.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Sets {
     /// The chunks in which somebody speaks, and the end of all chunks.
     active: Vec<usize>,
@@ -95,7 +114,12 @@ impl FromTrunk {
             let embeddings = WindowEmbeddings::new(times, embeddings.dimension());
             VoiceTrack { settings: settings.clone(), embeddings }
         };
-        Self { progress: Progress::default(), windows: windows.map(track), embeddings }
+        Self {
+            progress: Progress::default(),
+            running: VecDeque::new(),
+            windows: windows.map(track),
+            embeddings,
+        }
     }
 
     /// Computes all pieces that can be computed, and embeds the chunks and windows that they complete.
@@ -115,10 +139,15 @@ impl FromTrunk {
         };
         let windows = self.windows.as_ref().map(|track| Windows::new(&trunk, &track.settings));
         let view = View { segmented, counts, trunk, windows, parameters };
-        let until = view.computable(self.progress.pieces, networks);
-        let (progress, embedded) =
-            context.on_device(networks, |networks| view.embed(&self.progress, until, networks, context))?;
+        let latest = self.running.back().map_or(&self.progress, |pooled| &pooled.after);
+        let until = view.computable(latest.pieces, networks);
+        let (progress, running, embedded) = context.on_device(networks, |networks| {
+            // If the CPU takes over, it computes again what was running.
+            let running = if networks.device.is_cpu() { VecDeque::new() } else { take(&mut self.running) };
+            view.embed(&self.progress, running, until, networks, context)
+        })?;
         self.progress = progress;
+        self.running = running;
         for (sets, values) in embedded {
             self.store(&sets, &values, view.segmented);
         }
@@ -163,7 +192,7 @@ impl Progress {
 
     /// Whether the frames are on the networks' device. If not, the device has failed and the CPU has taken over.
     fn is_on(&self, networks: &Networks) -> bool {
-        self.frames.as_ref().is_none_or(|frames| frames.device().same_device(&networks.device))
+        self.frames.as_ref().is_none_or(|frames| frames.device().same_device(&networks.embedding_device))
     }
 }
 
@@ -185,47 +214,55 @@ impl View<'_> {
         (computed..).find(|piece| !can_be_computed(piece)).expect("pieces need samples")
     }
 
-    /// Computes the pieces before `until`, and embeds the chunks and windows that they complete: `(set, dimension)` for
-    /// each batch of pieces.
+    /// Computes the pieces before `until`, and embeds the chunks and windows that they complete. `running` is what a GPU
+    /// computes after the progress that is `stored`. Returns the progress of the finished batches, what a GPU computes after
+    /// that, and the finished batches.
     ///
-    /// A batch consists of as many pieces as there are threads, or as keep a GPU busy. A GPU's results are copied once the
-    /// next batch is enqueued.
+    /// A batch consists of as many pieces as there are threads, or as keep a GPU busy. A GPU's results are copied once more
+    /// batches are enqueued, or the recording has ended.
     fn embed(
         &self,
-        progress: &Progress,
+        stored: &Progress,
+        mut running: VecDeque<Pooled>,
         until: usize,
         networks: &Networks,
         context: &Context<'_>,
-    ) -> Result<(Progress, Vec<Embedded>)> {
+    ) -> Result<(Progress, VecDeque<Pooled>, Vec<Embedded>)> {
         let failed = networks.failed(Stage::Embeddings);
         let total = self.segmented.chunks.count(self.segmented.waveform.expected());
-        let meter = Meter::new(context, Stage::Embeddings, progress.chunks, total)?;
+        let meter = Meter::new(context, Stage::Embeddings, stored.chunks, total)?;
         let (at_once, queued) =
-            if networks.device.is_cpu() { (context.threads(), 0) } else { (GPU_BATCH, 1) };
-        let mut progress = progress.clone();
+            if networks.device.is_cpu() { (context.threads(), 0) } else { (GPU_BATCH, QUEUED) };
+        let mut progress = running.back().map_or(stored, |pooled| &pooled.after).clone();
         if !progress.is_on(networks) {
             progress.frames = self.frames_again(&progress, networks, context)?;
         }
-        let (mut running, mut embedded) = (VecDeque::new(), Vec::new());
+        let (mut stored, mut embedded) = (stored.clone(), Vec::new());
         loop {
             let before = progress.chunks;
             let pieces = progress.pieces..until.min(progress.pieces + at_once);
             self.append(&mut progress, pieces, networks, context)?;
             let sets = self.sets(&progress, networks);
-            let values = pool(&sets, &progress, networks).map_err(&failed)?; // (set, dimension)
+            let values = pool(&sets, &progress, networks).and_then(|values| {
+                values.as_ref().map(Download::of).transpose() // (1, set, dimension)
+            });
+            let values = values.map_err(&failed)?;
             self.forget(&mut progress, &sets);
-            running.push_back((progress.chunks - before, sets, values));
+            let (chunks, after) = (progress.chunks - before, progress.clone());
+            running.push_back(Pooled { chunks, sets, values, after });
             let last = progress.pieces == until;
-            while running.len() > if last { 0 } else { queued } {
-                let Some((chunks, sets, values)) = running.pop_front() else { break };
-                let values = values.map_or(Ok(Vec::new()), |values| values.flatten_all()?.to_vec1());
+            let queued = if last && self.segmented.ended { 0 } else { queued };
+            while running.len() > queued {
+                let Some(pooled) = running.pop_front() else { break };
+                let values = pooled.values.map_or(Ok(Vec::new()), |values| values.values());
                 let values = values.map_err(&failed)?;
                 check_finite(&values, Stage::Embeddings)?;
-                meter.add(chunks)?;
-                embedded.push((sets, values));
+                meter.add(pooled.chunks)?;
+                embedded.push((pooled.sets, values));
+                stored = pooled.after;
             }
             if last {
-                return Ok((progress, embedded));
+                return Ok((stored, running, embedded));
             }
         }
     }

@@ -1,0 +1,394 @@
+//! `cargo xtask gpu-work`: what a batch of each stage costs a GPU, from the plans of its kernels, and the time that this is
+//! on Apple GPUs.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use diarize::{
+    model::{EmbeddingArchitecture, ModelFiles, SegmentationArchitecture},
+    unstable::GPU_BATCHES,
+};
+use diarize_kernels::{
+    center::Sections,
+    conv2d::{Activation, Dims},
+    fbank::Fbank,
+    gpu::Plan,
+    lstm,
+    mel::{LogMel, MelScale},
+    pool_norm::{PoolNorm, Window, Windows},
+    scores::Scores,
+    splice::{self, PartDims},
+    stats_pool::StatsPool,
+    stft::Stft,
+};
+
+/// Prints dispatches, operations and bytes of a batch of each stage, and the time estimated for Apple GPUs
+#[derive(Debug, Args)]
+pub struct GpuWork {}
+
+impl GpuWork {
+    /// Prints the tables.
+    pub fn run(&self) -> anyhow::Result<()> {
+        print!("{}", report(&stages()?));
+        Ok(())
+    }
+}
+
+/// Samples and hop of a chunk of ten seconds, and frames of its features and of the segmentation.
+const CHUNK: usize = 160_000;
+const HOP: usize = 16_000;
+const FEATURES: usize = 998;
+const SINC_STEPS: [usize; 2] = [15_975, 5325];
+/// Chunks per batch of the segmentation network, those of them that the layers after the sinc filters take at once, and
+/// chunks and pieces per batch of the embedding network.
+const SEGMENTED: usize = GPU_BATCHES[0];
+const WINDOWS: usize = GPU_BATCHES[1];
+const EMBEDDED: usize = GPU_BATCHES[2];
+const PIECES: usize = GPU_BATCHES[3];
+/// Features of a piece with the trunk `shared`, and those that the network reads.
+const PIECE: [usize; 2] = [1200, 1424];
+/// Masks per chunk, and features from one window of the voices to the next.
+const MASKS: usize = 3;
+const VOICE_HOP: usize = 32;
+
+/// What limits a kernel, and the share of that limit that it reached on an H200 (`benches/results/nvidia-h200.md`).
+#[derive(Clone, Copy)]
+enum Limit {
+    /// Matrix units: 330 TFLOP/s for three products of f16. Convolutions.
+    Convolution,
+    /// Matrix units. Linear layers.
+    Linear,
+    /// Matrix units. The recurrence waits for each step.
+    Recurrence,
+    /// Ordinary f32: 67 TFLOP/s.
+    Plain,
+    /// Memory: 4.8 TB/s.
+    Memory,
+}
+
+impl Limit {
+    fn share(self) -> f64 {
+        match self {
+            Self::Convolution => 0.25,
+            Self::Linear => 0.18,
+            Self::Recurrence => 0.042,
+            Self::Plain => 0.23,
+            Self::Memory => 0.28,
+        }
+    }
+}
+
+/// One operation of a batch.
+struct Operation {
+    plan: Plan,
+    /// Floating-point operations and bytes read and written of each run.
+    operations: f64,
+    bytes: f64,
+    limit: Limit,
+    runs: usize,
+}
+
+impl Operation {
+    fn new(plan: Plan, inputs: usize, operations: f64, limit: Limit) -> Self {
+        let bytes = 4.0 * (inputs + plan.output) as f64;
+        Self { plan, operations, bytes, limit, runs: 1 }
+    }
+
+    /// Dispatches, without those that prepare weights once.
+    fn dispatches(&self) -> usize {
+        let launches = self.plan.launches[self.plan.preparing..].iter();
+        self.runs * launches.filter(|launch| !launch.is_empty()).count()
+    }
+}
+
+/// The operations of a batch.
+struct Stage {
+    name: &'static str,
+    /// What a batch consists of.
+    batch: String,
+    /// Seconds of audio per batch: by this much, the next batch starts later.
+    seconds: f64,
+    operations: Vec<Operation>,
+}
+
+impl Stage {
+    fn sum(&self, value: impl Fn(&Operation) -> f64) -> f64 {
+        self.operations.iter().map(|operation| operation.runs as f64 * value(operation)).sum()
+    }
+
+    fn dispatches(&self) -> usize {
+        self.operations.iter().map(Operation::dispatches).sum()
+    }
+
+    /// Seconds per batch on a chip whose kernels reach a share of their limits.
+    fn time(&self, chip: &Chip, share: impl Fn(Limit) -> f64) -> f64 {
+        self.sum(|operation| {
+            let computing = operation.operations / (chip.teraflops * 1e12);
+            let copying = operation.bytes / (chip.gigabytes * 1e9);
+            computing.max(copying) / share(operation.limit)
+        })
+    }
+}
+
+/// An Apple GPU: its f32 operations and memory bandwidth per second.
+struct Chip {
+    name: &'static str,
+    teraflops: f64,
+    gigabytes: f64,
+}
+
+/// See `crates/diarize-kernels/docs/metal.md` for the sources.
+const CHIPS: [Chip; 3] = [
+    Chip { name: "M1", teraflops: 2.6, gigabytes: 68.25 },
+    Chip { name: "M2 Pro", teraflops: 6.8, gigabytes: 200.0 },
+    Chip { name: "M4 Max", teraflops: 16.1, gigabytes: 546.0 },
+];
+
+fn convolution(dims: Dims, [batch, rows, columns]: [usize; 3], residual: bool) -> anyhow::Result<Operation> {
+    let Dims { inputs, outputs, size, .. } = dims;
+    let plan = dims.plan(&(batch, rows, columns, inputs).into(), residual, Activation::Relu)?;
+    let weights = size[0] * size[1] * inputs * outputs;
+    let input = batch * rows * columns * inputs;
+    let operations = 2.0 * plan.output as f64 * (weights / outputs) as f64;
+    let limit = match (plan.preparing > 0, size) {
+        (false, _) => Limit::Plain,
+        (true, [1, 1]) => Limit::Linear,
+        (true, _) => Limit::Convolution,
+    };
+    let read = input + weights + if residual { plan.output } else { 0 };
+    Ok(Operation::new(plan, read, operations, limit))
+}
+
+fn linear(inputs: usize, outputs: usize, rows: usize) -> anyhow::Result<Operation> {
+    let dims = Dims { inputs, outputs, size: [1, 1], stride: 1, padding: [0, 0] };
+    convolution(dims, [1, 1, rows], false)
+}
+
+/// The segmentation network on overlapping chunks.
+fn segmentation(network: &SegmentationArchitecture) -> anyhow::Result<Stage> {
+    const FILTERS: usize = 80;
+    const CHANNELS: usize = 60;
+    let along = |inputs, outputs, taps| Dims { inputs, outputs, size: [1, taps], stride: 1, padding: [0, 0] };
+    let norm = |channels| PoolNorm {
+        window: 3,
+        slope: 0.01,
+        weight: vec![1.0; channels],
+        bias: vec![0.0; channels],
+    };
+    let samples = (SEGMENTED - 1) * HOP + CHUNK;
+    let stride = network.sincnet_stride;
+    let taps = 251usize.div_ceil(stride);
+    let mut operations = vec![convolution(along(stride, FILTERS, taps), [1, 1, samples / stride], false)?];
+    let steps = samples / stride - taps + 1;
+
+    let norms = norm(FILTERS);
+    let window = |chunk: usize| Window { start: chunk * HOP / stride, scale: 1.0, shift: vec![0.0; FILTERS] };
+    let windows: Vec<Window> = (0..WINDOWS).map(window).collect();
+    let pooled = Windows { op: &norms, windows: &windows, length: SINC_STEPS[0] };
+    let read = WINDOWS * SINC_STEPS[0] * FILTERS;
+    let mut after =
+        vec![Operation::new(pooled.plan(&(1, steps, FILTERS).into())?.0, read, 0.0, Limit::Memory)];
+    let mut steps = SINC_STEPS[1];
+    for inputs in [FILTERS, CHANNELS] {
+        after.push(convolution(along(inputs, CHANNELS, 5), [WINDOWS, 1, steps], false)?);
+        steps -= 4;
+        let plan = norm(CHANNELS).plan(&(WINDOWS, steps, CHANNELS).into())?.0;
+        after.push(Operation::new(plan, WINDOWS * steps * CHANNELS, 0.0, Limit::Memory));
+        steps /= 3;
+    }
+    let runs = SEGMENTED / WINDOWS;
+    operations.extend(after.into_iter().map(|operation| Operation { runs, ..operation }));
+
+    let (hidden, directions) = (network.lstm.hidden_size, network.lstm.directions());
+    let (gates, rows) = (directions * 4 * hidden, SEGMENTED * steps);
+    let mut inputs = CHANNELS;
+    for _ in 0..network.lstm.num_layers {
+        operations.push(linear(inputs, gates, rows)?);
+        let plan = lstm::Dims { batch: SEGMENTED, steps, directions, hidden }.plan()?;
+        let multiplied = 2.0 * (rows * gates * hidden) as f64;
+        operations.push(Operation::new(plan, rows * gates, multiplied, Limit::Recurrence));
+        inputs = directions * hidden;
+    }
+    for _ in 0..network.linear.num_layers {
+        operations.push(linear(inputs, network.linear.hidden_size, rows)?);
+        inputs = network.linear.hidden_size;
+    }
+    operations.push(linear(inputs, network.classes(), rows)?);
+    let plan = Scores::LogSoftmax.plan(&(rows, network.classes()).into())?;
+    operations.push(Operation::new(plan, rows * network.classes(), 0.0, Limit::Memory));
+    Ok(Stage {
+        name: "segmentation",
+        batch: format!("{SEGMENTED} chunks"),
+        seconds: (SEGMENTED * HOP) as f64 / 16e3,
+        operations,
+    })
+}
+
+/// The residual network on features `(batch, frames, 80)`.
+fn residual(network: &EmbeddingArchitecture, batch: usize, frames: usize) -> anyhow::Result<Vec<Operation>> {
+    let square = |inputs, outputs, size: usize, stride| Dims {
+        inputs,
+        outputs,
+        size: [size; 2],
+        stride,
+        padding: [size / 2; 2],
+    };
+    let mut image = [batch, 80, frames];
+    let mut operations = vec![convolution(square(1, network.channels, 3, 1), image, false)?];
+    let mut inputs = network.channels;
+    for (stage, &blocks) in network.blocks.iter().enumerate() {
+        let outputs = network.outputs(stage);
+        for block in 0..blocks {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            operations.push(convolution(square(inputs, outputs, 3, stride), image, false)?);
+            if stride != 1 || inputs != outputs {
+                operations.push(convolution(square(inputs, outputs, 1, stride), image, false)?);
+            }
+            image = [batch, image[1].div_ceil(stride), image[2].div_ceil(stride)];
+            operations.push(convolution(square(outputs, outputs, 3, 1), image, true)?);
+            inputs = outputs;
+        }
+    }
+    Ok(operations)
+}
+
+/// Log energies of `samples`, without the mean of each section of `length` frames.
+fn features(samples: [usize; 2], starts: &[usize], length: usize) -> anyhow::Result<Vec<Operation>> {
+    const POINTS: f64 = 512.0;
+    let [batch, samples] = samples;
+    let fbank = Fbank { stft: Stft::kaldi_16khz(), mel: LogMel::new(&MelScale::kaldi_16khz(), 1e-3) };
+    let (plan, shape) = fbank.plan(&(batch, samples).into())?;
+    let (_, frames, bands) = shape.dims3()?;
+    let transform = (batch * frames) as f64 * 2.5 * POINTS * POINTS.log2();
+    let sections = Sections { window: FEATURES, starts, length };
+    let centered = sections.plan(&(batch, frames, bands).into())?.0;
+    Ok(vec![
+        Operation::new(plan, batch * samples, transform, Limit::Plain),
+        Operation::new(centered, batch * frames * bands, 0.0, Limit::Memory),
+    ])
+}
+
+/// Pooling of frames `(rows, time, channels)` with sets of weights of this length, and the projection.
+fn pooling(
+    network: &EmbeddingArchitecture,
+    [rows, time, length]: [usize; 3],
+    first: Vec<usize>,
+) -> anyhow::Result<Vec<Operation>> {
+    let (channels, sets) = (network.outputs(network.blocks.len() - 1), first.len());
+    let pool = StatsPool { rows, time, channels, first };
+    let read = sets * length * (rows * channels + 1);
+    Ok(vec![
+        Operation::new(pool.plan(length)?, read, 5.0 * read as f64, Limit::Memory),
+        linear(2 * rows * channels, network.dimension, sets)?,
+    ])
+}
+
+/// The embedding network on whole chunks.
+fn chunks(network: &EmbeddingArchitecture) -> anyhow::Result<Stage> {
+    let frames = FEATURES.div_ceil(8);
+    let mut operations = features([EMBEDDED, CHUNK], &[0], FEATURES)?;
+    operations.extend(residual(network, EMBEDDED, FEATURES)?);
+    let first = (0..EMBEDDED * MASKS).map(|set| set / MASKS * 10 * frames).collect();
+    operations.extend(pooling(network, [10, frames, frames], first)?);
+    Ok(Stage {
+        name: "embeddings, trunk `chunk`",
+        batch: format!("{EMBEDDED} chunks"),
+        seconds: (EMBEDDED * HOP) as f64 / 16e3,
+        operations,
+    })
+}
+
+/// The residual network on pieces of the recording; its frames are joined, and pooled for chunks and windows.
+fn pieces(network: &EmbeddingArchitecture) -> anyhow::Result<Stage> {
+    let [new, seen] = PIECE;
+    let frames = (PIECES - 1) * new + seen + FEATURES;
+    let starts: Vec<usize> = (0..PIECES).map(|piece| FEATURES / 2 + piece * new).collect();
+    let mut operations = features([1, (frames - 1) * 160 + 400], &starts, seen)?;
+    operations.extend(residual(network, PIECES, seen)?);
+    let channels = network.outputs(network.blocks.len() - 1);
+    let (kept, length) = (FEATURES.div_ceil(8), new / 8);
+    let margin = (seen - new) / 16;
+    let parts = vec![
+        PartDims {
+            batch: 1,
+            total: PIECES * length,
+            first: PIECES * length - kept,
+            length: kept,
+            zeros: false,
+        },
+        PartDims { batch: PIECES, total: seen / 8, first: margin, length, zeros: false },
+    ];
+    let time = kept + PIECES * length;
+    let plan = splice::Dims { rows: 10, channels, parts }.plan()?;
+    operations.push(Operation::new(plan, 10 * time * channels, 0.0, Limit::Memory));
+    let chunk = FEATURES.div_ceil(8);
+    let sets = PIECES * new / 100 * MASKS + PIECES * new / VOICE_HOP;
+    operations.extend(pooling(
+        network,
+        [10, time, chunk],
+        (0..sets).map(|set| set % (time - chunk)).collect(),
+    )?);
+    Ok(Stage {
+        name: "embeddings, trunk `shared`",
+        batch: format!("{PIECES} pieces"),
+        seconds: (PIECES * new) as f64 / 100.0,
+        operations,
+    })
+}
+
+fn stages() -> anyhow::Result<[Stage; 3]> {
+    let manifest = ModelFiles::bundled()?.manifest;
+    Ok([segmentation(&manifest.segmentation)?, chunks(&manifest.embedding)?, pieces(&manifest.embedding)?])
+}
+
+/// Both tables, as Markdown.
+fn report(stages: &[Stage]) -> String {
+    let mut text =
+        String::from("| a batch of | seconds of audio | dispatches | GFLOP | GB |\n|---|---|---|---|---|\n");
+    for stage in stages {
+        let (operations, bytes) =
+            (stage.sum(|operation| operation.operations), stage.sum(|operation| operation.bytes));
+        let Stage { name, batch, seconds, .. } = stage;
+        let dispatches = stage.dispatches();
+        writeln!(
+            text,
+            "| {name}: {batch} | {seconds:.0} | {dispatches} | {:.0} | {:.2} |",
+            operations / 1e9,
+            bytes / 1e9
+        )
+        .expect("writing to a string cannot fail");
+    }
+    text += "\n| seconds per hour of audio |";
+    CHIPS.iter().for_each(|chip| text += &format!(" {} |", chip.name));
+    text += "\n|---|";
+    CHIPS.iter().for_each(|_| text += "---|");
+    for stage in stages {
+        text += &format!("\n| {} |", stage.name);
+        for chip in &CHIPS {
+            let per_hour = 3600.0 / stage.seconds;
+            let (least, expected) = (stage.time(chip, |_| 1.0), stage.time(chip, Limit::share));
+            text += &format!(" {:.1} to {:.0} |", per_hour * least, per_hour * expected);
+        }
+    }
+    text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{report, stages};
+
+    #[test]
+    fn a_batch_has_fewer_than_60_dispatches() {
+        for stage in stages().unwrap() {
+            assert!(stage.dispatches() < 60, "{}: {}", stage.name, stage.dispatches());
+        }
+    }
+
+    #[test]
+    fn the_page_has_these_tables() {
+        let page = include_str!("../../crates/diarize-kernels/docs/metal.md");
+        let report = report(&stages().unwrap());
+        let missing: Vec<&str> = report.split("\n\n").filter(|table| !page.contains(table.trim())).collect();
+        assert!(missing.is_empty(), "metal.md does not contain:\n{}", missing.join("\n"));
+    }
+}
