@@ -17,7 +17,7 @@ const BLOCK: usize = 16 * SAMPLE_RATE as usize;
 /// [`Self::finish`].
 ///
 /// The result is bit-identical however the samples are split into blocks. The networks run when enough chunks
-/// are complete to keep all threads busy: 24 per thread, or 192 on a GPU. A chunk starts every second, so with 16
+/// are complete to keep all threads busy: 24 per thread, or 128 on a GPU. A chunk starts every second, so with 16
 /// threads that is after six and a half minutes. Samples are kept until then, the observer hears nothing, and the next
 /// [`Self::push`] takes longer. On the CPU, fewer threads ([`Options::with_threads`]) shorten the wait, on a GPU a smaller
 /// `segmentation_batch_size`.

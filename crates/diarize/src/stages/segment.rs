@@ -14,9 +14,9 @@ use crate::{
 
 /// Chunks per batch on the CPU.
 pub(crate) const CPU_BATCH: usize = 8;
-/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy, but also much memory. These last as long
-/// as a batch of pieces of the embedding network, which runs at the same time.
-pub(crate) const GPU_BATCH: usize = 192;
+/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy, but also much memory. With these, the
+/// program needs less than 2 GB of GPU memory.
+pub(crate) const GPU_BATCH: usize = 128;
 
 /// Number of batches per thread to wait for, so that all threads have work.
 const BATCHES_EACH: usize = 3;
