@@ -15,7 +15,8 @@ fn without_a_model_one_sentence_says_how_to_get_one() {
     let output = command.arg("transcribe").arg(&audio).env_remove("DIARIZE_WHISPER").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let expected = "error: transcribe needs a Whisper model: download one, for example with `hf download \
-                    openai/whisper-small --local-dir whisper-small`, and name its folder with --whisper\n";
+                    openai/whisper-small config.json generation_config.json tokenizer.json model.safetensors --local-dir \
+                    whisper-small`, and name its folder with --whisper\n";
     assert_eq!(stderr(&output), expected);
 }
 

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use diarize_words::{Whisper, unstable::Model};
+use safetensors::SafeTensors;
 use tempfile::TempDir;
 
 use crate::networks::toy;
@@ -51,6 +52,22 @@ fn heads_that_the_decoder_lacks_are_an_error() {
     )
     .unwrap();
     assert!(error(folder.path()).contains("3 attention heads do not divide the width 16"));
+}
+
+#[test]
+fn a_model_without_one_of_its_layers_is_an_error() {
+    let folder = copy("toy");
+    let file = folder.path().join("model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    let all = SafeTensors::deserialize(&bytes).unwrap();
+    for network in ["encoder", "decoder"] {
+        let of_first = format!("{network}.layers.0.");
+        assert!(all.names().iter().any(|name| name.contains(&format!("{network}.layers.1."))));
+        let kept = all.iter().filter(|(name, _)| !name.contains(&of_first));
+        fs::write(&file, safetensors::serialize(kept, None).unwrap()).unwrap();
+        let error = error(folder.path());
+        assert!(error.contains(network) && error.contains("a layer before it is missing"), "{error}");
+    }
 }
 
 #[test]

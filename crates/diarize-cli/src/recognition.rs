@@ -43,7 +43,8 @@ impl RecognitionArgs {
     pub fn open(&self, threads: Option<usize>) -> anyhow::Result<Recognizer> {
         let folder = self.whisper.as_ref().context(
             "transcribe needs a Whisper model: download one, for example with `hf download openai/whisper-small \
-             --local-dir whisper-small`, and name its folder with --whisper",
+             config.json generation_config.json tokenizer.json model.safetensors --local-dir whisper-small`, and \
+             name its folder with --whisper",
         )?;
         let whisper = Whisper::load(folder)?;
         let mut options = Options::default();
@@ -112,12 +113,11 @@ impl Recognizer {
             options.language = Some(language);
         }
         let mut segments = self.whisper.transcribe(samples, options)?;
+        let length = samples.len() as f64 / f64::from(SAMPLE_RATE);
         for segment in &mut segments {
-            segment.start += start;
-            segment.end += start;
-            for word in &mut segment.words {
-                word.start += start;
-                word.end += start;
+            let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
+            for time in words.chain([&mut segment.start, &mut segment.end]) {
+                *time = time.min(length) + start;
             }
         }
         Ok(segments)

@@ -57,7 +57,7 @@ fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
     if let Some(first) = tasks.first() {
         job.destinations.prepare()?;
         let ahead = decode_ahead(job, first.input);
-        let session = Session::open(job, console)?;
+        let session = Session::open(job, job.files_at_once.min(tasks.len()), console)?;
         let mut failed = batch.diarize(&session, tasks, ahead);
         for _ in 0..job.batch.retry {
             if failed.is_empty() || interrupt::requested() {
@@ -326,7 +326,7 @@ mod tests {
         let job = job(&["--device", "cpu", "--jobs", "2", "-f", "json", "-o", &path("out/"), &path("*.wav")]);
         let console = Console::new(true);
         job.destinations.prepare().unwrap();
-        let mut session = Session::open(&job, &console).unwrap();
+        let mut session = Session::open(&job, job.files_at_once, &console).unwrap();
         session.pipelines = on_the_cpu("cuda:0,1");
         let tasks: Vec<Task<'_>> = job
             .inputs

@@ -61,14 +61,14 @@ pub struct Done {
 }
 
 impl<'a> Session<'a> {
-    /// Loads the model, the transcripts and the known voices.
-    pub fn open(job: &'a Job, console: &'a Console) -> anyhow::Result<Self> {
+    /// Loads the model, the transcripts and the known voices, for processing so many files at once.
+    pub fn open(job: &'a Job, files_at_once: usize, console: &'a Console) -> anyhow::Result<Self> {
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
-        let (pipelines, files) = job.model.open_for(job.files_at_once, console)?;
+        let (pipelines, files) = job.model.open_for(files_at_once, console)?;
         let names = job.names.open(&files)?;
         let mut options = job.model.options(pipelines.first());
         job.speakers.apply(&mut options);
-        options.threads = options.threads.or_else(|| share_of_threads(job.files_at_once));
+        options.threads = options.threads.or_else(|| share_of_threads(files_at_once));
         job.overrides.apply(&mut options, pipelines.model().segmentation.duration)?;
         options.check().map_err(|error| match error {
             diarize::Error::NoSpeakerCount => anyhow!(

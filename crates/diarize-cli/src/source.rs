@@ -1,8 +1,9 @@
 //! The audio of an input, in blocks. It can be read more than once.
 
 use std::{
+    fs::File,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc::{Receiver, sync_channel},
     thread::{self, JoinHandle},
 };
@@ -25,24 +26,26 @@ const AHEAD: usize = 64;
 /// The audio of an input.
 #[derive(Debug)]
 pub struct Source {
-    /// `None` for the standard input, which can be read only once.
+    /// `None` for the standard input.
     path: Option<PathBuf>,
     settings: Settings,
-    /// The copy of the standard input, deleted on drop.
+    /// The copy of a pipe, deleted on drop.
     _copy: Option<NamedTempFile>,
 }
 
 impl Source {
-    /// The audio of `input`. With `again`, the standard input is copied to a temporary file so that it can be
-    /// read more than once.
+    /// The audio of `input`. With `again`, the standard input or a named pipe is copied to a temporary file so that it
+    /// can be read more than once.
     pub fn new(input: &Input, settings: Settings, again: bool) -> anyhow::Result<Self> {
-        let copy = match input {
-            Input::Stdin if again => {
-                Some(copy_of_stdin().context("cannot copy the audio to a temporary file")?)
+        let copy = match input.path() {
+            None if again => Some(copy(&mut io::stdin().lock())),
+            Some(path) if again && is_pipe(path) => {
+                Some(File::open(path).and_then(|mut pipe| copy(&mut pipe)))
             }
             _ => None,
         };
-        let path = input.path().or(copy.as_ref().map(NamedTempFile::path)).map(PathBuf::from);
+        let copy = copy.transpose().context("cannot copy the audio to a temporary file")?;
+        let path = copy.as_ref().map(NamedTempFile::path).or(input.path()).map(PathBuf::from);
         Ok(Self { path, settings, _copy: copy })
     }
 
@@ -206,8 +209,13 @@ fn sentence(warning: &Warning) -> String {
     }
 }
 
-fn copy_of_stdin() -> io::Result<NamedTempFile> {
+/// Whether a path exists, but is neither a file nor a folder.
+fn is_pipe(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| !data.is_file() && !data.is_dir())
+}
+
+fn copy(pipe: &mut impl io::Read) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
-    io::copy(&mut io::stdin().lock(), &mut file)?;
+    io::copy(pipe, &mut file)?;
     Ok(file)
 }

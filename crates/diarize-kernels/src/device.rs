@@ -150,7 +150,8 @@ fn open_cuda(ordinal: usize) -> Result<Device, String> {
         false => without_backtrace(error).to_string(),
     })?;
     if let Device::Cuda(device) = &device {
-        // SAFETY: all work runs on the device's only stream, in order. Events would only cost time.
+        // SAFETY: all work runs on the device's only stream, in order, except for `cuda::Event::copy`, which waits for an
+        // event and ends before its storage can be freed. cudarc's own events would only cost time.
         unsafe { device.disable_event_tracking() };
     }
     keep_memory(ordinal);

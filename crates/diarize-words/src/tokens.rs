@@ -101,6 +101,13 @@ impl Tokens {
         Ok(tokens)
     }
 
+    /// The largest token that is not a time.
+    pub fn largest(&self) -> u32 {
+        let languages = self.languages.iter().map(|&(_, token)| token);
+        let others = [self.end, self.start, self.no_timestamps];
+        languages.chain(self.suppressed.iter().copied()).chain(others).max().unwrap_or(0)
+    }
+
     /// The tokens of a text.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ use crate::{
     weights,
 };
 
+/// An answer cannot start later than a second into the window, and times are 20 ms apart.
+const MIN_POSITIONS: usize = 100;
 /// The number of tokens of the first multilingual models. Those for English have fewer.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
 /// Seconds of a frame of the spectrogram.
@@ -66,6 +68,7 @@ impl Networks {
         }
         let encoder = Encoder::load(&mut weights, &config)?;
         let decoder = Decoder::load(&mut weights, &config)?;
+        weights.check_layers()?;
         Ok(Self { encoder, decoder, config, alignment_heads })
     }
 }
@@ -124,7 +127,8 @@ impl Whisper {
         let tokenizer = folder.join("tokenizer.json");
         let tokens = Tokens::load(&tokenizer)?;
         let Config { vocab_size, num_mel_bins, max_source_positions, .. } = networks.config;
-        if tokens.first_timestamp as usize + max_source_positions + 1 != vocab_size {
+        let fits = tokens.first_timestamp as usize + max_source_positions + 1 == vocab_size;
+        if !fits || max_source_positions < MIN_POSITIONS || tokens.largest() as usize >= vocab_size {
             let reason = format!("its tokens are not those of the model, which has {vocab_size}");
             return Err(Error::InvalidFile { path: tokenizer, reason });
         }
@@ -335,7 +339,7 @@ impl Whisper {
         if !text.is_empty() {
             let Window { heard, frames, .. } = window;
             let question = alignment::Question { heads: alignment_heads, start: &start.tokens, text: &text };
-            let times = alignment::align(decoder, &self.tokens, heard, &question, frames / 2)?;
+            let times = alignment::align(decoder, &self.tokens, heard, &question, (frames / 2).max(1))?;
             let timed;
             (timed, typical) = timing::words(self.tokens.words(&text, &start.language)?, &times);
             words = timed.into_iter();

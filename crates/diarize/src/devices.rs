@@ -8,11 +8,11 @@ use crate::{Device, Error, Result};
 
 /// Recordings at once on a GPU: while some are decoded and clustered on the CPU, the GPU runs the networks of others.
 const PER_GPU: u64 = 4;
-/// Bytes of a GPU's memory for each recording. With the default batches, a recording takes up to 2.5 GB.
+/// Bytes of a GPU's memory for each recording. With the default batches, one recording takes about 2 GB.
 const MEMORY: u64 = 4_000_000_000;
 
-/// Devices that share the work on many recordings: the CPU, or one or several GPUs of one kind. It has at least one device, and
-/// each only once.
+/// Devices that share the work on many recordings: the CPU, or one or several GPUs of one kind. There is at least one, and none
+/// twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Devices(Vec<Device>);
 

@@ -321,7 +321,6 @@ impl DiarizeArgs {
         let part = self.part.range().map_err(conflict)?;
         let mut inputs = self.batch.inputs(audio).map_err(conflict)?;
         self.check_inputs(&inputs)?;
-        let files_at_once = self.files_at_once(&inputs)?;
         let format = self.transcript.as_deref().map_or(format, Transcript::format_of_file);
         let mut destinations =
             Destinations::plan(&inputs, &self.output, &self.format, format).map_err(conflict)?;
@@ -331,6 +330,7 @@ impl DiarizeArgs {
             destinations.keep(|input| shard.has(input));
             inputs.keep(|input| shard.has(input));
         }
+        let files_at_once = self.files_at_once(&inputs)?;
         Ok(Job {
             style: Style {
                 embeddings: self.embeddings,

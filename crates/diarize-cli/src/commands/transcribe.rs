@@ -21,7 +21,10 @@ Examples:
 Models:
   The folder of a Whisper model, as on huggingface.co (openai/whisper-tiny to whisper-large-v3-turbo) or as
   faster-whisper uses it. For example, this command downloads one:
-  hf download openai/whisper-small --local-dir whisper-small";
+  hf download openai/whisper-small config.json generation_config.json tokenizer.json model.safetensors --local-dir whisper-small
+
+  Whisper runs on the CPU, whatever --device says. Without --output and --format, the result is text. The formats
+  txt, srt, vtt, json and html contain the words; others only contain who speaks when.";
 
 /// Arguments of the command.
 #[derive(Debug, clap::Args)]
@@ -40,9 +43,7 @@ impl Args {
     /// Checks the combination of arguments. Errors are usage errors.
     pub fn into_job(self) -> Result<Job, clap::Error> {
         if let Some(option) = self.options.option_without_words() {
-            return Err(conflict(format!(
-                "transcribe finds the words in the mean of all channels: leave out {option}"
-            )));
+            return Err(conflict(format!("transcribe cannot be combined with {option}: leave it out")));
         }
         let job = self.options.into_job(self.audio, Format::Txt)?;
         Ok(Job { recognition: Some(self.recognition), ..job })

@@ -10,8 +10,9 @@ use crate::output;
 pub fn run() -> anyhow::Result<ExitCode> {
     let features: Vec<&str> = [
         ("accelerate", cfg!(feature = "accelerate")),
-        ("cuda", cfg!(feature = "cuda")),
+        ("cuda", cfg!(feature = "cuda-linked")),
         ("metal", cfg!(feature = "metal")),
+        ("words", cfg!(feature = "words")),
     ]
     .into_iter()
     .filter_map(|(name, on)| on.then_some(name))

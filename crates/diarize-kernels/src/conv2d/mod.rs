@@ -201,7 +201,11 @@ impl Conv2d {
     /// The convolution with this precision of products on a GPU's matrix units.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
-        Self { precision, ..self }
+        let weights = match self.weights {
+            Weights::Gpu { kernel, .. } => Weights::Gpu { kernel, kept: Kept::default() },
+            cpu => cpu,
+        };
+        Self { precision, weights, ..self }
     }
 
     /// Number of input channels.

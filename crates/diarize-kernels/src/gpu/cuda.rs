@@ -51,7 +51,8 @@ pub fn run_keeping(plan: &Plan, inputs: &[(&CudaStorage, &Layout)], kept: &Kept)
     let mut bound = Bound::with(plan, inputs, prepared)?;
     bound.launch()?;
     if plan.preparing > 0 && prepared.is_none() {
-        // All work runs on one stream, so later runs wait until the weights are prepared.
+        // Threads with a stream of their own may use the weights next.
+        bound.device.cuda_stream().synchronize().w()?;
         let _ = kept.cuda.set(bound.scratch);
     }
     Ok(CudaStorage::wrap_cuda_slice(bound.output, bound.device))

@@ -86,9 +86,12 @@ impl Layer {
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self(match self.0 {
-            Weights::Gpu { projection, recurrent, kept, .. } => {
-                Weights::Gpu { projection: projection.with_precision(precision), recurrent, kept, precision }
-            }
+            Weights::Gpu { projection, recurrent, .. } => Weights::Gpu {
+                projection: projection.with_precision(precision),
+                recurrent,
+                kept: Kept::default(),
+                precision,
+            },
             cpu => cpu,
         })
     }

@@ -70,6 +70,21 @@ impl Weights {
         Ok(LayerNorm::new(weight, self.take(&format!("{name}.bias"), &[width])?, EPSILON))
     }
 
+    /// Checks that no layer is left after the networks have taken theirs: they end at the first layer that is missing.
+    ///
+    /// # Errors
+    /// A tensor of a layer is left.
+    pub fn check_layers(&self) -> Result<()> {
+        let is_of_layer =
+            |name: &&String| name.starts_with("encoder.layers.") || name.starts_with("decoder.layers.");
+        match self.tensors.keys().filter(is_of_layer).min() {
+            None => Ok(()),
+            Some(name) => {
+                Err(self.invalid(name, "belongs to no layer, or a layer before it is missing".into()))
+            }
+        }
+    }
+
     /// The sizes of the networks, from the shapes of their tensors and the numbers of heads.
     fn config(&self, encoder_attention_heads: usize, decoder_attention_heads: usize) -> Result<Config> {
         let [d_model, num_mel_bins, _] = self.shape("encoder.conv1.weight")?;

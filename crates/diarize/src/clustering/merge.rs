@@ -16,6 +16,7 @@ const LEAST_SQUARE: f64 = 0.05;
 /// The distance is the Euclidean one between the directions of the true means. Of `n` independent embeddings, scaled to
 /// length 1, the mean `m` is longer than the true mean `μ`, because noise is added: `|m|² ≈ |μ|² + (1 - |m|²) / n`.
 /// Without this correction, two clusters of the same speaker are farther apart in short recordings than in long ones.
+/// (The unbiased estimate divides by `n - 1`; this one corrects less where there is little to go by.)
 pub(super) fn merge_near(
     responsibilities: Array2<f64>,
     embeddings: ArrayView2<'_, f32>,
@@ -91,16 +92,16 @@ fn nearest(groups: &[Group]) -> Option<(usize, usize, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, Axis};
+    use ndarray::Array2;
 
     use super::merge_near;
 
-    /// `(embedding, dimension)`: `count` embeddings of each of two speakers, whose true means are orthogonal. Each
-    /// embedding has noise along an axis of its own, three times as long as the mean.
-    fn noisy(count: usize) -> Array2<f32> {
-        Array2::from_shape_fn((2 * count, 2 + 2 * count), |(row, axis)| match axis {
-            0 | 1 => f32::from(u8::from(axis == row / count)),
-            axis => f32::from(u8::from(axis == row + 2)) * 3.0,
+    /// `(embedding, dimension)`: 400 embeddings of each of two speakers, whose true means are orthogonal. Each ten have
+    /// the same noise, three times as long as the mean, along an axis of its own.
+    fn noisy() -> Array2<f32> {
+        Array2::from_shape_fn((800, 2 + 80), |(row, axis)| match axis {
+            0 | 1 => f32::from(u8::from(axis == row / 400)),
+            axis => f32::from(u8::from(axis == row / 10 + 2)) * 3.0,
         })
     }
 
@@ -115,20 +116,22 @@ mod tests {
 
     #[test]
     fn a_split_speaker_becomes_one_again() {
-        let merged = merge_near(split(&[200, 200, 400]), noisy(400).view(), 0.66, 1);
-        assert_eq!(merged, split(&[400, 400]));
-        // The means of the two halves are 0.95 apart because of the noise.
-        assert_eq!(merge_near(split(&[200, 200, 400]), noisy(400).view(), 0.0, 1), split(&[200, 200, 400]));
+        // The means of the two halves are 0.79 apart because of the noise, and the true means 0.2 by the estimate.
+        for distance in [0.25, 0.66] {
+            let merged = merge_near(split(&[200, 200, 400]), noisy().view(), distance, 1);
+            assert_eq!(merged, split(&[400, 400]), "{distance}");
+        }
+        let halves = split(&[200, 200, 400]);
+        assert_eq!(merge_near(halves.clone(), noisy().view(), 0.15, 1), halves);
     }
 
     #[test]
     fn the_nearest_two_are_merged_first_and_the_fewest_remain() {
-        let merged = merge_near(split(&[200, 400, 200]), noisy(400).view(), 3.0, 2);
-        assert_eq!(merged.ncols(), 2);
-        let sizes = merged.sum_axis(Axis(0));
-        assert_eq!(sizes.to_vec(), [600.0, 200.0]);
+        // The second of three has more embeddings of the first speaker than of the other.
+        let merged = merge_near(split(&[200, 300, 300]), noisy().view(), 3.0, 2);
+        assert_eq!(merged, split(&[500, 300]));
         for fewest in [0, 1] {
-            assert_eq!(merge_near(split(&[400, 400]), noisy(400).view(), 3.0, fewest), split(&[800]));
+            assert_eq!(merge_near(split(&[400, 400]), noisy().view(), 3.0, fewest), split(&[800]));
         }
     }
 }

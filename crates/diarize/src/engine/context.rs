@@ -114,8 +114,10 @@ impl<'o> Context<'o> {
             result => return result,
         };
         let on_cpu = networks.on_cpu()?;
-        self.moved_to_cpu.store(true, Ordering::Relaxed);
-        self.warn(Warning::MovedToCpu { device: networks.place(), reason: error.to_string() })?;
+        // Both networks may run at once, and fail at once.
+        if !self.moved_to_cpu.swap(true, Ordering::Relaxed) {
+            self.warn(Warning::MovedToCpu { device: networks.place(), reason: error.to_string() })?;
+        }
         work(on_cpu)
     }
 
