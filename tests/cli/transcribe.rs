@@ -38,7 +38,8 @@ fn options_without_meaning_are_errors() {
         let output = diarize(["transcribe", "--whisper", "model", "talk.wav"].iter().chain(option));
         assert_eq!(output.status.code(), Some(2));
         assert!(
-            stderr(&output).contains(&format!("leave out {}", option.join(" ").replace(" talk.json", "")))
+            stderr(&output)
+                .contains(&format!("with {}: leave it out", option.join(" ").replace(" talk.json", "")))
         );
     }
     let output = diarize(["transcribe", "--whisper", "model"]);

@@ -68,7 +68,6 @@ impl Networks {
         }
         let encoder = Encoder::load(&mut weights, &config)?;
         let decoder = Decoder::load(&mut weights, &config)?;
-        weights.check_layers()?;
         Ok(Self { encoder, decoder, config, alignment_heads })
     }
 }

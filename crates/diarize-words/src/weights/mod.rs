@@ -70,21 +70,6 @@ impl Weights {
         Ok(LayerNorm::new(weight, self.take(&format!("{name}.bias"), &[width])?, EPSILON))
     }
 
-    /// Checks that no layer is left after the networks have taken theirs: they end at the first layer that is missing.
-    ///
-    /// # Errors
-    /// A tensor of a layer is left.
-    pub fn check_layers(&self) -> Result<()> {
-        let is_of_layer =
-            |name: &&String| name.starts_with("encoder.layers.") || name.starts_with("decoder.layers.");
-        match self.tensors.keys().filter(is_of_layer).min() {
-            None => Ok(()),
-            Some(name) => {
-                Err(self.invalid(name, "belongs to no layer, or a layer before it is missing".into()))
-            }
-        }
-    }
-
     /// The sizes of the networks, from the shapes of their tensors and the numbers of heads.
     fn config(&self, encoder_attention_heads: usize, decoder_attention_heads: usize) -> Result<Config> {
         let [d_model, num_mel_bins, _] = self.shape("encoder.conv1.weight")?;
@@ -97,23 +82,31 @@ impl Weights {
                 return Err(Error::InvalidFile { path: self.file.clone(), reason });
             }
         }
-        let layers = |network: &str| {
-            let is_there =
-                |layer: &usize| self.tensors.contains_key(&format!("{network}.layers.{layer}.fc1.weight"));
-            (0..).take_while(is_there).count()
-        };
+        let [encoder_layers, decoder_layers] = [self.layers("encoder")?, self.layers("decoder")?];
         Ok(Config {
             num_mel_bins,
             max_source_positions,
             d_model,
             encoder_attention_heads,
-            encoder_layers: layers("encoder"),
+            encoder_layers,
             vocab_size,
             max_target_positions,
             decoder_attention_heads,
-            decoder_layers: layers("decoder"),
+            decoder_layers,
             suppress_tokens: Vec::new(), // `Tokens` finds them, as openai-whisper does.
         })
+    }
+
+    /// Number of layers of a network.
+    fn layers(&self, network: &str) -> Result<usize> {
+        let name = |layer: usize| format!("{network}.layers.{layer}.fc1.weight");
+        let is_of_layer =
+            |name: &&String| name.starts_with(&format!("{network}.layers.")) && name.ends_with(".fc1.weight");
+        let count = self.tensors.keys().filter(is_of_layer).count();
+        match (0..count).find(|&layer| !self.tensors.contains_key(&name(layer))) {
+            None => Ok(count),
+            Some(layer) => Err(self.invalid(&name(layer), "is missing".into())),
+        }
     }
 
     fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
