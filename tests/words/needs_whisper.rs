@@ -91,7 +91,7 @@ fn words_and_their_times_match() {
 fn clips_of_a_hundredth_of_a_second_are_no_fault() {
     let whisper = Whisper::load(folder()).unwrap();
     let [(_, samples), ..] = clips();
-    for start in (0..samples.len()).step_by(40_000) {
+    for start in (0..samples.len()).step_by(160_000) {
         for length in [1, 160, 319, 320, 500] {
             let segments = whisper.transcribe(&samples[start..start + length], &Options::default()).unwrap();
             assert!(segments.iter().all(|segment| segment.end <= 30.0), "{start}, {length}");
