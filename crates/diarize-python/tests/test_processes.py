@@ -69,8 +69,13 @@ def test_a_fork_uses_the_loaded_pipeline(pipeline, printed):
 
 def interrupted(code, after):
     """Sends Ctrl-C to a process some seconds after it says `ready`. Returns how long it went on, and what it wrote."""
+    # Where the tests run in the background of a shell, their processes ignore Ctrl-C.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", heeding + textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "ready\n"
     time.sleep(after)
