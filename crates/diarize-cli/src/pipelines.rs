@@ -59,7 +59,7 @@ impl Pipelines {
         self.first().model()
     }
 
-    /// The pipeline with the fewest recordings, for another one; of several, the first.
+    /// Chooses the pipeline for one more recording: the one that has the fewest, and the first of these.
     pub fn for_recording(&self) -> Pipeline {
         let mut recordings = lock(&self.recordings);
         let (index, count) = iter::zip(0.., recordings.iter_mut())

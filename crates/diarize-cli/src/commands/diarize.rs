@@ -239,7 +239,7 @@ impl DiarizeArgs {
         Ok(())
     }
 
-    /// Number of files to process in parallel, with at most as many threads as are possible.
+    /// Number of files to process in parallel. Without `--jobs`, it is lowered so that there are not too many threads.
     fn files_at_once(&self, inputs: &Inputs) -> Result<usize, clap::Error> {
         let (all, each) = (inputs.all.len().max(1), self.model.threads().unwrap_or(1));
         let Some(jobs) = self.batch.jobs else {

@@ -14,8 +14,8 @@ use crate::{
 
 /// Chunks per batch on the CPU.
 pub(crate) const CPU_BATCH: usize = 8;
-/// Chunks per batch on a GPU: recurrent layers need many sequences to keep it busy, but also much memory. With these, the
-/// program needs less than 2 GB of GPU memory.
+/// Chunks per batch on a GPU. Larger batches keep it busier but need more memory: `benches/results/nvidia-h200.md` compares
+/// several.
 pub(crate) const GPU_BATCH: usize = 128;
 
 /// Number of batches per thread to wait for, so that all threads have work.
