@@ -29,6 +29,7 @@ mod scores;
 mod separate_channels;
 mod settings;
 mod show;
+mod sounds;
 mod split;
 #[cfg(feature = "words")]
 mod transcribe;

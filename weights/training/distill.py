@@ -35,7 +35,7 @@ from campplus import CAMPPlus
 from embedding import MarginSoftmax, equal_error
 from networks import RATE, Average, Fbank, ResNet34, half_precision
 from rooms import Acoustics, room_bank
-from voices import STEP, Voices, spread, tape_of
+from voices import STEP, Voices, tape_of
 
 LENGTHS = (100, 150, 200, 200, 300, 400)  # frames that the student hears
 VARIANTS = ({"name": "no hint", "hint": 0.0}, {"name": "hint", "hint": 4.0})
@@ -189,7 +189,7 @@ class Training:
         self.out = Path(args.out)
         self.out.mkdir(parents=True, exist_ok=True)
 
-        rows = spread(corpus.index(args.speech))
+        rows = corpus.spread(corpus.index(args.speech))
         chosen = set_aside(rows, args.set_aside)
         aside = [r for r in rows if (r["corpus"], r["speaker"]) in chosen]
         rows = [r for r in rows if (r["corpus"], r["speaker"]) not in chosen]

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Train the segmentation network on simulated conversations, with true labels and a teacher.
 
-    python3 segmentation.py --corpora DATA/corpora --noise DATA/noise/esc10 --teacher DATA/segmentation-3.0.safetensors \\
+    python3 segmentation.py --speech DATA/public --noise DATA/noise/esc10 --teacher DATA/segmentation-3.0.safetensors \\
         --excerpts DATA/eval/ami DATA/eval/pyannote-sample --init previous.safetensors \\
         --minutes 17 --out segmentation.safetensors
 
 The student sees only simulated mixtures. Its loss is the divergence from the teacher's (pyannote segmentation-3.0,
 MIT) answer, plus the distances between what both say after SincNet and after each layer of the LSTM, through learned
 linear maps, plus the cross-entropy against the true labels under the best order of the talkers; where the teacher takes
-one talker for another, half of its weight goes to the labels. With two GPUs the second one simulates and teaches;
-with one it does so on a stream of its own. The student never waits: while no new batch is ready it learns from an
-earlier one again.
+one talker for another, half of its weight goes to the labels. In some chunks there are telephone tones, melodies and
+the like (`tones.py`), which the teacher does not hear: behind the talk, and where nobody talks. With two GPUs the
+second one simulates and teaches; with one it does so on a stream of its own. The student never waits: while no new
+batch is ready it learns from an earlier one again.
 The excerpts are only measured, never trained on, and choose nothing: what is written is always the final average.
 """
 
@@ -31,27 +32,30 @@ from safetensors.torch import save_file
 
 import corpus
 from conversations import FRAMES, TALKERS, Plans
-from networks import FRAME_CENTER, FRAME_STEP, POWERSET, RATE, Average, PyanNet, half_precision, most_probable
+from networks import FRAME_CENTER, FRAME_STEP, POWERSET, RATE, Average, PyanNet, half_precision, least_error, most_probable
 from rooms import Acoustics, room_bank
+from tones import KINDS, Sounds
 
 CHUNK = 10 * RATE
 OUTPUTS = 589
 HINT_WEIGHTS, LABEL_WEIGHT = (0.1, 0.1, 0.1, 0.1, 0.3), 0.25
+QUIET = 0.06  # of the chunks have nobody who talks
+WORDS = ("arabic_speech_commands", "speech_commands")
+SILENCE = torch.tensor([0.0] + [-30.0] * 6)  # log-probabilities
 
 
 class Simulator:
-    """Batches of chunks, true labels, and what the teacher says."""
+    """Batches of chunks, true labels, what the teacher says, and in which chunks both hear the same."""
 
     def __init__(self, args, device):
         self.device = device
-        rows = corpus.index(args.corpora)
-        held = corpus.held_out(rows)  # they talk in the conversations that test the whole pipeline
-        rows = [r for r in rows if r["seconds"] > 11 and (r["corpus"], r["speaker"]) not in held]
-        self.corpus = corpus.Corpus(args.corpora, rows, device)
+        rows = corpus.spread(corpus.index(args.speech))
+        rows = rows[:: max(1, len(rows) // args.speakers)] if args.speakers else rows
+        self.corpus = corpus.Corpus(args.speech, rows, device, speeds=(1.0, 0.9, 1.1))
         phrases = self.corpus.phrases()
-        spoken = [i for i, p in enumerate(phrases) if len(p) > 3]
-        # One-second words make poor turns.
-        weights = [0.2 if self.corpus.rows[i]["corpus"] == "arabic_speech_commands" else 1.0 for i in spoken]
+        spoken = [i for i, p in enumerate(phrases) if len(p)]
+        # One-second words make poor turns, and one sentence is soon repeated.
+        weights = [0.2 if self.corpus.rows[i]["corpus"] in WORDS else min(4, len(phrases[i])) / 4 for i in spoken]
         plans = Plans([phrases[i] for i in spoken], weights, args.batch, args.seed)
         self.plans = iter(torch.utils.data.DataLoader(plans, batch_size=None, num_workers=args.workers, prefetch_factor=4))
         next(self.plans)  # the workers start before the other threads do
@@ -59,12 +63,15 @@ class Simulator:
         bank = room_bank(args.rooms, TALKERS, device, generator)
         self.acoustics = Acoustics(bank, corpus.noises(args.noise, device), harsh=True)
         self.spoken = corpus.close(self.corpus.speech[None, None], 12)[0, 0]
+        self.sounds = Sounds(args.sounds, device)
         self.teacher = PyanNet().read(args.teacher).to(device).eval()
         self.centers = (torch.arange(OUTPUTS, device=device) * FRAME_STEP + FRAME_CENTER) // corpus.FRAME
 
     @torch.no_grad()
     def batch(self):
         plan = next(self.plans).to(self.device).long()
+        quiet = torch.arange(len(plan), device=self.device) < QUIET * len(plan)
+        plan[quiet] = -1
         on = plan >= 0
         x = self.corpus.tape[plan.clamp_min(0)].float().flatten(2)
         # Fade over 10 ms, where tape has been cut.
@@ -77,7 +84,9 @@ class Simulator:
         x = self.acoustics(x * fade * 10 ** (drift / 20), 10 ** (level.clamp(-14, 14) / 20))
         answer, hidden = self.teacher(x, fast=True)
         labels = (on & self.spoken[plan.clamp_min(0)])[..., self.centers]
-        return x.half(), labels, answer, *(h.bfloat16() for h in hidden)
+        x, sounding = self.sounds(x, quiet)
+        answer[quiet & sounding] = SILENCE.to(self.device)
+        return x.half(), labels, answer, ~sounding, *(h.bfloat16() for h in hidden)
 
 
 class Background:
@@ -110,8 +119,8 @@ class Background:
     def used(self, batch):
         for t in batch if self.device.type == "cuda" else []:
             t.record_stream(torch.cuda.current_stream(self.device))
-        x, labels, answer, *hidden = batch
-        return x.float(), labels, answer, *(h.float() for h in hidden)
+        x, labels, answer, same, *hidden = batch
+        return x.float(), labels, answer, same, *(h.float() for h in hidden)
 
     def batch(self):
         """A new one, or else one of those kept."""
@@ -155,8 +164,8 @@ def fit_hints(hints, network, source):
     """The linear maps by least squares over a few batches, so that a network with a past is not disturbed by them."""
     products = [[0, 0] for _ in hints]
     for _ in range(4):
-        x, _, _, *taught = source.new()
-        for sums, mine, right in zip(products, network(x, fast=True)[1], taught):
+        x, _, _, same, *taught = source.new()
+        for sums, mine, right in zip(products, network(x[same], fast=True)[1], (t[same] for t in taught)):
             mine, right = ones_beside(mine), right.flatten(0, 1).double()
             sums[0], sums[1] = sums[0] + mine.T @ mine / len(mine), sums[1] + mine.T @ right / len(mine)
     for hint, (square, product) in zip(hints, products):
@@ -211,6 +220,19 @@ def local_error(network, recordings, device, decode=most_probable):
     return [round(v, 2) for v in (sum(parts), *parts)]
 
 
+@torch.no_grad()
+def heard_in(network, sounds):
+    """The share of the frames of each kind of sound in which the network hears somebody, in %: loud and faint."""
+    heard = []
+    for level in (0.1, 0.005):
+        answers = torch.cat([network(part.float() * level)[0] for part in sounds.split(64)])
+        heard.append((least_error(answers) > 0).float().mean(1).view(-1, len(KINDS)).mean(0))
+    kinds = {}
+    for kind, *shares in zip(KINDS, *(h.tolist() for h in heard)):
+        kinds.setdefault(kind.__name__, []).append([round(100 * share, 1) for share in shares])
+    return kinds
+
+
 class Muon(torch.optim.Optimizer):
     """Steps along the momentum made orthogonal (K. Jordan et al., 2024), as long as AdamW's are (J. Liu et al., 2025);
     the four gates of an LSTM are four matrices."""
@@ -251,7 +273,9 @@ def orthogonal(x):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpora", required=True)
+    parser.add_argument("--speech", required=True, help="without the speakers that test the whole pipeline")
+    parser.add_argument("--speakers", type=int, help="only some of them, to try the script")
+    parser.add_argument("--sounds", type=int, default=4500)
     parser.add_argument("--noise", required=True)
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--excerpts", required=True, nargs="+", help="folders of WAV and RTTM files")
@@ -278,13 +302,13 @@ def main():
         torch.cuda.synchronize(simulator.device)
     source = Background(simulator, device)
 
-    recordings = excerpts(args.excerpts)
+    recordings, sounds = excerpts(args.excerpts), simulator.sounds.kept.to(device)
     print("teacher's local error", local_error(PyanNet().read(args.teacher).to(device), recordings, device), flush=True)
     network, averaged = PyanNet().to(device), PyanNet().to(device)
     hints = nn.ModuleList([nn.Linear(n, n) for n in (60, 256, 256, 256, 256)]).to(device)
     if args.init:
         network.read(args.init)
-        print("local error at the start", local_error(network, recordings, device), flush=True)
+        print("local error at the start", local_error(network, recordings, device), "speech in sounds", heard_in(network, sounds), flush=True)
         fit_hints(hints, network, source)
     probe = [source.new() for _ in range(4)]  # only measured
     source.kept.clear()
@@ -316,7 +340,7 @@ def main():
         if args.state:
             state = {"networks": everything.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
             torch.save(state | {"average": average.state(), "step": step, "probe": kl}, args.state)
-        return round(kl, 4), local_error(averaged, recordings, device)
+        return round(kl, 4), local_error(averaged, recordings, device), heard_in(averaged, sounds)
 
     network.train()
     sums, reported, report = torch.zeros(10, device=device), step, time.time()
@@ -326,10 +350,10 @@ def main():
         left = (last - time.time()) / (last - start)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = args.rate * min(1, (step + 1) / 300) * min(1, left / max(1e-9, args.cool))
-        x, labels, taught, *taught_hidden = source.batch()
+        x, labels, taught, same, *taught_hidden = source.batch()
         log_probs, hidden = network(x, fast=True)
         divergence = divergence_from(log_probs, taught)
-        distances = torch.stack([hint_distance(*three) for three in zip(hints, hidden, taught_hidden)])
+        distances = torch.stack([hint_distance(h, mine[same], right[same]) for h, mine, right in zip(hints, hidden, taught_hidden)])
         entropy, confused = against_labels(log_probs, taught, labels)
         frames = torch.where(confused, (divergence + entropy) / 2, divergence) + LABEL_WEIGHT * entropy
         loss = frames.mean() + (distances * hint_weights).sum()
@@ -353,12 +377,12 @@ def main():
                 running.popleft().synchronize()
         if time.time() - report > 60 or step == reported + 2 == 2:
             means = [round(v, 4) for v in (sums / (step - reported)).tolist()]
-            print(step, "kl, labels, teacher confused, agreement, overlap, hints", means, "averaged: kl on the probe, local error", *measure(),
+            print(step, "kl, labels, teacher confused, agreement, overlap, hints", means, "averaged: kl on the probe, local error, speech in sounds", *measure(),
                   "new batches", source.fresh, f"{time.time() - began:.0f} s", flush=True)  # fmt: skip
             reported = step
             sums.zero_()
             report = time.time()
-    print(step, "at the end: kl on the probe, local error", *measure(), flush=True)
+    print(step, "at the end: kl on the probe, local error, speech in sounds", *measure(), flush=True)
     error = local_error(PyanNet().read(args.out).to(device), recordings, device)
     print("final average as written, local error", error, "steps", step, flush=True)
 

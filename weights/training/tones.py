@@ -1,6 +1,9 @@
 """What is not speech and sounds on purpose: telephone tones, dialing, melodies, alarms, hum and noise."""
 
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
+import torch
 
 RATE = 16_000
 # Frequencies (Hz) and cadence (seconds on, off, …) of ringing, busy and dial tones in several countries.
@@ -124,3 +127,34 @@ def sound(seed, n=10 * RATE):
     rng = np.random.default_rng([39, seed])
     y = KINDS[seed % len(KINDS)](rng, n)
     return (y / max(1e-6, np.sqrt(np.mean(y[abs(y) > 1e-3 * abs(y).max()] ** 2)))).astype(np.float32)
+
+
+def bank(count, device):
+    """(count, samples) float16: of every kind in turn."""
+    with ProcessPoolExecutor() as pool:
+        return torch.from_numpy(np.stack(list(pool.map(sound, range(count), chunksize=16)))).half().to(device)
+
+
+class Sounds:
+    """Puts sounds into recordings: behind the talk in a few of them, and where nobody talks."""
+
+    def __init__(self, count, device):
+        self.bank = bank(count, device)
+        self.kept, self.bank = self.bank[: 20 * len(KINDS)], self.bank[20 * len(KINDS) :]  # the first are only measured
+
+    def __call__(self, y, silent, behind=0.1, alone=0.8):
+        """Recordings (batch, samples), in those of `silent` (batch,) nobody talks: the same with sounds, and which
+        have one. Behind talk they are up to 25 dB below it."""
+        draw = torch.rand(3, len(y), 1, device=y.device)
+        some = draw[0] < torch.where(silent[:, None], alone, behind)
+        picked = self.bank[torch.randint(len(self.bank), (len(y),), device=y.device)].float()
+        talk = y.square().mean(1, keepdim=True).sqrt().clamp_min(1e-3)
+        level = torch.where(silent[:, None], decibels(-6 - 44 * draw[1]), talk * decibels(-25 * draw[1]))
+        # Where nobody talks, the noise of the recording is fainter, or missing: what a generator makes.
+        floor = torch.where(silent[:, None], decibels(-50 * draw[2]) * (draw[2] < 0.7), 1.0)
+        z = torch.where(some, y * floor + picked * level, y)
+        return z / z.abs().amax(1, keepdim=True).clamp_min(1), some[:, 0]
+
+
+def decibels(x):
+    return 10 ** (x / 20)

@@ -16,16 +16,6 @@ from rooms import Acoustics, room_bank
 STEP = 8  # frames: the network's parts are 80 ms apart
 
 
-def spread(rows):
-    """A row for each clip of whom nobody knows who speaks."""
-    found = []
-    for row in rows:
-        ends = np.cumsum(row.get("clips", [])).tolist()
-        spans = [{"span": (a, b), "speaker": f"{row['speaker']}-{a}"} for a, b in zip([0] + ends, ends)]
-        found += [{**row, **span} for span in spans] if spans else [row]
-    return found
-
-
 def uniform(low, high, *shape, device):
     return low + (high - low) * torch.rand(*shape, device=device)
 
@@ -94,10 +84,7 @@ def coded(y):
 
 def tape_of(root, rows, device, speeds):
     """Everybody at every speed on one tape (frames, 160), and the frames of each."""
-    files = {row["file"]: row for row in rows}
-    heard = dict(zip(files, corpus.read(root, files.values())))
-    clips = [heard[row["file"]][slice(*row["span"])] if "span" in row else heard[row["file"]] for row in rows]
-    pieces = []
+    clips, pieces = corpus.read(root, rows), []
     for speed in speeds:
         for clip in clips:
             x = corpus.at_speed(torch.from_numpy(clip).to(device), speed)
