@@ -2,6 +2,7 @@
 """Draw what the runs printed: `python3 curves.py` makes ../curves.png from curves.csv (needs matplotlib)."""
 
 import csv
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,7 +13,7 @@ PANELS = [
     ("segmentation", ("divergence",), "Segmentation: divergence from the teacher, nats"),
     ("embedding", ("EER 5 s", "EER 2 s"), "Embedding: equal error rate, %"),
 ]
-COLORS = {"0": "C0", "1": "C1", "2": "C3", "3": "C2", "4": "C4", "5": "C5", "6": "C6", "8": "C8", "9": "C9"}
+COLORS = {"0": "C0", "1": "C1", "2": "C3", "3": "C2", "4": "C4", "5": "C5", "6": "C6", "8": "C8", "9": "C9", "13": "C7"}
 
 
 def main():
@@ -26,7 +27,7 @@ def main():
             if of == network and measure in measures:
                 name = f"run {run}, {measure}" if len(measures) > 1 else f"run {run}"
                 style = "--" if measure == measures[-1] and len(measures) > 1 else "-"
-                panel.plot(*zip(*points), style, marker=".", color=COLORS[run[0]], label=name)
+                panel.plot(*zip(*points), style, marker=".", color=COLORS[re.match(r"\d+", run)[0]], label=name)
         panel.set(title=title, xlabel="step", ylim=(0, None))
         panel.title.set_size(10)
         panel.grid(alpha=0.3)
