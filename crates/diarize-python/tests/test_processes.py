@@ -91,17 +91,19 @@ LONG = """
     pipeline = Pipeline.from_pretrained(device="cpu")
     samples, rate = load_audio({sample!r})
     samples = numpy.tile(samples, 240)  # an hour
+    file = {{"waveform": samples, "sample_rate": rate}}
     print("ready", flush=True)
     try:
-        pipeline({{"waveform": samples, "sample_rate": rate}})
+        {call}
     except KeyboardInterrupt:
         print("interrupted")
         print(len(pipeline({{"waveform": samples[:, :160_000], "sample_rate": rate}}).labels()))
 """
 
 
-def test_ctrl_c_cancels():
-    seconds, out, err = interrupted(LONG.format(sample=str(SAMPLE)), 1.0)
+@pytest.mark.parametrize("call", ["pipeline(file)", "list(pipeline.map([file] * 4, batch=2))"])
+def test_ctrl_c_cancels(call):
+    seconds, out, err = interrupted(LONG.format(sample=str(SAMPLE), call=call), 1.0)
     assert out.splitlines()[0] == "interrupted" and int(out.splitlines()[1]) > 0, (out, err)
     assert seconds < 20
 
@@ -158,7 +160,14 @@ def test_files_are_taken_as_they_are_done(pipeline, samples):
     for count in range(5):
         next(found)
         assert len(taken) <= count + 3
+    # Leaving the loop cancels what is at work.
+    hour = {"waveform": numpy.tile(samples, 240), "sample_rate": 16_000}
     found.close()
+    found = pipeline.map([{"waveform": samples[:, :32_000], "sample_rate": 16_000}, hour, hour], batch=2)
+    next(found)
+    begin = time.perf_counter()
+    found.close()
+    assert time.perf_counter() - begin < 20
     with pytest.raises(ValueError, match="batch is -1"):
         pipeline.map([], batch=-1)
 
