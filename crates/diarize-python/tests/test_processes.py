@@ -1,5 +1,6 @@
 """Threads, processes, signals and memory."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -12,9 +13,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy
 import pytest
-from conftest import SAMPLE, run
+from conftest import SAMPLE, run, write_wav
 
-from diarize_rs import Pipeline
+from diarize_rs import DiarizeOutput, Pipeline
 
 
 def rttm_of(pipeline):
@@ -146,6 +147,32 @@ def test_one_bad_file_does_not_stop_the_others(pipeline, printed, samples):
         assert [result.to_rttm() for result in whole] == [printed] * 2
         errors = [type(result).__name__ for _, result in found if isinstance(result, Exception)]
         assert sorted(errors) == ["AudioError", "AudioFileNotFoundError"]
+
+
+class Watched(io.BytesIO):
+    """A file that calls a function when it is first read."""
+
+    def __init__(self, content, begin):
+        super().__init__(content)
+        self.begin, self.has_begun = begin, False
+
+    def read(self, size=-1):
+        if not self.has_begun:
+            self.has_begun = True
+            self.begin()
+        return super().read(size)
+
+
+def test_several_files_are_at_work_also_while_the_caller_is(pipeline, samples, tmp_path):
+    write_wav(tmp_path / "short.wav", samples[:, :32_000], 16_000)
+    content = (tmp_path / "short.wav").read_bytes()
+    three, next_one = threading.Barrier(3), threading.Event()
+    files = [Watched(content, lambda: three.wait(60)) for _ in range(3)] + [Watched(content, next_one.set)]
+    found = pipeline.map(files, batch=3)
+    file, result = next(found)
+    assert file in files and isinstance(result, DiarizeOutput)
+    assert next_one.wait(60)
+    assert len(list(found)) == 3
 
 
 def test_files_are_taken_as_they_are_done(pipeline, samples):
