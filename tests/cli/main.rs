@@ -4,6 +4,8 @@ mod arguments;
 mod batches;
 mod catalogue;
 mod common;
+#[path = "../common/community.rs"]
+mod community;
 mod destinations;
 mod embed;
 #[cfg(target_os = "linux")]

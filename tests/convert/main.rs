@@ -1,5 +1,7 @@
 //! The tests of the converter, compiled as one binary.
 
+#[path = "../common/community.rs"]
+mod community;
 mod eight_bits;
 mod genuine;
 mod hub;

@@ -16,7 +16,10 @@ use diarize_testkit::{Golden, assert_same_turns, deterministic_model, shared, wa
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
 
-use crate::support::{self, no_hub};
+use crate::{
+    community,
+    support::{self, no_hub},
+};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -42,16 +45,8 @@ fn small_pipeline(config: &str) -> TempDir {
     )
     .unwrap();
     fs::remove_dir_all(dir.path().join("formula")).unwrap();
-    for (file, arrays) in [
-        ("plda", [("mu.npy", "2,", 2), ("psi.npy", "2,", 2), ("tr.npy", "2, 2", 4)]),
-        ("xvec_transform", [("lda.npy", "256, 2", 512), ("mean1.npy", "256,", 256), ("mean2.npy", "2,", 2)]),
-    ] {
-        let arrays = arrays.map(|(name, shape, values)| {
-            let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}");
-            (name, support::npy(&header, &1.5_f64.to_le_bytes().repeat(values)))
-        });
-        let bytes = support::archive(&arrays.each_ref().map(|(name, array)| (*name, array.as_slice())));
-        fs::write(dir.path().join("plda").join(file).with_extension("npz"), bytes).unwrap();
+    for (path, bytes) in community::plda() {
+        fs::write(dir.path().join(path), bytes).unwrap();
     }
     fs::write(dir.path().join("config.yaml"), config).unwrap();
     fs::write(dir.path().join("README.md"), "---\nlicense: mit\n---\n").unwrap();
@@ -94,21 +89,6 @@ fn a_configuration_may_have_a_byte_order_mark_or_be_utf_16() {
     }
 }
 
-const OF_COMMUNITY_1: &str = "\
-dependencies: {pyannote.audio: 4.0.0}
-pipeline:
-  name: pyannote.audio.pipelines.SpeakerDiarization
-  params:
-    clustering: VBxClustering
-    segmentation: $model/segmentation
-    embedding: $model/embedding
-    plda: $model/plda
-    embedding_exclude_overlap: true
-params:
-  clustering: {threshold: 0.6, Fa: 0.07, Fb: 0.8}
-  segmentation: {min_duration_off: 0.0}
-";
-
 #[test]
 fn every_parameter_of_a_configuration_is_read() {
     let dir = small_pipeline(OF_3_1);
@@ -131,7 +111,7 @@ fn every_parameter_of_a_configuration_is_read() {
 
 #[test]
 fn a_pyannote_4_pipeline_keeps_its_plda_and_vbx() {
-    let dir = small_pipeline(OF_COMMUNITY_1);
+    let dir = small_pipeline(community::CONFIG);
     let out = dir.path().join("out");
     let converted = convert(text(dir.path()), &ConvertOptions::default(), &mut no_hub).unwrap();
     converted.write(&out, Precision::F32).unwrap();
@@ -157,7 +137,7 @@ fn a_pyannote_4_pipeline_keeps_its_plda_and_vbx() {
 
 #[test]
 fn vbx_without_a_plda_or_with_one_of_another_dimension_is_rejected() {
-    let dir = small_pipeline(OF_COMMUNITY_1);
+    let dir = small_pipeline(community::CONFIG);
     let mut model = load(text(dir.path()), &mut no_hub).unwrap();
     let plda = model.plda.clone().unwrap();
     let arrays = SafeTensors::deserialize(&plda.bytes).unwrap();
@@ -258,7 +238,7 @@ fn a_hub_pipeline_fetches_its_networks() {
 fn a_path_in_the_configuration_of_a_repository_needs_a_prefix() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.yaml");
-    fs::write(&config, OF_COMMUNITY_1.replace("$model/segmentation", "parts/one/segmentation")).unwrap();
+    fs::write(&config, community::CONFIG.replace("$model/segmentation", "parts/one/segmentation")).unwrap();
     let mut fetch = |_: &str, name: &str| match name {
         "config.yaml" => Ok(config.clone()),
         _ => Ok(dir.path().join(name)),

@@ -19,7 +19,9 @@ const OLDEST: &str = "manylinux_2_28";
 /// What the tests in `tests` need.
 const TESTED_WITH: [&str; 2] = ["numpy", "pytest"];
 /// What the tests in `tests/extras` need, too.
-const EXTRAS: [&str; 9] = [
+const EXTRAS: [&str; 11] = [
+    "ipython",
+    "matplotlib",
     "mypy",
     "pandas",
     "pandas-stubs",

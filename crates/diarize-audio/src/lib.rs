@@ -2,8 +2,8 @@
 //! have the file's own channels or sample rate.
 //!
 //! [`Audio`] is an iterator over blocks: it reads, decodes, downmixes and resamples as blocks are
-//! requested, however long the recording is. [`read`] reads a whole short file at once. [`Converter`] takes samples that are
-//! already decoded.
+//! requested, however long the recording is. [`Decoding`] does so on a thread of its own, some blocks ahead. [`read`] reads a
+//! whole short file at once. [`Converter`] takes samples that are already decoded.
 //!
 //! ```no_run
 //! use diarize_audio::{Audio, Settings};
@@ -40,6 +40,7 @@ mod container;
 mod converter;
 mod damage;
 mod decoder;
+mod decoding;
 mod elementary;
 mod error;
 mod frames;
@@ -63,6 +64,7 @@ use std::{
 
 pub use audio::Audio;
 pub use converter::Converter;
+pub use decoding::Decoding;
 pub use error::{Error, Warning};
 pub use resample::Resampler;
 pub use sniff::is_recording;

@@ -46,8 +46,7 @@ pub struct Inputs {
 impl Inputs {
     /// Keeps only some of the inputs. Even a single remaining input counts as one of several.
     pub fn keep(&mut self, is_kept: impl Fn(usize) -> bool) {
-        let mut indices = 0..;
-        self.all.retain(|_| indices.next().is_some_and(&is_kept));
+        keep(&mut self.all, is_kept);
         self.several = true;
     }
 
@@ -113,6 +112,12 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
         Input::Stdin => true,
     });
     Ok(found)
+}
+
+/// Keeps the values with some indices.
+pub fn keep<T>(values: &mut Vec<T>, is_kept: impl Fn(usize) -> bool) {
+    let mut indices = 0..;
+    values.retain(|_| indices.next().is_some_and(&is_kept));
 }
 
 /// The lines of a list of inputs, without blank lines and lines that start with `#`.

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use diarize_audio::Decoding;
 
 use crate::{
     commands::diarize::Job,
@@ -25,7 +26,6 @@ use crate::{
     output::{self, Output},
     progress::Console,
     session::{Done, SILENCE, Session, decode_ahead},
-    source::Decoding,
 };
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.

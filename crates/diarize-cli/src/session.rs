@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use diarize::{Device, Diarization, Event, Options, Precision, Turn, Warning};
+use diarize_audio::Decoding;
 use tracing::{info, warn};
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     output::{self, Format, Output, Recording, Timings},
     pipelines::{Pipeline, Pipelines},
     progress::Console,
-    source::{Decoded, Decoding, Source},
+    source::{Decoded, Source},
     transcript::{Span, Transcript, Transcripts},
     voice_embedder::VoiceEmbedder,
 };
@@ -291,7 +292,7 @@ impl<'a> Session<'a> {
             let decoding = ahead.map_or_else(|| source.open().map(Decoding::start), Ok)?;
             let mut listener = pipeline.diarizer.listen_with(&self.options, observer)?;
             listener.expect_seconds(decoding.declared_duration().unwrap_or(0.0));
-            let decoded = decoding.read(|block| {
+            let decoded = Decoded::rest(decoding, |block| {
                 note_reading(&clock);
                 Ok(listener.push(block)?)
             })?;

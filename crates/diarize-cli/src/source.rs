@@ -4,12 +4,10 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, sync_channel},
-    thread::{self, JoinHandle},
 };
 
 use anyhow::Context;
-use diarize_audio::{Audio, Channels, Rate, Settings, Warning};
+use diarize_audio::{Audio, Channels, Decoding, Rate, Settings, Warning};
 use tempfile::NamedTempFile;
 use tracing::warn;
 
@@ -17,11 +15,6 @@ use crate::input::Input;
 
 /// Target of log events about missing audio, which are shown even with `--quiet`.
 pub const LOSS: &str = "diarize_cli::loss";
-
-/// Minimum number of samples that the decoder hands over at once: four seconds. Blocks of some formats are much shorter.
-const BLOCK: usize = 64_000;
-/// Number of blocks that are decoded ahead, so that a GPU does not wait for the decoder.
-const AHEAD: usize = 64;
 
 /// The audio of an input.
 #[derive(Debug)]
@@ -117,67 +110,31 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
-/// Audio that a thread of its own decodes, so that the networks need not wait for it.
-pub struct Decoding {
-    declared_duration: Option<f64>,
-    blocks: Receiver<Result<Vec<f32>, diarize_audio::Error>>,
-    decoder: JoinHandle<Audio>,
-}
-
-impl Decoding {
-    /// Starts to decode `audio`.
-    pub fn start(mut audio: Audio) -> Self {
-        let declared_duration = audio.declared_duration();
-        let (sender, blocks) = sync_channel(AHEAD);
-        let decoder = thread::spawn(move || {
-            let mut block = Vec::new();
-            for samples in &mut audio {
-                match samples {
-                    Ok(samples) => block.extend_from_slice(&samples),
-                    Err(error) => {
-                        let _ = sender.send(Ok(block)).and_then(|()| sender.send(Err(error)));
-                        return audio;
-                    }
-                }
-                if block.len() >= BLOCK && sender.send(Ok(std::mem::take(&mut block))).is_err() {
-                    return audio;
-                }
-            }
-            let _ = sender.send(Ok(block));
-            audio
-        });
-        Self { declared_duration, blocks, decoder }
+impl Decoded {
+    /// Reads `audio` to its end and hands each block to `take`. Another thread decodes the next blocks
+    /// meanwhile.
+    pub fn all(audio: Audio, take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Self> {
+        Self::rest(Decoding::start(audio), take)
     }
 
-    /// The length in seconds that the file states.
-    pub fn declared_duration(&self) -> Option<f64> {
-        self.declared_duration
-    }
-
-    /// Hands each block to `take`, to the end.
-    pub fn read(self, mut take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Decoded> {
-        for block in self.blocks {
+    /// Hands each block that is left to `take`. If that fails, it does not wait for the decoder, which may wait for a pipe.
+    pub fn rest(
+        mut decoding: Decoding,
+        mut take: impl FnMut(&[f32]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        for block in &mut decoding {
             take(&block.map_err(with_hint)?)?;
         }
-        let crashed = |_| anyhow::anyhow!("the decoder crashed: please report this file");
-        let audio = self.decoder.join().map_err(crashed)?;
+        let audio = decoding.finish().context("the decoder crashed: please report this file")?;
         let (losses, warnings): (Vec<&Warning>, Vec<&Warning>) =
             audio.warnings().iter().partition(|warning| warning.is_loss());
         let sentences = |warnings: Vec<&Warning>| warnings.into_iter().map(sentence).collect();
-        Ok(Decoded {
+        Ok(Self {
             duration: audio.duration(),
             start_offset: audio.start_offset(),
             losses: sentences(losses),
             warnings: sentences(warnings),
         })
-    }
-}
-
-impl Decoded {
-    /// Reads `audio` to its end and hands each block to `take`. Another thread decodes the next blocks
-    /// meanwhile.
-    pub fn all(audio: Audio, take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Self> {
-        Decoding::start(audio).read(take)
     }
 
     /// Logs the problems with the audio of `input`.

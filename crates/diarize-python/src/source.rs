@@ -3,11 +3,10 @@
 use std::{
     io::{self, Cursor, Read},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc::sync_channel},
-    thread,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use diarize_audio::{Audio, Channels, Converter, Settings};
+use diarize_audio::{Audio, Channels, Converter, Decoding, Settings};
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyUntypedArray};
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
 
@@ -18,10 +17,6 @@ use crate::{
     model::hear,
 };
 
-/// Minimum number of samples that the decoder hands over at once: a second.
-const BLOCK: usize = 16_000;
-/// Number of blocks that are decoded ahead.
-const AHEAD: usize = 256;
 /// Seconds of an array that are copied at once.
 const COPIED: usize = 16;
 
@@ -140,33 +135,14 @@ impl Source {
         mut take: impl FnMut(f64, &[f32]) -> Result<(), Failure>,
     ) -> Result<Heard, Failure> {
         let failed = |error| Failure::Audio(self.name.clone(), error);
-        let mut audio = audio.map_err(failed)?;
-        let expected = audio.declared_duration().unwrap_or(0.0);
-        let audio = thread::scope(|scope| {
-            let (sender, blocks) = sync_channel(AHEAD);
-            let decoder = scope.spawn(move || {
-                let mut block = Vec::new();
-                for samples in &mut audio {
-                    match samples {
-                        Ok(samples) => block.extend_from_slice(&samples),
-                        Err(error) => {
-                            let _ = sender.send(Ok(block)).and_then(|()| sender.send(Err(error)));
-                            return audio;
-                        }
-                    }
-                    if block.len() >= BLOCK && sender.send(Ok(std::mem::take(&mut block))).is_err() {
-                        return audio;
-                    }
-                }
-                let _ = sender.send(Ok(block));
-                audio
-            });
-            for block in blocks {
-                take(expected, &block.map_err(failed)?)?;
-            }
-            let crashed = |_| Failure::Other("AudioError", format!("{}: the decoder crashed", self.name));
-            decoder.join().map_err(crashed)
-        })?;
+        let mut decoding = Decoding::start(audio.map_err(failed)?);
+        let expected = decoding.declared_duration().unwrap_or(0.0);
+        let taken = decoding.by_ref().try_for_each(|block| take(expected, &block.map_err(failed)?));
+        // Afterwards, nothing reads from a file object anymore.
+        let audio = decoding.finish();
+        taken?;
+        let crashed = || Failure::Other("AudioError", format!("{}: the decoder crashed", self.name));
+        let audio = audio.ok_or_else(crashed)?;
         let warnings = audio.warnings().iter().map(ToString::to_string).collect();
         Ok(Heard { duration: audio.duration(), warnings })
     }

@@ -1,5 +1,6 @@
 """Threads, processes, signals and memory."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -12,9 +13,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy
 import pytest
-from conftest import SAMPLE, run
+from conftest import SAMPLE, run, write_wav
 
-from diarize_rs import Pipeline
+from diarize_rs import DiarizeOutput, Pipeline
 
 
 def rttm_of(pipeline):
@@ -91,17 +92,19 @@ LONG = """
     pipeline = Pipeline.from_pretrained(device="cpu")
     samples, rate = load_audio({sample!r})
     samples = numpy.tile(samples, 240)  # an hour
+    file = {{"waveform": samples, "sample_rate": rate}}
     print("ready", flush=True)
     try:
-        pipeline({{"waveform": samples, "sample_rate": rate}})
+        {call}
     except KeyboardInterrupt:
         print("interrupted")
         print(len(pipeline({{"waveform": samples[:, :160_000], "sample_rate": rate}}).labels()))
 """
 
 
-def test_ctrl_c_cancels():
-    seconds, out, err = interrupted(LONG.format(sample=str(SAMPLE)), 1.0)
+@pytest.mark.parametrize("call", ["pipeline(file)", "list(pipeline.map([file] * 4, batch=2))"])
+def test_ctrl_c_cancels(call):
+    seconds, out, err = interrupted(LONG.format(sample=str(SAMPLE), call=call), 1.0)
     assert out.splitlines()[0] == "interrupted" and int(out.splitlines()[1]) > 0, (out, err)
     assert seconds < 20
 
@@ -146,6 +149,32 @@ def test_one_bad_file_does_not_stop_the_others(pipeline, printed, samples):
         assert sorted(errors) == ["AudioError", "AudioFileNotFoundError"]
 
 
+class Watched(io.BytesIO):
+    """A file that calls a function when it is first read."""
+
+    def __init__(self, content, begin):
+        super().__init__(content)
+        self.begin, self.has_begun = begin, False
+
+    def read(self, size=-1):
+        if not self.has_begun:
+            self.has_begun = True
+            self.begin()
+        return super().read(size)
+
+
+def test_several_files_are_at_work_also_while_the_caller_is(pipeline, samples, tmp_path):
+    write_wav(tmp_path / "short.wav", samples[:, :32_000], 16_000)
+    content = (tmp_path / "short.wav").read_bytes()
+    three, next_one = threading.Barrier(3), threading.Event()
+    files = [Watched(content, lambda: three.wait(60)) for _ in range(3)] + [Watched(content, next_one.set)]
+    found = pipeline.map(files, batch=3)
+    file, result = next(found)
+    assert file in files and isinstance(result, DiarizeOutput)
+    assert next_one.wait(60)
+    assert len(list(found)) == 3
+
+
 def test_files_are_taken_as_they_are_done(pipeline, samples):
     taken = []
 
@@ -158,7 +187,14 @@ def test_files_are_taken_as_they_are_done(pipeline, samples):
     for count in range(5):
         next(found)
         assert len(taken) <= count + 3
+    # Leaving the loop cancels what is at work.
+    hour = {"waveform": numpy.tile(samples, 240), "sample_rate": 16_000}
     found.close()
+    found = pipeline.map([{"waveform": samples[:, :32_000], "sample_rate": 16_000}, hour, hour], batch=2)
+    next(found)
+    begin = time.perf_counter()
+    found.close()
+    assert time.perf_counter() - begin < 20
     with pytest.raises(ValueError, match="batch is -1"):
         pipeline.map([], batch=-1)
 

@@ -37,6 +37,15 @@ def test_all_kinds_of_turns(result):
     assert score(turns, result, uem=[(0, 10)]).total < exact.total
 
 
+def test_speakers_get_the_names_of_a_reference(pipeline, result):
+    turns = load_rttm(REFERENCE)["conversation"]
+    named, names = pipeline.optimal_mapping(turns, result, return_mapping=True)
+    assert named == result.speaker_diarization.rename_labels(names) and named.uri == "conversation"
+    assert names == {found: name for name, found in score(turns, result).mapping.items()}
+    assert pipeline.optimal_mapping(turns, result) == named
+    assert pipeline.optimal_mapping(result, named) == result.speaker_diarization
+
+
 def test_wrong_arguments(tmp_path, result):
     two = tmp_path / "two.rttm"
     two.write_text("SPEAKER a 1 0 1 <NA> <NA> x <NA> <NA>\nSPEAKER b 1 0 1 <NA> <NA> x <NA> <NA>\n")

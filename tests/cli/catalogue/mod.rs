@@ -17,6 +17,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{
     common::names,
+    community,
     hub_server::{Reply, Request, Server},
 };
 
@@ -31,36 +32,8 @@ const PINNED: &str = "8a527374977391da736e0daaef26855d949d9685";
 const MAIN: &str = "0123456789abcdef0123456789abcdef01234567";
 const MOVED: &str = "ffffffffffffffffffffffffffffffffffffffff";
 
-const COMMUNITY_CONFIG: &str = "\
-pipeline:
-  name: pyannote.audio.pipelines.SpeakerDiarization
-  params:
-    clustering: VBxClustering
-    segmentation: $model/segmentation
-    embedding: $model/embedding
-    plda: $model/plda
-    embedding_exclude_overlap: true
-params:
-  clustering: {threshold: 0.6, Fa: 0.07, Fb: 0.8}
-  segmentation: {min_duration_off: 0.0}
-";
-
 /// The files of the hub, by `owner/name/path`. What is not `main` is the pinned commit.
 type Files = BTreeMap<String, Vec<u8>>;
-
-/// An archive with arrays of these shapes, all of whose values are 1.5, as stand-in for half of a PLDA.
-fn plda(arrays: [(&str, &[usize]); 3]) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, shape) in arrays {
-        let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
-        let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({lengths}), }}");
-        let values = 1.5_f64.to_le_bytes().repeat(shape.iter().product());
-        writer.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
-        let start = [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes()].concat();
-        std::io::Write::write_all(&mut writer, &[&start, header.as_bytes(), &values].concat()).unwrap();
-    }
-    writer.finish().unwrap().into_inner()
-}
 
 /// Small files in place of the real ones. The converter looks at the content, not at the name.
 fn files() -> Files {
@@ -69,11 +42,12 @@ fn files() -> Files {
     let mut files = Files::new();
     for repository in [MIRROR, PUBLISHER] {
         let mut add = |path: &str, bytes: &[u8]| files.insert(format!("{repository}/{path}"), bytes.to_vec());
-        add("config.yaml", COMMUNITY_CONFIG.as_bytes());
+        add("config.yaml", community::CONFIG.as_bytes());
         add("segmentation/pytorch_model.bin", &segmentation);
         add("embedding/pytorch_model.bin", &embedding);
-        add("plda/plda.npz", &plda([("mu", &[2]), ("psi", &[2]), ("tr", &[2, 2])]));
-        add("plda/xvec_transform.npz", &plda([("lda", &[256, 2]), ("mean1", &[256]), ("mean2", &[2])]));
+        for (path, bytes) in community::plda() {
+            add(path, &bytes);
+        }
     }
     for repository in [SEGMENTATIONS.as_slice(), &["pyannote/segmentation-3.0"]].concat() {
         files.insert(format!("{repository}/pytorch_model.bin"), segmentation.clone());

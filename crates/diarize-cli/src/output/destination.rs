@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     input::Input,
-    inputs::{Found, Inputs},
+    inputs::{self, Found, Inputs},
 };
 
 /// Where one result goes.
@@ -124,8 +124,7 @@ impl Destinations {
 
     /// Leaves out the destinations of inputs that are not kept.
     pub fn keep(&mut self, is_kept: impl Fn(usize) -> bool) {
-        let mut indices = 0..;
-        self.all.retain(|_| indices.next().is_some_and(&is_kept));
+        inputs::keep(&mut self.all, is_kept);
     }
 
     fn on_stdout(inputs: &Inputs, formats: &[Format], default: Format) -> Result<Self, String> {

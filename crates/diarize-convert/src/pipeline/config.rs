@@ -18,7 +18,9 @@ pub enum ConfigProblem {
     #[error("{0}")]
     Yaml(String),
     /// The pipeline is not a diarization pipeline.
-    #[error("the pipeline is {0}, but only SpeakerDiarization can be converted")]
+    #[error(
+        "the pipeline is {0}, but only SpeakerDiarization can be converted; with such a pipeline, `vad` and `overlap` find speech and overlapping speech, too"
+    )]
     Pipeline(String),
     /// A setting that diarize does not support.
     #[error("{name} is {value}: {reason}")]

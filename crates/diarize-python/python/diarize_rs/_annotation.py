@@ -93,6 +93,13 @@ class Annotation:
     def __repr__(self) -> str:
         return f"<Annotation of {self.uri}: {len(self)} turns of {len(self.labels())} speakers>"
 
+    def _repr_png_(self) -> Any:
+        """The picture that notebooks show; ``None`` without pyannote.core and Matplotlib, which draw it."""
+        try:
+            return self.to_annotation()._repr_png_()
+        except ImportError:
+            return None
+
     def itertracks(self, yield_label: bool = False) -> Iterator[Any]:
         """Iterates over the turns as pyannote 3 does.
 

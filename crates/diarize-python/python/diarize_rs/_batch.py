@@ -3,44 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import islice
+from threading import Event
+from typing import Any, TypeVar
 
-from ._errors import OptionError
+from ._errors import CancelledError, OptionError
+from ._hooks import Hook
 
 File = TypeVar("File")
 Result = TypeVar("Result")
 
 
 def map_files(
-    work: Callable[[File], Result], files: Iterable[File], batch: int
+    work: Callable[[File, Hook], Result], files: Iterable[File], batch: int
 ) -> Iterator[tuple[File, Result | Exception]]:
-    """Yields each file with its result, or with its error, as they are done. Only ``batch`` files are open at a time."""
+    """Yields each file with its result, or with its error, as they are done. ``batch`` files are at work at a time, also while
+    the caller works on a result. If the caller stops early, the files at work are cancelled.
+
+    :param work: is called with a file and a hook, which cancels it
+    """
     if batch < 1:
         raise OptionError(f"batch is {batch}, but must be at least 1")
     return _mapped(work, iter(files), batch)
 
 
+class _Stop:
+    """A hook that cancels once it is told to."""
+
+    def __init__(self) -> None:
+        self.told = Event()
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        if self.told.is_set():
+            raise CancelledError("cancelled")
+
+
 def _mapped(
-    work: Callable[[File], Result], files: Iterator[File], batch: int
+    work: Callable[[File, Hook], Result], files: Iterator[File], batch: int
 ) -> Iterator[tuple[File, Result | Exception]]:
-    pending: dict[Future[Result], File] = {}
+    stop = _Stop()
     pool = ThreadPoolExecutor(batch, thread_name_prefix="diarize-map")
     try:
-        while True:
-            while len(pending) < batch:
-                try:
-                    file = next(files)
-                except StopIteration:
-                    break
-                pending[pool.submit(work, file)] = file
-            if not pending:
-                return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                file = pending.pop(future)
-                error = future.exception()
-                if error is not None and not isinstance(error, Exception):
-                    raise error
-                yield file, future.result() if error is None else error
+        pending = {pool.submit(work, file, stop): file for file in islice(files, batch)}
+        while pending:
+            done = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
+            finished = pending.pop(done)
+            pending.update((pool.submit(work, file, stop), file) for file in islice(files, 1))
+            error = done.exception()
+            if error is not None and not isinstance(error, Exception):
+                raise error
+            yield finished, done.result() if error is None else error
     finally:
+        stop.told.set()
         pool.shutdown(wait=True, cancel_futures=True)

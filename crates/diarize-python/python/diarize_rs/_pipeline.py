@@ -13,6 +13,7 @@ from ._audio import AudioFile, opened, warn
 from ._errors import OptionError
 from ._hooks import Hook, listening
 from ._result import DiarizeOutput
+from ._scoring import Turns, mapped
 
 if TYPE_CHECKING:
     import numpy
@@ -170,7 +171,8 @@ class Pipeline:
     ) -> Iterator[tuple[AudioFile, DiarizeOutput | Exception]]:
         """Diarizes many recordings and yields each with its result, or with the error that it failed with, as they are done.
 
-        Only ``batch`` recordings are open at a time, and ``files`` is read as they are done, so it may be endless.
+        Only ``batch`` recordings are open at a time, and ``files`` is read as they are done, so it may be endless. The next ones
+        go on while the caller works on a result. Leaving the loop, or Ctrl-C, cancels them.
 
         :param files: recordings, as in a call
         :param batch: recordings at a time; by default 1 on the CPU and 4 for each GPU, fewer if its memory is small. While some are
@@ -178,8 +180,8 @@ class Pipeline:
         """
         from ._batch import map_files
 
-        def diarize(file: AudioFile) -> DiarizeOutput:
-            return self(file, num_speakers, min_speakers, max_speakers)
+        def diarize(file: AudioFile, hook: Hook) -> DiarizeOutput:
+            return self(file, num_speakers, min_speakers, max_speakers, hook)
 
         return map_files(diarize, files, self._model.recordings_at_once if batch is None else batch)
 
@@ -234,6 +236,18 @@ class Pipeline:
         from ._listener import Listener
 
         return Listener(self, sample_rate, num_speakers, min_speakers, max_speakers, uri=uri, hook=hook)
+
+    @staticmethod
+    def optimal_mapping(reference: Turns, hypothesis: Turns, return_mapping: bool = False) -> Any:
+        """Gives the speakers of a hypothesis the names of the speakers of a reference with whom they share most time.
+
+        :param reference: who really speaks when: an annotation or a result, also of ``pyannote.core``
+        :param hypothesis: the result
+        :param return_mapping: returns the names in the reference by those in the hypothesis, too
+        :returns: an :class:`Annotation`, or with ``return_mapping`` a tuple of it and the mapping
+        """
+        annotation, names = mapped(reference, hypothesis)
+        return (annotation, names) if return_mapping else annotation
 
     def to(self, device: Any) -> Pipeline:
         """Loads the model on another device and returns the pipeline.

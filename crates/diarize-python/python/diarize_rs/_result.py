@@ -83,6 +83,9 @@ class DiarizeOutput:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def _repr_png_(self) -> Any:
+        return self.speaker_diarization._repr_png_()
+
     def itertracks(self, yield_label: bool = False) -> Iterator[Any]:
         """As :meth:`Annotation.itertracks`."""
         return self.speaker_diarization.itertracks(yield_label)

@@ -59,6 +59,13 @@ def score(
     return Score(**_native.score(_turns(reference), _turns(hypothesis), spans, collar, skip_overlap))
 
 
+def mapped(reference: Turns, hypothesis: Turns) -> tuple[Annotation, dict[str, str]]:
+    """The hypothesis with the names of the reference, and the name in the reference by that in the hypothesis."""
+    names = {found: name for name, found in score(reference, hypothesis).mapping.items()}
+    uri = getattr(hypothesis, "uri", None)
+    return Annotation(_turns(hypothesis), uri or "recording").rename_labels(names), names
+
+
 def _turns(turns: Turns) -> list[Turn]:
     if isinstance(turns, DiarizeOutput):
         turns = turns.speaker_diarization

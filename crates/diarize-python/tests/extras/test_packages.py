@@ -12,7 +12,7 @@ import torch
 from conftest import RECORDING, SAMPLE
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from diarize_rs import Pipeline, load_audio, score
+from diarize_rs import ModelError, Pipeline, load_audio, score
 
 PACKAGE = Path(__file__).parents[2]
 REFERENCE = RECORDING.with_suffix(".rttm")
@@ -75,27 +75,35 @@ def test_a_data_frame(result):
     assert isinstance(frame, pandas.DataFrame) and frame.overlap.dtype == float
 
 
-def test_pyannotes_tutorial(samples):
-    """The steps of pyannote's tutorial on applying a pretrained pipeline."""
-    pipeline = Pipeline.from_pretrained("bundled", use_auth_token=True)
+def test_the_steps_of_pyannotes_tutorial(tmp_path):
+    """The calls with which pyannote's tutorial applies a pretrained pipeline, with another import."""
+    pipeline = Pipeline.from_pretrained("bundled", token=True)
     pipeline.to(torch.device("cpu"))
-    diarization = pipeline(str(SAMPLE))
-    lines = [
-        f"{speech_turn.start:4.1f} {speech_turn.end:4.1f} {speaker}"
-        for speech_turn, track, speaker in diarization.itertracks(yield_label=True)
-    ]
-    assert lines[0] == " 0.6  3.7 SPEAKER_02"
+    found = pipeline(str(SAMPLE))
+    for segment, track, speaker in found.itertracks(yield_label=True):
+        assert f"{segment.start:4.1f} {segment.end:4.1f} {speaker}" == " 0.6  3.7 SPEAKER_02" and track == "A"
+        break
+
+    pyannote.core.notebook.crop = pyannote.core.Segment(0, 30)
+    png = found._repr_png_()  # what a notebook shows for `found`
+    assert png.startswith(b"\x89PNG") and png == found.to_annotation()._repr_png_()
 
     reference = pyannote.database.util.load_rttm(REFERENCE)["conversation"]
-    hypothesis = diarization.to_annotation()
-    mapped = hypothesis.rename_labels(
-        mapping=DiarizationErrorRate().optimal_mapping(reference, hypothesis)
-    )
-    assert set(mapped.labels()) == set(reference.labels())
+    named, names = pipeline.optimal_mapping(reference, found, return_mapping=True)
+    metric = DiarizationErrorRate()
+    with pytest.warns(UserWarning, match="uem"):
+        theirs = metric.optimal_mapping(reference, found.to_annotation())
+    assert names == theirs and named.to_annotation() == found.to_annotation().rename_labels(theirs)
+    assert set(named.labels()) == set(reference.labels())
+    assert pipeline.optimal_mapping(found, reference).labels() == found.labels()
 
     waveform, sample_rate = load_audio(SAMPLE)
-    in_memory = pipeline({"waveform": torch.from_numpy(waveform), "sample_rate": sample_rate})
-    assert in_memory.labels() == diarization.labels()
+    in_memory = {"waveform": torch.from_numpy(waveform), "sample_rate": sample_rate}
+    assert pipeline(in_memory).speaker_diarization == found.speaker_diarization
+    config = tmp_path / "config.yaml"
+    config.write_text("pipeline: {name: pyannote.audio.pipelines.VoiceActivityDetection}\n")
+    with pytest.raises(ModelError, match="VoiceActivityDetection, but .* `vad`"):
+        Pipeline.from_pretrained(config)
 
 
 def test_types(tmp_path):
