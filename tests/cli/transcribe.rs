@@ -12,11 +12,16 @@ fn without_a_model_one_sentence_says_how_to_get_one() {
     let audio = folder.path().join("talk.wav");
     write_silence(&audio);
     let mut command = Command::new(env!("CARGO_BIN_EXE_diarize"));
-    let output = command.arg("transcribe").arg(&audio).env_remove("DIARIZE_WHISPER").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let expected = "error: transcribe needs a Whisper model: download one, for example with `hf download \
-                    openai/whisper-small config.json generation_config.json tokenizer.json model.safetensors --local-dir \
-                    whisper-small`, and name its folder with --whisper\n";
+    let output = command
+        .arg("transcribe")
+        .arg(&audio)
+        .env_remove("DIARIZE_WHISPER")
+        .env("DIARIZE_MODELS", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "error: transcribe needs a Whisper model: `diarize model download whisper-small` gets one, and `diarize \
+                    model list` shows others\n";
     assert_eq!(stderr(&output), expected);
 }
 
@@ -41,6 +46,13 @@ fn options_without_meaning_are_errors() {
             stderr(&output)
                 .contains(&format!("with {}: leave it out", option.join(" ").replace(" talk.json", "")))
         );
+    }
+    let folder = tempdir().unwrap();
+    let model = folder.path().to_str().unwrap();
+    for outputs in [&["-f", "rttm"][..], &["-o", "a.csv", "-o", "a.TextGrid"]] {
+        let output = diarize(["transcribe", "--whisper", model, "-"].iter().chain(outputs));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("needs a format with words: txt, srt"), "{}", stderr(&output));
     }
     let output = diarize(["transcribe", "--whisper", "model"]);
     assert_eq!(output.status.code(), Some(2), "no recording");

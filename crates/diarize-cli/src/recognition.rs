@@ -1,21 +1,26 @@
 //! Finds the words of recordings, guided by their turns.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use diarize::{SAMPLE_RATE, Turn};
+use diarize_convert::catalogue::{Catalogue, Model, Task};
 use diarize_words::{Loudness, Options, Segment, Whisper, windows};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 use tracing::info;
 
-use crate::{progress::FileProgress, source::Source, transcript::Transcript};
+use crate::{numbers, progress::FileProgress, source::Source, transcript::Transcript};
 
 /// The model that finds words, and what it is told.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Words")]
 pub struct RecognitionArgs {
-    /// Folder of a Whisper model, as on huggingface.co or for faster-whisper
-    #[arg(long, value_name = "FOLDER")]
+    /// Whisper model [default: the last one in `diarize model list` that is on this machine]
+    ///
+    /// A name such as whisper-small after `diarize model download whisper-small`; or a folder with a model as on
+    /// huggingface.co or for faster-whisper.
+    #[arg(long, value_name = "MODEL")]
     whisper: Option<PathBuf>,
     /// Language of the recording, such as en or de [default: detected]
     #[arg(long, value_name = "CODE")]
@@ -26,6 +31,19 @@ pub struct RecognitionArgs {
     /// Text that could precede the recording: it shows how names are spelled, and the style
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
+    /// Words that may occur, such as names, separated by commas: Whisper then rather spells them so
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    vocabulary: Vec<String>,
+    /// Follow N texts at a time and take the likeliest: 5 is slower than 1 and often slightly better
+    #[arg(long, value_name = "N", default_value = "1", value_parser = numbers::count::<32>)]
+    beam: NonZeroUsize,
+}
+
+/// A model on this machine, and what it is told.
+#[derive(Clone, Debug)]
+pub struct Recognition {
+    folder: PathBuf,
+    options: Options,
 }
 
 /// Finds words.
@@ -33,27 +51,70 @@ pub struct RecognitionArgs {
 pub struct Recognizer {
     whisper: Whisper,
     options: Options,
+    threads: ThreadPool,
 }
 
 impl RecognitionArgs {
-    /// Loads the model.
+    /// Finds the model.
     ///
     /// # Errors
-    /// If there is none, or an option does not fit it.
-    pub fn open(&self, threads: Option<usize>) -> anyhow::Result<Recognizer> {
-        let folder = self.whisper.as_ref().context(
-            "transcribe needs a Whisper model: download one, for example with `hf download openai/whisper-small \
-             config.json generation_config.json tokenizer.json model.safetensors --local-dir whisper-small`, and \
-             name its folder with --whisper",
-        )?;
-        let whisper = Whisper::load(folder)?;
+    /// If there is none. The message says how to get one.
+    pub fn find(self) -> anyhow::Result<Recognition> {
+        let folder = self.folder()?;
         let mut options = Options::default();
-        options.language.clone_from(&self.language);
+        options.language = self.language;
         options.translate = self.translate;
-        options.prompt.clone_from(&self.prompt);
-        options.threads = threads;
-        whisper.check(&options)?;
-        Ok(Recognizer { whisper, options })
+        options.prompt = self.prompt;
+        options.vocabulary = self.vocabulary.iter().map(|word| word.trim().to_owned()).collect();
+        options.vocabulary.retain(|word| !word.is_empty());
+        options.beam = Some(self.beam);
+        Ok(Recognition { folder, options })
+    }
+
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        let catalogue = Catalogue::open()?;
+        let known: Vec<&Model> =
+            catalogue.models().iter().filter(|model| model.task == Task::Transcribe).collect();
+        let Some(path) = &self.whisper else {
+            return known.iter().rev().find_map(|model| model.installed()).context(
+                "transcribe needs a Whisper model: `diarize model download whisper-small` gets one, and `diarize model \
+                 list` shows others",
+            );
+        };
+        if path.exists() {
+            return Ok(path.clone());
+        }
+        let name = path.to_string_lossy();
+        let (owner, short) =
+            name.rsplit_once('/').map_or((None, &*name), |(owner, name)| (Some(owner), name));
+        match (owner, known.iter().find(|model| model.name == short)) {
+            (None, Some(model)) => Ok(model
+                .installed()
+                .ok_or_else(|| diarize_convert::Error::NotDownloaded { name: model.name.clone() })?),
+            (Some("openai"), Some(model)) => bail!(
+                "{name} is a hub repository: get it once with `diarize model download {0}`, then use --whisper {0}",
+                model.name
+            ),
+            _ => {
+                let names: Vec<&str> = known.iter().map(|model| model.name.as_str()).collect();
+                bail!("{name}: neither a folder nor one of the models {}", names.join(", "))
+            }
+        }
+    }
+}
+
+impl Recognition {
+    /// Loads the model, for as many threads; `None` uses all.
+    ///
+    /// # Errors
+    /// If it is damaged, or an option does not fit it.
+    pub fn open(&self, threads: Option<usize>) -> anyhow::Result<Recognizer> {
+        let whisper = Whisper::load(&self.folder)?;
+        whisper.check(&self.options)?;
+        info!("loaded {}", self.folder.display());
+        let threads = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+        let threads = threads.context("cannot start the threads for Whisper")?;
+        Ok(Recognizer { whisper, options: self.options.clone(), threads })
     }
 }
 
@@ -108,11 +169,11 @@ impl Recognizer {
     /// the language.
     fn window(&self, samples: &[f32], start: f64, options: &mut Options) -> anyhow::Result<Vec<Segment>> {
         if options.language.is_none() {
-            let (language, probability) = self.whisper.detect_language(samples)?;
+            let (language, probability) = self.threads.install(|| self.whisper.detect_language(samples))?;
             info!("the language is {language}, with probability {probability:.2}");
             options.language = Some(language);
         }
-        let mut segments = self.whisper.transcribe(samples, options)?;
+        let mut segments = self.threads.install(|| self.whisper.transcribe(samples, options))?;
         let length = samples.len() as f64 / f64::from(SAMPLE_RATE);
         for segment in &mut segments {
             let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);

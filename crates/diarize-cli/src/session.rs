@@ -64,11 +64,14 @@ impl<'a> Session<'a> {
     /// Loads the model, the transcripts and the known voices, for processing so many files at once.
     pub fn open(job: &'a Job, files_at_once: usize, console: &'a Console) -> anyhow::Result<Self> {
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
+        let threads = job.model.threads().or_else(|| share_of_threads(files_at_once));
+        #[cfg(feature = "words")]
+        let recognizer = job.recognition.as_ref().map(|found| found.open(threads)).transpose()?;
         let (pipelines, files) = job.model.open_for(files_at_once, console)?;
         let names = job.names.open(&files)?;
         let mut options = job.model.options(pipelines.first());
         job.speakers.apply(&mut options);
-        options.threads = options.threads.or_else(|| share_of_threads(files_at_once));
+        options.threads = threads;
         job.overrides.apply(&mut options, pipelines.model().segmentation.duration)?;
         options.check().map_err(|error| match error {
             diarize::Error::NoSpeakerCount => anyhow!(
@@ -76,8 +79,6 @@ impl<'a> Session<'a> {
             ),
             error => error.into(),
         })?;
-        #[cfg(feature = "words")]
-        let recognizer = job.recognition.as_ref().map(|args| args.open(options.threads)).transpose()?;
         Ok(Self {
             job,
             console,

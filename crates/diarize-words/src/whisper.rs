@@ -2,7 +2,7 @@
 //!
 //! Source: `whisper.transcribe.transcribe`.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path};
 
 use candle_transformers::models::whisper::{Config, HOP_LENGTH};
 
@@ -88,6 +88,8 @@ struct Progress {
 /// The tokens that start each answer, and their language.
 struct Start {
     tokens: Vec<u32>,
+    /// Tokens that the decoder sees before everything else.
+    vocabulary: Vec<u32>,
     language: String,
 }
 
@@ -181,32 +183,26 @@ impl Whisper {
     /// An option is invalid, or the model does not know the language or how to translate.
     pub fn check(&self, options: &Options) -> Result<()> {
         self.prompt(options)?;
-        self.start(options.language.as_deref().unwrap_or("en"), options.translate).map(drop)
+        self.start(options.language.as_deref().unwrap_or("en"), options.translate, Vec::new()).map(drop)
     }
 
-    /// Transcribes samples at 16 kHz, one channel. The language is detected once, in the first 30 s.
+    /// Transcribes samples at 16 kHz, one channel, on the threads of the current pool of `rayon`, whose number changes nothing.
+    /// The language is detected once, in the first 30 s.
     ///
     /// # Errors
     /// An option is invalid, a sample is not finite, or a network fails.
     pub fn transcribe(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(options.threads.unwrap_or(0)).build();
-        threads
-            .map_err(|error| Error::Compute(error.into()))?
-            .install(|| self.transcribe_here(samples, options))
-    }
-
-    fn transcribe_here(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
-        let prompt = self.prompt(options)?;
+        let [prompt, vocabulary] = self.prompt(options)?;
         let language = match &options.language {
             Some(language) => language.clone(),
             None => self.detect_language(samples)?.0,
         };
-        let start = self.start(&language, options.translate)?;
+        let start = self.start(&language, options.translate, vocabulary)?;
         let mel = self.spectrogram.compute(samples)?;
         let mut progress =
             Progress { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
         while progress.frame < mel.frames() {
-            self.advance(&mel, &start, &mut progress)?;
+            self.advance(&mel, &start, options, &mut progress)?;
         }
         Ok(progress.segments)
     }
@@ -215,21 +211,40 @@ impl Whisper {
         2 * self.networks.config.max_source_positions
     }
 
-    fn prompt(&self, options: &Options) -> Result<Vec<u32>> {
-        let Some(prompt) = &options.prompt else { return Ok(Vec::new()) };
-        let invalid = |requirement: String| Error::InvalidOption {
-            option: "prompt",
-            value: format!("`{prompt}`"),
-            requirement,
+    /// The tokens of the prompt, and of the vocabulary.
+    fn prompt(&self, options: &Options) -> Result<[Vec<u32>; 2]> {
+        let most = self.networks.config.max_target_positions / 2 - 1;
+        let mut rest = most;
+        let mut encode = |option: &'static str, text: &str| {
+            if text.is_empty() {
+                return Ok(Vec::new());
+            }
+            let invalid = |requirement: String| {
+                Err(Error::InvalidOption { option, value: format!("`{text}`"), requirement })
+            };
+            let tokens = match self.tokens.encode(&format!(" {text}")) {
+                Ok(tokens) => tokens,
+                Err(error) => return invalid(error),
+            };
+            if !tokens.iter().all(|&token| token < self.tokens.end) {
+                return invalid("text without special tokens such as <|endoftext|>".to_owned());
+            }
+            match rest.checked_sub(tokens.len()) {
+                Some(left) => rest = left,
+                None => {
+                    return invalid(format!(
+                        "shorter: the decoder sees {most} tokens, and this has {}",
+                        tokens.len()
+                    ));
+                }
+            }
+            Ok(tokens)
         };
-        let tokens = self.tokens.encode(&format!(" {}", prompt.trim())).map_err(invalid)?;
-        match tokens.iter().all(|&token| token < self.tokens.end) {
-            true => Ok(tokens),
-            false => Err(invalid("text without special tokens such as <|endoftext|>".to_owned())),
-        }
+        let vocabulary = encode("vocabulary", &options.vocabulary.join(", "))?;
+        Ok([encode("prompt", options.prompt.as_deref().unwrap_or_default().trim())?, vocabulary])
     }
 
-    fn start(&self, language: &str, translate: bool) -> Result<Start> {
+    fn start(&self, language: &str, translate: bool, vocabulary: Vec<u32>) -> Result<Start> {
         let invalid = |option: &'static str, value: String, requirement: String| {
             Err(Error::InvalidOption { option, value, requirement })
         };
@@ -237,7 +252,9 @@ impl Whisper {
             let english_only = || "left out: this model knows only English".to_owned();
             return match language {
                 _ if translate => invalid("translate", "set".to_owned(), english_only()),
-                "en" => Ok(Start { tokens: vec![self.tokens.start], language: language.to_owned() }),
+                "en" => {
+                    Ok(Start { tokens: vec![self.tokens.start], vocabulary, language: language.to_owned() })
+                }
                 _ => invalid("language", format!("`{language}`"), english_only()),
             };
         }
@@ -246,7 +263,8 @@ impl Whisper {
             return invalid("language", format!("`{language}`"), requirement);
         };
         let task = if translate { self.tokens.translate } else { self.tokens.transcribe };
-        Ok(Start { tokens: vec![self.tokens.start, token, task], language: language.to_owned() })
+        let tokens = vec![self.tokens.start, token, task];
+        Ok(Start { tokens, vocabulary, language: language.to_owned() })
     }
 
     fn hear(&self, mel: &Mel, first: usize, frames: usize) -> Result<Heard> {
@@ -259,14 +277,16 @@ impl Whisper {
     }
 
     /// Decodes the next 30 s, and moves to the end of what was understood.
-    fn advance(&self, mel: &Mel, start: &Start, progress: &mut Progress) -> Result<()> {
+    fn advance(&self, mel: &Mel, start: &Start, options: &Options, progress: &mut Progress) -> Result<()> {
         let Networks { decoder, config, .. } = &self.networks;
         let first = progress.frame;
         let frames = self.window_frames().min(mel.frames() - first);
         let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
         let previous = &progress.said[progress.hidden..];
-        let question = Question::new(&self.tokens, previous, &start.tokens, config.max_target_positions);
-        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question)?;
+        let before = [start.vocabulary.as_slice(), previous];
+        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
+        let beam = options.beam.map_or(1, NonZeroUsize::get);
+        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)?;
         if answer.is_silence() {
             progress.frame += frames;
             return Ok(());

@@ -185,7 +185,7 @@ def fill(spec, state):
 def clips(folder, names):
     model = load_tiny(Path(folder))
     tokenizer = whisper.tokenizer.get_tokenizer(False)
-    result, tensors = {}, {}
+    result, beams, tensors = {}, {}, {}
     for clip in names:
         name, path = clip.split("=")
         samples, rate = soundfile.read(path, dtype="float32")
@@ -193,6 +193,8 @@ def clips(folder, names):
         samples = samples[:30 * 16000] if name.startswith("ami") else samples
         found = model.transcribe(samples, word_timestamps=True, fp16=False)
         result[name] = found["segments"]
+        found_by_beams = model.transcribe(samples, beam_size=5, word_timestamps=True, fp16=False)
+        beams[name] = [segment["tokens"] for segment in found_by_beams["segments"]]
         print(name, found["text"])
         with torch.no_grad():
             mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples, 80, padding=480000), 3000)
@@ -203,7 +205,8 @@ def clips(folder, names):
         tensors |= {f"{name}.mel": mel[:, ::50], f"{name}.encoded": encoded[0, ::50, ::8], f"{name}.tokens": tokens,
                     f"{name}.logits": logits[:, ::101]}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, here / "tiny_en.safetensors")
-    result = {"openai-whisper": whisper.__version__, "suppressed": sorted(tokenizer.non_speech_tokens), "clips": result}
+    result = {"openai-whisper": whisper.__version__, "suppressed": sorted(tokenizer.non_speech_tokens), "clips": result,
+              "beams": beams}
     (here / "tiny_en.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
 
 
