@@ -5,12 +5,15 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use anyhow::{Context, bail};
 use diarize::{SAMPLE_RATE, Turn};
 use diarize_convert::catalogue::{Catalogue, Model, Task};
-use diarize_words::{Loudness, Options, Segment, Whisper, windows};
+use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 use tracing::info;
 
 use crate::{numbers, progress::FileProgress, source::Source, transcript::Transcript};
+
+/// Number of parts of 30 s with speech that decide about the language.
+const LANGUAGE_PARTS: usize = 3;
 
 /// The model that finds words, and what it is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,6 +121,21 @@ impl Recognition {
     }
 }
 
+/// The work on one recording.
+struct Work<'a> {
+    recognizer: &'a Recognizer,
+    /// With the language, once it is known.
+    options: Options,
+    /// Seconds of the recording before the first sample.
+    offset: f64,
+    /// Seconds.
+    length: f64,
+    /// Windows that wait until the language is known: their first sample, and their samples.
+    waiting: Vec<(usize, Vec<f32>)>,
+    segments: Vec<Segment>,
+    progress: FileProgress,
+}
+
 impl Recognizer {
     /// Transcribes what is said in turns. Their times are relative to the start of what `source` reads.
     ///
@@ -127,18 +145,25 @@ impl Recognizer {
         &self,
         source: &Source,
         turns: &[Turn],
-        mut progress: FileProgress,
+        progress: FileProgress,
     ) -> anyhow::Result<Transcript> {
         let mut loudness = Loudness::default();
         source.read(|block| {
             loudness.push(block);
             Ok(())
         })?;
+        let mut work = Work {
+            recognizer: self,
+            options: self.options.clone(),
+            offset: source.start(),
+            length: loudness.seconds(),
+            waiting: Vec::new(),
+            segments: Vec::new(),
+            progress,
+        };
         let index = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as usize;
         let windows = windows(&loudness, turns);
         let mut windows = windows.iter().map(|window| index(window.start)..index(window.end)).peekable();
-        let mut options = self.options.clone();
-        let mut segments = Vec::new();
         // The samples from `first` on that are still needed.
         let (mut first, mut samples) = (0, Vec::new());
         let mut read = |block: &[f32], is_end: bool| -> anyhow::Result<()> {
@@ -146,13 +171,8 @@ impl Recognizer {
             while let Some(window) = windows.next_if(|window| is_end || window.end <= first + samples.len()) {
                 let end = window.end.min(first + samples.len());
                 let start = window.start.min(end);
-                let part = &samples[start - first..end - first];
-                segments.extend(self.window(
-                    part,
-                    source.start() + start as f64 / f64::from(SAMPLE_RATE),
-                    &mut options,
-                )?);
-                progress.transcribed(end as f64 / f64::from(SAMPLE_RATE), loudness.seconds());
+                let part = samples[start - first..end - first].to_vec();
+                work.add(start, part, windows.peek().is_none())?;
             }
             let end = first + samples.len();
             let needed = windows.peek().map_or(end, |window| window.start.clamp(first, end));
@@ -162,26 +182,53 @@ impl Recognizer {
         };
         source.read(|block| read(block, false))?;
         read(&[], true)?;
-        Transcript::parse(&document(&segments, options.language.as_deref()).to_string())
+        let mut turns = turns.to_vec();
+        for turn in &mut turns {
+            turn.start += work.offset;
+            turn.end += work.offset;
+        }
+        let segments = without_imagined(work.segments, &turns);
+        Transcript::parse(&document(&segments, work.options.language.as_deref()).to_string())
+    }
+}
+
+impl Work<'_> {
+    /// Decodes a window, or keeps it until there are enough to tell the language.
+    fn add(&mut self, first: usize, samples: Vec<f32>, is_last: bool) -> anyhow::Result<()> {
+        self.waiting.push((first, samples));
+        if self.options.language.is_none() {
+            let windows = self.waiting.iter();
+            let parts: Vec<&[f32]> =
+                windows.flat_map(|(_, samples)| samples.chunks(30 * SAMPLE_RATE as usize)).collect();
+            if parts.len() < LANGUAGE_PARTS && !is_last {
+                return Ok(());
+            }
+            let parts = &parts[..parts.len().min(LANGUAGE_PARTS)];
+            let Recognizer { whisper, threads, .. } = self.recognizer;
+            let (language, probability) = threads.install(|| whisper.detect_language(parts))?;
+            info!("the language is {language}, with probability {probability:.2}");
+            self.options.language = Some(language);
+        }
+        for (first, samples) in std::mem::take(&mut self.waiting) {
+            self.decode(first, &samples)?;
+        }
+        Ok(())
     }
 
-    /// The segments of one window that starts at a time of the recording. The first window with speech decides about
-    /// the language.
-    fn window(&self, samples: &[f32], start: f64, options: &mut Options) -> anyhow::Result<Vec<Segment>> {
-        if options.language.is_none() {
-            let (language, probability) = self.threads.install(|| self.whisper.detect_language(samples))?;
-            info!("the language is {language}, with probability {probability:.2}");
-            options.language = Some(language);
-        }
-        let mut segments = self.threads.install(|| self.whisper.transcribe(samples, options))?;
-        let length = samples.len() as f64 / f64::from(SAMPLE_RATE);
+    fn decode(&mut self, first: usize, samples: &[f32]) -> anyhow::Result<()> {
+        let Self { recognizer: Recognizer { whisper, threads, .. }, options, offset, progress, .. } = self;
+        let [start, length] = [first, samples.len()].map(|samples| samples as f64 / f64::from(SAMPLE_RATE));
+        let all = self.length;
+        let show = |done: f64| progress.transcribed(start + done, all);
+        let mut segments = threads.install(|| whisper.transcribe_with(samples, options, show))?;
         for segment in &mut segments {
             let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
             for time in words.chain([&mut segment.start, &mut segment.end]) {
-                *time = time.min(length) + start;
+                *time = time.min(length) + *offset + start;
             }
         }
-        Ok(segments)
+        self.segments.extend(segments);
+        Ok(())
     }
 }
 

@@ -73,7 +73,7 @@ impl Networks {
 }
 
 /// Where the recognizer is in the samples, and what it has heard.
-struct Progress {
+struct State {
     /// The first frame that is not decoded yet.
     frame: usize,
     /// Tokens of the text so far.
@@ -85,7 +85,7 @@ struct Progress {
     segments: Vec<Segment>,
 }
 
-/// The tokens that start each answer, and their language.
+/// The tokens that start each answer, and the language in which it is written.
 struct Start {
     tokens: Vec<u32>,
     /// Tokens that the decoder sees before everything else.
@@ -149,14 +149,31 @@ impl Whisper {
         }
     }
 
-    /// The code of the language in the first 30 s of samples, with its probability.
+    /// The code of the language in parts of a recording, with its mean probability over them. The first 30 s of each part
+    /// count.
     ///
     /// # Errors
     /// A sample is not finite, or a network fails.
-    pub fn detect_language(&self, samples: &[f32]) -> Result<(String, f64)> {
+    pub fn detect_language(&self, parts: &[&[f32]]) -> Result<(String, f64)> {
         if !self.is_multilingual() {
             return Ok(("en".to_owned(), 1.0));
         }
+        let mut means = vec![0.0; self.tokens.languages.len()];
+        for part in parts {
+            for (mean, probability) in means.iter_mut().zip(self.language_probabilities(part)?) {
+                *mean += probability / parts.len() as f64;
+            }
+        }
+        let best = means
+            .into_iter()
+            .zip(&self.tokens.languages)
+            .reduce(|best, other| if other.0 > best.0 { other } else { best });
+        let (probability, (code, _)) = best.expect("multilingual models have languages");
+        Ok((code.clone(), probability))
+    }
+
+    /// The probability of each language in the first 30 s of samples.
+    fn language_probabilities(&self, samples: &[f32]) -> Result<Vec<f64>> {
         let mel =
             self.spectrogram.compute(&samples[..samples.len().min(self.window_frames() * HOP_LENGTH)])?;
         let heard = self.hear(&mel, 0, mel.frames())?;
@@ -166,15 +183,10 @@ impl Whisper {
         let languages = self.tokens.languages.iter();
         let likelihoods: Vec<f32> = languages.map(|&(_, token)| logits[token as usize]).collect();
         let sum = decoding::rules::log_sum_exp(&likelihoods);
-        if !sum.is_finite() {
-            return Err(Error::NonFiniteOutput { network: "decoder" });
+        match sum.is_finite() {
+            true => Ok(likelihoods.iter().map(|&likelihood| (f64::from(likelihood) - sum).exp()).collect()),
+            false => Err(Error::NonFiniteOutput { network: "decoder" }),
         }
-        let best = likelihoods
-            .iter()
-            .zip(&self.tokens.languages)
-            .reduce(|best, other| if other.0 > best.0 { other } else { best });
-        let (likelihood, (code, _)) = best.expect("multilingual models have languages");
-        Ok((code.clone(), (f64::from(*likelihood) - sum).exp()))
     }
 
     /// Checks options before anything is decoded.
@@ -192,19 +204,32 @@ impl Whisper {
     /// # Errors
     /// An option is invalid, a sample is not finite, or a network fails.
     pub fn transcribe(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
+        self.transcribe_with(samples, options, |_| ())
+    }
+
+    /// As [`Whisper::transcribe`]. `progress` receives the seconds that are done, every 30 s or more often.
+    ///
+    /// # Errors
+    /// As [`Whisper::transcribe`].
+    pub fn transcribe_with(
+        &self,
+        samples: &[f32],
+        options: &Options,
+        mut progress: impl FnMut(f64),
+    ) -> Result<Vec<Segment>> {
         let [prompt, vocabulary] = self.prompt(options)?;
         let language = match &options.language {
             Some(language) => language.clone(),
-            None => self.detect_language(samples)?.0,
+            None => self.detect_language(&[samples])?.0,
         };
         let start = self.start(&language, options.translate, vocabulary)?;
         let mel = self.spectrogram.compute(samples)?;
-        let mut progress =
-            Progress { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
-        while progress.frame < mel.frames() {
-            self.advance(&mel, &start, options, &mut progress)?;
+        let mut state = State { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
+        while state.frame < mel.frames() {
+            self.advance(&mel, &start, options, &mut state)?;
+            progress(state.frame.min(mel.frames()) as f64 * FRAME);
         }
-        Ok(progress.segments)
+        Ok(state.segments)
     }
 
     fn window_frames(&self) -> usize {
@@ -263,8 +288,9 @@ impl Whisper {
             return invalid("language", format!("`{language}`"), requirement);
         };
         let task = if translate { self.tokens.translate } else { self.tokens.transcribe };
+        let written = if translate { "en" } else { language };
         let tokens = vec![self.tokens.start, token, task];
-        Ok(Start { tokens, vocabulary, language: language.to_owned() })
+        Ok(Start { tokens, vocabulary, language: written.to_owned() })
     }
 
     fn hear(&self, mel: &Mel, first: usize, frames: usize) -> Result<Heard> {
@@ -277,38 +303,38 @@ impl Whisper {
     }
 
     /// Decodes the next 30 s, and moves to the end of what was understood.
-    fn advance(&self, mel: &Mel, start: &Start, options: &Options, progress: &mut Progress) -> Result<()> {
+    fn advance(&self, mel: &Mel, start: &Start, options: &Options, state: &mut State) -> Result<()> {
         let Networks { decoder, config, .. } = &self.networks;
-        let first = progress.frame;
+        let first = state.frame;
         let frames = self.window_frames().min(mel.frames() - first);
         let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
-        let previous = &progress.said[progress.hidden..];
+        let previous = &state.said[state.hidden..];
         let before = [start.vocabulary.as_slice(), previous];
         let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
         let beam = options.beam.map_or(1, NonZeroUsize::get);
         let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)?;
         if answer.is_silence() {
-            progress.frame += frames;
+            state.frame += frames;
             return Ok(());
         }
         let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, frames);
-        progress.frame += understood;
-        let segments = self.segments(pieces, &answer, &window, start, progress.spoken_until)?;
+        state.frame += understood;
+        let segments = self.segments(pieces, &answer, &window, start, state.spoken_until)?;
         if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
             let end = (last.end / FRAME).round() as usize;
             if !ends_with_time && end > first {
-                progress.frame = end;
+                state.frame = end;
             }
-            progress.spoken_until = last.end;
+            state.spoken_until = last.end;
         }
         for (segment, tokens) in segments {
             if segment.start != segment.end && !segment.text.trim().is_empty() {
-                progress.said.extend(tokens);
-                progress.segments.push(segment);
+                state.said.extend(tokens);
+                state.segments.push(segment);
             }
         }
         if answer.temperature > MOST_TRUSTED_TEMPERATURE {
-            progress.hidden = progress.said.len();
+            state.hidden = state.said.len();
         }
         Ok(())
     }

