@@ -1,6 +1,9 @@
 //! Finds the words of recordings, guided by their turns.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use diarize::{SAMPLE_RATE, Turn};
@@ -10,7 +13,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 use tracing::info;
 
-use crate::{numbers, progress::FileProgress, source::Source, transcript::Transcript};
+use crate::{numbers, partial::Partial, progress::FileProgress, source::Source, transcript::Transcript};
 
 /// Number of parts of 30 s with speech that decide about the language.
 const LANGUAGE_PARTS: usize = 3;
@@ -133,11 +136,15 @@ struct Work<'a> {
     /// Windows that wait until the language is known: their first sample, and their samples.
     waiting: Vec<(usize, Vec<f32>)>,
     segments: Vec<Segment>,
+    /// The turns of the recording.
+    turns: Vec<Turn>,
+    partial: Option<Partial>,
     progress: FileProgress,
 }
 
 impl Recognizer {
-    /// Transcribes what is said in turns. Their times are relative to the start of what `source` reads.
+    /// Transcribes what is said in turns. Their times are relative to the start of what `source` reads. `result` is a file beside
+    /// which the text so far is kept.
     ///
     /// # Errors
     /// If the audio cannot be read, or a network fails.
@@ -145,8 +152,9 @@ impl Recognizer {
         &self,
         source: &Source,
         turns: &[Turn],
+        result: Option<&Path>,
         progress: FileProgress,
-    ) -> anyhow::Result<Transcript> {
+    ) -> anyhow::Result<(Transcript, Option<Partial>)> {
         let mut loudness = Loudness::default();
         source.read(|block| {
             loudness.push(block);
@@ -159,6 +167,8 @@ impl Recognizer {
             length: loudness.seconds(),
             waiting: Vec::new(),
             segments: Vec::new(),
+            turns: turns.iter().map(|turn| later(turn, source.start())).collect(),
+            partial: result.map(Partial::of),
             progress,
         };
         let index = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as usize;
@@ -182,14 +192,14 @@ impl Recognizer {
         };
         source.read(|block| read(block, false))?;
         read(&[], true)?;
-        let mut turns = turns.to_vec();
-        for turn in &mut turns {
-            turn.start += work.offset;
-            turn.end += work.offset;
-        }
-        let segments = without_imagined(work.segments, &turns);
-        Transcript::parse(&document(&segments, work.options.language.as_deref()).to_string())
+        let text = document(&work.segments, work.options.language.as_deref()).to_string();
+        Ok((Transcript::parse(&text)?, work.partial))
     }
+}
+
+/// A turn that is later by some seconds.
+fn later(turn: &Turn, seconds: f64) -> Turn {
+    Turn { start: turn.start + seconds, end: turn.end + seconds, ..turn.clone() }
 }
 
 impl Work<'_> {
@@ -226,6 +236,10 @@ impl Work<'_> {
             for time in words.chain([&mut segment.start, &mut segment.end]) {
                 *time = time.min(length) + *offset + start;
             }
+        }
+        let segments = without_imagined(segments, &self.turns);
+        if let Some(partial) = &mut self.partial {
+            partial.add(&segments)?;
         }
         self.segments.extend(segments);
         Ok(())

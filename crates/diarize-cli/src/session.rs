@@ -117,12 +117,15 @@ impl<'a> Session<'a> {
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         #[cfg(feature = "words")]
-        let transcript = match &self.recognizer {
+        let (transcript, partial) = match &self.recognizer {
             Some(recognizer) => {
+                let mut files = outputs.iter().filter_map(Output::file);
+                let result = files.find(|file| !output::is_special(file));
                 let progress = self.console.file(&file);
-                Some(std::borrow::Cow::Owned(recognizer.transcribe(&source, &diarization.turns, progress)?))
+                let found = recognizer.transcribe(&source, &diarization.turns, result, progress)?;
+                (Some(std::borrow::Cow::Owned(found.0)), found.1)
             }
-            None => transcript,
+            None => (transcript, None),
         };
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
         shift(&mut diarization, source.start());
@@ -162,6 +165,8 @@ impl<'a> Session<'a> {
             transcript: transcript.as_ref(),
         };
         let printed = self.write(&recording, outputs)?;
+        #[cfg(feature = "words")]
+        partial.map(crate::partial::Partial::remove).transpose()?;
         let turns = self.written(&diarization);
         let (speakers, turns) = (speakers(turns).len(), turns.len());
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })

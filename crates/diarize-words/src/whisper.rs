@@ -174,8 +174,10 @@ impl Whisper {
 
     /// The probability of each language in the first 30 s of samples.
     fn language_probabilities(&self, samples: &[f32]) -> Result<Vec<f64>> {
-        let mel =
-            self.spectrogram.compute(&samples[..samples.len().min(self.window_frames() * HOP_LENGTH)])?;
+        let length = self.window_frames() * HOP_LENGTH;
+        let mut samples = samples[..samples.len().min(length)].to_vec();
+        samples.resize(length, 0.0);
+        let mel = self.spectrogram.compute(&samples)?;
         let heard = self.hear(&mel, 0, mel.frames())?;
         let (output, _) =
             self.networks.decoder.forward(&[self.tokens.start], &heard, &mut Cache::default(), &[])?;
