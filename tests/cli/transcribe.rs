@@ -89,6 +89,7 @@ mod needs_whisper {
         assert!(words.iter().all(|word| word["speaker"].as_str().unwrap().starts_with("SPEAKER_")));
         let times: Vec<f64> = words.iter().map(|word| word["start"].as_f64().unwrap()).collect();
         assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "{times:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "no partial transcript is left");
         for file in [srt, txt, html] {
             let text = fs::read_to_string(&file).unwrap();
             assert!(text.contains("river") && text.contains("SPEAKER_02"), "{file}");

@@ -9,14 +9,19 @@ use anyhow::{Context, bail};
 use diarize::{SAMPLE_RATE, Turn};
 use diarize_convert::catalogue::{Catalogue, Model, Task};
 use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{
+    ThreadPool, ThreadPoolBuilder,
+    iter::{IntoParallelRefIterator, ParallelIterator},
+};
 use serde_json::{Value, json};
 use tracing::info;
 
 use crate::{numbers, partial::Partial, progress::FileProgress, source::Source, transcript::Transcript};
 
-/// Number of parts of 30 s with speech that decide about the language.
-const LANGUAGE_PARTS: usize = 3;
+/// Number of windows with speech that decide about the language.
+const LANGUAGE_WINDOWS: usize = 3;
+/// The most windows that are decoded at the same time. It bounds memory.
+const AT_ONCE: usize = 4;
 
 /// The model that finds words, and what it is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -133,7 +138,7 @@ struct Work<'a> {
     offset: f64,
     /// Seconds.
     length: f64,
-    /// Windows that wait until the language is known: their first sample, and their samples.
+    /// Windows that are not decoded yet: their first sample, and their samples.
     waiting: Vec<(usize, Vec<f32>)>,
     segments: Vec<Segment>,
     /// The turns of the recording.
@@ -203,45 +208,47 @@ fn later(turn: &Turn, seconds: f64) -> Turn {
 }
 
 impl Work<'_> {
-    /// Decodes a window, or keeps it until there are enough to tell the language.
+    /// Decodes a window, or keeps it until there are enough to tell the language and to occupy all threads.
     fn add(&mut self, first: usize, samples: Vec<f32>, is_last: bool) -> anyhow::Result<()> {
+        let Recognizer { whisper, threads, .. } = self.recognizer;
         self.waiting.push((first, samples));
+        let at_once = threads.current_num_threads().min(AT_ONCE);
+        let wanted = if self.options.language.is_none() { LANGUAGE_WINDOWS } else { at_once };
+        if self.waiting.len() < wanted && !is_last {
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.waiting);
         if self.options.language.is_none() {
-            let windows = self.waiting.iter();
-            let parts: Vec<&[f32]> =
-                windows.flat_map(|(_, samples)| samples.chunks(30 * SAMPLE_RATE as usize)).collect();
-            if parts.len() < LANGUAGE_PARTS && !is_last {
-                return Ok(());
-            }
-            let parts = &parts[..parts.len().min(LANGUAGE_PARTS)];
-            let Recognizer { whisper, threads, .. } = self.recognizer;
-            let (language, probability) = threads.install(|| whisper.detect_language(parts))?;
+            let parts: Vec<&[f32]> = waiting.iter().map(|(_, samples)| samples.as_slice()).collect();
+            let (language, probability) = threads.install(|| whisper.detect_language(&parts))?;
             info!("the language is {language}, with probability {probability:.2}");
             self.options.language = Some(language);
         }
-        for (first, samples) in std::mem::take(&mut self.waiting) {
-            self.decode(first, &samples)?;
-        }
-        Ok(())
+        waiting.chunks(at_once).try_for_each(|windows| self.decode(windows))
     }
 
-    fn decode(&mut self, first: usize, samples: &[f32]) -> anyhow::Result<()> {
-        let Self { recognizer: Recognizer { whisper, threads, .. }, options, offset, progress, .. } = self;
-        let [start, length] = [first, samples.len()].map(|samples| samples as f64 / f64::from(SAMPLE_RATE));
-        let all = self.length;
-        let show = |done: f64| progress.transcribed(start + done, all);
-        let mut segments = threads.install(|| whisper.transcribe_with(samples, options, show))?;
-        for segment in &mut segments {
-            let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
-            for time in words.chain([&mut segment.start, &mut segment.end]) {
-                *time = time.min(length) + *offset + start;
+    /// Decodes windows at the same time.
+    fn decode(&mut self, windows: &[(usize, Vec<f32>)]) -> anyhow::Result<()> {
+        let Recognizer { whisper, threads, .. } = self.recognizer;
+        let transcribe = |(_, samples): &(usize, Vec<f32>)| whisper.transcribe(samples, &self.options);
+        let found: Vec<Vec<Segment>> =
+            threads.install(|| windows.par_iter().map(transcribe).collect::<Result<_, _>>())?;
+        for ((first, samples), mut segments) in windows.iter().zip(found) {
+            let [start, length] =
+                [*first, samples.len()].map(|samples| samples as f64 / f64::from(SAMPLE_RATE));
+            for segment in &mut segments {
+                let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
+                for time in words.chain([&mut segment.start, &mut segment.end]) {
+                    *time = time.min(length) + self.offset + start;
+                }
             }
+            let segments = without_imagined(segments, &self.turns);
+            if let Some(partial) = &mut self.partial {
+                partial.add(&segments)?;
+            }
+            self.segments.extend(segments);
+            self.progress.transcribed(start + length, self.length);
         }
-        let segments = without_imagined(segments, &self.turns);
-        if let Some(partial) = &mut self.partial {
-            partial.add(&segments)?;
-        }
-        self.segments.extend(segments);
         Ok(())
     }
 }

@@ -206,19 +206,6 @@ impl Whisper {
     /// # Errors
     /// An option is invalid, a sample is not finite, or a network fails.
     pub fn transcribe(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
-        self.transcribe_with(samples, options, |_| ())
-    }
-
-    /// As [`Whisper::transcribe`]. `progress` receives the seconds that are done, every 30 s or more often.
-    ///
-    /// # Errors
-    /// As [`Whisper::transcribe`].
-    pub fn transcribe_with(
-        &self,
-        samples: &[f32],
-        options: &Options,
-        mut progress: impl FnMut(f64),
-    ) -> Result<Vec<Segment>> {
         let [prompt, vocabulary] = self.prompt(options)?;
         let language = match &options.language {
             Some(language) => language.clone(),
@@ -229,7 +216,6 @@ impl Whisper {
         let mut state = State { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
         while state.frame < mel.frames() {
             self.advance(&mel, &start, options, &mut state)?;
-            progress(state.frame.min(mel.frames()) as f64 * FRAME);
         }
         Ok(state.segments)
     }
