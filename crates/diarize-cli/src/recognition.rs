@@ -2,17 +2,16 @@
 
 use std::{
     num::NonZeroUsize,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
 };
 
 use anyhow::{Context, bail};
 use diarize::{SAMPLE_RATE, Turn};
 use diarize_convert::catalogue::{Catalogue, Model, Task};
 use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
-use rayon::{
-    ThreadPool, ThreadPoolBuilder,
-    iter::{IntoParallelRefIterator, ParallelIterator},
-};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -62,7 +61,8 @@ pub struct Recognition {
 pub struct Recognizer {
     whisper: Whisper,
     options: Options,
-    threads: ThreadPool,
+    /// The threads of each window of those that are decoded at the same time.
+    pools: Vec<ThreadPool>,
 }
 
 impl RecognitionArgs {
@@ -123,9 +123,13 @@ impl Recognition {
         let whisper = Whisper::load(&self.folder)?;
         whisper.check(&self.options)?;
         info!("loaded {}", self.folder.display());
-        let threads = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
-        let threads = threads.context("cannot start the threads for Whisper")?;
-        Ok(Recognizer { whisper, options: self.options.clone(), threads })
+        let threads =
+            threads.or_else(|| thread::available_parallelism().ok().map(NonZeroUsize::get)).unwrap_or(1);
+        let at_once = threads.min(AT_ONCE);
+        let pool = |_| ThreadPoolBuilder::new().num_threads(threads / at_once).build();
+        let pools = (0..at_once).map(pool).collect::<Result<_, _>>();
+        let pools = pools.context("cannot start the threads for Whisper")?;
+        Ok(Recognizer { whisper, options: self.options.clone(), pools })
     }
 }
 
@@ -210,30 +214,39 @@ fn later(turn: &Turn, seconds: f64) -> Turn {
 impl Work<'_> {
     /// Decodes a window, or keeps it until there are enough to tell the language and to occupy all threads.
     fn add(&mut self, first: usize, samples: Vec<f32>, is_last: bool) -> anyhow::Result<()> {
-        let Recognizer { whisper, threads, .. } = self.recognizer;
+        let Recognizer { whisper, pools, .. } = self.recognizer;
         self.waiting.push((first, samples));
-        let at_once = threads.current_num_threads().min(AT_ONCE);
-        let wanted = if self.options.language.is_none() { LANGUAGE_WINDOWS } else { at_once };
+        let wanted = if self.options.language.is_none() { LANGUAGE_WINDOWS } else { pools.len() };
         if self.waiting.len() < wanted && !is_last {
             return Ok(());
         }
         let waiting = std::mem::take(&mut self.waiting);
         if self.options.language.is_none() {
             let parts: Vec<&[f32]> = waiting.iter().map(|(_, samples)| samples.as_slice()).collect();
-            let (language, probability) = threads.install(|| whisper.detect_language(&parts))?;
+            let (language, probability) = pools[0].install(|| whisper.detect_language(&parts))?;
             info!("the language is {language}, with probability {probability:.2}");
             self.options.language = Some(language);
         }
-        waiting.chunks(at_once).try_for_each(|windows| self.decode(windows))
+        waiting.chunks(pools.len()).try_for_each(|windows| self.decode(windows))
     }
 
     /// Decodes windows at the same time.
     fn decode(&mut self, windows: &[(usize, Vec<f32>)]) -> anyhow::Result<()> {
-        let Recognizer { whisper, threads, .. } = self.recognizer;
-        let transcribe = |(_, samples): &(usize, Vec<f32>)| whisper.transcribe(samples, &self.options);
-        let found: Vec<Vec<Segment>> =
-            threads.install(|| windows.par_iter().map(transcribe).collect::<Result<_, _>>())?;
-        for ((first, samples), mut segments) in windows.iter().zip(found) {
+        let (whisper, options) = (&self.recognizer.whisper, &self.options);
+        let found: Vec<Result<Vec<Segment>, _>> = thread::scope(|scope| {
+            let windows = self.recognizer.pools.iter().zip(windows);
+            let running: Vec<_> = windows
+                .map(|(pool, (_, samples))| {
+                    scope.spawn(move || pool.install(|| whisper.transcribe(samples, options)))
+                })
+                .collect();
+            running
+                .into_iter()
+                .map(|window| window.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        });
+        for ((first, samples), segments) in windows.iter().zip(found) {
+            let mut segments = segments?;
             let [start, length] =
                 [*first, samples.len()].map(|samples| samples as f64 / f64::from(SAMPLE_RATE));
             for segment in &mut segments {
