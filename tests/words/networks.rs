@@ -1,6 +1,9 @@
 //! Compares both networks with openai-whisper's, on a toy model with random weights.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -8,6 +11,7 @@ use candle_transformers::models::whisper::{Config, model::Whisper};
 use diarize_testkit::{Golden, repository};
 use diarize_words::unstable::{Model, Rows};
 use ndarray::{Array1, Array2, Array3};
+use safetensors::SafeTensors;
 
 /// f32 noise: numbers up to about 10, summed in a different order.
 const TOLERANCE: f32 = 2e-5;
@@ -92,6 +96,40 @@ fn the_cache_of_the_decoder_changes_nothing() {
     let parts = [&tokens[..3], &tokens[3..4], &tokens[4..5], &tokens[5..]];
     let (logits, _) = model.decode(&encoded, &parts).unwrap();
     assert!(difference(&logits, &rows(&golden, "logits")) < TOLERANCE);
+}
+
+#[test]
+fn a_model_can_consist_of_several_files() {
+    let (mel, folder) = (rows(&golden(), "mel"), tempfile::tempdir().unwrap());
+    for name in ["config.json", "generation_config.json"] {
+        fs::copy(toy("toy").join(name), folder.path().join(name)).unwrap();
+    }
+    let bytes = fs::read(toy("toy/model.safetensors")).unwrap();
+    let all = SafeTensors::deserialize(&bytes).unwrap();
+    let index = folder.path().join("model.safetensors.index.json");
+    let write_index = |decoder: &str| {
+        let mut files = serde_json::Map::new();
+        for name in all.names() {
+            let file = if name.contains("decoder") { decoder } else { "encoder.safetensors" };
+            files.insert(name.to_owned(), file.into());
+        }
+        fs::write(&index, serde_json::json!({"weight_map": files}).to_string()).unwrap();
+    };
+    for network in ["encoder", "decoder"] {
+        let own = all.iter().filter(|(name, _)| name.contains(network));
+        let file = folder.path().join(format!("{network}.safetensors"));
+        fs::write(file, safetensors::serialize(own, None).unwrap()).unwrap();
+    }
+    write_index("decoder.safetensors");
+    let encoded = |folder: &Path| Model::load(folder).unwrap().encode(&mel).unwrap();
+    assert!(encoded(folder.path()) == encoded(&toy("toy")));
+    for (file, problem) in
+        [("missing.safetensors", "missing.safetensors"), ("../x", "not the name of a file")]
+    {
+        write_index(file);
+        let error = Model::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
 }
 
 #[test]

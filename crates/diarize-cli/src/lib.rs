@@ -21,6 +21,8 @@ pub mod numbers;
 pub mod order;
 pub mod output;
 pub mod overrides;
+#[cfg(feature = "words")]
+mod partial;
 pub mod pipelines;
 pub mod program;
 pub mod progress;

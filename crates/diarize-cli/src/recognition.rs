@@ -1,21 +1,36 @@
 //! Finds the words of recordings, guided by their turns.
 
-use std::path::PathBuf;
+use std::{
+    num::NonZeroUsize,
+    panic::resume_unwind,
+    path::{Path, PathBuf},
+    thread,
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use diarize::{SAMPLE_RATE, Turn};
-use diarize_words::{Loudness, Options, Segment, Whisper, windows};
+use diarize_convert::catalogue::{Catalogue, Model, Task};
+use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 use tracing::info;
 
-use crate::{progress::FileProgress, source::Source, transcript::Transcript};
+use crate::{numbers, partial::Partial, progress::FileProgress, source::Source, transcript::Transcript};
+
+/// Number of windows with speech that decide about the language.
+const LANGUAGE_WINDOWS: usize = 3;
+/// The most windows that are decoded at the same time. It bounds memory.
+const AT_ONCE: usize = 4;
 
 /// The model that finds words, and what it is told.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Words")]
 pub struct RecognitionArgs {
-    /// Folder of a Whisper model, as on huggingface.co or for faster-whisper
-    #[arg(long, value_name = "FOLDER")]
+    /// Whisper model [default: the last one in `diarize model list` that is on this machine]
+    ///
+    /// A name such as whisper-small after `diarize model download whisper-small`; or a folder with a model as on
+    /// huggingface.co or for faster-whisper.
+    #[arg(long, value_name = "MODEL")]
     whisper: Option<PathBuf>,
     /// Language of the recording, such as en or de [default: detected]
     #[arg(long, value_name = "CODE")]
@@ -26,6 +41,19 @@ pub struct RecognitionArgs {
     /// Text that could precede the recording: it shows how names are spelled, and the style
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
+    /// Words that may occur, such as names, separated by commas: Whisper then rather spells them so
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    vocabulary: Vec<String>,
+    /// Follow N texts at a time and take the likeliest: 5 is slower than 1 and often slightly better
+    #[arg(long, value_name = "N", default_value = "1", value_parser = numbers::count::<32>)]
+    beam: NonZeroUsize,
+}
+
+/// A model on this machine, and what it is told.
+#[derive(Clone, Debug)]
+pub struct Recognition {
+    folder: PathBuf,
+    options: Options,
 }
 
 /// Finds words.
@@ -33,32 +61,99 @@ pub struct RecognitionArgs {
 pub struct Recognizer {
     whisper: Whisper,
     options: Options,
+    /// The threads of each window of those that are decoded at the same time.
+    pools: Vec<ThreadPool>,
 }
 
 impl RecognitionArgs {
-    /// Loads the model.
+    /// Finds the model.
     ///
     /// # Errors
-    /// If there is none, or an option does not fit it.
-    pub fn open(&self, threads: Option<usize>) -> anyhow::Result<Recognizer> {
-        let folder = self.whisper.as_ref().context(
-            "transcribe needs a Whisper model: download one, for example with `hf download openai/whisper-small \
-             config.json generation_config.json tokenizer.json model.safetensors --local-dir whisper-small`, and \
-             name its folder with --whisper",
-        )?;
-        let whisper = Whisper::load(folder)?;
+    /// If there is none. The message says how to get one.
+    pub fn find(self) -> anyhow::Result<Recognition> {
+        let folder = self.folder()?;
         let mut options = Options::default();
-        options.language.clone_from(&self.language);
+        options.language = self.language;
         options.translate = self.translate;
-        options.prompt.clone_from(&self.prompt);
-        options.threads = threads;
-        whisper.check(&options)?;
-        Ok(Recognizer { whisper, options })
+        options.prompt = self.prompt;
+        options.vocabulary = self.vocabulary.iter().map(|word| word.trim().to_owned()).collect();
+        options.vocabulary.retain(|word| !word.is_empty());
+        options.beam = Some(self.beam);
+        Ok(Recognition { folder, options })
+    }
+
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        let catalogue = Catalogue::open()?;
+        let known: Vec<&Model> =
+            catalogue.models().iter().filter(|model| model.task == Task::Transcribe).collect();
+        let Some(path) = &self.whisper else {
+            return known.iter().rev().find_map(|model| model.installed()).context(
+                "transcribe needs a Whisper model: `diarize model download whisper-small` gets one, and `diarize model \
+                 list` shows others",
+            );
+        };
+        if path.exists() {
+            return Ok(path.clone());
+        }
+        let name = path.to_string_lossy();
+        let (owner, short) =
+            name.rsplit_once('/').map_or((None, &*name), |(owner, name)| (Some(owner), name));
+        match (owner, known.iter().find(|model| model.name == short)) {
+            (None, Some(model)) => Ok(model
+                .installed()
+                .ok_or_else(|| diarize_convert::Error::NotDownloaded { name: model.name.clone() })?),
+            (Some("openai"), Some(model)) => bail!(
+                "{name} is a hub repository: get it once with `diarize model download {0}`, then use --whisper {0}",
+                model.name
+            ),
+            _ => {
+                let names: Vec<&str> = known.iter().map(|model| model.name.as_str()).collect();
+                bail!("{name}: neither a folder nor one of the models {}", names.join(", "))
+            }
+        }
     }
 }
 
+impl Recognition {
+    /// Loads the model, for as many threads; `None` uses all.
+    ///
+    /// # Errors
+    /// If it is damaged, or an option does not fit it.
+    pub fn open(&self, threads: Option<usize>) -> anyhow::Result<Recognizer> {
+        let whisper = Whisper::load(&self.folder)?;
+        whisper.check(&self.options)?;
+        info!("loaded {}", self.folder.display());
+        let threads =
+            threads.or_else(|| thread::available_parallelism().ok().map(NonZeroUsize::get)).unwrap_or(1);
+        let at_once = threads.min(AT_ONCE);
+        let pool = |_| ThreadPoolBuilder::new().num_threads(threads / at_once).build();
+        let pools = (0..at_once).map(pool).collect::<Result<_, _>>();
+        let pools = pools.context("cannot start the threads for Whisper")?;
+        Ok(Recognizer { whisper, options: self.options.clone(), pools })
+    }
+}
+
+/// The work on one recording.
+struct Work<'a> {
+    recognizer: &'a Recognizer,
+    /// With the language, once it is known.
+    options: Options,
+    /// Seconds of the recording before the first sample.
+    offset: f64,
+    /// Seconds.
+    length: f64,
+    /// Windows that are not decoded yet: their first sample, and their samples.
+    waiting: Vec<(usize, Vec<f32>)>,
+    segments: Vec<Segment>,
+    /// The turns of the recording.
+    turns: Vec<Turn>,
+    partial: Option<Partial>,
+    progress: FileProgress,
+}
+
 impl Recognizer {
-    /// Transcribes what is said in turns. Their times are relative to the start of what `source` reads.
+    /// Transcribes what is said in turns. Their times are relative to the start of what `source` reads. `result` is a file beside
+    /// which the text so far is kept.
     ///
     /// # Errors
     /// If the audio cannot be read, or a network fails.
@@ -66,18 +161,28 @@ impl Recognizer {
         &self,
         source: &Source,
         turns: &[Turn],
-        mut progress: FileProgress,
-    ) -> anyhow::Result<Transcript> {
+        result: Option<&Path>,
+        progress: FileProgress,
+    ) -> anyhow::Result<(Transcript, Option<Partial>)> {
         let mut loudness = Loudness::default();
         source.read(|block| {
             loudness.push(block);
             Ok(())
         })?;
+        let mut work = Work {
+            recognizer: self,
+            options: self.options.clone(),
+            offset: source.start(),
+            length: loudness.seconds(),
+            waiting: Vec::new(),
+            segments: Vec::new(),
+            turns: turns.iter().map(|turn| later(turn, source.start())).collect(),
+            partial: result.map(Partial::of),
+            progress,
+        };
         let index = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as usize;
         let windows = windows(&loudness, turns);
         let mut windows = windows.iter().map(|window| index(window.start)..index(window.end)).peekable();
-        let mut options = self.options.clone();
-        let mut segments = Vec::new();
         // The samples from `first` on that are still needed.
         let (mut first, mut samples) = (0, Vec::new());
         let mut read = |block: &[f32], is_end: bool| -> anyhow::Result<()> {
@@ -85,13 +190,8 @@ impl Recognizer {
             while let Some(window) = windows.next_if(|window| is_end || window.end <= first + samples.len()) {
                 let end = window.end.min(first + samples.len());
                 let start = window.start.min(end);
-                let part = &samples[start - first..end - first];
-                segments.extend(self.window(
-                    part,
-                    source.start() + start as f64 / f64::from(SAMPLE_RATE),
-                    &mut options,
-                )?);
-                progress.transcribed(end as f64 / f64::from(SAMPLE_RATE), loudness.seconds());
+                let part = samples[start - first..end - first].to_vec();
+                work.add(start, part, windows.peek().is_none())?;
             }
             let end = first + samples.len();
             let needed = windows.peek().map_or(end, |window| window.start.clamp(first, end));
@@ -101,26 +201,68 @@ impl Recognizer {
         };
         source.read(|block| read(block, false))?;
         read(&[], true)?;
-        Transcript::parse(&document(&segments, options.language.as_deref()).to_string())
+        let text = document(&work.segments, work.options.language.as_deref()).to_string();
+        Ok((Transcript::parse(&text)?, work.partial))
+    }
+}
+
+/// A turn that is later by some seconds.
+fn later(turn: &Turn, seconds: f64) -> Turn {
+    Turn { start: turn.start + seconds, end: turn.end + seconds, ..turn.clone() }
+}
+
+impl Work<'_> {
+    /// Decodes a window, or keeps it until there are enough to tell the language and to occupy all threads.
+    fn add(&mut self, first: usize, samples: Vec<f32>, is_last: bool) -> anyhow::Result<()> {
+        let Recognizer { whisper, pools, .. } = self.recognizer;
+        self.waiting.push((first, samples));
+        let wanted = if self.options.language.is_none() { LANGUAGE_WINDOWS } else { pools.len() };
+        if self.waiting.len() < wanted && !is_last {
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        if self.options.language.is_none() {
+            let parts: Vec<&[f32]> = waiting.iter().map(|(_, samples)| samples.as_slice()).collect();
+            let (language, probability) = pools[0].install(|| whisper.detect_language(&parts))?;
+            info!("the language is {language}, with probability {probability:.2}");
+            self.options.language = Some(language);
+        }
+        waiting.chunks(pools.len()).try_for_each(|windows| self.decode(windows))
     }
 
-    /// The segments of one window that starts at a time of the recording. The first window with speech decides about
-    /// the language.
-    fn window(&self, samples: &[f32], start: f64, options: &mut Options) -> anyhow::Result<Vec<Segment>> {
-        if options.language.is_none() {
-            let (language, probability) = self.whisper.detect_language(samples)?;
-            info!("the language is {language}, with probability {probability:.2}");
-            options.language = Some(language);
-        }
-        let mut segments = self.whisper.transcribe(samples, options)?;
-        let length = samples.len() as f64 / f64::from(SAMPLE_RATE);
-        for segment in &mut segments {
-            let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
-            for time in words.chain([&mut segment.start, &mut segment.end]) {
-                *time = time.min(length) + start;
+    /// Decodes windows at the same time.
+    fn decode(&mut self, windows: &[(usize, Vec<f32>)]) -> anyhow::Result<()> {
+        let (whisper, options) = (&self.recognizer.whisper, &self.options);
+        let found: Vec<Result<Vec<Segment>, _>> = thread::scope(|scope| {
+            let windows = self.recognizer.pools.iter().zip(windows);
+            let running: Vec<_> = windows
+                .map(|(pool, (_, samples))| {
+                    scope.spawn(move || pool.install(|| whisper.transcribe(samples, options)))
+                })
+                .collect();
+            running
+                .into_iter()
+                .map(|window| window.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        });
+        for ((first, samples), segments) in windows.iter().zip(found) {
+            let mut segments = segments?;
+            let [start, length] =
+                [*first, samples.len()].map(|samples| samples as f64 / f64::from(SAMPLE_RATE));
+            for segment in &mut segments {
+                let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
+                for time in words.chain([&mut segment.start, &mut segment.end]) {
+                    *time = time.min(length) + self.offset + start;
+                }
             }
+            let segments = without_imagined(segments, &self.turns);
+            if let Some(partial) = &mut self.partial {
+                partial.add(&segments)?;
+            }
+            self.segments.extend(segments);
+            self.progress.transcribed(start + length, self.length);
         }
-        Ok(segments)
+        Ok(())
     }
 }
 

@@ -65,11 +65,14 @@ impl<'a> Session<'a> {
     /// Loads the model, the transcripts and the known voices, for processing so many files at once.
     pub fn open(job: &'a Job, files_at_once: usize, console: &'a Console) -> anyhow::Result<Self> {
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
+        let threads = job.model.threads().or_else(|| share_of_threads(files_at_once));
+        #[cfg(feature = "words")]
+        let recognizer = job.recognition.as_ref().map(|found| found.open(threads)).transpose()?;
         let (pipelines, files) = job.model.open_for(files_at_once, console)?;
         let names = job.names.open(&files)?;
         let mut options = job.model.options(pipelines.first());
         job.speakers.apply(&mut options);
-        options.threads = options.threads.or_else(|| share_of_threads(files_at_once));
+        options.threads = threads;
         job.overrides.apply(&mut options, pipelines.model().segmentation.duration)?;
         options.check().map_err(|error| match error {
             diarize::Error::NoSpeakerCount => anyhow!(
@@ -77,8 +80,6 @@ impl<'a> Session<'a> {
             ),
             error => error.into(),
         })?;
-        #[cfg(feature = "words")]
-        let recognizer = job.recognition.as_ref().map(|args| args.open(options.threads)).transpose()?;
         Ok(Self {
             job,
             console,
@@ -117,12 +118,15 @@ impl<'a> Session<'a> {
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         #[cfg(feature = "words")]
-        let transcript = match &self.recognizer {
+        let (transcript, partial) = match &self.recognizer {
             Some(recognizer) => {
+                let mut files = outputs.iter().filter_map(Output::file);
+                let result = files.find(|file| !output::is_special(file));
                 let progress = self.console.file(&file);
-                Some(std::borrow::Cow::Owned(recognizer.transcribe(&source, &diarization.turns, progress)?))
+                let found = recognizer.transcribe(&source, &diarization.turns, result, progress)?;
+                (Some(std::borrow::Cow::Owned(found.0)), found.1)
             }
-            None => transcript,
+            None => (transcript, None),
         };
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
         shift(&mut diarization, source.start());
@@ -162,6 +166,8 @@ impl<'a> Session<'a> {
             transcript: transcript.as_ref(),
         };
         let printed = self.write(&recording, outputs)?;
+        #[cfg(feature = "words")]
+        partial.map(crate::partial::Partial::remove).transpose()?;
         let turns = self.written(&diarization);
         let (speakers, turns) = (speakers(turns).len(), turns.len());
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })

@@ -155,6 +155,12 @@ pub enum Error {
         /// The model's name.
         name: String,
     },
+    /// A model of the catalogue finds words, not speakers.
+    #[error("{name} finds words, not speakers: use it with `diarize transcribe --whisper {name}`")]
+    FindsWords {
+        /// The model's name.
+        name: String,
+    },
     /// No source has the files of a model.
     #[error("{name} could not be downloaded from any of its sources: {reasons}")]
     NoSource {
@@ -244,6 +250,12 @@ pub enum Problem {
     /// A malformed archive.
     #[error(transparent)]
     Archive(#[from] ArchiveProblem),
+    /// A safetensors file that ends too early.
+    #[error("not a complete safetensors file: download it again")]
+    IncompleteWeights,
+    /// A malformed JSON file.
+    #[error("not a valid JSON file: {0}")]
+    InvalidJson(serde_json::Error),
     /// A malformed safetensors file.
     #[error("not a valid safetensors file: {0}")]
     Safetensors(#[from] SafeTensorError),

@@ -34,5 +34,5 @@ pub use crate::{
     error::{Error, Result},
     transcription::{Options, Segment, Word},
     whisper::Whisper,
-    windows::{Loudness, windows},
+    windows::{Loudness, windows, without_imagined},
 };

@@ -4,7 +4,11 @@
 
 use std::path::Path;
 
-use tokenizers::Tokenizer;
+use serde::Deserialize;
+use tokenizers::{
+    AddedToken, TokenizerImpl, models::bpe::BPE, normalizers::Lowercase,
+    pre_tokenizers::byte_level::ByteLevel,
+};
 
 use crate::{Error, Result};
 
@@ -13,6 +17,17 @@ const WITHOUT_SPACES: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 
 /// Python's `string.punctuation`.
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+
+/// Byte-pair encoding, as in GPT-2. It has no normalizer: the type stands for none. The library's own `Tokenizer` knows all
+/// kinds of tokenizers, which would make programs larger by megabytes.
+type Tokenizer = TokenizerImpl<BPE, Lowercase, ByteLevel, ByteLevel, ByteLevel>;
+
+/// `tokenizer.json`, as far as Whisper's differ.
+#[derive(Deserialize)]
+struct File {
+    model: BPE,
+    added_tokens: Vec<AddedToken>,
+}
 
 /// The vocabulary of a model.
 #[derive(Debug)]
@@ -60,7 +75,11 @@ impl Tokens {
         let bytes =
             std::fs::read(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
         let invalid = |reason: String| Error::InvalidFile { path: path.to_owned(), reason };
-        let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let file: File = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let mut tokenizer = Tokenizer::new(file.model);
+        tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+        tokenizer.with_decoder(Some(ByteLevel::default()));
+        tokenizer.add_tokens(file.added_tokens).map_err(|error| invalid(error.to_string()))?;
         Self::new(tokenizer).map_err(invalid)
     }
 

@@ -1,5 +1,7 @@
 //! The result: what was said, and when.
 
+use std::num::NonZeroUsize;
+
 /// A sentence or a part of one.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -46,6 +48,8 @@ pub struct Options {
     pub translate: bool,
     /// Text that could precede the recording: it shows the spelling of names, and the style.
     pub prompt: Option<String>,
-    /// Number of processor threads. `None` uses all. The result does not depend on it.
-    pub threads: Option<usize>,
+    /// Words that may occur, such as names. The decoder sees them before each 30 s, and is more likely to spell them so.
+    pub vocabulary: Vec<String>,
+    /// How many texts are followed at a time. `None` follows the likeliest one; 5 is slower and often slightly better.
+    pub beam: Option<NonZeroUsize>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: `whisper.transcribe.transcribe`.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path};
 
 use candle_transformers::models::whisper::{Config, HOP_LENGTH};
 
@@ -73,7 +73,7 @@ impl Networks {
 }
 
 /// Where the recognizer is in the samples, and what it has heard.
-struct Progress {
+struct State {
     /// The first frame that is not decoded yet.
     frame: usize,
     /// Tokens of the text so far.
@@ -85,9 +85,11 @@ struct Progress {
     segments: Vec<Segment>,
 }
 
-/// The tokens that start each answer, and their language.
+/// The tokens that start each answer, and the language in which it is written.
 struct Start {
     tokens: Vec<u32>,
+    /// Tokens that the decoder sees before everything else.
+    vocabulary: Vec<u32>,
     language: String,
 }
 
@@ -147,16 +149,35 @@ impl Whisper {
         }
     }
 
-    /// The code of the language in the first 30 s of samples, with its probability.
+    /// The code of the language in parts of a recording, with its mean probability over them. The first 30 s of each part
+    /// count.
     ///
     /// # Errors
     /// A sample is not finite, or a network fails.
-    pub fn detect_language(&self, samples: &[f32]) -> Result<(String, f64)> {
+    pub fn detect_language(&self, parts: &[&[f32]]) -> Result<(String, f64)> {
         if !self.is_multilingual() {
             return Ok(("en".to_owned(), 1.0));
         }
-        let mel =
-            self.spectrogram.compute(&samples[..samples.len().min(self.window_frames() * HOP_LENGTH)])?;
+        let mut means = vec![0.0; self.tokens.languages.len()];
+        for part in parts {
+            for (mean, probability) in means.iter_mut().zip(self.language_probabilities(part)?) {
+                *mean += probability / parts.len() as f64;
+            }
+        }
+        let best = means
+            .into_iter()
+            .zip(&self.tokens.languages)
+            .reduce(|best, other| if other.0 > best.0 { other } else { best });
+        let (probability, (code, _)) = best.expect("multilingual models have languages");
+        Ok((code.clone(), probability))
+    }
+
+    /// The probability of each language in the first 30 s of samples.
+    fn language_probabilities(&self, samples: &[f32]) -> Result<Vec<f64>> {
+        let length = self.window_frames() * HOP_LENGTH;
+        let mut samples = samples[..samples.len().min(length)].to_vec();
+        samples.resize(length, 0.0);
+        let mel = self.spectrogram.compute(&samples)?;
         let heard = self.hear(&mel, 0, mel.frames())?;
         let (output, _) =
             self.networks.decoder.forward(&[self.tokens.start], &heard, &mut Cache::default(), &[])?;
@@ -164,15 +185,10 @@ impl Whisper {
         let languages = self.tokens.languages.iter();
         let likelihoods: Vec<f32> = languages.map(|&(_, token)| logits[token as usize]).collect();
         let sum = decoding::rules::log_sum_exp(&likelihoods);
-        if !sum.is_finite() {
-            return Err(Error::NonFiniteOutput { network: "decoder" });
+        match sum.is_finite() {
+            true => Ok(likelihoods.iter().map(|&likelihood| (f64::from(likelihood) - sum).exp()).collect()),
+            false => Err(Error::NonFiniteOutput { network: "decoder" }),
         }
-        let best = likelihoods
-            .iter()
-            .zip(&self.tokens.languages)
-            .reduce(|best, other| if other.0 > best.0 { other } else { best });
-        let (likelihood, (code, _)) = best.expect("multilingual models have languages");
-        Ok((code.clone(), (f64::from(*likelihood) - sum).exp()))
     }
 
     /// Checks options before anything is decoded.
@@ -181,55 +197,67 @@ impl Whisper {
     /// An option is invalid, or the model does not know the language or how to translate.
     pub fn check(&self, options: &Options) -> Result<()> {
         self.prompt(options)?;
-        self.start(options.language.as_deref().unwrap_or("en"), options.translate).map(drop)
+        self.start(options.language.as_deref().unwrap_or("en"), options.translate, Vec::new()).map(drop)
     }
 
-    /// Transcribes samples at 16 kHz, one channel. The language is detected once, in the first 30 s.
+    /// Transcribes samples at 16 kHz, one channel, on the threads of the current pool of `rayon`, whose number changes nothing.
+    /// The language is detected once, in the first 30 s.
     ///
     /// # Errors
     /// An option is invalid, a sample is not finite, or a network fails.
     pub fn transcribe(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(options.threads.unwrap_or(0)).build();
-        threads
-            .map_err(|error| Error::Compute(error.into()))?
-            .install(|| self.transcribe_here(samples, options))
-    }
-
-    fn transcribe_here(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
-        let prompt = self.prompt(options)?;
+        let [prompt, vocabulary] = self.prompt(options)?;
         let language = match &options.language {
             Some(language) => language.clone(),
-            None => self.detect_language(samples)?.0,
+            None => self.detect_language(&[samples])?.0,
         };
-        let start = self.start(&language, options.translate)?;
+        let start = self.start(&language, options.translate, vocabulary)?;
         let mel = self.spectrogram.compute(samples)?;
-        let mut progress =
-            Progress { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
-        while progress.frame < mel.frames() {
-            self.advance(&mel, &start, &mut progress)?;
+        let mut state = State { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
+        while state.frame < mel.frames() {
+            self.advance(&mel, &start, options, &mut state)?;
         }
-        Ok(progress.segments)
+        Ok(state.segments)
     }
 
     fn window_frames(&self) -> usize {
         2 * self.networks.config.max_source_positions
     }
 
-    fn prompt(&self, options: &Options) -> Result<Vec<u32>> {
-        let Some(prompt) = &options.prompt else { return Ok(Vec::new()) };
-        let invalid = |requirement: String| Error::InvalidOption {
-            option: "prompt",
-            value: format!("`{prompt}`"),
-            requirement,
+    /// The tokens of the prompt, and of the vocabulary.
+    fn prompt(&self, options: &Options) -> Result<[Vec<u32>; 2]> {
+        let most = self.networks.config.max_target_positions / 2 - 1;
+        let mut rest = most;
+        let mut encode = |option: &'static str, text: &str| {
+            if text.is_empty() {
+                return Ok(Vec::new());
+            }
+            let invalid = |requirement: String| {
+                Err(Error::InvalidOption { option, value: format!("`{text}`"), requirement })
+            };
+            let tokens = match self.tokens.encode(&format!(" {text}")) {
+                Ok(tokens) => tokens,
+                Err(error) => return invalid(error),
+            };
+            if !tokens.iter().all(|&token| token < self.tokens.end) {
+                return invalid("text without special tokens such as <|endoftext|>".to_owned());
+            }
+            match rest.checked_sub(tokens.len()) {
+                Some(left) => rest = left,
+                None => {
+                    return invalid(format!(
+                        "shorter: the decoder sees {most} tokens, and this has {}",
+                        tokens.len()
+                    ));
+                }
+            }
+            Ok(tokens)
         };
-        let tokens = self.tokens.encode(&format!(" {}", prompt.trim())).map_err(invalid)?;
-        match tokens.iter().all(|&token| token < self.tokens.end) {
-            true => Ok(tokens),
-            false => Err(invalid("text without special tokens such as <|endoftext|>".to_owned())),
-        }
+        let vocabulary = encode("vocabulary", &options.vocabulary.join(", "))?;
+        Ok([encode("prompt", options.prompt.as_deref().unwrap_or_default().trim())?, vocabulary])
     }
 
-    fn start(&self, language: &str, translate: bool) -> Result<Start> {
+    fn start(&self, language: &str, translate: bool, vocabulary: Vec<u32>) -> Result<Start> {
         let invalid = |option: &'static str, value: String, requirement: String| {
             Err(Error::InvalidOption { option, value, requirement })
         };
@@ -237,7 +265,9 @@ impl Whisper {
             let english_only = || "left out: this model knows only English".to_owned();
             return match language {
                 _ if translate => invalid("translate", "set".to_owned(), english_only()),
-                "en" => Ok(Start { tokens: vec![self.tokens.start], language: language.to_owned() }),
+                "en" => {
+                    Ok(Start { tokens: vec![self.tokens.start], vocabulary, language: language.to_owned() })
+                }
                 _ => invalid("language", format!("`{language}`"), english_only()),
             };
         }
@@ -246,7 +276,9 @@ impl Whisper {
             return invalid("language", format!("`{language}`"), requirement);
         };
         let task = if translate { self.tokens.translate } else { self.tokens.transcribe };
-        Ok(Start { tokens: vec![self.tokens.start, token, task], language: language.to_owned() })
+        let written = if translate { "en" } else { language };
+        let tokens = vec![self.tokens.start, token, task];
+        Ok(Start { tokens, vocabulary, language: written.to_owned() })
     }
 
     fn hear(&self, mel: &Mel, first: usize, frames: usize) -> Result<Heard> {
@@ -259,36 +291,38 @@ impl Whisper {
     }
 
     /// Decodes the next 30 s, and moves to the end of what was understood.
-    fn advance(&self, mel: &Mel, start: &Start, progress: &mut Progress) -> Result<()> {
+    fn advance(&self, mel: &Mel, start: &Start, options: &Options, state: &mut State) -> Result<()> {
         let Networks { decoder, config, .. } = &self.networks;
-        let first = progress.frame;
+        let first = state.frame;
         let frames = self.window_frames().min(mel.frames() - first);
         let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
-        let previous = &progress.said[progress.hidden..];
-        let question = Question::new(&self.tokens, previous, &start.tokens, config.max_target_positions);
-        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question)?;
+        let previous = &state.said[state.hidden..];
+        let before = [start.vocabulary.as_slice(), previous];
+        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
+        let beam = options.beam.map_or(1, NonZeroUsize::get);
+        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)?;
         if answer.is_silence() {
-            progress.frame += frames;
+            state.frame += frames;
             return Ok(());
         }
         let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, frames);
-        progress.frame += understood;
-        let segments = self.segments(pieces, &answer, &window, start, progress.spoken_until)?;
+        state.frame += understood;
+        let segments = self.segments(pieces, &answer, &window, start, state.spoken_until)?;
         if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
             let end = (last.end / FRAME).round() as usize;
             if !ends_with_time && end > first {
-                progress.frame = end;
+                state.frame = end;
             }
-            progress.spoken_until = last.end;
+            state.spoken_until = last.end;
         }
         for (segment, tokens) in segments {
             if segment.start != segment.end && !segment.text.trim().is_empty() {
-                progress.said.extend(tokens);
-                progress.segments.push(segment);
+                state.said.extend(tokens);
+                state.segments.push(segment);
             }
         }
         if answer.temperature > MOST_TRUSTED_TEMPERATURE {
-            progress.hidden = progress.said.len();
+            state.hidden = state.said.len();
         }
         Ok(())
     }

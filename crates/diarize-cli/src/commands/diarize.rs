@@ -172,7 +172,7 @@ pub struct Job {
     pub transcript: Option<PathBuf>,
     /// How to find the words.
     #[cfg(feature = "words")]
-    pub recognition: Option<crate::recognition::RecognitionArgs>,
+    pub recognition: Option<crate::recognition::Recognition>,
     /// How speakers get names.
     pub names: NamesArgs,
     /// How to read the audio.

@@ -7,6 +7,7 @@ use crate::{
         conflict,
         diarize::{DiarizeArgs, Job},
     },
+    failure,
     output::Format,
     recognition::RecognitionArgs,
 };
@@ -19,9 +20,8 @@ Examples:
   diarize transcribe --whisper whisper-small -o talk.json -o talk.html --language de talk.mp3
 
 Models:
-  The folder of a Whisper model, as on huggingface.co (openai/whisper-tiny to whisper-large-v3-turbo) or as
-  faster-whisper uses it. For example, this command downloads one:
-  hf download openai/whisper-small config.json generation_config.json tokenizer.json model.safetensors --local-dir whisper-small
+  diarize model download whisper-small    gets a model; `diarize model list` shows others, from tiny to large-v3-turbo.
+  --whisper also takes a folder, in the format of huggingface.co or of faster-whisper.
 
   Whisper runs on the CPU, whatever --device says. Without --output and --format, the result is text. The formats
   txt, srt, vtt, json and html contain the words; others only contain who speaks when.";
@@ -46,6 +46,13 @@ impl Args {
             return Err(conflict(format!("transcribe cannot be combined with {option}: leave it out")));
         }
         let job = self.options.into_job(self.audio, Format::Txt)?;
-        Ok(Job { recognition: Some(self.recognition), ..job })
+        if !job.destinations.iter().flatten().any(|output| output.format.has_text()) {
+            return Err(conflict(
+                "transcribe needs a format with words: txt, srt, vtt, json or html; for the turns alone, leave out \
+                 `transcribe`",
+            ));
+        }
+        let recognition = self.recognition.find().map_err(|error| conflict(failure::sentence(&error)))?;
+        Ok(Job { recognition: Some(recognition), ..job })
     }
 }

@@ -92,6 +92,12 @@ impl Format {
         matches!(self, Format::Rttm | Format::Stm)
     }
 
+    /// Whether results contain the words of a transcript, if there is one.
+    #[cfg(feature = "words")]
+    pub fn has_text(self) -> bool {
+        matches!(self, Format::Txt | Format::Srt | Format::Vtt | Format::Json | Format::Html)
+    }
+
     /// Whether results are text, which can be printed.
     pub fn is_text(self) -> bool {
         self != Format::Parquet

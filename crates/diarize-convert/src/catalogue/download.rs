@@ -1,4 +1,4 @@
-//! Downloads, verifies and converts a model of the catalogue.
+//! Downloads and verifies a model of the catalogue, and converts it unless it finds words.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 use diarize::model::ModelFiles;
 use tempfile::Builder;
 
-use super::{Catalogue, Model, Part, folder, ledger};
+use super::{Catalogue, Model, Part, Task, folder, ledger, recognizer};
 use crate::{
     ConvertOptions, Converted, Error, Precision, Result,
     hub::{self, Expected, HubError, Settings, fetch_expected},
@@ -35,11 +35,19 @@ pub enum Origin {
     Publisher,
 }
 
-/// A converted model of the catalogue, in memory.
+/// A model of the catalogue that was downloaded.
 #[derive(Debug)]
 pub struct Download {
-    model: ModelFiles,
+    contents: Contents,
     notice: String,
+}
+
+#[derive(Debug)]
+enum Contents {
+    /// A converted pipeline, in memory.
+    Pipeline(Box<ModelFiles>),
+    /// The path of each file in the cache, by its place in the model.
+    Files(BTreeMap<String, PathBuf>),
 }
 
 impl Download {
@@ -52,8 +60,23 @@ impl Download {
         fs::create_dir_all(directory)
             .and_then(|()| replace(&path, self.notice.as_bytes()))
             .map_err(|source| Error::Write { path, source })?;
-        Converted::Pipeline(Box::new(self.model)).write(directory, Precision::F32)
+        match self.contents {
+            Contents::Pipeline(model) => Converted::Pipeline(model).write(directory, Precision::F32),
+            Contents::Files(files) => files.into_iter().try_for_each(|(name, cached)| {
+                let path = directory.join(name);
+                copy(&cached, &path).map_err(|source| Error::Write { path, source })
+            }),
+        }
     }
+}
+
+/// Copies a file of the cache. Where both places are on one file system, they share its content.
+fn copy(cached: &Path, path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let cached = cached.canonicalize()?; // A link to a link in the cache would become invalid with it.
+    fs::hard_link(&cached, path).or_else(|_| fs::copy(&cached, path).map(drop))
 }
 
 impl Catalogue {
@@ -89,7 +112,7 @@ impl Catalogue {
         Ok(directory)
     }
 
-    /// Downloads and converts a model.
+    /// Downloads a model, and converts a pipeline.
     ///
     /// # Errors
     /// No source has the expected files, or they cannot be converted.
@@ -109,33 +132,48 @@ impl Catalogue {
             pending.extend(fetched.pending);
             sources.push(source);
         }
-        let mut config = tempfile::NamedTempFile::new().map_err(temporary)?;
-        if let Some(text) = &model.config {
-            io::Write::write_all(&mut config, text.as_bytes()).map_err(temporary)?;
-            files.insert(CONFIG.to_owned(), config.path().to_owned());
-        }
-        let mut fetch = |page: &str, file: &str| {
-            files.get(file).cloned().ok_or_else(|| {
-                let (page, revision, file) = (page.to_owned(), String::new(), file.to_owned());
-                HubError::FileNotFound { page, revision, file }.into()
-            })
-        };
-        let place = Place::Repository { name: model.name.clone(), folder: String::new() };
-        let mut converted =
-            pipeline::convert(&place, CONFIG, &ConvertOptions::default(), &mut Sources::new(&mut fetch))?;
         let sources = sources.join(", ");
         let notice = self.notice(model, &sources);
-        converted.manifest.license = model.license.clone();
-        converted.manifest.source = sources;
-        check_networks(&converted)?;
+        let contents = match model.task {
+            Task::Diarize => Contents::Pipeline(Box::new(converted(model, files, sources)?)),
+            Task::Transcribe => {
+                files.values().try_for_each(|path| recognizer::check(path))?;
+                Contents::Files(files)
+            }
+        };
         ledger::record(&folder(), pending)?;
-        Ok(Download { model: converted, notice })
+        Ok(Download { contents, notice })
     }
+}
+
+/// Converts the files of a pipeline.
+fn converted(model: &Model, mut files: BTreeMap<String, PathBuf>, sources: String) -> Result<ModelFiles> {
+    let mut config = tempfile::NamedTempFile::new().map_err(temporary)?;
+    if let Some(text) = &model.config {
+        io::Write::write_all(&mut config, text.as_bytes()).map_err(temporary)?;
+        files.insert(CONFIG.to_owned(), config.path().to_owned());
+    }
+    let mut fetch = |page: &str, file: &str| {
+        files.get(file).cloned().ok_or_else(|| {
+            let (page, revision, file) = (page.to_owned(), String::new(), file.to_owned());
+            HubError::FileNotFound { page, revision, file }.into()
+        })
+    };
+    let place = Place::Repository { name: model.name.clone(), folder: String::new() };
+    let mut converted =
+        pipeline::convert(&place, CONFIG, &ConvertOptions::default(), &mut Sources::new(&mut fetch))?;
+    converted.manifest.license = model.license.clone();
+    converted.manifest.source = sources;
+    check_networks(&converted)?;
+    Ok(converted)
 }
 
 impl Model {
     /// Checks that the installed model comes from this origin.
     fn check_origin(&self, origin: Origin) -> Result<()> {
+        if self.publishers().is_empty() {
+            return Ok(());
+        }
         let directory = self.directory();
         let source = ModelFiles::read(&directory)?.manifest.source;
         let used: Vec<&str> = source.split(", ").map(super::without_revision).collect();

@@ -21,6 +21,7 @@
 mod download;
 mod ledger;
 mod notice;
+mod recognizer;
 
 use std::{
     collections::BTreeMap,
@@ -55,6 +56,18 @@ pub struct Catalogue {
     licenses: BTreeMap<String, String>,
 }
 
+/// What a model finds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Task {
+    /// Who speaks when.
+    #[default]
+    Diarize,
+    /// What is said: Whisper. Its files are stored as they are.
+    Transcribe,
+}
+
 /// A model that is known by name.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +75,9 @@ pub struct Catalogue {
 pub struct Model {
     /// The short name.
     pub name: String,
+    /// What it finds.
+    #[serde(default)]
+    pub task: Task,
     /// What it is good for.
     pub purpose: String,
     /// SPDX expression of its licenses.
@@ -151,9 +167,13 @@ impl Catalogue {
 }
 
 impl Model {
-    /// Where the model is, if it is on this machine and complete: with all files that its manifest names, to their ends.
+    /// Where the model is, if it is on this machine and complete: with all its files, to their ends.
     pub fn installed(&self) -> Option<PathBuf> {
         let directory = self.directory();
+        if self.task == Task::Transcribe {
+            let complete = self.files().all(|file| recognizer::check(&directory.join(file)).is_ok());
+            return complete.then_some(directory);
+        }
         let files = ModelFiles::read(&directory).ok()?;
         let weights = [Some(&files.segmentation), Some(&files.embedding), files.plda.as_ref()];
         let complete =
@@ -170,6 +190,11 @@ impl Model {
     fn repositories(&self, origin: Origin) -> Vec<Vec<&str>> {
         let of = |part| Part::sources(part, origin).into_iter().map(without_revision).collect();
         self.parts.iter().map(of).collect()
+    }
+
+    /// The paths of its files.
+    fn files(&self) -> impl Iterator<Item = String> {
+        self.parts.iter().flat_map(Part::paths)
     }
 
     fn directory(&self) -> PathBuf {
@@ -201,7 +226,7 @@ impl Model {
         if let Some(hash) = hashes.into_iter().find(|hash| !is_hash(hash)) {
             return Some(format!("{hash:?} is not a SHA-256, which has 64 hexadecimal digits"));
         }
-        let mut files: Vec<String> = self.parts.iter().flat_map(Part::paths).collect();
+        let mut files: Vec<String> = self.files().collect();
         if let Some(file) = files.iter().find(|file| check_file(file).is_err()) {
             return Some(format!("{file:?} is not a path inside the model"));
         }
@@ -223,8 +248,17 @@ impl Model {
         if let Some(pair) = files.windows(2).find(|pair| pair[0] == pair[1]) {
             return Some(format!("there are two files {:?}", pair[0]));
         }
-        (!files.iter().any(|file| file == CONFIG))
-            .then(|| format!("it has neither config nor a file {CONFIG}"))
+        let has = |name: &str| files.iter().any(|file| file == name);
+        match self.task {
+            Task::Diarize => (!has(CONFIG)).then(|| format!("it has neither config nor a file {CONFIG}")),
+            Task::Transcribe if self.config.is_some() => {
+                Some("config is for models that find out who speaks when".to_owned())
+            }
+            Task::Transcribe => {
+                let missing = recognizer::FILES.iter().find(|name| !has(name))?;
+                Some(format!("it has no file {missing}"))
+            }
+        }
     }
 }
 
@@ -250,11 +284,14 @@ impl Part {
     }
 }
 
-/// The model with this name, if the catalogue has one. A name of a hub repository is never one.
+/// The model that diarizes and has this name, if the catalogue has one. A name of a hub repository is never one.
 pub(crate) fn find(name: &str) -> Result<Option<Model>> {
-    match name.contains(['/', '\\']) {
-        true => Ok(None),
-        false => Ok(Catalogue::open()?.find(name).cloned()),
+    if name.contains(['/', '\\']) {
+        return Ok(None);
+    }
+    match Catalogue::open()?.find(name) {
+        Some(Model { task: Task::Transcribe, .. }) => Err(Error::FindsWords { name: name.to_owned() }),
+        model => Ok(model.cloned()),
     }
 }
 

@@ -1,7 +1,9 @@
-//! Decodes one segment of at most 30 s: token by token, and again with a higher temperature if the text looks wrong.
+//! Decodes one segment of at most 30 s: token by token or by beam search, and again with a higher temperature if the text
+//! looks wrong.
 //!
 //! Source: `whisper.decoding.DecodingTask` and `whisper.transcribe.transcribe.decode_with_fallback`.
 
+mod beam;
 pub mod rules;
 
 use std::io::Write;
@@ -50,12 +52,19 @@ pub struct Answer {
 }
 
 impl Question {
-    /// `previous` are the tokens of what was said before, and `start` those that start the answer. A decoder sees
-    /// `text_positions` tokens: half of them can be said before, and half the answer.
-    pub fn new(tokens: &Tokens, previous: &[u32], start: &[u32], text_positions: usize) -> Self {
+    /// `before` are the tokens of words that may occur, and of what was said before, of which the last are kept; `start` are
+    /// those that start the answer. A decoder sees `text_positions` tokens: half of them can be said before, and half the
+    /// answer.
+    pub fn new(tokens: &Tokens, before: [&[u32]; 2], start: &[u32], text_positions: usize) -> Self {
         let half = text_positions / 2;
-        let kept = &previous[previous.len().saturating_sub(half.saturating_sub(1))..];
-        let prompt = if kept.is_empty() { Vec::new() } else { [&[tokens.start_of_previous], kept].concat() };
+        let [vocabulary, previous] = before;
+        let room = half.saturating_sub(1 + vocabulary.len());
+        let kept = [vocabulary, &previous[previous.len().saturating_sub(room)..]].concat();
+        let prompt = if kept.is_empty() {
+            Vec::new()
+        } else {
+            [&[tokens.start_of_previous], kept.as_slice()].concat()
+        };
         let all = [&prompt, start].concat();
         Self {
             start: prompt.len(),
@@ -66,6 +75,17 @@ impl Question {
 }
 
 impl Answer {
+    fn new(tokens: &Tokens, found: Found, temperature: f64) -> Result<Self> {
+        let text = tokens.decode(&found.tokens)?;
+        Ok(Self {
+            log_probability: found.sum / (found.tokens.len() + 1) as f64,
+            tokens: found.tokens,
+            no_speech: found.no_speech,
+            temperature,
+            compression: compression(text.trim()),
+        })
+    }
+
     /// Whether nobody speaks in the segment.
     pub fn is_silence(&self) -> bool {
         self.no_speech > NO_SPEECH_THRESHOLD && self.log_probability <= LOGPROB_THRESHOLD
@@ -79,18 +99,39 @@ impl Answer {
     }
 }
 
-/// Answers a question at the lowest temperature at which the text looks right, or at the highest.
+/// Tokens with the sum of their log-probabilities and that of the end.
+struct Found {
+    tokens: Vec<u32>,
+    sum: f64,
+    no_speech: f64,
+}
+
+/// Answers a question at the lowest temperature at which the text looks right, or at the highest. At temperature 0, `beam`
+/// texts are followed at a time.
 ///
 /// # Errors
 /// The decoder fails or produces a non-finite value.
-pub fn decode(decoder: &Decoder, tokens: &Tokens, heard: &Heard, question: &Question) -> Result<Answer> {
+pub fn decode(
+    decoder: &Decoder,
+    tokens: &Tokens,
+    heard: &Heard,
+    question: &Question,
+    beam: usize,
+) -> Result<Answer> {
+    let attempt = |temperature: f64| {
+        let found = match temperature {
+            0.0 if beam > 1 => beam::search(decoder, tokens, heard, question, beam)?,
+            _ => sample(decoder, tokens, heard, question, temperature)?,
+        };
+        Answer::new(tokens, found, temperature)
+    };
     let [coldest, warmer @ ..] = TEMPERATURES;
-    let mut answer = sample(decoder, tokens, heard, question, coldest)?;
+    let mut answer = attempt(coldest)?;
     for temperature in warmer {
         if !answer.looks_wrong() {
             break;
         }
-        answer = sample(decoder, tokens, heard, question, temperature)?;
+        answer = attempt(temperature)?;
     }
     Ok(answer)
 }
@@ -101,37 +142,34 @@ fn sample(
     heard: &Heard,
     question: &Question,
     temperature: f64,
-) -> Result<Answer> {
+) -> Result<Found> {
     // At temperature 0, this is the most likely token.
     let mut sampler = LogitsProcessor::new(SEED, Some(temperature), None);
     let mut cache = Cache::default();
     let mut next = question.tokens.clone();
-    let mut sampled = Vec::new();
-    let (mut sum, mut no_speech) = (0.0, 0.0);
+    let mut found = Found { tokens: Vec::new(), sum: 0.0, no_speech: 0.0 };
     for step in 0..question.longest {
         let (output, _) = decoder.forward(&next, heard, &mut cache, &[])?;
         if step == 0 {
-            let logits = logits(decoder, &output, question.start)?;
-            no_speech = (f64::from(logits[tokens.no_speech as usize]) - log_sum_exp(&logits)).exp();
+            found.no_speech = no_speech(decoder, tokens, &output, question)?;
         }
         let mut logits = logits(decoder, &output, next.len() - 1)?;
-        rules::apply(tokens, &sampled, &mut logits);
+        rules::apply(tokens, &found.tokens, &mut logits);
         let token = sampler.sample(&Tensor::new(logits.as_slice(), &Device::Cpu)?)?;
-        sum += f64::from(logits[token as usize]) - log_sum_exp(&logits);
+        found.sum += f64::from(logits[token as usize]) - log_sum_exp(&logits);
         if token == tokens.end {
             break;
         }
-        sampled.push(token);
+        found.tokens.push(token);
         next = vec![token];
     }
-    let text = tokens.decode(&sampled)?;
-    Ok(Answer {
-        log_probability: sum / (sampled.len() + 1) as f64,
-        tokens: sampled,
-        no_speech,
-        temperature,
-        compression: compression(text.trim()),
-    })
+    Ok(found)
+}
+
+/// The probability that nobody speaks, from the decoder's output for a question.
+fn no_speech(decoder: &Decoder, tokens: &Tokens, output: &Tensor, question: &Question) -> Result<f64> {
+    let logits = logits(decoder, output, question.start)?;
+    Ok((f64::from(logits[tokens.no_speech as usize]) - log_sum_exp(&logits)).exp())
 }
 
 /// The logits after one of the decoder's outputs.

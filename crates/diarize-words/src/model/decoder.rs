@@ -98,10 +98,42 @@ impl Decoder {
         cache: &mut Cache,
         observed: &[Head],
     ) -> Result<(Tensor, Vec<Tensor>)> {
-        let before = cache.0.first().map_or(Ok(0), KeysValues::positions)?;
-        let embedded = self.embeddings.rows(tokens)?;
-        let mut x = (embedded + self.positions.narrow(0, before, tokens.len())?)?;
-        let mask = causal_mask(before, tokens.len(), x.device())?;
+        let before = cache.positions()?;
+        let embedded = (self.embeddings.rows(tokens)? + self.positions.narrow(0, before, tokens.len())?)?;
+        let mask = causal_mask(before, tokens.len(), embedded.device())?;
+        self.run(embedded, &mask, heard, cache, observed)
+    }
+
+    /// Appends one token to each of several texts to `cache`. All texts are equally long: `seen` has the indices of their tokens
+    /// in `cache`, which they may share. Returns the output `(texts, width)`.
+    pub fn branch(
+        &self,
+        tokens: &[u32],
+        seen: &[&[usize]],
+        heard: &Heard,
+        cache: &mut Cache,
+    ) -> Result<Tensor> {
+        let (before, position) = (cache.positions()?, seen.first().map_or(0, |seen| seen.len()));
+        let embedded =
+            self.embeddings.rows(tokens)?.broadcast_add(&self.positions.narrow(0, position, 1)?)?;
+        let length = before + tokens.len();
+        let mut mask = vec![f32::NEG_INFINITY; tokens.len() * length];
+        for (row, (seen, mask)) in seen.iter().zip(mask.chunks_mut(length)).enumerate() {
+            seen.iter().for_each(|&index| mask[index] = 0.0);
+            mask[before + row] = 0.0;
+        }
+        let mask = Tensor::from_vec(mask, (tokens.len(), length), embedded.device())?;
+        Ok(self.run(embedded, &mask, heard, cache, &[])?.0)
+    }
+
+    fn run(
+        &self,
+        mut x: Tensor,
+        mask: &Tensor,
+        heard: &Heard,
+        cache: &mut Cache,
+        observed: &[Head],
+    ) -> Result<(Tensor, Vec<Tensor>)> {
         let mut scores = Vec::with_capacity(observed.len());
         for (index, (layer, heard)) in self.layers.iter().zip(&heard.0).enumerate() {
             let normalized = layer.self_norm.forward(&x)?;
@@ -110,7 +142,7 @@ impl Decoder {
                 Some(known) => *known = known.extended(&new)?,
                 None => cache.0.push(new),
             }
-            x = (x + layer.self_attention.forward(&normalized, &cache.0[index], Some(&mask))?.0)?;
+            x = (x + layer.self_attention.forward(&normalized, &cache.0[index], Some(mask))?.0)?;
             let (found, cross) =
                 layer.cross_attention.forward(&layer.cross_norm.forward(&x)?, heard, None)?;
             x = layer.feed_forward.forward(&(x + found)?)?;
@@ -124,6 +156,13 @@ impl Decoder {
     /// The logits of all tokens `(n, vocabulary)` from the output `(n, width)`.
     pub fn logits(&self, output: &Tensor) -> Result<Tensor> {
         self.embeddings.forward(output)
+    }
+}
+
+impl Cache {
+    /// Number of tokens.
+    pub fn positions(&self) -> Result<usize> {
+        self.0.first().map_or(Ok(0), KeysValues::positions)
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Source: `ctranslate2.specs.model_spec.ModelSpec._serialize` and `ctranslate2.specs.whisper_spec`.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
-use candle_core::{DType, Device, Tensor};
-use diarize_kernels::device::without_backtrace;
+use candle_core::DType;
 use serde::Deserialize;
 
-use super::{Contents, Weights, read_bytes, read_json};
+use super::{
+    Contents, Weights, read_json,
+    stored::{Source, Stored, Values},
+};
 use crate::{Error, Result, model::Head};
 
 /// The file with the variables.
@@ -29,136 +31,141 @@ struct Folder {
 pub fn read(folder: &Path) -> Result<Contents> {
     let file = folder.join(FILE);
     let described: Folder = read_json(&folder.join("config.json"))?;
-    let invalid = |reason: String| Error::InvalidFile { path: file.clone(), reason };
-    let bytes = read_bytes(&file)?;
-    let variables = Reader { rest: &bytes }.variables().map_err(invalid)?;
-    let heads = |network: &str| match variables.get(&format!("{network}/num_heads")) {
-        Some(&Variable { bytes: &[low, high], .. }) => Ok(usize::from(u16::from_le_bytes([low, high]))),
-        _ => Err(invalid(format!("it has no number `{network}/num_heads`"))),
+    let source = Arc::new(Source::open(&file)?);
+    let variables = Reader { source: &source, at: 0 }.variables()?;
+    let heads = |network: &str| -> Result<usize> {
+        let name = format!("{network}/num_heads");
+        let number = match variables.get(&name) {
+            Some(variable) if variable.shape.is_empty() => source.bytes(variable.offset, 2)?,
+            _ => None,
+        };
+        match number.as_deref() {
+            Some(&[low, high]) => Ok(u16::from_le_bytes([low, high]).into()),
+            _ => Err(source.invalid(format!("it has no number `{name}`"))),
+        }
     };
     let (encoder_heads, decoder_heads) = (heads("encoder")?, heads("decoder")?);
-    let tensors = tensors(&variables).map_err(invalid)?;
-    let weights = Weights { tensors, file: file.clone() };
+    let weights = Weights { tensors: tensors(&source, &variables)?, file };
     let config = weights.config(encoder_heads, decoder_heads)?;
     Ok(Contents { weights, config, alignment_heads: described.alignment_heads })
 }
 
 #[derive(Debug)]
-struct Variable<'a> {
+struct Variable {
     shape: Vec<usize>,
     dtype: u8,
-    bytes: &'a [u8],
+    offset: u64,
 }
 
-/// Reads the file from front to back, never past its end.
+/// Reads the file from front to back, without the values of variables.
 struct Reader<'a> {
-    rest: &'a [u8],
+    source: &'a Source,
+    at: u64,
 }
 
-impl<'a> Reader<'a> {
-    fn variables(mut self) -> Result<HashMap<String, Variable<'a>>, String> {
+impl Reader<'_> {
+    fn variables(mut self) -> Result<HashMap<String, Variable>> {
         let version = self.number()?;
         if !(4..=6).contains(&version) {
-            return Err(format!(
+            return Err(self.source.invalid(format!(
                 "not a CTranslate2 model of a known version: the version is {version}, and 4 to 6 are known"
-            ));
+            )));
         }
         let spec = self.text()?;
         if spec != "WhisperSpec" {
-            return Err(format!("the CTranslate2 model is a {spec}, not a WhisperSpec"));
+            return Err(self.source.invalid(format!("the CTranslate2 model is a {spec}, not a WhisperSpec")));
         }
         let _revision = self.number()?;
         let count = self.number()?;
         (0..count).map(|_| Ok((self.text()?, self.variable()?))).collect()
     }
 
-    fn variable(&mut self) -> Result<Variable<'a>, String> {
+    fn variable(&mut self) -> Result<Variable> {
         let [axes] = self.array()?;
         if axes > MAX_AXES {
-            return Err(format!("a variable has {axes} axes: the file is damaged"));
+            return Err(self.source.invalid(format!("a variable has {axes} axes: the file is damaged")));
         }
-        let shape: Vec<usize> = (0..axes).map(|_| self.number()).collect::<Result<_, _>>()?;
+        let shape: Vec<usize> = (0..axes).map(|_| self.number()).collect::<Result<_>>()?;
         let [dtype] = self.array()?;
         let size = self.number()?;
         let values = shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis));
         let item = [4, 1, 2, 4, 2, 2].get(usize::from(dtype));
         let wanted = values.zip(item).and_then(|(values, item)| values.checked_mul(*item));
         if wanted != Some(size) {
-            return Err(format!(
+            return Err(self.source.invalid(format!(
                 "a variable of shape {shape:?} and type {dtype} has {size} bytes: the file is damaged"
-            ));
+            )));
         }
-        Ok(Variable { shape, dtype, bytes: self.bytes(size)? })
+        let offset = self.at;
+        self.at += size as u64;
+        if self.at > self.source.length() {
+            return Err(self.too_early());
+        }
+        Ok(Variable { shape, dtype, offset })
     }
 
-    fn number(&mut self) -> Result<usize, String> {
+    fn number(&mut self) -> Result<usize> {
         Ok(u32::from_le_bytes(self.array()?) as usize)
     }
 
-    fn text(&mut self) -> Result<String, String> {
+    fn text(&mut self) -> Result<String> {
         let length = u16::from_le_bytes(self.array()?);
         let bytes = self.bytes(length.into())?;
-        let text = str::from_utf8(bytes.strip_suffix(&[0]).unwrap_or(bytes));
-        text.map(str::to_owned).map_err(|_| "a name is not UTF-8: the file is damaged".to_owned())
+        let text = str::from_utf8(bytes.strip_suffix(&[0]).unwrap_or(&bytes));
+        text.map(str::to_owned).map_err(|_| self.source.invalid("a name is not UTF-8: the file is damaged"))
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         Ok(self.bytes(N)?.try_into().expect("as many bytes"))
     }
 
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8], String> {
-        let (bytes, rest) =
-            self.rest.split_at_checked(count).ok_or("the file ends too early: download or copy it again")?;
-        self.rest = rest;
+    fn bytes(&mut self, count: usize) -> Result<Vec<u8>> {
+        let bytes = self.source.bytes(self.at, count)?.ok_or_else(|| self.too_early())?;
+        self.at += count as u64;
         Ok(bytes)
+    }
+
+    fn too_early(&self) -> Error {
+        self.source.invalid("the file ends too early: download or copy it again")
     }
 }
 
 /// The tensors under the names of Hugging Face.
-fn tensors(variables: &HashMap<String, Variable<'_>>) -> Result<HashMap<String, Tensor>, String> {
+fn tensors(source: &Arc<Source>, variables: &HashMap<String, Variable>) -> Result<HashMap<String, Stored>> {
     let mut tensors = HashMap::new();
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.shape.is_empty()) {
         let names = hub_names(name);
         if names.is_empty() {
             continue;
         }
-        let failed = |error| format!("variable `{name}`: {}", without_backtrace(error));
-        let tensor = tensor(name, variable, variables.get(&format!("{name}_scale")))?;
-        let parts = tensor.chunk(names.len(), 0).map_err(failed)?;
-        for (name, part) in names.into_iter().zip(parts) {
-            tensors.insert(name, part.contiguous().map_err(failed)?);
+        let stored = stored(source, name, variable, variables.get(&format!("{name}_scale")))?;
+        if !stored.shape[0].is_multiple_of(names.len()) {
+            return Err(
+                source.invalid(format!("variable `{name}` does not have {} equal parts", names.len()))
+            );
         }
+        let count = names.len();
+        tensors.extend(names.into_iter().enumerate().map(|(part, name)| (name, stored.part(part, count))));
     }
     Ok(tensors)
 }
 
-/// A variable as f32. Integers of 8 bits are divided by the scale of their row.
-fn tensor(name: &str, variable: &Variable<'_>, scale: Option<&Variable<'_>>) -> Result<Tensor, String> {
-    let failed = |error| format!("variable `{name}`: {}", without_backtrace(error));
-    let read = |variable: &Variable<'_>| match variable.dtype {
-        0 => floats(variable, DType::F32).map_err(failed),
-        4 => floats(variable, DType::F16).map_err(failed),
-        5 => floats(variable, DType::BF16).map_err(failed),
-        dtype => Err(format!(
-            "variable `{name}` is of type {dtype}: convert the model with --quantization float16 or int8 instead"
-        )),
-    };
-    match (variable.dtype, scale) {
-        (1, Some(scale)) => {
-            let integers = variable.bytes.iter().map(|&byte| f32::from(byte.cast_signed())).collect();
-            let mut per_row = vec![1; variable.shape.len()];
-            per_row[0] = variable.shape[0];
-            let scale = read(scale)?.reshape(per_row).map_err(failed)?;
-            Tensor::from_vec(integers, variable.shape.as_slice(), &Device::Cpu)
-                .and_then(|integers| integers.broadcast_div(&scale))
-                .map_err(failed)
+fn stored(source: &Arc<Source>, name: &str, variable: &Variable, scale: Option<&Variable>) -> Result<Stored> {
+    let values = match (variable.dtype, scale) {
+        (0, _) => Values::Floats(DType::F32),
+        (4, _) => Values::Floats(DType::F16),
+        (5, _) => Values::Floats(DType::BF16),
+        (1, Some(scale)) if scale.shape == variable.shape[..1] => {
+            Values::Integers { scale: Box::new(stored(source, name, scale, None)?) }
         }
-        _ => read(variable),
-    }
-}
-
-fn floats(variable: &Variable<'_>, dtype: DType) -> candle_core::Result<Tensor> {
-    Tensor::from_raw_buffer(variable.bytes, dtype, &variable.shape, &Device::Cpu)?.to_dtype(DType::F32)
+        (dtype, _) => {
+            return Err(source.invalid(format!(
+                "variable `{name}` is of type {dtype}: convert the model with --quantization float16 or int8 instead"
+            )));
+        }
+    };
+    let Variable { shape, offset, .. } = variable;
+    Ok(Stored { source: Arc::clone(source), offset: *offset, shape: shape.clone(), values })
 }
 
 /// The tensors that lie one after another in a variable. None for variables that are not needed.

@@ -1,17 +1,30 @@
-//! Folders as on Hugging Face: `model.safetensors`, `config.json` and, optionally, `generation_config.json`.
+//! Folders as on Hugging Face: `model.safetensors`, `config.json` and, optionally, `generation_config.json`. Large models can
+//! consist of several files, which `model.safetensors.index.json` names.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::DType;
 use diarize_kernels::device::without_backtrace;
-use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
 use serde::Deserialize;
 
-use super::{Contents, Weights, read_bytes, read_json};
+use super::{
+    Contents, Weights, read_json,
+    stored::{Source, Stored, Values},
+};
 use crate::{Error, Result, model::Head};
 
 /// The file with the tensors.
 pub const FILE: &str = "model.safetensors";
+/// The file that names those with the tensors.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// Bytes before the header.
+const SIZE: u64 = 8;
 
 #[derive(Deserialize)]
 struct Heads {
@@ -24,35 +37,67 @@ struct GenerationConfig {
     alignment_heads: Option<Vec<Head>>,
 }
 
+#[derive(Deserialize)]
+struct Index {
+    /// The file of each tensor.
+    weight_map: HashMap<String, String>,
+}
+
 /// Reads such a folder.
 ///
 /// # Errors
 /// A file is missing or damaged.
 pub fn read(folder: &Path) -> Result<Contents> {
-    let file = folder.join(FILE);
     let heads: Heads = read_json(&folder.join("config.json"))?;
     let generation = folder.join("generation_config.json");
     let generation = match generation.exists() {
         true => read_json(&generation)?,
         false => GenerationConfig::default(),
     };
-    let tensors = read_tensors(&read_bytes(&file)?)
-        .map_err(|reason| Error::InvalidFile { path: file.clone(), reason })?;
+    let (tensors, file) = if folder.join(FILE).exists() {
+        (tensors(Source::open(&folder.join(FILE))?)?, folder.join(FILE))
+    } else {
+        let index: Index = read_json(&folder.join(INDEX))?;
+        let files: BTreeSet<String> = index.weight_map.into_values().collect();
+        let mut all = HashMap::new();
+        for file in files {
+            if Path::new(&file).components().count() != 1 || file.starts_with('.') {
+                let reason = format!("`{file}` is not the name of a file in this folder");
+                return Err(Error::InvalidFile { path: folder.join(INDEX), reason });
+            }
+            all.extend(tensors(Source::open(&folder.join(file))?)?);
+        }
+        (all, folder.join(INDEX))
+    };
     let weights = Weights { tensors, file };
     let config = weights.config(heads.encoder_attention_heads, heads.decoder_attention_heads)?;
     Ok(Contents { weights, config, alignment_heads: generation.alignment_heads })
 }
 
-fn read_tensors(bytes: &[u8]) -> Result<HashMap<String, Tensor>, String> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| format!("not a complete safetensors file: {error}"))?;
-    let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-        let dtype = DType::try_from(view.dtype())
-            .map_err(|error| format!("tensor `{name}`: {}", without_backtrace(error)))?;
-        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)
-            .and_then(|tensor| tensor.to_dtype(DType::F32))
-            .map_err(|error| format!("tensor `{name}`: {}", without_backtrace(error)))?;
-        Ok((name.strip_prefix("model.").unwrap_or(&name).to_owned(), tensor))
+/// The tensors of a file.
+fn tensors(source: Source) -> Result<HashMap<String, Stored>> {
+    let source = Arc::new(source);
+    let incomplete = |reason: String| source.invalid(format!("not a complete safetensors file: {reason}"));
+    let too_early = || incomplete("it ends too early, so download or copy it again".to_owned());
+    let size: [u8; SIZE as usize] =
+        source.bytes(0, SIZE as usize)?.and_then(|bytes| bytes.try_into().ok()).ok_or_else(too_early)?;
+    let size = u64::from_le_bytes(size);
+    let count = usize::try_from(size).map_err(|_| too_early())?;
+    let header = source.bytes(SIZE, count)?.ok_or_else(too_early)?;
+    let header: Metadata = serde_json::from_slice(&header).map_err(|error| incomplete(error.to_string()))?;
+    if source.length().checked_sub(SIZE + size) != Some(header.data_len() as u64) {
+        return Err(too_early());
+    }
+    let tensor = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+        let dtype = DType::try_from(info.dtype)
+            .map_err(|error| incomplete(format!("tensor `{name}`: {}", without_backtrace(error))))?;
+        let stored = Stored {
+            source: Arc::clone(&source),
+            offset: SIZE + size + info.data_offsets.0 as u64,
+            shape: info.shape.clone(),
+            values: Values::Floats(dtype),
+        };
+        Ok((name.strip_prefix("model.").unwrap_or(&name).to_owned(), stored))
     };
-    file.tensors().into_iter().map(tensor).collect()
+    header.tensors().into_iter().map(tensor).collect()
 }

@@ -2,6 +2,7 @@
 
 mod ctranslate2;
 mod hub;
+mod stored;
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -10,12 +11,13 @@ use candle_nn::LayerNorm;
 use candle_transformers::models::whisper::Config;
 use serde::de::DeserializeOwned;
 
+use self::stored::Stored;
 use crate::{Error, Result, model::Head};
 
-/// The tensors of a model, f32 on the CPU.
+/// The tensors of a model. They stay in their files until they are taken.
 #[derive(Debug)]
 pub struct Weights {
-    tensors: HashMap<String, Tensor>,
+    tensors: HashMap<String, Stored>,
     file: std::path::PathBuf,
 }
 
@@ -35,7 +37,7 @@ pub struct Contents {
 /// # Errors
 /// A file is missing or damaged, or the tensors are not those of Whisper.
 pub fn read(folder: &Path) -> Result<Contents> {
-    if folder.join(hub::FILE).exists() {
+    if [hub::FILE, hub::INDEX].iter().any(|file| folder.join(file).exists()) {
         hub::read(folder)
     } else if folder.join(ctranslate2::FILE).exists() {
         ctranslate2::read(folder)
@@ -45,15 +47,16 @@ pub fn read(folder: &Path) -> Result<Contents> {
 }
 
 impl Weights {
-    /// Takes a tensor of known shape.
+    /// Takes a tensor of known shape, as f32 on the CPU.
     ///
     /// # Errors
     /// It is missing, or has another shape or values that are not finite.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let tensor = self.tensors.remove(name).ok_or_else(|| self.invalid(name, "is missing".into()))?;
-        if tensor.dims() != shape {
-            return Err(self.invalid(name, format!("has the shape {:?} instead of {shape:?}", tensor.dims())));
+        if tensor.shape != shape {
+            return Err(self.invalid(name, format!("has the shape {:?} instead of {shape:?}", tensor.shape)));
         }
+        let tensor = tensor.read()?;
         match tensor.sum_all()?.to_scalar::<f32>()?.is_finite() {
             true => Ok(tensor),
             false => Err(self.invalid(name, "has values that are not finite".into())),
@@ -111,7 +114,7 @@ impl Weights {
 
     fn shape<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
         let tensor = self.tensors.get(name).ok_or_else(|| self.invalid(name, "is missing".into()))?;
-        let dims = tensor.dims();
+        let dims = tensor.shape.as_slice();
         dims.try_into().map_err(|_| self.invalid(name, format!("has {} axes instead of {N}", dims.len())))
     }
 

@@ -1,0 +1,120 @@
+//! Beam search: several texts are followed at a time, and the likeliest one is the answer.
+//!
+//! Source: `whisper.decoding.BeamSearchDecoder` with patience 1, and `MaximumLikelihoodRanker` without length penalty.
+
+use super::{Found, Question, logits, no_speech, rules};
+use crate::{
+    Result,
+    model::{Cache, Decoder, Heard},
+    tokens::Tokens,
+};
+
+/// A text that is followed.
+#[derive(Clone, Default)]
+struct Text {
+    tokens: Vec<u32>,
+    /// Sum of the log-probabilities of the tokens.
+    sum: f64,
+    /// The tokens in the decoder's cache that it consists of, with those of the question.
+    seen: Vec<usize>,
+}
+
+impl Text {
+    /// The likelihood by which texts are compared.
+    fn score(&self) -> f64 {
+        self.sum / self.tokens.len() as f64
+    }
+}
+
+/// A text with one more token.
+struct Candidate {
+    /// Index of the text.
+    text: usize,
+    token: u32,
+    /// Sum of the log-probabilities.
+    sum: f64,
+}
+
+/// Follows `size` texts at a time until as many have ended.
+pub fn search(
+    decoder: &Decoder,
+    tokens: &Tokens,
+    heard: &Heard,
+    question: &Question,
+    size: usize,
+) -> Result<Found> {
+    let mut cache = Cache::default();
+    let (mut output, _) = decoder.forward(&question.tokens, heard, &mut cache, &[])?;
+    let no_speech = no_speech(decoder, tokens, &output, question)?;
+    output = output.narrow(0, question.tokens.len() - 1, 1)?;
+    let mut texts = vec![Text { seen: (0..question.tokens.len()).collect(), ..Text::default() }];
+    let mut ended: Vec<Text> = Vec::new();
+    for step in 0..question.longest {
+        let mut candidates = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            let mut logits = logits(decoder, &output, index)?;
+            rules::apply(tokens, &text.tokens, &mut logits);
+            let all = rules::log_sum_exp(&logits);
+            candidates.extend(likeliest(&logits, size + 1).into_iter().map(|token| {
+                let sum = text.sum + f64::from(logits[token as usize]) - all;
+                Candidate { text: index, token, sum }
+            }));
+        }
+        candidates.sort_by(|a, b| b.sum.total_cmp(&a.sum));
+        let first = cache.positions()?;
+        let mut next: Vec<Text> = Vec::new();
+        for Candidate { text, token, sum } in candidates {
+            let mut text = Text { sum, ..texts[text].clone() };
+            if token != tokens.end {
+                text.tokens.push(token);
+                text.seen.push(first + next.len());
+                next.push(text);
+            } else if ended.len() < size {
+                ended.push(text);
+            }
+            if next.len() == size {
+                break;
+            }
+        }
+        texts = next;
+        if ended.len() == size || step + 1 == question.longest {
+            break;
+        }
+        let last: Vec<u32> = texts.iter().filter_map(|text| text.tokens.last()).copied().collect();
+        let seen: Vec<&[usize]> = texts.iter().map(|text| &text.seen[..text.seen.len() - 1]).collect();
+        output = decoder.branch(&last, &seen, heard, &mut cache)?;
+    }
+    // Those that have not ended are the likeliest first.
+    let missing = size - ended.len();
+    ended.extend(texts.into_iter().take(missing));
+    let best =
+        ended.into_iter().reduce(|best, other| if other.score() > best.score() { other } else { best });
+    let Text { tokens, sum, .. } = best.unwrap_or_default();
+    Ok(Found { tokens, sum, no_speech })
+}
+
+/// The tokens with the largest logits, except forbidden ones. Ties go to the first token.
+fn likeliest(logits: &[f32], count: usize) -> Vec<u32> {
+    let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
+    for (token, &logit) in (0..).zip(logits) {
+        if logit > best.get(count - 1).map_or(f32::NEG_INFINITY, |(least, _)| *least) {
+            let at = best.partition_point(|&(other, _)| other >= logit);
+            best.insert(at, (logit, token));
+            best.truncate(count);
+        }
+    }
+    best.into_iter().map(|(_, token)| token).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::likeliest;
+
+    #[test]
+    fn the_largest_logits_come_first() {
+        let logits = [0.5, f32::NEG_INFINITY, 2.0, 0.5, 1.0, 2.0];
+        assert_eq!(likeliest(&logits, 3), [2, 5, 4]);
+        assert_eq!(likeliest(&logits, 4), [2, 5, 4, 0]);
+        assert_eq!(likeliest(&logits, 6), [2, 5, 4, 0, 3]);
+    }
+}
