@@ -10,7 +10,7 @@ use diarize::{
 };
 use diarize_kernels::{
     center::Sections,
-    conv2d::{Activation, Dims},
+    conv2d::{Activation, Dims, Halves},
     fbank::Fbank,
     gpu::Plan,
     lstm,
@@ -146,7 +146,8 @@ const CHIPS: [Chip; 3] = [
 
 fn convolution(dims: Dims, [batch, rows, columns]: [usize; 3], residual: bool) -> anyhow::Result<Operation> {
     let Dims { inputs, outputs, size, .. } = dims;
-    let plan = dims.plan(&(batch, rows, columns, inputs).into(), residual, Activation::Relu)?;
+    let plan =
+        dims.plan(&(batch, rows, columns, inputs).into(), residual, Activation::Relu, Halves::default())?;
     let weights = size[0] * size[1] * inputs * outputs;
     let input = batch * rows * columns * inputs;
     let operations = 2.0 * plan.output as f64 * (weights / outputs) as f64;
