@@ -104,37 +104,22 @@ impl<'a> Session<'a> {
         let stem = input.stem();
         let uri = output::uri(&stem);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
-        // Names may need the voices of turns, and HTML pages and words the audio.
-        let again = self.names.is_some()
-            || self.finds_words()
-            || outputs.iter().any(|output| output.format == Format::Html);
-        let settings = self.job.audio.settings().with_range(self.job.part.clone());
-        let source = Source::new(input, settings, again)?;
+        let source = self.source(input, outputs)?;
         let mut timings = Timings::default();
         let pipeline = self.pipelines.for_recording();
         let (mut diarization, decoded) = self.listen(&pipeline, &file, &source, ahead, &mut timings)?;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         #[cfg(feature = "words")]
-        let transcript = match &self.recognizer {
-            Some(recognizer) => {
-                let progress = self.console.file(&file);
-                Some(std::borrow::Cow::Owned(recognizer.transcribe(&source, &diarization.turns, progress)?))
-            }
-            None => transcript,
-        };
+        let transcript =
+            self.transcribe(&file, &source, &diarization.turns)?.map(std::borrow::Cow::Owned).or(transcript);
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
         shift(&mut diarization, source.start());
         let diarized = Span { start: source.start(), end: duration };
-        let mut warnings = [losses, warnings].concat();
-        for warning in self.warnings(&stem, outputs, transcript.as_deref(), diarized, &diarization) {
-            // The summary of a batch says that nobody speaks.
-            if warning != SILENCE || !self.job.inputs.several {
-                warn!("{file}: {warning}");
-            }
-            warnings.push(warning);
-        }
-        warnings.extend(diarization.warnings.iter().map(ToString::to_string));
+        let found = self.warnings(&stem, outputs, transcript.as_deref(), diarized, &diarization);
+        self.log(&file, &found);
+        let of_networks = diarization.warnings.iter().map(ToString::to_string).collect();
+        let warnings = [losses, warnings, found, of_networks].concat();
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
@@ -160,10 +145,43 @@ impl<'a> Session<'a> {
             similarities: &similarities,
             transcript: transcript.as_ref(),
         };
-        let printed = self.write(&recording, outputs)?;
-        let turns = self.written(&diarization);
+        self.finish(&recording, outputs)
+    }
+
+    /// Writes the results of a file.
+    fn finish(&self, recording: &Recording<'_>, outputs: &[Output]) -> anyhow::Result<Done> {
+        let &Recording { duration, timings, diarization, .. } = recording;
+        let printed = self.write(recording, outputs)?;
+        let turns = self.written(diarization);
         let (speakers, turns) = (speakers(turns).len(), turns.len());
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
+    }
+
+    /// The words of a file, if they are to be found.
+    #[cfg(feature = "words")]
+    fn transcribe(&self, file: &str, source: &Source, turns: &[Turn]) -> anyhow::Result<Option<Transcript>> {
+        let transcribe = |recognizer: &crate::recognition::Recognizer| {
+            recognizer.transcribe(source, turns, self.console.file(file))
+        };
+        self.recognizer.as_ref().map(transcribe).transpose()
+    }
+
+    /// The audio of a file. Names may need the voices of turns, and HTML pages and words the audio, after it is diarized.
+    fn source(&self, input: &Input, outputs: &[Output]) -> anyhow::Result<Source> {
+        let again = self.names.is_some()
+            || self.finds_words()
+            || outputs.iter().any(|output| output.format == Format::Html);
+        Source::new(input, self.job.audio.settings().with_range(self.job.part.clone()), again)
+    }
+
+    /// Logs the warnings about a file.
+    fn log(&self, file: &str, warnings: &[String]) {
+        for warning in warnings {
+            // The summary of a batch says that nobody speaks.
+            if *warning != SILENCE || !self.job.inputs.several {
+                warn!("{file}: {warning}");
+            }
+        }
     }
 
     /// Whether words are found, not only speakers.

@@ -15,7 +15,7 @@ use candle_core::{
         WrapErr,
         cudarc::{
             driver::{
-                CudaEvent, CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
+                self, CudaEvent, CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
                 sys::CUdevice_attribute::{
                     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
                     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
@@ -291,7 +291,8 @@ fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
         "--fmad=false".to_owned(),
         format!("-arch=sm_{}{}", major.w()?, minor.w()?),
     ];
-    let source = format!("// {options:?}, {}\n{PRELUDE}{}", nvrtc_version(), kernel.source_with(TILES));
+    let source =
+        format!("// {options:?}, driver {}\n{PRELUDE}{}", driver_version(), kernel.source_with(TILES));
     let code = compiled(folder().as_deref(), &source, || compile(kernel.name, &source, &options))?;
     let module = context.load_module(Ptx::from_binary(code)).w()?;
     let function = module.load_function(kernel.name).w()?;
@@ -300,6 +301,8 @@ fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
 
 /// Compiles the source of a kernel to machine code.
 fn compile(name: &str, source: &str, options: &[String]) -> Result<Vec<u8>> {
+    #[cfg(all(feature = "late", target_os = "linux"))]
+    super::late::nvrtc::check().map_err(candle_core::Error::Msg)?;
     let text = CString::new(source).map_err(candle_core::Error::wrap)?;
     let failed =
         |why: &dyn std::fmt::Debug| candle_core::Error::Msg(format!("{name}: NVRTC failed: {why:?}"));
@@ -325,10 +328,10 @@ fn compile(name: &str, source: &str, options: &[String]) -> Result<Vec<u8>> {
     code
 }
 
-/// The version of NVRTC. Another one may compile differently.
-fn nvrtc_version() -> String {
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: the function writes one number to each pointer.
-    let result = unsafe { nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
-    format!("NVRTC {major}.{minor} {result:?}")
+/// The version of the driver. After an update, kernels are compiled again. Asking NVRTC for its version would load it.
+fn driver_version() -> i32 {
+    let mut version = 0;
+    // SAFETY: the function writes one number to the pointer. It needs no device.
+    let _ = unsafe { driver::sys::cuDriverGetVersion(&mut version) };
+    version
 }

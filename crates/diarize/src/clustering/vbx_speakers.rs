@@ -91,6 +91,8 @@ impl VbxStart {
 
 /// The speakers of `embeddings` `(embedding, dimension)` for the result of VBx.
 ///
+/// Each embedding counts as `independent` ones when speakers are merged (see [`merge_near`]).
+///
 /// If the number of speakers found by VBx is not within `bounds`, k-means of the normalized embeddings is
 /// used with the nearest number that is.
 ///
@@ -100,13 +102,15 @@ pub(super) fn vbx_speakers(
     posteriors: &VbxPosteriors,
     bounds: SpeakerBounds,
     parameters: &Vbx,
+    independent: f64,
     compat: Compat,
     device: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     let kept = posteriors.kept();
     let mut responsibilities = posteriors.responsibilities.select(Axis(1), &kept); // (embedding, speaker)
     if parameters.merge_distance > 0.0 {
-        responsibilities = merge_near(responsibilities, embeddings, parameters.merge_distance, bounds.min);
+        let distance = parameters.merge_distance;
+        responsibilities = merge_near(responsibilities, embeddings, independent, distance, bounds.min);
     }
     let found = responsibilities.ncols();
     let wanted = found.max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
