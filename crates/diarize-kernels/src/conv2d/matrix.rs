@@ -50,7 +50,7 @@ impl Groups {
             8.. if dims.size == [1, 1] => (8, 1),
             4.. => (4, 2),
             2.. => (2, 2),
-            _ => (1, 4),
+            _ => (1, if halves { 2 } else { 4 }),
         };
         let fits = |buffers: usize| {
             let strips = (1..=most).rev().find(|&strips| buffers * words(strips) <= GROUP_WORDS)?;
@@ -87,7 +87,12 @@ pub fn plan(
     word(output_rows * output_columns * outputs)?;
     word(rows * columns * inputs)?;
     let threads = 32 * strips * wide;
-    let layout = vec![("INPUTS", inputs), ("OUTPUTS", outputs), ("TAPS", taps)];
+    let layout = vec![
+        ("INPUTS", inputs),
+        ("OUTPUTS", outputs),
+        ("TAPS", taps),
+        ("HALVES_OUT", usize::from(halves.output)),
+    ];
     let sizes = [
         ("KERNEL_ROWS", size[0]),
         ("KERNEL_COLUMNS", size[1]),
@@ -97,7 +102,6 @@ pub fn plan(
         ("RESIDUAL", usize::from(residual)),
         ("ACTIVATION", activation as usize),
         ("HALVES", usize::from(halves.input)),
-        ("HALVES_OUT", usize::from(halves.output)),
         ("BUFFERS", buffers),
         ("HEIGHT", height),
         ("STRIPS", strips),

@@ -217,8 +217,9 @@ impl Event {
     /// The values are not f32 or not contiguous, or the device fails.
     pub fn copy(&self, storage: &CudaStorage, layout: &Layout) -> Result<Vec<f32>> {
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("the values are not contiguous") };
+        // A copy to ordinary memory that had to wait in its stream would block the launches of other threads.
+        self.0.synchronize().w()?;
         let stream = storage.device().cuda_stream().context().new_stream().w()?;
-        stream.wait(&self.0).w()?;
         let values = stream.clone_dtoh(&storage.as_cuda_slice::<f32>()?.slice(start..end)).w()?;
         stream.synchronize().w()?;
         Ok(values)

@@ -1,4 +1,5 @@
-// Matrix tiles for CUDA, between the constants of a kernel and its text. The matrix units multiply f16 and add in f32.
+// Matrix tiles for CUDA, between the constants of a kernel and its text. The matrix units multiply f16 and add in f32. GPUs of
+// compute capability 7.5 have fewer of the instructions.
 struct SumTile {
     float values[4];
 };
@@ -13,7 +14,13 @@ struct SumTile {
 
 FUNCTION uint halves(float low, float high) {
     uint word;
+#if __CUDA_ARCH__ < 800
+    asm("{.reg .f16 low, high; cvt.rn.f16.f32 low, %1; cvt.rn.f16.f32 high, %2; mov.b32 %0, {low, high};}"
+        : "=r"(word)
+        : "f"(low), "f"(high));
+#else
     asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+#endif
     return word;
 }
 FUNCTION float2 floats(uint halves) {
@@ -27,6 +34,13 @@ FUNCTION float2 floats(uint halves) {
 FUNCTION float to_halves(float low, float high) { return __uint_as_float(halves(low, high)); }
 FUNCTION float2 from_halves(float word) { return floats(__float_as_uint(word)); }
 // Copies four words to threadgroup memory while the thread goes on, or zeros.
+#if __CUDA_ARCH__ < 800
+FUNCTION void start_copy4(float* to, const float* from, bool inside) {
+    const float4 zeros = {0.0f, 0.0f, 0.0f, 0.0f};
+    STORE4(to, inside ? LOAD4(from) : zeros);
+}
+FUNCTION void finish_copies() {}
+#else
 FUNCTION void start_copy4(float* to, const float* from, bool inside) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
                  :
@@ -34,6 +48,7 @@ FUNCTION void start_copy4(float* to, const float* from, bool inside) {
                  : "memory");
 }
 FUNCTION void finish_copies() { asm volatile("cp.async.wait_all;" : : : "memory"); }
+#endif
 // The power of two that makes the largest of some right values about 2^8, so that no low part is rounded to zero.
 FUNCTION float right_scale(float largest) {
     float scale = 1.0f;
@@ -61,6 +76,20 @@ FUNCTION uint4 load_words(IN_POINTER(float) words) {
     return four;
 }
 FUNCTION SumTile zero_sum() { return {{0.0f, 0.0f, 0.0f, 0.0f}}; }
+#if __CUDA_ARCH__ < 800
+// The sum and the product of eight columns of the left tile and eight rows of the right one.
+FUNCTION SumTile plus_half(const SumTile& sum, uint upper, uint lower, uint right) {
+    SumTile to;
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+        : "=f"(to.values[0]), "=f"(to.values[1]), "=f"(to.values[2]), "=f"(to.values[3])
+        : "r"(upper), "r"(lower), "r"(right), "f"(sum.values[0]), "f"(sum.values[1]), "f"(sum.values[2]),
+          "f"(sum.values[3]));
+    return to;
+}
+FUNCTION SumTile plus_product(const SumTile& sum, const uint* left, const uint* right) {
+    return plus_half(plus_half(sum, left[0], left[1], right[0]), left[2], left[3], right[1]);
+}
+#else
 FUNCTION SumTile plus_product(const SumTile& sum, const uint* left, const uint* right) {
     SumTile to;
     asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -70,6 +99,7 @@ FUNCTION SumTile plus_product(const SumTile& sum, const uint* left, const uint* 
           "f"(sum.values[1]), "f"(sum.values[2]), "f"(sum.values[3]));
     return to;
 }
+#endif
 FUNCTION uint sum_row(uint item) { return item % 32u / 4u; }
 FUNCTION uint sum_column(uint item) { return item % 4u * 2u; }
 FUNCTION float2 sum_pair(const SumTile& sum, uint part) {

@@ -12,7 +12,7 @@ const DEPTH: usize = 16;
 /// Units per SIMD group, for all four gates.
 const UNITS: usize = 8;
 /// Right tiles of units whose weights stay in registers.
-const KEPT: usize = 3;
+const KEPT: usize = 4;
 /// Largest hidden state: its SIMD groups have 128 registers per thread on NVIDIA GPUs, which the kept weights need.
 const MAX_HIDDEN: usize = 128;
 const PACK_THREADS: usize = 256;

@@ -1,7 +1,7 @@
 //! Clustering embeddings into speakers with VBx, as in speaker-diarization-community-1.
 
 use diarize_kernels::linkage::Linkage;
-use ndarray::{Array2, ArrayView2, Axis, linalg::general_mat_mul};
+use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
     ClusteringError, ComputeDevice,
@@ -10,7 +10,7 @@ use super::{
     merge::merge_near,
     plda::{Features, Plda},
     tree::Tree,
-    vbx::{Vbx, VbxPosteriors, vbx},
+    vbx::{Vbx, VbxPosteriors, add_products, vbx},
 };
 use crate::{
     compat::Compat,
@@ -133,10 +133,10 @@ pub(super) fn weighted_sums(
     rows: ArrayView2<'_, f32>,
     prepare: fn(ArrayView2<'_, f32>) -> Array2<f32>,
 ) -> Array2<f64> {
-    let mut sums = Array2::zeros((weights.ncols(), rows.ncols()));
+    let mut sums = Array2::<f64>::zeros((weights.ncols(), rows.ncols()));
     let blocks = weights.axis_chunks_iter(Axis(0), BLOCK).zip(rows.axis_chunks_iter(Axis(0), BLOCK));
     for (weights, rows) in blocks {
-        general_mat_mul(1.0, &weights.t(), &prepare(rows).mapv(f64::from), 1.0, &mut sums);
+        add_products(&weights, &prepare(rows).mapv(f64::from), &mut sums);
     }
     sums
 }
