@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Shape, Tensor};
 use diarize_kernels::{
     cdist::{self, Metric},
     center::{self, Sections},
-    conv2d::{self, Activation, Conv2d},
+    conv2d::{self, Activation, Conv2d, Halves},
     fbank::Fbank,
     gpu::Plan,
     kmeans::{self, KMeans},
@@ -162,7 +162,8 @@ fn matrix_tiles() -> Vec<Case> {
     cases.push(conv2d_case(dims, [1, 1, 20], false, Activation::LeakyRelu, &mut random));
     for (inputs, outputs, size, stride, padding, image) in [
         (20, 64, [3, 3], 1, [1, 1], [2, 11, 35]),
-        (16, 34, [3, 3], 2, [1, 1], [2, 22, 19]),
+        (16, 36, [3, 3], 2, [1, 1], [2, 22, 19]),
+        (4, 34, [3, 3], 1, [1, 1], [1, 5, 6]),
         (12, 300, [1, 1], 1, [0, 0], [3, 1, 55]),
         (16, 32, [1, 5], 1, [0, 2], [2, 1, 330]),
         // Not multiples of the output channels of a threadgroup.
@@ -444,7 +445,9 @@ pub fn conv2d_case(
             "conv2d {batch} x {rows} x {columns} x {inputs} to {outputs}, {size:?} / {stride}, {activation:?}, \
              residual {residual}"
         ),
-        plan: dims.plan(&(batch, rows, columns, inputs).into(), residual, activation).unwrap(),
+        plan: dims
+            .plan(&(batch, rows, columns, inputs).into(), residual, activation, Halves::default())
+            .unwrap(),
         expected,
         inputs: given,
         forward: Box::new(move |device| {

@@ -274,11 +274,11 @@ fn mistakes_with_matrix_tiles_are_seen() {
     let seen = planted(&case, Build::ThreadSanitizer, right, wrong).unwrap_err();
     assert!(seen.contains("data race"), "{seen}");
 
-    let (right, wrong) = ("first_output + sum_column(item)", "first_output + sum_row(item)");
+    let (right, wrong) = ("* sum_column(item);\n    float4", "* (sum_row(item) % 8u);\n    float4");
     let values = planted(&case, Build::Fibers, right, wrong);
     assert!(values.is_ok_and(|values| error(&values, &case.expected) > case.tolerance));
 
-    let (right, wrong) = ("column < p.output_columns) {", "column <= p.output_columns) {");
+    let (right, wrong) = ("column < p.output_columns;", "column <= p.output_columns;");
     let seen = planted(&case, Build::AddressSanitizer, right, wrong).unwrap_err();
     assert!(seen.contains("heap-buffer-overflow"), "{seen}");
 }

@@ -10,7 +10,7 @@ use diarize::{
 };
 use diarize_kernels::{
     center::Sections,
-    conv2d::{Activation, Dims},
+    conv2d::{Activation, Dims, Halves},
     fbank::Fbank,
     gpu::Plan,
     lstm,
@@ -47,6 +47,8 @@ const EMBEDDED: usize = GPU_BATCHES[2];
 const PIECES: usize = GPU_BATCHES[3];
 /// Features of a piece with the trunk `shared`, and those that the network reads.
 const PIECE: [usize; 2] = [1200, 1424];
+/// Channels of the segmentation network after the sinc filters.
+const CHANNELS: usize = 60;
 /// Masks per chunk, and features from one window of the voices to the next.
 const MASKS: usize = 3;
 const VOICE_HOP: usize = 32;
@@ -146,7 +148,8 @@ const CHIPS: [Chip; 3] = [
 
 fn convolution(dims: Dims, [batch, rows, columns]: [usize; 3], residual: bool) -> anyhow::Result<Operation> {
     let Dims { inputs, outputs, size, .. } = dims;
-    let plan = dims.plan(&(batch, rows, columns, inputs).into(), residual, Activation::Relu)?;
+    let plan =
+        dims.plan(&(batch, rows, columns, inputs).into(), residual, Activation::Relu, Halves::default())?;
     let weights = size[0] * size[1] * inputs * outputs;
     let input = batch * rows * columns * inputs;
     let operations = 2.0 * plan.output as f64 * (weights / outputs) as f64;
@@ -167,7 +170,6 @@ fn linear(inputs: usize, outputs: usize, rows: usize) -> anyhow::Result<Operatio
 /// The segmentation network on overlapping chunks.
 fn segmentation(network: &SegmentationArchitecture) -> anyhow::Result<Stage> {
     const FILTERS: usize = 80;
-    const CHANNELS: usize = 60;
     let along = |inputs, outputs, taps| Dims { inputs, outputs, size: [1, taps], stride: 1, padding: [0, 0] };
     let norm = |channels| PoolNorm {
         window: 3,
@@ -199,9 +201,20 @@ fn segmentation(network: &SegmentationArchitecture) -> anyhow::Result<Stage> {
     let runs = SEGMENTED / WINDOWS;
     operations.extend(after.into_iter().map(|operation| Operation { runs, ..operation }));
 
+    operations.extend(recurrent(network, steps)?);
+    Ok(Stage {
+        name: "segmentation",
+        batch: format!("{SEGMENTED} chunks"),
+        seconds: (SEGMENTED * HOP) as f64 / 16e3,
+        operations,
+    })
+}
+
+/// The segmentation network after the convolutions, on `steps` frames of each chunk.
+fn recurrent(network: &SegmentationArchitecture, steps: usize) -> anyhow::Result<Vec<Operation>> {
     let (hidden, directions) = (network.lstm.hidden_size, network.lstm.directions());
     let (gates, rows) = (directions * 4 * hidden, SEGMENTED * steps);
-    let mut inputs = CHANNELS;
+    let (mut inputs, mut operations) = (CHANNELS, Vec::new());
     for _ in 0..network.lstm.num_layers {
         operations.push(linear(inputs, gates, rows)?);
         let plan = lstm::Dims { batch: SEGMENTED, steps, directions, hidden }.plan()?;
@@ -216,12 +229,7 @@ fn segmentation(network: &SegmentationArchitecture) -> anyhow::Result<Stage> {
     operations.push(linear(inputs, network.classes(), rows)?);
     let plan = Scores::LogSoftmax.plan(&(rows, network.classes()).into())?;
     operations.push(Operation::new(plan, rows * network.classes(), 0.0, Limit::Memory));
-    Ok(Stage {
-        name: "segmentation",
-        batch: format!("{SEGMENTED} chunks"),
-        seconds: (SEGMENTED * HOP) as f64 / 16e3,
-        operations,
-    })
+    Ok(operations)
 }
 
 /// The residual network on features `(batch, frames, 80)`.

@@ -25,6 +25,8 @@ use crate::{
     transcript::{Span, Transcript, Transcripts},
     voice_embedder::VoiceEmbedder,
 };
+#[cfg(feature = "words")]
+use crate::{partial::Partial, recognition::Recognizer};
 
 /// State shared by all files.
 pub struct Session<'a> {
@@ -34,7 +36,7 @@ pub struct Session<'a> {
     options: Options,
     transcripts: Option<Transcripts>,
     #[cfg(feature = "words")]
-    recognizer: Option<crate::recognition::Recognizer>,
+    recognizer: Option<Recognizer>,
     names: Option<Names>,
 }
 
@@ -106,40 +108,23 @@ impl<'a> Session<'a> {
         let stem = input.stem();
         let uri = output::uri(&stem);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
-        // Names may need the voices of turns, and HTML pages and words the audio.
-        let again = self.names.is_some()
-            || self.finds_words()
-            || outputs.iter().any(|output| output.format == Format::Html);
-        let settings = self.job.audio.settings().with_range(self.job.part.clone());
-        let source = Source::new(input, settings, again)?;
+        let source = self.source(input, outputs)?;
         let mut timings = Timings::default();
         let pipeline = self.pipelines.for_recording();
         let (mut diarization, decoded) = self.listen(&pipeline, &file, &source, ahead, &mut timings)?;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         #[cfg(feature = "words")]
-        let (transcript, partial) = match &self.recognizer {
-            Some(recognizer) => {
-                let mut files = outputs.iter().filter_map(Output::file);
-                let result = files.find(|file| !output::is_special(file));
-                let progress = self.console.file(&file);
-                let found = recognizer.transcribe(&source, &diarization.turns, result, progress)?;
-                (Some(std::borrow::Cow::Owned(found.0)), found.1)
-            }
-            None => (transcript, None),
-        };
+        let (found, partial) = self.transcribe(&file, &source, outputs, &diarization.turns)?.unzip();
+        #[cfg(feature = "words")]
+        let transcript = found.map(std::borrow::Cow::Owned).or(transcript);
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
         shift(&mut diarization, source.start());
         let diarized = Span { start: source.start(), end: duration };
-        let mut warnings = [losses, warnings].concat();
-        for warning in self.warnings(&stem, outputs, transcript.as_deref(), diarized, &diarization) {
-            // The summary of a batch says that nobody speaks.
-            if warning != SILENCE || !self.job.inputs.several {
-                warn!("{file}: {warning}");
-            }
-            warnings.push(warning);
-        }
-        warnings.extend(diarization.warnings.iter().map(ToString::to_string));
+        let found = self.warnings(&stem, outputs, transcript.as_deref(), diarized, &diarization);
+        self.log(&file, &found);
+        let of_networks = diarization.warnings.iter().map(ToString::to_string).collect();
+        let warnings = [losses, warnings, found, of_networks].concat();
         timings.total = begin.elapsed().as_secs_f64();
         info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
 
@@ -165,12 +150,52 @@ impl<'a> Session<'a> {
             similarities: &similarities,
             transcript: transcript.as_ref(),
         };
-        let printed = self.write(&recording, outputs)?;
+        let done = self.finish(&recording, outputs)?;
         #[cfg(feature = "words")]
-        partial.map(crate::partial::Partial::remove).transpose()?;
-        let turns = self.written(&diarization);
+        partial.flatten().map(Partial::remove).transpose()?;
+        Ok(done)
+    }
+
+    /// Writes the results of a file.
+    fn finish(&self, recording: &Recording<'_>, outputs: &[Output]) -> anyhow::Result<Done> {
+        let &Recording { duration, timings, diarization, .. } = recording;
+        let printed = self.write(recording, outputs)?;
+        let turns = self.written(diarization);
         let (speakers, turns) = (speakers(turns).len(), turns.len());
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
+    }
+
+    /// The words of a file, if they are to be found, and the file that has them until the results are written.
+    #[cfg(feature = "words")]
+    fn transcribe(
+        &self,
+        file: &str,
+        source: &Source,
+        outputs: &[Output],
+        turns: &[Turn],
+    ) -> anyhow::Result<Option<(Transcript, Option<Partial>)>> {
+        let Some(recognizer) = &self.recognizer else { return Ok(None) };
+        let mut files = outputs.iter().filter_map(Output::file);
+        let result = files.find(|file| !output::is_special(file));
+        recognizer.transcribe(source, turns, result, self.console.file(file)).map(Some)
+    }
+
+    /// The audio of a file. Names may need the voices of turns, and HTML pages and words the audio, after it is diarized.
+    fn source(&self, input: &Input, outputs: &[Output]) -> anyhow::Result<Source> {
+        let again = self.names.is_some()
+            || self.finds_words()
+            || outputs.iter().any(|output| output.format == Format::Html);
+        Source::new(input, self.job.audio.settings().with_range(self.job.part.clone()), again)
+    }
+
+    /// Logs the warnings about a file.
+    fn log(&self, file: &str, warnings: &[String]) {
+        for warning in warnings {
+            // The summary of a batch says that nobody speaks.
+            if *warning != SILENCE || !self.job.inputs.several {
+                warn!("{file}: {warning}");
+            }
+        }
     }
 
     /// Whether words are found, not only speakers.

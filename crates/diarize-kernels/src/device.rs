@@ -47,7 +47,40 @@ pub fn check(kind: Kind) -> Result<(), String> {
         Kind::Cuda(ordinal) => ("cuda", count_cuda()?, ordinal),
         Kind::Metal(ordinal) => ("metal", count_metal()?, ordinal),
     };
-    if ordinal < count { Ok(()) } else { Err(missing(name, count, ordinal)) }
+    if ordinal >= count {
+        return Err(missing(name, count, ordinal));
+    }
+    #[cfg(feature = "cuda")]
+    if name == "cuda" {
+        check_capability(ordinal)?;
+    }
+    Ok(())
+}
+
+/// Checks that an NVIDIA GPU has the instructions that the kernels use.
+#[cfg(feature = "cuda")]
+fn check_capability(ordinal: usize) -> Result<(), String> {
+    use candle_core::cuda_backend::cudarc::driver::{
+        result::device,
+        sys::CUdevice_attribute::{
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+        },
+    };
+    const LEAST: (i32, i32) = (7, 5);
+    let ordinal = i32::try_from(ordinal).map_err(|error| error.to_string())?;
+    let failed = |error| format!("the NVIDIA driver does not describe the GPU cuda:{ordinal} ({error:?})");
+    let device = device::get(ordinal).map_err(failed)?;
+    // SAFETY: the driver has just returned this device.
+    let attribute = |which| unsafe { device::get_attribute(device, which) }.map_err(failed);
+    let (major, minor) = (attribute(MAJOR)?, attribute(MINOR)?);
+    if (major, minor) >= LEAST {
+        return Ok(());
+    }
+    let (least, than) = LEAST;
+    Err(format!(
+        "the GPU cuda:{ordinal} has compute capability {major}.{minor}, but {least}.{than} or newer is needed (GPUs since 2018)"
+    ))
 }
 
 /// How many bytes of memory a GPU has; `None` for the CPU and for a GPU that is not present.

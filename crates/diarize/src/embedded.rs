@@ -168,7 +168,11 @@ impl Embedded {
     ) -> Result<(Clusters, Option<VoiceShares>)> {
         let (settings, plda) = (&options.parameters.clustering, self.model.plda.as_ref());
         let bounds = options.speaker_bounds();
-        let clusters = cluster_speakers(embeddings, &self.segmentations, bounds, settings, plda, device)?;
+        let window = self.chunks.window;
+        let independent = (window.step / window.duration).min(1.0);
+        let segmentations = &self.segmentations;
+        let clusters =
+            cluster_speakers(embeddings, segmentations, bounds, settings, plda, independent, device)?;
         let voices = match (options.parameters.reconstruction, &self.windows) {
             (Reconstruction::Voices, Some(windows)) => {
                 let settings = self.model.networks.manifest.voices.as_ref().ok_or_else(no_voices)?;

@@ -89,7 +89,7 @@ pub fn voice_shares(
     VoiceShares::new(windows, centroids, temperature, &ComputeDevice::CPU).expect("the CPU does not fail")
 }
 
-/// Clusters embeddings `(chunk, local speaker, dimension)` on the CPU.
+/// Clusters embeddings `(chunk, local speaker, dimension)` of chunks of ten seconds, one every second, on the CPU.
 ///
 /// # Errors
 /// As the pipeline's clustering stage.
@@ -107,6 +107,7 @@ pub fn cluster_speakers(
         bounds,
         settings,
         plda,
+        0.1,
         &ComputeDevice::CPU,
     )
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Shape};
 
-use super::{Activation, Dims};
+use super::{Activation, Dims, Halves};
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
 
 /// Output rows per threadgroup for images. Those of WeSpeaker's networks have 80, 40, 20 and 10 rows.
@@ -13,8 +13,8 @@ const STRIP: [usize; 2] = [8, 80];
 const OUTPUTS: usize = 32;
 /// Input channels per step.
 const INPUTS: usize = 16;
-/// Words of threadgroup memory per input position: [`INPUTS`] and padding.
-const PITCH: usize = 20;
+/// Words of threadgroup memory per input position: [`INPUTS`] and padding, for f32 and for f16.
+const PITCH: [usize; 2] = [20, 12];
 /// Words of threadgroup memory.
 const GROUP_WORDS: usize = 8192;
 const PACK_THREADS: usize = 256;
@@ -25,6 +25,8 @@ struct Groups {
     strips: usize,
     /// Number of SIMD groups with the same positions and different output channels.
     wide: usize,
+    /// Number of buffers for inputs: two if the next inputs are read during the products.
+    buffers: usize,
 }
 
 impl Groups {
@@ -33,26 +35,40 @@ impl Groups {
     ///
     /// More blocks of channels share each read of the input, and more strips the rows and columns at their borders. The
     /// numbers were the fastest of several on an H200 for the networks' layers.
-    fn of(dims: &Dims, height: usize, strip: usize) -> Option<Self> {
+    fn of(dims: &Dims, height: usize, strip: usize, halves: bool) -> Option<Self> {
+        let multiples = [(dims.inputs, if halves { INPUTS } else { 4 }), (dims.outputs, 4)];
+        if multiples.iter().any(|(channels, of)| !channels.is_multiple_of(*of)) {
+            return None;
+        }
         let step = if dims.size == [1, 1] { 1 } else { dims.stride };
         let extent = |outputs: usize, size: usize| (outputs - 1) * step + size;
-        let words =
-            |strips: usize| extent(height, dims.size[0]) * extent(strip * strips, dims.size[1]) * PITCH;
+        let words = |strips: usize| {
+            let places = extent(height, dims.size[0]) * extent(strip * strips, dims.size[1]);
+            places * PITCH[usize::from(halves)]
+        };
         let (wide, most) = match dims.outputs.div_ceil(OUTPUTS) {
             8.. if dims.size == [1, 1] => (8, 1),
             4.. => (4, 2),
             2.. => (2, 2),
-            _ => (1, 4),
+            _ => (1, if halves { 2 } else { 4 }),
         };
-        let fits = dims.inputs.is_multiple_of(4) && dims.outputs.is_multiple_of(2);
-        let strips = (1..=most).rev().find(|&strips| fits && words(strips) <= GROUP_WORDS)?;
-        Some(Self { strips, wide })
+        let fits = |buffers: usize| {
+            let strips = (1..=most).rev().find(|&strips| buffers * words(strips) <= GROUP_WORDS)?;
+            Some(Self { strips, wide, buffers })
+        };
+        if halves { fits(2).or_else(|| fits(1)) } else { fits(1) }
     }
 }
 
 /// The plan on matrix units for an input `(batch, rows, columns, inputs)`, as [`Dims::plan`]; `None` if the
 /// convolution does not fit them.
-pub fn plan(dims: &Dims, input: &Shape, residual: bool, activation: Activation) -> Result<Option<Plan>> {
+pub fn plan(
+    dims: &Dims,
+    input: &Shape,
+    residual: bool,
+    activation: Activation,
+    halves: Halves,
+) -> Result<Option<Plan>> {
     let (mut batch, rows, mut columns, _) = input.dims4()?;
     let &Dims { inputs, outputs, size, stride, padding } = dims;
     if rows == 1 && size == [1, 1] && stride == 1 && padding == [0, 0] {
@@ -61,13 +77,22 @@ pub fn plan(dims: &Dims, input: &Shape, residual: bool, activation: Activation) 
     }
     let [output_rows, output_columns] = dims.output([rows, columns]);
     let (height, strip) = if output_rows == 1 { (1, STRIP[1]) } else { (HEIGHT, STRIP[0]) };
-    let Some(Groups { strips, wide }) = Groups::of(dims, height, strip) else { return Ok(None) };
+    let groups = Groups::of(dims, height, strip, halves.input);
+    let Some(Groups { strips, wide, buffers }) = groups else { return Ok(None) };
     let (down, across) = (output_rows.div_ceil(height), output_columns.div_ceil(strip * strips));
     let blocks = outputs.div_ceil(wide * OUTPUTS); // of output channels
     let packed = wide * blocks * OUTPUTS; // output channels, with padding
     let taps = size[0] * size[1];
+    // The kernel counts the values of an image in words.
+    word(output_rows * output_columns * outputs)?;
+    word(rows * columns * inputs)?;
     let threads = 32 * strips * wide;
-    let layout = vec![("INPUTS", inputs), ("OUTPUTS", outputs), ("TAPS", taps)];
+    let layout = vec![
+        ("INPUTS", inputs),
+        ("OUTPUTS", outputs),
+        ("TAPS", taps),
+        ("HALVES_OUT", usize::from(halves.output)),
+    ];
     let sizes = [
         ("KERNEL_ROWS", size[0]),
         ("KERNEL_COLUMNS", size[1]),
@@ -76,6 +101,8 @@ pub fn plan(dims: &Dims, input: &Shape, residual: bool, activation: Activation) 
         ("PADDING_COLUMNS", padding[1]),
         ("RESIDUAL", usize::from(residual)),
         ("ACTIVATION", activation as usize),
+        ("HALVES", usize::from(halves.input)),
+        ("BUFFERS", buffers),
         ("HEIGHT", height),
         ("STRIPS", strips),
         ("WIDE", wide),
@@ -116,9 +143,7 @@ pub fn plan(dims: &Dims, input: &Shape, residual: bool, activation: Activation) 
             .collect::<Result<_>>()?,
     };
     Ok(Some(Plan {
-        operation: "conv2d",
         scratch: vec![taps * inputs.next_multiple_of(INPUTS) * packed, packed],
-        output: batch * output_rows * output_columns * outputs,
         launches: vec![pack, run],
         preparing: 1,
         ..Plan::default()

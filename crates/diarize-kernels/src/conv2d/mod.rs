@@ -11,6 +11,7 @@
 
 pub(crate) mod cpu;
 mod matrix;
+mod plain;
 pub mod reference;
 mod strips;
 mod winograd;
@@ -19,10 +20,10 @@ mod winograd;
 use candle_core::CudaStorage;
 #[cfg(feature = "metal")]
 use candle_core::MetalStorage;
-use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use self::strips::Images;
-use crate::gpu::{Buffer, Kept, Kernel, Launch, Plan, Precision, word};
+use crate::gpu::{Kept, Plan, Precision};
 
 /// A convolution whose weights are packed for their device.
 #[derive(Debug)]
@@ -30,11 +31,9 @@ pub struct Conv2d {
     dims: Dims,
     bias: Tensor,
     weights: Weights,
-    #[cfg_attr(
-        not(any(feature = "cuda", feature = "metal")),
-        expect(dead_code, reason = "no GPU in this build")
-    )]
     precision: Precision,
+    /// The type of the outputs.
+    outputs: DType,
 }
 
 /// The kernel, laid out in the order in which it is read.
@@ -67,6 +66,15 @@ pub struct Dims {
     pub stride: usize,
     /// Rows of zeros above and below the input, and columns of zeros to its left and right.
     pub padding: [usize; 2],
+}
+
+/// What is stored as f16, two values in a word, instead of f32: on NVIDIA GPUs, with [`Precision::F16`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Halves {
+    /// The input, whose number of channels must be a multiple of 16, and the residual.
+    pub input: bool,
+    /// The output, whose number of channels must be a multiple of 8.
+    pub output: bool,
 }
 
 /// The activation function, applied to each output.
@@ -105,59 +113,25 @@ impl Dims {
     /// `(rows * columns * inputs, outputs)`, the bias and, if `residual`, the residual.
     ///
     /// # Errors
-    /// The input's number of channels is not the kernel's.
-    pub fn plan(&self, input: &Shape, residual: bool, activation: Activation) -> Result<Plan> {
-        const THREADS: usize = 256;
+    /// The input's number of channels is not the kernel's, or no kernel reads or writes such `halves`.
+    pub fn plan(
+        &self,
+        input: &Shape,
+        residual: bool,
+        activation: Activation,
+        halves: Halves,
+    ) -> Result<Plan> {
         let output = self.output_shape(input)?;
-        if let Some(plan) = matrix::plan(self, input, residual, activation)? {
-            return Ok(plan);
-        }
-        let &Self { inputs, outputs, size, stride, padding } = self;
-        let (_, rows, columns, _) = input.dims4()?;
-        let [output_rows, output_columns] = self.output([rows, columns]);
-        let positions = output.elem_count() / outputs.max(1);
-        // A thread computes 8 x 4 values of a tile.
-        let tile_columns = if outputs <= 32 { 32 } else { 64 };
-        let tile_rows = THREADS * 8 * 4 / tile_columns;
-        let launch = Launch {
-            kernel: Kernel {
-                name: "conv2d",
-                text: include_str!("conv2d.kernel"),
-                threads: THREADS,
-                constants: vec![
-                    ("INPUTS", inputs),
-                    ("OUTPUTS", outputs),
-                    ("KERNEL_ROWS", size[0]),
-                    ("KERNEL_COLUMNS", size[1]),
-                    ("STRIDE", stride),
-                    ("PADDING_ROWS", padding[0]),
-                    ("PADDING_COLUMNS", padding[1]),
-                    ("RESIDUAL", usize::from(residual)),
-                    ("ACTIVATION", activation as usize),
-                    ("ROWS", tile_rows),
-                    ("COLUMNS", tile_columns),
-                    ("DEPTH", 16),
-                ],
-            },
-            groups: [positions.div_ceil(tile_rows), outputs.div_ceil(tile_columns), 1],
-            reads: vec![
-                Buffer::Input(0),
-                Buffer::Input(1),
-                Buffer::Input(2),
-                Buffer::Input(if residual { 3 } else { 0 }),
-            ],
-            writes: vec![Buffer::Output],
-            params: [positions, rows, columns, output_rows, output_columns]
-                .map(word)
-                .into_iter()
-                .collect::<Result<_>>()?,
+        let plan = match matrix::plan(self, input, residual, activation, halves)? {
+            Some(plan) => plan,
+            None if halves.input => bail!("conv2d: no kernel reads f16 with {} channels", self.inputs),
+            None => plain::plan(self, input, residual, activation, halves.output)?,
         };
-        Ok(Plan {
-            operation: "conv2d",
-            output: output.elem_count(),
-            launches: vec![launch],
-            ..Plan::default()
-        })
+        if halves.output && !self.outputs.is_multiple_of(8) {
+            bail!("conv2d: no kernel writes f16 with {} channels", self.outputs);
+        }
+        let output = output.elem_count() / if halves.output { 2 } else { 1 };
+        Ok(Plan { operation: "conv2d", output, halves: halves.output, ..plan })
     }
 }
 
@@ -195,7 +169,13 @@ impl Conv2d {
             let kernel = Tensor::from_vec(reordered, (taps * inputs, outputs), bias.device())?;
             Weights::Gpu { kernel, kept: Kept::default() }
         };
-        Ok(Self { dims, bias: crate::gpu::aligned(bias)?, weights, precision: Precision::F32 })
+        Ok(Self {
+            dims,
+            bias: crate::gpu::aligned(bias)?,
+            weights,
+            precision: Precision::F32,
+            outputs: DType::F32,
+        })
     }
 
     /// The convolution with this precision of products on a GPU's matrix units.
@@ -208,12 +188,26 @@ impl Conv2d {
         Self { precision, weights, ..self }
     }
 
+    /// The convolution with f16 outputs, if its precision is [`Precision::F16`]. Another convolution of that precision can
+    /// read them. It would round them anyway, but a residual would remain f32 otherwise.
+    #[must_use]
+    pub fn storing_f16(self) -> Self {
+        let outputs = if self.precision == Precision::F16 { DType::F16 } else { DType::F32 };
+        Self { outputs, ..self }
+    }
+
+    /// The type of the outputs: f32 or f16.
+    pub fn output_type(&self) -> DType {
+        self.outputs
+    }
+
     /// Number of input channels.
     pub fn inputs(&self) -> usize {
         self.dims.inputs
     }
 
-    /// Maps `x` `(batch, rows, columns, inputs)` to `(batch, rows', columns', outputs)`, f32. `residual` has
+    /// Maps `x` `(batch, rows, columns, inputs)` to `(batch, rows', columns', outputs)`, f32, or f16 where an output of
+    /// [`Self::storing_f16`] is read or written. `residual` has
     /// the shape of the output and is added before the activation. On the CPU a contiguous `residual` is
     /// overwritten with the output, also for other tensors that share its storage.
     ///
@@ -232,7 +226,8 @@ impl Conv2d {
             }
             residual => {
                 let residual = residual.as_ref().map(crate::gpu::aligned).transpose()?;
-                x.apply_op1_no_bwd(&Forward { conv: self, residual: residual.as_ref(), activation })
+                let (input, residual) = (x.dtype(), residual.as_ref());
+                x.apply_op1_no_bwd(&Forward { conv: self, input, residual, activation })
             }
         }
     }
@@ -280,6 +275,12 @@ impl Conv2d {
 /// One forward pass into a new tensor. On the CPU it has no residual; [`IntoResidual`] handles that case.
 struct Forward<'a> {
     conv: &'a Conv2d,
+    #[cfg_attr(
+        not(any(feature = "cuda", feature = "metal")),
+        expect(dead_code, reason = "no GPU in this build")
+    )]
+    /// The type of the input.
+    input: DType,
     residual: Option<&'a Tensor>,
     activation: Activation,
 }
@@ -292,7 +293,11 @@ impl Forward<'_> {
     /// The GPU plan for an input.
     #[cfg(any(feature = "cuda", feature = "metal"))]
     fn plan(&self, input: &Shape) -> Result<Plan> {
-        let plan = self.conv.dims.plan(input, self.residual.is_some(), self.activation)?;
+        if self.residual.is_some_and(|residual| residual.dtype() != self.input) {
+            bail!("conv2d: the input is {:?}, but the residual is not", self.input);
+        }
+        let halves = Halves { input: self.input == DType::F16, output: self.conv.outputs == DType::F16 };
+        let plan = self.conv.dims.plan(input, self.residual.is_some(), self.activation, halves)?;
         Ok(plan.with_precision(self.conv.precision))
     }
 

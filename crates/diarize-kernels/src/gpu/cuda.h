@@ -36,4 +36,17 @@ FUNCTION float log2_of_normal(float x) {
     return y;
 }
 #define LOG(x) (0.693147181f * log2_of_normal(x))
+// These use the special function unit, without branches.
+FUNCTION float exponential(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(1.44269504f * x));
+    return y;
+}
+FUNCTION float reciprocal(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+#define EXP(x) exponential(x)
+#define RECIPROCAL(x) reciprocal(x)
 #define INFINITY __int_as_float(0x7f800000)

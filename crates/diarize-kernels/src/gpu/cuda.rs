@@ -8,14 +8,14 @@ use std::{
 };
 
 use candle_core::{
-    CudaDevice, CudaStorage, Layout, Result, Storage,
+    CudaDevice, CudaStorage, DType, Layout, Result, Storage,
     backend::BackendStorage,
     bail,
     cuda_backend::{
         WrapErr,
         cudarc::{
             driver::{
-                CudaEvent, CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
+                self, CudaEvent, CudaFunction, CudaSlice, CudaView, LaunchConfig, PushKernelArg,
                 sys::CUdevice_attribute::{
                     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
                     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
@@ -26,6 +26,8 @@ use candle_core::{
     },
 };
 
+use half::f16;
+
 use super::{
     Buffer, Kept, Kernel, Launch, Plan,
     compiled::{compiled, folder},
@@ -34,10 +36,10 @@ use super::{
 const PRELUDE: &str = include_str!("cuda.h");
 const TILES: &str = include_str!("cuda_tiles.h");
 
-/// Runs a plan on contiguous f32 inputs and returns its output.
+/// Runs a plan on contiguous inputs of f32, or of f16 where the plan reads two values in a word, and returns its output.
 ///
 /// # Errors
-/// An input is not f32 or not contiguous, or the device fails.
+/// An input has another type or is not contiguous, or the device fails.
 pub fn run(plan: &Plan, inputs: &[(&CudaStorage, &Layout)]) -> Result<CudaStorage> {
     run_keeping(plan, inputs, &Kept::default())
 }
@@ -55,7 +57,44 @@ pub fn run_keeping(plan: &Plan, inputs: &[(&CudaStorage, &Layout)], kept: &Kept)
         bound.device.cuda_stream().synchronize().w()?;
         let _ = kept.cuda.set(bound.scratch);
     }
-    Ok(CudaStorage::wrap_cuda_slice(bound.output, bound.device))
+    Ok(match bound.output {
+        Output::F32(values) => CudaStorage::wrap_cuda_slice(values, bound.device),
+        Output::F16(values) => CudaStorage::wrap_cuda_slice(values, bound.device),
+    })
+}
+
+/// The output of a plan.
+enum Output {
+    F32(CudaSlice<f32>),
+    F16(CudaSlice<f16>),
+}
+
+impl Output {
+    /// An output of `words` words.
+    fn new(words: usize, halves: bool, device: &CudaDevice) -> Result<Self> {
+        // SAFETY: the plan writes every word.
+        Ok(unsafe {
+            match halves {
+                true => Self::F16(device.alloc(2 * words.max(1))?),
+                false => Self::F32(device.alloc(words.max(1))?),
+            }
+        })
+    }
+
+    fn words(&self) -> Result<CudaView<'_, f32>> {
+        match self {
+            Self::F32(values) => Ok(values.slice(..)),
+            Self::F16(values) => as_words(values.slice(..)),
+        }
+    }
+}
+
+/// Values of f16 as words with two of them.
+fn as_words(values: CudaView<'_, f16>) -> Result<CudaView<'_, f32>> {
+    let words = values.len() / 2;
+    // SAFETY: all bits are valid values of both types.
+    let view: Option<CudaView<'_, f32>> = unsafe { values.transmute(words) };
+    view.ok_or_else(|| candle_core::Error::Msg("a buffer is shorter than its length".into()))
 }
 
 /// The scratch buffers of a plan.
@@ -71,7 +110,7 @@ pub struct Bound<'a> {
     scratch: Scratch,
     /// The first launch to run.
     first: usize,
-    output: CudaSlice<f32>,
+    output: Output,
 }
 
 impl<'a> Bound<'a> {
@@ -109,7 +148,7 @@ impl<'a> Bound<'a> {
             None => (Arc::new(plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?), 0),
         };
         let tables = (!tables.is_empty()).then(|| device.clone_htod(&tables)).transpose()?;
-        let output = alloc(plan.output)?;
+        let output = Output::new(plan.output, plan.halves, &device)?;
         Ok(Self { plan, device, inputs, tables, scratch, first, output })
     }
 
@@ -129,7 +168,7 @@ impl<'a> Bound<'a> {
         let (function, stream) = (function(kernel, &self.device)?, self.device.cuda_stream());
         // Several arguments may borrow from one vector, so each gets its own view.
         let scratch: Vec<CudaView<'_, f32>> = self.scratch.iter().map(|buffer| buffer.slice(..)).collect();
-        let output = self.output.slice(..);
+        let output = self.output.words()?;
         let lengths = self.plan.tables.iter().map(Vec::len);
         let starts = lengths.scan(0, |end, length| Some(std::mem::replace(end, padded(*end + length))));
         let tables: Vec<CudaView<'_, u32>> =
@@ -178,8 +217,9 @@ impl Event {
     /// The values are not f32 or not contiguous, or the device fails.
     pub fn copy(&self, storage: &CudaStorage, layout: &Layout) -> Result<Vec<f32>> {
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("the values are not contiguous") };
+        // A copy to ordinary memory that had to wait in its stream would block the launches of other threads.
+        self.0.synchronize().w()?;
         let stream = storage.device().cuda_stream().context().new_stream().w()?;
-        stream.wait(&self.0).w()?;
         let values = stream.clone_dtoh(&storage.as_cuda_slice::<f32>()?.slice(start..end)).w()?;
         stream.synchronize().w()?;
         Ok(values)
@@ -204,7 +244,10 @@ pub fn storage(storage: &Storage) -> Result<&CudaStorage> {
 
 fn contiguous<'a>(plan: &Plan, storage: &'a CudaStorage, layout: &Layout) -> Result<CudaView<'a, f32>> {
     match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(storage.as_cuda_slice::<f32>()?.slice(start..end)),
+        Some((start, end)) => match storage.dtype() {
+            DType::F16 => as_words(storage.as_cuda_slice::<f16>()?.slice(start..end)),
+            _ => Ok(storage.as_cuda_slice::<f32>()?.slice(start..end)),
+        },
         None => bail!("{}: an input is not contiguous", plan.operation),
     }
 }
@@ -249,7 +292,8 @@ fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
         "--fmad=false".to_owned(),
         format!("-arch=sm_{}{}", major.w()?, minor.w()?),
     ];
-    let source = format!("// {options:?}, {}\n{PRELUDE}{}", nvrtc_version(), kernel.source_with(TILES));
+    let source =
+        format!("// {options:?}, driver {}\n{PRELUDE}{}", driver_version(), kernel.source_with(TILES));
     let code = compiled(folder().as_deref(), &source, || compile(kernel.name, &source, &options))?;
     let module = context.load_module(Ptx::from_binary(code)).w()?;
     let function = module.load_function(kernel.name).w()?;
@@ -258,6 +302,8 @@ fn function(kernel: &Kernel, device: &CudaDevice) -> Result<CudaFunction> {
 
 /// Compiles the source of a kernel to machine code.
 fn compile(name: &str, source: &str, options: &[String]) -> Result<Vec<u8>> {
+    #[cfg(all(feature = "late", target_os = "linux"))]
+    super::late::nvrtc::check().map_err(candle_core::Error::Msg)?;
     let text = CString::new(source).map_err(candle_core::Error::wrap)?;
     let failed =
         |why: &dyn std::fmt::Debug| candle_core::Error::Msg(format!("{name}: NVRTC failed: {why:?}"));
@@ -283,10 +329,10 @@ fn compile(name: &str, source: &str, options: &[String]) -> Result<Vec<u8>> {
     code
 }
 
-/// The version of NVRTC. Another one may compile differently.
-fn nvrtc_version() -> String {
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: the function writes one number to each pointer.
-    let result = unsafe { nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
-    format!("NVRTC {major}.{minor} {result:?}")
+/// The version of the driver. After an update, kernels are compiled again. Asking NVRTC for its version would load it.
+fn driver_version() -> i32 {
+    let mut version = 0;
+    // SAFETY: the function writes one number to the pointer. It needs no device.
+    let _ = unsafe { driver::sys::cuDriverGetVersion(&mut version) };
+    version
 }

@@ -1,15 +1,26 @@
-// Matrix tiles for CUDA, between the constants of a kernel and its text. The matrix units multiply f16 and add in f32.
+// Matrix tiles for CUDA, between the constants of a kernel and its text. The matrix units multiply f16 and add in f32. GPUs of
+// compute capability 7.5 have fewer of the instructions.
 struct SumTile {
     float values[4];
 };
 
 // Left values are scaled, because the low part of a value has an absolute error of 2^-25: with the scale it is 2^-27, or
 // 7e-9. Larger values than 65504 divided by the scale overflow, and the result is not finite.
+#ifdef F16
+#define LEFT_SCALE 1.0f
+#else
 #define LEFT_SCALE 4.0f
+#endif
 
 FUNCTION uint halves(float low, float high) {
     uint word;
+#if __CUDA_ARCH__ < 800
+    asm("{.reg .f16 low, high; cvt.rn.f16.f32 low, %1; cvt.rn.f16.f32 high, %2; mov.b32 %0, {low, high};}"
+        : "=r"(word)
+        : "f"(low), "f"(high));
+#else
     asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+#endif
     return word;
 }
 FUNCTION float2 floats(uint halves) {
@@ -19,6 +30,25 @@ FUNCTION float2 floats(uint halves) {
         : "r"(halves));
     return x;
 }
+// Two values of f16 in a word.
+FUNCTION float to_halves(float low, float high) { return __uint_as_float(halves(low, high)); }
+FUNCTION float2 from_halves(float word) { return floats(__float_as_uint(word)); }
+// Copies four words to threadgroup memory while the thread goes on, or zeros.
+#if __CUDA_ARCH__ < 800
+FUNCTION void start_copy4(float* to, const float* from, bool inside) {
+    const float4 zeros = {0.0f, 0.0f, 0.0f, 0.0f};
+    STORE4(to, inside ? LOAD4(from) : zeros);
+}
+FUNCTION void finish_copies() {}
+#else
+FUNCTION void start_copy4(float* to, const float* from, bool inside) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+                 :
+                 : "r"((uint)__cvta_generic_to_shared(to)), "l"(__cvta_generic_to_global(from)), "r"(inside ? 16u : 0u)
+                 : "memory");
+}
+FUNCTION void finish_copies() { asm volatile("cp.async.wait_all;" : : : "memory"); }
+#endif
 // The power of two that makes the largest of some right values about 2^8, so that no low part is rounded to zero.
 FUNCTION float right_scale(float largest) {
     float scale = 1.0f;
@@ -34,7 +64,32 @@ FUNCTION void load_matrices(uint* to, uint address) {
                  : "r"(address)
                  : "memory");
 }
+// The word of a thread's four in which a value of a left tile lies.
+FUNCTION uint left_word(uint row, uint k) { return (row % 8u * 4u + k % 8u / 2u) * 4u + row / 8u + k / 8u * 2u; }
+// Four words of each thread. Volatile, because a compiler that moves the loads out of a loop runs out of registers.
+FUNCTION uint4 load_words(IN_POINTER(float) words) {
+    uint4 four;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(four.x), "=r"(four.y), "=r"(four.z), "=r"(four.w)
+                 : "l"(__cvta_generic_to_global((const uint4*)words + threadIdx.x % 32u))
+                 : "memory");
+    return four;
+}
 FUNCTION SumTile zero_sum() { return {{0.0f, 0.0f, 0.0f, 0.0f}}; }
+#if __CUDA_ARCH__ < 800
+// The sum and the product of eight columns of the left tile and eight rows of the right one.
+FUNCTION SumTile plus_half(const SumTile& sum, uint upper, uint lower, uint right) {
+    SumTile to;
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %8, %9, %10};"
+        : "=f"(to.values[0]), "=f"(to.values[1]), "=f"(to.values[2]), "=f"(to.values[3])
+        : "r"(upper), "r"(lower), "r"(right), "f"(sum.values[0]), "f"(sum.values[1]), "f"(sum.values[2]),
+          "f"(sum.values[3]));
+    return to;
+}
+FUNCTION SumTile plus_product(const SumTile& sum, const uint* left, const uint* right) {
+    return plus_half(plus_half(sum, left[0], left[1], right[0]), left[2], left[3], right[1]);
+}
+#else
 FUNCTION SumTile plus_product(const SumTile& sum, const uint* left, const uint* right) {
     SumTile to;
     asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -44,6 +99,7 @@ FUNCTION SumTile plus_product(const SumTile& sum, const uint* left, const uint* 
           "f"(sum.values[1]), "f"(sum.values[2]), "f"(sum.values[3]));
     return to;
 }
+#endif
 FUNCTION uint sum_row(uint item) { return item % 32u / 4u; }
 FUNCTION uint sum_column(uint item) { return item % 4u * 2u; }
 FUNCTION float2 sum_pair(const SumTile& sum, uint part) {
@@ -64,9 +120,6 @@ FUNCTION void put_left(GROUP_POINTER(float) row, uint quad, float4 x) {
     const float4 scaled = {LEFT_SCALE * x.x, LEFT_SCALE * x.y, LEFT_SCALE * x.z, LEFT_SCALE * x.w};
     ((uint2*)row)[quad] = {halves(scaled.x, scaled.y), halves(scaled.z, scaled.w)};
 }
-FUNCTION void put_left_pair(GROUP_POINTER(float) row, uint pair, float2 x) {
-    ((uint*)row)[pair] = halves(LEFT_SCALE * x.x, LEFT_SCALE * x.y);
-}
 // In a right tile, each thread has two words: its four values.
 FUNCTION void put_right(OUT_POINTER(float) tile, uint k, uint column, float x) {
     const uint at = (4u * column + k % 8u / 2u) * 4u + k / 8u * 2u + k % 2u;
@@ -82,6 +135,13 @@ FUNCTION LeftTile load_left(const float* top, const float* bottom, uint stride) 
 FUNCTION RightTile load_right(IN_POINTER(float) tile) {
     const uint2 words = ((const uint2*)tile)[threadIdx.x % 32u];
     return {{words.x, words.y}};
+}
+FUNCTION void put_left_weight(OUT_POINTER(float) tile, uint row, uint k, float x) {
+    ((unsigned short*)tile)[left_word(row, k) * 2u + k % 2u] = (unsigned short)halves(x, 0.0f);
+}
+FUNCTION LeftTile load_left_weights(IN_POINTER(float) tile) {
+    const uint4 words = load_words(tile);
+    return {{words.x, words.y, words.z, words.w}};
 }
 // The matrix units round sums towards zero. That is little beside the rounding of the values.
 template <uint COUNT> FUNCTION void multiply_add(SumTile* sums, const LeftTile& left, const RightTile* right) {
@@ -110,13 +170,6 @@ FUNCTION void put_left(GROUP_POINTER(float) row, uint quad, float4 x) {
     ((uint2*)row)[quad] = high;
     ((uint2*)row)[quad + 4u] = low;
 }
-FUNCTION void put_left_pair(GROUP_POINTER(float) row, uint pair, float2 x) {
-    const float2 scaled = {LEFT_SCALE * x.x, LEFT_SCALE * x.y};
-    const uint high = halves(scaled.x, scaled.y);
-    const float2 a = floats(high);
-    ((uint*)row)[pair] = high;
-    ((uint*)row)[pair + 8u] = halves(scaled.x - a.x, scaled.y - a.y);
-}
 // In a right tile, each thread has four words: the high parts and the low parts of its four values.
 FUNCTION void put_right(OUT_POINTER(float) tile, uint k, uint column, float x) {
     const uint high = halves(x, 0.0f), low = halves(x - floats(high).x, 0.0f);
@@ -136,6 +189,17 @@ FUNCTION LeftTile load_left(const float* top, const float* bottom, uint stride) 
 FUNCTION RightTile load_right(IN_POINTER(float) tile) {
     const uint4 words = ((const uint4*)tile)[threadIdx.x % 32u];
     return {{words.x, words.y}, {words.z, words.w}};
+}
+// In a left tile of weights, the words of the high parts are followed by those of the low parts.
+FUNCTION void put_left_weight(OUT_POINTER(float) tile, uint row, uint k, float x) {
+    const uint high = halves(x, 0.0f), low = halves(x - floats(high).x, 0.0f);
+    unsigned short* half = (unsigned short*)tile + left_word(row, k) * 2u + k % 2u;
+    half[0] = (unsigned short)high;
+    half[256] = (unsigned short)low;
+}
+FUNCTION LeftTile load_left_weights(IN_POINTER(float) tile) {
+    const uint4 high = load_words(tile), low = load_words(tile + 128u);
+    return {{high.x, high.y, high.z, high.w}, {low.x, low.y, low.z, low.w}};
 }
 // The matrix units round sums towards zero. Each product is therefore computed on its own, and added with rounding to
 // nearest.

@@ -1,4 +1,5 @@
 // Prelude to every kernel: C++20 for the tests' emulator, which is included before this file.
+#include <bit>
 #include <cmath>
 using std::abs, std::cos, std::exp, std::fma, std::frexp, std::ldexp, std::log, std::max, std::min, std::nearbyint, std::sin, std::sqrt,
     std::tanh;
@@ -36,3 +37,5 @@ struct uint3 { uint x, y, z; };
 #define UNROLL
 #define ROLLED
 #define LOG(x) log(x)
+#define EXP(x) exp(x)
+#define RECIPROCAL(x) (1.0f / (x))

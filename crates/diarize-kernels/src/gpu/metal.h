@@ -28,6 +28,8 @@ using namespace metal;
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("nounroll")
 #define LOG(x) log(x)
+#define EXP(x) exp(x)
+#define RECIPROCAL(x) (1.0f / (x))
 
 // Matrix tiles, as matrices of 8 x 8.
 struct LeftTile {
@@ -41,9 +43,18 @@ struct SumTile {
 };
 
 FUNCTION void put_left(GROUP_POINTER(float) row, uint quad, float4 x) { ((threadgroup float4*)row)[quad] = x; }
-FUNCTION void put_left_pair(GROUP_POINTER(float) row, uint pair, float2 x) { ((threadgroup float2*)row)[pair] = x; }
 FUNCTION float right_scale(float) { return 1.0f; }
+#define LEFT_SCALE 1.0f
+FUNCTION void put_left_weight(OUT_POINTER(float) tile, uint row, uint k, float x) { tile[16u * row + k] = x; }
+FUNCTION LeftTile load_left_weights(IN_POINTER(float) tile) {
+    LeftTile left;
+    UNROLL for (uint i = 0u; i < 4u; ++i) {
+        simdgroup_load(left.parts[i / 2u][i % 2u], tile + 128u * (i / 2u) + 8u * (i % 2u), 16u);
+    }
+    return left;
+}
 FUNCTION void put_right(OUT_POINTER(float) tile, uint k, uint column, float x) { tile[8u * k + column] = x; }
+FUNCTION void put_right(GROUP_POINTER(float) tile, uint k, uint column, float x) { tile[8u * k + column] = x; }
 FUNCTION LeftTile load_left(threadgroup const float* top, threadgroup const float* bottom, uint stride) {
     LeftTile left;
     UNROLL for (uint k = 0u; k < 2u; ++k) {
@@ -53,6 +64,11 @@ FUNCTION LeftTile load_left(threadgroup const float* top, threadgroup const floa
     return left;
 }
 FUNCTION RightTile load_right(IN_POINTER(float) tile) {
+    RightTile right;
+    UNROLL for (uint k = 0u; k < 2u; ++k) simdgroup_load(right.parts[k], tile + 64u * k, 8u);
+    return right;
+}
+FUNCTION RightTile load_right(threadgroup const float* tile) {
     RightTile right;
     UNROLL for (uint k = 0u; k < 2u; ++k) simdgroup_load(right.parts[k], tile + 64u * k, 8u);
     return right;

@@ -11,7 +11,7 @@ use candle_core::{
 use candle_metal_kernels::metal::{Buffer as MetalBuffer, ComputeCommandEncoder, ComputePipeline};
 use objc2_metal::{MTLCompileOptions, MTLSize};
 
-use super::{Buffer, Kept, Kernel, Plan};
+use super::{Buffer, Kept, Kernel, Launch, Plan};
 
 const PRELUDE: &str = include_str!("metal.h");
 
@@ -47,45 +47,64 @@ pub fn run_keeping(plan: &Plan, inputs: &[(&MetalStorage, &Layout)], kept: &Kept
         None => (plan.scratch.iter().map(|&words| alloc(words)).collect::<Result<_>>()?, 0),
     };
     let output = alloc(plan.output)?;
-    // The Metal buffer of an argument and the byte offset at which the argument starts.
-    let bound = |buffer: Buffer| match buffer {
-        Buffer::Input(index) => {
-            let (storage, layout) = inputs[index];
-            (storage.buffer(), layout.start_offset() * DType::F32.size_in_bytes())
-        }
-        Buffer::Table(index) => (&*tables[index], 0),
-        Buffer::Scratch(index) => (&*scratch[index], 0),
-        Buffer::Output => (&*output, 0),
-    };
+    let bound = Bound { inputs, tables, scratch, output };
     for launch in plan.launches[first..].iter().filter(|launch| !launch.is_empty()) {
-        let pipeline = pipeline(&device, &launch.kernel)?;
+        bound.dispatch(launch, &device)?;
+    }
+    if plan.preparing > 0 && prepared.is_none() {
+        let _ = kept.metal.set(bound.scratch);
+    }
+    Ok(MetalStorage::new(bound.output, device, plan.output, DType::F32))
+}
+
+/// The buffers of a plan.
+struct Bound<'a> {
+    inputs: &'a [(&'a MetalStorage, &'a Layout)],
+    tables: Vec<Arc<MetalBuffer>>,
+    scratch: Scratch,
+    output: Arc<MetalBuffer>,
+}
+
+impl Bound<'_> {
+    /// The Metal buffer of an argument, and the byte offset at which the argument starts.
+    fn argument(&self, buffer: Buffer) -> (&MetalBuffer, usize) {
+        match buffer {
+            Buffer::Input(index) => {
+                let (storage, layout) = self.inputs[index];
+                (storage.buffer(), layout.start_offset() * DType::F32.size_in_bytes())
+            }
+            Buffer::Table(index) => (&self.tables[index], 0),
+            Buffer::Scratch(index) => (&self.scratch[index], 0),
+            Buffer::Output => (&self.output, 0),
+        }
+    }
+
+    fn dispatch(&self, launch: &Launch, device: &MetalDevice) -> Result<()> {
+        let Launch { kernel, groups: [width, height, depth], reads, writes, params } = launch;
+        let pipeline = pipeline(device, kernel)?;
         // The guard holds the encoder's mutex, so no other method of the device may be called until it drops.
         let guard = device.command_encoder()?;
         let encoder: &ComputeCommandEncoder = guard.as_ref();
         encoder.set_compute_pipeline_state(&pipeline);
-        for (index, &buffer) in launch.reads.iter().enumerate() {
-            let (buffer, offset) = bound(buffer);
+        for (index, &buffer) in reads.iter().enumerate() {
+            let (buffer, offset) = self.argument(buffer);
             encoder.set_input_buffer(index, Some(buffer), offset);
         }
-        for (index, &buffer) in launch.writes.iter().enumerate() {
-            let (buffer, offset) = bound(buffer);
-            encoder.set_output_buffer(launch.reads.len() + index, Some(buffer), offset);
+        for (index, &buffer) in writes.iter().enumerate() {
+            let (buffer, offset) = self.argument(buffer);
+            encoder.set_output_buffer(reads.len() + index, Some(buffer), offset);
         }
         encoder.set_bytes_directly(
-            launch.reads.len() + launch.writes.len(),
-            size_of_val(&*launch.params),
-            launch.params.as_ptr().cast(),
+            reads.len() + writes.len(),
+            size_of_val(&params[..]),
+            params.as_ptr().cast(),
         );
-        let [width, height, depth] = launch.groups;
         encoder.dispatch_thread_groups(
-            MTLSize { width, height, depth },
-            MTLSize { width: launch.kernel.threads, height: 1, depth: 1 },
+            MTLSize { width: *width, height: *height, depth: *depth },
+            MTLSize { width: kernel.threads, height: 1, depth: 1 },
         );
+        Ok(())
     }
-    if plan.preparing > 0 && prepared.is_none() {
-        let _ = kept.metal.set(scratch);
-    }
-    Ok(MetalStorage::new(output, device, plan.output, DType::F32))
 }
 
 /// The storage of a tensor on an Apple GPU.

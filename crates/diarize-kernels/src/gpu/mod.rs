@@ -18,9 +18,15 @@
 //!   (16 x 16) with each of several `RightTile`s (16 x 8) to as many `SumTile`s (16 x 8). All of its threads must
 //!   execute it. `put_left` writes four values of a row of a left tile, which takes 16 words of threadgroup memory, and
 //!   `load_left` reads the tile: its upper eight rows from `top` on, its lower ones from `bottom` on, `stride` words
-//!   apart. `put_right` writes a value of a right tile, which takes 128 words of a buffer, and `load_right` reads it. A
-//!   thread has two pairs of a tile's sums, in the rows `sum_row` and `sum_row + 8` and in the columns `sum_column` and
-//!   `sum_column + 1`.
+//!   apart. `put_left_weight` writes a value of a left tile that takes 256 words of a buffer, and `load_left_weights`
+//!   reads it. `put_right` writes a value of a right tile, which takes 128 words of a buffer or of threadgroup memory,
+//!   and `load_right` reads it. A thread has two pairs of a tile's sums, in the rows `sum_row` and `sum_row + 8` and in
+//!   the columns `sum_column` and `sum_column + 1`. Values, but not weights, must be multiplied by `LEFT_SCALE`, except
+//!   by `put_left`, which does so itself.
+//! - With f16 only: `to_halves` and `from_halves` convert two values to and from a word. A row of a left tile has two
+//!   values in a word. `start_copy4` copies four words to threadgroup memory while the thread goes on, until
+//!   `finish_copies`.
+//! - `EXP` and `RECIPROCAL` have a relative error of about 2e-7 for moderate arguments, and no branches.
 //! - `KERNEL_RESIDENT` is a `KERNEL` whose register use is limited so that a multiprocessor can hold the
 //!   given number of its threadgroups at once. Only CUDA supports the limit; elsewhere it has no effect.
 
@@ -51,6 +57,8 @@ pub struct Plan {
     pub scratch: Vec<usize>,
     /// Length of the output in words.
     pub output: usize,
+    /// Whether the output is f16, two values in a word.
+    pub halves: bool,
     /// The kernels, in order.
     pub launches: Vec<Launch>,
     /// Number of first launches whose results depend only on weights. All scratch buffers are theirs, so that they can be
@@ -169,14 +177,15 @@ pub fn words(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Makes a tensor contiguous, with a start offset that is a multiple of four values, so that kernels can read
-/// four values at once.
+/// Makes a tensor contiguous, with a start offset that is a multiple of 16 bytes, so that kernels can read
+/// four words at once.
 ///
 /// # Errors
 /// The device fails.
 pub fn aligned(tensor: &Tensor) -> Result<Tensor> {
     let tensor = tensor.contiguous()?;
-    if tensor.layout().start_offset().is_multiple_of(4) { Ok(tensor) } else { tensor.force_contiguous() }
+    let start = tensor.layout().start_offset() * tensor.dtype().size_in_bytes();
+    if start.is_multiple_of(16) { Ok(tensor) } else { tensor.force_contiguous() }
 }
 
 /// Converts a size to a word for the parameters of a kernel.

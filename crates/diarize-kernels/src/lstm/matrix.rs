@@ -6,12 +6,12 @@ use super::Dims;
 use crate::gpu::{Buffer, Kernel, Launch, Plan, word};
 
 /// Sequences per threadgroup.
-const SEQUENCES: usize = 16;
-/// Units of the state per left tile.
+const SEQUENCES: usize = 8;
+/// Units of the state per right tile.
 const DEPTH: usize = 16;
 /// Units per SIMD group, for all four gates.
 const UNITS: usize = 8;
-/// Left tiles of units whose weights stay in registers.
+/// Right tiles of units whose weights stay in registers.
 const KEPT: usize = 4;
 /// Largest hidden state: its SIMD groups have 128 registers per thread on NVIDIA GPUs, which the kept weights need.
 const MAX_HIDDEN: usize = 128;

@@ -118,11 +118,11 @@ impl Dims {
         };
         Ok(Plan {
             operation: "lstm",
-            tables: vec![],
             scratch: vec![words],
             output: self.output().elem_count(),
             launches: vec![pack, run],
             preparing: 1,
+            ..Plan::default()
         })
     }
 }

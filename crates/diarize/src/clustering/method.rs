@@ -87,7 +87,8 @@ pub fn partition(
         Method::Agglomerative(parameters) => agglomerate(embeddings, bounds, parameters, device)?,
         Method::Vbx(parameters) => {
             let posteriors = VbxStart::of(embeddings, parameters, plda, device)?.run(parameters, device)?;
-            let speakers = vbx_speakers(embeddings, &posteriors, bounds, parameters, Compat::Off, device)?;
+            let speakers =
+                vbx_speakers(embeddings, &posteriors, bounds, parameters, 1.0, Compat::Off, device)?;
             labels::by_first_member(&speakers.labels)
         }
         Method::KMeans(parameters) => {

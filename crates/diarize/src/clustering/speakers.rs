@@ -41,7 +41,8 @@ pub struct Clusters {
 /// Clusters the embeddings of local speakers who speak enough, then assigns all local speakers to the
 /// clusters.
 ///
-/// Only VBx needs `plda`. Embeddings that are zero or not finite are not clustered. (pyannote skips those
+/// Only VBx needs `plda`, and the number of `independent` embeddings as which each counts: the step between chunks in
+/// durations of a chunk. Embeddings that are zero or not finite are not clustered. (pyannote skips those
 /// with NaN and fails on the others.)
 ///
 /// Source: `BaseClustering.__call__` and `VBxClustering.__call__` in
@@ -60,6 +61,7 @@ pub fn cluster_speakers(
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
+    independent: f64,
     device: &ComputeDevice<'_>,
 ) -> Result<Clusters, ClusteringError> {
     let shape @ (chunks, speakers) = (embeddings.chunks(), embeddings.speakers());
@@ -67,7 +69,8 @@ pub fn cluster_speakers(
     let activity = Activity::of(segmentations);
     let places = training(embeddings, &activity, bounds, settings);
 
-    let Some(Centroids { means, forced }) = centroids(embeddings, &places, bounds, settings, plda, device)?
+    let Some(Centroids { means, forced }) =
+        centroids(embeddings, &places, bounds, settings, plda, independent, device)?
     else {
         let train = embeddings.select(places.into_iter()); // (embedding, dimension)
         return Ok(Clusters {
@@ -133,6 +136,7 @@ fn centroids(
     bounds: SpeakerBounds,
     settings: &Settings,
     plda: Option<&Plda>,
+    independent: f64,
     device: &ComputeDevice<'_>,
 ) -> Result<Option<Centroids>, ClusteringError> {
     let train = embeddings.select(places.iter().copied()); // (embedding, dimension)
@@ -145,8 +149,15 @@ fn centroids(
         drop(train);
         let posteriors = start.run(parameters, device)?;
         let train = embeddings.select(places.iter().copied());
-        let VbxSpeakers { centroids, forced, .. } =
-            vbx_speakers(train.view(), &posteriors, bounds, parameters, settings.compat, device)?;
+        let VbxSpeakers { centroids, forced, .. } = vbx_speakers(
+            train.view(),
+            &posteriors,
+            bounds,
+            parameters,
+            independent,
+            settings.compat,
+            device,
+        )?;
         return Ok(Some(Centroids { means: centroids, forced }));
     }
     let most = train.nrows().min(bounds.max.unwrap_or(usize::MAX));

@@ -1,6 +1,6 @@
 //! Variational Bayes clustering of PLDA features.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, Zip, linalg::general_mat_mul};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip, linalg::general_mat_mul};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +132,9 @@ pub fn vbx(
         device.check()?;
         let sizes = responsibilities.sum_axis(Axis(0)).insert_axis(Axis(1)); // (speaker, 1)
         let variances = (1.0 + ratio * &sizes * &between).mapv_into(f64::recip); // (speaker, feature)
-        let means = ratio * &variances * &sums(&responsibilities, &scaled); // (speaker, feature)
+        let mut sums = Array2::zeros((speakers, dimension)); // (speaker, feature)
+        add_products(&responsibilities.view(), &scaled, &mut sums);
+        let means = ratio * &variances * &sums; // (speaker, feature)
         let squares = &means * &means; // (speaker, feature)
 
         let expected = -0.5 * (&variances + &squares).dot(&between); // (speaker,)
@@ -169,17 +171,15 @@ pub fn vbx(
     Ok(VbxPosteriors { responsibilities, shares, bounds })
 }
 
-/// `responsibilities` transposed times `scaled`, `(speaker, feature)`. Blocks of features run in parallel, which does not
-/// change the order of any sum.
-fn sums(responsibilities: &Array2<f64>, scaled: &Array2<f64>) -> Array2<f64> {
+/// Adds `weights` `(row, column)`, transposed, times `rows` `(row, feature)` to `sums` `(column, feature)`. Blocks of features run
+/// in parallel, which does not change the order of any sum.
+pub(super) fn add_products(weights: &ArrayView2<'_, f64>, rows: &Array2<f64>, sums: &mut Array2<f64>) {
     const FEATURES: usize = 16;
-    let mut sums = Array2::zeros((responsibilities.ncols(), scaled.ncols()));
     let blocks = sums.axis_chunks_iter_mut(Axis(1), FEATURES);
-    let blocks: Vec<_> = blocks.zip(scaled.axis_chunks_iter(Axis(1), FEATURES)).collect();
-    blocks.into_par_iter().for_each(|(mut sums, scaled)| {
-        general_mat_mul(1.0, &responsibilities.t(), &scaled, 0.0, &mut sums);
+    let blocks: Vec<_> = blocks.zip(rows.axis_chunks_iter(Axis(1), FEATURES)).collect();
+    blocks.into_par_iter().for_each(|(mut sums, rows)| {
+        general_mat_mul(1.0, &weights.t(), &rows, 1.0, &mut sums);
     });
-    sums
 }
 
 /// Responsibilities close to `labels`: `(embedding, speaker)`.

@@ -1,7 +1,7 @@
 //! Clustering embeddings into speakers with VBx, as in speaker-diarization-community-1.
 
 use diarize_kernels::linkage::Linkage;
-use ndarray::{Array2, ArrayView2, Axis, linalg::general_mat_mul};
+use ndarray::{Array2, ArrayView2, Axis};
 
 use super::{
     ClusteringError, ComputeDevice,
@@ -10,7 +10,7 @@ use super::{
     merge::merge_near,
     plda::{Features, Plda},
     tree::Tree,
-    vbx::{Vbx, VbxPosteriors, vbx},
+    vbx::{Vbx, VbxPosteriors, add_products, vbx},
 };
 use crate::{
     compat::Compat,
@@ -91,6 +91,8 @@ impl VbxStart {
 
 /// The speakers of `embeddings` `(embedding, dimension)` for the result of VBx.
 ///
+/// Each embedding counts as `independent` ones when speakers are merged (see [`merge_near`]).
+///
 /// If the number of speakers found by VBx is not within `bounds`, k-means of the normalized embeddings is
 /// used with the nearest number that is.
 ///
@@ -100,13 +102,15 @@ pub(super) fn vbx_speakers(
     posteriors: &VbxPosteriors,
     bounds: SpeakerBounds,
     parameters: &Vbx,
+    independent: f64,
     compat: Compat,
     device: &ComputeDevice<'_>,
 ) -> Result<VbxSpeakers, ClusteringError> {
     let kept = posteriors.kept();
     let mut responsibilities = posteriors.responsibilities.select(Axis(1), &kept); // (embedding, speaker)
     if parameters.merge_distance > 0.0 {
-        responsibilities = merge_near(responsibilities, embeddings, parameters.merge_distance, bounds.min);
+        let distance = parameters.merge_distance;
+        responsibilities = merge_near(responsibilities, embeddings, independent, distance, bounds.min);
     }
     let found = responsibilities.ncols();
     let wanted = found.max(bounds.min).min(bounds.max.unwrap_or(usize::MAX));
@@ -129,10 +133,10 @@ pub(super) fn weighted_sums(
     rows: ArrayView2<'_, f32>,
     prepare: fn(ArrayView2<'_, f32>) -> Array2<f32>,
 ) -> Array2<f64> {
-    let mut sums = Array2::zeros((weights.ncols(), rows.ncols()));
+    let mut sums = Array2::<f64>::zeros((weights.ncols(), rows.ncols()));
     let blocks = weights.axis_chunks_iter(Axis(0), BLOCK).zip(rows.axis_chunks_iter(Axis(0), BLOCK));
     for (weights, rows) in blocks {
-        general_mat_mul(1.0, &weights.t(), &prepare(rows).mapv(f64::from), 1.0, &mut sums);
+        add_products(&weights, &prepare(rows).mapv(f64::from), &mut sums);
     }
     sums
 }

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod pieces;
+mod sets;
 mod shared;
 mod spans;
 

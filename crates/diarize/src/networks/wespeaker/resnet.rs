@@ -3,7 +3,7 @@
 //! Source: `pyannote/audio/models/embedding/wespeaker/resnet.py`; He et al., Deep residual
 //! learning for image recognition, 2016.
 
-use candle_core::{DType, Device, Result as TensorResult, Tensor};
+use candle_core::{Device, Result as TensorResult, Tensor};
 use diarize_kernels::conv2d::{Activation, Conv2d};
 use rayon::prelude::*;
 
@@ -35,6 +35,7 @@ impl ResNet {
                 outputs: architecture.outputs(stage),
                 stride: if stage > 0 && block == 0 { 2 } else { 1 },
                 bottleneck: architecture.bottleneck,
+                is_last: stage + 1 == architecture.blocks.len() && block + 1 == blocks,
             };
             let name = |block: usize| format!("resnet.layer{}.{block}", stage + 1);
             let blocks =
@@ -43,7 +44,7 @@ impl ResNet {
             inputs = architecture.outputs(stage);
         }
         let stem = load_convolution(weights, "resnet.conv1", "resnet.bn1", [architecture.channels, 1, 3], 1)?;
-        Ok(Self { stem, stages })
+        Ok(Self { stem: stem.storing_f16(), stages })
     }
 
     /// Features `(batch, frames, 80)` to `(batch, 10, frames / 8, 256)`.
@@ -69,10 +70,12 @@ impl ResNet {
 
     /// Runs every kind of block on a tiny input, all at the same time.
     pub(crate) fn warm_up(&self, device: &Device) -> TensorResult<()> {
-        // After the first block of a stage, all are alike.
-        let blocks: Vec<&Block> = self.stages.iter().flat_map(|blocks| blocks.iter().take(2)).collect();
+        // After the first block of a stage, all are alike, except for the outputs of the last one.
+        let last = self.stages.last().and_then(|blocks| blocks.last());
+        let blocks: Vec<&Block> =
+            self.stages.iter().flat_map(|blocks| blocks.iter().take(2)).chain(last).collect();
         blocks.par_iter().try_for_each(|block| {
-            let x = Tensor::zeros((1, 4, 4, block.inputs()), DType::F32, device)?;
+            let x = Tensor::zeros((1, 4, 4, block.inputs()), self.stem.output_type(), device)?;
             block.forward(x).map(drop)
         })
     }
@@ -120,6 +123,8 @@ struct BlockShape {
     outputs: usize,
     stride: usize,
     bottleneck: bool,
+    /// Whether it is the network's last block. Its outputs are always f32.
+    is_last: bool,
 }
 
 /// A residual block: two convolutions, or three of which the outer ones have kernel size 1, and a shortcut.
@@ -133,7 +138,7 @@ pub struct Block {
 
 impl Block {
     fn load(weights: &Weights<'_>, name: &str, shape: &BlockShape) -> Result<Self> {
-        let &BlockShape { inputs, inner, outputs, stride, bottleneck } = shape;
+        let &BlockShape { inputs, inner, outputs, stride, bottleneck, is_last } = shape;
         let convolution = |conv: &str, bn: &str, shape, stride| {
             load_convolution(weights, &format!("{name}.{conv}"), &format!("{name}.{bn}"), shape, stride)
         };
@@ -147,7 +152,11 @@ impl Block {
         };
         let changes = stride != 1 || inputs != outputs;
         let shortcut = changes.then(|| convolution("shortcut.0", "shortcut.1", [outputs, inputs, 1], stride));
-        Ok(Self { first, last, shortcut: shortcut.transpose()? })
+        Ok(Self {
+            first: first.into_iter().map(Conv2d::storing_f16).collect(),
+            last: if is_last { last } else { last.storing_f16() },
+            shortcut: shortcut.transpose()?.map(Conv2d::storing_f16),
+        })
     }
 
     fn inputs(&self) -> usize {

@@ -6,19 +6,18 @@ use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::{
     download::Download,
     splice::{Part, splice},
-    stats_pool::stats_pool_sections,
 };
 use rayon::prelude::*;
 
 use super::{
     Segmented, masks_of,
     pieces::{GPU_BATCH, compute, speech},
+    sets::{Progress, Sets, pool},
 };
 use crate::{
     Result, Stage,
     engine::{Chunks, Context, Meter, Networks, SharedTrunk, Windows, check_finite},
     model::VoiceWindows,
-    networks::wespeaker::resnet,
     options::Parameters,
     stages::{Embeddings, SpeakerCounter, WindowEmbeddings},
 };
@@ -38,22 +37,6 @@ pub(crate) struct FromTrunk {
     windows: Option<VoiceTrack>,
 }
 
-/// How far a recording is embedded, and the frames still needed. They stay on the device.
-#[derive(Clone, Debug, Default)]
-struct Progress {
-    /// Number of pieces of the residual network's frames computed so far.
-    pieces: usize,
-    /// Number of chunks and of windows whose last frame has been computed.
-    chunks: usize,
-    windows: usize,
-    /// The first frame of `frames` and `alone`.
-    start: usize,
-    /// `(10, frame, 256)`; absent before the first piece with speech.
-    frames: Option<Tensor>,
-    /// `(frame,)`: 1 where exactly one speaker speaks.
-    alone: Vec<f32>,
-}
-
 /// Embeddings of windows along the recording.
 #[derive(Clone, Debug)]
 struct VoiceTrack {
@@ -71,21 +54,6 @@ struct Pooled {
     values: Option<Download>,
     /// The progress after it.
     after: Progress,
-}
-
-/// The sets of weights with which a batch of frames is pooled: those of chunks, then those of windows.
-#[derive(Clone, Debug, Default)]
-struct Sets {
-    /// The chunks in which somebody speaks, and the end of all chunks.
-    active: Vec<usize>,
-    until: usize,
-    /// For each window, whether anyone speaks alone in it. The others have no embedding.
-    spoken: Vec<bool>,
-    /// `(set, length)` zeros and ones.
-    weights: Vec<f32>,
-    length: usize,
-    /// The frame of each set's first weight, counted from the first one that is kept.
-    first: Vec<usize>,
 }
 
 /// Sets of weights and their embeddings, `(set, dimension)`.
@@ -176,23 +144,6 @@ impl FromTrunk {
 
     pub(super) fn finish(self) -> (Embeddings, Option<WindowEmbeddings>) {
         (self.embeddings, self.windows.map(|track| track.embeddings))
-    }
-}
-
-impl Progress {
-    /// Index of the first frame not yet computed.
-    fn end(&self) -> usize {
-        self.start + self.alone.len()
-    }
-
-    /// Whether someone speaks alone in any of some frames.
-    fn is_spoken(&self, frames: Range<usize>) -> bool {
-        self.alone[frames.start - self.start..frames.end - self.start].contains(&1.0)
-    }
-
-    /// Whether the frames are on the networks' device. If not, the device has failed and the CPU has taken over.
-    fn is_on(&self, networks: &Networks) -> bool {
-        self.frames.as_ref().is_none_or(|frames| frames.device().same_device(&networks.embedding_device))
     }
 }
 
@@ -389,22 +340,4 @@ impl View<'_> {
 fn joined(parts: &[Part]) -> TensorResult<Option<Tensor>> {
     let speech = parts.iter().any(|part| matches!(part, Part::Steps(..)));
     speech.then(|| splice(parts)).transpose()
-}
-
-/// The embeddings of sets of weights, `(1, set, dimension)`; `None` if there are no sets.
-fn pool(sets: &Sets, progress: &Progress, networks: &Networks) -> TensorResult<Option<Tensor>> {
-    if sets.first.is_empty() {
-        return Ok(None);
-    }
-    let Some(frames) = &progress.frames else {
-        // Somebody speaks too briefly for any frame.
-        let width = 2 * resnet::features(&networks.manifest.embedding);
-        let nothing = networks.tensor(vec![0.0; sets.first.len() * width], &[1, sets.first.len(), width])?;
-        return networks.embedding.project(&nothing).map(Some);
-    };
-    let unused = frames.dim(1)? - progress.alone.len();
-    let first: Vec<usize> = sets.first.iter().map(|first| unused + first).collect();
-    let weights = networks.tensor(sets.weights.clone(), &[first.len(), sets.length])?;
-    let statistics = stats_pool_sections(frames, &weights, &first)?; // (set, 5120)
-    networks.embedding.project(&statistics.unsqueeze(0)?).map(Some)
 }

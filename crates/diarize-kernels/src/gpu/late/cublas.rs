@@ -1,53 +1,67 @@
-//! cuBLAS and cuRAND for programs that hardly use them (feature `late`).
-//!
-//! Candle opens both libraries for every device. Loading and unloading them takes a quarter of a second per process, but
-//! the networks run on this crate's own kernels. This module therefore defines the functions that Candle calls, so that
-//! the linker leaves both libraries out. The first matrix product of Candle's on an NVIDIA GPU loads cuBLAS. cuRAND is never
-//! loaded.
-//!
-//! Handles of this module are not cuBLAS's. A program must not enable the feature if it calls cuBLAS other than through
-//! Candle's matrix products, or random numbers of Candle's on an NVIDIA GPU.
+//! cuBLAS. The first matrix product of Candle's on an NVIDIA GPU loads it.
 
 use std::{
-    ffi::{c_int, c_longlong, c_ulonglong, c_void},
+    ffi::{c_int, c_longlong, c_void},
     ptr::null_mut,
     sync::{Mutex, OnceLock, PoisonError},
 };
 
-use candle_core::cuda_backend::cudarc::{
-    cublas::sys::{
-        cublasComputeType_t, cublasGemmAlgo_t, cublasHandle_t, cublasOperation_t,
-        cublasStatus_t::{self, CUBLAS_STATUS_NOT_INITIALIZED, CUBLAS_STATUS_SUCCESS},
-        cudaDataType, cudaStream_t,
-    },
-    curand::sys::{
-        curandGenerator_t, curandRngType_t,
-        curandStatus_t::{self, CURAND_STATUS_SUCCESS},
-    },
+use candle_core::cuda_backend::cudarc::cublas::sys::{
+    cublasComputeType_t, cublasGemmAlgo_t, cublasHandle_t, cublasOperation_t,
+    cublasStatus_t::{self, CUBLAS_STATUS_NOT_INITIALIZED, CUBLAS_STATUS_SUCCESS},
+    cudaDataType, cudaStream_t,
 };
 use libloading::{Library, Symbol};
 
 /// Names of cuBLAS, newest first.
 const NAMES: [&str; 3] = ["libcublas.so.13", "libcublas.so.12", "libcublas.so"];
 
+/// The library that created the first handle.
+static LIBRARY: OnceLock<Library> = OnceLock::new();
+
 /// What a handle of this module points to: a handle of cuBLAS's, null before the first matrix product, and its stream.
 struct Blas(Mutex<(cublasHandle_t, cudaStream_t)>);
-
-fn library() -> Option<&'static Library> {
-    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
-    // SAFETY: cuBLAS may be loaded at any time.
-    let load = || NAMES.iter().find_map(|&name| unsafe { Library::new(name) }.ok());
-    LIBRARY.get_or_init(load).as_ref()
-}
 
 /// A function of cuBLAS.
 ///
 /// # Safety
 /// `T` must be its type.
-unsafe fn function<T>(name: &str) -> Result<Symbol<'static, T>, cublasStatus_t> {
-    let library = library().ok_or(CUBLAS_STATUS_NOT_INITIALIZED)?;
+unsafe fn function<'l, T>(library: &'l Library, name: &str) -> Result<Symbol<'l, T>, cublasStatus_t> {
     // SAFETY: the caller gives the right type.
     unsafe { library.get(name.as_bytes()) }.map_err(|_| CUBLAS_STATUS_NOT_INITIALIZED)
+}
+
+/// A function of the library that created the first handle.
+///
+/// # Safety
+/// `T` must be its type.
+unsafe fn loaded<T>(name: &str) -> Result<Symbol<'static, T>, cublasStatus_t> {
+    // SAFETY: the caller gives the right type.
+    unsafe { function(LIBRARY.get().ok_or(CUBLAS_STATUS_NOT_INITIALIZED)?, name) }
+}
+
+/// A new handle of cuBLAS's. The newest library that supports the driver is used.
+fn create() -> Result<cublasHandle_t, cublasStatus_t> {
+    type Create = unsafe extern "C" fn(*mut cublasHandle_t) -> cublasStatus_t;
+    let of = |library: &Library| {
+        let mut handle = null_mut();
+        // SAFETY: the function has this type.
+        unsafe { check(function::<Create>(library, "cublasCreate_v2")?(&mut handle))? };
+        Ok(handle)
+    };
+    if let Some(library) = LIBRARY.get() {
+        return of(library);
+    }
+    let mut result = Err(CUBLAS_STATUS_NOT_INITIALIZED);
+    // SAFETY: cuBLAS may be loaded at any time.
+    for library in NAMES.iter().filter_map(|&name| unsafe { Library::new(name) }.ok()) {
+        result = of(&library);
+        if result.is_ok() {
+            let _ = LIBRARY.set(library);
+            break;
+        }
+    }
+    result
 }
 
 fn check(status: cublasStatus_t) -> Result<(), cublasStatus_t> {
@@ -59,12 +73,11 @@ fn check(status: cublasStatus_t) -> Result<(), cublasStatus_t> {
 /// # Safety
 /// `handle` must come from [`cublasCreate_v2`].
 unsafe fn real(handle: cublasHandle_t) -> Result<cublasHandle_t, cublasStatus_t> {
-    type Create = unsafe extern "C" fn(*mut cublasHandle_t) -> cublasStatus_t;
-    // SAFETY: the caller gives a handle of this module, and the functions have these types.
+    // SAFETY: the caller gives a handle of this module, and `create` one of cuBLAS's.
     unsafe {
         let mut blas = (*handle.cast::<Blas>()).0.lock().unwrap_or_else(PoisonError::into_inner);
         if blas.0.is_null() {
-            check(function::<Create>("cublasCreate_v2")?(&mut blas.0))?;
+            blas.0 = create()?;
             set_stream(*blas)?;
         }
         Ok(blas.0)
@@ -76,7 +89,7 @@ unsafe fn real(handle: cublasHandle_t) -> Result<cublasHandle_t, cublasStatus_t>
 unsafe fn set_stream((handle, stream): (cublasHandle_t, cudaStream_t)) -> Result<(), cublasStatus_t> {
     type SetStream = unsafe extern "C" fn(cublasHandle_t, cudaStream_t) -> cublasStatus_t;
     // SAFETY: the function has this type.
-    unsafe { check(function::<SetStream>("cublasSetStream_v2")?(handle, stream)) }
+    unsafe { check(loaded::<SetStream>("cublasSetStream_v2")?(handle, stream)) }
 }
 
 fn status(result: Result<(), cublasStatus_t>) -> cublasStatus_t {
@@ -110,7 +123,7 @@ unsafe extern "C" fn cublasDestroy_v2(handle: cublasHandle_t) -> cublasStatus_t 
         let (real, _) = blas.into_inner().unwrap_or_else(PoisonError::into_inner);
         match real.is_null() {
             true => CUBLAS_STATUS_SUCCESS,
-            false => status(function::<Destroy>("cublasDestroy_v2").and_then(|destroy| check(destroy(real)))),
+            false => status(loaded::<Destroy>("cublasDestroy_v2").and_then(|destroy| check(destroy(real)))),
         }
     }
 }
@@ -123,8 +136,9 @@ macro_rules! product {
             type Product = unsafe extern "C" fn(cublasHandle_t, $($type),*) -> cublasStatus_t;
             // SAFETY: the caller gives a handle of this module and cuBLAS's arguments, and the function has this type.
             unsafe {
-                let product = function::<Product>(stringify!($name));
-                status(product.and_then(|product| check(product(real(handle)?, $($argument),*))))
+                status(real(handle).and_then(|handle| {
+                    check(loaded::<Product>(stringify!($name))?(handle, $($argument),*))
+                }))
             }
         }
     };
@@ -143,28 +157,3 @@ product!(cublasDgemmStridedBatched(
     b: *const f64, lead_b: c_int, stride_b: c_longlong,
     beta: *const f64, c: *mut f64, lead_c: c_int, stride_c: c_longlong, count: c_int
 ));
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn curandCreateGenerator(
-    generator: *mut curandGenerator_t,
-    _: curandRngType_t,
-) -> curandStatus_t {
-    // SAFETY: the caller gives a place for a generator. Nothing reads from it.
-    unsafe { *generator = null_mut() };
-    CURAND_STATUS_SUCCESS
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn curandSetStream(_: curandGenerator_t, _: cudaStream_t) -> curandStatus_t {
-    CURAND_STATUS_SUCCESS
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn curandSetPseudoRandomGeneratorSeed(_: curandGenerator_t, _: c_ulonglong) -> curandStatus_t {
-    CURAND_STATUS_SUCCESS
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn curandDestroyGenerator(_: curandGenerator_t) -> curandStatus_t {
-    CURAND_STATUS_SUCCESS
-}
