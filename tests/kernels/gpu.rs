@@ -274,7 +274,7 @@ fn mistakes_with_matrix_tiles_are_seen() {
     let seen = planted(&case, Build::ThreadSanitizer, right, wrong).unwrap_err();
     assert!(seen.contains("data race"), "{seen}");
 
-    let (right, wrong) = ("* sum_column(item);\n    float4", "* (sum_row(item) % 8u);\n    float4");
+    let (right, wrong) = ("2u) * sum_column(item)", "2u) * (2u * (sum_row(item) % 4u))");
     let values = planted(&case, Build::Fibers, right, wrong);
     assert!(values.is_ok_and(|values| error(&values, &case.expected) > case.tolerance));
 

@@ -73,9 +73,9 @@ impl Bound<'_> {
                 let (storage, layout) = self.inputs[index];
                 (storage.buffer(), layout.start_offset() * DType::F32.size_in_bytes())
             }
-            Buffer::Table(index) => (&self.tables[index], 0),
-            Buffer::Scratch(index) => (&self.scratch[index], 0),
-            Buffer::Output => (&self.output, 0),
+            Buffer::Table(index) => (&*self.tables[index], 0),
+            Buffer::Scratch(index) => (&*self.scratch[index], 0),
+            Buffer::Output => (&*self.output, 0),
         }
     }
 
