@@ -1,6 +1,9 @@
 //! Sounds that nobody makes with a voice: the bundled model hears no speech in them.
 
-use std::f64::consts::TAU;
+use std::{
+    f64::consts::TAU,
+    path::{Path, PathBuf},
+};
 
 use diarize_testkit::Random;
 use tempfile::tempdir;
@@ -44,24 +47,27 @@ fn siren(time: f64) -> f64 {
     (TAU * 700.0 * time - 800.0 * (TAU * time / 2.0).cos()).sin()
 }
 
+/// Writes a sound, a function of the time in seconds, and returns the file.
+fn write(directory: &Path, name: &str, mut sound: impl FnMut(f64) -> f64) -> PathBuf {
+    let samples = (0..(RATE * SECONDS) as u32).map(|n| (6_000.0 * sound(f64::from(n) / RATE)) as i16);
+    let path = directory.join(format!("{name}.wav"));
+    write_i16(&path, RATE as u32, 1, &samples.collect::<Vec<_>>());
+    path
+}
+
 #[test]
 fn no_speech_is_found_in_tones_melodies_hum_and_noise() {
     let directory = tempdir().unwrap();
+    let directory = directory.path();
     let mut random = Random(3);
-    let mut write = |name: &str, mut sound: Box<dyn FnMut(f64) -> f64>| {
-        let samples = (0..(RATE * SECONDS) as u32).map(|n| (6_000.0 * sound(f64::from(n) / RATE)) as i16);
-        let path = directory.path().join(format!("{name}.wav"));
-        write_i16(&path, RATE as u32, 1, &samples.collect::<Vec<_>>());
-        path
-    };
     let files = [
-        write("ringing", Box::new(|time| ringing(&[440.0, 480.0], 2.0, 6.0, time))),
-        write("busy", Box::new(|time| ringing(&[425.0], 0.5, 1.0, time))),
-        write("dialing", Box::new(dialing)),
-        write("melody", Box::new(melody)),
-        write("hum", Box::new(hum)),
-        write("siren", Box::new(siren)),
-        write("noise", Box::new(move |_| f64::from(random.signed()))),
+        write(directory, "ringing", |time| ringing(&[440.0, 480.0], 2.0, 6.0, time)),
+        write(directory, "busy", |time| ringing(&[425.0], 0.5, 1.0, time)),
+        write(directory, "dialing", dialing),
+        write(directory, "melody", melody),
+        write(directory, "hum", hum),
+        write(directory, "siren", siren),
+        write(directory, "noise", |_| f64::from(random.signed())),
     ];
     let output = diarize(&files);
     assert!(output.status.success(), "{}", stderr(&output));
