@@ -226,7 +226,7 @@ impl Whisper {
 
     /// The tokens of the prompt, and of the vocabulary.
     fn prompt(&self, options: &Options) -> Result<[Vec<u32>; 2]> {
-        let most = self.networks.config.max_target_positions / 2 - 1;
+        let most = (self.networks.config.max_target_positions / 2).saturating_sub(1);
         let mut rest = most;
         let mut encode = |option: &'static str, text: &str| {
             if text.is_empty() {
@@ -246,7 +246,7 @@ impl Whisper {
                 Some(left) => rest = left,
                 None => {
                     return invalid(format!(
-                        "shorter: the decoder sees {most} tokens, and this has {}",
+                        "shorter: the decoder sees {most} tokens of vocabulary and prompt, and this has {}",
                         tokens.len()
                     ));
                 }
