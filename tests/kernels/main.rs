@@ -14,6 +14,7 @@ mod linkage;
 mod lstm;
 mod matrix;
 mod metal;
+mod nvrtc;
 mod pool_norm;
 mod precision;
 mod stats_pool;
