@@ -96,6 +96,21 @@ mod needs_whisper {
         }
     }
 
+    /// After these words, openai-whisper stops after 12 s of the sample, and all its words are at the end.
+    #[test]
+    #[ignore = "needs Whisper tiny.en"]
+    fn a_vocabulary_loses_no_text() {
+        let audio = shared("eval/pyannote-sample/sample.wav");
+        let options = ["-q", "-f", "json", "--vocabulary", "Sheila, Diane"];
+        let output = diarize(["transcribe", audio.to_str().unwrap()].iter().chain(&options));
+        let document: Value = serde_json::from_str(stdout(&output)).unwrap();
+        let segments = document["segments"].as_array().unwrap();
+        let start = segments[0]["start"].as_f64().unwrap();
+        assert!((5.0..9.0).contains(&start), "{start}");
+        let text = document["text"].as_str().unwrap();
+        assert!(text.contains("Chicago") && text.contains("Yankee"), "{text}");
+    }
+
     #[test]
     #[ignore = "needs Whisper tiny.en"]
     fn a_part_has_the_times_of_the_recording() {

@@ -39,6 +39,28 @@ fn a_model_without_tokenizer_is_an_error() {
 }
 
 #[test]
+fn pointers_of_git_lfs_and_web_pages_are_named() {
+    let stand_ins = [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a Git LFS pointer"),
+        ("<!DOCTYPE html><html></html>", "a web page"),
+    ];
+    for (content, what) in stand_ins {
+        for (folder, name) in
+            [("toy", "model.safetensors"), ("toy", "config.json"), ("toy-ctranslate2-float16", "model.bin")]
+        {
+            let folder = copy(folder);
+            fs::write(folder.path().join(name), content).unwrap();
+            let error = error(folder.path());
+            assert!(error.contains(name) && error.contains(what), "{error}");
+        }
+        let folder = copy("toy");
+        fs::write(folder.path().join("tokenizer.json"), content).unwrap();
+        let error = Whisper::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("tokenizer.json") && error.contains(what), "{error}");
+    }
+}
+
+#[test]
 fn heads_that_the_decoder_lacks_are_an_error() {
     let folder = copy("toy");
     for heads in ["[[3, 0]]", "[[0, 4]]", "[]"] {

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first finishes the current file, the second abandons it. Neither leaves a partial file.
+//! Ctrl-C: the first finishes the current file, the second abandons it. Neither leaves a part of a result.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -41,7 +41,7 @@ pub struct RecognitionArgs {
     /// Text that could precede the recording: it shows how names are spelled, and the style
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
-    /// Words that may occur, such as names, separated by commas: Whisper then rather spells them so
+    /// Words that may occur, such as names, separated by commas: Whisper is then more likely to spell them that way
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     vocabulary: Vec<String>,
     /// Follow N texts at a time and take the likeliest: 5 is slower than 1 and often slightly better
@@ -257,7 +257,7 @@ impl Work<'_> {
             }
             let segments = without_imagined(segments, &self.turns);
             if let Some(partial) = &mut self.partial {
-                partial.add(&segments)?;
+                partial.add(&segments);
             }
             self.segments.extend(segments);
             self.progress.transcribed(start + length, self.length);

@@ -152,7 +152,9 @@ impl<'a> Session<'a> {
         };
         let done = self.finish(&recording, outputs)?;
         #[cfg(feature = "words")]
-        partial.flatten().map(Partial::remove).transpose()?;
+        if let Some(partial) = partial.flatten() {
+            partial.remove();
+        }
         Ok(done)
     }
 

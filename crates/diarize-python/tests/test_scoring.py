@@ -54,3 +54,10 @@ def test_wrong_arguments(tmp_path, result):
     for collar in (-1, float("nan")):
         with pytest.raises(OptionError, match="collar is"):
             score([], [], collar=collar)
+
+
+def test_what_load_rttm_returns_is_one_recording():
+    recordings = load_rttm(REFERENCE)
+    assert score(recordings, REFERENCE).diarization_error_rate == 0
+    with pytest.raises(FormatError, match="2 recordings are given: choose one, such as 'conversation'"):
+        score({**recordings, "other": recordings["conversation"]}, REFERENCE)

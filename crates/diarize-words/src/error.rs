@@ -27,6 +27,14 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// Another file is in the place of one of the model's.
+    #[error("{}: {stand_in}", path.display())]
+    StandIn {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        stand_in: diarize::model::StandIn,
+    },
     /// A file of the model is damaged, or is not what its name says.
     #[error("{}: {reason}", path.display())]
     InvalidFile {

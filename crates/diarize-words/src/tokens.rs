@@ -72,8 +72,7 @@ impl Tokens {
     /// # Errors
     /// The file is missing or damaged, or is not Whisper's.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes =
-            std::fs::read(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
+        let bytes = crate::weights::read_bytes(path)?;
         let invalid = |reason: String| Error::InvalidFile { path: path.to_owned(), reason };
         let file: File = serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
         let mut tokenizer = Tokenizer::new(file.model);

@@ -246,7 +246,8 @@ impl Whisper {
                 Some(left) => rest = left,
                 None => {
                     return invalid(format!(
-                        "shorter: the decoder sees {most} tokens of vocabulary and prompt, and this has {}",
+                        "shorter: the decoder sees {most} tokens of vocabulary and prompt, of which {rest} are left, and \
+                         this has {}",
                         tokens.len()
                     ));
                 }
@@ -297,10 +298,17 @@ impl Whisper {
         let frames = self.window_frames().min(mel.frames() - first);
         let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
         let previous = &state.said[state.hidden..];
-        let before = [start.vocabulary.as_slice(), previous];
-        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
         let beam = options.beam.map_or(1, NonZeroUsize::get);
-        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)?;
+        let decode = |vocabulary: &[u32]| {
+            let before = [vocabulary, previous];
+            let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
+            decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)
+        };
+        let mut answer = decode(&start.vocabulary)?;
+        // After a list of words, Whisper may stop in the middle of the window. Then it says no time at the end.
+        if !start.vocabulary.is_empty() && !self.has_end(&answer.tokens) {
+            answer = decode(&[])?;
+        }
         if answer.is_silence() {
             state.frame += frames;
             return Ok(());
@@ -325,6 +333,11 @@ impl Whisper {
             state.hidden = state.said.len();
         }
         Ok(())
+    }
+
+    /// Whether an answer says when something ends.
+    fn has_end(&self, answer: &[u32]) -> bool {
+        answer.iter().skip(1).any(|&token| token >= self.tokens.first_timestamp)
     }
 
     /// Splits an answer at its times. `frames` is the length of the window.

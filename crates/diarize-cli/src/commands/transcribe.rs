@@ -26,9 +26,14 @@ Models:
   Whisper runs on the CPU, whatever --device says. Without --output and --format, the result is text. The formats
   txt, srt, vtt, json and html contain the words; others only contain who speaks when.";
 
+/// What differs from the other commands.
+const FORMAT: &str =
+    "Output formats, separated by commas [default: from the extension of --output, else txt]";
+
 /// Arguments of the command.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("transcript", |arg| arg.hide(true)), mut_arg("embeddings", |arg| arg.hide(true)))]
+#[command(mut_arg("format", |arg| arg.help(FORMAT).long_help(FORMAT)))]
 pub struct Args {
     /// Audio files, directories or patterns; `-` is standard input
     #[arg(required_unless_present = "files_from")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Union
 
 from . import _native
@@ -12,8 +12,8 @@ from ._errors import FormatError, OptionError
 from ._result import DiarizeOutput
 
 Turns = Union[DiarizeOutput, Annotation, str, "os.PathLike[str]", Iterable[Any], Any]
-"""A result, an annotation of this package or of ``pyannote.core``, the path of an RTTM file with one recording, or tuples of start
-and end in seconds and a speaker."""
+"""A result, an annotation of this package or of ``pyannote.core``, the path of an RTTM file with one recording, what ``load_rttm``
+returns for such a file, or tuples of start and end in seconds and a speaker."""
 
 
 class Score(NamedTuple):
@@ -74,6 +74,10 @@ def _turns(turns: Turns) -> list[Turn]:
         if len(recordings) != 1:
             raise FormatError(f"{os.fspath(turns)} has {len(recordings)} recordings: choose one with load_rttm")
         (turns,) = recordings.values()
+    if isinstance(turns, Mapping):
+        if len(turns) != 1:
+            raise FormatError(f"{len(turns)} recordings are given: choose one, such as {next(iter(turns), 'NAME')!r}")
+        (turns,) = turns.values()
     if isinstance(turns, Annotation):
         return list(turns.turns)
     if hasattr(turns, "itertracks"):

@@ -9,6 +9,7 @@ use std::{collections::HashMap, fs, path::Path};
 use candle_core::Tensor;
 use candle_nn::LayerNorm;
 use candle_transformers::models::whisper::Config;
+use diarize::model::StandIn;
 use serde::de::DeserializeOwned;
 
 use self::stored::Stored;
@@ -124,8 +125,22 @@ impl Weights {
     }
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })
+/// Reads a file of a model.
+///
+/// # Errors
+/// It cannot be read, or is a stand-in.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let bytes = fs::read(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
+    check_stand_in(path, &bytes)?;
+    Ok(bytes)
+}
+
+/// Refuses files that are found in place of others if a download went wrong.
+fn check_stand_in(path: &Path, start: &[u8]) -> Result<()> {
+    match StandIn::of(start) {
+        Some(stand_in) => Err(Error::StandIn { path: path.to_owned(), stand_in }),
+        None => Ok(()),
+    }
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {

@@ -10,7 +10,11 @@ use std::{
 use candle_core::{DType, Device, Tensor};
 use diarize_kernels::device::without_backtrace;
 
+use super::check_stand_in;
 use crate::{Error, Result};
+
+/// Bytes by which another file in the place of this one is recognized.
+const START: u64 = 512;
 
 /// A file with tensors.
 #[derive(Debug)]
@@ -50,14 +54,17 @@ impl Source {
     /// Opens a file.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or is a stand-in.
     pub fn open(path: &Path) -> Result<Self> {
         let open = || {
             let file = File::open(path)?;
             let length = file.metadata()?.len();
             Ok(Self { path: path.to_owned(), file, length })
         };
-        open().map_err(|source| Error::ReadFile { path: path.to_owned(), source })
+        let opened = open().map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
+        let start = opened.bytes(0, opened.length.min(START) as usize)?;
+        check_stand_in(path, &start.unwrap_or_default())?;
+        Ok(opened)
     }
 
     /// Its length in bytes.
