@@ -115,6 +115,17 @@ struct Parts {
     ends_with_time: bool,
 }
 
+/// What was understood of a window.
+struct Understood {
+    answer: Answer,
+    /// With their tokens.
+    segments: Vec<(Segment, Vec<u32>)>,
+    /// As in [`Parts`].
+    understood: usize,
+    /// As in [`Parts`].
+    ends_with_time: bool,
+}
+
 impl Whisper {
     /// Loads a model from a folder, in the format of Hugging Face (`model.safetensors`, `config.json`,
     /// `tokenizer.json`, and `generation_config.json` for the best word times) or of CTranslate2, which
@@ -293,29 +304,20 @@ impl Whisper {
 
     /// Decodes the next 30 s, and moves to the end of what was understood.
     fn advance(&self, mel: &Mel, start: &Start, options: &Options, state: &mut State) -> Result<()> {
-        let Networks { decoder, config, .. } = &self.networks;
         let first = state.frame;
         let frames = self.window_frames().min(mel.frames() - first);
         let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
-        let previous = &state.said[state.hidden..];
-        let beam = options.beam.map_or(1, NonZeroUsize::get);
-        let decode = |vocabulary: &[u32]| {
-            let before = [vocabulary, previous];
-            let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
-            decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)
-        };
-        let mut answer = decode(&start.vocabulary)?;
-        // After a list of words, Whisper may stop in the middle of the window. Then it says no time at the end.
-        if !start.vocabulary.is_empty() && !self.has_end(&answer.tokens) {
-            answer = decode(&[])?;
+        let mut found = self.understand(&window, start, options, state, &start.vocabulary)?;
+        // After a list of words, Whisper may give a few seconds of text for the whole window.
+        let crowded = |found: &Understood| found.segments.iter().any(|(segment, _)| is_crowded(segment));
+        if !start.vocabulary.is_empty() && found.as_ref().is_some_and(crowded) {
+            found = self.understand(&window, start, options, state, &[])?;
         }
-        if answer.is_silence() {
+        let Some(Understood { answer, segments, understood, ends_with_time }) = found else {
             state.frame += frames;
             return Ok(());
-        }
-        let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, frames);
+        };
         state.frame += understood;
-        let segments = self.segments(pieces, &answer, &window, start, state.spoken_until)?;
         if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
             let end = (last.end / FRAME).round() as usize;
             if !ends_with_time && end > first {
@@ -335,9 +337,26 @@ impl Whisper {
         Ok(())
     }
 
-    /// Whether an answer says when something ends.
-    fn has_end(&self, answer: &[u32]) -> bool {
-        answer.iter().skip(1).any(|&token| token >= self.tokens.first_timestamp)
+    /// Decodes a window after a vocabulary and what was said before. `None` if nobody speaks.
+    fn understand(
+        &self,
+        window: &Window,
+        start: &Start,
+        options: &Options,
+        state: &State,
+        vocabulary: &[u32],
+    ) -> Result<Option<Understood>> {
+        let Networks { decoder, config, .. } = &self.networks;
+        let before = [vocabulary, &state.said[state.hidden..]];
+        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
+        let beam = options.beam.map_or(1, NonZeroUsize::get);
+        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)?;
+        if answer.is_silence() {
+            return Ok(None);
+        }
+        let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, window.frames);
+        let segments = self.segments(pieces, &answer, window, start, state.spoken_until)?;
+        Ok(Some(Understood { answer, segments, understood, ends_with_time }))
     }
 
     /// Splits an answer at its times. `frames` is the length of the window.
@@ -427,6 +446,14 @@ impl Whisper {
         }
         Ok(segments)
     }
+}
+
+/// Whether a segment has more text than anybody says in its time.
+fn is_crowded(segment: &Segment) -> bool {
+    const CHARACTERS_PER_SECOND: f64 = 30.0;
+    const FEW: usize = 20;
+    let characters = segment.text.trim().chars().count();
+    characters > FEW && characters as f64 > CHARACTERS_PER_SECOND * (segment.end - segment.start)
 }
 
 fn hundredths(seconds: f64) -> f64 {
