@@ -12,8 +12,8 @@ const BLOCK: usize = 64_000;
 /// Number of blocks that are decoded ahead, so that a GPU does not wait for the decoder.
 const AHEAD: usize = 64;
 
-/// A recording that a thread of its own decodes, while the caller works on the blocks before. It is an iterator over
-/// blocks, of which all but the last are at least four seconds long.
+/// A recording that is decoded on a separate thread while the caller processes earlier blocks. It iterates over
+/// blocks. All but the last are at least four seconds long.
 #[derive(Debug)]
 pub struct Decoding {
     declared_duration: Option<f64>,

@@ -2,7 +2,7 @@
 //! have the file's own channels or sample rate.
 //!
 //! [`Audio`] is an iterator over blocks: it reads, decodes, downmixes and resamples as blocks are
-//! requested, however long the recording is. [`Decoding`] does so on a thread of its own, some blocks ahead. [`read`] reads a
+//! requested, however long the recording is. [`Decoding`] decodes on a separate thread, some blocks ahead. [`read`] reads a
 //! whole short file at once. [`Converter`] takes samples that are already decoded.
 //!
 //! ```no_run

@@ -1,4 +1,4 @@
-//! The text found so far, in a file of its own beside the result: it is left if the program stops before the end.
+//! The text found so far, in a separate file beside the result. The file stays if the program stops before the end.
 
 use std::{
     ffi::OsString,
@@ -58,7 +58,7 @@ impl Partial {
         }
     }
 
-    /// Removes the file, because the result is there.
+    /// Removes the file once the result is written.
     pub fn remove(self) {
         let State::Written(path, file) = self.state else { return };
         drop(file);

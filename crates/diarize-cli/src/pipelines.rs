@@ -59,7 +59,7 @@ impl Pipelines {
         self.first().model()
     }
 
-    /// Chooses the pipeline for one more recording: the one that has the fewest, and the first of these.
+    /// Chooses the pipeline with the fewest recordings for one more. Among equals, it is the first.
     pub fn for_recording(&self) -> Pipeline {
         let mut recordings = lock(&self.recordings);
         let (index, count) = iter::zip(0.., recordings.iter_mut())

@@ -17,7 +17,7 @@ use tracing::info;
 
 use crate::{numbers, partial::Partial, progress::FileProgress, source::Source, transcript::Transcript};
 
-/// Number of windows with speech that decide about the language.
+/// Number of windows with speech from which the language is detected.
 const LANGUAGE_WINDOWS: usize = 3;
 /// The most windows that are decoded at the same time. It bounds memory.
 const AT_ONCE: usize = 4;

@@ -199,7 +199,7 @@ impl Args {
 }
 
 impl DiarizeArgs {
-    /// An option that has no meaning where the words are recognized, if it is given.
+    /// The given option, if any, that makes no sense when words are recognized.
     #[cfg(feature = "words")]
     pub fn option_without_words(&self) -> Option<&'static str> {
         let options = [

@@ -26,7 +26,7 @@ Models:
   Whisper runs on the CPU, whatever --device says. Without --output and --format, the result is text. The formats
   txt, srt, vtt, json and html contain the words; others only contain who speaks when.";
 
-/// What differs from the other commands.
+/// The help of `--format`, whose default differs from that of the other commands.
 const FORMAT: &str =
     "Output formats, separated by commas [default: from the extension of --output, else txt]";
 
