@@ -86,7 +86,7 @@ def main():
     database = args.folder / "known.safetensors"
     database.unlink(missing_ok=True)
     for clip in clips[::2]:
-        run(args.diarize, "enroll", "-q", clip.stem, clip, "--db", database)
+        run(args.diarize, "enroll", "-q", "--anyway", clip.stem, clip, "--db", database)
     known = load_file(database)
     names = sorted(known)
     known = np.stack([known[name] for name in names])

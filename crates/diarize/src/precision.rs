@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{Device, Error, Result};
 
-/// How precisely the networks multiply. Sums are always f32, and so are all values between the layers.
+/// How precisely the networks multiply. Sums are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Precision {
@@ -12,7 +12,8 @@ pub enum Precision {
     #[default]
     F32,
     /// Convolutions, linear and recurrent layers multiply f16, that is with 11 bits, except for the stem of the embedding network,
-    /// the sinc filters, the classifier, and everything from pooling on. Faster on NVIDIA GPUs; other devices do not support it.
+    /// the sinc filters, the classifier, and everything from pooling on. Values between the convolutions of the embedding network are
+    /// f16 too. Faster on NVIDIA GPUs; other devices do not support it.
     F16,
 }
 
