@@ -25,7 +25,8 @@ use crate::{
     order::Order,
     output::{self, Output},
     progress::Console,
-    session::{Done, SILENCE, Session, decode_ahead},
+    session::{Done, Session, decode_ahead},
+    warnings::SILENCE,
 };
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.

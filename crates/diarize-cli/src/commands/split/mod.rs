@@ -30,9 +30,9 @@ use crate::{
     output::{self, NewFiles},
     overrides::Overrides,
     progress::{Console, Verbosity},
-    session::SILENCE,
     source::{Decoded, Source},
     speaker_count::SpeakerCountArgs,
+    warnings::SILENCE,
 };
 
 /// Parts that are shorter, in seconds, would be nothing but a fade.
