@@ -49,11 +49,18 @@ fn options_without_meaning_are_errors() {
     }
     let folder = tempdir().unwrap();
     let model = folder.path().to_str().unwrap();
-    for outputs in [&["-f", "rttm"][..], &["-o", "a.csv", "-o", "a.TextGrid"]] {
+    for (outputs, told) in [
+        (&["-f", "rttm"][..], "rttm cannot contain words: use txt, srt"),
+        (&["-o", "a.eaf", "-o", "a.parquet"], "eaf cannot contain words"),
+        (&["-f", "txt", "--words"], "--words needs --format csv, srt or vtt"),
+    ] {
         let output = diarize(["transcribe", "--whisper", model, "-"].iter().chain(outputs));
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains("needs a format with words: txt, srt"), "{}", stderr(&output));
+        assert!(stderr(&output).contains(told), "{}", stderr(&output));
     }
+    let output = diarize(["--words", "-f", "csv", "talk.wav"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--words needs a transcript"), "{}", stderr(&output));
     let output = diarize(["transcribe", "--whisper", "model"]);
     assert_eq!(output.status.code(), Some(2), "no recording");
 }
@@ -76,8 +83,9 @@ mod needs_whisper {
         let folder = tempdir().unwrap();
         let audio = repository("tests/data/conversation.flac");
         let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-        let [json, srt, txt, html] = ["a.json", "a.srt", "a.txt", "a.html"].map(file);
-        let outputs = ["-o", &json, "-o", &srt, "-o", &txt, "-o", &html];
+        let files = ["a.json", "a.srt", "a.txt", "a.html", "a.csv", "a.TextGrid"].map(file);
+        let [json, others @ ..] = &files;
+        let outputs: Vec<&str> = files.iter().flat_map(|file| ["-o", file]).collect();
         let output = diarize(["transcribe", audio.to_str().unwrap()].iter().chain(&outputs));
         assert!(output.status.success(), "{}", stderr(&output));
         let document: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
@@ -89,9 +97,13 @@ mod needs_whisper {
         assert!(words.iter().all(|word| word["speaker"].as_str().unwrap().starts_with("SPEAKER_")));
         let times: Vec<f64> = words.iter().map(|word| word["start"].as_f64().unwrap()).collect();
         assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "{times:?}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "no partial transcript is left");
-        for file in [srt, txt, html] {
-            let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            files.len(),
+            "no partial transcript is left"
+        );
+        for file in others {
+            let text = fs::read_to_string(file).unwrap();
             assert!(text.contains("river") && text.contains("SPEAKER_02"), "{file}");
         }
     }
@@ -130,12 +142,25 @@ mod needs_whisper {
         let audio = folder.path().join("talk.wav");
         write_silence(&audio);
         let audio = audio.to_str().unwrap();
-        let output = diarize(["transcribe", audio]);
-        assert!(output.status.success() && stdout(&output).trim().is_empty(), "{}", stdout(&output));
-        assert!(stderr(&output).contains("nobody speaks"), "{}", stderr(&output));
-        let output = diarize(["transcribe", "--language", "de", audio]);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(stderr(&output).contains("this model knows only English"), "{}", stderr(&output));
+        let output = diarize(["transcribe", "-f", "json", audio]);
+        assert!(output.status.success());
+        let document: Value = serde_json::from_str(stdout(&output)).unwrap();
+        assert_eq!(document, json!({"text": "", "language": "en", "segments": []}));
+        let told: Vec<&str> = stderr(&output).lines().collect();
+        assert!(told.len() == 1 && told[0].contains("nobody speaks"), "{told:?}");
+        for (options, told) in [
+            (
+                &["--language", "de"][..],
+                "error: --language is `de`, but must be left out: this model knows only English\n",
+            ),
+            (
+                &["--translate"],
+                "error: --translate is set, but must be left out: this model knows only English\n",
+            ),
+        ] {
+            let output = diarize(["transcribe", audio].iter().chain(options));
+            assert_eq!((output.status.code(), stderr(&output)), (Some(2), told));
+        }
     }
 
     /// The words of a text in lower case, without punctuation.

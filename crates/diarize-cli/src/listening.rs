@@ -26,7 +26,8 @@ pub struct Heard {
     pub timings: Timings,
 }
 
-/// Reads a recording, or the rest of one that is being decoded already, and diarizes it.
+/// Reads a recording, or the rest of one that is being decoded already, and diarizes it. `also` gets the samples too, unless
+/// channels are separate.
 ///
 /// # Errors
 /// If the audio cannot be read, or a network fails.
@@ -37,6 +38,7 @@ pub fn listen(
     options: &Options,
     channels: &ChannelsArgs,
     progress: FileProgress,
+    mut also: impl FnMut(&[f32]),
 ) -> anyhow::Result<Heard> {
     let separate = channels.is_separate();
     let mut progress = if separate { progress.segmentation_only() } else { progress };
@@ -65,6 +67,7 @@ pub fn listen(
         listener.expect_seconds(decoding.declared_duration().unwrap_or(0.0));
         let decoded = Decoded::rest(decoding, |block| {
             note_reading(&clock);
+            also(block);
             Ok(listener.push(block)?)
         })?;
         (listener.finish()?, decoded)

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize, thread, time::Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, bail};
 use diarize::{Device, Diarization, Options, Precision, Turn, Warning};
 use diarize_audio::Decoding;
+#[cfg(feature = "words")]
+use diarize_words::Loudness;
 use tracing::{info, warn};
 
 use crate::{
@@ -72,12 +74,8 @@ impl<'a> Session<'a> {
         job.speakers.apply(&mut options);
         options.threads = threads;
         job.overrides.apply(&mut options, pipelines.model().segmentation.duration)?;
-        options.check().map_err(|error| match error {
-            diarize::Error::NoSpeakerCount => anyhow!(
-                "--clustering kmeans needs the number of speakers: add --num-speakers N or use another method"
-            ),
-            error => error.into(),
-        })?;
+        // Starting to listen checks the options, also whether they fit the model.
+        pipelines.first().listen(&options)?;
         Ok(Self {
             job,
             console,
@@ -104,15 +102,31 @@ impl<'a> Session<'a> {
         let stem = input.stem();
         let uri = output::uri(&stem);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
+        if self.job.style.words && transcript.as_ref().is_some_and(|transcript| !transcript.has_word_times())
+        {
+            bail!(
+                "--words needs the times of words, which the transcript does not have: leave out --words, or make one with \
+                 --word_timestamps True (openai-whisper) or -ojf (whisper.cpp)"
+            );
+        }
         let source = self.source(input, outputs)?;
         let pipeline = self.pipelines.for_recording();
         let progress = self.console.file(&file);
-        let heard = listen(&pipeline, &source, ahead, &self.options, &self.job.channels, progress)?;
+        #[cfg(feature = "words")]
+        let mut loudness = Loudness::default();
+        let heard =
+            listen(&pipeline, &source, ahead, &self.options, &self.job.channels, progress, |_samples| {
+                #[cfg(feature = "words")]
+                if self.finds_words() {
+                    loudness.push(_samples);
+                }
+            })?;
         let Heard { mut diarization, decoded, mut timings } = heard;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         #[cfg(feature = "words")]
-        let (found, partial) = self.transcribe(&file, &source, outputs, &diarization.turns)?.unzip();
+        let (found, partial) =
+            self.transcribe(&file, &source, outputs, &diarization.turns, &loudness)?.unzip();
         #[cfg(feature = "words")]
         let transcript = found.map(std::borrow::Cow::Owned).or(transcript);
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
@@ -122,6 +136,7 @@ impl<'a> Session<'a> {
             name: &stem,
             outputs,
             transcript: transcript.as_deref(),
+            is_recognized: self.finds_words(),
             diarized,
             diarization: &diarization,
             turns: self.written(&diarization),
@@ -180,11 +195,12 @@ impl<'a> Session<'a> {
         source: &Source,
         outputs: &[Output],
         turns: &[Turn],
+        loudness: &Loudness,
     ) -> anyhow::Result<Option<(Transcript, Option<Partial>)>> {
         let Some(recognizer) = &self.recognizer else { return Ok(None) };
         let mut files = outputs.iter().filter_map(Output::file);
         let result = files.find(|file| !output::is_special(file));
-        recognizer.transcribe(source, turns, result, self.console.file(file)).map(Some)
+        recognizer.transcribe(source, turns, loudness, result, self.console.file(file)).map(Some)
     }
 
     /// The audio of a file. Names may need the voices of turns, and HTML pages and words the audio, after it is diarized.

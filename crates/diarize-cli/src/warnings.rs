@@ -20,6 +20,8 @@ pub struct Written<'a> {
     pub outputs: &'a [Output],
     /// Its transcript.
     pub transcript: Option<&'a Transcript>,
+    /// Whether the words of the transcript were found in the audio.
+    pub is_recognized: bool,
     /// The part of the recording that was diarized.
     pub diarized: Span,
     /// Its diarization.
@@ -31,9 +33,18 @@ pub struct Written<'a> {
 impl Written<'_> {
     /// The warnings about it.
     pub fn warnings(&self) -> Vec<String> {
-        let Self { name, outputs, transcript, diarized, diarization, turns } = *self;
+        let Self { name, outputs, transcript, is_recognized, diarized, diarization, turns } = *self;
         let mut warnings = transcript.map_or(Vec::new(), |transcript| transcript.warnings().to_vec());
-        warnings.extend(transcript.and_then(|transcript| outside(transcript, diarized)));
+        let (outside, lines) = transcript.map_or((0, 1), |transcript| transcript.count_outside(diarized));
+        if lines == 0 {
+            warnings.extend(without_text(is_recognized, diarization.turns.is_empty()).map(str::to_owned));
+        } else if outside > 0 {
+            let Span { start, end } = diarized;
+            warnings.push(format!(
+                "{outside} of {lines} lines of the transcript have no speaker: they are not between {start:.1} s and \
+                 {end:.1} s, the part of the recording that was diarized"
+            ));
+        }
         let uri = output::uri(name);
         if uri != name {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
@@ -72,17 +83,11 @@ fn renamed(turns: &[Turn]) -> Vec<String> {
     renamed.map(warning).collect()
 }
 
-/// A warning if a transcript is empty, or has lines outside the part of the recording that was diarized.
-fn outside(transcript: &Transcript, diarized: Span) -> Option<String> {
-    let (outside, all) = transcript.count_outside(diarized);
-    if all == 0 {
-        return Some("the transcript contains no text".to_owned());
+/// The warning about a transcript without text. If nobody speaks, its own warning is enough.
+fn without_text(is_recognized: bool, is_silent: bool) -> Option<&'static str> {
+    match (is_recognized, is_silent) {
+        (true, true) => None,
+        (true, false) => Some("no words were found where somebody seems to speak: it may be music or noise"),
+        (false, _) => Some("the transcript contains no text"),
     }
-    let Span { start, end } = diarized;
-    (outside > 0).then(|| {
-        format!(
-            "{outside} of {all} lines of the transcript have no speaker: they are not between {start:.1} s and {end:.1} s, \
-             the part of the recording that was diarized"
-        )
-    })
 }

@@ -303,6 +303,67 @@ fn a_transcript_is_read_in_the_page() {
     );
 }
 
+#[test]
+#[ignore = "needs Chromium"]
+fn a_transcript_is_searched_in_the_page() {
+    let mut browser = Browser::start();
+    browser.show(&page(), 1280, 900, "light");
+    let hidden = "document.querySelector('#finder').hidden";
+    assert_eq!(browser.eval(hidden), true, "there is nothing to search");
+    let result = json_of(&results().join("conversation.json"));
+    let turns = result["turns"].as_array().unwrap();
+    let other = turns.iter().find(|turn| turn["speaker"] != turns[0]["speaker"]).unwrap();
+    let (start, end) = (turns[0]["start"].as_f64().unwrap(), turns[0]["end"].as_f64().unwrap());
+    let at = |share: f64| start + share * (end - start);
+    let segments = json!({ "segments": [
+        { "start": start, "end": end, "text": " Tea (green) 😀 or  TEA?", "words": [
+            { "word": " Tea", "start": at(0.0), "end": at(0.2) }, { "word": " (green)", "start": at(0.2), "end": at(0.4) },
+            { "word": " 😀 or", "start": at(0.4), "end": at(0.5) }, { "word": " TEA?", "start": at(0.5), "end": at(1.0) }] },
+        { "start": other["start"], "end": other["end"], "text": " Neither." },
+    ] });
+    let directory = tempdir().unwrap();
+    let (transcript, page) = (directory.path().join("said.json"), directory.path().join("talk.html"));
+    fs::write(&transcript, segments.to_string()).unwrap();
+    let audio = repository("tests/data/conversation.flac");
+    let [option, output] = ["--transcript", "-o"].map(AsRef::as_ref);
+    let output = diarize([option, transcript.as_os_str(), output, page.as_os_str(), audio.as_os_str()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    browser.show(&page, 1280, 900, "light");
+    browser.wait("document.querySelector('#play').disabled === false");
+
+    let shown = "document.querySelectorAll('#turns li:not([hidden])').length";
+    let marks = "[...document.querySelectorAll('mark')].map(mark => mark.textContent)";
+    let told = "document.querySelector('#found').textContent";
+    browser.key("/");
+    assert_eq!(browser.eval("document.activeElement.getAttribute('aria-label')"), "Search the transcript");
+    for letter in ["t", "e", "a"] {
+        browser.key(letter);
+    }
+    assert_eq!(browser.eval(marks), json!(["Tea", "TEA"]));
+    assert_eq!((browser.eval(shown), browser.eval(told)), (json!(1), json!("2 matches")));
+    let now_at = |browser: &mut Browser, share: f64| {
+        browser.wait(&format!("Math.abs({TIME} - {}) < 0.06", at(share)));
+    };
+    browser.key("Enter");
+    browser.key("Enter");
+    now_at(&mut browser, 0.5);
+    assert_eq!(browser.eval(told), "2 of 2 matches");
+    assert_eq!(browser.eval("document.querySelector('mark.here').textContent"), "TEA");
+    browser.key("Enter");
+    now_at(&mut browser, 0.0);
+    browser.key("Escape");
+    assert_eq!((browser.eval(shown), browser.eval(marks)), (json!(2), json!([])));
+
+    // Text is sought as it is, not as a pattern, and stays marked when speakers get other names.
+    for (sought, found) in [("(green) 😀", 1), ("EITHER.", 1), (".*", 0), ("or  tea", 1)] {
+        browser.fill("#search", sought);
+        browser.fill("#speakers tr:nth-child(1) input", "Ann");
+        assert_eq!(browser.eval(&format!("{marks}.length")), found, "{sought}");
+    }
+    browser.fill("#search", "coffee");
+    assert_eq!((browser.eval(told), browser.eval(shown)), (json!("No match"), json!(0)));
+}
+
 /// Also writes the pictures to the directory of `DIARIZE_SCREENSHOTS`, if there is one.
 #[test]
 #[ignore = "needs Chromium"]

@@ -10,9 +10,11 @@ use crate::output::{SHORTEST, clock, escaped};
 #[derive(Clone, Debug, Serialize)]
 pub struct Passage<'a> {
     #[serde(flatten)]
-    pub(super) span: Span,
-    pub(super) text: String,
-    pub(super) speaker: Option<&'a str>,
+    pub(crate) span: Span,
+    pub(crate) text: String,
+    pub(crate) speaker: Option<&'a str>,
+    /// Where words start in the text, in UTF-16 code units as in a browser, and when they start, in seconds.
+    pub(super) times: Vec<(usize, f64)>,
 }
 
 /// The text as one passage per speaker and segment.
@@ -30,6 +32,8 @@ pub(super) fn paragraphs(segments: &[Segment]) -> Vec<Passage<'_>> {
                 // whisper.cpp sometimes has a segment for a full stop.
                 let is_mark = passage.text.chars().all(|letter| letter.is_ascii_punctuation());
                 last.text += if is_mark { "" } else { " " };
+                let before = last.text.encode_utf16().count();
+                last.times.extend(passage.times.iter().map(|(at, time)| (before + at, *time)));
                 last.text += &passage.text;
             }
             _ => paragraphs.push(passage),
@@ -40,7 +44,7 @@ pub(super) fn paragraphs(segments: &[Segment]) -> Vec<Passage<'_>> {
 
 /// Paragraphs with their start times.
 pub(super) fn txt(segments: &[Segment]) -> String {
-    let paragraph = |Passage { span, text, speaker }: &Passage<'_>| {
+    let paragraph = |Passage { span, text, speaker, .. }: &Passage<'_>| {
         let time = clock(span.start, '.');
         let time = time.split_once('.').map_or("", |(seconds, _)| seconds);
         let name = speaker.map(|speaker| format!("{speaker}: ")).unwrap_or_default();

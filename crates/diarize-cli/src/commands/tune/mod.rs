@@ -133,10 +133,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let chunk = diarizer.model().segmentation.duration;
     args.overrides.apply(&mut options, chunk)?;
     options.check().map_err(|error| match error {
-        diarize::Error::NoSpeakerCount => {
-            anyhow!("--clustering kmeans needs the number of speakers, which differs: tune another method")
-        }
-        error => error.into(),
+        diarize::Error::NoSpeakerCount => super::conflict(
+            "--clustering kmeans needs the number of speakers, which differs: tune another method",
+        )
+        .into(),
+        error => anyhow::Error::from(error),
     })?;
     let axes = if args.axes.is_empty() { Axis::defaults(&options.parameters) } else { args.axes.clone() };
     let (points, own) = points(&axes, &options, chunk)?;
