@@ -60,7 +60,10 @@ fn values_that_do_not_fit_are_usage_errors_that_name_the_option() {
         ),
         (&["--step", "99"], "--step is 99 s, but must be"),
         (&["--min-cluster-size", "3"], "--min-cluster-size is for agglomerative clustering"),
-        (&["--compat", "pyannote-3.3"], "use a model of that version with --model 3.1"),
+        (
+            &["--compat", "pyannote-3.3"],
+            "--compat pyannote-3.3 does not fit vbx, the clustering method here: use a model of that version with --model 3.1, or",
+        ),
     ] {
         assert_usage_error(&[options, &["a.wav"]].concat(), &format!("error: {told}"));
     }

@@ -135,8 +135,8 @@ impl Overrides {
         if let Some(version) = self.compat {
             parameters.reproduce(version.into()).map_err(|_| {
                 conflict(
-                    "--compat pyannote-3.3 does not fit vbx, the clustering method here, which pyannote 3.3 does not have: \
-                     use a model of that version with --model 3.1, or --compat pyannote-4.0",
+                    "--compat pyannote-3.3 does not fit vbx, the clustering method here: use a model of that version with \
+                     --model 3.1, or --compat pyannote-4.0",
                 )
             })?;
         }
