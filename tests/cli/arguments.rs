@@ -65,7 +65,9 @@ fn values_that_do_not_fit_are_usage_errors_that_name_the_option() {
             "--compat pyannote-3.3 does not fit vbx, the clustering method here: use a model of that version with --model 3.1, or",
         ),
     ] {
-        assert_usage_error(&[options, &["a.wav"]].concat(), &format!("error: {told}"));
+        for command in [&[][..], &["split", "-o", "out"]] {
+            assert_usage_error(&[command, options, &["a.wav"]].concat(), &format!("error: {told}"));
+        }
     }
 }
 

@@ -68,14 +68,14 @@ fn options_without_meaning_are_errors() {
 mod needs_whisper {
     //! Whisper tiny.en in the folder that `DIARIZE_WHISPER` names; the option `--whisper` reads it by itself.
 
-    use std::{collections::BTreeMap, fs, process::Output};
+    use std::{collections::BTreeMap, f64::consts::TAU, fs, process::Output};
 
     use diarize::scoring::{WordScore, score_speakers_words, score_words};
     use diarize_testkit::{repository, shared};
     use serde_json::{Value, json};
     use tempfile::tempdir;
 
-    use crate::common::{diarize, stderr, stdout, write_silence};
+    use crate::common::{diarize, stderr, stdout, write_i16, write_silence};
 
     #[test]
     #[ignore = "needs Whisper tiny.en"]
@@ -161,6 +161,50 @@ mod needs_whisper {
             let output = diarize(["transcribe", audio].iter().chain(options));
             assert_eq!((output.status.code(), stderr(&output)), (Some(2), told));
         }
+    }
+
+    /// Twenty seconds of an instrument: pulses through the resonances of vowels, which the diarization takes for speech.
+    fn humming() -> Vec<i16> {
+        const VOWELS: [[f64; 3]; 4] = [
+            [730.0, 1090.0, 2440.0],
+            [270.0, 2290.0, 3010.0],
+            [300.0, 870.0, 2240.0],
+            [530.0, 1840.0, 2480.0],
+        ];
+        let (mut phase, mut state, decay) = (0.0, [[0.0; 2]; 3], (-TAU * 45.0 / 16e3).exp());
+        let sample = |index: u32| {
+            let time = f64::from(index) / 16e3;
+            phase += (120.0 + 20.0 * (TAU * 0.7 * time).sin() + 10.0 * (TAU * 5.0 * time).sin()) / 16e3;
+            let pulse = f64::from(u8::from(phase >= 1.0));
+            phase -= pulse;
+            let (vowel, share) = ((time / 0.18) as usize, (time / 0.18).fract());
+            let mut sound = 0.0;
+            for (formant, state) in state.iter_mut().enumerate() {
+                let [from, to] = [vowel, vowel + 1].map(|vowel| VOWELS[vowel * 7 % 4][formant]);
+                let frequency = (1.0 - share) * from + share * to;
+                let next = pulse + 2.0 * decay * (TAU * frequency / 16e3).cos() * state[0]
+                    - decay * decay * state[1];
+                *state = [next, state[0]];
+                sound += next * (1.0 - decay);
+            }
+            let loudness = if time % 4.0 < 3.0 { 0.5 + 0.5 * (TAU * 3.5 * time).sin() } else { 0.0 };
+            ((6.0 * sound * loudness).clamp(-1.0, 1.0) * 12_000.0) as i16
+        };
+        (0..320_000).map(sample).collect()
+    }
+
+    #[test]
+    #[ignore = "needs Whisper tiny.en"]
+    fn music_without_speech_gets_one_sentence() {
+        let folder = tempdir().unwrap();
+        let audio = folder.path().join("music.wav");
+        write_i16(&audio, 16_000, 1, &humming());
+        let turns = diarize(["-q".as_ref(), audio.as_os_str()]);
+        assert!(stdout(&turns).lines().count() > 0, "the diarization hears speech");
+        let output = diarize(["transcribe".as_ref(), audio.as_os_str()]);
+        assert!(output.status.success() && output.stdout.is_empty(), "{}", stdout(&output));
+        let told: Vec<&str> = stderr(&output).lines().collect();
+        assert!(told.len() == 1 && told[0].ends_with("it may be music or noise"), "{told:?}");
     }
 
     /// The words of a text in lower case, without punctuation.

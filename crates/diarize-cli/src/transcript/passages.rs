@@ -25,18 +25,25 @@ pub(super) fn passages(segments: &[Segment]) -> impl Iterator<Item = Passage<'_>
 /// The text as paragraphs. A new one starts whenever the speaker changes.
 pub(super) fn paragraphs(segments: &[Segment]) -> Vec<Passage<'_>> {
     let mut paragraphs: Vec<Passage<'_>> = Vec::new();
+    let mut units = 0; // the length of the last paragraph in UTF-16
     for passage in passages(segments) {
+        let added = passage.text.encode_utf16().count();
         match paragraphs.last_mut() {
             Some(last) if last.speaker == passage.speaker => {
                 last.span.end = passage.span.end;
                 // whisper.cpp sometimes has a segment for a full stop.
                 let is_mark = passage.text.chars().all(|letter| letter.is_ascii_punctuation());
-                last.text += if is_mark { "" } else { " " };
-                let before = last.text.encode_utf16().count();
-                last.times.extend(passage.times.iter().map(|(at, time)| (before + at, *time)));
+                let blank = if is_mark { "" } else { " " };
+                units += blank.len();
+                last.times.extend(passage.times.iter().map(|(at, time)| (units + at, *time)));
+                last.text += blank;
                 last.text += &passage.text;
+                units += added;
             }
-            _ => paragraphs.push(passage),
+            _ => {
+                paragraphs.push(passage);
+                units = added;
+            }
         }
     }
     paragraphs

@@ -132,7 +132,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut options = args.model.options(&diarizer);
     let chunk = diarizer.model().segmentation.duration;
     args.overrides.apply(&mut options, chunk)?;
-    options.check().map_err(|error| match error {
+    // Starting to listen checks the options, also whether they fit the model.
+    diarizer.listen(&options).map_err(|error| match error {
         diarize::Error::NoSpeakerCount => super::conflict(
             "--clustering kmeans needs the number of speakers, which differs: tune another method",
         )

@@ -16,11 +16,11 @@ function find() {
   current = -1;
   entries.forEach((entry, index) => {
     const item = $("turns").children[index], parts = [];
-    let read = 0;
+    let read = 0, word = 0;
     for (const { 0: text, index: start } of sought ? entry.text.matchAll(sought) : []) {
       const mark = Object.assign(document.createElement("mark"), { textContent: text });
-      const [, time] = entry.times.findLast(([at]) => at <= start);
-      matches.push({ item, mark, time });
+      while (word + 1 < entry.times.length && entry.times[word + 1][0] <= start) word++;
+      matches.push({ item, mark, time: entry.times[word][1] });
       parts.push(entry.text.slice(read, start), mark);
       read = start + text.length;
     }
