@@ -163,34 +163,25 @@ mod needs_whisper {
         }
     }
 
-    /// Twenty seconds of an instrument: pulses through the resonances of vowels, which the diarization takes for speech.
+    /// Twelve seconds of an instrument: pulses through the resonances of a vowel, which the diarization takes for speech.
     fn humming() -> Vec<i16> {
-        const VOWELS: [[f64; 3]; 4] = [
-            [730.0, 1090.0, 2440.0],
-            [270.0, 2290.0, 3010.0],
-            [300.0, 870.0, 2240.0],
-            [530.0, 1840.0, 2480.0],
-        ];
         let (mut phase, mut state, decay) = (0.0, [[0.0; 2]; 3], (-TAU * 45.0 / 16e3).exp());
         let sample = |index: u32| {
             let time = f64::from(index) / 16e3;
-            phase += (120.0 + 20.0 * (TAU * 0.7 * time).sin() + 10.0 * (TAU * 5.0 * time).sin()) / 16e3;
+            phase += (120.0 + 10.0 * (TAU * 5.0 * time).sin()) / 16e3;
             let pulse = f64::from(u8::from(phase >= 1.0));
             phase -= pulse;
-            let (vowel, share) = ((time / 0.18) as usize, (time / 0.18).fract());
             let mut sound = 0.0;
-            for (formant, state) in state.iter_mut().enumerate() {
-                let [from, to] = [vowel, vowel + 1].map(|vowel| VOWELS[vowel * 7 % 4][formant]);
-                let frequency = (1.0 - share) * from + share * to;
-                let next = pulse + 2.0 * decay * (TAU * frequency / 16e3).cos() * state[0]
-                    - decay * decay * state[1];
-                *state = [next, state[0]];
-                sound += next * (1.0 - decay);
+            for (frequency, [last, before]) in [500.0, 1500.0, 2500.0].into_iter().zip(&mut state) {
+                let next =
+                    pulse + 2.0 * decay * (TAU * frequency / 16e3).cos() * *last - decay * decay * *before;
+                (*last, *before) = (next, *last);
+                sound += 6.0 * next * (1.0 - decay);
             }
-            let loudness = if time % 4.0 < 3.0 { 0.5 + 0.5 * (TAU * 3.5 * time).sin() } else { 0.0 };
-            ((6.0 * sound * loudness).clamp(-1.0, 1.0) * 12_000.0) as i16
+            let loudness = if time % 4.0 < 3.0 { 0.5 + 0.5 * (TAU * 4.0 * time).sin() } else { 0.0 };
+            ((sound * loudness).clamp(-1.0, 1.0) * 12_000.0) as i16
         };
-        (0..320_000).map(sample).collect()
+        (0..192_000).map(sample).collect()
     }
 
     #[test]
