@@ -19,12 +19,12 @@ use crate::{
     pipelines::{Pipeline, Pipelines},
     progress::Console,
     source::{Decoded, Source},
-    transcript::{Span, Transcript, Transcripts},
+    transcript::{Span, Transcripts},
     voice_embedder::VoiceEmbedder,
     warnings::{SILENCE, Written, speakers},
 };
 #[cfg(feature = "words")]
-use crate::{partial::Partial, recognition::Recognizer};
+use crate::{partial::Partial, recognition::Recognizer, transcript::Transcript};
 
 /// State shared by all files.
 pub struct Session<'a> {
