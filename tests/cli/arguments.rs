@@ -45,9 +45,41 @@ fn nonsense_is_a_usage_error() {
     assert_usage_error(&["-", "a.wav", "-"], "only once");
 }
 
+/// The library refuses these values, some only when the model is known.
+#[test]
+fn values_that_do_not_fit_are_usage_errors_that_name_the_option() {
+    for (options, told) in [
+        (&["--set", "fa=-1"][..], "--set fa=-1: the value must be a positive number"),
+        (&["--set", "fa=much"], "--set fa=much: it must be a number"),
+        (&["--set", "speed=1"], "--set speed=1: vbx has no such parameter"),
+        (&["--clustering", "kmeans"], "--num-speakers is not given, but k-means"),
+        (&["--clustering", "kmeans", "--threshold", "0.5"], "--threshold 0.5: kmeans has no such parameter"),
+        (
+            &["--reconstruction", "voices", "--embedding-trunk", "chunk"],
+            "--reconstruction is voices, but must be votes when --embedding-trunk is chunk",
+        ),
+        (&["--step", "99"], "--step is 99 s, but must be"),
+        (&["--min-cluster-size", "3"], "--min-cluster-size is for agglomerative clustering"),
+        (
+            &["--compat", "pyannote-3.3"],
+            "--compat pyannote-3.3 does not fit vbx, the clustering method here: use a model of that version with --model 3.1, or",
+        ),
+    ] {
+        for command in [&[][..], &["split", "-o", "out"]] {
+            assert_usage_error(&[command, options, &["a.wav"]].concat(), &format!("error: {told}"));
+        }
+    }
+}
+
 #[test]
 fn two_inputs_that_give_one_output_are_refused() {
     assert_usage_error(&["-o", "out", "a/talk.wav", "b/talk.mp3"], "would both be written to");
+    let many = ["-o", "out", "-f", "rttm,json", "talk.wav", "talk.mp3", "b.flac", "b.wav", "b.mp3"];
+    assert_usage_error(
+        &many,
+        "talk.wav and talk.mp3 would both be written to out/talk.rttm (2 more like this): rename one, or leave one out",
+    );
+    assert_usage_error(&["talk.wav", "talk.mp3"], "called talk in the result: rename one, or leave one out");
 }
 
 #[test]
@@ -56,6 +88,10 @@ fn several_inputs_do_not_fit_into_one_file() {
     let file = directory.path().join("out.rttm");
     fs::write(&file, "kept").unwrap();
     assert_usage_error(&["-o", file.to_str().unwrap(), "a.wav", "b.wav"], "need a directory");
+    let list = directory.path().join("list");
+    fs::write(&list, "a.wav\n").unwrap();
+    let arguments = ["--files-from", list.to_str().unwrap(), "-o", file.to_str().unwrap()];
+    assert_usage_error(&arguments, "--files-from can stand for several recordings: use a directory");
     assert_eq!(fs::read_to_string(file).unwrap(), "kept");
 }
 
@@ -262,9 +298,9 @@ fn a_precision_that_the_device_lacks_is_an_error() {
     let directory = tempdir().unwrap();
     write_silence(&directory.path().join("a.wav"));
     let output = diarize_in(directory.path(), &["--device", "cpu", "--precision", "f16", "a.wav"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         stderr(&output),
-        "error: precision is f16, but must be f32 on the CPU; only NVIDIA GPUs support f16\n"
+        "error: --precision is f16, but must be f32 on the CPU; only NVIDIA GPUs support f16\n"
     );
 }

@@ -40,6 +40,8 @@ fn info_is_the_manifest_of_the_model() {
     let name = manifest.lines().find(|line| line.starts_with("name = ")).unwrap();
     let (bundled, weights) = (model(cache.path(), &["info"]), model(cache.path(), &["info", &weights()]));
     assert!(stdout(&bundled).contains(name), "{}", stdout(&bundled));
+    let networks = stdout(&bundled).lines().filter(|line| line.ends_with(" MB, weights in q8"));
+    assert_eq!(networks.count(), 2, "{}", stdout(&bundled));
     assert_eq!(stdout(&bundled), stdout(&weights));
 }
 

@@ -11,10 +11,11 @@ const README: &str = include_str!("../../README.md");
 const GUIDE: &str = include_str!("../../crates/diarize-cli/docs/guide.md");
 
 /// Commands of these documents that need a microphone, the network or a Whisper model.
-const NOT_RUN: [&str; 9] = [
+const NOT_RUN: [&str; 10] = [
     "diarize transcribe -o meeting.srt meeting.mp3",
     "diarize transcribe meeting.mp3",
     "diarize transcribe --whisper whisper-tiny.en -o talk.srt -o talk.html talk.wav",
+    "diarize transcribe --words -o words.csv talk.wav",
     "diarize transcribe --language de --vocabulary \"Zoë, Jörg\" -o talk.json talk.wav",
     "diarize model download whisper-small",
     "diarize model download community-1",
@@ -30,13 +31,12 @@ const RTTM: &str = "SPEAKER meeting 1 0.000 30.000 <NA> <NA> Ann <NA> <NA>\n\
 type Command = (&'static str, &'static [&'static str]);
 
 /// Groups of commands that belong together; each group runs in its own directory.
-const COMMANDS: [&[Command]; 14] = [
+const COMMANDS: [&[Command]; 13] = [
     &[("diarize meeting.mp3 --num-speakers 4", &[]), ("diarize split -o voices/ meeting.mp3", &[])],
     &[("diarize --channels separate --channel-names Ann,Bob interview.wav", &[])],
     &[("diarize --format json --output turns.json call.wav", &["turns.json"])],
     &[("diarize --output rttm/ recordings/*.flac", &["rttm/a.rttm", "rttm/b.rttm"])],
-    &[("diarize -o talk.srt -o talk.csv talk.wav", &["talk.srt", "talk.csv"])],
-    &[("diarize -o meeting.html meeting.mp3", &["meeting.html"])],
+    &[("diarize -o meeting.html -o talk.csv meeting.mp3", &["meeting.html", "talk.csv"])],
     &[
         ("diarize --recursive --jobs 2 --output rttm/ recordings/", &["rttm/a.rttm", "rttm/monday/c.rttm"]),
         (

@@ -49,11 +49,18 @@ fn options_without_meaning_are_errors() {
     }
     let folder = tempdir().unwrap();
     let model = folder.path().to_str().unwrap();
-    for outputs in [&["-f", "rttm"][..], &["-o", "a.csv", "-o", "a.TextGrid"]] {
+    for (outputs, told) in [
+        (&["-f", "rttm"][..], "rttm cannot contain words: use txt, srt"),
+        (&["-o", "a.eaf", "-o", "a.parquet"], "eaf cannot contain words"),
+        (&["-f", "txt", "--words"], "--words needs --format csv, srt or vtt"),
+    ] {
         let output = diarize(["transcribe", "--whisper", model, "-"].iter().chain(outputs));
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains("needs a format with words: txt, srt"), "{}", stderr(&output));
+        assert!(stderr(&output).contains(told), "{}", stderr(&output));
     }
+    let output = diarize(["--words", "-f", "csv", "talk.wav"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--words needs a transcript"), "{}", stderr(&output));
     let output = diarize(["transcribe", "--whisper", "model"]);
     assert_eq!(output.status.code(), Some(2), "no recording");
 }
@@ -61,14 +68,14 @@ fn options_without_meaning_are_errors() {
 mod needs_whisper {
     //! Whisper tiny.en in the folder that `DIARIZE_WHISPER` names; the option `--whisper` reads it by itself.
 
-    use std::{collections::BTreeMap, fs, process::Output};
+    use std::{collections::BTreeMap, f64::consts::TAU, fs, process::Output};
 
     use diarize::scoring::{WordScore, score_speakers_words, score_words};
     use diarize_testkit::{repository, shared};
     use serde_json::{Value, json};
     use tempfile::tempdir;
 
-    use crate::common::{diarize, stderr, stdout, write_silence};
+    use crate::common::{diarize, stderr, stdout, write_i16, write_silence};
 
     #[test]
     #[ignore = "needs Whisper tiny.en"]
@@ -76,8 +83,9 @@ mod needs_whisper {
         let folder = tempdir().unwrap();
         let audio = repository("tests/data/conversation.flac");
         let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-        let [json, srt, txt, html] = ["a.json", "a.srt", "a.txt", "a.html"].map(file);
-        let outputs = ["-o", &json, "-o", &srt, "-o", &txt, "-o", &html];
+        let files = ["a.json", "a.srt", "a.txt", "a.html", "a.csv", "a.TextGrid"].map(file);
+        let [json, others @ ..] = &files;
+        let outputs: Vec<&str> = files.iter().flat_map(|file| ["-o", file]).collect();
         let output = diarize(["transcribe", audio.to_str().unwrap()].iter().chain(&outputs));
         assert!(output.status.success(), "{}", stderr(&output));
         let document: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
@@ -89,9 +97,13 @@ mod needs_whisper {
         assert!(words.iter().all(|word| word["speaker"].as_str().unwrap().starts_with("SPEAKER_")));
         let times: Vec<f64> = words.iter().map(|word| word["start"].as_f64().unwrap()).collect();
         assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "{times:?}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "no partial transcript is left");
-        for file in [srt, txt, html] {
-            let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            files.len(),
+            "no partial transcript is left"
+        );
+        for file in others {
+            let text = fs::read_to_string(file).unwrap();
             assert!(text.contains("river") && text.contains("SPEAKER_02"), "{file}");
         }
     }
@@ -130,12 +142,60 @@ mod needs_whisper {
         let audio = folder.path().join("talk.wav");
         write_silence(&audio);
         let audio = audio.to_str().unwrap();
-        let output = diarize(["transcribe", audio]);
-        assert!(output.status.success() && stdout(&output).trim().is_empty(), "{}", stdout(&output));
-        assert!(stderr(&output).contains("nobody speaks"), "{}", stderr(&output));
-        let output = diarize(["transcribe", "--language", "de", audio]);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(stderr(&output).contains("this model knows only English"), "{}", stderr(&output));
+        let output = diarize(["transcribe", "-f", "json", audio]);
+        assert!(output.status.success());
+        let document: Value = serde_json::from_str(stdout(&output)).unwrap();
+        assert_eq!(document, json!({"text": "", "language": "en", "segments": []}));
+        let told: Vec<&str> = stderr(&output).lines().collect();
+        assert!(told.len() == 1 && told[0].contains("nobody speaks"), "{told:?}");
+        for (options, told) in [
+            (
+                &["--language", "de"][..],
+                "error: --language is `de`, but must be left out: this model knows only English\n",
+            ),
+            (
+                &["--translate"],
+                "error: --translate is set, but must be left out: this model knows only English\n",
+            ),
+        ] {
+            let output = diarize(["transcribe", audio].iter().chain(options));
+            assert_eq!((output.status.code(), stderr(&output)), (Some(2), told));
+        }
+    }
+
+    /// Twelve seconds of an instrument: pulses through the resonances of a vowel, which the diarization takes for speech.
+    fn humming() -> Vec<i16> {
+        let (mut phase, mut state, decay) = (0.0, [[0.0; 2]; 3], (-TAU * 45.0 / 16e3).exp());
+        let sample = |index: u32| {
+            let time = f64::from(index) / 16e3;
+            phase += (120.0 + 10.0 * (TAU * 5.0 * time).sin()) / 16e3;
+            let pulse = f64::from(u8::from(phase >= 1.0));
+            phase -= pulse;
+            let mut sound = 0.0;
+            for (frequency, [last, before]) in [500.0, 1500.0, 2500.0].into_iter().zip(&mut state) {
+                let next =
+                    pulse + 2.0 * decay * (TAU * frequency / 16e3).cos() * *last - decay * decay * *before;
+                (*last, *before) = (next, *last);
+                sound += 6.0 * next * (1.0 - decay);
+            }
+            let loudness = if time % 4.0 < 3.0 { 0.5 + 0.5 * (TAU * 4.0 * time).sin() } else { 0.0 };
+            ((sound * loudness).clamp(-1.0, 1.0) * 12_000.0) as i16
+        };
+        (0..192_000).map(sample).collect()
+    }
+
+    #[test]
+    #[ignore = "needs Whisper tiny.en"]
+    fn music_without_speech_gets_one_sentence() {
+        let folder = tempdir().unwrap();
+        let audio = folder.path().join("music.wav");
+        write_i16(&audio, 16_000, 1, &humming());
+        let turns = diarize(["-q".as_ref(), audio.as_os_str()]);
+        assert!(stdout(&turns).lines().count() > 0, "the diarization hears speech");
+        let output = diarize(["transcribe".as_ref(), audio.as_os_str()]);
+        assert!(output.status.success() && output.stdout.is_empty(), "{}", stdout(&output));
+        let told: Vec<&str> = stderr(&output).lines().collect();
+        assert!(told.len() == 1 && told[0].ends_with("it may be music or noise"), "{told:?}");
     }
 
     /// The words of a text in lower case, without punctuation.

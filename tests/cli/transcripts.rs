@@ -117,6 +117,53 @@ fn subtitles_come_back_with_names_on_the_standard_output() {
     assert!(hello.0.starts_with("SPEAKER_0") && welcome.0.starts_with("SPEAKER_0") && hello.0 != welcome.0);
 }
 
+#[test]
+fn spreadsheets_have_the_text_or_the_words() {
+    let directory = tempdir().unwrap();
+    let turns = truth();
+    let (first, other) = (&turns[0], turns.iter().find(|turn| turn.speaker != turns[0].speaker).unwrap());
+    let segment = |turn: &Turn| {
+        let (start, end) = (turn.start, turn.end);
+        let middle = 0.5 * (start + end);
+        json!({ "start": start, "end": end, "text": " =Yes, \"you\"", "words": [
+            { "word": " =Yes,", "start": start, "end": middle }, { "word": " \"you\"", "start": middle, "end": end }] })
+    };
+    let path = directory.path().join("talk.json");
+    fs::write(&path, json!({ "segments": [segment(first), segment(other)] }).to_string()).unwrap();
+    let audio = data().join("conversation.flac");
+    let run = |options: &[&str]| {
+        let output =
+            diarize([&["--transcript", path.to_str().unwrap(), audio.to_str().unwrap()], options].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output).to_owned()
+    };
+    let passages = run(&["-f", "csv"]);
+    let lines: Vec<&str> = passages.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (3, "file,start,end,duration,speaker,text"));
+    let Turn { start, end, .. } = first;
+    let times = format!("{start:.3},{end:.3},{:.3},SPEAKER_0", end - start);
+    assert!(lines[1].contains(&times) && lines[1].ends_with(",\"'=Yes, \"\"you\"\"\""), "{passages}");
+    let words = run(&["-f", "csv", "--words"]);
+    let texts: Vec<&str> = words.lines().map(|line| line.splitn(6, ',').nth(5).unwrap()).collect();
+    let [yes, you] = ["\"'=Yes,\"", "\"\"\"you\"\"\""];
+    assert_eq!(texts, ["text", yes, you, yes, you]);
+    assert_eq!(run(&["-f", "srt", "--words"]).matches(" --> ").count(), 4);
+    assert!(run(&["-f", "textgrid"]).contains("- words\""));
+
+    // A folder: one heading, and subtitles without the times of words.
+    fs::write(directory.path().join("conversation.srt"), "1\n00:00:01,000 --> 00:00:02,000\nHello\n\n")
+        .unwrap();
+    let folder = directory.path().to_str().unwrap();
+    let pattern = data().join("conversation.fla[c]");
+    let arguments = ["-q", "-f", "csv", "--transcript", folder, pattern.to_str().unwrap()];
+    let output = diarize(arguments);
+    assert!(stdout(&output).starts_with("file,start,end,duration,speaker,text\n"), "{}", stdout(&output));
+    assert_eq!(stdout(&output).lines().count(), 2);
+    let output = diarize(arguments.iter().chain(&["--words"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--words needs the times of words"), "{}", stderr(&output));
+}
+
 pub(crate) fn turns() -> Vec<Turn> {
     let turn = |start, end, speaker: &str| Turn::new(start, end, speaker);
     vec![turn(0.0, 2.0, "Ann"), turn(2.1, 4.0, "Bob")]

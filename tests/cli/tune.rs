@@ -178,14 +178,19 @@ fn impossible_searches_are_refused_before_any_work() {
     write_silence(&directory.path().join("talks/unknown.wav"));
     write_silence(&directory.path().join("alone.wav"));
     for (arguments, code, reason) in [
-        (&["--try", "fa=0.1", "talks"][..], 1, "--try fa: agglomerative has no such parameter"),
-        (&["--try", "threshold=-1", "talks"], 1, "threshold"),
-        (&["--try", "threshold=1", "--try", "threshold=2", "talks"], 1, "is given twice"),
+        (&["--try", "fa=0.1", "talks"][..], 2, "--try fa: agglomerative has no such parameter"),
+        (
+            &["--try", "threshold=-1", "talks"],
+            2,
+            "error: --try threshold=-1: the value must be a non-negative number",
+        ),
+        (&["--try", "step=fast", "talks"], 2, "error: --try step=fast: the value must be a number"),
+        (&["--try", "threshold=1", "--try", "threshold=2", "talks"], 2, "is given twice"),
         (&["--try", "threshold", "talks"], 2, "must be KEY=VALUES"),
         (&["--try", "threshold=0:1:0.0000001", "talks"], 2, "more than 10000 values"),
         (
             &["--try", "threshold=1:200:1", "--try", "min_cluster_size=1:200:1", "talks"],
-            1,
+            2,
             "40000 combinations",
         ),
         (&["alone.wav"], 1, "no recording has a reference"),

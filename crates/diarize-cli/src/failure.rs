@@ -1,26 +1,93 @@
 //! Errors in the words of this program: one sentence that says what to do.
 
 use std::{
+    error::Error,
     fmt,
     io::{self, ErrorKind, Write as _},
 };
 
-/// An error with its causes. A cause that is already part of an error's own message is not repeated, and errors of the
-/// operating system are worded by [`reason`].
+use clap::CommandFactory;
+
+use crate::commands::{Cli, conflict};
+
+/// An error with its causes. A cause that is already part of an error's own message is not repeated. Errors of the
+/// operating system are worded by [`reason`], and options of the libraries are called as on the command line.
 pub fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        let worded = cause.downcast_ref::<io::Error>().map_or_else(|| text.clone(), reason);
+        let worded = match cause.downcast_ref::<io::Error>() {
+            Some(error) => reason(error),
+            None if refused_option(cause).is_some() => with_options(&text),
+            None => text.clone(),
+        };
         if sentence.is_empty() {
             sentence = worded;
-        } else if let Some(front) = sentence.strip_suffix(&text) {
-            sentence = format!("{front}{worded}");
+        } else if let Some((front, back)) = around(&sentence, &text) {
+            sentence = format!("{front}{worded}{back}");
         } else {
             sentence = format!("{sentence}: {worded}");
         }
     }
     sentence
+}
+
+/// What comes before and after a part of a sentence, if it is a part and does not begin or end inside a word.
+fn around<'s>(sentence: &'s str, part: &str) -> Option<(&'s str, &'s str)> {
+    let (front, back) = sentence.rsplit_once(part)?;
+    let is_whole = !front.ends_with(char::is_alphanumeric) && !back.starts_with(char::is_alphanumeric);
+    is_whole.then_some((front, back))
+}
+
+/// The exit code of an error: 2 if it concerns the command line, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_usage = |cause: &(dyn Error + 'static)| {
+        refused_option(cause).is_some_and(|option| long_option(option).is_some())
+    };
+    if error.chain().any(is_usage) { 2 } else { 1 }
+}
+
+/// The usage error if a library refuses the value of an option. `given` is what the user typed.
+pub fn refused(given: &str, error: diarize::Error) -> anyhow::Error {
+    match error {
+        diarize::Error::InvalidOption { requirement, .. } => {
+            conflict(format!("{given}: the value must be {requirement}")).into()
+        }
+        diarize::Error::Setting { reason, .. } => conflict(format!("{given}: {reason}")).into(),
+        error => error.into(),
+    }
+}
+
+/// The option that a library refuses, by its name there.
+fn refused_option(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    match error.downcast_ref() {
+        Some(diarize::Error::InvalidOption { option, .. }) => return Some(option),
+        Some(diarize::Error::NoSpeakerCount) => return Some("num_speakers"),
+        _ => {}
+    }
+    #[cfg(feature = "words")]
+    if let Some(diarize_words::Error::InvalidOption { option, .. }) = error.downcast_ref() {
+        return Some(option);
+    }
+    None
+}
+
+/// A library's message about an option, with the names that options have on the command line.
+fn with_options(message: &str) -> String {
+    let word = |(index, word): (usize, &str)| match index == 0 || word.contains('_') {
+        true => long_option(word).unwrap_or_else(|| word.to_owned()),
+        false => word.to_owned(),
+    };
+    message.split(' ').enumerate().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// The option of the command line with this name of a library, if there is one.
+fn long_option(name: &str) -> Option<String> {
+    let long = name.replace('_', "-");
+    let has =
+        |command: &clap::Command| command.get_arguments().any(|option| option.get_long() == Some(&long));
+    let command = Cli::command();
+    (has(&command) || command.get_subcommands().any(has)).then(|| format!("--{long}"))
 }
 
 /// Why the operating system refused something, and what to do.
@@ -55,13 +122,37 @@ mod tests {
 
     use anyhow::{Context, anyhow};
 
-    use super::sentence;
+    use super::{exit_code, sentence};
 
     #[test]
     fn a_cause_is_not_repeated() {
         let error = anyhow!("disk full").context("cannot write a.rttm: disk full").context("a.wav");
         assert_eq!(sentence(&error), "a.wav: cannot write a.rttm: disk full");
         assert_eq!(sentence(&anyhow!("no").context("cannot")), "cannot: no");
+        let inside = anyhow!("no route").context("no route; or try later").context("a.wav");
+        assert_eq!(sentence(&inside), "a.wav: no route; or try later");
+    }
+
+    #[test]
+    fn options_are_called_as_on_the_command_line() {
+        let refused = |option, requirement| {
+            let error = diarize::Error::InvalidOption { option, value: "chunk".to_owned(), requirement };
+            let error = anyhow::Error::from(error).context("a.wav");
+            (sentence(&error), exit_code(&error))
+        };
+        assert_eq!(
+            refused("reconstruction", "votes when embedding_trunk is chunk"),
+            (
+                "a.wav: --reconstruction is chunk, but must be votes when --embedding-trunk is chunk"
+                    .to_owned(),
+                2
+            )
+        );
+        assert_eq!(
+            refused("span", "two times"),
+            ("a.wav: span is chunk, but must be two times".to_owned(), 1)
+        );
+        assert_eq!(exit_code(&anyhow!("no")), 1);
     }
 
     #[test]

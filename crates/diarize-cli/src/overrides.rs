@@ -2,14 +2,17 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::{anyhow, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use diarize::{
     Decoding, EmbeddingTrunk, Options, Reconstruction,
     clustering::{Method, Pyannote, Settings},
 };
 
-use crate::numbers::{count, distance, positive, seconds};
+use crate::{
+    commands::conflict,
+    failure,
+    numbers::{count, distance, positive, seconds},
+};
 
 /// Hyper-parameters that replace the model's own.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -117,7 +120,11 @@ impl Overrides {
     pub fn apply(&self, options: &mut Options, chunk: f64) -> anyhow::Result<()> {
         let steps = chunk / 1000.0..=chunk;
         if let Some(step) = self.step.filter(|step| !steps.contains(step)) {
-            bail!("--step is {step} s, but must be from {} to {chunk} s with this model", steps.start());
+            let least = steps.start();
+            return Err(conflict(format!(
+                "--step is {step} s, but must be from {least} to {chunk} s with this model"
+            ))
+            .into());
         }
         let parameters = &mut options.parameters;
         if let Some(name) =
@@ -126,8 +133,12 @@ impl Overrides {
             parameters.clustering = Settings::named(name).expect("the parser accepts only names of methods");
         }
         if let Some(version) = self.compat {
-            let hint = "use --compat pyannote-4.0 or --clustering agglomerative";
-            parameters.reproduce(version.into()).map_err(|error| anyhow!("{error}; {hint}"))?;
+            parameters.reproduce(version.into()).map_err(|_| {
+                conflict(
+                    "--compat pyannote-3.3 does not fit vbx, the clustering method here: use a model of that version with \
+                     --model 3.1, or --compat pyannote-4.0",
+                )
+            })?;
         }
         self.set_clustering(&mut parameters.clustering)?;
         parameters.decoding = self.decoding.unwrap_or(parameters.decoding);
@@ -167,20 +178,23 @@ impl Overrides {
 
     fn set_clustering(&self, settings: &mut Settings) -> anyhow::Result<()> {
         if let Some(threshold) = self.threshold {
-            settings.set("threshold", &threshold.to_string())?;
+            let refused = |error| failure::refused(&format!("--threshold {threshold}"), error);
+            settings.set("threshold", &threshold.to_string()).map_err(refused)?;
         }
         if let Some(size) = self.min_cluster_size {
             let method = settings.method.name();
             if method != "agglomerative" {
-                bail!(
+                return Err(conflict(format!(
                     "--min-cluster-size is for agglomerative clustering, but the method is {method}: add --clustering \
                      agglomerative"
-                );
+                ))
+                .into());
             }
             settings.set("min_cluster_size", &size.to_string())?;
         }
         for (key, value) in &self.set {
-            settings.set(key, value)?;
+            let refused = |error| failure::refused(&format!("--set {key}={value}"), error);
+            settings.set(key, value).map_err(refused)?;
         }
         Ok(())
     }

@@ -21,16 +21,16 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(usage) => usage.exit(),
         Err(error) => {
             failure::tell(format_args!("error: {}", failure::sentence(&error)));
-            ExitCode::FAILURE
+            ExitCode::from(failure::exit_code(&error))
         }
     })
 }
 
 fn run_command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Diarize(args) => Ok(run::run(&args.into_job()?)),
+        Command::Diarize(args) => run::run(&args.into_job()?),
         #[cfg(feature = "words")]
-        Command::Transcribe(args) => Ok(run::run(&args.into_job()?)),
+        Command::Transcribe(args) => run::run(&args.into_job()?),
         Command::Completions(shell) => completions(shell),
         Command::Version => version::run(),
         Command::Score(args) => score::run(&args),

@@ -122,6 +122,10 @@ impl Recognition {
     pub fn open(&self, threads: Option<usize>) -> anyhow::Result<Recognizer> {
         let whisper = Whisper::load(&self.folder)?;
         whisper.check(&self.options)?;
+        let mut options = self.options.clone();
+        if !whisper.is_multilingual() {
+            options.language = Some("en".to_owned());
+        }
         info!("loaded {}", self.folder.display());
         let threads =
             threads.or_else(|| thread::available_parallelism().ok().map(NonZeroUsize::get)).unwrap_or(1);
@@ -129,7 +133,7 @@ impl Recognition {
         let pool = |_| ThreadPoolBuilder::new().num_threads(threads / at_once).build();
         let pools = (0..at_once).map(pool).collect::<Result<_, _>>();
         let pools = pools.context("cannot start the threads for Whisper")?;
-        Ok(Recognizer { whisper, options: self.options.clone(), pools })
+        Ok(Recognizer { whisper, options, pools })
     }
 }
 
@@ -152,8 +156,8 @@ struct Work<'a> {
 }
 
 impl Recognizer {
-    /// Transcribes what is said in turns. Their times are relative to the start of what `source` reads. `result` is a file beside
-    /// which the text so far is kept.
+    /// Transcribes what is said in turns. Their times, and `loudness`, are relative to the start of what `source` reads. `result`
+    /// is a file beside which the text so far is kept.
     ///
     /// # Errors
     /// If the audio cannot be read, or a network fails.
@@ -161,14 +165,10 @@ impl Recognizer {
         &self,
         source: &Source,
         turns: &[Turn],
+        loudness: &Loudness,
         result: Option<&Path>,
         progress: FileProgress,
     ) -> anyhow::Result<(Transcript, Option<Partial>)> {
-        let mut loudness = Loudness::default();
-        source.read(|block| {
-            loudness.push(block);
-            Ok(())
-        })?;
         let mut work = Work {
             recognizer: self,
             options: self.options.clone(),
@@ -181,7 +181,7 @@ impl Recognizer {
             progress,
         };
         let index = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as usize;
-        let windows = windows(&loudness, turns);
+        let windows = windows(loudness, turns);
         let mut windows = windows.iter().map(|window| index(window.start)..index(window.end)).peekable();
         // The samples from `first` on that are still needed.
         let (mut first, mut samples) = (0, Vec::new());

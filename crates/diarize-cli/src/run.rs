@@ -25,22 +25,22 @@ use crate::{
     order::Order,
     output::{self, Output},
     progress::Console,
-    session::{Done, SILENCE, Session, decode_ahead},
+    session::{Done, Session, decode_ahead},
+    warnings::SILENCE,
 };
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.
-pub fn run(job: &Job) -> ExitCode {
+///
+/// # Errors
+/// If no file can be processed, for example because the model cannot be loaded or an option does not fit it.
+pub fn run(job: &Job) -> anyhow::Result<ExitCode> {
     let console = job.verbosity.console();
     job.inputs.warn(&console);
     let notices = console.clone();
     interrupt::listen(job.inputs.several, move || {
         notices.line("finishing the current file; press Ctrl-C again to abandon it");
     });
-    let code = diarize_all(job, &console).unwrap_or_else(|error| {
-        console.error(&failure::sentence(&error));
-        1
-    });
-    ExitCode::from(code)
+    diarize_all(job, &console).map(ExitCode::from)
 }
 
 fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
@@ -223,7 +223,9 @@ impl<'a> Batch<'a> {
     fn print(&mut self, text: &str) {
         let mut printing = self.job.destinations.iter().flatten().filter(|output| output.file().is_none());
         let heading = match printing.next() {
-            Some(output) if self.job.inputs.several && !self.printed => output.format.heading(),
+            Some(output) if self.job.inputs.several && !self.printed => {
+                output.format.heading(self.job.has_transcripts())
+            }
             _ => "",
         };
         self.printed |= !text.is_empty() || !heading.is_empty();

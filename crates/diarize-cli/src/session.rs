@@ -1,32 +1,30 @@
 //! Reads, diarizes and writes recordings with one model.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    num::NonZeroUsize,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeMap, num::NonZeroUsize, thread, time::Instant};
 
-use anyhow::{Context, anyhow};
-use diarize::{Device, Diarization, Event, Options, Precision, Turn, Warning};
+use anyhow::{Context, bail};
+use diarize::{Device, Diarization, Options, Precision, Turn, Warning};
 use diarize_audio::Decoding;
+#[cfg(feature = "words")]
+use diarize_words::Loudness;
 use tracing::{info, warn};
 
 use crate::{
     commands::diarize::Job,
     input::Input,
+    listening::{Heard, listen},
     names::Names,
     order::Ticket,
-    output::{self, Format, Output, Recording, Timings},
+    output::{self, Format, Output, Recording},
     pipelines::{Pipeline, Pipelines},
     progress::Console,
     source::{Decoded, Source},
-    transcript::{Span, Transcript, Transcripts},
+    transcript::{Span, Transcripts},
     voice_embedder::VoiceEmbedder,
+    warnings::{SILENCE, Written, speakers},
 };
 #[cfg(feature = "words")]
-use crate::{partial::Partial, recognition::Recognizer};
+use crate::{partial::Partial, recognition::Recognizer, transcript::Transcript};
 
 /// State shared by all files.
 pub struct Session<'a> {
@@ -76,12 +74,8 @@ impl<'a> Session<'a> {
         job.speakers.apply(&mut options);
         options.threads = threads;
         job.overrides.apply(&mut options, pipelines.model().segmentation.duration)?;
-        options.check().map_err(|error| match error {
-            diarize::Error::NoSpeakerCount => anyhow!(
-                "--clustering kmeans needs the number of speakers: add --num-speakers N or use another method"
-            ),
-            error => error.into(),
-        })?;
+        // Starting to listen checks the options, also whether they fit the model.
+        pipelines.first().listen(&options)?;
         Ok(Self {
             job,
             console,
@@ -108,20 +102,46 @@ impl<'a> Session<'a> {
         let stem = input.stem();
         let uri = output::uri(&stem);
         let transcript = self.transcripts.as_ref().map(|transcripts| transcripts.of(input)).transpose()?;
+        if self.job.style.words && transcript.as_ref().is_some_and(|transcript| !transcript.has_word_times())
+        {
+            bail!(
+                "--words needs the times of words, which the transcript does not have: leave out --words, or make one with \
+                 --word_timestamps True (openai-whisper) or -ojf (whisper.cpp)"
+            );
+        }
         let source = self.source(input, outputs)?;
-        let mut timings = Timings::default();
         let pipeline = self.pipelines.for_recording();
-        let (mut diarization, decoded) = self.listen(&pipeline, &file, &source, ahead, &mut timings)?;
+        let progress = self.console.file(&file);
+        #[cfg(feature = "words")]
+        let mut loudness = Loudness::default();
+        let heard =
+            listen(&pipeline, &source, ahead, &self.options, &self.job.channels, progress, |_samples| {
+                #[cfg(feature = "words")]
+                if self.finds_words() {
+                    loudness.push(_samples);
+                }
+            })?;
+        let Heard { mut diarization, decoded, mut timings } = heard;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
         #[cfg(feature = "words")]
-        let (found, partial) = self.transcribe(&file, &source, outputs, &diarization.turns)?.unzip();
+        let (found, partial) =
+            self.transcribe(&file, &source, outputs, &diarization.turns, &loudness)?.unzip();
         #[cfg(feature = "words")]
         let transcript = found.map(std::borrow::Cow::Owned).or(transcript);
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
         shift(&mut diarization, source.start());
         let diarized = Span { start: source.start(), end: duration };
-        let found = self.warnings(&stem, outputs, transcript.as_deref(), diarized, &diarization);
+        let found = Written {
+            name: &stem,
+            outputs,
+            transcript: transcript.as_deref(),
+            is_recognized: self.finds_words(),
+            diarized,
+            diarization: &diarization,
+            turns: self.written(&diarization),
+        }
+        .warnings();
         self.log(&file, &found);
         let of_networks = diarization.warnings.iter().map(ToString::to_string).collect();
         let warnings = [losses, warnings, found, of_networks].concat();
@@ -175,11 +195,12 @@ impl<'a> Session<'a> {
         source: &Source,
         outputs: &[Output],
         turns: &[Turn],
+        loudness: &Loudness,
     ) -> anyhow::Result<Option<(Transcript, Option<Partial>)>> {
         let Some(recognizer) = &self.recognizer else { return Ok(None) };
         let mut files = outputs.iter().filter_map(Output::file);
         let result = files.find(|file| !output::is_special(file));
-        recognizer.transcribe(source, turns, result, self.console.file(file)).map(Some)
+        recognizer.transcribe(source, turns, loudness, result, self.console.file(file)).map(Some)
     }
 
     /// The audio of a file. Names may need the voices of turns, and HTML pages and words the audio, after it is diarized.
@@ -256,88 +277,6 @@ impl<'a> Session<'a> {
         let embedder = VoiceEmbedder { diarizer: &pipeline.diarizer, options: &self.options };
         names.apply(diarization, &embedder, source, duration - source.start())
     }
-
-    /// Warnings about results, except those of audio and diarization.
-    fn warnings(
-        &self,
-        stem: &str,
-        outputs: &[Output],
-        transcript: Option<&Transcript>,
-        diarized: Span,
-        diarization: &Diarization,
-    ) -> Vec<String> {
-        let mut warnings = transcript.map_or(Vec::new(), |transcript| transcript.warnings().to_vec());
-        warnings.extend(transcript.and_then(|transcript| outside(transcript, diarized)));
-        let uri = output::uri(stem);
-        if uri != stem {
-            warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
-        }
-        let (turns, found) = (self.written(diarization), diarization.speakers.len());
-        let written = speakers(turns).len();
-        if written < found {
-            warnings.push(format!(
-                "--exclusive leaves {written} of {found} speakers: the others only speak while somebody else does"
-            ));
-        }
-        if diarization.turns.is_empty() {
-            warnings.push(SILENCE.to_owned());
-        }
-        if outputs.iter().any(|output| output.format.has_words()) {
-            warnings.extend(renamed(turns));
-        }
-        warnings
-    }
-
-    /// Diarizes the audio while reading it.
-    fn listen(
-        &self,
-        pipeline: &Pipeline,
-        file: &str,
-        source: &Source,
-        ahead: Option<Decoding>,
-        timings: &mut Timings,
-    ) -> anyhow::Result<(Diarization, Decoded)> {
-        let separate = self.job.channels.is_separate();
-        let mut progress = self.console.file(file);
-        if separate {
-            progress = progress.segmentation_only();
-        }
-        let clock = Mutex::new((Instant::now(), *timings));
-        let observer = |event: Event| {
-            if let Event::Progress(now) = &event {
-                let (last, timings) = &mut *lock(&clock);
-                timings.add(now.stage, last.elapsed());
-                *last = Instant::now();
-            }
-            progress.observe(&event)
-        };
-        let (diarization, decoded) = if separate {
-            let mut audio = source.open_channels()?;
-            let speakers = self.job.channels.speakers(audio.layout()?.channels)?;
-            let mut listener = pipeline.diarizer.listen_to_channels(&speakers, &self.options, observer)?;
-            listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
-            let decoded = Decoded::all(audio, |block| {
-                note_reading(&clock);
-                Ok(listener.push(block)?)
-            })?;
-            (listener.finish()?, decoded)
-        } else {
-            let decoding = ahead.map_or_else(|| source.open().map(Decoding::start), Ok)?;
-            let mut listener = pipeline.diarizer.listen_with(&self.options, observer)?;
-            listener.expect_seconds(decoding.declared_duration().unwrap_or(0.0));
-            let decoded = Decoded::rest(decoding, |block| {
-                note_reading(&clock);
-                Ok(listener.push(block)?)
-            })?;
-            (listener.finish()?, decoded)
-        };
-        *timings = lock(&clock).1;
-        Ok((diarization, decoded))
-    }
-}
-
-fn speakers(turns: &[Turn]) -> BTreeSet<&str> {
-    turns.iter().map(|turn| turn.speaker.as_str()).collect()
 }
 
 /// The device on which the networks ran to their end.
@@ -348,55 +287,12 @@ fn ran_on(device: Device, warnings: &[Warning]) -> Device {
     }
 }
 
-/// Warnings about speakers whose names without white space are those of others.
-fn renamed(turns: &[Turn]) -> Vec<String> {
-    let words = output::words(turns);
-    let renamed = words.iter().filter(|&(name, word)| *word != output::uri(name));
-    let warning = |(name, word): (&&str, &String)| {
-        format!(
-            "`{name}` is called `{word}` in RTTM and STM, because another speaker is called `{}`",
-            output::uri(name)
-        )
-    };
-    renamed.map(warning).collect()
-}
-
-/// The warning about a recording without turns, whose result would otherwise be an empty output.
-pub const SILENCE: &str = "nobody speaks";
-
-/// A warning if a transcript is empty, or has lines outside the part of the recording that was diarized.
-fn outside(transcript: &Transcript, diarized: Span) -> Option<String> {
-    let (outside, all) = transcript.count_outside(diarized);
-    if all == 0 {
-        return Some("the transcript contains no text".to_owned());
-    }
-    let Span { start, end } = diarized;
-    (outside > 0).then(|| {
-        format!(
-            "{outside} of {all} lines of the transcript have no speaker: they are not between {start:.1} s and {end:.1} s, \
-             the part of the recording that was diarized"
-        )
-    })
-}
-
 /// Moves the turns of a part to their times in the recording.
 fn shift(diarization: &mut Diarization, start: f64) {
     for turn in diarization.turns.iter_mut().chain(&mut diarization.exclusive) {
         turn.start += start;
         turn.end += start;
     }
-}
-
-/// Adds the time since the last event to the reading time: it was spent waiting for audio. The lock is
-/// released before the networks run, because their events take it too.
-fn note_reading(clock: &Mutex<(Instant, Timings)>) {
-    let (last, timings) = &mut *lock(clock);
-    timings.reading += last.elapsed().as_secs_f64();
-    *last = Instant::now();
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Processor threads for each of several parallel files; `None` for a single one.

@@ -9,7 +9,7 @@ import numpy
 import pytest
 from conftest import SAMPLE, run
 
-from diarize_rs import Annotation, FormatError, MissingPackageError, Pipeline, Segment, Turn, load_rttm
+from diarize_rs import Annotation, FormatError, MissingPackageError, OptionError, Pipeline, Segment, Turn, load_rttm
 
 
 def test_turns_as_in_pyannote_4_and_3(result):
@@ -115,6 +115,19 @@ def test_what_needs_other_packages_says_so(result, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, package, None)
         with pytest.raises(MissingPackageError, match=f"pip install {package}"):
             call()
+
+
+def test_habits_of_pyannote_are_answered(pipeline, result):
+    for owner in (result, result.speaker_diarization):
+        for name in ("crop", "get_timeline", "support"):
+            with pytest.raises(AttributeError, match=rf"has no {name}: use to_annotation\(\).{name}"):
+                getattr(owner, name)
+        with pytest.raises(AttributeError, match="has no nonsense$"):
+            owner.nonsense
+        assert not hasattr(owner, "crop")
+    with pytest.raises(OptionError, match="use result.speaker_embeddings"):
+        pipeline(SAMPLE, return_embeddings=True)
+    assert pipeline(SAMPLE, return_embeddings=False) == result
 
 
 def test_no_embeddings_of_a_single_requested_speaker():

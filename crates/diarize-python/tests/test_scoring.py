@@ -49,8 +49,13 @@ def test_speakers_get_the_names_of_a_reference(pipeline, result):
 def test_wrong_arguments(tmp_path, result):
     two = tmp_path / "two.rttm"
     two.write_text("SPEAKER a 1 0 1 <NA> <NA> x <NA> <NA>\nSPEAKER b 1 0 1 <NA> <NA> x <NA> <NA>\n")
-    with pytest.raises(FormatError, match="has 2 recordings"):
+    with pytest.raises(FormatError, match="two.rttm: 2 recordings are given: choose one of load_rttm, such as 'a'"):
         score(two, result)
+    for nothing in ({}, tmp_path / "nothing.rttm"):
+        if nothing:
+            nothing.write_text("")
+        with pytest.raises(FormatError, match="0 recordings are given: there must be one"):
+            score(nothing, result)
     for collar in (-1, float("nan")):
         with pytest.raises(OptionError, match="collar is"):
             score([], [], collar=collar)
@@ -59,5 +64,5 @@ def test_wrong_arguments(tmp_path, result):
 def test_what_load_rttm_returns_is_one_recording():
     recordings = load_rttm(REFERENCE)
     assert score(recordings, REFERENCE).diarization_error_rate == 0
-    with pytest.raises(FormatError, match="2 recordings are given: choose one, such as 'conversation'"):
+    with pytest.raises(FormatError, match="2 recordings are given: choose one of load_rttm, such as 'conversation'"):
         score({**recordings, "other": recordings["conversation"]}, REFERENCE)

@@ -11,6 +11,31 @@ use crate::{
 };
 
 #[test]
+fn a_removed_model_is_gone_and_can_be_downloaded_again() {
+    let hub = Hub::start(normal);
+    let told = |arguments: &[&str]| {
+        let output = hub.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        stderr(&output).to_owned()
+    };
+    assert!(told(&["model", "remove", "3.1"]).contains("3.1 is not on this machine"));
+    let directory = stdout(&hub.download(&["3.1"])).to_owned();
+    let output = hub.run(&["model", "remove", "3.1"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), directory);
+    assert!(stderr(&output).contains("stay in the hub cache"), "{}", stderr(&output));
+    assert!(!hub.models().join("3.1").exists());
+    assert_eq!(hub.kept(), [""; 0]);
+    assert!(told(&["model", "path", "3.1"]).contains("diarize model download 3.1"));
+    assert!(hub.download(&["3.1"]).status.success());
+    // What is left of an interrupted download is removed, too.
+    fs::remove_file(hub.models().join("3.1/manifest.toml")).unwrap();
+    assert!(hub.run(&["model", "remove", "3.1"]).status.success());
+    assert!(told(&["model", "remove", "bundled"]).contains("is part of the program"));
+    assert!(told(&["model", "remove", "me/mine"]).contains("hub cache"));
+}
+
+#[test]
 fn every_model_is_downloaded_converted_and_used_offline() {
     let hub = Hub::start(normal);
     let wav = hub.user.path().join("silence.wav");

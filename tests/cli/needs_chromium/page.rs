@@ -17,7 +17,7 @@ use super::browser::Browser;
 use crate::common::{diarize, stderr, write_silence};
 
 /// The sample conversation as a page, as JSON and as RTTM, made once.
-fn results() -> &'static Path {
+pub(super) fn results() -> &'static Path {
     static RESULTS: OnceLock<TempDir> = OnceLock::new();
     let directory = RESULTS.get_or_init(|| {
         let directory = tempdir().unwrap();
@@ -35,16 +35,16 @@ fn results() -> &'static Path {
     directory.path()
 }
 
-fn page() -> PathBuf {
+pub(super) fn page() -> PathBuf {
     results().join("conversation.html")
 }
 
-fn json_of(path: &Path) -> Value {
+pub(super) fn json_of(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// A file that the browser saves.
-fn saved(path: &Path) -> String {
+pub(super) fn saved(path: &Path) -> String {
     let begin = Instant::now();
     while !path.exists() {
         assert!(begin.elapsed() < Duration::from_secs(20), "{} was not saved", path.display());
@@ -53,7 +53,7 @@ fn saved(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-const TIME: &str = "Number(document.querySelector('#overview').getAttribute('aria-valuenow'))";
+pub(super) const TIME: &str = "Number(document.querySelector('#overview').getAttribute('aria-valuenow'))";
 
 #[test]
 #[ignore = "needs Chromium"]
@@ -251,56 +251,6 @@ fn confidence_is_a_shade_and_a_number() {
         pictures.push(browser.eval(lanes));
     }
     assert_ne!(pictures[0], pictures[1]);
-}
-
-#[test]
-#[ignore = "needs Chromium"]
-fn a_transcript_is_read_in_the_page() {
-    let mut browser = Browser::start();
-    let result = json_of(&results().join("conversation.json"));
-    let turns = result["turns"].as_array().unwrap();
-    let other = turns.iter().find(|turn| turn["speaker"] != turns[0]["speaker"]).unwrap();
-    let segment =
-        |turn: &Value, text: &str| json!({ "start": turn["start"], "end": turn["end"], "text": text });
-    let segments =
-        json!({ "segments": [segment(&turns[0], " Good <b>morning</b>."), segment(other, " Hello.")] });
-    let directory = tempdir().unwrap();
-    let (transcript, page) = (directory.path().join("said.json"), directory.path().join("talk.html"));
-    fs::write(&transcript, segments.to_string()).unwrap();
-    let audio = repository("tests/data/conversation.flac");
-    let output = diarize([
-        "--transcript".as_ref(),
-        transcript.as_os_str(),
-        "-o".as_ref(),
-        page.as_os_str(),
-        audio.as_os_str(),
-    ]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    browser.show(&page, 390, 844, "dark");
-    let behavior = json!({ "behavior": "allow", "downloadPath": directory.path() });
-    browser.call("Browser.setDownloadBehavior", behavior);
-    assert_eq!(browser.eval("document.querySelector('#list').textContent"), "Transcript");
-    assert_eq!(browser.eval("document.querySelectorAll('#turns li').length"), 2);
-    let first = browser.eval("document.querySelector('#turns li .what').textContent");
-    assert_eq!(first, format!("{} Good <b>morning</b>.", turns[0]["speaker"].as_str().unwrap()));
-    browser.click("#turns li:nth-child(2) button");
-    browser.wait(&format!("Math.abs({TIME} - {}) < 0.16", other["start"]));
-    let saying = browser.eval("document.querySelector('#turns li:nth-child(2)').ariaCurrent");
-    assert_eq!(saying, "true");
-
-    let number = other["speaker"].as_str().unwrap().trim_start_matches("SPEAKER_0").parse::<usize>().unwrap();
-    browser.fill(&format!("#speakers tr:nth-child({}) input", number + 1), "Ann Lee");
-    browser.click("#save-text");
-    let first = turns[0]["speaker"].as_str().unwrap();
-    let clock = |turn: &Value| format!("00:00:{:02}", turn["start"].as_f64().unwrap() as u64);
-    assert_eq!(
-        saved(&directory.path().join("conversation.txt")),
-        format!(
-            "[{}] {first}: Good <b>morning</b>.\n\n[{}] Ann Lee: Hello.\n",
-            clock(&turns[0]),
-            clock(other)
-        )
-    );
 }
 
 /// Also writes the pictures to the directory of `DIARIZE_SCREENSHOTS`, if there is one.

@@ -71,13 +71,18 @@ pub struct DiarizeArgs {
     /// several recordings, a directory in which each transcript has its recording's name (talk.json for
     /// talk.wav). The transcript is written in its own format, with the speaker of every word and line; names
     /// of speakers that it already has are replaced. --format txt gives text by paragraph, srt and vtt give
-    /// subtitles, html gives a page with the text. Other
-    /// formats contain the turns without the text. Whisper's word timestamps make the result exact
+    /// subtitles, html gives a page with the text, csv gives rows with the text, and textgrid gives tiers with the text and
+    /// the words. Other formats contain the turns without the text. Whisper's word timestamps make the result exact
     /// (--word_timestamps True, or -ojf for whisper.cpp).
     ///
     /// Faults such as missing times are repaired with a warning.
     #[arg(long, value_name = "PATH", conflicts_with = "embeddings", help_heading = "Output")]
     transcript: Option<PathBuf>,
+    /// Write each word of a transcript by itself, with its times (with --format csv, srt or vtt)
+    ///
+    /// json and textgrid always contain the words.
+    #[arg(long, help_heading = "Output")]
+    words: bool,
     #[command(flatten)]
     verbosity: Verbosity,
 
@@ -191,9 +196,23 @@ pub struct Job {
     pub verbosity: Verbosity,
 }
 
+impl Job {
+    /// Whether results contain transcripts.
+    pub fn has_transcripts(&self) -> bool {
+        #[cfg(feature = "words")]
+        let recognizes = self.recognition.is_some();
+        #[cfg(not(feature = "words"))]
+        let recognizes = false;
+        recognizes || self.transcript.is_some()
+    }
+}
+
 impl Args {
     /// Checks the combination of arguments. Errors are usage errors.
     pub fn into_job(self) -> Result<Job, clap::Error> {
+        if self.options.words && self.options.transcript.is_none() {
+            return Err(conflict("--words needs a transcript: use `diarize transcribe` or --transcript"));
+        }
         self.options.into_job(self.audio, Format::default())
     }
 }
@@ -281,6 +300,11 @@ impl DiarizeArgs {
         if self.embeddings && !outputs().any(|output| output.format == Format::Json) {
             return Err(conflict("--embeddings needs --format json"));
         }
+        if self.words && !outputs().any(|output| output.format.has_word_level()) {
+            return Err(conflict(
+                "--words needs --format csv, srt or vtt; json and textgrid always contain the words",
+            ));
+        }
         let failures = self.batch.failures.as_deref();
         for (what, file) in self.files_read(inputs) {
             if destinations.overwrite(&file) {
@@ -335,6 +359,7 @@ impl DiarizeArgs {
             style: Style {
                 embeddings: self.embeddings,
                 exclusive: self.exclusive,
+                words: self.words,
                 page_audio: self.page_audio,
             },
             transcript: self.transcript,

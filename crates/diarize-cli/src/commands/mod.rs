@@ -128,7 +128,7 @@ pub enum Command {
     Split(split::Args),
     /// Extract speaker embeddings
     Embed(embed::Args),
-    /// Show, list and download models
+    /// Show, list, download and remove models
     Model(model::Args),
     /// Test every operation on a device: accuracy and speed
     Ops(ops::Args),

@@ -1,4 +1,4 @@
-//! `diarize model`: shows, lists and downloads models.
+//! `diarize model`: shows, lists, downloads and removes models.
 
 use std::{
     fmt::Write as _,
@@ -9,12 +9,13 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
-use diarize::model::{MANIFEST, ModelFiles};
+use diarize::model::{MANIFEST, ModelFiles, WeightsFile};
 use diarize_convert::{
     Converted, Error, Precision,
     catalogue::{self, Catalogue, Model, Origin},
     hub,
 };
+use safetensors::{Dtype, SafeTensors};
 
 use crate::{
     model::{Downloads, load},
@@ -29,7 +30,8 @@ Examples:
   diarize model list                                    what there is, and what is here
   diarize model download community-1                    for --model community-1
   diarize model download community-1 --output my-model  into a directory
-  diarize model download me/my-pipeline                 any hub repository";
+  diarize model download me/my-pipeline                 any hub repository
+  diarize model remove whisper-small";
 
 /// Arguments of `diarize model`.
 #[derive(Debug, clap::Args)]
@@ -70,6 +72,13 @@ enum Action {
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
+    /// Remove a downloaded model
+    ///
+    /// The hub cache, which other programs share, keeps the files it was made from.
+    Remove {
+        /// A name from `diarize model list`
+        model: String,
+    },
 }
 
 /// Runs the command.
@@ -82,6 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Action::Download { model, from_publisher, output } => {
             download(model, *from_publisher, output.as_deref(), &console)?
         }
+        Action::Remove { model } => remove(model, &console)?,
     };
     output::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -96,10 +106,48 @@ fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
     let (duration, step) = manifest.segmentation.frame_times();
     let mut text = String::new();
     for (file, what) in [(&files.segmentation, "segmentation"), (&files.embedding, "embedding")] {
-        writeln!(text, "# {what}: {:.1} MB", file.bytes.len() as f64 / 1e6)?;
+        writeln!(text, "# {what}: {:.1} MB, weights in {}", file.bytes.len() as f64 / 1e6, precision(file)?)?;
     }
     writeln!(text, "# frames: {duration} s each, one every {step} s\n")?;
     Ok(text + &manifest.to_toml())
+}
+
+/// How most weights of a file are stored, as in `cargo xtask convert-weights --dtype`.
+fn precision(file: &WeightsFile) -> anyhow::Result<String> {
+    let tensors = SafeTensors::deserialize(&file.bytes)
+        .with_context(|| format!("cannot read {}", file.path.display()))?;
+    let mut counts: Vec<(Dtype, usize)> = Vec::new();
+    for (_, view) in tensors.iter() {
+        let count = view.shape().iter().product();
+        match counts.iter_mut().find(|(dtype, _)| *dtype == view.dtype()) {
+            Some((_, sum)) => *sum += count,
+            None => counts.push((view.dtype(), count)),
+        }
+    }
+    Ok(match counts.into_iter().max_by_key(|(_, count)| *count) {
+        Some((Dtype::I8, _)) => "q8".to_owned(),
+        Some((dtype, _)) => format!("{dtype:?}").to_lowercase(),
+        None => "no format: there are none".to_owned(),
+    })
+}
+
+/// Removes a model of the catalogue, and returns its path.
+fn remove(model: &str, console: &Console) -> anyhow::Result<String> {
+    if hub::is_repo_id(model) {
+        bail!(
+            "{model} is in the hub cache, which other programs share: delete it with `hf cache`, or its folder"
+        );
+    }
+    if ["bundled", "(bundled)"].contains(&model) {
+        bail!("the bundled model is part of the program and cannot be removed");
+    }
+    let catalogue = Catalogue::open()?;
+    let known = catalogue.find(model).ok_or_else(|| Error::NoSuchInput { input: model.to_owned() })?;
+    let directory = catalogue.remove(known)?.with_context(|| format!("{model} is not on this machine"))?;
+    if !cached()?.is_empty() {
+        console.line("the downloaded files stay in the hub cache: `diarize model list` shows where");
+    }
+    Ok(format!("{}\n", directory.display()))
 }
 
 fn list() -> anyhow::Result<String> {

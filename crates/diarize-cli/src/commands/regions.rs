@@ -21,8 +21,8 @@ use crate::{
     numbers,
     output::{self, csv_field, write_atomically},
     progress::{Console, Verbosity},
-    session::SILENCE,
     source::{Decoded, Source},
+    warnings::SILENCE,
 };
 
 /// Shown below the help of `diarize vad`.

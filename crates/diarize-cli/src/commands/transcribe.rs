@@ -18,13 +18,15 @@ Examples:
   diarize transcribe --whisper whisper-small meeting.mp3          paragraphs with speakers
   diarize transcribe --whisper whisper-small -o talk.srt talk.wav
   diarize transcribe --whisper whisper-small -o talk.json -o talk.html --language de talk.mp3
+  diarize transcribe --whisper whisper-small --words -o words.csv talk.mp3
+                                                                  one row per word, for spreadsheets
 
 Models:
   diarize model download whisper-small    gets a model; `diarize model list` shows others, from tiny to large-v3-turbo.
   --whisper also takes a folder, in the format of huggingface.co or of faster-whisper.
 
   Whisper runs on the CPU, whatever --device says. Without --output and --format, the result is text. The formats
-  txt, srt, vtt, json and html contain the words; others only contain who speaks when.";
+  txt, srt, vtt, json, html, csv and textgrid contain the words; others only contain who speaks when.";
 
 /// The help of `--format`, whose default differs from that of the other commands.
 const FORMAT: &str =
@@ -51,11 +53,15 @@ impl Args {
             return Err(conflict(format!("transcribe cannot be combined with {option}: leave it out")));
         }
         let job = self.options.into_job(self.audio, Format::Txt)?;
-        if !job.destinations.iter().flatten().any(|output| output.format.has_text()) {
-            return Err(conflict(
-                "transcribe needs a format with words: txt, srt, vtt, json or html; for the turns alone, leave out \
-                 `transcribe`",
-            ));
+        let formats: Vec<Format> = job.destinations.iter().flatten().map(|output| output.format).collect();
+        if let [first, ..] = formats[..]
+            && !formats.iter().any(|format| format.has_text())
+        {
+            return Err(conflict(format!(
+                "{} cannot contain words: use txt, srt, vtt, json, html, csv or textgrid, or leave out `transcribe` for the \
+                 turns alone",
+                first.name()
+            )));
         }
         let recognition = self.recognition.find().map_err(|error| conflict(failure::sentence(&error)))?;
         Ok(Job { recognition: Some(recognition), ..job })

@@ -7,18 +7,33 @@ use std::borrow::Cow;
 use diarize::Turn;
 
 use super::{Format, Recording};
+use crate::transcript::{Passage, Span, Transcript};
 
-/// A heading, unless `shared`, and one line per turn, with times in seconds.
-pub(super) fn render(recording: &Recording<'_>, turns: &[Turn], shared: bool) -> String {
-    let heading = if shared { "" } else { Format::Csv.heading() };
-    let mut text = heading.to_owned();
+/// A heading, unless `shared`, and one line per turn, or per passage of the transcript, with times in seconds.
+pub(super) fn render(
+    recording: &Recording<'_>,
+    transcript: Option<&Transcript>,
+    turns: &[Turn],
+    shared: bool,
+) -> String {
+    let heading = if shared { "" } else { Format::Csv.heading(transcript.is_some()) };
     let file = field(recording.file);
-    for Turn { start, end, speaker, confidence } in turns {
+    let row = |start: f64, end: f64, speaker: &str, last: &str| {
         let (duration, speaker) = (end - start, field(speaker));
+        format!("{file},{start:.3},{end:.3},{duration:.3},{speaker},{last}\n")
+    };
+    let of_passage = |Passage { span: Span { start, end }, text, speaker, .. }: &Passage<'_>| {
+        row(*start, *end, speaker.unwrap_or_default(), &field(text))
+    };
+    let of_turn = |Turn { start, end, speaker, confidence }: &Turn| {
         let confidence = confidence.map(|confidence| format!("{confidence:.3}")).unwrap_or_default();
-        text += &format!("{file},{start:.3},{end:.3},{duration:.3},{speaker},{confidence}\n");
-    }
-    text
+        row(*start, *end, speaker, &confidence)
+    };
+    let rows: String = match transcript {
+        Some(transcript) => transcript.passages().iter().map(of_passage).collect(),
+        None => turns.iter().map(of_turn).collect(),
+    };
+    format!("{heading}{rows}")
 }
 
 /// Text as a field, quoted if necessary. Text that spreadsheets would take for a formula gets an apostrophe in front;

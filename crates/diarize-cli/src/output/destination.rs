@@ -2,11 +2,10 @@
 //! atomically.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     env,
     ffi::OsString,
     fs::{self, File},
-    hash::Hash,
     io::{self, Write},
     path::{Path, PathBuf},
     process,
@@ -19,7 +18,7 @@ use tempfile::{Builder, NamedTempFile};
 use super::{
     Format,
     check::{check_file, is_same_file, is_special, refuse_data, refuse_recording},
-    uri,
+    clashes::{refuse_clashes, refuse_inputs, refuse_same_words},
 };
 use crate::{
     input::Input,
@@ -151,11 +150,14 @@ impl Destinations {
     fn in_directory(inputs: &Inputs, output: &Path, formats: &[Format]) -> Result<Self, String> {
         let named_like_a_file = !output.is_dir() && Format::of_file(output).is_some();
         if output.is_file() || named_like_a_file && !ends_with_separator(output) {
-            let results = inputs.all.len() * formats.len();
-            return Err(format!(
-                "--output {} is one file, but {results} results need a directory",
-                output.display()
-            ));
+            let output = output.display();
+            return Err(match inputs.all.len() * formats.len() {
+                1 => format!(
+                    "--output {output} is one file, but a directory, a pattern or --files-from can stand for several \
+                     recordings: use a directory for the results, or name the recording itself"
+                ),
+                results => format!("--output {output} is one file, but {results} results need a directory"),
+            });
         }
         let in_directory = |found: &Found| {
             let file = |&format| {
@@ -312,65 +314,6 @@ pub fn beside(path: &Path, extension: &str) -> PathBuf {
     name.push(".");
     name.push(extension);
     path.with_file_name(name)
-}
-
-fn refuse_clashes(inputs: &Inputs, all: &[Vec<Output>]) -> Result<(), String> {
-    let mut taken = HashMap::new();
-    for (Found { input, .. }, outputs) in inputs.all.iter().zip(all) {
-        for Output { destination, .. } in outputs {
-            let Destination::File(file) = destination else { continue };
-            if let Some(other) = taken.insert(file, input) {
-                return Err(if other == input {
-                    format!("two results would both be written to {}", file.display())
-                } else {
-                    format!("{other} and {input} would both be written to {}: rename one", file.display())
-                });
-            }
-        }
-    }
-    refuse_inputs(inputs, taken.into_keys().map(PathBuf::as_path))
-}
-
-/// Returns an error if two recordings in the same place would have the same name, so that RTTM would show them as one
-/// recording.
-pub fn refuse_same_names<'a, P: Eq + Hash>(
-    recordings: impl Iterator<Item = (&'a Input, P)>,
-) -> Result<(), String> {
-    let mut taken = HashMap::new();
-    for (input, place) in recordings {
-        let name = uri(&input.stem());
-        if let Some(other) = taken.insert((place, name.clone()), input) {
-            if other.path().zip(input.path()).is_some_and(|(a, b)| is_same_file(a, b)) {
-                return Err(format!("{other} and {input} are the same file: name it once"));
-            }
-            return Err(format!("{other} and {input} would both be called {name} in the result: rename one"));
-        }
-    }
-    Ok(())
-}
-
-/// Checks the names of recordings in one stream or one directory.
-fn refuse_same_words(inputs: &Inputs, all: &[Vec<Output>]) -> Result<(), String> {
-    let recordings = inputs.all.iter().zip(all).flat_map(|(Found { input, .. }, outputs)| {
-        let words = outputs.iter().filter(|output| output.format.has_words());
-        words.map(move |output| (input, (output.format.extension(), output.file().and_then(Path::parent))))
-    });
-    refuse_same_names(recordings)
-}
-
-/// Returns an error if one of the files is an input.
-fn refuse_inputs<'a>(inputs: &Inputs, files: impl Iterator<Item = &'a Path>) -> Result<(), String> {
-    let input = |found: &Found| match &found.input {
-        Input::File(path) => fs::canonicalize(path).ok(),
-        Input::Stdin => None,
-    };
-    let read: HashSet<PathBuf> = inputs.all.iter().filter_map(input).collect();
-    for file in files {
-        if fs::canonicalize(file).is_ok_and(|file| read.contains(&file)) {
-            return Err(format!("--output would overwrite the input {}", file.display()));
-        }
-    }
-    Ok(())
 }
 
 fn file_name(input: &Input, format: Format) -> OsString {

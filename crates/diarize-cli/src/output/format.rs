@@ -2,21 +2,23 @@
 
 use std::path::Path;
 
+use clap::ValueEnum;
+
 /// The format of results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// One line per turn, for scoring tools and pyannote
     #[default]
     Rttm,
     /// Turns, speakers, model, parameters and timings, for programs
     Json,
-    /// One line per turn, for spreadsheets
+    /// One line per turn, for spreadsheets; of a transcript, one per passage
     Csv,
     /// SubRip subtitles that name the speaker
     Srt,
     /// WebVTT with voice tags
     Vtt,
-    /// A tier for each speaker, for Praat
+    /// A tier for each speaker, for Praat; of a transcript, also one with the words
     Textgrid,
     /// A tier for each speaker, for ELAN
     Eaf,
@@ -71,6 +73,12 @@ impl Format {
         }
     }
 
+    /// Its name, as for `--format`.
+    #[cfg(feature = "words")]
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     /// The format that a file's extension indicates.
     pub fn of_file(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
@@ -79,10 +87,11 @@ impl Format {
             .find(|format| name.ends_with(&format!(".{}", format.extension().to_ascii_lowercase())))
     }
 
-    /// The heading of a stream, written once above all results.
-    pub fn heading(self) -> &'static str {
-        match self {
-            Format::Csv => "file,start,end,duration,speaker,confidence\n",
+    /// The heading of a stream, written once above all results. `has_transcript` says that they have transcripts.
+    pub fn heading(self, has_transcript: bool) -> &'static str {
+        match (self, has_transcript) {
+            (Format::Csv, false) => "file,start,end,duration,speaker,confidence\n",
+            (Format::Csv, true) => "file,start,end,duration,speaker,text\n",
             _ => "",
         }
     }
@@ -93,9 +102,13 @@ impl Format {
     }
 
     /// Whether results contain the words of a transcript, if there is one.
-    #[cfg(feature = "words")]
     pub fn has_text(self) -> bool {
-        matches!(self, Format::Txt | Format::Srt | Format::Vtt | Format::Json | Format::Html)
+        self.has_word_level() || matches!(self, Format::Txt | Format::Json | Format::Html | Format::Textgrid)
+    }
+
+    /// Whether results contain either passages or words, as the user chooses.
+    pub fn has_word_level(self) -> bool {
+        matches!(self, Format::Srt | Format::Vtt | Format::Csv)
     }
 
     /// Whether results are text, which can be printed.

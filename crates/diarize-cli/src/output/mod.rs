@@ -2,6 +2,7 @@
 
 mod audacity;
 mod check;
+mod clashes;
 mod clock;
 mod csv;
 mod destination;
@@ -28,9 +29,10 @@ use crate::{audio_args::Time, eaf, source::Source, stm, transcript::Transcript};
 
 pub use self::{
     check::{check_file, is_same_file, is_special},
+    clashes::refuse_same_names,
     destination::{
         Destination, Destinations, Output, beside, check_folder, exit_after_write, folder, is_stdout, print,
-        refuse_same_names, resolved, write_atomically,
+        resolved, write_atomically,
     },
     format::Format,
     html::PageAudio,
@@ -49,6 +51,8 @@ pub struct Style {
     pub embeddings: bool,
     /// Whether to write at most one speaker at a time.
     pub exclusive: bool,
+    /// Whether to write each word of a transcript by itself, in formats for which this is a choice.
+    pub words: bool,
     /// Where the page gets its audio.
     pub page_audio: PageAudio,
 }
@@ -119,8 +123,11 @@ impl Recording<'_> {
         shared: bool,
         destination: &Destination,
     ) -> anyhow::Result<String> {
-        if let Some(text) = self.transcript.map(|transcript| transcript.render(format)).transpose()?.flatten()
-        {
+        let by_word = (style.words && format.has_word_level())
+            .then(|| self.transcript.map(Transcript::word_by_word))
+            .flatten();
+        let transcript = by_word.as_ref().or(self.transcript);
+        if let Some(text) = transcript.map(|transcript| transcript.render(format)).transpose()?.flatten() {
             return Ok(match format {
                 // Strings contain no line ends, so only white space between values disappears.
                 Format::Json if shared => text.lines().map(str::trim).collect::<String>() + "\n",
@@ -135,10 +142,10 @@ impl Recording<'_> {
             Format::Stm => stm::render(self.uri, &with_words(turns)),
             Format::Json => json::render(self, turns, shared, style)?,
             Format::Nemo => nemo::render(self, turns)?,
-            Format::Csv => csv::render(self, turns, shared),
+            Format::Csv => csv::render(self, transcript, turns, shared),
             Format::Srt => subtitles::srt(&readable::readable(turns)),
             Format::Vtt => subtitles::vtt(&readable::readable(turns)),
-            Format::Textgrid => textgrid::render(self.duration, turns),
+            Format::Textgrid => textgrid::render(self.duration, turns, transcript),
             Format::Eaf => {
                 let media = self.path.map(|path| destination.path_to(path)).transpose()?;
                 eaf::render(media.as_deref(), turns)

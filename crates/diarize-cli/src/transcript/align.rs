@@ -76,18 +76,32 @@ pub(super) fn passages(segment: &Segment) -> Vec<Passage<'_>> {
     let first = segment.words.first().and_then(|word| word.speaker.as_deref());
     if segment.words.iter().all(|word| word.speaker.as_deref() == first) && !segment.text.trim().is_empty() {
         let speaker = first.or(segment.speaker.as_deref());
-        return vec![Passage { span: segment.span, text: on_one_line(&segment.text), speaker }];
+        return vec![passage(segment.span, &segment.text, speaker, &segment.words)];
     }
     let runs = || segment.words.chunk_by(|a, b| a.speaker == b.speaker);
     let texts = split(&segment.text, runs()).unwrap_or_else(|| runs().map(joined).collect());
     runs()
         .zip(texts)
-        .map(|(run, text)| Passage {
-            span: Span { start: run[0].span.start, end: run[run.len() - 1].span.end },
-            text: on_one_line(&text),
-            speaker: run[0].speaker.as_deref(),
+        .map(|(run, text)| {
+            let span = Span { start: run[0].span.start, end: run[run.len() - 1].span.end };
+            passage(span, &text, run[0].speaker.as_deref(), run)
         })
         .collect()
+}
+
+fn passage<'a>(span: Span, text: &str, speaker: Option<&'a str>, words: &[Word]) -> Passage<'a> {
+    let text = on_one_line(text);
+    let (mut times, mut read, mut units) = (vec![(0, span.start)], 0, 0);
+    for word in words {
+        let Some(Range { start, end }) = found(&text, read, &word.text) else { break };
+        // Marks after a space belong to the word.
+        let marks = text[read..start].rsplit(char::is_whitespace).next().map_or(0, str::len);
+        units += text[read..start - marks].encode_utf16().count();
+        times.push((units, word.span.start));
+        units += text[start - marks..end].encode_utf16().count();
+        read = end;
+    }
+    Passage { span, text, speaker, times }
 }
 
 /// The part of the text for each run of words, with its punctuation. `None` if a word is not in the text.
@@ -182,6 +196,12 @@ mod tests {
         let texts =
             |segment: &Segment| passages(segment).into_iter().map(|passage| passage.text).collect::<Vec<_>>();
         assert_eq!(texts(&whole), ["Hello there.", "\u{201c}Yes!\u{201d}", "-- no"]);
+        let times = |segment: &Segment| {
+            passages(segment).into_iter().map(|passage| passage.times).collect::<Vec<_>>()
+        };
+        let [hello, yes, no] =
+            [vec![(0, 0.0), (0, 0.0), (6, 0.5)], vec![(0, 1.0), (0, 1.0)], vec![(0, 2.0), (3, 2.0)]];
+        assert_eq!(times(&whole), [hello, yes, no]);
         whole.text = " Something else\n\nentirely".to_owned();
         assert_eq!(texts(&whole), ["Hello there", "Yes", "no"]);
         whole.words.truncate(2);

@@ -172,8 +172,8 @@ impl Transcript {
         }
     }
 
-    /// The transcript with its speakers: in its own format, as subtitles or as text by paragraph. `None` for
-    /// formats without text.
+    /// The transcript with its speakers: in its own format, as subtitles or as text by paragraph. `None` for other
+    /// formats.
     pub fn render(&self, format: Format) -> anyhow::Result<Option<String>> {
         Ok(Some(match (format, &self.source) {
             (Format::Json, Source::Whisper(whisper)) => {
@@ -188,6 +188,31 @@ impl Transcript {
             (Format::Txt, _) => passages::txt(&self.segments),
             _ => return Ok(None),
         }))
+    }
+
+    /// Whether the times of words are known, if there are any.
+    pub fn has_word_times(&self) -> bool {
+        self.segments.is_empty() || words(&self.segments).next().is_some()
+    }
+
+    /// The transcript with each word as a segment of its own. A segment without words stays as it is.
+    pub fn word_by_word(&self) -> Self {
+        let of_word = |word: &Word| Segment {
+            span: word.span,
+            text: word.text.clone(),
+            words: vec![word.clone()],
+            speaker: word.speaker.clone(),
+        };
+        let segments = self.segments.iter().flat_map(|segment| match segment.words.as_slice() {
+            [] => vec![segment.clone()],
+            words => words.iter().map(of_word).collect(),
+        });
+        Self { segments: segments.collect(), ..self.clone() }
+    }
+
+    /// The text as one passage per speaker and segment.
+    pub fn passages(&self) -> Vec<Passage<'_>> {
+        passages::passages(&self.segments).collect()
     }
 
     /// The text as paragraphs. A new one starts whenever the speaker changes.

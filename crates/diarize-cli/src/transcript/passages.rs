@@ -10,9 +10,11 @@ use crate::output::{SHORTEST, clock, escaped};
 #[derive(Clone, Debug, Serialize)]
 pub struct Passage<'a> {
     #[serde(flatten)]
-    pub(super) span: Span,
-    pub(super) text: String,
-    pub(super) speaker: Option<&'a str>,
+    pub(crate) span: Span,
+    pub(crate) text: String,
+    pub(crate) speaker: Option<&'a str>,
+    /// Where words start in the text, in UTF-16 code units as in a browser, and when they start, in seconds.
+    pub(super) times: Vec<(usize, f64)>,
 }
 
 /// The text as one passage per speaker and segment.
@@ -23,16 +25,25 @@ pub(super) fn passages(segments: &[Segment]) -> impl Iterator<Item = Passage<'_>
 /// The text as paragraphs. A new one starts whenever the speaker changes.
 pub(super) fn paragraphs(segments: &[Segment]) -> Vec<Passage<'_>> {
     let mut paragraphs: Vec<Passage<'_>> = Vec::new();
+    let mut units = 0; // the length of the last paragraph in UTF-16
     for passage in passages(segments) {
+        let added = passage.text.encode_utf16().count();
         match paragraphs.last_mut() {
             Some(last) if last.speaker == passage.speaker => {
                 last.span.end = passage.span.end;
                 // whisper.cpp sometimes has a segment for a full stop.
                 let is_mark = passage.text.chars().all(|letter| letter.is_ascii_punctuation());
-                last.text += if is_mark { "" } else { " " };
+                let blank = if is_mark { "" } else { " " };
+                units += blank.len();
+                last.times.extend(passage.times.iter().map(|(at, time)| (units + at, *time)));
+                last.text += blank;
                 last.text += &passage.text;
+                units += added;
             }
-            _ => paragraphs.push(passage),
+            _ => {
+                paragraphs.push(passage);
+                units = added;
+            }
         }
     }
     paragraphs
@@ -40,7 +51,7 @@ pub(super) fn paragraphs(segments: &[Segment]) -> Vec<Passage<'_>> {
 
 /// Paragraphs with their start times.
 pub(super) fn txt(segments: &[Segment]) -> String {
-    let paragraph = |Passage { span, text, speaker }: &Passage<'_>| {
+    let paragraph = |Passage { span, text, speaker, .. }: &Passage<'_>| {
         let time = clock(span.start, '.');
         let time = time.split_once('.').map_or("", |(seconds, _)| seconds);
         let name = speaker.map(|speaker| format!("{speaker}: ")).unwrap_or_default();

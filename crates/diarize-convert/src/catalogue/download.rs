@@ -112,6 +112,28 @@ impl Catalogue {
         Ok(directory)
     }
 
+    /// Removes a model from the user's folder for models, also one that is incomplete. Returns its directory, or `None` if there
+    /// is none. The cache of the hub keeps the downloaded files.
+    ///
+    /// # Errors
+    /// The folder cannot be changed.
+    pub fn remove(&self, model: &Model) -> Result<Option<PathBuf>> {
+        let (folder, directory) = (folder(), model.directory());
+        if directory.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let _lock = lock(&folder, ".lock")?;
+        let removed = Builder::new().prefix(UNFINISHED).tempdir_in(&folder).and_then(|unfinished| {
+            // Another process sees the whole model or none.
+            fs::rename(&directory, unfinished.path().join("removed"))?;
+            unfinished.close()
+        });
+        match removed {
+            Ok(()) => Ok(Some(directory)),
+            Err(source) => Err(Error::Write { path: directory, source }),
+        }
+    }
+
     /// Downloads a model, and converts a pipeline.
     ///
     /// # Errors

@@ -140,7 +140,11 @@ fn reason(error: ureq::Error, timeouts: Timeouts) -> String {
         ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
             "the server closed the connection early".to_owned()
         }
-        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Io(error) => {
+            // Rust adds the number of the error, which helps nobody.
+            let text = error.to_string();
+            text.split(" (os error ").next().unwrap_or_default().to_owned()
+        }
         ureq::Error::BadUri(_) => "invalid URL".to_owned(),
         error => error.to_string(),
     }

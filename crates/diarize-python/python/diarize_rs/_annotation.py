@@ -13,6 +13,13 @@ from ._errors import MissingPackageError
 if TYPE_CHECKING:
     import pandas
 
+# Methods of pyannote.core's annotations that those of this package do not have.
+_OF_PYANNOTE = frozenset({
+    "co_iter", "copy", "crop", "discretize", "empty", "extrude", "get_labels", "get_overlap", "get_timeline", "get_tracks",
+    "has_track", "label_coverage", "label_support", "label_timeline", "new_track", "rename_tracks", "relabel_tracks", "subset",
+    "support", "to_lab", "update",
+})
+
 
 class Segment(NamedTuple):
     """A span of time."""
@@ -136,6 +143,11 @@ class Annotation:
         renamed = (turn._replace(speaker=mapping.get(turn.speaker, turn.speaker)) for turn in self.turns)
         return Annotation(renamed, self.uri)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            raise missing(self, name)
+
     def to_rttm(self) -> str:
         """The turns as RTTM: one line for each, times in seconds. White space in names becomes ``_``."""
         return _native.rttm(self.uri, list(self.turns))
@@ -171,6 +183,12 @@ class Annotation:
         for segment, track, speaker in self.itertracks(yield_label=True):
             annotation[PyannoteSegment(segment.start, segment.end), track] = speaker
         return annotation
+
+
+def missing(owner: object, name: str) -> AttributeError:
+    """The error about an attribute that a result or an annotation does not have."""
+    hint = f": use to_annotation().{name}, which is pyannote.core's" if name in _OF_PYANNOTE else ""
+    return AttributeError(f"{type(owner).__name__} has no {name}{hint}", name=name, obj=owner)
 
 
 COLUMNS = ("file", "start", "end", "speaker", "confidence", "overlap")

@@ -131,6 +131,7 @@ class Pipeline:
         voices: Voices | None = None,
         identify_threshold: float = 0.6,
         identify_margin: float = 0.05,
+        return_embeddings: bool = False,
     ) -> DiarizeOutput:
         """Diarizes a recording.
 
@@ -145,9 +146,12 @@ class Pipeline:
         :param voices: known speakers, who get their names
         :param identify_threshold: minimum cosine similarity for recognizing a known voice
         :param identify_margin: minimum lead over the next most similar known voice
+        :param return_embeddings: for pyannote 3's callers; the result has ``speaker_embeddings`` in any case
         :raises AudioError: if the audio cannot be read
         :raises OptionError: if an option has a wrong value
         """
+        if return_embeddings:
+            raise OptionError("return_embeddings is of pyannote 3: leave it out and use result.speaker_embeddings")
         options = self._options_for(num_speakers, min_speakers, max_speakers)
         known = None if voices is None else (voices._native, identify_threshold, identify_margin)
         with opened(file) as recording:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from ._annotation import Annotation, Turn
+from ._annotation import Annotation, Turn, missing
 
 if TYPE_CHECKING:
     import numpy
@@ -82,6 +82,11 @@ class DiarizeOutput:
         return isinstance(other, DiarizeOutput) and vars(self) == vars(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            raise missing(self, name)
 
     def _repr_png_(self) -> Any:
         return self.speaker_diarization._repr_png_()

@@ -69,14 +69,13 @@ def mapped(reference: Turns, hypothesis: Turns) -> tuple[Annotation, dict[str, s
 def _turns(turns: Turns) -> list[Turn]:
     if isinstance(turns, DiarizeOutput):
         turns = turns.speaker_diarization
+    where = ""
     if isinstance(turns, (str, os.PathLike)):
-        recordings = load_rttm(turns)
-        if len(recordings) != 1:
-            raise FormatError(f"{os.fspath(turns)} has {len(recordings)} recordings: choose one with load_rttm")
-        (turns,) = recordings.values()
+        where, turns = f"{os.fspath(turns)}: ", load_rttm(turns)
     if isinstance(turns, Mapping):
         if len(turns) != 1:
-            raise FormatError(f"{len(turns)} recordings are given: choose one, such as {next(iter(turns), 'NAME')!r}")
+            hint = f"choose one of load_rttm, such as {next(iter(turns))!r}" if turns else "there must be one"
+            raise FormatError(f"{where}{len(turns)} recordings are given: {hint}")
         (turns,) = turns.values()
     if isinstance(turns, Annotation):
         return list(turns.turns)

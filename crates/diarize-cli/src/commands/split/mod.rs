@@ -30,9 +30,9 @@ use crate::{
     output::{self, NewFiles},
     overrides::Overrides,
     progress::{Console, Verbosity},
-    session::SILENCE,
     source::{Decoded, Source},
     speaker_count::SpeakerCountArgs,
+    warnings::SILENCE,
 };
 
 /// Parts that are shorter, in seconds, would be nothing but a fade.
@@ -114,6 +114,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let mut options = args.model.options(&diarizer);
             args.speakers.apply(&mut options);
             args.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
+            // Starting to listen checks the options, also whether they fit the model.
+            diarizer.listen(&options)?;
             Turns::Diarizer(Box::new(diarizer), Box::new(options))
         }
     };

@@ -5,6 +5,8 @@ use diarize::{
     clustering::{Agglomerative, Method, Online, Vbx},
 };
 
+use crate::{commands::conflict, failure};
+
 /// One parameter and the values to try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
@@ -128,20 +130,23 @@ pub fn points(axes: &[Axis]) -> Result<Vec<Point>, String> {
 /// # Errors
 /// If a parameter does not exist or a value is invalid.
 pub fn apply(point: &[(String, String)], options: &mut Options, chunk: f64) -> anyhow::Result<()> {
-    let parameters = &mut options.parameters;
     for (key, value) in point {
-        let number = || value.parse::<f64>().map_err(|_| anyhow::anyhow!("{key}={value}: not a number"));
+        let given = format!("--try {key}={value}");
+        let number =
+            || value.parse::<f64>().map_err(|_| conflict(format!("{given}: the value must be a number")));
+        let refused = |error| failure::refused(&given, error);
+        let parameters = &mut options.parameters;
         match key.as_str() {
             "min_duration_on" => parameters.min_duration_on = number()?,
             "min_duration_off" => parameters.min_duration_off = number()?,
             "step" => parameters.segmentation_step = number()? / chunk,
-            "decoding" => parameters.decoding = value.parse()?,
-            "embedding_trunk" => parameters.set_embedding_trunk(value.parse()?),
-            "reconstruction" => parameters.reconstruction = value.parse()?,
-            _ => parameters.clustering.set(key, value)?,
+            "decoding" => parameters.decoding = value.parse().map_err(refused)?,
+            "embedding_trunk" => parameters.set_embedding_trunk(value.parse().map_err(refused)?),
+            "reconstruction" => parameters.reconstruction = value.parse().map_err(refused)?,
+            _ => parameters.clustering.set(key, value).map_err(refused)?,
         }
+        options.check().map_err(refused)?;
     }
-    options.check()?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use diarize::{
     Clustered, Diarizer, Embedded, Options, Span, Turn,
@@ -132,11 +132,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut options = args.model.options(&diarizer);
     let chunk = diarizer.model().segmentation.duration;
     args.overrides.apply(&mut options, chunk)?;
-    options.check().map_err(|error| match error {
-        diarize::Error::NoSpeakerCount => {
-            anyhow!("--clustering kmeans needs the number of speakers, which differs: tune another method")
-        }
-        error => error.into(),
+    // Starting to listen checks the options, also whether they fit the model.
+    diarizer.listen(&options).map_err(|error| match error {
+        diarize::Error::NoSpeakerCount => super::conflict(
+            "--clustering kmeans needs the number of speakers, which differs: tune another method",
+        )
+        .into(),
+        error => anyhow::Error::from(error),
     })?;
     let axes = if args.axes.is_empty() { Axis::defaults(&options.parameters) } else { args.axes.clone() };
     let (points, own) = points(&axes, &options, chunk)?;
@@ -177,21 +179,22 @@ fn points(axes: &[Axis], options: &Options, chunk: f64) -> anyhow::Result<(Vec<P
     let mut own = Point::new();
     for Axis { key, .. } in axes {
         if !keys.insert(key) {
-            bail!("--try {key} is given twice: list all its values in one --try");
+            return Err(super::conflict(format!(
+                "--try {key} is given twice: list all its values in one --try"
+            ))
+            .into());
         }
-        let value = grid::value_of(key, &options.parameters, chunk);
         let method = options.parameters.clustering.method.name();
-        own.push((
-            key.clone(),
-            value.with_context(|| format!("--try {key}: {method} has no such parameter"))?,
-        ));
+        let value = grid::value_of(key, &options.parameters, chunk)
+            .ok_or_else(|| super::conflict(format!("--try {key}: {method} has no such parameter")))?;
+        own.push((key.clone(), value));
     }
-    let mut points = grid::points(axes).map_err(|why| anyhow!("--try: {why}"))?;
+    let mut points = grid::points(axes).map_err(|why| super::conflict(format!("--try: {why}")))?;
     if !points.contains(&own) {
         points.insert(0, own.clone());
     }
     for point in &points {
-        grid::apply(point, &mut options.clone(), chunk).context("--try")?;
+        grid::apply(point, &mut options.clone(), chunk)?;
     }
     // Points that share a run of the networks become neighbors.
     points.sort_by_key(grid::network_part);

@@ -14,8 +14,13 @@ use crate::transcript::Transcript;
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 /// The parts of the page's script.
-const SCRIPTS: [&str; 4] =
-    [include_str!("model.js"), include_str!("audio.js"), include_str!("paint.js"), include_str!("page.js")];
+const SCRIPTS: [&str; 5] = [
+    include_str!("model.js"),
+    include_str!("audio.js"),
+    include_str!("paint.js"),
+    include_str!("search.js"),
+    include_str!("page.js"),
+];
 
 /// Longer recordings, in seconds, are linked by default: an hour takes 40 MB.
 const LONGEST_EMBEDDED: f64 = 3600.0;

@@ -143,7 +143,7 @@ function fillTurns() {
       button.append(swatch(indexOf(name)));
       what.append(element("b", name));
     }
-    if (entry.text) what.append(" ", element("span", entry.text));
+    if (entry.text) what.append(" ", element("span", entry.text, "text"));
     button.append(what);
     if (!said) {
       const sure = entry.confidence === undefined ? "" : `, ${Math.round(100 * entry.confidence)} % sure`;
@@ -153,6 +153,7 @@ function fillTurns() {
     item.append(button);
     return item;
   }));
+  if (said) find();
 }
 
 // Events
@@ -169,6 +170,7 @@ const KEYS = {
   0: zoomAll,
   Home: () => seek(0),
   End: () => seek(length),
+  "/": () => said && $("search").select(),
 };
 
 document.addEventListener("keydown", event => {
@@ -216,6 +218,8 @@ $("zoom-fit").addEventListener("click", zoomAll);
 $("save-rttm").addEventListener("click", () => save(`${result.uri}.rttm`, "text/plain", rttm()));
 $("save-text").addEventListener("click", () => save(`${result.uri}.txt`, "text/plain", text()));
 $("save-json").addEventListener("click", () => save(`${result.uri}.json`, "application/json", json()));
+$("search").addEventListener("input", find);
+$("search").addEventListener("keydown", searchKey);
 window.addEventListener("resize", () => fitted ? zoomAll() : zoom(1));
 window.addEventListener("beforeunload", event => { if (!saved) event.preventDefault(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
@@ -226,7 +230,7 @@ $("title").textContent = result.uri;
 if (said) {
   $("list").textContent = "Transcript";
   $("turns").className = "said";
-  $("save-text").hidden = false;
+  document.querySelectorAll("[data-said]").forEach(part => { part.hidden = false; });
 }
 const count = labels.length;
 $("summary").textContent = `${clock(result.duration, 0)} · ${count} speaker${count === 1 ? "" : "s"} · ${turns.length} `
