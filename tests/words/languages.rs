@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use diarize_audio::{Settings, read};
 use diarize_testkit::repository;
-use diarize_words::{Options, Whisper};
+use diarize_words::Options;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
+use crate::devices::whisper;
+
 const TEXT_TOKENS: usize = 50_257;
 
-/// The shapes of a model with two layers and the width 16.
-fn shapes(filters: usize, vocabulary: usize) -> BTreeMap<String, Vec<usize>> {
+/// The shapes of a model with two layers.
+fn shapes(width: usize, filters: usize, vocabulary: usize) -> BTreeMap<String, Vec<usize>> {
     let mut shapes = BTreeMap::new();
     let mut add = |name: &str, shape: &[usize]| shapes.insert(format!("model.{name}"), shape.to_vec());
     for (network, attentions) in
@@ -20,29 +22,29 @@ fn shapes(filters: usize, vocabulary: usize) -> BTreeMap<String, Vec<usize>> {
         let layer = format!("{network}.layers.0");
         for attention in attentions {
             for part in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-                add(&format!("{layer}.{attention}.{part}.weight"), &[16, 16]);
+                add(&format!("{layer}.{attention}.{part}.weight"), &[width, width]);
                 if part != "k_proj" {
-                    add(&format!("{layer}.{attention}.{part}.bias"), &[16]);
+                    add(&format!("{layer}.{attention}.{part}.bias"), &[width]);
                 }
             }
         }
         let norms = attentions.iter().map(|attention| format!("{layer}.{attention}_layer_norm"));
         for norm in norms.chain([format!("{layer}.final_layer_norm"), format!("{network}.layer_norm")]) {
-            add(&format!("{norm}.weight"), &[16]);
-            add(&format!("{norm}.bias"), &[16]);
+            add(&format!("{norm}.weight"), &[width]);
+            add(&format!("{norm}.bias"), &[width]);
         }
-        for (name, [inputs, outputs]) in [("fc1", [16, 64]), ("fc2", [64, 16])] {
+        for (name, [inputs, outputs]) in [("fc1", [width, 4 * width]), ("fc2", [4 * width, width])] {
             add(&format!("{layer}.{name}.weight"), &[outputs, inputs]);
             add(&format!("{layer}.{name}.bias"), &[outputs]);
         }
     }
-    for (name, inputs) in [("conv1", filters), ("conv2", 16)] {
-        add(&format!("encoder.{name}.weight"), &[16, inputs, 3]);
-        add(&format!("encoder.{name}.bias"), &[16]);
+    for (name, inputs) in [("conv1", filters), ("conv2", width)] {
+        add(&format!("encoder.{name}.weight"), &[width, inputs, 3]);
+        add(&format!("encoder.{name}.bias"), &[width]);
     }
-    add("encoder.embed_positions.weight", &[1500, 16]);
-    add("decoder.embed_positions.weight", &[448, 16]);
-    add("decoder.embed_tokens.weight", &[vocabulary, 16]);
+    add("encoder.embed_positions.weight", &[1500, width]);
+    add("decoder.embed_positions.weight", &[448, width]);
+    add("decoder.embed_tokens.weight", &[vocabulary, width]);
     shapes
 }
 
@@ -81,9 +83,9 @@ fn tokenizer(languages: &[&str]) -> Value {
     json!({"model": {"type": "BPE", "vocab": vocabulary, "merges": []}, "added_tokens": added})
 }
 
-fn write(folder: &Path, filters: usize, languages: &[&str]) {
+pub fn write(folder: &Path, width: usize, filters: usize, languages: &[&str]) {
     let vocabulary = TEXT_TOKENS + 2 + languages.len() + 6 + 1501;
-    let shapes = shapes(filters, vocabulary);
+    let shapes = shapes(width, filters, vocabulary);
     let bytes: Vec<Vec<u8>> =
         shapes.iter().enumerate().map(|(index, (name, shape))| values(index, name, shape)).collect();
     let tensors = shapes
@@ -106,8 +108,8 @@ fn the_language_is_that_of_openai_whisper() {
         let languages: Vec<&str> =
             golden["languages"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), filters, &languages);
-        let whisper = Whisper::load(folder.path()).unwrap();
+        write(folder.path(), 16, filters, &languages);
+        let whisper = whisper(folder.path());
         assert!(whisper.is_multilingual());
         assert_eq!(whisper.languages(), languages);
         let (code, probability) = whisper.detect_language(&[&recording[..160_000]]).unwrap();

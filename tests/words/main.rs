@@ -1,6 +1,8 @@
 //! The tests of speech recognition, in one program.
 
 mod damaged;
+mod devices;
+mod gguf;
 mod languages;
 mod needs_whisper;
 mod networks;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
+use diarize::{Device, Precision};
 
-use crate::{Result, model::Cache, spectrogram::Spectrogram, whisper::Networks};
+use crate::{Result, model::Cache, place::Place, spectrogram::Spectrogram, whisper::Networks};
 
 /// Rows of a matrix.
 pub type Rows = Vec<Vec<f32>>;
@@ -17,9 +18,9 @@ impl Model {
     /// Reads the networks in a folder.
     ///
     /// # Errors
-    /// As [`Whisper::load`](crate::Whisper::load).
-    pub fn load(folder: &Path) -> Result<Self> {
-        Networks::load(folder).map(Self)
+    /// As [`Whisper::load_on`](crate::Whisper::load_on).
+    pub fn load(folder: &Path, device: Device, precision: Precision) -> Result<Self> {
+        Networks::load(folder, &Place::open(device, precision)?).map(Self)
     }
 
     /// The encoder's output `(positions, width)` for a spectrogram `(filters, frames)`.
@@ -27,8 +28,8 @@ impl Model {
     /// # Errors
     /// If the sizes do not fit.
     pub fn encode(&self, mel: &Rows) -> Result<Rows> {
-        let input = Tensor::new(mel.clone(), &candle_core::Device::Cpu)?.unsqueeze(0)?;
-        Ok(self.0.encoder.forward(&input)?.to_vec2()?)
+        let output = self.0.encoder.forward(&self.input(mel)?.unsqueeze(0)?)?;
+        Ok(output.to_dtype(DType::F32)?.to_vec2()?)
     }
 
     /// The logits after each token, decoded in parts of the given lengths, and the attention of the alignment heads
@@ -38,7 +39,7 @@ impl Model {
     /// If the sizes do not fit.
     pub fn decode(&self, encoded: &Rows, parts: &[&[u32]]) -> Result<(Rows, Vec<Rows>)> {
         let Networks { decoder, alignment_heads, .. } = &self.0;
-        let heard = decoder.hear(&Tensor::new(encoded.clone(), &candle_core::Device::Cpu)?)?;
+        let heard = decoder.hear(&self.input(encoded)?)?;
         let (mut cache, mut logits, mut attention) = (Cache::default(), Vec::new(), Vec::new());
         for part in parts {
             let (output, scores) = decoder.forward(part, &heard, &mut cache, alignment_heads)?;
@@ -46,6 +47,10 @@ impl Model {
             attention = scores.iter().map(Tensor::to_vec2).collect::<Result<_, _>>()?;
         }
         Ok((logits, attention))
+    }
+
+    fn input(&self, rows: &Rows) -> Result<Tensor> {
+        Ok(self.0.place.take(&Tensor::new(rows.clone(), &candle_core::Device::Cpu)?)?)
     }
 }
 

@@ -85,9 +85,16 @@ def parts(name):
     return f"{network}/{'embeddings' if path[0] == 'token_embedding' else path[0]}/{kind}", 0, 1
 
 
-def load_tiny(folder):
+def load(folder):
     variables = ctranslate2_variables(folder / "model.bin")
-    model = Whisper(ModelDimensions(80, 1500, 384, 6, 4, 51864, 448, 384, 6, 4))
+    shape = lambda name: variables[name].shape
+    layers = lambda network: len({name.split("/")[1] for name in variables if name.startswith(f"{network}/layer_") and
+                                  "/ffn/" in name})
+    heads = lambda network: int(variables[f"{network}/num_heads"])
+    width, filters, _ = shape("encoder/conv1/weight")
+    vocabulary, _ = shape("decoder/embeddings/weight")
+    model = Whisper(ModelDimensions(filters, 1500, width, heads("encoder"), layers("encoder"), vocabulary, 448, width,
+                                    heads("decoder"), layers("decoder")))
     state = {}
     for name, tensor in model.state_dict().items():
         variable, part, count = parts(name)
@@ -95,7 +102,7 @@ def load_tiny(folder):
         assert values.shape == tuple(tensor.shape), name
         state[name] = torch.from_numpy(values)
     model.load_state_dict(state)
-    heads = torch.zeros(4, 6, dtype=torch.bool)
+    heads = torch.zeros(layers("decoder"), heads("decoder"), dtype=torch.bool)
     for layer, head in json.loads((folder / "config.json").read_text())["alignment_heads"]:
         heads[layer, head] = True
     model.register_buffer("alignment_heads", heads.to_sparse(), persistent=False)
@@ -184,14 +191,10 @@ def fill(spec, state):
 
 
 def clips(folder, names):
-    model = load_tiny(Path(folder))
+    model = load(Path(folder))
     tokenizer = whisper.tokenizer.get_tokenizer(False)
     result, beams, tensors = {}, {}, {}
-    for clip in names:
-        name, path = clip.split("=")
-        samples, rate = soundfile.read(path, dtype="float32")
-        assert rate == 16000 and samples.ndim == 1
-        samples = samples[:30 * 16000] if name.startswith("ami") else samples
+    for name, samples in map(speech, names):
         found = model.transcribe(samples, word_timestamps=True, fp16=False)
         result[name] = found["segments"]
         found_by_beams = model.transcribe(samples, beam_size=5, word_timestamps=True, fp16=False)
@@ -209,6 +212,38 @@ def clips(folder, names):
     result = {"openai-whisper": whisper.__version__, "suppressed": sorted(tokenizer.non_speech_tokens), "clips": result,
               "beams": beams}
     (here / "tiny_en.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
+
+
+def speech(clip):
+    name, path = clip.split("=")
+    samples, rate = soundfile.read(path, dtype="float32")
+    assert rate == 16000 and samples.ndim == 1
+    return name, samples[:30 * 16000] if name.startswith("ami") else samples
+
+
+def multilingual(folder, names):
+    """What a model with all languages finds in clips: the language, and texts in languages, after prompts and translated."""
+    model = load(Path(folder))
+    asked = {"detected": {}, "german": {"language": "de"}, "french": {"language": "fr"}, "japanese": {"language": "ja"},
+             "translated": {"language": "de", "task": "translate"},
+             "german after a prompt": {"language": "de", "initial_prompt": "Schöne Grüße aus Zürich, sagt Jörg."},
+             "french after a prompt": {"language": "fr", "initial_prompt": "Où est le café, demande Zoë ?"},
+             "japanese after a prompt": {"language": "ja", "initial_prompt": "会議を始めます。"}}
+    result = {}
+    for name, samples in map(speech, names):
+        mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples[:480000], model.dims.n_mels, padding=480000), 3000)
+        with torch.no_grad():
+            _, probabilities = model.detect_language(mel)
+        result[name] = {"probabilities": probabilities, "texts": {}}
+        for title, options in asked.items():
+            found = model.transcribe(samples, word_timestamps=True, fp16=False, **options)
+            words = [[[word["word"], float(word["start"]), float(word["end"])] for word in segment["words"]]
+                     for segment in found["segments"]]
+            result[name]["texts"][title] = {
+                "language": found["language"], "texts": [segment["text"] for segment in found["segments"]], "words": words,
+                "temperatures": [segment["temperature"] for segment in found["segments"]]}
+            print(name, title, found["language"], found["text"], flush=True)
+    (here / "base.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
 
 
 def languages(path):
@@ -240,4 +275,5 @@ def languages(path):
 
 if __name__ == "__main__":
     mode, *arguments = sys.argv[1:]
-    {"toy": toy, "languages": languages, "clips": lambda folder, *names: clips(folder, names)}[mode](*arguments)
+    {"toy": toy, "languages": languages, "clips": lambda folder, *names: clips(folder, names),
+     "multilingual": lambda folder, *names: multilingual(folder, names)}[mode](*arguments)

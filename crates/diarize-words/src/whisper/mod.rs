@@ -6,12 +6,15 @@ mod segments;
 
 use std::path::Path;
 
+use candle_core::DType;
 use candle_transformers::models::whisper::{Config, HOP_LENGTH};
+use diarize::{Device, Precision};
 
 use self::segments::State;
 use crate::{
     Error, Result, decoding,
     model::{Cache, Decoder, Encoder, Head, Heard},
+    place::Place,
     spectrogram::{Mel, Spectrogram},
     tokens::Tokens,
     transcription::{Options, Segment},
@@ -42,6 +45,8 @@ pub struct Networks {
     pub config: Config,
     /// The heads of the decoder that follow the audio.
     pub alignment_heads: Vec<Head>,
+    /// Where they compute.
+    pub place: Place,
 }
 
 impl Networks {
@@ -49,8 +54,9 @@ impl Networks {
     ///
     /// # Errors
     /// As [`Whisper::load`].
-    pub fn load(folder: &Path) -> Result<Self> {
-        let weights::Contents { mut weights, config, alignment_heads } = weights::read(folder)?;
+    pub fn load(folder: &Path, place: &Place) -> Result<Self> {
+        let weights::Contents { weights, config, alignment_heads } = weights::read(folder)?;
+        let mut weights = weights.at(place.clone());
         let Config { decoder_layers, decoder_attention_heads: decoder_heads, .. } = config;
         let later_half = || {
             let layers = decoder_layers / 2..decoder_layers;
@@ -64,7 +70,7 @@ impl Networks {
         }
         let encoder = Encoder::load(&mut weights, &config)?;
         let decoder = Decoder::load(&mut weights, &config)?;
-        Ok(Self { encoder, decoder, config, alignment_heads })
+        Ok(Self { encoder, decoder, config, alignment_heads, place: place.clone() })
     }
 }
 
@@ -79,13 +85,27 @@ struct Start {
 impl Whisper {
     /// Loads a model from a folder, in the format of Hugging Face (`model.safetensors`, `config.json`,
     /// `tokenizer.json`, and `generation_config.json` for the best word times) or of CTranslate2, which
-    /// faster-whisper uses (`model.bin`, `config.json`, `tokenizer.json`). It computes on the CPU in f32.
+    /// faster-whisper uses (`model.bin`, `config.json`, `tokenizer.json`). In the first, a GGUF file with the same tensors can
+    /// replace `model.safetensors`, quantized or not: `model.gguf`, or any name if it is the only one. The weights are then
+    /// computed from their few bits when they are loaded, so that a quantized model is a smaller file, but needs the memory of f32.
+    ///
+    /// It computes on the CPU in f32.
     ///
     /// # Errors
     /// A file is missing or damaged, or is not part of a Whisper model.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::load_on(folder, Device::Cpu, Precision::F32)
+    }
+
+    /// Like [`Self::load`], on a device with a precision. A GPU computes both networks with the kernels of candle; the
+    /// spectrogram, the choice of tokens and the times of words are computed on the CPU. With f16, all values between
+    /// the layers are f16, as `openai-whisper` has them on a GPU.
+    ///
+    /// # Errors
+    /// Also if the device is missing or does not support the precision: the CPU computes in f32 only.
+    pub fn load_on(folder: impl AsRef<Path>, device: Device, precision: Precision) -> Result<Self> {
         let folder = folder.as_ref();
-        let networks = Networks::load(folder)?;
+        let networks = Networks::load(folder, &Place::open(device, precision)?)?;
         let tokenizer = folder.join("tokenizer.json");
         let tokens = Tokens::load(&tokenizer)?;
         let Config { vocab_size, num_mel_bins, max_source_positions, .. } = networks.config;
@@ -245,8 +265,8 @@ impl Whisper {
 
     fn hear(&self, mel: &Mel, first: usize, frames: usize) -> Result<Heard> {
         let input = mel.segment(first, frames, self.window_frames())?;
-        let positions = self.networks.encoder.forward(&input)?;
-        if !positions.sum_all()?.to_scalar::<f32>()?.is_finite() {
+        let positions = self.networks.encoder.forward(&self.networks.place.take(&input)?)?;
+        if !positions.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?.is_finite() {
             return Err(Error::NonFiniteOutput { network: "encoder" });
         }
         Ok(self.networks.decoder.hear(&positions)?)
