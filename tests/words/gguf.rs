@@ -75,7 +75,7 @@ fn error(folder: &Path) -> String {
 #[test]
 fn outputs_are_those_of_the_dequantized_weights() {
     let [original, dequantized, gguf] = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    languages::write(original.path(), 256, 80, &["en"]);
+    languages::write(original.path(), 256, 80, &["en"], &[]);
     let tensors = quantized(&original.path().join("model.safetensors"));
     for folder in [&dequantized, &gguf] {
         fs::copy(original.path().join("config.json"), folder.path().join("config.json")).unwrap();

@@ -5,7 +5,10 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 use diarize::{Device, Precision};
 
-use crate::{Result, model::Cache, place::Place, spectrogram::Spectrogram, whisper::Networks};
+use crate::{
+    Options, Result, Whisper, decoding::Answer, model::Cache, place::Place, spectrogram::Spectrogram,
+    whisper::Networks,
+};
 
 /// Rows of a matrix.
 pub type Rows = Vec<Vec<f32>>;
@@ -52,6 +55,34 @@ impl Model {
     fn input(&self, rows: &Rows) -> Result<Tensor> {
         Ok(self.0.place.take(&Tensor::new(rows.clone(), &candle_core::Device::Cpu)?)?)
     }
+}
+
+/// The answer for the first 30 s at temperature 0, in the language of the options.
+#[derive(Clone, Debug)]
+pub struct Greedy {
+    /// The tokens, with times and without the end.
+    pub tokens: Vec<u32>,
+    /// Mean log-probability of the tokens and the end.
+    pub log_probability: f64,
+    /// Probability that nobody speaks.
+    pub no_speech: f64,
+}
+
+/// Decodes the first 30 s of samples without another attempt at a higher temperature.
+///
+/// # Errors
+/// As [`Whisper::transcribe`].
+pub fn greedy(whisper: &Whisper, samples: &[f32], options: &Options) -> Result<Greedy> {
+    let Answer { tokens, log_probability, no_speech, .. } = whisper.greedy(samples, options)?;
+    Ok(Greedy { tokens, log_probability, no_speech })
+}
+
+/// The probability of each of [`Whisper::languages`] in the first 30 s of samples.
+///
+/// # Errors
+/// As [`Whisper::detect_language`].
+pub fn language_probabilities(whisper: &Whisper, samples: &[f32]) -> Result<Vec<f64>> {
+    whisper.language_probabilities(samples)
 }
 
 /// The spectrogram of samples `(filters, frames)`.

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import regex as re
 import soundfile
 import torch
 import whisper
@@ -246,31 +247,72 @@ def multilingual(folder, names):
     (here / "base.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
 
 
+# What a model with all languages is asked: the language, the task and a prompt.
+ASKED = [("de", "transcribe", "Schöne Grüße aus Zürich, sagt Jörg."), ("fr", "translate", "Où est le café, demande Zoë ?"),
+         ("ja", "transcribe", "会議を始めます。"), ("en", "transcribe", None)]
+# What `Tokenizer.non_speech_tokens` encodes.
+SYMBOLS = [*'"#()*+/:;<=>@[\\]^_`{|}~「」『』♩♪♫♬♭♮♯', *"<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪".split(),
+           "-", "'", ""]
+
+
+def merges(encoding, texts):
+    """The tokens of texts and how they are merged, lowest rank first, with the letters that stand for bytes."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = {byte: chr(byte) for byte in plain}
+    letters |= {byte: chr(256 + index) for index, byte in enumerate(sorted(set(range(256)) - set(plain)))}
+    ranks, found = encoding._mergeable_ranks, {}
+    for piece in (piece for text in texts for piece in re.findall(encoding._pat_str, text)):
+        parts = [bytes([byte]) for byte in piece.encode()]
+        while known := [(ranks[a + b], at) for at, (a, b) in enumerate(zip(parts, parts[1:])) if a + b in ranks]:
+            rank, at = min(known)
+            found[rank] = [parts[at], parts[at + 1]]
+            parts[at:at + 2] = [parts[at] + parts[at + 1]]
+        assert [ranks[part] for part in parts] == encoding.encode(piece)
+    return [[rank, *("".join(letters[byte] for byte in part) for part in found[rank])] for rank in sorted(found)]
+
+
+def seeded(filters, vocabulary):
+    """A model with all languages whose weights are computed from a formula."""
+    model = Whisper(ModelDimensions(filters, 1500, 16, 2, 1, vocabulary, 448, 16, 2, 1)).eval()
+    state = model.state_dict()
+    for index, name in enumerate(sorted(state, key=hub_name)):
+        count = np.arange(state[name].numel(), dtype=np.uint64)
+        bits = (count * 2654435761 + index * 40503) % 2**32
+        bits = (bits ^ bits // 2**15) * 2246822519 % 2**32
+        bits = (bits ^ bits // 2**13) // 256
+        values = (bits.astype("f4") / 2**24 - 0.5) * (2 if state[name].ndim > 1 else 0.25)
+        if "ln" in name and name.endswith("weight"):
+            values += 1
+        state[name] = torch.from_numpy(values.astype("f4")).reshape(state[name].shape)
+    model.load_state_dict(state)
+    return model
+
+
 def languages(path):
-    """The language of 10 s, by models with all languages whose weights are computed from a formula."""
+    """The languages of two parts of 10 s, and the greedy answers in languages, translated and after prompts."""
     samples, _ = soundfile.read(path, dtype="float32")
-    goldens = {}
+    tokenizer = whisper.tokenizer.get_tokenizer(True)
+    texts = [text for symbol in SYMBOLS for text in (symbol, " " + symbol)]
+    texts += [" " + prompt for _, _, prompt in ASKED if prompt]
+    goldens = {"merges": merges(tokenizer.encoding, texts), "asked": ASKED}
     for filters, vocabulary in ((80, 51865), (128, 51866)):
-        model = Whisper(ModelDimensions(filters, 1500, 16, 2, 1, vocabulary, 448, 16, 2, 1)).eval()
-        state = model.state_dict()
-        names = sorted(state, key=hub_name)
-        for index, name in enumerate(names):
-            count = np.arange(state[name].numel(), dtype=np.uint64)
-            bits = (count * 2654435761 + index * 40503) % 2**32
-            bits = (bits ^ bits // 2**15) * 2246822519 % 2**32
-            bits = (bits ^ bits // 2**13) // 256
-            values = (bits.astype("f4") / 2**24 - 0.5) * (2 if state[name].ndim > 1 else 0.25)
-            if "ln" in name and name.endswith("weight"):
-                values += 1
-            state[name] = torch.from_numpy(values.astype("f4")).reshape(state[name].shape)
-        model.load_state_dict(state)
-        mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples[:160000], filters, padding=480000), 3000)
-        with torch.no_grad():
-            _, probabilities = model.detect_language(mel)
+        model = seeded(filters, vocabulary)
         codes = list(whisper.tokenizer.LANGUAGES)[: model.num_languages]
-        best = max(probabilities, key=probabilities.get)
-        goldens[vocabulary] = {"languages": codes, "best": best, "probability": probabilities[best]}
-    (here / "languages.json").write_text(json.dumps(goldens) + "\n")
+        golden = {"languages": codes, "parts": [], "answers": []}
+        mels = [whisper.pad_or_trim(whisper.log_mel_spectrogram(part, filters, padding=480000), 3000)
+                for part in (samples[:160000], samples[160000:320000])]
+        for mel in mels:
+            with torch.no_grad():
+                _, probabilities = model.detect_language(mel)
+            golden["parts"].append([probabilities[code] for code in codes])
+        for language, task, prompt in ASKED:
+            options = whisper.DecodingOptions(language=language, task=task, prompt=prompt, temperature=0, fp16=False)
+            answer = whisper.decode(model, whisper.pad_or_trim(mels[0][:, :1000], 3000), options)  # as `transcribe`
+            golden["answers"].append({"tokens": answer.tokens[:50], "log_probability": answer.avg_logprob,
+                                      "no_speech": answer.no_speech_prob})
+            print(vocabulary, language, len(answer.tokens), answer.tokens[:50])
+        goldens[vocabulary] = golden
+    (here / "languages.json").write_text(json.dumps(goldens, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

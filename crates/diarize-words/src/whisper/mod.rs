@@ -11,6 +11,8 @@ use candle_transformers::models::whisper::{Config, HOP_LENGTH};
 use diarize::{Device, Precision};
 
 use self::segments::State;
+#[cfg(feature = "unstable")]
+use crate::decoding::{Answer, Question};
 use crate::{
     Error, Result, decoding,
     model::{Cache, Decoder, Encoder, Head, Heard},
@@ -154,7 +156,7 @@ impl Whisper {
     }
 
     /// The probability of each language in the first 30 s of samples.
-    fn language_probabilities(&self, samples: &[f32]) -> Result<Vec<f64>> {
+    pub(crate) fn language_probabilities(&self, samples: &[f32]) -> Result<Vec<f64>> {
         let length = self.window_frames() * HOP_LENGTH;
         let mut samples = samples[..samples.len().min(length)].to_vec();
         samples.resize(length, 0.0);
@@ -199,6 +201,19 @@ impl Whisper {
             self.advance(&mel, &start, options, &mut state)?;
         }
         Ok(state.segments)
+    }
+
+    /// The answer for the first 30 s at temperature 0, whether it looks right or not. Options name the language.
+    #[cfg(feature = "unstable")]
+    pub(crate) fn greedy(&self, samples: &[f32], options: &Options) -> Result<Answer> {
+        let Networks { decoder, config, .. } = &self.networks;
+        let [prompt, vocabulary] = self.prompt(options)?;
+        let start = self.start(options.language.as_deref().unwrap_or("en"), options.translate, vocabulary)?;
+        let mel = self.spectrogram.compute(samples)?;
+        let heard = self.hear(&mel, 0, self.window_frames().min(mel.frames()))?;
+        let before = [start.vocabulary.as_slice(), &prompt];
+        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
+        decoding::attempt(decoder, &self.tokens, &heard, &question, 0.0)
     }
 
     fn window_frames(&self) -> usize {
