@@ -5,6 +5,7 @@ mod devices;
 mod gguf;
 mod languages;
 mod needs_whisper;
+mod needs_whisper_base;
 mod networks;
 mod spectrogram;
 mod windows;

@@ -20,7 +20,7 @@ fn goldens() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-fn clips() -> [(&'static str, Vec<f32>); 3] {
+pub fn clips() -> [(&'static str, Vec<f32>); 3] {
     let samples = |path: PathBuf| read(&path, &Settings::default()).unwrap().samples;
     let ami = samples(shared("eval/ami/dev00.wav"));
     [

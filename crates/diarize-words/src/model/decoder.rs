@@ -149,7 +149,7 @@ impl Decoder {
                 layer.cross_attention.forward(&layer.cross_norm.forward(&x)?, heard, None)?;
             x = layer.feed_forward.forward(&(x + found)?)?;
             for &(_, head) in observed.iter().filter(|(layer, _)| *layer == index) {
-                scores.push(cross.get(head)?.to_dtype(DType::F32)?.copy()?);
+                scores.push(cross.get(head)?.to_dtype(DType::F32)?.force_contiguous()?);
             }
         }
         Ok((self.norm.forward(&x)?, scores))
