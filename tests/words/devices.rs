@@ -13,7 +13,7 @@ pub fn whisper(folder: &Path) -> Whisper {
     Whisper::load_on(folder, device(), Precision::F32).unwrap()
 }
 
-/// On a GPU, the toy's outputs in f16 are near those in f32: its numbers are up to about 10, and f16 has 11 bits.
+/// The toy's numbers are up to about 10, and f16 has 11 bits. openai-whisper in f16 is 0.006 and 0.014 away.
 #[test]
 fn f16_is_near_f32_on_gpus_and_an_error_on_the_cpu() {
     let model = Model::load(&toy("toy"), device(), Precision::F16);
@@ -27,7 +27,7 @@ fn f16_is_near_f32_on_gpus_and_an_error_on_the_cpu() {
     let (logits, _) = model.decode(&encoded, &[&tokens(&golden)]).unwrap();
     let apart =
         [difference(&encoded, &rows(&golden, "encoded")), difference(&logits, &rows(&golden, "logits"))];
-    assert!(apart[0] > 1e-5 && apart[0] < 0.02 && apart[1] < 0.1, "{apart:?}");
+    assert!(apart[0] > 1e-5 && apart[0] < 0.02 && apart[1] < 0.05, "{apart:?}");
 }
 
 #[test]
