@@ -107,15 +107,11 @@ fn tensors(path: &Path) -> Result<HashMap<String, Stored>> {
 fn has_no_alignment(start: &[u8]) -> bool {
     const KEY: &[u8] = b"general.alignment";
     const SIZES: [usize; 6] = [1, 1, 2, 2, 4, 4]; // of the types of integers
+    let is_zero = |after: usize| -> Option<bool> {
+        let (kind, value) = start[after..].split_first_chunk()?;
+        let size = *SIZES.get(u32::from_le_bytes(*kind) as usize)?;
+        Some(value.get(..size)?.iter().all(|&byte| byte == 0))
+    };
     let mut places = start.windows(KEY.len()).enumerate().filter(|&(_, window)| window == KEY);
-    places.any(|(at, _)| {
-        let value = &start[at + KEY.len()..];
-        let Some((kind, value)) =
-            value.split_first_chunk().map(|(kind, value)| (u32::from_le_bytes(*kind), value))
-        else {
-            return false;
-        };
-        let size = usize::try_from(kind).ok().and_then(|kind| SIZES.get(kind));
-        size.and_then(|&size| value.get(..size)).is_some_and(|value| value.iter().all(|&byte| byte == 0))
-    })
+    places.any(|(at, _)| is_zero(at + KEY.len()) == Some(true))
 }
