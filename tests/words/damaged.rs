@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
-use diarize_words::{Whisper, unstable::Model};
+use diarize_words::Whisper;
 use safetensors::SafeTensors;
 use tempfile::TempDir;
 
-use crate::networks::toy;
+use crate::networks::{toy, try_model};
 
 /// A copy of a toy model.
 fn copy(folder: &str) -> TempDir {
@@ -19,7 +19,7 @@ fn copy(folder: &str) -> TempDir {
 }
 
 fn error(folder: &Path) -> String {
-    Model::load(folder).unwrap_err().to_string()
+    try_model(folder).unwrap_err().to_string()
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn damaged_bytes_never_panic() {
                 damaged[at] = random.u8(..);
             }
             fs::write(&file, &damaged).unwrap();
-            failed += usize::from(Model::load(folder.path()).is_err());
+            failed += usize::from(try_model(folder.path()).is_err());
         }
         assert!(failed > 100, "{name}: {failed}");
     }

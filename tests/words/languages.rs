@@ -4,14 +4,20 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use diarize_audio::{Settings, read};
 use diarize_testkit::repository;
-use diarize_words::{Options, Whisper};
+use diarize_words::{
+    Options, Whisper,
+    unstable::{greedy, language_probabilities},
+};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::devices::whisper;
 
 const TEXT_TOKENS: usize = 50_257;
 
-/// The shapes of a model with two layers and the width 16.
-fn shapes(filters: usize, vocabulary: usize) -> BTreeMap<String, Vec<usize>> {
+/// The shapes of a model with two layers.
+fn shapes(width: usize, filters: usize, vocabulary: usize) -> BTreeMap<String, Vec<usize>> {
     let mut shapes = BTreeMap::new();
     let mut add = |name: &str, shape: &[usize]| shapes.insert(format!("model.{name}"), shape.to_vec());
     for (network, attentions) in
@@ -20,29 +26,29 @@ fn shapes(filters: usize, vocabulary: usize) -> BTreeMap<String, Vec<usize>> {
         let layer = format!("{network}.layers.0");
         for attention in attentions {
             for part in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-                add(&format!("{layer}.{attention}.{part}.weight"), &[16, 16]);
+                add(&format!("{layer}.{attention}.{part}.weight"), &[width, width]);
                 if part != "k_proj" {
-                    add(&format!("{layer}.{attention}.{part}.bias"), &[16]);
+                    add(&format!("{layer}.{attention}.{part}.bias"), &[width]);
                 }
             }
         }
         let norms = attentions.iter().map(|attention| format!("{layer}.{attention}_layer_norm"));
         for norm in norms.chain([format!("{layer}.final_layer_norm"), format!("{network}.layer_norm")]) {
-            add(&format!("{norm}.weight"), &[16]);
-            add(&format!("{norm}.bias"), &[16]);
+            add(&format!("{norm}.weight"), &[width]);
+            add(&format!("{norm}.bias"), &[width]);
         }
-        for (name, [inputs, outputs]) in [("fc1", [16, 64]), ("fc2", [64, 16])] {
+        for (name, [inputs, outputs]) in [("fc1", [width, 4 * width]), ("fc2", [4 * width, width])] {
             add(&format!("{layer}.{name}.weight"), &[outputs, inputs]);
             add(&format!("{layer}.{name}.bias"), &[outputs]);
         }
     }
-    for (name, inputs) in [("conv1", filters), ("conv2", 16)] {
-        add(&format!("encoder.{name}.weight"), &[16, inputs, 3]);
-        add(&format!("encoder.{name}.bias"), &[16]);
+    for (name, inputs) in [("conv1", filters), ("conv2", width)] {
+        add(&format!("encoder.{name}.weight"), &[width, inputs, 3]);
+        add(&format!("encoder.{name}.bias"), &[width]);
     }
-    add("encoder.embed_positions.weight", &[1500, 16]);
-    add("decoder.embed_positions.weight", &[448, 16]);
-    add("decoder.embed_tokens.weight", &[vocabulary, 16]);
+    add("encoder.embed_positions.weight", &[1500, width]);
+    add("decoder.embed_positions.weight", &[448, width]);
+    add("decoder.embed_tokens.weight", &[vocabulary, width]);
     shapes
 }
 
@@ -59,14 +65,21 @@ fn values(index: usize, name: &str, shape: &[usize]) -> Vec<u8> {
     (0..shape.iter().product()).flat_map(value).collect()
 }
 
-/// Writes a tokenizer. Only bytes and special tokens have a meaning.
-fn tokenizer(languages: &[&str]) -> Value {
+/// A token of text, and the two tokens of which it consists.
+type Merge = (usize, String, String);
+
+/// A tokenizer. Bytes, special tokens and those that are merged have a meaning.
+fn tokenizer(languages: &[&str], merges: &[Merge]) -> Value {
     // The characters that stand for bytes, as in GPT-2.
     let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let others = (0..=255u8).filter(|byte| !is_plain(byte)).zip('\u{100}'..).map(|(_, letter)| letter);
     let letters = (0..=255u8).filter(is_plain).map(char::from).chain(others);
     let mut vocabulary: BTreeMap<String, usize> = letters.map(String::from).zip(0..).collect();
-    vocabulary.extend((256..TEXT_TOKENS).map(|id| (format!("unused{id}"), id)));
+    let merged: BTreeMap<usize, String> =
+        merges.iter().map(|(id, left, right)| (*id, format!("{left}{right}"))).collect();
+    let text = |id| merged.get(&id).cloned().unwrap_or_else(|| format!("unused{id}"));
+    vocabulary.extend((256..TEXT_TOKENS).map(|id| (text(id), id)));
+    let merges: Vec<[&str; 2]> = merges.iter().map(|(_, left, right)| [left.as_str(), right]).collect();
     let times = (0..=1500).map(|step| format!("{:.2}", f64::from(step) * 0.02));
     let names = ["endoftext", "startoftranscript"].into_iter().chain(languages.iter().copied());
     let tasks = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"];
@@ -78,12 +91,12 @@ fn tokenizer(languages: &[&str]) -> Value {
                    "rstrip": false, "normalized": false, "special": true})
         })
         .collect();
-    json!({"model": {"type": "BPE", "vocab": vocabulary, "merges": []}, "added_tokens": added})
+    json!({"model": {"type": "BPE", "vocab": vocabulary, "merges": merges}, "added_tokens": added})
 }
 
-fn write(folder: &Path, filters: usize, languages: &[&str]) {
+pub fn write(folder: &Path, width: usize, filters: usize, languages: &[&str], merges: &[Merge]) {
     let vocabulary = TEXT_TOKENS + 2 + languages.len() + 6 + 1501;
-    let shapes = shapes(filters, vocabulary);
+    let shapes = shapes(width, filters, vocabulary);
     let bytes: Vec<Vec<u8>> =
         shapes.iter().enumerate().map(|(index, (name, shape))| values(index, name, shape)).collect();
     let tensors = shapes
@@ -93,32 +106,97 @@ fn write(folder: &Path, filters: usize, languages: &[&str]) {
     fs::write(folder.join("model.safetensors"), safetensors::serialize(tensors, None).unwrap()).unwrap();
     let heads = json!({"encoder_attention_heads": 2, "decoder_attention_heads": 2});
     fs::write(folder.join("config.json"), heads.to_string()).unwrap();
-    fs::write(folder.join("tokenizer.json"), tokenizer(languages).to_string()).unwrap();
+    fs::write(folder.join("tokenizer.json"), tokenizer(languages, merges).to_string()).unwrap();
+}
+
+fn goldens() -> Value {
+    let text = fs::read_to_string(repository("tests/goldens/words/languages.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The golden, the folder of the model and the model for each number of mel bands: those of the first models and of large-v3.
+fn models() -> [(Value, TempDir, Whisper); 2] {
+    let goldens = goldens();
+    let merges: Vec<Merge> = serde_json::from_value(goldens["merges"].clone()).unwrap();
+    [(80, "51865"), (128, "51866")].map(|(filters, vocabulary)| {
+        let golden = goldens[vocabulary].clone();
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 16, filters, &codes(&golden), &merges);
+        let whisper = whisper(folder.path());
+        (golden, folder, whisper)
+    })
+}
+
+fn codes(golden: &Value) -> Vec<&str> {
+    golden["languages"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect()
+}
+
+/// Two parts of 10 s.
+fn parts() -> [Vec<f32>; 2] {
+    let recording = read(&repository("tests/data/conversation.flac"), &Settings::default()).unwrap().samples;
+    [recording[..160_000].to_vec(), recording[160_000..320_000].to_vec()]
 }
 
 #[test]
-fn the_language_is_that_of_openai_whisper() {
-    let goldens = fs::read_to_string(repository("tests/goldens/words/languages.json")).unwrap();
-    let goldens: Value = serde_json::from_str(&goldens).unwrap();
-    let recording = read(&repository("tests/data/conversation.flac"), &Settings::default()).unwrap().samples;
-    for (filters, vocabulary) in [(80, "51865"), (128, "51866")] {
-        let golden = &goldens[vocabulary];
-        let languages: Vec<&str> =
-            golden["languages"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
-        let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), filters, &languages);
-        let whisper = Whisper::load(folder.path()).unwrap();
+fn probabilities_of_languages_are_those_of_openai_whisper() {
+    let parts = parts();
+    for (golden, _folder, whisper) in models() {
         assert!(whisper.is_multilingual());
-        assert_eq!(whisper.languages(), languages);
-        let (code, probability) = whisper.detect_language(&[&recording[..160_000]]).unwrap();
-        let expected = golden["probability"].as_f64().unwrap();
-        assert_eq!(code, golden["best"].as_str().unwrap());
-        assert!((probability - expected).abs() < 1e-4, "{vocabulary}: {probability} {expected}");
+        assert_eq!(whisper.languages(), codes(&golden));
+        let expected: [Vec<f64>; 2] = serde_json::from_value(golden["parts"].clone()).unwrap();
+        for (part, expected) in parts.iter().zip(&expected) {
+            let found = language_probabilities(&whisper, part).unwrap();
+            assert_eq!(found.len(), expected.len());
+            let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-5, "{apart}");
+        }
+    }
+}
 
+#[test]
+fn the_language_of_several_parts_has_the_highest_mean_probability() {
+    let [first, second] = parts();
+    for (golden, _folder, whisper) in models() {
+        let expected: [Vec<f64>; 2] = serde_json::from_value(golden["parts"].clone()).unwrap();
+        let means: Vec<f64> = expected[0].iter().zip(&expected[1]).map(|(a, b)| (a + b) / 2.0).collect();
+        let best = (0..means.len()).max_by(|&a, &b| means[a].total_cmp(&means[b])).unwrap();
+        let (code, probability) = whisper.detect_language(&[&first, &second]).unwrap();
+        assert_eq!(code, whisper.languages()[best]);
+        assert!((probability - means[best]).abs() < 1e-5, "{probability}");
+        for part in &expected {
+            assert!((part[best] - means[best]).abs() > 1e-3, "one part alone has the same result");
+        }
+    }
+}
+
+#[test]
+fn greedy_answers_are_those_of_openai_whisper() {
+    let asked: Vec<(String, String, Option<String>)> =
+        serde_json::from_value(goldens()["asked"].clone()).unwrap();
+    let [samples, _] = parts();
+    for (golden, _folder, whisper) in models() {
+        for ((language, task, prompt), expected) in asked.iter().zip(golden["answers"].as_array().unwrap()) {
+            let mut options = Options::default();
+            options.language = Some(language.clone());
+            options.translate = task == "translate";
+            options.prompt.clone_from(prompt);
+            let found = greedy(&whisper, &samples, &options).unwrap();
+            let tokens: Vec<u32> = serde_json::from_value(expected["tokens"].clone()).unwrap();
+            assert_eq!(found.tokens[..tokens.len()], tokens, "{language}");
+            let apart = |found: f64, name: &str| (found - expected[name].as_f64().unwrap()).abs();
+            assert!(apart(found.log_probability, "log_probability") < 1e-4, "{language}");
+            assert!(apart(found.no_speech, "no_speech") < 1e-6, "{language}");
+        }
+    }
+}
+
+#[test]
+fn unknown_languages_are_errors() {
+    for (golden, _folder, whisper) in models() {
         let mut options = Options::default();
         options.translate = true;
         options.language = Some("yue".to_owned());
-        assert_eq!(whisper.check(&options).is_ok(), vocabulary == "51866");
+        assert_eq!(whisper.check(&options).is_ok(), codes(&golden).contains(&"yue"));
         options.language = Some("klingon".to_owned());
         let error = whisper.check(&options).unwrap_err().to_string();
         assert!(error.starts_with("language is `klingon`, but must be one of en, zh, de, "), "{error}");

@@ -1,8 +1,11 @@
 //! The tests of speech recognition, in one program.
 
 mod damaged;
+mod devices;
+mod gguf;
 mod languages;
 mod needs_whisper;
+mod needs_whisper_base;
 mod networks;
 mod spectrogram;
 mod windows;

@@ -5,12 +5,11 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use diarize_audio::{Settings, read};
 use diarize_testkit::{Golden, repository, shared};
-use diarize_words::{
-    Options, Segment, Whisper,
-    unstable::{Model, spectrogram},
-};
+use diarize_words::{Options, Segment, unstable::spectrogram};
 use ndarray::{Array1, Array2};
 use serde_json::Value;
+
+use crate::{devices::whisper, networks::model};
 
 fn folder() -> PathBuf {
     std::env::var_os("DIARIZE_WHISPER").expect("DIARIZE_WHISPER names the folder of Whisper tiny.en").into()
@@ -21,7 +20,7 @@ fn goldens() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-fn clips() -> [(&'static str, Vec<f32>); 3] {
+pub fn clips() -> [(&'static str, Vec<f32>); 3] {
     let samples = |path: PathBuf| read(&path, &Settings::default()).unwrap().samples;
     let ami = samples(shared("eval/ami/dev00.wav"));
     [
@@ -35,7 +34,7 @@ fn clips() -> [(&'static str, Vec<f32>); 3] {
 #[ignore = "needs Whisper tiny.en and shared"]
 fn outputs_match() {
     let golden = Golden::open("words/tiny_en");
-    let model = Model::load(&folder()).unwrap();
+    let model = model(&folder());
     for (name, samples) in clips() {
         let mut mel = spectrogram(&samples, 80).unwrap();
         mel.iter_mut().for_each(|row| row.resize(3000, 0.0));
@@ -61,7 +60,7 @@ fn outputs_match() {
 #[test]
 #[ignore = "needs Whisper tiny.en and shared"]
 fn words_and_their_times_match() {
-    let (whisper, goldens) = (Whisper::load(folder()).unwrap(), goldens());
+    let (whisper, goldens) = (whisper(&folder()), goldens());
     for (name, samples) in clips() {
         let segments = whisper.transcribe(&samples, &Options::default()).unwrap();
         let expected = goldens["clips"][name].as_array().unwrap();
@@ -89,7 +88,7 @@ fn words_and_their_times_match() {
 #[test]
 #[ignore = "needs Whisper tiny.en and shared"]
 fn texts_of_beam_search_match() {
-    let (whisper, goldens) = (Whisper::load(folder()).unwrap(), goldens());
+    let (whisper, goldens) = (whisper(&folder()), goldens());
     let mut options = Options::default();
     options.beam = NonZeroUsize::new(5);
     for (name, samples) in clips() {
@@ -111,7 +110,7 @@ fn greedy<'a>(goldens: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
 #[test]
 #[ignore = "needs Whisper tiny.en and shared"]
 fn the_vocabulary_spells_names_in_all_windows() {
-    let whisper = Whisper::load(folder()).unwrap();
+    let whisper = whisper(&folder());
     let [(_, samples), ..] = clips();
     let twice = [samples.as_slice(), &samples].concat();
     let named = |vocabulary: &[&str]| {
@@ -130,7 +129,7 @@ fn the_vocabulary_spells_names_in_all_windows() {
 #[test]
 #[ignore = "needs Whisper tiny.en and shared"]
 fn clips_of_a_hundredth_of_a_second_are_no_fault() {
-    let whisper = Whisper::load(folder()).unwrap();
+    let whisper = whisper(&folder());
     let [(_, samples), ..] = clips();
     for start in (0..samples.len()).step_by(160_000) {
         for length in [1, 160, 319, 320, 500] {

@@ -8,7 +8,8 @@ use std::{
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::whisper::{Config, model::Whisper};
-use diarize_testkit::{Golden, repository};
+use diarize::Precision;
+use diarize_testkit::{Golden, device, repository};
 use diarize_words::unstable::{Model, Rows};
 use ndarray::{Array1, Array2, Array3};
 use safetensors::SafeTensors;
@@ -16,26 +17,35 @@ use safetensors::SafeTensors;
 /// f32 noise: numbers up to about 10, summed in a different order.
 const TOLERANCE: f32 = 2e-5;
 
+/// Loads both networks on the device of the tests.
+pub fn try_model(folder: &Path) -> Result<Model, diarize_words::Error> {
+    Model::load(folder, device(), Precision::F32)
+}
+
+pub fn model(folder: &Path) -> Model {
+    try_model(folder).unwrap()
+}
+
 pub fn toy(folder: &str) -> PathBuf {
     repository("tests/goldens/words").join(folder)
 }
 
-fn golden() -> Golden {
+pub fn golden() -> Golden {
     Golden::open("words/toy")
 }
 
-fn rows(golden: &Golden, name: &str) -> Rows {
+pub fn rows(golden: &Golden, name: &str) -> Rows {
     let array: Array2<f32> = golden.get(name);
     array.outer_iter().map(|row| row.to_vec()).collect()
 }
 
-fn tokens(golden: &Golden) -> Vec<u32> {
+pub fn tokens(golden: &Golden) -> Vec<u32> {
     let tokens: Array1<i64> = golden.get("tokens");
     tokens.iter().map(|&token| token as u32).collect()
 }
 
 /// The largest difference.
-fn difference(found: &Rows, expected: &Rows) -> f32 {
+pub fn difference(found: &Rows, expected: &Rows) -> f32 {
     assert_eq!(found.len(), expected.len());
     let pairs = found.iter().flatten().zip(expected.iter().flatten());
     assert_eq!(found.iter().flatten().count(), expected.iter().flatten().count());
@@ -45,7 +55,7 @@ fn difference(found: &Rows, expected: &Rows) -> f32 {
 #[test]
 fn outputs_match_openai_whisper() {
     let golden = golden();
-    let model = Model::load(&toy("toy")).unwrap();
+    let model = model(&toy("toy"));
     let encoded = model.encode(&rows(&golden, "mel")).unwrap();
     assert!(difference(&encoded, &rows(&golden, "encoded")) < TOLERANCE);
     let tokens = tokens(&golden);
@@ -83,7 +93,7 @@ fn logits_are_near_those_of_candle() {
     let input = Tensor::new(tokens.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap();
     let output = candle.decoder.forward(&input, &tensor(&encoded), true).unwrap();
     let candle = candle.decoder.final_linear(&output).unwrap().squeeze(0).unwrap().to_vec2().unwrap();
-    let (logits, _) = Model::load(&toy("toy")).unwrap().decode(&encoded, &[&tokens]).unwrap();
+    let (logits, _) = model(&toy("toy")).decode(&encoded, &[&tokens]).unwrap();
     let apart = difference(&logits, &candle);
     assert!(apart > TOLERANCE && apart < 0.01, "{apart}");
 }
@@ -91,7 +101,7 @@ fn logits_are_near_those_of_candle() {
 #[test]
 fn the_cache_of_the_decoder_changes_nothing() {
     let golden = golden();
-    let model = Model::load(&toy("toy")).unwrap();
+    let model = model(&toy("toy"));
     let (encoded, tokens) = (rows(&golden, "encoded"), tokens(&golden));
     let parts = [&tokens[..3], &tokens[3..4], &tokens[4..5], &tokens[5..]];
     let (logits, _) = model.decode(&encoded, &parts).unwrap();
@@ -121,13 +131,13 @@ fn a_model_can_consist_of_several_files() {
         fs::write(file, safetensors::serialize(own, None).unwrap()).unwrap();
     }
     write_index("decoder.safetensors");
-    let encoded = |folder: &Path| Model::load(folder).unwrap().encode(&mel).unwrap();
+    let encoded = |folder: &Path| model(folder).encode(&mel).unwrap();
     assert!(encoded(folder.path()) == encoded(&toy("toy")));
     for (file, problem) in
         [("missing.safetensors", "missing.safetensors"), ("../x", "not the name of a file")]
     {
         write_index(file);
-        let error = Model::load(folder.path()).unwrap_err().to_string();
+        let error = try_model(folder.path()).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }
 }
@@ -137,7 +147,7 @@ fn both_formats_give_the_same_model() {
     let golden = golden();
     let (mel, tokens) = (rows(&golden, "mel"), tokens(&golden));
     let outputs = |folder: &str| {
-        let model = Model::load(&toy(folder)).unwrap();
+        let model = model(&toy(folder));
         let encoded = model.encode(&mel).unwrap();
         let (logits, attention) = model.decode(&encoded, &[&tokens]).unwrap();
         (encoded, logits, attention)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use diarize::{SAMPLE_RATE, Turn};
+use diarize::{Device, Devices, Precision, SAMPLE_RATE, Turn};
 use diarize_convert::catalogue::{Catalogue, Model, Task};
 use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -29,7 +29,7 @@ pub struct RecognitionArgs {
     /// Whisper model [default: the last one in `diarize model list` that is on this machine]
     ///
     /// A name such as whisper-small after `diarize model download whisper-small`; or a folder with a model as on
-    /// huggingface.co or for faster-whisper.
+    /// huggingface.co, for faster-whisper, or with a GGUF file as for candle.
     #[arg(long, value_name = "MODEL")]
     whisper: Option<PathBuf>,
     /// Language of the recording, such as en or de [default: detected]
@@ -59,7 +59,8 @@ pub struct Recognition {
 /// Finds words.
 #[derive(Debug)]
 pub struct Recognizer {
-    whisper: Whisper,
+    /// One on each device.
+    whispers: Vec<Whisper>,
     options: Options,
     /// The threads of each window of those that are decoded at the same time.
     pools: Vec<ThreadPool>,
@@ -115,25 +116,31 @@ impl RecognitionArgs {
 }
 
 impl Recognition {
-    /// Loads the model, for as many threads; `None` uses all.
+    /// Loads the model on each device, for as many threads; `None` uses all.
     ///
     /// # Errors
     /// If it is damaged, or an option does not fit it.
-    pub fn open(&self, threads: Option<usize>) -> anyhow::Result<Recognizer> {
-        let whisper = Whisper::load(&self.folder)?;
-        whisper.check(&self.options)?;
+    pub fn open(
+        &self,
+        devices: &Devices,
+        precision: Precision,
+        threads: Option<usize>,
+    ) -> anyhow::Result<Recognizer> {
+        let load = |&device: &Device| Whisper::load_on(&self.folder, device, precision);
+        let whispers: Vec<Whisper> = devices.as_slice().iter().map(load).collect::<Result<_, _>>()?;
+        whispers[0].check(&self.options)?;
         let mut options = self.options.clone();
-        if !whisper.is_multilingual() {
+        if !whispers[0].is_multilingual() {
             options.language = Some("en".to_owned());
         }
-        info!("loaded {}", self.folder.display());
+        info!("loaded {} on {devices}", self.folder.display());
         let threads =
             threads.or_else(|| thread::available_parallelism().ok().map(NonZeroUsize::get)).unwrap_or(1);
         let at_once = threads.min(AT_ONCE);
         let pool = |_| ThreadPoolBuilder::new().num_threads(threads / at_once).build();
         let pools = (0..at_once).map(pool).collect::<Result<_, _>>();
         let pools = pools.context("cannot start the threads for Whisper")?;
-        Ok(Recognizer { whisper, options, pools })
+        Ok(Recognizer { whispers, options, pools })
     }
 }
 
@@ -214,7 +221,7 @@ fn later(turn: &Turn, seconds: f64) -> Turn {
 impl Work<'_> {
     /// Decodes a window, or keeps it until there are enough to tell the language and to occupy all threads.
     fn add(&mut self, first: usize, samples: Vec<f32>, is_last: bool) -> anyhow::Result<()> {
-        let Recognizer { whisper, pools, .. } = self.recognizer;
+        let Recognizer { whispers, pools, .. } = self.recognizer;
         self.waiting.push((first, samples));
         let wanted = if self.options.language.is_none() { LANGUAGE_WINDOWS } else { pools.len() };
         if self.waiting.len() < wanted && !is_last {
@@ -223,7 +230,7 @@ impl Work<'_> {
         let waiting = std::mem::take(&mut self.waiting);
         if self.options.language.is_none() {
             let parts: Vec<&[f32]> = waiting.iter().map(|(_, samples)| samples.as_slice()).collect();
-            let (language, probability) = pools[0].install(|| whisper.detect_language(&parts))?;
+            let (language, probability) = pools[0].install(|| whispers[0].detect_language(&parts))?;
             info!("the language is {language}, with probability {probability:.2}");
             self.options.language = Some(language);
         }
@@ -232,11 +239,12 @@ impl Work<'_> {
 
     /// Decodes windows at the same time.
     fn decode(&mut self, windows: &[(usize, Vec<f32>)]) -> anyhow::Result<()> {
-        let (whisper, options) = (&self.recognizer.whisper, &self.options);
+        let options = &self.options;
         let found: Vec<Result<Vec<Segment>, _>> = thread::scope(|scope| {
-            let windows = self.recognizer.pools.iter().zip(windows);
+            let Recognizer { whispers, pools, .. } = self.recognizer;
+            let windows = pools.iter().zip(whispers.iter().cycle()).zip(windows);
             let running: Vec<_> = windows
-                .map(|(pool, (_, samples))| {
+                .map(|((pool, whisper), (_, samples))| {
                     scope.spawn(move || pool.install(|| whisper.transcribe(samples, options)))
                 })
                 .collect();

@@ -66,9 +66,12 @@ impl<'a> Session<'a> {
     pub fn open(job: &'a Job, files_at_once: usize, console: &'a Console) -> anyhow::Result<Self> {
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
         let threads = job.model.threads().or_else(|| share_of_threads(files_at_once));
-        #[cfg(feature = "words")]
-        let recognizer = job.recognition.as_ref().map(|found| found.open(threads)).transpose()?;
         let (pipelines, files) = job.model.open_for(files_at_once, console)?;
+        #[cfg(feature = "words")]
+        let recognizer = {
+            let (devices, precision) = (pipelines.devices(), job.model.precision());
+            job.recognition.as_ref().map(|found| found.open(devices, precision, threads)).transpose()?
+        };
         let names = job.names.open(&files)?;
         let mut options = job.model.options(pipelines.first());
         job.speakers.apply(&mut options);

@@ -19,8 +19,8 @@ pub enum Error {
     },
     /// The folder contains no model.
     #[error(
-        "{}: not a Whisper model: it has neither model.safetensors (Hugging Face) nor model.bin (CTranslate2, \
-         faster-whisper)",
+        "{}: not a Whisper model: it has neither model.safetensors (Hugging Face), model.bin (CTranslate2, faster-whisper) nor \
+         a GGUF file",
         folder.display()
     )]
     NoModel {
@@ -41,6 +41,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A device cannot be used.
+    #[error("cannot use device {device}: {reason}")]
+    Device {
+        /// The device.
+        device: diarize::Device,
+        /// Why it cannot be used, and what to do.
         reason: String,
     },
     /// An option has an invalid value.

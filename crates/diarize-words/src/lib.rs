@@ -11,7 +11,7 @@
 //! # Ok::<(), diarize_words::Error>(())
 //! ```
 //!
-//! The results are those of `openai-whisper` with greedy decoding and word times. [`windows()`] cuts a recording into parts
+//! [`Whisper::load_on`] computes on a GPU. The results are those of `openai-whisper` with greedy decoding and word times. [`windows()`] cuts a recording into parts
 //! by its diarization, so that silence is not decoded and a long recording is transcribed part by part.
 
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod alignment;
 mod decoding;
 mod error;
 mod model;
+mod place;
 mod spectrogram;
 mod timing;
 mod tokens;

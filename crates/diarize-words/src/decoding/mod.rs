@@ -118,22 +118,33 @@ pub fn decode(
     question: &Question,
     beam: usize,
 ) -> Result<Answer> {
-    let attempt = |temperature: f64| {
-        let found = match temperature {
-            0.0 if beam > 1 => beam::search(decoder, tokens, heard, question, beam)?,
-            _ => sample(decoder, tokens, heard, question, temperature)?,
-        };
-        Answer::new(tokens, found, temperature)
-    };
     let [coldest, warmer @ ..] = TEMPERATURES;
-    let mut answer = attempt(coldest)?;
+    let mut answer = if beam > 1 {
+        Answer::new(tokens, beam::search(decoder, tokens, heard, question, beam)?, coldest)?
+    } else {
+        attempt(decoder, tokens, heard, question, coldest)?
+    };
     for temperature in warmer {
         if !answer.looks_wrong() {
             break;
         }
-        answer = attempt(temperature)?;
+        answer = attempt(decoder, tokens, heard, question, temperature)?;
     }
     Ok(answer)
+}
+
+/// Answers a question at a temperature.
+///
+/// # Errors
+/// As [`decode`].
+pub fn attempt(
+    decoder: &Decoder,
+    tokens: &Tokens,
+    heard: &Heard,
+    question: &Question,
+    temperature: f64,
+) -> Result<Answer> {
+    Answer::new(tokens, sample(decoder, tokens, heard, question, temperature)?, temperature)
 }
 
 fn sample(

@@ -1,16 +1,15 @@
 //! The decoder: from the tokens so far and the encoder's output to the next token.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{LayerNorm, Module};
 use candle_transformers::models::whisper::Config;
-use diarize_kernels::matrix::Matrix;
 
 use super::{
     attention::{Attention, KeysValues},
     feed_forward::FeedForward,
-    linear::Rows,
+    linear::{Linear, Rows},
 };
-use crate::weights::Weights;
+use crate::{place::Place, weights::Weights};
 
 /// An attention head of the decoder: its layer, and its index in the layer.
 pub type Head = (usize, usize);
@@ -20,10 +19,11 @@ pub type Head = (usize, usize);
 /// Source: `whisper.model.TextDecoder`.
 #[derive(Debug)]
 pub struct Decoder {
-    embeddings: Matrix,
+    embeddings: Linear,
     positions: Tensor,
     layers: Vec<Layer>,
     norm: LayerNorm,
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -73,10 +73,11 @@ impl Decoder {
         });
         let layers = layers.collect::<crate::Result<_>>()?;
         Ok(Self {
-            embeddings: Matrix::new(&weights.take("decoder.embed_tokens.weight", &[vocab_size, width])?)?,
+            embeddings: Linear::load(weights, "decoder.embed_tokens", [width, vocab_size], false, Rows::Few)?,
             positions: weights.take("decoder.embed_positions.weight", &[max_target_positions, width])?,
             layers,
             norm: weights.layer_norm("decoder.layer_norm", width)?,
+            place: weights.place().clone(),
         })
     }
 
@@ -90,7 +91,7 @@ impl Decoder {
     }
 
     /// Appends tokens to those in `cache`. Returns the output `(tokens, width)`, and for each of the `observed` heads
-    /// how much it attends to each position of the audio: scores before the softmax `(tokens, positions)`.
+    /// how much it attends to each position of the audio: scores before the softmax `(tokens, positions)`, as f32.
     pub fn forward(
         &self,
         tokens: &[u32],
@@ -100,8 +101,9 @@ impl Decoder {
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let before = cache.positions()?;
         let embedded = (self.embeddings.rows(tokens)? + self.positions.narrow(0, before, tokens.len())?)?;
-        let mask = causal_mask(before, tokens.len(), embedded.device())?;
-        self.run(embedded, &mask, heard, cache, observed)
+        // The last token may see all.
+        let mask = (tokens.len() > 1).then(|| self.causal_mask(before, tokens.len())).transpose()?;
+        self.run(embedded, mask.as_ref(), heard, cache, observed)
     }
 
     /// Appends one token to each of several texts to `cache`. All texts are equally long: `seen` has the indices of their tokens
@@ -122,14 +124,14 @@ impl Decoder {
             seen.iter().for_each(|&index| mask[index] = 0.0);
             mask[before + row] = 0.0;
         }
-        let mask = Tensor::from_vec(mask, (tokens.len(), length), embedded.device())?;
-        Ok(self.run(embedded, &mask, heard, cache, &[])?.0)
+        let mask = self.place.take(&Tensor::from_vec(mask, (tokens.len(), length), &Device::Cpu)?)?;
+        Ok(self.run(embedded, Some(&mask), heard, cache, &[])?.0)
     }
 
     fn run(
         &self,
         mut x: Tensor,
-        mask: &Tensor,
+        mask: Option<&Tensor>,
         heard: &Heard,
         cache: &mut Cache,
         observed: &[Head],
@@ -142,20 +144,28 @@ impl Decoder {
                 Some(known) => *known = known.extended(&new)?,
                 None => cache.0.push(new),
             }
-            x = (x + layer.self_attention.forward(&normalized, &cache.0[index], Some(mask))?.0)?;
+            x = (x + layer.self_attention.forward(&normalized, &cache.0[index], mask)?.0)?;
             let (found, cross) =
                 layer.cross_attention.forward(&layer.cross_norm.forward(&x)?, heard, None)?;
             x = layer.feed_forward.forward(&(x + found)?)?;
             for &(_, head) in observed.iter().filter(|(layer, _)| *layer == index) {
-                scores.push(cross.get(head)?.copy()?);
+                scores.push(cross.get(head)?.to_dtype(DType::F32)?.force_contiguous()?);
             }
         }
         Ok((self.norm.forward(&x)?, scores))
     }
 
-    /// The logits of all tokens `(n, vocabulary)` from the output `(n, width)`.
+    /// The logits of all tokens `(n, vocabulary)` from the output `(n, width)`, as f32.
     pub fn logits(&self, output: &Tensor) -> Result<Tensor> {
-        self.embeddings.forward(output)
+        self.embeddings.forward(output)?.to_dtype(DType::F32)
+    }
+
+    /// Forbids each of `count` tokens, `before` of which precede, to see later ones.
+    fn causal_mask(&self, before: usize, count: usize) -> Result<Tensor> {
+        let length = before + count;
+        let value = |row: usize, column: usize| if column > before + row { f32::NEG_INFINITY } else { 0.0 };
+        let mask = (0..count).flat_map(|row| (0..length).map(move |column| value(row, column)));
+        self.place.take(&Tensor::from_vec(mask.collect(), (count, length), &Device::Cpu)?)
     }
 }
 
@@ -164,12 +174,4 @@ impl Cache {
     pub fn positions(&self) -> Result<usize> {
         self.0.first().map_or(Ok(0), KeysValues::positions)
     }
-}
-
-/// Forbids each of `count` tokens, `before` of which precede, to see later ones.
-fn causal_mask(before: usize, count: usize, device: &Device) -> Result<Tensor> {
-    let length = before + count;
-    let value = |row: usize, column: usize| if column > before + row { f32::NEG_INFINITY } else { 0.0 };
-    let mask = (0..count).flat_map(|row| (0..length).map(move |column| value(row, column)));
-    Tensor::from_vec(mask.collect(), (count, length), device)
 }

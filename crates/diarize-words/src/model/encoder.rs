@@ -3,9 +3,8 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Module};
 use candle_transformers::models::whisper::Config;
-use diarize_kernels::gelu::gelu;
 
-use super::{attention::Attention, feed_forward::FeedForward, linear::Rows};
+use super::{attention::Attention, feed_forward::FeedForward, gelu, linear::Rows};
 use crate::weights::Weights;
 
 /// Two convolutions and a stack of transformer layers.

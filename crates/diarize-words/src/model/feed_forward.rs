@@ -2,9 +2,11 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::{LayerNorm, Module};
-use diarize_kernels::gelu::gelu;
 
-use super::linear::{Linear, Rows};
+use super::{
+    gelu,
+    linear::{Linear, Rows},
+};
 use crate::weights::Weights;
 
 /// `x + W2 gelu(W1 norm(x))`, where the inner width is four times the outer.

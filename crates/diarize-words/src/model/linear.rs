@@ -1,4 +1,4 @@
-//! Linear layers, stored for the number of vectors that they usually map at once.
+//! Linear layers. On the CPU, they are stored for the number of vectors that they usually map at once.
 
 use candle_core::{Result, Tensor};
 use candle_nn::Module;
@@ -18,7 +18,7 @@ pub enum Rows {
 /// `y = W x + b`, or without `b`.
 #[derive(Debug)]
 pub enum Linear {
-    /// For [`Rows::Many`].
+    /// For [`Rows::Many`], and on GPUs.
     Many(candle_nn::Linear),
     /// For [`Rows::Few`].
     Few(Matrix, Option<Tensor>),
@@ -36,9 +36,20 @@ impl Linear {
         let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
         let bias = bias.then(|| weights.take(&format!("{name}.bias"), &[outputs])).transpose()?;
         Ok(match rows {
-            Rows::Many => Self::Many(candle_nn::Linear::new(weight, bias)),
-            Rows::Few => Self::Few(Matrix::new(&weight)?, bias),
+            Rows::Few if weight.device().is_cpu() => Self::Few(Matrix::new(&weight)?, bias),
+            _ => Self::Many(candle_nn::Linear::new(weight, bias)),
         })
+    }
+
+    /// Some rows of the weights `(indices, inputs)`.
+    pub fn rows(&self, indices: &[u32]) -> Result<Tensor> {
+        match self {
+            Self::Few(matrix, _) => matrix.rows(indices),
+            Self::Many(linear) => {
+                let weight = linear.weight();
+                weight.index_select(&Tensor::new(indices, weight.device())?, 0)
+            }
+        }
     }
 
     /// Maps `(n, inputs)` to `(n, outputs)`.

@@ -8,7 +8,9 @@ use candle_core::DType;
 use serde::Deserialize;
 
 use super::{
-    Contents, Weights, read_json,
+    Contents, Weights,
+    hub::Heads,
+    read_json,
     stored::{Source, Stored, Values},
 };
 use crate::{Error, Result, model::Head};
@@ -44,9 +46,10 @@ pub fn read(folder: &Path) -> Result<Contents> {
             _ => Err(source.invalid(format!("it has no number `{name}`"))),
         }
     };
-    let (encoder_heads, decoder_heads) = (heads("encoder")?, heads("decoder")?);
-    let weights = Weights { tensors: tensors(&source, &variables)?, file };
-    let config = weights.config(encoder_heads, decoder_heads)?;
+    let heads =
+        Heads { encoder_attention_heads: heads("encoder")?, decoder_attention_heads: heads("decoder")? };
+    let weights = Weights::new(tensors(&source, &variables)?, file);
+    let config = weights.config(heads)?;
     Ok(Contents { weights, config, alignment_heads: described.alignment_heads })
 }
 

@@ -26,10 +26,22 @@ pub const INDEX: &str = "model.safetensors.index.json";
 /// Bytes before the header.
 const SIZE: u64 = 8;
 
-#[derive(Deserialize)]
-struct Heads {
-    encoder_attention_heads: usize,
-    decoder_attention_heads: usize,
+/// The numbers of heads in `config.json`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Heads {
+    /// Of the encoder.
+    pub encoder_attention_heads: usize,
+    /// Of the decoder.
+    pub decoder_attention_heads: usize,
+}
+
+/// What the files beside the tensors say.
+#[derive(Debug)]
+pub struct Described {
+    /// The numbers of heads.
+    pub heads: Heads,
+    /// The heads of the decoder that follow the audio, if the folder names them.
+    pub alignment_heads: Option<Vec<Head>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -43,17 +55,28 @@ struct Index {
     weight_map: HashMap<String, String>,
 }
 
+impl Described {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// A file is missing or damaged.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let heads = read_json(&folder.join("config.json"))?;
+        let generation = folder.join("generation_config.json");
+        let generation = match generation.exists() {
+            true => read_json(&generation)?,
+            false => GenerationConfig::default(),
+        };
+        Ok(Self { heads, alignment_heads: generation.alignment_heads })
+    }
+}
+
 /// Reads such a folder.
 ///
 /// # Errors
 /// A file is missing or damaged.
 pub fn read(folder: &Path) -> Result<Contents> {
-    let heads: Heads = read_json(&folder.join("config.json"))?;
-    let generation = folder.join("generation_config.json");
-    let generation = match generation.exists() {
-        true => read_json(&generation)?,
-        false => GenerationConfig::default(),
-    };
+    let Described { heads, alignment_heads } = Described::read(folder)?;
     let (tensors, file) = if folder.join(FILE).exists() {
         (tensors(Source::open(&folder.join(FILE))?)?, folder.join(FILE))
     } else {
@@ -69,9 +92,9 @@ pub fn read(folder: &Path) -> Result<Contents> {
         }
         (all, folder.join(INDEX))
     };
-    let weights = Weights { tensors, file };
-    let config = weights.config(heads.encoder_attention_heads, heads.decoder_attention_heads)?;
-    Ok(Contents { weights, config, alignment_heads: generation.alignment_heads })
+    let weights = Weights::new(tensors, file);
+    let config = weights.config(heads)?;
+    Ok(Contents { weights, config, alignment_heads })
 }
 
 /// The tensors of a file.

@@ -1,25 +1,34 @@
 //! The weights of a model, under the names that Hugging Face gives them, without the prefix `model.`.
 
 mod ctranslate2;
+mod gguf;
 mod hub;
 mod stored;
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use candle_nn::LayerNorm;
 use candle_transformers::models::whisper::Config;
 use diarize::model::StandIn;
 use serde::de::DeserializeOwned;
 
-use self::stored::Stored;
-use crate::{Error, Result, model::Head};
+use self::{
+    hub::Heads,
+    stored::{Source, Stored},
+};
+use crate::{Error, Result, model::Head, place::Place};
 
 /// The tensors of a model. They stay in their files until they are taken.
 #[derive(Debug)]
 pub struct Weights {
     tensors: HashMap<String, Stored>,
-    file: std::path::PathBuf,
+    file: PathBuf,
+    place: Place,
 }
 
 /// What a model's folder says about its networks.
@@ -33,22 +42,58 @@ pub struct Contents {
     pub alignment_heads: Option<Vec<Head>>,
 }
 
-/// Reads the folder of a model, in the format of Hugging Face or of CTranslate2.
+/// Reads the folder of a model, in the format of Hugging Face or of CTranslate2, or with a GGUF file.
 ///
 /// # Errors
 /// A file is missing or damaged, or the tensors are not those of Whisper.
 pub fn read(folder: &Path) -> Result<Contents> {
+    if folder.is_file() {
+        let file = Source::open(folder)?;
+        return Err(
+            file.invalid("a file: name the folder that has it, its config.json and its tokenizer.json")
+        );
+    }
     if [hub::FILE, hub::INDEX].iter().any(|file| folder.join(file).exists()) {
         hub::read(folder)
     } else if folder.join(ctranslate2::FILE).exists() {
         ctranslate2::read(folder)
+    } else if let Some(file) = gguf::file(folder)? {
+        gguf::read(folder, file)
     } else {
-        Err(Error::NoModel { folder: folder.to_owned() })
+        Err(no_model(folder))
+    }
+}
+
+/// Says what a folder without a model has instead.
+fn no_model(folder: &Path) -> Error {
+    let is_ggml = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("ggml-") && name.ends_with(".bin")
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let other = entries.map(|entry| entry.path()).find(is_ggml).map(|path| Source::open(&path));
+    match other {
+        Some(Err(error)) => error,
+        _ => Error::NoModel { folder: folder.to_owned() },
     }
 }
 
 impl Weights {
-    /// Takes a tensor of known shape, as f32 on the CPU.
+    fn new(tensors: HashMap<String, Stored>, file: PathBuf) -> Self {
+        Self { tensors, file, place: Place { device: Device::Cpu, dtype: DType::F32 } }
+    }
+
+    /// The same weights, for networks in another place.
+    pub fn at(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Where the networks compute.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Takes a tensor of known shape.
     ///
     /// # Errors
     /// It is missing, or has another shape or values that are not finite.
@@ -57,9 +102,9 @@ impl Weights {
         if tensor.shape != shape {
             return Err(self.invalid(name, format!("has the shape {:?} instead of {shape:?}", tensor.shape)));
         }
-        let tensor = tensor.read()?;
-        match tensor.sum_all()?.to_scalar::<f32>()?.is_finite() {
-            true => Ok(tensor),
+        let tensor = tensor.read()?.to_dtype(self.place.dtype)?;
+        match tensor.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?.is_finite() {
+            true => Ok(tensor.to_device(&self.place.device)?),
             false => Err(self.invalid(name, "has values that are not finite".into())),
         }
     }
@@ -75,7 +120,8 @@ impl Weights {
     }
 
     /// The sizes of the networks, from the shapes of their tensors and the numbers of heads.
-    fn config(&self, encoder_attention_heads: usize, decoder_attention_heads: usize) -> Result<Config> {
+    fn config(&self, heads: Heads) -> Result<Config> {
+        let Heads { encoder_attention_heads, decoder_attention_heads } = heads;
         let [d_model, num_mel_bins, _] = self.shape("encoder.conv1.weight")?;
         let [max_source_positions, _] = self.shape("encoder.embed_positions.weight")?;
         let [vocab_size, _] = self.shape("decoder.embed_tokens.weight")?;

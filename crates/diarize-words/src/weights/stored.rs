@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{
+    DType, Device, Tensor,
+    quantized::{GgmlDType, ggml_file::qtensor_from_ggml},
+};
 use diarize_kernels::device::without_backtrace;
 
 use super::check_stand_in;
@@ -15,6 +18,9 @@ use crate::{Error, Result};
 
 /// Bytes by which another file in the place of this one is recognized.
 const START: u64 = 512;
+
+/// How whisper.cpp's own files begin.
+const WHISPER_CPP: &[u8] = b"lmgg";
 
 /// A file with tensors.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub struct Stored {
 pub enum Values {
     /// Floating-point numbers.
     Floats(DType),
+    /// Blocks of a few bits for each value, as in GGUF.
+    Quantized(GgmlDType),
     /// 8-bit integers, which are divided by the scale of their row.
     Integers {
         /// A scale for each row.
@@ -63,8 +71,15 @@ impl Source {
         };
         let opened = open().map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
         let start = opened.bytes(0, opened.length.min(START) as usize)?;
-        check_stand_in(path, &start.unwrap_or_default())?;
-        Ok(opened)
+        let start = start.unwrap_or_default();
+        check_stand_in(path, &start)?;
+        match start.starts_with(WHISPER_CPP) {
+            true => Err(opened.invalid(
+                "a model in the format of whisper.cpp, which cannot be read: use the same model from huggingface.co or for \
+                 faster-whisper",
+            )),
+            false => Ok(opened),
+        }
     }
 
     /// Its length in bytes.
@@ -103,6 +118,7 @@ impl Stored {
         shape[0] /= count;
         let values = match &self.values {
             Values::Floats(dtype) => Values::Floats(*dtype),
+            Values::Quantized(dtype) => Values::Quantized(*dtype),
             Values::Integers { scale } => Values::Integers { scale: Box::new(scale.part(index, count)) },
         };
         let offset = self.offset + index as u64 * (self.size() / count) as u64;
@@ -111,11 +127,12 @@ impl Stored {
 
     /// Number of bytes, without those of the scale.
     fn size(&self) -> usize {
-        let item = match &self.values {
-            Values::Floats(dtype) => dtype.size_in_bytes(),
-            Values::Integers { .. } => 1,
-        };
-        self.shape.iter().product::<usize>() * item
+        let count = self.shape.iter().product::<usize>();
+        match &self.values {
+            Values::Floats(dtype) => count * dtype.size_in_bytes(),
+            Values::Quantized(dtype) => count / dtype.block_size() * dtype.type_size(),
+            Values::Integers { .. } => count,
+        }
     }
 
     /// Reads it as f32.
@@ -128,6 +145,8 @@ impl Stored {
         let tensor = match &self.values {
             Values::Floats(dtype) => Tensor::from_raw_buffer(&bytes, *dtype, &self.shape, &Device::Cpu)
                 .and_then(|tensor| tensor.to_dtype(DType::F32)),
+            Values::Quantized(dtype) => qtensor_from_ggml(*dtype, &bytes, self.shape.clone(), &Device::Cpu)
+                .and_then(|tensor| tensor.dequantize(&Device::Cpu)),
             Values::Integers { scale } => {
                 let integers = bytes.iter().map(|&byte| f32::from(byte.cast_signed())).collect();
                 let mut per_row = vec![1; self.shape.len()];

@@ -2,19 +2,24 @@
 //!
 //! Source: `whisper.transcribe.transcribe`.
 
-use std::{num::NonZeroUsize, path::Path};
+mod segments;
 
+use std::path::Path;
+
+use candle_core::DType;
 use candle_transformers::models::whisper::{Config, HOP_LENGTH};
+use diarize::{Device, Precision};
 
+use self::segments::State;
+#[cfg(feature = "unstable")]
+use crate::decoding::{Answer, Question};
 use crate::{
-    Error, Result,
-    alignment::{self, POSITION},
-    decoding::{self, Answer, Question},
+    Error, Result, decoding,
     model::{Cache, Decoder, Encoder, Head, Heard},
+    place::Place,
     spectrogram::{Mel, Spectrogram},
-    timing,
     tokens::Tokens,
-    transcription::{Options, Segment, Word},
+    transcription::{Options, Segment},
     weights,
 };
 
@@ -22,10 +27,6 @@ use crate::{
 const MIN_POSITIONS: usize = 100;
 /// The number of tokens of the first multilingual models. Those for English have fewer.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
-/// Seconds of a frame of the spectrogram.
-const FRAME: f64 = HOP_LENGTH as f64 / diarize::SAMPLE_RATE as f64;
-/// Above this temperature, a text is not shown to the decoder as what was said before.
-const MOST_TRUSTED_TEMPERATURE: f64 = 0.5;
 
 /// Whisper: speech recognition in one model for many languages, or for English.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct Networks {
     pub config: Config,
     /// The heads of the decoder that follow the audio.
     pub alignment_heads: Vec<Head>,
+    /// Where they compute.
+    pub place: Place,
 }
 
 impl Networks {
@@ -53,8 +56,9 @@ impl Networks {
     ///
     /// # Errors
     /// As [`Whisper::load`].
-    pub fn load(folder: &Path) -> Result<Self> {
-        let weights::Contents { mut weights, config, alignment_heads } = weights::read(folder)?;
+    pub fn load(folder: &Path, place: &Place) -> Result<Self> {
+        let weights::Contents { weights, config, alignment_heads } = weights::read(folder)?;
+        let mut weights = weights.at(place.clone());
         let Config { decoder_layers, decoder_attention_heads: decoder_heads, .. } = config;
         let later_half = || {
             let layers = decoder_layers / 2..decoder_layers;
@@ -68,21 +72,8 @@ impl Networks {
         }
         let encoder = Encoder::load(&mut weights, &config)?;
         let decoder = Decoder::load(&mut weights, &config)?;
-        Ok(Self { encoder, decoder, config, alignment_heads })
+        Ok(Self { encoder, decoder, config, alignment_heads, place: place.clone() })
     }
-}
-
-/// Where the recognizer is in the samples, and what it has heard.
-struct State {
-    /// The first frame that is not decoded yet.
-    frame: usize,
-    /// Tokens of the text so far.
-    said: Vec<u32>,
-    /// How many of them the decoder must not see.
-    hidden: usize,
-    /// Seconds.
-    spoken_until: f64,
-    segments: Vec<Segment>,
 }
 
 /// The tokens that start each answer, and the language in which it is written.
@@ -93,49 +84,30 @@ struct Start {
     language: String,
 }
 
-/// Frames that are decoded at once.
-struct Window {
-    first: usize,
-    frames: usize,
-    heard: Heard,
-}
-
-/// Tokens between two times, in seconds from the start of the window.
-struct Piece {
-    span: [f64; 2],
-    tokens: Vec<u32>,
-}
-
-/// An answer, split at its times.
-struct Parts {
-    pieces: Vec<Piece>,
-    /// Frames of the window that need not be decoded again.
-    understood: usize,
-    /// Whether nothing follows the last time.
-    ends_with_time: bool,
-}
-
-/// What was understood of a window.
-struct Understood {
-    answer: Answer,
-    /// With their tokens.
-    segments: Vec<(Segment, Vec<u32>)>,
-    /// As in [`Parts`].
-    understood: usize,
-    /// As in [`Parts`].
-    ends_with_time: bool,
-}
-
 impl Whisper {
     /// Loads a model from a folder, in the format of Hugging Face (`model.safetensors`, `config.json`,
     /// `tokenizer.json`, and `generation_config.json` for the best word times) or of CTranslate2, which
-    /// faster-whisper uses (`model.bin`, `config.json`, `tokenizer.json`). It computes on the CPU in f32.
+    /// faster-whisper uses (`model.bin`, `config.json`, `tokenizer.json`). In the first, a GGUF file with the same tensors can
+    /// replace `model.safetensors`, quantized or not: `model.gguf`, or any name if it is the only one. The weights are then
+    /// computed from their few bits when they are loaded, so that a quantized model is a smaller file, but needs the memory of f32.
+    ///
+    /// It computes on the CPU in f32.
     ///
     /// # Errors
     /// A file is missing or damaged, or is not part of a Whisper model.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::load_on(folder, Device::Cpu, Precision::F32)
+    }
+
+    /// Like [`Self::load`], on a device with a precision. A GPU computes both networks with the kernels of candle; the
+    /// spectrogram, the choice of tokens and the times of words are computed on the CPU. With f16, all values between
+    /// the layers are f16, as `openai-whisper` has them on a GPU.
+    ///
+    /// # Errors
+    /// Also if the device is missing or does not support the precision: the CPU computes in f32 only.
+    pub fn load_on(folder: impl AsRef<Path>, device: Device, precision: Precision) -> Result<Self> {
         let folder = folder.as_ref();
-        let networks = Networks::load(folder)?;
+        let networks = Networks::load(folder, &Place::open(device, precision)?)?;
         let tokenizer = folder.join("tokenizer.json");
         let tokens = Tokens::load(&tokenizer)?;
         let Config { vocab_size, num_mel_bins, max_source_positions, .. } = networks.config;
@@ -184,7 +156,7 @@ impl Whisper {
     }
 
     /// The probability of each language in the first 30 s of samples.
-    fn language_probabilities(&self, samples: &[f32]) -> Result<Vec<f64>> {
+    pub(crate) fn language_probabilities(&self, samples: &[f32]) -> Result<Vec<f64>> {
         let length = self.window_frames() * HOP_LENGTH;
         let mut samples = samples[..samples.len().min(length)].to_vec();
         samples.resize(length, 0.0);
@@ -224,11 +196,24 @@ impl Whisper {
         };
         let start = self.start(&language, options.translate, vocabulary)?;
         let mel = self.spectrogram.compute(samples)?;
-        let mut state = State { frame: 0, said: prompt, hidden: 0, spoken_until: 0.0, segments: Vec::new() };
+        let mut state = State::after(prompt);
         while state.frame < mel.frames() {
             self.advance(&mel, &start, options, &mut state)?;
         }
         Ok(state.segments)
+    }
+
+    /// The answer for the first 30 s at temperature 0, whether it looks right or not. Options name the language.
+    #[cfg(feature = "unstable")]
+    pub(crate) fn greedy(&self, samples: &[f32], options: &Options) -> Result<Answer> {
+        let Networks { decoder, config, .. } = &self.networks;
+        let [prompt, vocabulary] = self.prompt(options)?;
+        let start = self.start(options.language.as_deref().unwrap_or("en"), options.translate, vocabulary)?;
+        let mel = self.spectrogram.compute(samples)?;
+        let heard = self.hear(&mel, 0, self.window_frames().min(mel.frames()))?;
+        let before = [start.vocabulary.as_slice(), &prompt];
+        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
+        decoding::attempt(decoder, &self.tokens, &heard, &question, 0.0)
     }
 
     fn window_frames(&self) -> usize {
@@ -295,167 +280,10 @@ impl Whisper {
 
     fn hear(&self, mel: &Mel, first: usize, frames: usize) -> Result<Heard> {
         let input = mel.segment(first, frames, self.window_frames())?;
-        let positions = self.networks.encoder.forward(&input)?;
-        if !positions.sum_all()?.to_scalar::<f32>()?.is_finite() {
+        let positions = self.networks.encoder.forward(&self.networks.place.take(&input)?)?;
+        if !positions.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?.is_finite() {
             return Err(Error::NonFiniteOutput { network: "encoder" });
         }
         Ok(self.networks.decoder.hear(&positions)?)
     }
-
-    /// Decodes the next 30 s, and moves to the end of what was understood.
-    fn advance(&self, mel: &Mel, start: &Start, options: &Options, state: &mut State) -> Result<()> {
-        let first = state.frame;
-        let frames = self.window_frames().min(mel.frames() - first);
-        let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
-        let mut found = self.understand(&window, start, options, state, &start.vocabulary)?;
-        // After a list of words, Whisper may give a few seconds of text for the whole window.
-        let crowded = |found: &Understood| found.segments.iter().any(|(segment, _)| is_crowded(segment));
-        if !start.vocabulary.is_empty() && found.as_ref().is_some_and(crowded) {
-            found = self.understand(&window, start, options, state, &[])?;
-        }
-        let Some(Understood { answer, segments, understood, ends_with_time }) = found else {
-            state.frame += frames;
-            return Ok(());
-        };
-        state.frame += understood;
-        if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
-            let end = (last.end / FRAME).round() as usize;
-            if !ends_with_time && end > first {
-                state.frame = end;
-            }
-            state.spoken_until = last.end;
-        }
-        for (segment, tokens) in segments {
-            if segment.start != segment.end && !segment.text.trim().is_empty() {
-                state.said.extend(tokens);
-                state.segments.push(segment);
-            }
-        }
-        if answer.temperature > MOST_TRUSTED_TEMPERATURE {
-            state.hidden = state.said.len();
-        }
-        Ok(())
-    }
-
-    /// Decodes a window after a vocabulary and what was said before. `None` if nobody speaks.
-    fn understand(
-        &self,
-        window: &Window,
-        start: &Start,
-        options: &Options,
-        state: &State,
-        vocabulary: &[u32],
-    ) -> Result<Option<Understood>> {
-        let Networks { decoder, config, .. } = &self.networks;
-        let before = [vocabulary, &state.said[state.hidden..]];
-        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
-        let beam = options.beam.map_or(1, NonZeroUsize::get);
-        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)?;
-        if answer.is_silence() {
-            return Ok(None);
-        }
-        let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, window.frames);
-        let segments = self.segments(pieces, &answer, window, start, state.spoken_until)?;
-        Ok(Some(Understood { answer, segments, understood, ends_with_time }))
-    }
-
-    /// Splits an answer at its times. `frames` is the length of the window.
-    fn parts(&self, answer: &[u32], frames: usize) -> Parts {
-        let first = self.tokens.first_timestamp;
-        let is_time = |token: &u32| *token >= first;
-        let position = |token: u32| token.saturating_sub(first) as usize;
-        let seconds = |token: u32| position(token) as f64 * POSITION;
-        let ends_with_time = matches!(answer, [.., text, time] if !is_time(text) && is_time(time));
-        let mut cuts: Vec<usize> =
-            (1..answer.len()).filter(|&at| is_time(&answer[at - 1]) && is_time(&answer[at])).collect();
-        if cuts.is_empty() {
-            let last = answer.iter().rfind(|token| is_time(token)).filter(|&&token| token != first);
-            let end = last.map_or(frames as f64 * FRAME, |&token| seconds(token));
-            let pieces = vec![Piece { span: [0.0, end], tokens: answer.to_vec() }];
-            return Parts { pieces, understood: frames, ends_with_time };
-        }
-        if ends_with_time {
-            cuts.push(answer.len());
-        }
-        let starts = [0].into_iter().chain(cuts.iter().copied());
-        let piece = |(from, &to): (usize, &usize)| {
-            let span = [answer[from], answer[to - 1]].map(seconds);
-            Piece { span, tokens: answer[from..to].to_vec() }
-        };
-        let pieces = starts.zip(&cuts).map(piece).collect();
-        let last = cuts.last().map_or(0, |&cut| 2 * position(answer[cut - 1]));
-        Parts { pieces, understood: if ends_with_time { frames } else { last }, ends_with_time }
-    }
-
-    /// The segments with their words and tokens.
-    fn segments(
-        &self,
-        pieces: Vec<Piece>,
-        answer: &Answer,
-        window: &Window,
-        start: &Start,
-        mut spoken_until: f64,
-    ) -> Result<Vec<(Segment, Vec<u32>)>> {
-        let Networks { decoder, alignment_heads, .. } = &self.networks;
-        let offset = window.first as f64 * FRAME;
-        let tokens = pieces.iter().flat_map(|piece| &piece.tokens).copied();
-        let text: Vec<u32> = tokens.filter(|&token| token < self.tokens.end).collect();
-        let (mut words, mut typical) = (Vec::new().into_iter(), timing::Typical { median: 0.0 });
-        if !text.is_empty() {
-            let Window { heard, frames, .. } = window;
-            let question = alignment::Question { heads: alignment_heads, start: &start.tokens, text: &text };
-            let times = alignment::align(decoder, &self.tokens, heard, &question, (frames / 2).max(1))?;
-            let timed;
-            (timed, typical) = timing::words(self.tokens.words(&text, &start.language)?, &times);
-            words = timed.into_iter();
-        }
-        let mut segments = Vec::new();
-        for Piece { span, tokens } in pieces {
-            let mut rest = tokens.iter().filter(|&&token| token < self.tokens.end).count();
-            let mut own: Vec<Word> = Vec::new();
-            while rest > 0
-                && let Some(timed) = words.next()
-            {
-                rest = rest.saturating_sub(timed.tokens);
-                let Word { start, end, text, probability } = timed.word;
-                if !text.is_empty() {
-                    own.push(Word {
-                        start: hundredths(offset + start),
-                        end: hundredths(offset + end),
-                        text,
-                        probability,
-                    });
-                }
-            }
-            let mut span = span.map(|time| offset + time);
-            timing::fit(&mut own, &mut span, typical, spoken_until);
-            if !own.is_empty() {
-                spoken_until = span[1];
-            }
-            let segment = Segment {
-                start: span[0],
-                end: span[1],
-                text: self.tokens.decode(&tokens)?,
-                words: own,
-                log_probability: answer.log_probability,
-                no_speech: answer.no_speech,
-                temperature: answer.temperature,
-                compression: answer.compression,
-            };
-            segments.push((segment, tokens));
-        }
-        Ok(segments)
-    }
-}
-
-/// Whether a segment has more text than anybody says in its time.
-fn is_crowded(segment: &Segment) -> bool {
-    const CHARACTERS_PER_SECOND: f64 = 30.0;
-    const FEW: usize = 20;
-    let characters = segment.text.trim().chars().count();
-    characters > FEW && characters as f64 > CHARACTERS_PER_SECOND * (segment.end - segment.start)
-}
-
-fn hundredths(seconds: f64) -> f64 {
-    (seconds * 100.0).round() / 100.0
 }

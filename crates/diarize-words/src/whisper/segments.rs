@@ -1,0 +1,241 @@
+//! Reads the answers of the decoder into segments with words, window by window.
+
+use std::num::NonZeroUsize;
+
+use candle_transformers::models::whisper::HOP_LENGTH;
+
+use super::{Networks, Start, Whisper};
+use crate::{
+    Result,
+    alignment::{self, POSITION},
+    decoding::{self, Answer, Question},
+    model::Heard,
+    spectrogram::Mel,
+    timing,
+    transcription::{Options, Segment, Word},
+};
+
+/// Seconds of a frame of the spectrogram.
+const FRAME: f64 = HOP_LENGTH as f64 / diarize::SAMPLE_RATE as f64;
+/// Above this temperature, a text is not shown to the decoder as what was said before.
+const MOST_TRUSTED_TEMPERATURE: f64 = 0.5;
+
+/// Where the recognizer is in the samples, and what it has heard.
+#[derive(Default)]
+pub(super) struct State {
+    /// The first frame that is not decoded yet.
+    pub frame: usize,
+    /// Tokens of the text so far.
+    said: Vec<u32>,
+    /// How many of them the decoder must not see.
+    hidden: usize,
+    /// Seconds.
+    spoken_until: f64,
+    /// What was understood.
+    pub segments: Vec<Segment>,
+}
+
+impl State {
+    /// The start, after the tokens of a prompt.
+    pub fn after(prompt: Vec<u32>) -> Self {
+        Self { said: prompt, ..Self::default() }
+    }
+}
+
+/// Frames that are decoded at once.
+struct Window {
+    first: usize,
+    frames: usize,
+    heard: Heard,
+}
+
+/// Tokens between two times, in seconds from the start of the window.
+struct Piece {
+    span: [f64; 2],
+    tokens: Vec<u32>,
+}
+
+/// An answer, split at its times.
+struct Parts {
+    pieces: Vec<Piece>,
+    /// Frames of the window that need not be decoded again.
+    understood: usize,
+    /// Whether nothing follows the last time.
+    ends_with_time: bool,
+}
+
+/// What was understood of a window.
+struct Understood {
+    answer: Answer,
+    /// With their tokens.
+    segments: Vec<(Segment, Vec<u32>)>,
+    /// As in [`Parts`].
+    understood: usize,
+    /// As in [`Parts`].
+    ends_with_time: bool,
+}
+
+impl Whisper {
+    /// Decodes the next 30 s, and moves to the end of what was understood.
+    pub(super) fn advance(
+        &self,
+        mel: &Mel,
+        start: &Start,
+        options: &Options,
+        state: &mut State,
+    ) -> Result<()> {
+        let first = state.frame;
+        let frames = self.window_frames().min(mel.frames() - first);
+        let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
+        let mut found = self.understand(&window, start, options, state, &start.vocabulary)?;
+        // After a list of words, Whisper may give a few seconds of text for the whole window.
+        let crowded = |found: &Understood| found.segments.iter().any(|(segment, _)| is_crowded(segment));
+        if !start.vocabulary.is_empty() && found.as_ref().is_some_and(crowded) {
+            found = self.understand(&window, start, options, state, &[])?;
+        }
+        let Some(Understood { answer, segments, understood, ends_with_time }) = found else {
+            state.frame += frames;
+            return Ok(());
+        };
+        state.frame += understood;
+        if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
+            let end = (last.end / FRAME).round() as usize;
+            if !ends_with_time && end > first {
+                state.frame = end;
+            }
+            state.spoken_until = last.end;
+        }
+        for (segment, tokens) in segments {
+            if segment.start != segment.end && !segment.text.trim().is_empty() {
+                state.said.extend(tokens);
+                state.segments.push(segment);
+            }
+        }
+        if answer.temperature > MOST_TRUSTED_TEMPERATURE {
+            state.hidden = state.said.len();
+        }
+        Ok(())
+    }
+
+    /// Decodes a window after a vocabulary and what was said before. `None` if nobody speaks.
+    fn understand(
+        &self,
+        window: &Window,
+        start: &Start,
+        options: &Options,
+        state: &State,
+        vocabulary: &[u32],
+    ) -> Result<Option<Understood>> {
+        let Networks { decoder, config, .. } = &self.networks;
+        let before = [vocabulary, &state.said[state.hidden..]];
+        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
+        let beam = options.beam.map_or(1, NonZeroUsize::get);
+        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)?;
+        if answer.is_silence() {
+            return Ok(None);
+        }
+        let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, window.frames);
+        let segments = self.segments(pieces, &answer, window, start, state.spoken_until)?;
+        Ok(Some(Understood { answer, segments, understood, ends_with_time }))
+    }
+
+    /// Splits an answer at its times. `frames` is the length of the window.
+    fn parts(&self, answer: &[u32], frames: usize) -> Parts {
+        let first = self.tokens.first_timestamp;
+        let is_time = |token: &u32| *token >= first;
+        let position = |token: u32| token.saturating_sub(first) as usize;
+        let seconds = |token: u32| position(token) as f64 * POSITION;
+        let ends_with_time = matches!(answer, [.., text, time] if !is_time(text) && is_time(time));
+        let mut cuts: Vec<usize> =
+            (1..answer.len()).filter(|&at| is_time(&answer[at - 1]) && is_time(&answer[at])).collect();
+        if cuts.is_empty() {
+            let last = answer.iter().rfind(|token| is_time(token)).filter(|&&token| token != first);
+            let end = last.map_or(frames as f64 * FRAME, |&token| seconds(token));
+            let pieces = vec![Piece { span: [0.0, end], tokens: answer.to_vec() }];
+            return Parts { pieces, understood: frames, ends_with_time };
+        }
+        if ends_with_time {
+            cuts.push(answer.len());
+        }
+        let starts = [0].into_iter().chain(cuts.iter().copied());
+        let piece = |(from, &to): (usize, &usize)| {
+            let span = [answer[from], answer[to - 1]].map(seconds);
+            Piece { span, tokens: answer[from..to].to_vec() }
+        };
+        let pieces = starts.zip(&cuts).map(piece).collect();
+        let last = cuts.last().map_or(0, |&cut| 2 * position(answer[cut - 1]));
+        Parts { pieces, understood: if ends_with_time { frames } else { last }, ends_with_time }
+    }
+
+    /// The segments with their words and tokens.
+    fn segments(
+        &self,
+        pieces: Vec<Piece>,
+        answer: &Answer,
+        window: &Window,
+        start: &Start,
+        mut spoken_until: f64,
+    ) -> Result<Vec<(Segment, Vec<u32>)>> {
+        let Networks { decoder, alignment_heads, .. } = &self.networks;
+        let offset = window.first as f64 * FRAME;
+        let tokens = pieces.iter().flat_map(|piece| &piece.tokens).copied();
+        let text: Vec<u32> = tokens.filter(|&token| token < self.tokens.end).collect();
+        let (mut words, mut typical) = (Vec::new().into_iter(), timing::Typical { median: 0.0 });
+        if !text.is_empty() {
+            let Window { heard, frames, .. } = window;
+            let question = alignment::Question { heads: alignment_heads, start: &start.tokens, text: &text };
+            let times = alignment::align(decoder, &self.tokens, heard, &question, (frames / 2).max(1))?;
+            let timed;
+            (timed, typical) = timing::words(self.tokens.words(&text, &start.language)?, &times);
+            words = timed.into_iter();
+        }
+        let mut segments = Vec::new();
+        for Piece { span, tokens } in pieces {
+            let mut rest = tokens.iter().filter(|&&token| token < self.tokens.end).count();
+            let mut own: Vec<Word> = Vec::new();
+            while rest > 0
+                && let Some(timed) = words.next()
+            {
+                rest = rest.saturating_sub(timed.tokens);
+                let Word { start, end, text, probability } = timed.word;
+                if !text.is_empty() {
+                    own.push(Word {
+                        start: hundredths(offset + start),
+                        end: hundredths(offset + end),
+                        text,
+                        probability,
+                    });
+                }
+            }
+            let mut span = span.map(|time| offset + time);
+            timing::fit(&mut own, &mut span, typical, spoken_until);
+            if !own.is_empty() {
+                spoken_until = span[1];
+            }
+            let segment = Segment {
+                start: span[0],
+                end: span[1],
+                text: self.tokens.decode(&tokens)?,
+                words: own,
+                log_probability: answer.log_probability,
+                no_speech: answer.no_speech,
+                temperature: answer.temperature,
+                compression: answer.compression,
+            };
+            segments.push((segment, tokens));
+        }
+        Ok(segments)
+    }
+}
+
+/// Whether a segment has more text than anybody says in its time.
+fn is_crowded(segment: &Segment) -> bool {
+    const CHARACTERS_PER_SECOND: f64 = 30.0;
+    const FEW: usize = 20;
+    let characters = segment.text.trim().chars().count();
+    characters > FEW && characters as f64 > CHARACTERS_PER_SECOND * (segment.end - segment.start)
+}
+
+fn hundredths(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
+}
