@@ -23,7 +23,6 @@ struct Text {
     texts: Vec<String>,
     /// With their starts and ends in seconds.
     words: Vec<Vec<(String, f64, f64)>>,
-    temperatures: Vec<f64>,
 }
 
 fn goldens() -> BTreeMap<String, Clip> {
@@ -53,39 +52,30 @@ fn languages_match() {
 /// What the golden of this name was asked.
 fn asked(title: &str) -> Options {
     let mut options = Options::default();
-    let (language, prompt) = match title {
-        "detected" => (None, None),
-        "german" | "translated" => (Some("de"), None),
-        "french" => (Some("fr"), None),
-        "japanese" => (Some("ja"), None),
-        "german after a prompt" => (Some("de"), Some("Schöne Grüße aus Zürich, sagt Jörg.")),
-        "french after a prompt" => (Some("fr"), Some("Où est le café, demande Zoë ?")),
-        "japanese after a prompt" => (Some("ja"), Some("会議を始めます。")),
+    let language = match title {
+        "detected" => None,
+        "german" | "translated" => Some("de"),
+        "french" => Some("fr"),
         _ => panic!("{title}"),
     };
     options.language = language.map(str::to_owned);
-    options.prompt = prompt.map(str::to_owned);
     options.translate = title == "translated";
     options
 }
 
-/// Texts are compared up to the first that openai-whisper samples at random, because it found no likely one.
 #[test]
 #[ignore = "needs Whisper base and shared"]
 fn texts_and_the_times_of_their_words_match() {
     let (whisper, goldens) = (whisper(&folder()), goldens());
-    assert_eq!(goldens.len(), 2);
-    let (mut words, mut within, mut whole) = (0, 0, 0);
+    let (mut words, mut within, mut texts) = (0, 0, 0);
     for (name, samples) in clips().into_iter().filter(|(name, _)| goldens.contains_key(*name)) {
         assert_eq!(whisper.detect_language(&[&samples]).unwrap().0, goldens[name].texts["detected"].language);
         for (title, expected) in &goldens[name].texts {
+            texts += 1;
             let segments = whisper.transcribe(&samples, &asked(title)).unwrap();
-            let likely = expected.temperatures.iter().take_while(|&&temperature| temperature == 0.0).count();
-            let is_whole = likely == expected.texts.len();
-            let expected = expected.texts.iter().zip(&expected.words).take(likely);
+            let expected = expected.texts.iter().zip(&expected.words);
             let expected: Vec<_> = expected.filter(|(text, _)| !text.trim().is_empty()).collect();
-            assert!(!is_whole || segments.len() == expected.len(), "{name}, {title}: {segments:?}");
-            whole += usize::from(is_whole);
+            assert_eq!(segments.len(), expected.len(), "{name}, {title}: {segments:?}");
             for (segment, (text, timed)) in segments.iter().zip(expected) {
                 assert_eq!(&segment.text, text, "{name}, {title}");
                 assert_eq!(segment.words.len(), timed.len(), "{name}, {title}: {text}");
@@ -98,6 +88,6 @@ fn texts_and_the_times_of_their_words_match() {
             }
         }
     }
-    println!("{within} of {words} words within 40 ms; {whole} texts compared to their end");
-    assert!(within * 100 >= words * 95 && whole == 8);
+    println!("{within} of {words} words of {texts} texts within 40 ms");
+    assert!(within * 100 >= words * 95 && texts >= 6);
 }

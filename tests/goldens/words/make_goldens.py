@@ -227,14 +227,10 @@ def speech(clip):
 
 
 def multilingual(folder, names):
-    """What a model with all languages finds in clips: the language, and texts in languages; in the first clip, also translated and
-    after prompts."""
+    """What a model with all languages finds in clips: the language, and texts in languages; in the first clip, also translated."""
     model = load(Path(folder))
-    asked = {"detected": {}, "german": {"language": "de"}, "french": {"language": "fr"}, "japanese": {"language": "ja"},
-             "translated": {"language": "de", "task": "translate"},
-             "german after a prompt": {"language": "de", "initial_prompt": "Schöne Grüße aus Zürich, sagt Jörg."},
-             "french after a prompt": {"language": "fr", "initial_prompt": "Où est le café, demande Zoë ?"},
-             "japanese after a prompt": {"language": "ja", "initial_prompt": "会議を始めます。"}}
+    asked = {"detected": {}, "german": {"language": "de"}, "french": {"language": "fr"},
+             "translated": {"language": "de", "task": "translate"}}
     result = {}
     for name, samples in map(speech, names):
         mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples[:480000], model.dims.n_mels, padding=480000), 3000)
@@ -246,8 +242,8 @@ def multilingual(folder, names):
             words = [[[word["word"], float(word["start"]), float(word["end"])] for word in segment["words"]]
                      for segment in found["segments"]]
             result[name]["texts"][title] = {
-                "language": found["language"], "texts": [segment["text"] for segment in found["segments"]], "words": words,
-                "temperatures": [segment["temperature"] for segment in found["segments"]]}
+                "language": found["language"], "texts": [segment["text"] for segment in found["segments"]], "words": words}
+            assert not any(segment["temperature"] for segment in found["segments"]), "sampled at random"
             print(name, title, found["language"], found["text"], flush=True)
     (here / "base.json").write_text(json.dumps(result, ensure_ascii=False) + "\n")
 
