@@ -19,7 +19,6 @@ struct Clip {
 
 #[derive(Deserialize)]
 struct Text {
-    language: String,
     texts: Vec<String>,
     /// With their starts and ends in seconds.
     words: Vec<Vec<(String, f64, f64)>>,
@@ -55,7 +54,6 @@ fn asked(title: &str) -> Options {
     let language = match title {
         "detected" => None,
         "german" | "translated" => Some("de"),
-        "french" => Some("fr"),
         _ => panic!("{title}"),
     };
     options.language = language.map(str::to_owned);
@@ -69,7 +67,10 @@ fn texts_and_the_times_of_their_words_match() {
     let (whisper, goldens) = (whisper(&folder()), goldens());
     let (mut words, mut within, mut texts) = (0, 0, 0);
     for (name, samples) in clips().into_iter().filter(|(name, _)| goldens.contains_key(*name)) {
-        assert_eq!(whisper.detect_language(&[&samples]).unwrap().0, goldens[name].texts["detected"].language);
+        let found = whisper.detect_language(&[&samples]).unwrap().0;
+        assert!(
+            goldens[name].probabilities.values().all(|other| *other <= goldens[name].probabilities[&found])
+        );
         for (title, expected) in &goldens[name].texts {
             texts += 1;
             let segments = whisper.transcribe(&samples, &asked(title)).unwrap();
@@ -89,5 +90,5 @@ fn texts_and_the_times_of_their_words_match() {
         }
     }
     println!("{within} of {words} words of {texts} texts within 40 ms");
-    assert!(within * 100 >= words * 95 && texts >= 6);
+    assert!(within * 100 >= words * 95 && texts == 3);
 }

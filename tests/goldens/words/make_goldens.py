@@ -227,17 +227,17 @@ def speech(clip):
 
 
 def multilingual(folder, names):
-    """What a model with all languages finds in clips: the language, and texts in languages; in the first clip, also translated."""
+    """What a model with all languages finds in clips: the language, and texts: in the first clip as German, and translated from it; in
+    the others in the language found."""
     model = load(Path(folder))
-    asked = {"detected": {}, "german": {"language": "de"}, "french": {"language": "fr"},
-             "translated": {"language": "de", "task": "translate"}}
+    asked = [{"german": {"language": "de"}, "translated": {"language": "de", "task": "translate"}}, {"detected": {}}]
     result = {}
     for name, samples in map(speech, names):
         mel = whisper.pad_or_trim(whisper.log_mel_spectrogram(samples[:480000], model.dims.n_mels, padding=480000), 3000)
         with torch.no_grad():
             _, probabilities = model.detect_language(mel)
         result[name] = {"probabilities": probabilities, "texts": {}}
-        for title, options in list(asked.items())[:None if len(result) == 1 else 2]:
+        for title, options in asked[len(result) > 1].items():
             found = model.transcribe(samples, word_timestamps=True, fp16=False, **options)
             words = [[[word["word"], float(word["start"]), float(word["end"])] for word in segment["words"]]
                      for segment in found["segments"]]
