@@ -48,6 +48,22 @@ fn no_turn_ends_after_the_recording() {
 }
 
 #[test]
+fn settings_that_pyannote_does_not_have_are_named_if_it_is_reproduced() {
+    let directory = tempdir().unwrap();
+    write_i16(&directory.path().join("a.wav"), 16_000, 1, &conversation(6.0));
+    let warning =
+        "warning: pyannote does not have fb_exponent and merge_distance, with which this model was fitted";
+    for (arguments, warned) in [
+        (&["a.wav"][..], false),
+        (&["--compat", "pyannote-4.0", "a.wav"], true),
+        (&["--compat", "pyannote-3.3", "--clustering", "agglomerative", "a.wav"], false),
+    ] {
+        let (_, told) = turns(directory.path(), arguments);
+        assert_eq!(told.contains(warning), warned, "{arguments:?}: {told}");
+    }
+}
+
+#[test]
 fn channels_that_cancel_each_other_are_not_silence() {
     let directory = tempdir().unwrap();
     let mono = conversation(8.0);

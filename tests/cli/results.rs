@@ -323,7 +323,10 @@ fn conflicting_formats_and_outputs_are_usage_errors() {
     for (arguments, reason) in [
         (&["-f", "rttm,json", "a.wav"][..], "several formats need --output"),
         (&["-f", "srt", "a.wav", "b.wav"], "several results in srt cannot share the standard output"),
-        (&["-o", "a.csv", "a.wav", "b.wav"], "--output a.csv is one file, but 2 results need a directory"),
+        (
+            &["-o", "a.csv", "a.wav", "b.wav"],
+            "2 results need a directory, or `-f csv > a.csv` for all of them in one file",
+        ),
         (&["-f", "rttm,json", "-o", "a.rttm", "a.wav"], "is one file, but 2 results"),
         (&["-o", "a.csv", "-o", "a.doc", "a.wav"], "extension of --output a.doc is not a known format"),
         (

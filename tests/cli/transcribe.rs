@@ -21,7 +21,7 @@ fn without_a_model_one_sentence_says_how_to_get_one() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let expected = "error: transcribe needs a Whisper model: `diarize model download whisper-small` gets one, and `diarize \
-                    model list` shows others\n";
+                    model list` shows others; --whisper DIR uses a folder from huggingface.co or faster-whisper\n";
     assert_eq!(stderr(&output), expected);
 }
 

@@ -90,7 +90,7 @@ impl RecognitionArgs {
         let Some(path) = &self.whisper else {
             return known.iter().rev().find_map(|model| model.installed()).context(
                 "transcribe needs a Whisper model: `diarize model download whisper-small` gets one, and `diarize model \
-                 list` shows others",
+                 list` shows others; --whisper DIR uses a folder from huggingface.co or faster-whisper",
             );
         };
         if path.exists() {

@@ -183,11 +183,13 @@ pub enum Error {
     /// The hub cannot be reached.
     #[error(
         "{source}; or run `diarize model download {name} --output DIR` on a machine with a connection, and copy DIR to this one \
-         for --model DIR"
+         for {option} DIR"
     )]
     Unreachable {
         /// The model's name.
         name: String,
+        /// The option that takes the model's folder.
+        option: &'static str,
         /// Why the hub cannot be reached.
         source: Box<HubError>,
     },

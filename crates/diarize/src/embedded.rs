@@ -122,7 +122,7 @@ impl Embedded {
         let clusters = self.clusters(options, context)?; // (chunk, local speaker)
         let diarization = clusters.diarization(&options.parameters)?;
         context.step(Stage::Clustering, 1)?;
-        if let Some(warning) = clusters.wrong_count(diarization.speakers.len(), &options.parameters) {
+        for warning in clusters.doubts(diarization.speakers.len(), &options.parameters) {
             context.tell(Event::Warning(warning))?;
         }
         for turn in &diarization.turns {
@@ -252,7 +252,7 @@ impl Clustered<'_> {
             votes.rate(&mut exclusive, &labeled, function);
         }
         let speakers = self.speakers(&turns, &labeled);
-        let warnings = self.warnings.iter().cloned().chain(self.wrong_count(speakers.len(), parameters));
+        let warnings = self.warnings.iter().cloned().chain(self.doubts(speakers.len(), parameters));
         Ok(Diarization { warnings: warnings.collect(), turns, exclusive, speakers })
     }
 
@@ -278,6 +278,25 @@ impl Clustered<'_> {
         let mut exclusive = turns_of(labeled, speaking.view(), frames, on, off);
         self.embedded.clip(&mut exclusive, compat);
         exclusive
+    }
+
+    /// Warnings about a result with `found` speakers.
+    fn doubts(&self, found: usize, parameters: &Parameters) -> impl Iterator<Item = Warning> {
+        self.settings_left_out(parameters).into_iter().chain(self.wrong_count(found, parameters))
+    }
+
+    /// A warning if pyannote is reproduced without settings that the model has.
+    fn settings_left_out(&self, parameters: &Parameters) -> Option<Warning> {
+        let own = &self.embedded.model.networks.manifest.parameters.clustering.method;
+        let (Method::Vbx(own), Method::Vbx(used)) = (own, &parameters.clustering.method) else { return None };
+        let settings = [
+            ("fb_exponent", own.fb_exponent, used.fb_exponent),
+            ("merge_distance", own.merge_distance, used.merge_distance),
+        ];
+        let left_out = settings.into_iter().filter(|&(_, own, used)| own != 0.0 && used == 0.0);
+        let settings: Vec<String> = left_out.map(|(name, ..)| name.to_owned()).collect();
+        let reproduced = parameters.clustering.compat == Compat::Pyannote && !settings.is_empty();
+        reproduced.then_some(Warning::SettingsLeftOut { settings })
     }
 
     /// A warning if `found` speakers are not as many as requested.

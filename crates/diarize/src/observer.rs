@@ -98,6 +98,11 @@ pub enum Warning {
         /// The failure and its cause.
         reason: String,
     },
+    /// A version of pyannote is reproduced, which does not have some settings that the model was fitted with.
+    SettingsLeftOut {
+        /// Their names.
+        settings: Vec<String>,
+    },
     /// A channel carries only the sound of another one, more quietly, so its speech is left out.
     OnlyCrosstalk {
         /// The speaker of the channel.
@@ -125,6 +130,12 @@ impl fmt::Display for Warning {
                 write!(f, "requested {wanted} {speakers}, found {found}{hint}")
             }
             Self::MovedToCpu { reason, .. } => write!(f, "moved to the CPU: {reason}"),
+            Self::SettingsLeftOut { settings } => write!(
+                f,
+                "pyannote does not have {}, with which this model was fitted: without them, the number of speakers is often \
+                 wrong. Reproducing pyannote is meant for its own models",
+                settings.join(" and ")
+            ),
             Self::OnlyCrosstalk { speaker, other } => {
                 write!(
                     f,

@@ -156,7 +156,15 @@ impl Destinations {
                     "--output {output} is one file, but a directory, a pattern or --files-from can stand for several \
                      recordings: use a directory for the results, or name the recording itself"
                 ),
-                results => format!("--output {output} is one file, but {results} results need a directory"),
+                results => {
+                    let joined = match formats {
+                        [format] if format.is_text() && format.streams() => {
+                            format!(", or `-f {} > {output}` for all of them in one file", format.name())
+                        }
+                        _ => String::new(),
+                    };
+                    format!("--output {output} is one file, but {results} results need a directory{joined}")
+                }
             });
         }
         let in_directory = |found: &Found| {

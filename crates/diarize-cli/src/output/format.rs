@@ -74,7 +74,6 @@ impl Format {
     }
 
     /// Its name, as for `--format`.
-    #[cfg(feature = "words")]
     pub fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }

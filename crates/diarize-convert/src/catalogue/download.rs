@@ -246,7 +246,12 @@ impl Part {
                     return Ok(((*source).to_owned(), files));
                 }
                 Err(Error::Hub(source @ HubError::Network { .. })) => {
-                    return Err(Error::Unreachable { name: model.name.clone(), source: Box::new(source) });
+                    let option = match model.task {
+                        Task::Diarize => "--model",
+                        Task::Transcribe => "--whisper",
+                    };
+                    let (name, source) = (model.name.clone(), Box::new(source));
+                    return Err(Error::Unreachable { name, option, source });
                 }
                 Err(error) if !concerns_one_source(&error) => return Err(error),
                 Err(error) => refused.push(error),
