@@ -30,10 +30,17 @@ fn a_folder_without_a_model_is_an_error() {
     let folder = tempdir().unwrap();
     let audio = folder.path().join("talk.wav");
     write_silence(&audio);
-    let whisper = folder.path().to_str().unwrap();
-    let output = diarize(["transcribe", "--whisper", whisper, audio.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("not a Whisper model"), "{}", stderr(&output));
+    let [whisper, audio] = [folder.path(), &audio].map(|path| path.to_str().unwrap());
+    for (path, told) in [
+        (whisper, "not a Whisper model: it has neither"),
+        (audio, "a file: name the folder"),
+        ("small", "neither a folder nor one of the models whisper-tiny,"),
+    ] {
+        let output = diarize(["transcribe", "--whisper", path, audio]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.starts_with(&format!("error: --whisper {path}")) && said.contains(told), "{said}");
+    }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
