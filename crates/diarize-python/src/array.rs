@@ -36,7 +36,12 @@ pub fn planes(
     start: usize,
     end: usize,
 ) -> Result<Vec<Vec<f32>>, Failure> {
-    let any = array.as_any();
+    // Only elements that lie whole strides apart can be read in place: not the fields of packed records.
+    let in_place = array.strides().iter().all(|&stride| stride % array.dtype().itemsize() as isize == 0);
+    let any = match in_place {
+        true => array.as_any().clone(),
+        false => array.call_method0("copy").map_err(Failure::from)?,
+    };
     if let Ok(array) = any.cast::<PyArrayDyn<f32>>() {
         part(array, shape, start, end, |sample| sample)
     } else if let Ok(array) = any.cast::<PyArrayDyn<f64>>() {
