@@ -1,6 +1,9 @@
 //! NumPy arrays of samples.
 
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods, ndarray::Axis};
+use numpy::{
+    Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
+    ndarray::Axis,
+};
 use pyo3::prelude::*;
 
 use crate::failure::Failure;
@@ -28,6 +31,16 @@ impl Shape {
     }
 }
 
+/// The array, or a copy if its elements are not aligned or not whole strides apart, as in the fields of packed records.
+pub fn aligned<'py>(array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let size = array.dtype().itemsize().cast_signed();
+    let whole = array.strides().iter().all(|stride| stride % size.max(1) == 0);
+    match whole && array.getattr("flags")?.getattr("aligned")?.extract()? {
+        true => Ok(array.clone()),
+        false => Ok(array.call_method0("copy")?.cast_into()?),
+    }
+}
+
 /// Samples `start..end` of each channel as f32 with full scale at ±1: those of float32 and float64 are unchanged, those
 /// of int16 are divided by 32768.
 pub fn planes(
@@ -36,12 +49,7 @@ pub fn planes(
     start: usize,
     end: usize,
 ) -> Result<Vec<Vec<f32>>, Failure> {
-    // Only elements that lie whole strides apart can be read in place: not the fields of packed records.
-    let in_place = array.strides().iter().all(|&stride| stride % array.dtype().itemsize() as isize == 0);
-    let any = match in_place {
-        true => array.as_any().clone(),
-        false => array.call_method0("copy").map_err(Failure::from)?,
-    };
+    let any = array.as_any();
     if let Ok(array) = any.cast::<PyArrayDyn<f32>>() {
         part(array, shape, start, end, |sample| sample)
     } else if let Ok(array) = any.cast::<PyArrayDyn<f64>>() {

@@ -77,6 +77,7 @@ impl Source {
         name: String,
         channel: Option<usize>,
     ) -> PyResult<Self> {
+        let array = &array::aligned(array)?;
         let shape = Shape::of(array)?;
         array::planes(array, shape, 0, 0)?; // checks the type
         let input = Input::Samples { array: array.clone().unbind(), shape, rate };

@@ -42,6 +42,12 @@ class Slow(io.RawIOBase):
         return self.content.read(min(size, 1000))
 
 
+def packed(samples, other, own):
+    records = numpy.zeros(len(samples), [("other", other), ("own", own)])
+    records["own"] = samples
+    return records["own"]
+
+
 KINDS = {
     "text": lambda samples: str(SAMPLE),
     "bytes": lambda samples: SAMPLE.read_bytes(),
@@ -56,6 +62,8 @@ KINDS = {
     "big-endian": lambda samples: samples.astype(">i2"),
     "every other sample": lambda samples: numpy.repeat(samples, 2, axis=1)[:, ::2],
     "by samples first": lambda samples: numpy.asfortranarray(numpy.concatenate([samples, samples])),
+    "field of packed records": lambda samples: packed(samples[0], "i1", "<i2"),
+    "field of packed floats": lambda samples: packed((samples[0] / 32768).astype("f4"), "u1", "<f4"),
     "read-only": lambda samples: numpy.frombuffer(samples.tobytes(), numpy.int16),
     "__array__": lambda samples: WithArray(samples),
     "DLPack": lambda samples: WithDlpack(samples),

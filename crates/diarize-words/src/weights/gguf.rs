@@ -72,7 +72,7 @@ fn tensors(path: &Path) -> Result<HashMap<String, Stored>> {
     let open = || File::open(path).map(BufReader::new);
     let failed = |source| Error::ReadFile { path: path.to_owned(), source };
     let mut file = open().map_err(failed)?;
-    if !source.bytes(0, 4)?.is_some_and(|start| start == *b"GGUF") {
+    if source.bytes(0, 4)?.is_none_or(|start| start != *b"GGUF") {
         return Err(source.invalid("not a GGUF file: it does not begin with `GGUF`"));
     }
     if metadata::alignment(&mut file) == Some(0) {
