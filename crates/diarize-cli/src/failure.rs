@@ -13,12 +13,22 @@ use crate::commands::{Cli, conflict};
 /// An error with its causes. A cause that is already part of an error's own message is not repeated. Errors of the
 /// operating system are worded by [`reason`], and options of the libraries are called as on the command line.
 pub fn sentence(error: &anyhow::Error) -> String {
+    worded(error, with_options)
+}
+
+/// As [`sentence`], but options have the names of the libraries.
+pub fn library_sentence(error: &anyhow::Error) -> String {
+    worded(error, str::to_owned)
+}
+
+/// The sentence about an error. `rename` changes the names of options in the message that refuses one.
+fn worded(error: &anyhow::Error, rename: fn(&str) -> String) -> String {
     let mut sentence = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
         let worded = match cause.downcast_ref::<io::Error>() {
             Some(error) => reason(error),
-            None if refused_option(cause).is_some() => with_options(&text),
+            None if refused_option(cause).is_some() => rename(&text),
             None => text.clone(),
         };
         if sentence.is_empty() {
@@ -122,7 +132,7 @@ mod tests {
 
     use anyhow::{Context, anyhow};
 
-    use super::{exit_code, sentence};
+    use super::{exit_code, library_sentence, sentence};
 
     #[test]
     fn a_cause_is_not_repeated() {
@@ -148,6 +158,8 @@ mod tests {
                 2
             )
         );
+        let error = diarize::Error::NoSpeakerCount;
+        assert_eq!(library_sentence(&anyhow::Error::from(error)), diarize::Error::NoSpeakerCount.to_string());
         assert_eq!(
             refused("span", "two times"),
             ("a.wav: span is chunk, but must be two times".to_owned(), 1)
