@@ -38,8 +38,9 @@ def test_provisional_results(pipeline, samples):
 
 def test_hooks_cannot_call_their_listener(pipeline, samples):
     listener = pipeline.listen(hook=lambda *call, **progress: listener.provisional())
+    listener.push(samples)
     with pytest.raises(Error, match="a hook cannot call the listener"):
-        listener.push(samples)
+        listener.finish()
 
 
 def test_the_end(pipeline, samples):

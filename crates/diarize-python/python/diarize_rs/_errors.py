@@ -68,10 +68,12 @@ class DiarizationWarning(UserWarning):
     """The result, or how it is computed, differs from what was requested."""
 
 
-def count_of(option: str, value: Any) -> int:
+def count_of(option: str, value: Any, most: int = 2**32) -> int:
     """A whole number of at least 1."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
         raise OptionError(f"{option} is {value!r:.100}, but must be a whole number of at least 1")
+    if value > most:
+        raise OptionError(f"{option} is {value!r:.100}, but must be at most {most}")
     return int(value)
 
 

@@ -323,7 +323,7 @@ class Pipeline:
 
     @threads.setter
     def threads(self, threads: int | None) -> None:
-        self._options.set_threads(None if threads is None else count_of("threads", threads))
+        self._options.set_threads(None if threads is None else count_of("threads", threads, most=512))
         self._threads = threads
 
     @property
