@@ -58,7 +58,18 @@ fn values_that_do_not_fit_are_usage_errors_that_name_the_option() {
             &["--reconstruction", "voices", "--embedding-trunk", "chunk"],
             "--reconstruction is voices, but must be votes when --embedding-trunk is chunk",
         ),
+        (
+            &["--reconstruction", "voices", "--compat", "pyannote-4.0"],
+            "--reconstruction voices needs --embedding-trunk shared, but --compat sets chunk",
+        ),
         (&["--step", "99"], "--step is 99 s, but must be"),
+        (
+            &["--clustering", "spectral", "--set", "neighbors=0"],
+            "--set neighbors=0: it must be auto, { share = 0.1 } or { count = 50 }",
+        ),
+        (&["--device", "cuda:999"], "--device cuda:999: "),
+        (&["--model", "nosuch"], "--model nosuch: no such file or directory"),
+        (&["--end", "0"], "--end must be later than 0"),
         (&["--min-cluster-size", "3"], "--min-cluster-size is for agglomerative clustering"),
         (
             &["--compat", "pyannote-3.3"],
@@ -175,7 +186,7 @@ fn completions_list_the_options() {
 #[test]
 fn a_missing_model_is_one_line() {
     let output = diarize(["--model", "/no/such/model", "a.wav"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
     assert!(stderr(&output).starts_with("error: ") && stderr(&output).contains("/no/such/model"));
 }

@@ -1,6 +1,6 @@
 //! Before any work, the program refuses to overwrite recordings and reports results that it cannot write.
 
-use std::fs;
+use std::{fs, process::Command, thread};
 
 use tempfile::{TempDir, tempdir};
 
@@ -212,4 +212,20 @@ fn the_longest_names_are_written_and_longer_ones_refused_before_any_work() {
     let told = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.starts_with("error: cannot write more/") && told.contains("the name is too long"), "{told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_extension_of_a_pipe_gives_the_format() {
+    let desk = desk();
+    for (name, start) in [("p.csv", "file,start"), ("p.json", "{\n"), ("p", ""), ("p.xyz", "")] {
+        let path = desk.path().join(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let reader = thread::spawn(move || fs::read_to_string(path).unwrap());
+        let output = diarize_in(desk.path(), &["in.wav", "-o", name]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let result = reader.join().unwrap();
+        // Nobody speaks, so RTTM has no lines.
+        assert!(result.starts_with(start) && result.is_empty() == start.is_empty(), "{name}: {result}");
+    }
 }

@@ -93,6 +93,15 @@ fn a_model_is_written_to_a_directory_and_never_over_another() {
     assert!(!again.status.success() && stderr(&again).contains("already contains a model"));
 }
 
+#[test]
+fn the_bundled_model_has_the_name_of_the_list() {
+    let cache = tempdir().unwrap();
+    let bundled = model(cache.path(), &["info"]);
+    for name in ["bundled", "(bundled)"] {
+        assert_eq!(stdout(&model(cache.path(), &["info", name])), stdout(&bundled));
+    }
+}
+
 /// What a clone without Git LFS or a download without a token leaves behind.
 #[test]
 fn pointers_and_web_pages_are_called_what_they_are() {

@@ -18,6 +18,6 @@ fn every_operation_passes_on_the_cpu() {
 #[test]
 fn a_missing_device_is_named() {
     let found = diarize(["ops", "--device", "cuda:99"]);
-    assert_eq!(found.status.code(), Some(1));
-    assert!(stderr(&found).contains("cannot use device cuda:99"), "{}", stderr(&found));
+    assert_eq!(found.status.code(), Some(2));
+    assert!(stderr(&found).starts_with("error: --device cuda:99: "), "{}", stderr(&found));
 }

@@ -86,7 +86,7 @@ fn unknown_options_and_wrong_values_are_reported_with_their_file() {
     let says = |settings: &str, parts: &[&str]| {
         fs::write(directory.path().join("diarize.toml"), settings).unwrap();
         let output = run(directory.path(), &[], &["a.wav"]);
-        assert!(!output.status.success() && output.stdout.is_empty());
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty());
         for part in parts {
             assert!(stderr(&output).contains(part), "{settings}: {}", stderr(&output));
         }
@@ -98,6 +98,19 @@ fn unknown_options_and_wrong_values_are_reported_with_their_file() {
     says("collar = 1", &["no option --collar at the top of the file: put it below [score]"]);
     says("num-speakers = 2\nnum_speakers = 2", &["num-speakers is given twice"]);
     says("threads = 2\na b", &["diarize.toml is not TOML: line 2: "]);
+}
+
+/// The library refuses the first value, and the program the second, long after the command line was read.
+#[test]
+fn refused_values_are_reported_with_their_sources() {
+    let directory = directory();
+    fs::write(directory.path().join("diarize.toml"), "set = \"fa=-1\"\n").unwrap();
+    for (variable, told) in [("DIARIZE_QUIET", "--set fa=-1"), ("DIARIZE_EMBEDDINGS", "--embeddings needs")] {
+        let output = run(directory.path(), &[(variable, "true")], &["a.wav"]);
+        assert_eq!(output.status.code(), Some(2));
+        let end = format!("\n\nSettings were also taken from: diarize.toml, {variable}\n");
+        assert!(stderr(&output).contains(told) && stderr(&output).ends_with(&end), "{}", stderr(&output));
+    }
 }
 
 #[test]

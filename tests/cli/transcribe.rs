@@ -30,10 +30,17 @@ fn a_folder_without_a_model_is_an_error() {
     let folder = tempdir().unwrap();
     let audio = folder.path().join("talk.wav");
     write_silence(&audio);
-    let whisper = folder.path().to_str().unwrap();
-    let output = diarize(["transcribe", "--whisper", whisper, audio.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("not a Whisper model"), "{}", stderr(&output));
+    let [whisper, audio] = [folder.path(), &audio].map(|path| path.to_str().unwrap());
+    for (path, told) in [
+        (whisper, "not a Whisper model: it has neither"),
+        (audio, "a file: name the folder"),
+        ("small", "neither a folder nor one of the models whisper-tiny,"),
+    ] {
+        let output = diarize(["transcribe", "--whisper", path, audio]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.starts_with(&format!("error: --whisper {path}")) && said.contains(told), "{said}");
+    }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -65,6 +72,11 @@ fn options_without_meaning_are_errors() {
     assert_eq!(output.status.code(), Some(2), "no recording");
 }
 
+/// The letters of some text.
+fn joined<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+    texts.into_iter().flat_map(str::chars).filter(|letter| letter.is_alphanumeric()).collect()
+}
+
 mod needs_whisper {
     //! Whisper tiny.en in the folder that `DIARIZE_WHISPER` names; the option `--whisper` reads it by itself.
 
@@ -75,7 +87,8 @@ mod needs_whisper {
     use serde_json::{Value, json};
     use tempfile::tempdir;
 
-    use crate::common::{diarize, stderr, stdout, write_i16, write_silence};
+    use super::joined;
+    use crate::common::{diarize, diarize_bytes, stderr, stdout, write_excerpt, write_i16, write_silence};
 
     #[test]
     #[ignore = "needs Whisper tiny.en"]
@@ -83,7 +96,7 @@ mod needs_whisper {
         let folder = tempdir().unwrap();
         let audio = repository("tests/data/conversation.flac");
         let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-        let files = ["a.json", "a.srt", "a.txt", "a.html", "a.csv", "a.TextGrid"].map(file);
+        let files = ["a.json", "a.srt", "a.vtt", "a.txt", "a.html", "a.csv", "a.TextGrid"].map(file);
         let [json, others @ ..] = &files;
         let outputs: Vec<&str> = files.iter().flat_map(|file| ["-o", file]).collect();
         let output = diarize(["transcribe", audio.to_str().unwrap()].iter().chain(&outputs));
@@ -106,6 +119,46 @@ mod needs_whisper {
             let text = fs::read_to_string(file).unwrap();
             assert!(text.contains("river") && text.contains("SPEAKER_02"), "{file}");
         }
+        let [csv, grid] = [&files[5], &files[6]].map(|file| fs::read_to_string(file).unwrap());
+        let said = joined(words.iter().map(|word| word["word"].as_str().unwrap()));
+        let rows = csv.lines().skip(1).map(|row| row.splitn(6, ',').nth(5).unwrap().trim_matches('"'));
+        assert_eq!(joined(rows), said);
+        let speakers = ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02"];
+        for name in speakers.iter().flat_map(|speaker| [(*speaker).to_owned(), format!("{speaker} - words")])
+        {
+            assert_eq!(grid.matches(&format!("name = \"{name}\"\n")).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs Whisper tiny.en"]
+    fn recordings_and_the_standard_input_are_transcribed_with_options() {
+        let folder = tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let [talk, silence, missing] = ["talk.wav", "silence.wav", "missing.wav"].map(path);
+        write_excerpt(8, talk.as_ref(), path("talk.rttm").as_ref());
+        write_silence(silence.as_ref());
+        let output = diarize(["transcribe", "-q", "-f", "json", &talk, &missing, &silence]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let documents: Vec<Value> =
+            stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(documents.iter().map(|document| &document["file"]).collect::<Vec<_>>(), [&talk, &silence]);
+        let words = |document: &Value| {
+            let segments = document["segments"].as_array().unwrap().iter();
+            segments.flat_map(|segment| segment["words"].as_array().unwrap().clone()).collect::<Vec<_>>()
+        };
+        let words: Vec<Value> = documents.iter().flat_map(words).collect();
+
+        let audio = fs::read(&talk).unwrap();
+        let by_word = diarize_bytes(&["transcribe", "-q", "--words", "-f", "csv", "-"], &audio);
+        let rows: Vec<&str> = stdout(&by_word).lines().skip(1).collect();
+        assert!(!rows.is_empty() && rows.len() == words.len(), "{rows:?}");
+        assert!(rows.iter().zip(&words).all(|(row, word)| {
+            row.starts_with("-,") && joined([*row]).ends_with(&joined([word["word"].as_str().unwrap()]))
+        }));
+        let options = ["--language", "en", "--beam", "2", "--prompt", "A talk.", "--vocabulary", "river"];
+        let output = diarize_bytes(&[&["transcribe", "-q", "-"], &options[..]].concat(), &audio);
+        assert!(output.status.success() && stdout(&output).starts_with("[00:00:0"), "{}", stderr(&output));
     }
 
     /// After these words, openai-whisper stops after 12 s of the sample, and all its words are at the end.

@@ -362,8 +362,10 @@ fn a_directory_has_the_transcript_of_each_recording() {
 
     let (a, b) = (path("a.wav"), path("b.wav"));
     let output = diarize(["-q", "--transcript", &path("said"), "-f", "json", &a, &b]);
-    let expected = format!("{}\n{}\n", segment("one"), segment("two"));
-    assert_eq!(stdout(&output), expected, "one document per line");
+    let line = |file: &str, text: &str| {
+        format!("{}\n", segment(text).replacen('{', &format!("{{\"file\": {}, ", Value::from(file)), 1))
+    };
+    assert_eq!(stdout(&output), line(&a, "one") + &line(&b, "two"), "one document per line");
     let output = diarize(["-q", "--transcript", &path("said"), "-f", "txt", &a, &b]);
     assert_eq!(stdout(&output), format!("{a}:\n[00:00:00] one\n\n{b}:\n[00:00:00] two\n\n"));
 

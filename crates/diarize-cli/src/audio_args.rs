@@ -157,10 +157,11 @@ impl PartArgs {
     /// If it is empty.
     pub fn range(&self) -> Result<Range<f64>, &'static str> {
         let range = self.start.unwrap_or(0.0)..self.end.unwrap_or(f64::INFINITY);
-        if range.start >= range.end {
-            return Err("--start must be before --end");
+        match self.start {
+            _ if range.start < range.end => Ok(range),
+            Some(_) => Err("--start must be before --end"),
+            None => Err("--end must be later than 0"),
         }
-        Ok(range)
     }
 }
 

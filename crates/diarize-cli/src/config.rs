@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 
-use crate::{failure, text};
+use crate::{commands::conflict, failure, text};
 
 /// Name of the configuration file.
 const FILE: &str = "diarize.toml";
@@ -233,20 +233,33 @@ fn with_negative_numbers(command: Command) -> Command {
     command.mut_subcommands(with_negative_numbers)
 }
 
-/// Reads a command line, whose first word is the program.
+/// Reads a command line, whose first word is the program, and returns the names of the sources of other settings.
 ///
 /// # Errors
-/// As [`configured`]. A usage error ends the program.
-pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>(arguments: &[OsString]) -> anyhow::Result<T> {
+/// As [`configured`], which is a usage error too. A usage error of clap ends the program.
+pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>(
+    arguments: &[OsString],
+) -> anyhow::Result<(T, Vec<String>)> {
     let command = with_negative_numbers(T::command());
-    let (mut command, sources) = configured(command, arguments.get(1..).unwrap_or_default())?;
+    let (mut command, sources) = configured(command, arguments.get(1..).unwrap_or_default())
+        .map_err(|error| conflict(failure::sentence(&error)))?;
     let parsed = command.try_get_matches_from_mut(arguments);
     let parsed = parsed.and_then(|matches| T::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
-    parsed.map_err(|error| {
-        let _ = error.print();
-        if error.use_stderr() && !sources.is_empty() {
-            failure::tell(format_args!("\nSettings were also taken from: {}", sources.join(", ")));
-        }
-        process::exit(error.exit_code())
-    })
+    Ok((parsed.unwrap_or_else(|error| exit(&error, &sources)), sources))
+}
+
+/// Prints a usage error, with the sources of settings, and ends the program.
+pub fn exit(error: &clap::Error, sources: &[String]) -> ! {
+    let _ = error.print();
+    if error.use_stderr() {
+        tell_sources(sources);
+    }
+    process::exit(error.exit_code())
+}
+
+/// Says where settings came from, because one of them may be the reason of a usage error.
+pub fn tell_sources(sources: &[String]) {
+    if !sources.is_empty() {
+        failure::tell(format_args!("\nSettings were also taken from: {}", sources.join(", ")));
+    }
 }

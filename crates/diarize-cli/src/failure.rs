@@ -10,26 +10,28 @@ use clap::CommandFactory;
 
 use crate::commands::{Cli, conflict};
 
+/// The longest value, in letters, that an error repeats.
+const LONGEST: usize = 80;
+
 /// An error with its causes. A cause that is already part of an error's own message is not repeated. Errors of the
 /// operating system are worded by [`reason`], and options of the libraries are called as on the command line.
 pub fn sentence(error: &anyhow::Error) -> String {
-    worded(error, with_options)
+    worded(error, refusal)
 }
 
 /// As [`sentence`], but options have the names of the libraries.
 pub fn library_sentence(error: &anyhow::Error) -> String {
-    worded(error, str::to_owned)
+    worded(error, |_| None)
 }
 
-/// The sentence about an error. `rename` changes the names of options in the message that refuses one.
-fn worded(error: &anyhow::Error, rename: fn(&str) -> String) -> String {
+/// The sentence about an error. `refused` words a message that refuses an option, if it has other words for it.
+fn worded(error: &anyhow::Error, refused: fn(&(dyn Error + 'static)) -> Option<String>) -> String {
     let mut sentence = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
         let worded = match cause.downcast_ref::<io::Error>() {
             Some(error) => reason(error),
-            None if refused_option(cause).is_some() => rename(&text),
-            None => text.clone(),
+            None => refused(cause).unwrap_or_else(|| text.clone()),
         };
         if sentence.is_empty() {
             sentence = worded;
@@ -63,32 +65,55 @@ pub fn refused(given: &str, error: diarize::Error) -> anyhow::Error {
         diarize::Error::InvalidOption { requirement, .. } => {
             conflict(format!("{given}: the value must be {requirement}")).into()
         }
-        diarize::Error::Setting { reason, .. } => conflict(format!("{given}: {reason}")).into(),
+        diarize::Error::Setting { reason, .. } | diarize::Error::Device { reason, .. } => {
+            conflict(format!("{given}: {reason}")).into()
+        }
         error => error.into(),
     }
 }
 
-/// The option that a library refuses, by its name there.
-fn refused_option(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    match error.downcast_ref() {
-        Some(diarize::Error::InvalidOption { option, .. }) => return Some(option),
-        Some(diarize::Error::NoSpeakerCount) => return Some("num_speakers"),
-        _ => {}
-    }
+/// An option that a library refuses, by its name there, its value and which values are valid.
+fn refused_value<'e>(error: &'e (dyn Error + 'static)) -> Option<(&'static str, &'e str, &'e str)> {
     #[cfg(feature = "words")]
-    if let Some(diarize_words::Error::InvalidOption { option, .. }) = error.downcast_ref() {
-        return Some(option);
+    if let Some(diarize_words::Error::InvalidOption { option, value, requirement }) = error.downcast_ref() {
+        return Some((option, value, requirement));
     }
-    None
+    match error.downcast_ref()? {
+        diarize::Error::InvalidOption { option, value, requirement } => Some((option, value, requirement)),
+        _ => None,
+    }
 }
 
-/// A library's message about an option, with the names that options have on the command line.
-fn with_options(message: &str) -> String {
-    let word = |(index, word): (usize, &str)| match index == 0 || word.contains('_') {
+/// The option that a library refuses or needs, by its name there.
+fn refused_option(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    match error.downcast_ref() {
+        Some(diarize::Error::NoSpeakerCount) => Some("num_speakers"),
+        _ => refused_value(error).map(|(option, ..)| option),
+    }
+}
+
+/// A library's message about an option, with the names that options have on the command line. The value stays as the user
+/// wrote it, but the end of a long one is left out.
+fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
+    refused_option(error)?;
+    let Some((option, value, requirement)) = refused_value(error) else {
+        return Some(with_options(&error.to_string()));
+    };
+    let option = long_option(option).unwrap_or_else(|| option.to_owned());
+    let value = match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…{}", &value[..end], if value.ends_with('`') { "`" } else { "" }),
+        None => value.to_owned(),
+    };
+    Some(format!("{option} is {value}, but must be {}", with_options(requirement)))
+}
+
+/// Text in which options with a `_` have the names of the command line.
+fn with_options(text: &str) -> String {
+    let word = |word: &str| match word.contains('_') {
         true => long_option(word).unwrap_or_else(|| word.to_owned()),
         false => word.to_owned(),
     };
-    message.split(' ').enumerate().map(word).collect::<Vec<_>>().join(" ")
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The option of the command line with this name of a library, if there is one.
@@ -165,6 +190,19 @@ mod tests {
             ("a.wav: span is chunk, but must be two times".to_owned(), 1)
         );
         assert_eq!(exit_code(&anyhow!("no")), 1);
+    }
+
+    #[test]
+    fn values_stay_as_they_are_but_short() {
+        let refused = |value: &str| {
+            let value = value.to_owned();
+            sentence(
+                &diarize::Error::InvalidOption { option: "decoding", value, requirement: "shorter" }.into(),
+            )
+        };
+        assert_eq!(refused("x num_speakers"), "--decoding is x num_speakers, but must be shorter");
+        let long = format!("`{}`", "ö".repeat(5000));
+        assert_eq!(refused(&long), format!("--decoding is `{}…`, but must be shorter", "ö".repeat(79)));
     }
 
     #[test]

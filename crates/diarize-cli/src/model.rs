@@ -1,13 +1,14 @@
 //! The model and the device, for every command that needs a model.
 
-use std::{num::NonZeroUsize, time::Instant};
+use std::{num::NonZeroUsize, str::FromStr, time::Instant};
 
 use diarize::{Devices, Diarizer, Options, Precision, model::ModelFiles};
-use diarize_convert::hub;
+use diarize_convert::{Error, hub};
 use tracing::info;
 
 use crate::{
-    numbers,
+    commands::conflict,
+    failure, numbers,
     pipelines::Pipelines,
     progress::{Console, DownloadProgress},
 };
@@ -24,7 +25,7 @@ pub struct ModelArgs {
     model: Option<String>,
     /// Device for the networks: auto, cpu, metal, cuda or cuda:N; cuda:0,1 or cuda:all shares many files between GPUs
     #[arg(long, default_value = "auto", help_heading = "Model")]
-    device: Devices,
+    device: Typed<Devices>,
     /// Precision of the networks: f32, or f16 on NVIDIA GPUs, which is faster, with slightly different results
     #[arg(long, default_value = "f32", value_name = "TYPE", help_heading = "Model")]
     precision: Precision,
@@ -34,6 +35,23 @@ pub struct ModelArgs {
     /// Number of processor threads; the result does not depend on it [default: all]
     #[arg(long, value_name = "N", value_parser = numbers::threads, help_heading = "Model")]
     threads: Option<NonZeroUsize>,
+}
+
+/// A value of the command line, and how it was typed.
+#[derive(Clone, Debug)]
+pub struct Typed<T> {
+    /// The value.
+    pub value: T,
+    /// As it was typed.
+    pub text: String,
+}
+
+impl<T: FromStr> FromStr for Typed<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        Ok(Self { value: text.parse()?, text: text.to_owned() })
+    }
 }
 
 impl ModelArgs {
@@ -51,18 +69,16 @@ impl ModelArgs {
     /// Loads the model on as many of the devices as `at_once` recordings can use, and returns its files too.
     pub fn open_for(&self, at_once: usize, console: &Console) -> anyhow::Result<(Pipelines, ModelFiles)> {
         let begin = Instant::now();
-        self.device.check()?;
-        let devices = self.device.first_of(at_once);
-        if devices != self.device {
+        let Typed { value: all, text } = &self.device;
+        all.check().map_err(|error| failure::refused(&format!("--device {text}"), error))?;
+        let devices = all.first_of(at_once);
+        if devices != *all {
             let files = if at_once == 1 { "one file is" } else { &format!("{at_once} files are") };
             let are = if devices.as_slice().len() == 1 { "is" } else { "are" };
-            console.line(&format!(
-                "only {devices} of {} {are} used, because {files} processed at a time",
-                self.device
-            ));
+            console.line(&format!("only {devices} of {all} {are} used, because {files} processed at a time"));
         }
         let files = match &self.model {
-            Some(model) => load(model, console)?,
+            Some(model) => load(model, console).map_err(misnamed)?,
             None => ModelFiles::bundled()?,
         };
         let pipelines = Pipelines::load(&files, devices, self.precision)?;
@@ -82,7 +98,7 @@ impl ModelArgs {
 
     /// The devices for the networks.
     pub fn devices(&self) -> &Devices {
-        &self.device
+        &self.device.value
     }
 
     /// The precision of the networks.
@@ -96,6 +112,19 @@ impl ModelArgs {
         options.threads = self.threads();
         options.allow_cpu_fallback = self.allow_cpu_fallback;
         options
+    }
+}
+
+/// The usage error if `--model` does not name a model for finding speakers.
+fn misnamed(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(
+            Error::FindsWords { .. }
+            | Error::EmptyDirectory { .. }
+            | Error::NoSuchInput { .. }
+            | Error::NotDownloaded { .. },
+        ) => conflict(format!("--model {}", failure::sentence(&error))).into(),
+        _ => error,
     }
 }
 

@@ -143,6 +143,17 @@ impl Overrides {
         self.set_clustering(&mut parameters.clustering)?;
         parameters.decoding = self.decoding.unwrap_or(parameters.decoding);
         parameters.set_embedding_trunk(self.embedding_trunk.unwrap_or(parameters.embedding_trunk));
+        if self.reconstruction == Some(Reconstruction::Voices)
+            && self.embedding_trunk.is_none()
+            && parameters.embedding_trunk == EmbeddingTrunk::Chunk
+        {
+            let chosen = if self.compat.is_some() { "--compat" } else { "the model" };
+            return Err(conflict(format!(
+                "--reconstruction voices needs --embedding-trunk shared, but {chosen} sets chunk: add that option, or leave out \
+                 --reconstruction"
+            ))
+            .into());
+        }
         parameters.reconstruction = self.reconstruction.unwrap_or(parameters.reconstruction);
         parameters.min_duration_on = self.min_duration_on.unwrap_or(parameters.min_duration_on);
         parameters.min_duration_off = self.min_duration_off.unwrap_or(parameters.min_duration_off);

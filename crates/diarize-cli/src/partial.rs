@@ -10,28 +10,22 @@ use std::{
 use diarize_words::Segment;
 use tracing::warn;
 
-use crate::output::clock;
+use crate::{failure::reason, output::clock};
 
 /// Such a file. It appears with the first segment and never takes the place of another file. The result does not depend on it, so
 /// a failure to write it is a warning.
 #[derive(Debug)]
 pub struct Partial {
     result: PathBuf,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Waiting,
-    Written(PathBuf, File),
-    Failed,
+    written: Option<(PathBuf, File)>,
+    has_failed: bool,
 }
 
 impl Partial {
     /// For the result in `file`: `talk.srt.partial.txt` beside `talk.srt`, or the first of `talk.srt.partial-2.txt` and so on that
     /// does not exist.
     pub fn of(file: &Path) -> Self {
-        Self { result: file.to_owned(), state: State::Waiting }
+        Self { result: file.to_owned(), written: None, has_failed: false }
     }
 
     /// Appends segments, one per line with its start.
@@ -39,32 +33,34 @@ impl Partial {
         let line = |segment: &Segment| format!("[{}]{}\n", clock(segment.start, '.'), segment.text);
         let lines: String = segments.iter().map(line).collect();
         if let Err(error) = self.append(lines.as_bytes()) {
-            warn!("the text so far is not kept beside {}: {error}", self.result.display());
-            self.state = State::Failed;
+            warn!("the text so far is not kept beside {}: {}", self.result.display(), reason(&error));
+            self.has_failed = true;
         }
     }
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if lines.is_empty() {
+        if lines.is_empty() || self.has_failed {
             return Ok(());
         }
-        if let State::Waiting = self.state {
-            let (path, file) = create(&self.result)?;
-            self.state = State::Written(path, file);
+        if let Some((_, file)) = &mut self.written {
+            return file.write_all(lines);
         }
-        match &mut self.state {
-            State::Written(_, file) => file.write_all(lines),
-            _ => Ok(()),
+        let (path, mut file) = create(&self.result)?;
+        if let Err(error) = file.write_all(lines) {
+            let _ = fs::remove_file(path); // It has no text.
+            return Err(error);
         }
+        self.written = Some((path, file));
+        Ok(())
     }
 
     /// Removes the file once the result is written.
     pub fn remove(self) {
-        let State::Written(path, file) = self.state else { return };
+        let Some((path, file)) = self.written else { return };
         drop(file);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                warn!("cannot remove {}: {error}", path.display());
+                warn!("cannot remove {}: {}", path.display(), reason(&error));
             }
             _ => {}
         }

@@ -16,12 +16,19 @@ use crate::{
 
 /// Runs the command that a command line asks for; its first word is the program. A usage error ends the process.
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    let command = config::parse::<Cli>(arguments).map(Cli::into_command);
+    let (command, sources) = match config::parse::<Cli>(arguments) {
+        Ok((cli, sources)) => (Ok(cli.into_command()), sources),
+        Err(error) => (Err(error), Vec::new()),
+    };
     command.and_then(run_command).unwrap_or_else(|error| match error.downcast::<clap::Error>() {
-        Ok(usage) => usage.exit(),
+        Ok(usage) => config::exit(&usage, &sources),
         Err(error) => {
             failure::tell(format_args!("error: {}", failure::sentence(&error)));
-            ExitCode::from(failure::exit_code(&error))
+            let code = failure::exit_code(&error);
+            if code == 2 {
+                config::tell_sources(&sources);
+            }
+            ExitCode::from(code)
         }
     })
 }

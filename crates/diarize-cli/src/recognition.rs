@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use diarize::{Device, Devices, Precision, SAMPLE_RATE, Turn};
 use diarize_convert::catalogue::{Catalogue, Model, Task};
 use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
@@ -15,7 +15,10 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 use tracing::info;
 
-use crate::{numbers, partial::Partial, progress::FileProgress, source::Source, transcript::Transcript};
+use crate::{
+    commands::conflict, numbers, partial::Partial, progress::FileProgress, source::Source,
+    transcript::Transcript,
+};
 
 /// Number of windows with speech from which the language is detected.
 const LANGUAGE_WINDOWS: usize = 3;
@@ -93,10 +96,11 @@ impl RecognitionArgs {
                  list` shows others; --whisper DIR uses a folder from huggingface.co or faster-whisper",
             );
         };
+        let name = path.to_string_lossy();
         if path.exists() {
+            ensure!(path.is_dir(), "--whisper {name} is a file: name the folder with the model");
             return Ok(path.clone());
         }
-        let name = path.to_string_lossy();
         let (owner, short) =
             name.rsplit_once('/').map_or((None, &*name), |(owner, name)| (Some(owner), name));
         match (owner, known.iter().find(|model| model.name == short)) {
@@ -104,12 +108,12 @@ impl RecognitionArgs {
                 .installed()
                 .ok_or_else(|| diarize_convert::Error::NotDownloaded { name: model.name.clone() })?),
             (Some("openai"), Some(model)) => bail!(
-                "{name} is a hub repository: get it once with `diarize model download {0}`, then use --whisper {0}",
+                "--whisper {name} is a hub repository: get it once with `diarize model download {0}`, then use --whisper {0}",
                 model.name
             ),
             _ => {
                 let names: Vec<&str> = known.iter().map(|model| model.name.as_str()).collect();
-                bail!("{name}: neither a folder nor one of the models {}", names.join(", "))
+                bail!("--whisper {name}: neither a folder nor one of the models {}", names.join(", "))
             }
         }
     }
@@ -127,7 +131,11 @@ impl Recognition {
         threads: Option<usize>,
     ) -> anyhow::Result<Recognizer> {
         let load = |&device: &Device| Whisper::load_on(&self.folder, device, precision);
-        let whispers: Vec<Whisper> = devices.as_slice().iter().map(load).collect::<Result<_, _>>()?;
+        let whispers = devices.as_slice().iter().map(load).collect::<Result<Vec<Whisper>, _>>();
+        let whispers = whispers.map_err(|error| match error {
+            diarize_words::Error::NoModel { .. } => conflict(format!("--whisper {error}")).into(),
+            error => anyhow::Error::from(error),
+        })?;
         whispers[0].check(&self.options)?;
         let mut options = self.options.clone();
         if !whispers[0].is_multilingual() {

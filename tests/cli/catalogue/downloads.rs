@@ -46,7 +46,7 @@ fn every_model_is_downloaded_converted_and_used_offline() {
         ("wespeaker-resnet34", "License: MIT AND CC-BY-4.0", "WeSpeaker"),
     ] {
         let before = hub.command(&["--model", name, wav.to_str().unwrap()]).output().unwrap();
-        assert_eq!(before.status.code(), Some(1));
+        assert_eq!(before.status.code(), Some(2));
         assert!(stderr(&before).contains(&format!("get it once with `diarize model download {name}`")));
 
         let output = hub.download(&[name]);

@@ -75,8 +75,12 @@ fn what_is_no_model_for_words_is_explained() {
     assert!(hub.server.requests().is_empty());
     let wav = hub.user.path().join("silence.wav");
     let output = hub.run(&["--model", "whisper-tiny", wav.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("finds words, not speakers"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("--model whisper-tiny finds words, not speakers"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

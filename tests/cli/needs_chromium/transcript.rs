@@ -21,8 +21,8 @@ fn a_transcript_is_read_in_the_page() {
     let other = turns.iter().find(|turn| turn["speaker"] != turns[0]["speaker"]).unwrap();
     let segment =
         |turn: &Value, text: &str| json!({ "start": turn["start"], "end": turn["end"], "text": text });
-    let segments =
-        json!({ "segments": [segment(&turns[0], " Good <b>morning</b>."), segment(other, " Hello.")] });
+    let segments = json!({ "segments": [segment(&turns[0], " Good <b>morning</b>."), segment(other, " Hello."),
+            { "start": 90_009.999_6, "end": 90_011, "text": " Later." }] });
     let directory = tempdir().unwrap();
     let (transcript, file) = (directory.path().join("said.json"), directory.path().join("talk.html"));
     fs::write(&transcript, segments.to_string()).unwrap();
@@ -39,7 +39,7 @@ fn a_transcript_is_read_in_the_page() {
     let behavior = json!({ "behavior": "allow", "downloadPath": directory.path() });
     browser.call("Browser.setDownloadBehavior", behavior);
     assert_eq!(browser.eval("document.querySelector('#list').textContent"), "Transcript");
-    assert_eq!(browser.eval("document.querySelectorAll('#turns li').length"), 2);
+    assert_eq!(browser.eval("document.querySelectorAll('#turns li').length"), 3);
     let first = browser.eval("document.querySelector('#turns li .what').textContent");
     assert_eq!(first, format!("{} Good <b>morning</b>.", turns[0]["speaker"].as_str().unwrap()));
     browser.click("#turns li:nth-child(2) button");
@@ -55,7 +55,7 @@ fn a_transcript_is_read_in_the_page() {
     assert_eq!(
         saved(&directory.path().join("conversation.txt")),
         format!(
-            "[{}] {first}: Good <b>morning</b>.\n\n[{}] Ann Lee: Hello.\n",
+            "[{}] {first}: Good <b>morning</b>.\n\n[{}] Ann Lee: Hello.\n\n[25:00:10] Later.\n",
             clock(&turns[0]),
             clock(other)
         )

@@ -53,7 +53,7 @@ pub struct DiarizeArgs {
     /// ends in `/`, each result is written to DIR/NAME.FORMAT. Files are written atomically.
     ///
     /// On the standard output, several results follow each other: rttm and stm unchanged, json as one object per
-    /// line, csv below one heading, txt with a heading for each recording.
+    /// line that names its file, csv below one heading, txt with a heading for each recording.
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     output: Vec<PathBuf>,
     /// Include the mean embedding of each speaker (with --format json)
@@ -80,7 +80,7 @@ pub struct DiarizeArgs {
     transcript: Option<PathBuf>,
     /// Write each word of a transcript by itself, with its times (with --format csv, srt or vtt)
     ///
-    /// json and textgrid always contain the words.
+    /// Without this option, json and textgrid contain the words too, if their times are known.
     #[arg(long, help_heading = "Output")]
     words: bool,
     #[command(flatten)]
@@ -302,7 +302,7 @@ impl DiarizeArgs {
         }
         if self.words && !outputs().any(|output| output.format.has_word_level()) {
             return Err(conflict(
-                "--words needs --format csv, srt or vtt; json and textgrid always contain the words",
+                "--words needs --format csv, srt or vtt; json and textgrid contain the words without it",
             ));
         }
         let failures = self.batch.failures.as_deref();

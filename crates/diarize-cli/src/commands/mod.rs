@@ -56,8 +56,8 @@ Audio:
 
 Exit status:
   0  every file was processed
-  1  a file failed (the others were processed), or the model or device cannot be used
-  2  the command line is wrong; nothing was processed
+  1  a file failed (the others were processed), or the model is damaged
+  2  the command line is wrong, or names a model or device that is not there; nothing was processed
   130  interrupted by Ctrl-C before every file was processed";
 
 /// Find out who spoke when in a recording

@@ -99,8 +99,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
     let files = match model {
-        Some(model) => load(model, console)?,
-        None => ModelFiles::bundled()?,
+        Some(model) if !is_bundled(model) => load(model, console)?,
+        _ => ModelFiles::bundled()?,
     };
     let manifest = &files.manifest;
     let (duration, step) = manifest.segmentation.frame_times();
@@ -131,6 +131,11 @@ fn precision(file: &WeightsFile) -> anyhow::Result<String> {
     })
 }
 
+/// Whether this is the bundled model's name. A local path with this name takes precedence.
+fn is_bundled(model: &str) -> bool {
+    ["bundled", "(bundled)"].contains(&model) && !Path::new(model).exists()
+}
+
 /// Removes a model of the catalogue, and returns its path.
 fn remove(model: &str, console: &Console) -> anyhow::Result<String> {
     if hub::is_repo_id(model) {
@@ -138,7 +143,7 @@ fn remove(model: &str, console: &Console) -> anyhow::Result<String> {
             "{model} is in the hub cache, which other programs share: delete it with `hf cache`, or its folder"
         );
     }
-    if ["bundled", "(bundled)"].contains(&model) {
+    if is_bundled(model) {
         bail!("the bundled model is part of the program and cannot be removed");
     }
     let catalogue = Catalogue::open()?;
@@ -231,7 +236,7 @@ fn path(model: &str) -> anyhow::Result<PathBuf> {
             )
         });
     }
-    if ["bundled", "(bundled)"].contains(&model) {
+    if is_bundled(model) {
         bail!("the bundled model is part of the program and has no path: it is used without --model");
     }
     let catalogue = Catalogue::open()?;

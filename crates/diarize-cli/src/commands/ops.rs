@@ -8,7 +8,7 @@ use diarize::{
 };
 use serde_json::{Value, json};
 
-use crate::output;
+use crate::{failure, model::Typed, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +18,8 @@ Examples:
 
 Exit status:
   0  every operation passed
-  1  an operation failed, or the device cannot be used";
+  1  an operation failed
+  2  the command line is wrong, or the device cannot be used";
 
 /// Arguments of `diarize ops`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ Exit status:
 pub struct Args {
     /// Device to test: auto, cpu, metal, cuda or cuda:N
     #[arg(long, default_value = "auto")]
-    device: Device,
+    device: Typed<Device>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -34,15 +35,16 @@ pub struct Args {
 
 /// Compares every operation on a device with the CPU in f64 and prints the results.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let checks = ops::check(args.device)?;
+    let Typed { value: device, text } = &args.device;
+    let checks = ops::check(*device).map_err(|error| failure::refused(&format!("--device {text}"), error))?;
     let passed = checks.iter().filter(|check| matches!(check.outcome, Outcome::Passed { .. })).count();
     let text = if args.json {
         let ops: Vec<Value> = checks.iter().map(object).collect();
-        format!("{:#}\n", json!({ "device": args.device.to_string(), "passed": passed, "operations": ops }))
+        format!("{:#}\n", json!({ "device": device.to_string(), "passed": passed, "operations": ops }))
     } else {
         let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
         let lines: String = checks.iter().map(|check| line(check, width)).collect();
-        format!("{lines}\n{passed} of {} operations passed on {}\n", checks.len(), args.device)
+        format!("{lines}\n{passed} of {} operations passed on {}\n", checks.len(), device)
     };
     output::print(text.as_bytes())?;
     Ok(if passed == checks.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -23,10 +23,12 @@ Examples:
 
 Models:
   diarize model download whisper-small    gets a model; `diarize model list` shows others, from tiny to large-v3-turbo.
-  --whisper also takes a folder, in the format of huggingface.co or of faster-whisper.
+  --whisper also takes a folder, in the format of huggingface.co or of faster-whisper, or with a GGUF file as for candle.
+  --device and --precision apply to Whisper too.
 
-  Whisper runs on the CPU, whatever --device says. Without --output and --format, the result is text. The formats
-  txt, srt, vtt, json, html, csv and textgrid contain the words; others only contain who speaks when.";
+Results:
+  Without --output and --format, the result is text. The formats txt, srt, vtt, json, html, csv and textgrid contain the
+  words; others only contain who speaks when.";
 
 /// The help of `--format`, whose default differs from that of the other commands.
 const FORMAT: &str =

@@ -103,8 +103,8 @@ impl Destinations {
                 let of_file = |path: &PathBuf| {
                     let format = match path.extension() {
                         None if outputs.len() == 1 => Some(default),
-                        _ if is_stdout(path) || is_special(path) => Some(default),
-                        _ => Format::of_file(path),
+                        _ if is_stdout(path) => Some(default),
+                        _ => Format::of_file(path).or_else(|| is_special(path).then_some(default)),
                     };
                     let unknown = || {
                         format!(

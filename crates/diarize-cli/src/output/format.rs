@@ -10,7 +10,7 @@ pub enum Format {
     /// One line per turn, for scoring tools and pyannote
     #[default]
     Rttm,
-    /// Turns, speakers, model, parameters and timings, for programs
+    /// Turns, speakers, model, parameters and timings, for programs; of a transcript, segments and words with speakers
     Json,
     /// One line per turn, for spreadsheets; of a transcript, one per passage
     Csv,

@@ -82,6 +82,16 @@ pub(super) fn render(
     text.map(|text| text + "\n")
 }
 
+/// A transcript's JSON on one line, where the recording's file comes first. A list has no place for the file.
+pub(super) fn on_one_line(file: &str, text: &str) -> serde_json::Result<String> {
+    // Strings contain no line ends, so only white space between values disappears.
+    let line: String = text.lines().map(str::trim).collect();
+    Ok(match line.strip_prefix('{') {
+        Some(rest) => format!("{{\"file\": {}, {rest}\n", serde_json::to_string(file)?),
+        None => line + "\n",
+    })
+}
+
 /// The JSON document of a recording.
 pub(super) fn document<'a>(recording: &'a Recording<'_>, turns: &'a [Turn], style: Style) -> impl Serialize {
     let options = recording.options;

@@ -129,8 +129,7 @@ impl Recording<'_> {
         let transcript = by_word.as_ref().or(self.transcript);
         if let Some(text) = transcript.map(|transcript| transcript.render(format)).transpose()?.flatten() {
             return Ok(match format {
-                // Strings contain no line ends, so only white space between values disappears.
-                Format::Json if shared => text.lines().map(str::trim).collect::<String>() + "\n",
+                Format::Json if shared => json::on_one_line(self.file, &text)?,
                 Format::Txt if shared => format!("{}:\n{text}\n", self.file),
                 _ => text,
             });

@@ -3,7 +3,10 @@
 //!
 //! Source: Praat's manual, "TextGrid file formats".
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use diarize::Turn;
 
@@ -12,8 +15,8 @@ use crate::transcript::{Passage, Transcript};
 /// The shortest interval with text, in seconds: Praat accepts no empty interval.
 const SHORTEST: f64 = 0.001;
 
-/// The tiers, by speaker and whether they have words.
-type Tiers = BTreeMap<(String, bool), Vec<Interval>>;
+/// The tiers, by speaker, if known, and whether they have words.
+type Tiers = BTreeMap<(Option<String>, bool), Vec<Interval>>;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Interval {
@@ -30,7 +33,7 @@ pub(super) fn render(duration: f64, turns: &[Turn], transcript: Option<&Transcri
         None => of_turns(turns),
     };
     if tiers.is_empty() {
-        tiers.insert(("nobody".to_owned(), false), Vec::new());
+        tiers.insert((Some("nobody".to_owned()), false), Vec::new());
     }
     let end = tiers.values().flatten().map(|interval| interval.end).fold(duration, f64::max);
     let mut text = format!(
@@ -38,8 +41,8 @@ pub(super) fn render(duration: f64, turns: &[Turn], transcript: Option<&Transcri
          tiers? <exists>\nsize = {}\nitem []:\n",
         tiers.len()
     );
-    for (index, ((speaker, has_words), intervals)) in tiers.iter().enumerate() {
-        let name = quoted(&format!("{speaker}{}", if *has_words { " - words" } else { "" }));
+    for (index, (name, intervals)) in names(&tiers).iter().zip(tiers.values()).enumerate() {
+        let name = quoted(name);
         let intervals = with_pauses(intervals, end);
         let _ = write!(
             text,
@@ -61,11 +64,33 @@ pub(super) fn render(duration: f64, turns: &[Turn], transcript: Option<&Transcri
     text
 }
 
+/// The names of the tiers. Speakers keep theirs; another tier that would have the same name gets a number.
+fn names(tiers: &Tiers) -> Vec<String> {
+    let is_speaker = |(speaker, has_words): &(Option<String>, bool)| speaker.is_some() && !has_words;
+    let speakers = tiers.keys().filter(|tier| is_speaker(tier));
+    let mut taken: BTreeSet<String> = speakers.filter_map(|(speaker, _)| speaker.clone()).collect();
+    let mut names = Vec::new();
+    for tier in tiers.keys() {
+        let (speaker, has_words) = tier;
+        let words = if *has_words { " - words" } else { "" };
+        let name = format!("{}{words}", speaker.as_deref().unwrap_or("unknown"));
+        let mut distinct = name.clone();
+        for number in 2.. {
+            if is_speaker(tier) || taken.insert(distinct.clone()) {
+                break;
+            }
+            distinct = format!("{name}_{number}");
+        }
+        names.push(distinct);
+    }
+    names
+}
+
 /// A tier for each speaker, whose intervals are turns.
 fn of_turns(turns: &[Turn]) -> Tiers {
     let mut tiers = Tiers::new();
     for Turn { start, end, speaker, .. } in turns {
-        let tier = tiers.entry((speaker.clone(), false)).or_default();
+        let tier = tiers.entry((Some(speaker.clone()), false)).or_default();
         let start = start.max(tier.last().map_or(0.0, |last| last.end));
         if *end > start {
             tier.push(Interval { start, end: *end, text: speaker.clone() });
@@ -77,13 +102,14 @@ fn of_turns(turns: &[Turn]) -> Tiers {
 /// A tier with the text of each speaker, and one with the words if their times are known.
 fn of_text(turns: &[Turn], transcript: &Transcript) -> Tiers {
     // Also of speakers without text.
-    let mut tiers: Tiers = turns.iter().map(|turn| ((turn.speaker.clone(), false), Vec::new())).collect();
+    let mut tiers: Tiers =
+        turns.iter().map(|turn| ((Some(turn.speaker.clone()), false), Vec::new())).collect();
     let words = transcript.has_word_times().then(|| transcript.word_by_word());
     for (transcript, has_words) in [(Some(transcript), false), (words.as_ref(), true)] {
         let mut passages = transcript.map(Transcript::passages).unwrap_or_default();
         passages.sort_by(|a, b| a.span.start.total_cmp(&b.span.start));
         for passage in &passages {
-            let speaker = passage.speaker.unwrap_or("unknown").to_owned();
+            let speaker = passage.speaker.map(str::to_owned);
             add(tiers.entry((speaker, has_words)).or_default(), passage);
         }
     }
@@ -92,7 +118,7 @@ fn of_text(turns: &[Turn], transcript: &Transcript) -> Tiers {
 
 /// Adds text to a tier. Intervals cannot overlap, so text without time of its own joins the text before it.
 fn add(tier: &mut Vec<Interval>, Passage { span, text, .. }: &Passage<'_>) {
-    let end = span.end.max(span.start + SHORTEST);
+    let end = span.end.max(span.start.max(0.0) + SHORTEST);
     match tier.last_mut() {
         Some(last) if end <= last.end => last.text += &format!(" {text}"),
         last => {
@@ -183,5 +209,46 @@ mod tests {
         ];
         assert_eq!(labels.join(" "), expected.join(" "));
         assert!(grid.contains("xmin = 1.6\n            xmax = 1.601\n"), "{grid}");
+    }
+
+    #[test]
+    fn text_before_time_0_is_at_time_0() {
+        let segments = serde_json::json!({"segments": [
+            {"start": -6, "end": -5, "text": "Early"}, {"start": -2, "end": 1, "text": "late"}]});
+        let transcript = Transcript::parse(&segments.to_string()).unwrap();
+        let grid = render(1.0, &[], Some(&transcript));
+        let intervals =
+            grid.split("intervals [").skip(1).map(|interval| interval[4..].replace(['\n', ' '], ""));
+        assert_eq!(
+            intervals.collect::<Vec<_>>(),
+            ["xmin=0xmax=0.001text=\"Early\"", "xmin=0.001xmax=1text=\"late\""]
+        );
+    }
+
+    #[test]
+    fn tiers_have_different_names_whatever_speakers_are_called() {
+        let segment = |start: f64| {
+            serde_json::json!({"start": start, "end": start + 0.5, "text": "Hi", "words": [
+                {"word": "Hi", "start": start, "end": start + 0.5}]})
+        };
+        let segments = serde_json::json!({"segments": [segment(0.5), segment(1.5), segment(9.0)]});
+        let turns =
+            [Turn::new(0.0, 1.0, "Ann"), Turn::new(1.0, 2.0, "unknown"), Turn::new(2.0, 3.0, "Ann - words")];
+        let whole = Span { start: 0.0, end: 3.0 };
+        let transcript = Transcript::parse(&segments.to_string()).unwrap().with_speakers(&turns, whole);
+        let grid = render(3.0, &turns, Some(&transcript));
+        let mut names: Vec<&str> =
+            grid.lines().filter_map(|line| line.trim().strip_prefix("name = ")).collect();
+        names.sort_unstable();
+        let expected = [
+            "\"Ann - words\"",
+            "\"Ann - words_2\"",
+            "\"Ann\"",
+            "\"unknown - words\"",
+            "\"unknown - words_2\"",
+            "\"unknown\"",
+            "\"unknown_2\"",
+        ];
+        assert_eq!(names, expected);
     }
 }

@@ -69,22 +69,76 @@ pub(super) fn json(segments: &[Segment]) -> serde_json::Result<String> {
 
 /// Passages as `SubRip`.
 pub(super) fn srt(segments: &[Segment]) -> String {
-    let cue = |(index, passage): (usize, Passage<'_>)| {
-        format!("{}\n{}", index + 1, cue(&passage, &passage.text, ',', false))
+    let cue = |(index, (passage, span)): (usize, (Passage<'_>, Span))| {
+        format!("{}\n{}", index + 1, cue(&passage, span, &passage.text, ',', false))
     };
-    passages(segments).enumerate().map(cue).collect()
+    shown(passages(segments)).enumerate().map(cue).collect()
 }
 
 /// Passages as `WebVTT`.
 pub(super) fn vtt(segments: &[Segment]) -> String {
-    let cue = |passage: Passage<'_>| cue(&passage, &escaped(&passage.text), '.', true);
-    "WEBVTT\n\n".to_owned() + &passages(segments).map(cue).collect::<String>()
+    let cue = |(passage, span): (Passage<'_>, Span)| cue(&passage, span, &escaped(&passage.text), '.', true);
+    "WEBVTT\n\n".to_owned() + &shown(passages(segments)).map(cue).collect::<String>()
 }
 
-/// Times and text. Players do not show cues that have no length.
-fn cue(passage: &Passage<'_>, text: &str, point: char, vtt: bool) -> String {
-    let Span { start, end } = passage.span;
-    let (start, end) = (clock(start, point), clock(end.max(start + SHORTEST), point));
+/// Passages, and when they are shown. Players do not show cues that have no length, so short ones last longer than they are
+/// spoken, and the next one of the same speaker begins after them.
+fn shown<'a>(passages: impl Iterator<Item = Passage<'a>>) -> impl Iterator<Item = (Passage<'a>, Span)> {
+    let (mut last, mut speaking, mut until) = (f64::INFINITY, None, 0.0);
+    passages.map(move |passage| {
+        let Span { start, end } = passage.span;
+        let follows = passage.speaker == speaking && start >= last;
+        let begin = start.max(if follows { until } else { 0.0 });
+        let shown = Span { start: begin, end: end.max(begin + SHORTEST) };
+        (last, speaking, until) = (start, passage.speaker, if shown.end > end { shown.end } else { 0.0 });
+        (passage, shown)
+    })
+}
+
+/// Times and text.
+fn cue(passage: &Passage<'_>, span: Span, text: &str, point: char, vtt: bool) -> String {
+    let (start, end) = (clock(span.start, point), clock(span.end, point));
     let name = passage.speaker.map(|speaker| prefix(speaker, vtt)).unwrap_or_default();
     format!("{start} --> {end}\n{name}{text}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Passage, Span, shown};
+
+    #[test]
+    fn short_cues_are_shown_and_do_not_overlap_the_next_of_their_speaker() {
+        let passage = |(start, end, speaker): (f64, f64, &'static str)| Passage {
+            span: Span { start, end },
+            text: String::new(),
+            speaker: Some(speaker),
+            times: Vec::new(),
+        };
+        let passages = [
+            (-6.0, -5.0, "A"),
+            (8.5, 8.5, "A"),
+            (8.5, 8.75, "A"),
+            (8.75, 9.0, "A"),
+            (9.0, 9.0, "A"),
+            (9.0, 10.0, "B"),
+            (9.0, 12.0, "A"),
+            (11.0, 13.0, "A"),
+            (20.0, 20.0, "A"),
+            (14.0, 15.0, "A"),
+        ];
+        let times = shown(passages.into_iter().map(passage)).map(|(_, span)| (span.start, span.end));
+        let expected = [
+            (0.0, 0.1),
+            (8.5, 8.6),
+            (8.6, 8.75),
+            (8.75, 9.0),
+            (9.0, 9.1),
+            (9.0, 10.0),
+            (9.0, 12.0),
+            (11.0, 13.0),
+            (20.0, 20.1),
+            (14.0, 15.0),
+        ];
+        assert_eq!(times.collect::<Vec<_>>(), expected);
+    }
 }

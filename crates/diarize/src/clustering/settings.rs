@@ -109,6 +109,7 @@ impl Settings {
         let kind = match table.insert((*last).to_owned(), parsed) {
             Some(Value::Float(_)) => Some("it must be a number"),
             Some(Value::Integer(_)) => Some("it must be a whole number, 0 or more"),
+            _ if *last == "neighbors" => Some("it must be auto, { share = 0.1 } or { count = 50 }"),
             _ => None,
         };
         let settings: Self = settings.try_into().map_err(|error: toml::de::Error| {

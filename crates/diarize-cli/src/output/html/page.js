@@ -84,7 +84,10 @@ function json() {
 
 /** The text that `--format txt` writes. */
 function text() {
-  const time = seconds => new Date(1000 * seconds).toISOString().slice(11, 19);
+  const time = seconds => {
+    const whole = Math.floor(Math.round(1000 * Math.max(0, seconds)) / 1000);
+    return [whole / 3600, whole / 60 % 60, whole % 60].map(part => String(Math.floor(part)).padStart(2, "0")).join(":");
+  };
   const line = entry => `[${time(entry.start)}] ${entry.speaker === null ? "" : nameOf(entry) + ": "}${entry.text}\n`;
   return said.map(line).join("\n");
 }
