@@ -51,8 +51,7 @@ fn no_turn_ends_after_the_recording() {
 fn settings_that_pyannote_does_not_have_are_named_if_it_is_reproduced() {
     let directory = tempdir().unwrap();
     write_i16(&directory.path().join("a.wav"), 16_000, 1, &conversation(6.0));
-    let warning =
-        "warning: pyannote does not have fb_exponent and merge_distance, with which this model was fitted";
+    let warning = "pyannote does not have fb_exponent and merge_distance, with which this model was fitted";
     for (arguments, warned) in [
         (&["a.wav"][..], false),
         (&["--compat", "pyannote-4.0", "a.wav"], true),

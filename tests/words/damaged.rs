@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use diarize_words::Whisper;
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tempfile::TempDir;
 
 use crate::networks::{toy, try_model};
@@ -74,6 +74,24 @@ fn heads_that_the_decoder_lacks_are_an_error() {
     )
     .unwrap();
     assert!(error(folder.path()).contains("3 attention heads do not divide the width 16"));
+}
+
+#[test]
+fn a_model_without_mel_bands_is_an_error() {
+    let folder = copy("toy");
+    let file = folder.path().join("model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    let all = SafeTensors::deserialize(&bytes).unwrap();
+    let nothing = |(name, view): (&str, TensorView<'_>)| match name.ends_with("encoder.conv1.weight") {
+        true => (name.to_owned(), Dtype::F32, vec![view.shape()[0], 0, 3], Vec::new()),
+        false => (name.to_owned(), view.dtype(), view.shape().to_vec(), view.data().to_vec()),
+    };
+    let changed: Vec<_> = all.iter().map(nothing).collect();
+    let views = changed.iter().map(|(name, dtype, shape, bytes)| {
+        (name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+    });
+    fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
+    assert!(error(folder.path()).contains("a tensor has no values"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::devices::whisper;
+use crate::{devices::whisper, networks::largest};
 
 const TEXT_TOKENS: usize = 50_257;
 
@@ -109,6 +109,18 @@ pub fn write(folder: &Path, width: usize, filters: usize, languages: &[&str], me
     fs::write(folder.join("tokenizer.json"), tokenizer(languages, merges).to_string()).unwrap();
 }
 
+#[test]
+fn a_tokenizer_with_a_token_that_the_model_lacks_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 16, 80, &["en", "de"], &[]);
+    let path = folder.path().join("tokenizer.json");
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    tokenizer["model"]["vocab"]["\u{120}"] = 60_000.into(); // the space
+    fs::write(&path, tokenizer.to_string()).unwrap();
+    let error = Whisper::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("its tokens are not those of the model"), "{error}");
+}
+
 fn goldens() -> Value {
     let text = fs::read_to_string(repository("tests/goldens/words/languages.json")).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -147,7 +159,7 @@ fn probabilities_of_languages_are_those_of_openai_whisper() {
         for (part, expected) in parts.iter().zip(&expected) {
             let found = language_probabilities(&whisper, part).unwrap();
             assert_eq!(found.len(), expected.len());
-            let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            let apart = largest(found.iter().zip(expected).map(|(a, b)| (a - b).abs()));
             assert!(apart < 1e-5, "{apart}");
         }
     }

@@ -16,12 +16,22 @@ const LONGEST: usize = 80;
 /// An error with its causes. A cause that is already part of an error's own message is not repeated. Errors of the
 /// operating system are worded by [`reason`], and options of the libraries are called as on the command line.
 pub fn sentence(error: &anyhow::Error) -> String {
+    worded(error, refusal)
+}
+
+/// As [`sentence`], but options have the names of the libraries.
+pub fn library_sentence(error: &anyhow::Error) -> String {
+    worded(error, |_| None)
+}
+
+/// The sentence about an error. `refused` words a message that refuses an option, if it has other words for it.
+fn worded(error: &anyhow::Error, refused: fn(&(dyn Error + 'static)) -> Option<String>) -> String {
     let mut sentence = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
         let worded = match cause.downcast_ref::<io::Error>() {
             Some(error) => reason(error),
-            None => refusal(cause).unwrap_or_else(|| text.clone()),
+            None => refused(cause).unwrap_or_else(|| text.clone()),
         };
         if sentence.is_empty() {
             sentence = worded;
@@ -147,7 +157,7 @@ mod tests {
 
     use anyhow::{Context, anyhow};
 
-    use super::{exit_code, sentence};
+    use super::{exit_code, library_sentence, sentence};
 
     #[test]
     fn a_cause_is_not_repeated() {
@@ -173,6 +183,8 @@ mod tests {
                 2
             )
         );
+        let error = diarize::Error::NoSpeakerCount;
+        assert_eq!(library_sentence(&anyhow::Error::from(error)), diarize::Error::NoSpeakerCount.to_string());
         assert_eq!(
             refused("span", "two times"),
             ("a.wav: span is chunk, but must be two times".to_owned(), 1)

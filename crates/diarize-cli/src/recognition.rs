@@ -144,8 +144,9 @@ impl Recognition {
         info!("loaded {} on {devices}", self.folder.display());
         let threads =
             threads.or_else(|| thread::available_parallelism().ok().map(NonZeroUsize::get)).unwrap_or(1);
-        let at_once = threads.min(AT_ONCE);
-        let pool = |_| ThreadPoolBuilder::new().num_threads(threads / at_once).build();
+        let at_once = threads.min(AT_ONCE).max(whispers.len());
+        let share = |pool: usize| (threads + pool) / at_once; // all of them together are `threads`
+        let pool = |pool| ThreadPoolBuilder::new().num_threads(share(pool).max(1)).build();
         let pools = (0..at_once).map(pool).collect::<Result<_, _>>();
         let pools = pools.context("cannot start the threads for Whisper")?;
         Ok(Recognizer { whispers, options, pools })

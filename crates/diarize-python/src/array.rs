@@ -1,6 +1,9 @@
 //! NumPy arrays of samples.
 
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods, ndarray::Axis};
+use numpy::{
+    Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
+    ndarray::Axis,
+};
 use pyo3::prelude::*;
 
 use crate::failure::Failure;
@@ -25,6 +28,16 @@ impl Shape {
                 format!("the samples have the shape {shape:?}, but must be (channel, sample) or (sample,)"),
             )),
         }
+    }
+}
+
+/// The array, or a copy if its elements are not aligned or not whole strides apart, as in the fields of packed records.
+pub fn aligned<'py>(array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let size = array.dtype().itemsize().cast_signed();
+    let whole = array.strides().iter().all(|stride| stride % size.max(1) == 0);
+    match whole && array.getattr("flags")?.getattr("aligned")?.extract()? {
+        true => Ok(array.clone()),
+        false => Ok(array.call_method0("copy")?.cast_into()?),
     }
 }
 

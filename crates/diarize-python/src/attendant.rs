@@ -7,11 +7,11 @@ use std::{
     ops::ControlFlow,
     panic::resume_unwind,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread,
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -31,6 +31,8 @@ pub struct Attendant {
     is_cancelled: Arc<AtomicBool>,
     sender: Sender<Message>,
     receiver: Mutex<Receiver<Message>>,
+    /// The thread that has called.
+    caller: Mutex<Option<ThreadId>>,
 }
 
 enum Message {
@@ -51,7 +53,12 @@ impl Attendant {
     /// An attendant for one recording.
     pub fn new() -> Self {
         let (sender, receiver) = channel();
-        Self { is_cancelled: Arc::default(), sender, receiver: Mutex::new(receiver) }
+        Self {
+            is_cancelled: Arc::default(),
+            sender,
+            receiver: Mutex::new(receiver),
+            caller: Mutex::default(),
+        }
     }
 
     /// The observer for the library.
@@ -80,6 +87,11 @@ impl Attendant {
         hear: &mut Hear<'_>,
         work: impl FnOnce() -> Result<T, Failure> + Send,
     ) -> PyResult<T> {
+        if *self.caller() == Some(thread::current().id()) {
+            let sentence =
+                "a hook cannot call the listener or recording that called it: do that after the call";
+            return Err(Failure::Other("Error", sentence.to_owned()).into());
+        }
         py.detach(|| {
             thread::scope(|scope| {
                 let begun = thread::Builder::new().name("diarize".to_owned()).spawn_scoped(scope, || {
@@ -101,6 +113,17 @@ impl Attendant {
     /// Answers signals and events until the work ends.
     fn attend(&self, hear: &mut Hear<'_>) -> PyResult<()> {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.caller() = Some(thread::current().id());
+        let answered = Self::answer(&receiver, hear);
+        *self.caller() = None;
+        answered
+    }
+
+    fn caller(&self) -> MutexGuard<'_, Option<ThreadId>> {
+        self.caller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(receiver: &Receiver<Message>, hear: &mut Hear<'_>) -> PyResult<()> {
         let mut checked = Instant::now();
         loop {
             match receiver.recv_timeout(SIGNALS.saturating_sub(checked.elapsed())) {

@@ -1,6 +1,6 @@
 //! Errors: a class of Python for each kind, with the library's sentence.
 
-use diarize_cli::failure;
+use diarize_cli::failure::library_sentence as sentence;
 use pyo3::{
     exceptions::PyRuntimeError,
     prelude::*,
@@ -36,19 +36,24 @@ impl From<PyErr> for Failure {
 
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
-        let (class, sentence) = match failure {
+        let (class, text) = match failure {
             Failure::Python(error) => return error,
             Failure::Audio(name, diarize_audio::Error::Missing) => {
                 ("AudioFileNotFoundError", format!("{name}: {}", diarize_audio::Error::Missing))
             }
-            Failure::Audio(name, error) => {
-                ("AudioError", format!("{name}: {}", failure::sentence(&error.into())))
-            }
-            Failure::Diarize(error) => (class_of(&error), failure::sentence(&error.into())),
-            Failure::Model(error) => ("ModelError", failure::sentence(&error.into())),
-            Failure::Other(class, sentence) => (class, sentence),
+            Failure::Audio(name, error) => ("AudioError", format!("{name}: {}", sentence(&error.into()))),
+            Failure::Diarize(error) => (class_of(&error), sentence(&error.into())),
+            Failure::Model(diarize_convert::Error::OnMirror { name, source }) => (
+                "ModelError",
+                format!(
+                    "{source}; or get it from a mirror, without an account: `diarize model download {name}`, then \
+                     from_pretrained(\"{name}\")"
+                ),
+            ),
+            Failure::Model(error) => ("ModelError", sentence(&error.into())),
+            Failure::Other(class, text) => (class, text),
         };
-        raised(class, &sentence)
+        raised(class, &text)
     }
 }
 

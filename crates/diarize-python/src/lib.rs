@@ -1,5 +1,5 @@
 //! The native half of the Python package `diarize_rs`. Its other half, in `python/diarize_rs`, gives this one pyannote's
-//! names and habits.
+//! names.
 //!
 //! Work runs on a thread of its own and without Python's lock, while the thread that called answers signals and hooks
 //! (see [`attendant`]). The threads that compute belong to the process that created them (see [`threads`]).
@@ -29,7 +29,7 @@ mod native {
         model::{Model, devices},
         options::Options,
         program::main,
-        results::{overlaps, parse_rttm, rttm},
+        results::{overlaps, read_rttm, rttm},
         scoring::score,
         source::Source,
         voices::Voices,

@@ -55,6 +55,7 @@ impl Listener {
 
     /// Takes the next samples `(channel, sample)` or `(sample,)`.
     fn push(&self, py: Python<'_>, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+        let array = &array::aligned(array)?;
         let shape = Shape::of(array)?;
         let planes = array::planes(array, shape, 0, shape.samples)?;
         self.work(py, |recording| {

@@ -97,6 +97,16 @@ impl Model {
         self.pipelines.model().embedding.dimension
     }
 
+    /// Fails if the options or the known voices cannot be used.
+    #[pyo3(signature = (options, known))]
+    fn check(&self, options: &Options, known: Option<(PyRef<'_, Voices>, f64, f64)>) -> PyResult<()> {
+        options.inner.check().map_err(Failure::from)?;
+        if let Some((voices, threshold, margin)) = known {
+            voices.recognizer(self, threshold, margin)?;
+        }
+        Ok(())
+    }
+
     /// Diarizes a recording. `known` has the voices that are given their names, and the minimum similarity and lead.
     #[pyo3(signature = (source, options, hook, known))]
     fn diarize(

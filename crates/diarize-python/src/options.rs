@@ -2,7 +2,7 @@
 
 use diarize::{
     Parameters,
-    clustering::{Pyannote, Settings},
+    clustering::{Method, Pyannote, Settings},
 };
 use pyo3::prelude::*;
 use serde_json::Value;
@@ -52,8 +52,8 @@ impl Options {
         self.inner.allow_cpu_fallback = allowed;
     }
 
-    /// Sets a hyper-parameter. Names that begin with `clustering.` are those of the clustering method. The value is JSON, or
-    /// text.
+    /// Sets a hyper-parameter. Names that begin with `clustering.` are those of the clustering method, here or in pyannote. The
+    /// value is JSON, or text.
     fn set(&mut self, name: &str, value: &str) -> PyResult<()> {
         self.change(|options| set(&mut options.parameters, name, value))
     }
@@ -64,7 +64,7 @@ impl Options {
             let clustering = &mut options.parameters.clustering;
             if clustering.method.name() != name {
                 *clustering = Settings::named(name).ok_or_else(|| {
-                    let names = diarize::clustering::Method::NAMES.join(", ");
+                    let names = Method::NAMES.join(", ");
                     wrong(format!("clustering is {name}, but must be one of {names}"))
                 })?;
             }
@@ -116,7 +116,7 @@ impl Options {
 
 fn set(parameters: &mut Parameters, name: &str, value: &str) -> Result<(), Failure> {
     if let Some(name) = name.strip_prefix("clustering.") {
-        return Ok(parameters.clustering.set(name, value)?);
+        return set_for_clustering(&mut parameters.clustering, name, value);
     }
     if name == "embedding_trunk" {
         parameters.set_embedding_trunk(value.parse()?);
@@ -127,6 +127,33 @@ fn set(parameters: &mut Parameters, name: &str, value: &str) -> Result<(), Failu
     all[name] = value;
     *parameters = serde_json::from_value(all).map_err(|error| wrong(format!("{name}: {error}")))?;
     Ok(())
+}
+
+/// Sets a parameter of the clustering method by its name here or in pyannote.
+fn set_for_clustering(clustering: &mut Settings, given: &str, value: &str) -> Result<(), Failure> {
+    let name = match given {
+        "method" => "linkage",
+        "Fa" => "fa",
+        "Fb" => "fb",
+        _ => given,
+    };
+    let method = clustering.method.name();
+    match clustering.set(name, value) {
+        Err(diarize::Error::Setting { .. }) if clustering.get(name).is_none() && !having(name).is_empty() => {
+            Err(wrong(format!(
+                "clustering has no parameter {given} with the method {method}: load the pipeline with clustering={}",
+                having(name).join(" or ")
+            )))
+        }
+        Err(diarize::Error::Setting { reason, .. }) => Err(wrong(format!("{given}={value}: {reason}"))),
+        result => Ok(result?),
+    }
+}
+
+/// The clustering methods that have a parameter, in quotes.
+fn having(name: &str) -> Vec<String> {
+    let has = |method: &&str| Settings::named(method).is_some_and(|settings| settings.get(name).is_some());
+    Method::NAMES.iter().copied().filter(has).map(|method| format!("\"{method}\"")).collect()
 }
 
 fn wrong(sentence: String) -> Failure {

@@ -1,9 +1,13 @@
 //! Results as plain data of Python.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind},
+    path::PathBuf,
+};
 
 use diarize::{Diarization, Speaker, Turn};
-use diarize_cli::output;
+use diarize_cli::{failure::library_sentence, output, text};
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{failure::Failure, source::Heard};
@@ -71,10 +75,17 @@ pub fn rttm(name: &str, turns: Vec<TurnTuple>) -> PyResult<String> {
     Ok(diarize::rttm(&output::uri(name), &turns).map_err(Failure::from)?)
 }
 
-/// The turns of each recording in RTTM.
+/// The turns of each recording in an RTTM file.
 #[pyfunction]
-pub fn parse_rttm(text: &str) -> PyResult<Vec<(String, Vec<TurnTuple>)>> {
-    let recordings = diarize::parse_rttm(text).map_err(Failure::from)?;
+pub fn read_rttm(path: PathBuf) -> PyResult<Vec<(String, Vec<TurnTuple>)>> {
+    let text = text::read(&path, "RTTM").map_err(|error| {
+        let cause = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        let missing = cause == Some(ErrorKind::NotFound);
+        let class = if missing { "RttmNotFoundError" } else { "FormatError" };
+        Failure::Other(class, library_sentence(&error))
+    })?;
+    let wrong = |error| Failure::Other("FormatError", format!("{}: {error}", path.display()));
+    let recordings = diarize::parse_rttm(&text).map_err(wrong)?;
     let tuple = |Turn { start, end, speaker, confidence }: Turn| (start, end, speaker, confidence);
     let tuples = |(name, turns): (String, Vec<Turn>)| (name, turns.into_iter().map(tuple).collect());
     Ok(recordings.into_iter().map(tuples).collect())

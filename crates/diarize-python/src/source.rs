@@ -77,6 +77,7 @@ impl Source {
         name: String,
         channel: Option<usize>,
     ) -> PyResult<Self> {
+        let array = &array::aligned(array)?;
         let shape = Shape::of(array)?;
         array::planes(array, shape, 0, 0)?; // checks the type
         let input = Input::Samples { array: array.clone().unbind(), shape, rate };
@@ -120,7 +121,7 @@ impl Source {
             Input::File(file) => {
                 let raised = Arc::new(Mutex::new(None));
                 let file = Python::attach(|py| file.clone_ref(py));
-                let reader = FileObject { file, raised: raised.clone() };
+                let reader = FileObject { file, name: self.name.clone(), raised: raised.clone() };
                 let heard = self.decode(Audio::from_reader(reader, &self.settings), &mut take);
                 let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
                 raised.map_or(heard, |error| Err(Failure::Python(error)))
@@ -185,6 +186,8 @@ impl AsRef<[u8]> for Shared {
 /// Reads from an object of Python and keeps the exception that it raises.
 struct FileObject {
     file: Py<PyAny>,
+    /// The name in error messages.
+    name: String,
     raised: Arc<Mutex<Option<PyErr>>>,
 }
 
@@ -192,7 +195,12 @@ impl Read for FileObject {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = Python::attach(|py| {
             let content = self.file.bind(py).call_method1("read", (buffer.len(),))?;
-            Ok(content.extract::<PyBackedBytes>()?)
+            content.extract::<PyBackedBytes>().or_else(|_| {
+                let kind = content.get_type().name()?;
+                let sentence =
+                    format!("{}: read() returned {kind}, not bytes: open the file in binary mode", self.name);
+                Err(Failure::Other("AudioError", sentence).into())
+            })
         });
         match read {
             Ok(content) if content.len() <= buffer.len() => {

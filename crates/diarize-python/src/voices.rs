@@ -13,7 +13,7 @@ use diarize::{
     voices::{Recognition, Voices as Known},
 };
 use diarize_cli::{
-    commands::enroll::several,
+    commands::enroll::{doubts, several, too_little},
     failure::reason,
     output::write_atomically,
     voice_embedder::{Voice, for_speech, pieces},
@@ -95,8 +95,8 @@ impl Voices {
         self.lock().people.remove(name).is_some()
     }
 
-    /// Adds the voice in a recording to a person's. Returns the seconds of speech. `anyway` accepts a recording in which several
-    /// people seem to speak.
+    /// Adds the voice in a recording to a person's. Returns the seconds of speech, and warnings. `anyway` accepts a recording in
+    /// which several people seem to speak.
     #[pyo3(signature = (name, model, source, options, anyway))]
     fn enroll(
         &self,
@@ -106,23 +106,26 @@ impl Voices {
         source: &Source,
         options: &Options,
         anyway: bool,
-    ) -> PyResult<f64> {
+    ) -> PyResult<(f64, Vec<String>)> {
         self.check_model(model)?;
         model.check_process()?;
         if name.is_empty() || name == "__metadata__" {
             return Err(Failure::Other("OptionError", format!("`{name}` cannot be a person's name")).into());
         }
         let attendant = Attendant::new();
-        let voice = attendant.run(py, &mut hear(None), || {
+        let (voice, mut warnings) = attendant.run(py, &mut hear(None), || {
             let (spans, heard) = model.active(source, 1, &for_speech(&options.inner), &attendant)?;
             let spans = pieces(&spans, heard.duration);
             if !anyway {
                 refuse_several(model, source, options, &attendant)?;
             }
-            embedded(model, source, &spans, options, &attendant)
+            Ok((embedded(model, source, &spans, options, &attendant)?, heard.warnings))
         })?;
-        self.lock().hear(name, &voice.embedding, voice.seconds);
-        Ok(voice.seconds)
+        let mut known = self.lock();
+        warnings.extend(doubts(&known, name, &voice, "use remove() first"));
+        known.hear(name, &voice.embedding, voice.seconds);
+        warnings.extend(too_little(known.people[name].seconds, voice.seconds));
+        Ok((voice.seconds, warnings))
     }
 }
 

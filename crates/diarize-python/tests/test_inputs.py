@@ -7,7 +7,7 @@ import pytest
 from conftest import SAMPLE, run, write_wav
 
 import diarize_rs
-from diarize_rs import AudioError, DiarizationWarning
+from diarize_rs import AudioError, DiarizationWarning, OptionError
 
 
 class WithArray:
@@ -42,6 +42,12 @@ class Slow(io.RawIOBase):
         return self.content.read(min(size, 1000))
 
 
+def packed(samples, other, own):
+    records = numpy.zeros(len(samples), [("other", other), ("own", own)])
+    records["own"] = samples
+    return records["own"]
+
+
 KINDS = {
     "text": lambda samples: str(SAMPLE),
     "bytes": lambda samples: SAMPLE.read_bytes(),
@@ -56,6 +62,8 @@ KINDS = {
     "big-endian": lambda samples: samples.astype(">i2"),
     "every other sample": lambda samples: numpy.repeat(samples, 2, axis=1)[:, ::2],
     "by samples first": lambda samples: numpy.asfortranarray(numpy.concatenate([samples, samples])),
+    "field of packed records": lambda samples: packed(samples[0], "i1", "<i2"),
+    "field of packed floats": lambda samples: packed((samples[0] / 32768).astype("f4"), "u1", "<f4"),
     "read-only": lambda samples: numpy.frombuffer(samples.tobytes(), numpy.int16),
     "__array__": lambda samples: WithArray(samples),
     "DLPack": lambda samples: WithDlpack(samples),
@@ -109,7 +117,8 @@ WRONG = {
     "/no/such/file.wav": "no such file",
     b"": "empty",
     b"not audio at all, whatever it says": "not audio",
-    42: "int is not a recording",
+    42: "int is not a recording: give a path",
+    (SAMPLE, SAMPLE): r"tuple is not a recording: use map\(files\) for several recordings, or give a path",
 }
 
 
@@ -128,6 +137,7 @@ def test_missing_files_are_those_of_python(pipeline):
 
 WAVEFORMS = {
     "transposed": (numpy.zeros((16_000, 2), "f4"), r"shape \[16000, 2\]"),
+    "ragged": ([[0.0, 0.5], [0.5]], "the samples are no array"),
     "three axes": (numpy.zeros((1, 1, 16_000), "f4"), "shape"),
     "no samples": (numpy.zeros((1, 0), "f4"), "no audio samples"),
     "whole numbers": (numpy.zeros(16_000, "i4"), "dtype int32"),
@@ -147,13 +157,16 @@ def test_waveforms_that_cannot_be_used(pipeline, kind):
 
 @pytest.mark.parametrize("rate", [None, 0, -1, 16_000.5, "16000", 10, 2**40])
 def test_sample_rates_that_cannot_be_used(pipeline, rate):
-    with pytest.raises(AudioError, match="sample.rate"):
+    with pytest.raises(AudioError, match="sample.rate" if rate == 10 else f"sample_rate is {rate!r}, but must be"):
         pipeline({"waveform": numpy.zeros(16_000), "sample_rate": rate})
 
 
 def test_a_channel_that_does_not_exist(pipeline):
     with pytest.raises(AudioError, match="no channel 1"):
         pipeline({"audio": SAMPLE, "channel": 1})
+    for channel in (-1, 1.5, "left", True):
+        with pytest.raises(OptionError, match="channel is .*, but must be a whole number; the first channel is 0"):
+            pipeline({"audio": SAMPLE, "channel": channel})
     with pytest.raises(AudioError, match="no channel 2"):
         pipeline({"waveform": numpy.zeros((2, 16_000)), "sample_rate": 16_000, "channel": 2})
 
@@ -168,8 +181,22 @@ def test_exceptions_of_a_file_object_are_raised(pipeline):
 
     with pytest.raises(KeyError, match="broken"):
         pipeline(Broken())
-    with pytest.raises(TypeError):
-        pipeline(io.StringIO("text, not bytes"))
+
+
+def test_file_objects_return_bytes(pipeline, tmp_path):
+    (tmp_path / "talk.txt").write_text("text")
+    with open(tmp_path / "talk.txt") as file, pytest.raises(AudioError, match='talk.txt is opened as text: open it with mode "rb"'):
+        pipeline(file)
+    with pytest.raises(AudioError, match="is opened as text"):
+        pipeline(io.StringIO("text"))
+    for content in ("text", None):
+
+        class Strange:
+            def read(self, size):
+                return content
+
+        with pytest.raises(AudioError, match=r"stream: read\(\) returned \w+, not bytes: open the file in binary mode"):
+            pipeline(Strange())
 
 
 def test_problems_with_the_audio_are_warnings(pipeline, samples):

@@ -5,7 +5,7 @@ import pickle
 import numpy
 import pytest
 
-from diarize_rs import AudioError, Listener, ListenerEndedError
+from diarize_rs import AudioError, Error, Listener, ListenerEndedError
 
 
 def test_blocks_of_any_length_give_the_same_result(pipeline, result, samples):
@@ -34,6 +34,13 @@ def test_provisional_results(pipeline, samples):
     assert part.duration == 10.0 and len(part.labels()) > 0 and "embeddings" in steps
     listener.push(samples[:, 160_000:])
     assert len(listener.finish().labels()) == 3
+
+
+def test_hooks_cannot_call_their_listener(pipeline, samples):
+    listener = pipeline.listen(hook=lambda *call, **progress: listener.provisional())
+    listener.push(samples)
+    with pytest.raises(Error, match="a hook cannot call the listener"):
+        listener.finish()
 
 
 def test_the_end(pipeline, samples):

@@ -3,13 +3,25 @@
 import copy
 import io
 import json
+import operator
 import pickle
 
 import numpy
 import pytest
 from conftest import SAMPLE, run
 
-from diarize_rs import Annotation, FormatError, MissingPackageError, OptionError, Pipeline, Segment, Turn, load_rttm
+from diarize_rs import (
+    Annotation,
+    FormatError,
+    MissingPackageError,
+    OptionError,
+    Pipeline,
+    RttmNotFoundError,
+    Segment,
+    Turn,
+    load_rttm,
+    score,
+)
 
 
 def test_turns_as_in_pyannote_4_and_3(result):
@@ -73,8 +85,28 @@ def test_rttm_is_written_and_read(result, tmp_path):
     assert [turn.speaker for turn in read.turns] == [turn.speaker for turn in result.speaker_diarization.turns]
     assert read.turns[0].start == round(result.speaker_diarization.turns[0].start, 3)
     path.write_text("SPEAKER talk 1 0 nothing")
-    with pytest.raises(FormatError, match="line 1 is not valid RTTM"):
+    with pytest.raises(FormatError, match="talk.rttm: line 1 is not valid RTTM"):
         load_rttm(path)
+    path.write_bytes("\ufeffSPEAKER talk 1 0 1 <NA> <NA> Zoë <NA> <NA>".encode("utf-16-le"))
+    assert load_rttm(path)["talk"].labels() == ["Zoë"]
+
+
+def test_files_that_are_not_rttm(tmp_path, result):
+    (tmp_path / "latin.rttm").write_bytes("SPEAKER talk 1 0 1 <NA> <NA> Zoë <NA> <NA>".encode("latin-1"))
+    wrong = {
+        SAMPLE: "is a recording, not RTTM: name another file",
+        tmp_path: "is a directory, not RTTM: name a file",
+        tmp_path / "latin.rttm": "line 1 is not UTF-8: if the file is text, save it as UTF-8",
+        result.to_rttm(): "RTTM itself is given instead of the path of a file",
+    }
+    for path, sentence in wrong.items():
+        for read in (load_rttm, lambda path: score(path, result), lambda path: score(result, path)):
+            with pytest.raises(FormatError, match=sentence):
+                read(path)
+    for read in (load_rttm, lambda path: score(path, result)):
+        with pytest.raises(RttmNotFoundError, match="cannot read .*nothing.rttm: no such file or directory: check the path"):
+            read(tmp_path / "nothing.rttm")
+    assert issubclass(RttmNotFoundError, FileNotFoundError)
 
 
 def test_names_in_rttm_have_no_white_space():
@@ -99,6 +131,51 @@ def test_text(result):
     assert str(Segment(3725.5, 3726)) == "[ 01:02:05.500 -->  01:02:06.000]"
     assert repr(result).startswith("<DiarizeOutput of conversation: 7 turns of 3 speakers in 15.0 s")
     assert Segment(1, 3).middle == 2.0
+    assert repr(Annotation([(0, 1, "a")])) == "<Annotation of recording: 1 turn of 1 speaker>"
+    assert repr(Annotation()) == "<Annotation of recording: 0 turns of 0 speakers>"
+
+
+def test_segments_answer_as_those_of_pyannote():
+    whole, part = Segment(0, 3), Segment(1, 2)
+    assert part in whole and whole in whole and whole not in part
+    assert Turn(1, 2, "a") in whole and Segment(2, 4) not in whole
+    assert whole and not Segment(3, 3) and not Segment(5, 3) and not Segment()
+    assert whole & Segment(2, 5) == Segment(2, 3) and not part & Segment(2, 3)
+    assert part | Segment(4, 5) == Segment(1, 5) and part | Segment(9, 9) == part and Segment(9, 9) | part == part
+    assert part ^ Segment(4, 5) == Segment(2, 4) == Segment(4, 5) ^ part
+    assert whole.intersects(part) and part.intersects(Segment(1, 1)) and not part.intersects(Segment(2, 3))
+    assert part.overlaps(1) and part.overlaps(2) and not part.overlaps(2.1)
+    assert Segment(5, 3).duration == 0 and str(Segment(5, 3)) == "[]"
+    with pytest.raises(ValueError, match="an empty segment has no gap"):
+        part ^ Segment()
+    with pytest.raises(OptionError, match=r"1.5 is not a Segment; for a time, use overlaps\(seconds\)"):
+        1.5 in whole
+
+
+def test_spans_are_found_in_annotations():
+    annotation = Annotation([(0, 1, "a"), (2, 3, "b")])
+    assert Segment(0, 1) in annotation and (Segment(2, 3), "b") in annotation
+    assert Segment(0, 3) not in annotation and (Segment(2, 3), "a") not in annotation
+
+
+@pytest.mark.parametrize(
+    "turn", [(0, 1), 5, None, "Ann", (0, "late", "Ann"), (0, float("nan"), "Ann"), (1, 0, "Ann"), (0, 1, None), (0, 1, "Ann", 1, 2)]
+)
+def test_what_is_no_turn(turn):
+    for make in (Annotation, lambda turns: score(turns, [(0, 1, "Ann")])):
+        with pytest.raises(FormatError, match="is not a turn: give start and end in seconds, and a speaker"):
+            make([turn])
+
+
+def test_names_may_be_numbers():
+    assert Annotation([(numpy.float32(0), 1, 5)]).turns == (Turn(0.0, 1.0, "5"),)
+
+
+def test_a_result_gets_another_name(result):
+    other = copy.deepcopy(result)
+    other.uri = "talk"
+    assert other.to_rttm() == result.to_rttm().replace("conversation", "talk") != result.to_rttm()
+    assert other.exclusive_speaker_diarization.uri == other.speaker_diarization.records()[0]["file"] == "talk"
 
 
 def test_annotations_are_renamed_and_sorted():
@@ -125,6 +202,11 @@ def test_habits_of_pyannote_are_answered(pipeline, result):
         with pytest.raises(AttributeError, match="has no nonsense$"):
             owner.nonsense
         assert not hasattr(owner, "crop")
+        assert owner.argmax() == "SPEAKER_01"
+        assert owner.rename_labels({"SPEAKER_02": "Ann"}).labels() == ["Ann", "SPEAKER_00", "SPEAKER_01"]
+        for use in (operator.getitem, operator.delitem, lambda owner, key: operator.setitem(owner, key, "Ann")):
+            with pytest.raises(TypeError, match=r"has no items: use itertracks\(\) for the turns, or to_annotation\(\)"):
+                use(owner, Segment(0, 1))
     with pytest.raises(OptionError, match="use result.speaker_embeddings"):
         pipeline(SAMPLE, return_embeddings=True)
     assert pipeline(SAMPLE, return_embeddings=False) == result

@@ -59,6 +59,14 @@ def test_wrong_arguments(tmp_path, result):
     for collar in (-1, float("nan")):
         with pytest.raises(OptionError, match="collar is"):
             score([], [], collar=collar)
+    with pytest.raises(OptionError, match="collar is '0.5', but must be a number"):
+        score([], [], collar="0.5")
+    for uem in (5, [5], [(0, 1, 2)], "talk.uem", (0, 10)):
+        with pytest.raises(OptionError, match="uem is .*, but must be a list of segments"):
+            score([], [], uem=uem)
+    for nothing in (None, 5):
+        with pytest.raises(FormatError, match="has no turns: give a result, an annotation, the path of an RTTM file"):
+            score(result, nothing)
 
 
 def test_what_load_rttm_returns_is_one_recording():

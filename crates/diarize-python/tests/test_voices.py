@@ -1,12 +1,13 @@
 """Known speakers."""
 
 import pickle
+import warnings
 
 import numpy
 import pytest
 from conftest import ROOT, SAMPLE, run, write_wav
 
-from diarize_rs import OptionError, Pipeline, Voices, VoicesError
+from diarize_rs import DiarizationWarning, Listener, OptionError, Pipeline, Voices, VoicesError
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,11 @@ def clips(samples, result, tmp_path_factory):
 def voices(pipeline, clips):
     voices = Voices(pipeline)
     for name, clip in clips.items():
-        assert voices.enroll(name, pipeline, clip) > 1
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            seconds = voices.enroll(name, pipeline, clip)
+        few = [f"{name}: only {seconds:.1f} s of speech: use ten seconds or more for reliable recognition"]
+        assert seconds > 1 and [str(each.message) for each in caught] == few * (seconds < 5)
     return voices
 
 
@@ -82,7 +87,49 @@ def test_what_cannot_be_enrolled(pipeline, voices, samples):
         voices.enroll("", pipeline, SAMPLE)
     assert pickle.dumps(voices) == before
     everybody = pickle.loads(before)
-    assert everybody.enroll("All", pipeline, SAMPLE, anyway=True) > 8
+    with pytest.warns(DiarizationWarning, match=r"conversation: sounds like Bob \(similarity 0"):
+        assert everybody.enroll("All", pipeline, SAMPLE, anyway=True) > 8
+    for make in (Voices, Listener, lambda pipeline: voices.enroll("Ann", pipeline, SAMPLE)):
+        with pytest.raises(OptionError, match="pipeline is 'bundled', but must be a Pipeline"):
+            make("bundled")
+
+
+def test_doubtful_voices_are_warnings_as_in_the_program(pipeline, voices, clips, tmp_path):
+    for name, clip, doubt in (
+        ("Carl", clips["Ann"], "Ann: sounds like Ann (similarity 1.00)"),
+        ("Ann", clips["Bob"], "Bob: does not sound like the stored voice of Ann"),
+    ):
+        stored = pickle.loads(pickle.dumps(voices))
+        stored.save(tmp_path / "voices")
+        with pytest.warns(DiarizationWarning) as caught:
+            stored.enroll(name, pipeline, clip)
+        said = [str(warning.message) for warning in caught]
+        assert said[0].startswith(doubt) and {warning.filename for warning in caught} == {__file__}
+        theirs = run("enroll", "--device", "cpu", "--db", tmp_path / "voices", name, clip).stderr
+        for sentence in said:
+            assert sentence.split(": ", 1)[1].split(":")[0] in theirs
+        assert len(said) == theirs.count("warning: "), theirs
+
+
+def test_problems_with_the_audio_of_a_voice_are_warnings(pipeline, voices, samples):
+    waveform = (samples / 32768).astype("f4")
+    waveform[0, 5_000] = 100
+    with pytest.warns(DiarizationWarning, match="waveform: 1 sample is far beyond full scale"):
+        Voices(pipeline).enroll("All", pipeline, {"waveform": waveform, "sample_rate": 16_000}, anyway=True)
+
+
+def test_many_recordings_with_known_voices(pipeline, voices, result):
+    ((file, named),) = pipeline.map([SAMPLE], voices=voices)
+    assert file == SAMPLE and named == pipeline(SAMPLE, voices=voices) != result
+    ((_, strict),) = pipeline.map([SAMPLE], voices=voices, identify_threshold=1.0)
+    assert strict.labels() == result.labels()
+    for call in (lambda **options: pipeline.map([SAMPLE], **options), lambda **options: pipeline(SAMPLE, **options)):
+        with pytest.raises(OptionError, match=r"voices is 'a.safetensors', but must be Voices; Voices.load\('a.safetensors'\)"):
+            call(voices="a.safetensors")
+        with pytest.raises(OptionError, match="identify_margin is '0', but must be a number"):
+            call(voices=voices, identify_margin="0")
+        with pytest.raises(OptionError, match="identify_threshold is NaN"):
+            call(voices=voices, identify_threshold=float("nan"))
 
 
 def test_files_that_are_no_voices(tmp_path):

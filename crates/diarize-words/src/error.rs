@@ -70,7 +70,10 @@ pub enum Error {
         value: f32,
     },
     /// A network produced NaN or infinity.
-    #[error("the {network} of Whisper produced a non-finite value: the weights or the device are faulty")]
+    #[error(
+        "the {network} of Whisper produced a non-finite value: a value does not fit into f16, if that is the precision, or the \
+         weights or the device are faulty"
+    )]
     NonFiniteOutput {
         /// The network.
         network: &'static str,

@@ -123,7 +123,8 @@ impl Tokens {
     pub fn largest(&self) -> u32 {
         let languages = self.languages.iter().map(|&(_, token)| token);
         let others = [self.end, self.start, self.no_timestamps];
-        languages.chain(self.suppressed.iter().copied()).chain(others).max().unwrap_or(0)
+        let answers = self.suppressed.iter().chain(&self.blank).copied();
+        languages.chain(answers).chain(others).max().unwrap_or(0)
     }
 
     /// The tokens of a text.

@@ -22,7 +22,7 @@ fn a_transcript_is_read_in_the_page() {
     let segment =
         |turn: &Value, text: &str| json!({ "start": turn["start"], "end": turn["end"], "text": text });
     let segments = json!({ "segments": [segment(&turns[0], " Good <b>morning</b>."), segment(other, " Hello."),
-            { "start": 90009.9996, "end": 90011.0, "text": " Later." }] });
+            { "start": 90_009.999_6, "end": 90_011, "text": " Later." }] });
     let directory = tempdir().unwrap();
     let (transcript, file) = (directory.path().join("said.json"), directory.path().join("talk.html"));
     fs::write(&transcript, segments.to_string()).unwrap();

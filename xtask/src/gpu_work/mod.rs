@@ -42,7 +42,7 @@ impl Limit {
     fn share(self) -> f64 {
         match self {
             Self::Convolution => 0.25,
-            Self::Linear => 0.25,
+            Self::Linear => 0.20,
             Self::Recurrence => 0.042,
             Self::Plain => 0.23,
             Self::Memory => 0.28,

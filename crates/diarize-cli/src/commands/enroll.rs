@@ -91,16 +91,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             voices.people.remove(&args.name);
         }
         for (input, voice) in &heard {
-            warn_if_doubtful(voices, &args.name, voice, input, &console);
+            for doubt in doubts(voices, &args.name, voice, "use --replace") {
+                console.warn(&format!("{input} {doubt}"));
+            }
             voices.hear(&args.name, &voice.embedding, voice.seconds);
         }
         Ok(())
     })?;
     let seconds: f64 = heard.iter().map(|(_, voice)| voice.seconds).sum();
-    if database.voices.people[&args.name].seconds < TOO_SHORT {
-        console.warn(&format!(
-            "only {seconds:.1} s of speech: use ten seconds or more for reliable recognition"
-        ));
+    if let Some(warning) = too_little(database.voices.people[&args.name].seconds, seconds) {
+        console.warn(&warning);
     }
     console.line(&format!("added {seconds:.1} s of {}; {}", args.name, database.summary()));
     Ok(ExitCode::SUCCESS)
@@ -174,23 +174,27 @@ pub fn several(shares: BTreeMap<String, f64>) -> Option<String> {
     Some(people.join(", "))
 }
 
-/// Warns about a clip that may be of another person, before it is added.
-fn warn_if_doubtful(voices: &Voices, name: &str, voice: &Voice, input: &Input, console: &Console) {
+/// A warning if a person's voice is based on less than 5 s of speech. `added` are the seconds added now.
+pub fn too_little(stored: f64, added: f64) -> Option<String> {
+    (stored < TOO_SHORT)
+        .then(|| format!("only {added:.1} s of speech: use ten seconds or more for reliable recognition"))
+}
+
+/// Why a clip may be of another person, before it is added. `discard` says how to discard the stored voice.
+pub fn doubts(voices: &Voices, name: &str, voice: &Voice, discard: &str) -> Vec<String> {
     let similarities = voices.similarities(&voice.embedding);
     let own = similarities.get(name).copied();
     let nearest = similarities.iter().filter(|(other, _)| **other != name).max_by(|a, b| a.1.total_cmp(b.1));
     let threshold = Recognition::DEFAULT.threshold;
-    if let Some(own) = own.filter(|&own| own < threshold) {
-        console.warn(&format!(
-            "{input} does not sound like the stored voice of {name} (similarity {own:.2}): \
-             use --replace to discard the stored voice"
-        ));
-    }
-    if let Some((other, similarity)) =
-        nearest.filter(|(_, similarity)| **similarity >= own.unwrap_or(threshold))
-    {
-        console.warn(&format!("{input} sounds like {other} (similarity {similarity:.2})"));
-    }
+    let unlike = own.filter(|&own| own < threshold).map(|own| {
+        format!(
+            "does not sound like the stored voice of {name} (similarity {own:.2}): {discard} to discard the stored voice"
+        )
+    });
+    let like = nearest
+        .filter(|(_, similarity)| **similarity >= own.unwrap_or(threshold))
+        .map(|(other, similarity)| format!("sounds like {other} (similarity {similarity:.2})"));
+    unlike.into_iter().chain(like).collect()
 }
 
 /// Parses a name that works in all formats and is not one of the program's own labels.

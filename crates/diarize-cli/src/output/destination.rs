@@ -148,24 +148,10 @@ impl Destinations {
     }
 
     fn in_directory(inputs: &Inputs, output: &Path, formats: &[Format]) -> Result<Self, String> {
-        let named_like_a_file = !output.is_dir() && Format::of_file(output).is_some();
-        if output.is_file() || named_like_a_file && !ends_with_separator(output) {
-            let output = output.display();
-            return Err(match inputs.all.len() * formats.len() {
-                1 => format!(
-                    "--output {output} is one file, but a directory, a pattern or --files-from can stand for several \
-                     recordings: use a directory for the results, or name the recording itself"
-                ),
-                results => {
-                    let joined = match formats {
-                        [format] if format.is_text() && format.streams() => {
-                            format!(", or `-f {} > {output}` for all of them in one file", format.name())
-                        }
-                        _ => String::new(),
-                    };
-                    format!("--output {output} is one file, but {results} results need a directory{joined}")
-                }
-            });
+        let named = Format::of_file(output);
+        let is_file = output.is_file() || named.is_some() && !output.is_dir() && !ends_with_separator(output);
+        if is_file {
+            return Err(not_a_directory(output, inputs.all.len() * formats.len(), named));
         }
         let in_directory = |found: &Found| {
             let file = |&format| {
@@ -238,6 +224,23 @@ impl Destinations {
     /// The results of each input, in the order of the inputs.
     pub fn iter(&self) -> impl Iterator<Item = &[Output]> {
         self.all.iter().map(Vec::as_slice)
+    }
+}
+
+/// Says why a file cannot hold some results. `format` is that of its name.
+fn not_a_directory(output: &Path, results: usize, format: Option<Format>) -> String {
+    let output = output.display();
+    match (results, format) {
+        (1, _) => format!(
+            "--output {output} is one file, but a directory, a pattern or --files-from can stand for several recordings: use a \
+             directory for the results, or name the recording itself"
+        ),
+        (_, Some(format)) if format.is_text() && format.streams() => format!(
+            "--output {output} is one file, but {results} results need a directory, or `-f {} > {output}` for all of them in \
+             one file",
+            format.name()
+        ),
+        _ => format!("--output {output} is one file, but {results} results need a directory"),
     }
 }
 

@@ -10,7 +10,7 @@
 - :class:`Pipeline` diarizes recordings, :class:`Listener` those that arrive in blocks.
 - :class:`DiarizeOutput` is a result; its turns are an :class:`Annotation`.
 - :class:`Voices` has known speakers, :func:`score` compares a result with a reference.
-- :class:`ProgressHook` shows progress. All exceptions are an :class:`Error`.
+- :class:`ProgressHook` shows progress. Wrong input and failures are an :class:`Error`.
 """
 
 from . import _native
@@ -30,6 +30,7 @@ from ._errors import (
     MissingPackageError,
     ModelError,
     OptionError,
+    RttmNotFoundError,
     VoicesError,
     VoicesNotFoundError,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "OptionError",
     "Pipeline",
     "ProgressHook",
+    "RttmNotFoundError",
     "Score",
     "Segment",
     "Speaker",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import count
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from . import _native
-from ._errors import MissingPackageError
+from ._errors import FormatError, MissingPackageError, OptionError
 
 if TYPE_CHECKING:
     import pandas
@@ -21,18 +22,63 @@ _OF_PYANNOTE = frozenset({
 })
 
 
-class Segment(NamedTuple):
-    """A span of time."""
+# Seconds: spans that are not longer are empty, as in pyannote.core.
+_PRECISION = 1e-6
 
-    start: float
+
+class Segment(NamedTuple):
+    """A span of time. Operators are those of pyannote.core's segments: ``in``, ``&`` (what both have), ``|`` (from the first
+    start to the last end), ``^`` (the gap between two). A span of at most 1 µs is empty, that is false."""
+
+    start: float = 0.0
     """In seconds from the start of the recording."""
-    end: float
+    end: float = 0.0
     """In seconds from the start of the recording."""
+
+    def __bool__(self) -> bool:
+        return self.end - self.start > _PRECISION
+
+    def __contains__(self, other: object) -> bool:
+        """Whether another segment lies within this one."""
+        start, end = _span(other)
+        return self.start <= start and end <= self.end
+
+    # With an `__eq__` of its own, mypy accepts a segment before `in` and not only numbers.
+    def __eq__(self, other: object) -> bool:
+        return tuple.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        return tuple.__hash__(self)
+
+    def __and__(self, other: Segment) -> Segment:
+        start, end = _span(other)
+        return Segment(max(self.start, start), min(self.end, end))
+
+    def __or__(self, other: Segment) -> Segment:
+        other = Segment(*_span(other))
+        if not (self and other):
+            return self or other
+        return Segment(min(self.start, other.start), max(self.end, other.end))
+
+    def __xor__(self, other: Segment) -> Segment:
+        other = Segment(*_span(other))
+        if not (self and other):
+            raise OptionError("an empty segment has no gap to another one: leave it out")
+        return Segment(min(self.end, other.end), max(self.start, other.start))
+
+    def intersects(self, other: Segment) -> bool:
+        """Whether both have more than 1 µs in common, or the same start."""
+        start, end = _span(other)
+        return self.start == start or min(self.end, end) - max(self.start, start) > _PRECISION
+
+    def overlaps(self, t: float) -> bool:
+        """Whether a time in seconds lies within it."""
+        return self.start <= t <= self.end
 
     @property
     def duration(self) -> float:
         """Length in seconds."""
-        return max(0.0, self.end - self.start)
+        return self.end - self.start if self else 0.0
 
     @property
     def middle(self) -> float:
@@ -40,7 +86,7 @@ class Segment(NamedTuple):
         return 0.5 * (self.start + self.end)
 
     def __str__(self) -> str:
-        return f"[{_clock(self.start)} --> {_clock(self.end)}]"
+        return f"[{_clock(self.start)} --> {_clock(self.end)}]" if self else "[]"
 
 
 class Turn(NamedTuple):
@@ -61,7 +107,25 @@ class Turn(NamedTuple):
         return Segment(self.start, self.end)
 
 
-class Annotation:
+class Hints:
+    """Says what to use in place of what only pyannote.core's annotations have."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            hint = f": use to_annotation().{name}, which is pyannote.core's" if name in _OF_PYANNOTE else ""
+            raise AttributeError(f"{type(self).__name__} has no {name}{hint}", name=name, obj=self)
+
+        def __getitem__(self, *_):
+            kind = type(self).__name__
+            raise TypeError(f"{kind} has no items: use itertracks() for the turns, or to_annotation(), which is pyannote.core's")
+
+        __setitem__ = __delitem__ = __getitem__
+
+
+class Annotation(Hints):
     """The turns of one recording.
 
     It iterates over pairs of a :class:`Segment` and a speaker, as in pyannote 4, and :meth:`itertracks` is that of
@@ -77,7 +141,7 @@ class Annotation:
 
     def __init__(self, turns: Iterable[Turn | tuple[float, float, str]] = (), uri: str = "recording") -> None:
         """:param turns: turns, or tuples of start and end in seconds and a speaker"""
-        self.turns = tuple(sorted((Turn(*turn) for turn in turns), key=lambda turn: (turn.start, turn.end)))
+        self.turns = tuple(sorted(map(turn_of, turns), key=lambda turn: (turn.start, turn.end)))
         self.uri = uri
 
     def __iter__(self) -> Iterator[tuple[Segment, str]]:
@@ -86,6 +150,10 @@ class Annotation:
 
     def __len__(self) -> int:
         return len(self.turns)
+
+    def __contains__(self, segment: object) -> bool:
+        """Whether a turn has exactly this span, as in pyannote; or whether there is this pair of a span and a speaker."""
+        return any(segment in (turn.segment, (turn.segment, turn.speaker)) for turn in self.turns)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Annotation) and self.turns == other.turns
@@ -98,7 +166,7 @@ class Annotation:
         )
 
     def __repr__(self) -> str:
-        return f"<Annotation of {self.uri}: {len(self)} turns of {len(self.labels())} speakers>"
+        return f"<Annotation of {self.uri}: {counted(self.turns, self.labels())}>"
 
     def _repr_png_(self) -> Any:
         """The picture that notebooks show; ``None`` without pyannote.core and Matplotlib, which draw it."""
@@ -143,11 +211,6 @@ class Annotation:
         renamed = (turn._replace(speaker=mapping.get(turn.speaker, turn.speaker)) for turn in self.turns)
         return Annotation(renamed, self.uri)
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            raise missing(self, name)
-
     def to_rttm(self) -> str:
         """The turns as RTTM: one line for each, times in seconds. White space in names becomes ``_``."""
         return _native.rttm(self.uri, list(self.turns))
@@ -157,7 +220,7 @@ class Annotation:
         file.write(self.to_rttm())
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """The turns as a table with the columns of :meth:`records`. Needs pandas."""
+        """The turns as a table with the columns of :meth:`records`, where ``file`` is the name of the recording. Needs pandas."""
         try:
             import pandas
         except ImportError as error:
@@ -166,7 +229,8 @@ class Annotation:
 
     def records(self) -> list[dict[str, Any]]:
         """A dictionary for each turn: ``file``, ``start``, ``end``, ``speaker``, ``confidence`` and ``overlap``, the seconds
-        of the turn in which somebody else speaks too."""
+        of the turn in which somebody else speaks too. ``file`` is ``uri``, as in RTTM: the name without folder and extension.
+        The program's CSV and Parquet have the path there; give ``{"audio": path, "uri": path}`` to get it here, too."""
         overlaps = _native.overlaps(list(self.turns))
         return [
             dict(zip(COLUMNS, (self.uri, *turn, overlap))) for turn, overlap in zip(self.turns, overlaps)
@@ -185,20 +249,47 @@ class Annotation:
         return annotation
 
 
-def missing(owner: object, name: str) -> AttributeError:
-    """The error about an attribute that a result or an annotation does not have."""
-    hint = f": use to_annotation().{name}, which is pyannote.core's" if name in _OF_PYANNOTE else ""
-    return AttributeError(f"{type(owner).__name__} has no {name}{hint}", name=name, obj=owner)
+def counted(turns: Sized, speakers: Sized) -> str:
+    """For example ``1 turn of 1 speaker``."""
+    words = (f"{len(each)} {name}{'' if len(each) == 1 else 's'}" for each, name in ((turns, "turn"), (speakers, "speaker")))
+    return " of ".join(words)
+
+
+def turn_of(turn: Any) -> Turn:
+    """A turn from a turn, or from a tuple of start and end in seconds, a speaker and perhaps a confidence."""
+    try:
+        start, end, speaker, *rest = turn
+        start, end = float(start), float(end)
+        right = isfinite(start) and isfinite(end) and start <= end and isinstance(speaker, (str, int)) and len(rest) <= 1
+    except (TypeError, ValueError):
+        right = False
+    if not right:
+        raise FormatError(f"{turn!r:.100} is not a turn: give start and end in seconds, and a speaker")
+    return Turn(start, end, str(speaker), *rest)
 
 
 COLUMNS = ("file", "start", "end", "speaker", "confidence", "overlap")
 
 
 def load_rttm(path: str | os.PathLike[str]) -> dict[str, Annotation]:
-    """Reads an RTTM file: the turns of each recording, by its name."""
-    with open(path, encoding="utf-8-sig") as file:
-        recordings = _native.parse_rttm(file.read())
+    """Reads an RTTM file: the turns of each recording, by its name.
+
+    :raises RttmNotFoundError: if there is no such file
+    :raises FormatError: if it cannot be read or is not RTTM
+    """
+    name = os.fspath(path)
+    if "\n" in name:
+        raise FormatError("RTTM itself is given instead of the path of a file: save it first, or use the result")
+    recordings = _native.read_rttm(name)
     return {uri: Annotation((Turn(*turn) for turn in turns), uri) for uri, turns in recordings}
+
+
+def _span(segment: Any) -> tuple[float, float]:
+    """Start and end of a segment of this package or of pyannote.core."""
+    try:
+        return segment.start, segment.end
+    except AttributeError:
+        raise OptionError(f"{segment!r} is not a Segment; for a time, use overlaps(seconds)") from None
 
 
 def _tracks() -> Iterator[str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Union
 
 from . import _native
-from ._errors import AudioError, DiarizationWarning
+from ._errors import AudioError, DiarizationWarning, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     import numpy
     from numpy.typing import NDArray
@@ -76,7 +77,10 @@ def array_of(waveform: Any) -> NDArray[Any]:
         waveform = (waveform.float() if waveform.dtype.itemsize < 4 and waveform.is_floating_point() else waveform).numpy()
     elif hasattr(waveform, "__dlpack__") and not hasattr(waveform, "__array__"):
         waveform = numpy.from_dlpack(waveform)
-    array = numpy.asarray(waveform)
+    try:
+        array = numpy.asarray(waveform)
+    except ValueError as error:
+        raise AudioError(f"the samples are no array (channel, sample) or (sample,): {error}") from error
     if array.dtype == numpy.float16:
         array = array.astype(numpy.float32)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
@@ -89,12 +93,23 @@ def rate_of(sample_rate: Any) -> int:
     except TypeError:
         rate = 0
     if not 0 < rate < 2**32:
-        raise AudioError(f"sample_rate is {sample_rate}, but must be a whole number of hertz")
+        raise AudioError(f"sample_rate is {sample_rate!r}, but must be a whole number of hertz")
     return rate
 
 
+def is_recording(file: object) -> bool:
+    """Whether it is one recording, not several."""
+    return isinstance(file, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)) or hasattr(file, "read")
+
+
+def _channel(channel: Any) -> int | None:
+    if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 0):
+        raise OptionError(f"channel is {channel!r}, but must be a whole number; the first channel is 0")
+    return None if channel is None else index(channel)
+
+
 def _recording(settings: dict[str, Any]) -> Recording:
-    channel, uri = settings.get("channel"), settings.get("uri")
+    channel, uri = _channel(settings.get("channel")), settings.get("uri")
     keep_damaged = bool(settings.get("keep_damaged", False))
     if "waveform" in settings:
         rate = rate_of(settings.get("sample_rate"))
@@ -109,13 +124,17 @@ def _recording(settings: dict[str, Any]) -> Recording:
     elif isinstance(audio, (bytes, bytearray, memoryview)):
         uri = uri or "audio"
         source = _native.Source.bytes(bytes(audio), uri, channel, keep_damaged)
+    elif isinstance(audio, io.TextIOBase):
+        raise AudioError(f"{getattr(audio, 'name', 'the file object')} is opened as text: open it with mode \"rb\"")
     elif hasattr(audio, "read"):
         name = getattr(audio, "name", None)
         uri = uri or (Path(name).stem if isinstance(name, str) else "stream")
         source = _native.Source.file(audio, uri, channel, keep_damaged)
     else:
+        several = isinstance(audio, Iterable) and not hasattr(audio, "__array__")
+        instead = "use map(files) for several recordings, or " if several else ""
         raise AudioError(
-            f"{type(audio).__name__} is not a recording: give a path, bytes, a binary file object, or a dictionary "
+            f"{type(audio).__name__} is not a recording: {instead}give a path, bytes, a binary file object, or a dictionary "
             '{"waveform": array, "sample_rate": hertz}'
         )
     return Recording(source, uri, {**settings, "uri": uri})

@@ -8,7 +8,8 @@ from itertools import islice
 from threading import Event
 from typing import Any, TypeVar
 
-from ._errors import CancelledError, OptionError
+from ._audio import is_recording
+from ._errors import CancelledError, OptionError, count_of
 from ._hooks import Hook
 
 File = TypeVar("File")
@@ -23,9 +24,9 @@ def map_files(
 
     :param work: is called with a file and a hook, which cancels it
     """
-    if batch < 1:
-        raise OptionError(f"batch is {batch}, but must be at least 1")
-    return _mapped(work, iter(files), batch)
+    if is_recording(files) or not isinstance(files, Iterable):
+        raise OptionError(f"files is {files!r:.100}, but must be a list or another iterable of recordings")
+    return _mapped(work, iter(files), count_of("batch", batch))
 
 
 class _Stop:

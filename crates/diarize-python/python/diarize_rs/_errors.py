@@ -1,5 +1,8 @@
 """The exceptions of the package. Each message is a sentence that says what is wrong and what to do."""
 
+from collections.abc import Iterable
+from typing import Any
+
 
 class Error(Exception):
     """Any error of this package."""
@@ -23,6 +26,10 @@ class OptionError(Error, ValueError):
 
 class FormatError(Error, ValueError):
     """Text is not valid RTTM or UEM, or a name cannot be written in it."""
+
+
+class RttmNotFoundError(FormatError, FileNotFoundError):
+    """There is no such RTTM file."""
 
 
 class DeviceError(Error, RuntimeError):
@@ -59,3 +66,34 @@ class MissingPackageError(Error, ImportError):
 
 class DiarizationWarning(UserWarning):
     """The result, or how it is computed, differs from what was requested."""
+
+
+def count_of(option: str, value: Any, most: int = 2**32) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise OptionError(f"{option} is {value!r:.100}, but must be a whole number of at least 1")
+    if value > most:
+        raise OptionError(f"{option} is {value!r:.100}, but must be at most {most}")
+    return int(value)
+
+
+def number_of(option: str, value: Any) -> float:
+    """A number."""
+    try:
+        return float(value + 0)
+    except (TypeError, ValueError):
+        raise OptionError(f"{option} is {value!r:.100}, but must be a number") from None
+
+
+def spans_of(option: str, spans: Iterable[Any]) -> list[tuple[float, float]]:
+    """Start and end in seconds of segments or tuples."""
+    try:
+        return [(float(start), float(end)) for start, end in spans]
+    except (TypeError, ValueError):
+        raise OptionError(f"{option} is {spans!r:.100}, but must be a list of segments, or of start and end in seconds") from None
+
+
+def expect(option: str, value: object, kind: type | tuple[type, ...], instead: str) -> None:
+    """Fails if a value is not of a kind."""
+    if not isinstance(value, kind):
+        raise OptionError(f"{option} is {value!r:.100}, but must be {instead}")

@@ -8,6 +8,7 @@ from . import _native
 from ._audio import array_of, rate_of
 from ._hooks import Hook, listening
 from ._result import DiarizeOutput
+from ._voices import model_of
 
 if TYPE_CHECKING:
     from ._pipeline import Pipeline
@@ -25,6 +26,8 @@ class Listener:
     The result is bit-identical however the samples are split into blocks. A call runs the networks when enough samples wait, and
     takes longer then; fewer ``threads`` of the pipeline shorten the wait. After an error, a listener has ended.
     """
+
+    __slots__ = ("_dimension", "_native", "_uri")
 
     def __init__(
         self,
@@ -45,10 +48,11 @@ class Listener:
         :param uri: name of the recording
         :param hook: as in a call of a pipeline
         """
+        model = model_of(pipeline)
         options = pipeline._options_for(num_speakers, min_speakers, max_speakers)
         hear = listening(hook, {"uri": uri})
-        self._native = _native.Listener(pipeline._model, options, rate_of(sample_rate), hear)
-        self._dimension = pipeline._model.dimension
+        self._native = _native.Listener(model, options, rate_of(sample_rate), hear)
+        self._dimension = model.dimension
         self._uri = uri
 
     def push(self, samples: Any) -> None:

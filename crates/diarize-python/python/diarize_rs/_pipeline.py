@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._annotation import Annotation, Segment
 from ._audio import AudioFile, opened, warn
-from ._errors import OptionError
+from ._errors import OptionError, count_of, expect, number_of, spans_of
 from ._hooks import Hook, listening
 from ._result import DiarizeOutput
 from ._scoring import Turns, mapped
@@ -29,7 +29,14 @@ _METHODS = {
     "VBxClustering": "vbx",
 }
 _SEGMENTATION = ("min_duration_on", "min_duration_off")
-_CLUSTERING = {"method": "linkage", "Fa": "fa", "Fb": "fb"}
+# What to use in place of what pyannote's pipelines have, too.
+_INSTEAD = {
+    "classes": "call the pipeline, and use result.labels()",
+    "default_parameters": "use parameters()",
+    "freeze": "use instantiate()",
+    "get_metric": "use score()",
+    "load_params": "use instantiate(), or a config.yaml",
+}
 
 
 class Pipeline:
@@ -42,6 +49,10 @@ class Pipeline:
 
     Several threads may call one pipeline. It can be pickled: the other process loads the model again.
     """
+
+    __slots__ = (
+        "__weakref__", "_allow_cpu_fallback", "_cache_dir", "_model", "_model_name", "_options", "_precision", "_threads",
+    )
 
     def __init__(
         self,
@@ -57,6 +68,7 @@ class Pipeline:
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         """As :meth:`from_pretrained`."""
+        expect("checkpoint", model, (str, os.PathLike), "text or a path; write a configuration to a config.yaml")
         self._model_name = os.fspath(model)
         self._cache_dir = None if cache_dir is None else os.fspath(cache_dir)
         self._allow_cpu_fallback = allow_cpu_fallback
@@ -85,6 +97,8 @@ class Pipeline:
         clustering: str | None = None,
         compat: str | None = None,
         allow_cpu_fallback: bool = False,
+        revision: str | None = None,
+        subfolder: str | None = None,
     ) -> Pipeline:
         """Loads a pipeline.
 
@@ -104,9 +118,15 @@ class Pipeline:
             default the model's
         :param compat: ``pyannote-3.3`` or ``pyannote-4.0`` to behave exactly as this version
         :param allow_cpu_fallback: lets the CPU continue, with a warning, if the device fails
+        :param revision: not supported, unlike in pyannote 4: download the revision, and give its directory
+        :param subfolder: not supported, unlike in pyannote 4: download the repository, and give the path of the directory in it
         :raises ModelError: if the model cannot be found, downloaded or loaded
         :raises DeviceError: if the device is not available
         """
+        for option, value in (("revision", revision), ("subfolder", subfolder)):
+            if value is not None:
+                download = "`hf download REPOSITORY --revision REVISION --local-dir DIR`"
+                raise OptionError(f"{option} is not supported: {download} gets the files, and from_pretrained takes the directory")
         given = token if token is not None else use_auth_token
         return cls(
             checkpoint,
@@ -131,6 +151,7 @@ class Pipeline:
         voices: Voices | None = None,
         identify_threshold: float = 0.6,
         identify_margin: float = 0.05,
+        preload: bool = False,
         return_embeddings: bool = False,
     ) -> DiarizeOutput:
         """Diarizes a recording.
@@ -146,21 +167,17 @@ class Pipeline:
         :param voices: known speakers, who get their names
         :param identify_threshold: minimum cosine similarity for recognizing a known voice
         :param identify_margin: minimum lead over the next most similar known voice
-        :param return_embeddings: for pyannote 3's callers; the result has ``speaker_embeddings`` in any case
+        :param preload: has no effect; pyannote's callers may give it. A recording is read once, block by block.
+        :param return_embeddings: not supported, unlike in pyannote 3: ``True`` is an error, as the result always has
+            ``speaker_embeddings``
         :raises AudioError: if the audio cannot be read
         :raises OptionError: if an option has a wrong value
         """
         if return_embeddings:
             raise OptionError("return_embeddings is of pyannote 3: leave it out and use result.speaker_embeddings")
         options = self._options_for(num_speakers, min_speakers, max_speakers)
-        known = None if voices is None else (voices._native, identify_threshold, identify_margin)
-        with opened(file) as recording:
-            found = self._model.diarize(recording.source, options, listening(hook, recording.file), known)
-            result = DiarizeOutput(found, recording.uri, self._model.dimension)
-            warn(recording.uri, result.warnings, 2)
-            if hook is not None:
-                hook("discrete_diarization", result.speaker_diarization, file=recording.file)
-        return result
+        known = _known(voices, identify_threshold, identify_margin)
+        return self._diarize(file, options, known, hook, 3)
 
     apply = __call__
 
@@ -172,6 +189,9 @@ class Pipeline:
         num_speakers: int | None = None,
         min_speakers: int | None = None,
         max_speakers: int | None = None,
+        voices: Voices | None = None,
+        identify_threshold: float = 0.6,
+        identify_margin: float = 0.05,
     ) -> Iterator[tuple[AudioFile, DiarizeOutput | Exception]]:
         """Diarizes many recordings and yields each with its result, or with the error that it failed with, as they are done.
 
@@ -181,11 +201,19 @@ class Pipeline:
         :param files: recordings, as in a call
         :param batch: recordings at a time; by default 1 on the CPU and 4 for each GPU, fewer if its memory is small. While some are
             decoded and clustered on the processor, a GPU runs the networks of others. Several GPUs share the recordings.
+
+        Other parameters are those of a call.
+
+        :raises OptionError: at once, if an option has a wrong value
         """
         from ._batch import map_files
 
+        options = self._options_for(num_speakers, min_speakers, max_speakers)
+        known = _known(voices, identify_threshold, identify_margin)
+        self._model.check(options, known)
+
         def diarize(file: AudioFile, hook: Hook) -> DiarizeOutput:
-            return self(file, num_speakers, min_speakers, max_speakers, hook)
+            return self._diarize(file, options, known, hook, 2)
 
         return map_files(diarize, files, self._model.recordings_at_once if batch is None else batch)
 
@@ -204,18 +232,17 @@ class Pipeline:
         return self._activity(file, 2, hook)
 
     def embed(
-        self, file: AudioFile, spans: Iterable[tuple[float, float]] | Annotation, *, hook: Hook | None = None
+        self, file: AudioFile, spans: Iterable[tuple[float, float]] | Annotation | DiarizeOutput, *, hook: Hook | None = None
     ) -> NDArray[numpy.float32]:
         """The embedding of each span from all the audio in it, as pyannote's ``Inference(..., window="whole").crop``.
 
         :param file: as in a call
-        :param spans: segments, or tuples of start and end in seconds; or the turns of an annotation
+        :param spans: segments, or tuples of start and end in seconds; or the turns of an annotation or a result
         :returns: ``(span, dimension)``, not normalized; NaN for a span of which less than 25 ms is within the recording
         """
         import numpy
 
-        segments = spans.itersegments() if isinstance(spans, Annotation) else spans
-        pairs = [(float(start), float(end)) for start, end in segments]
+        pairs = spans_of("spans", spans.itersegments() if hasattr(spans, "itersegments") else spans)
         with opened(file) as recording:
             hear = listening(hook, recording.file)
             embedded = self._model.embed(recording.source, pairs, self._options, hear)
@@ -264,6 +291,16 @@ class Pipeline:
             self._model = self._load(name, None)
         return self
 
+    def cuda(self, device: Any = None) -> Pipeline:
+        """As :meth:`to`, with a GPU of NVIDIA.
+
+        :param device: its number, from 0, or as in :meth:`to`; by default the first
+        """
+        name = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else str(device)
+        if not name.startswith("cuda"):
+            raise OptionError(f"device is {name}, but must be a GPU of NVIDIA: use to({name!r})")
+        return self.to(name)
+
     @property
     def device(self) -> str:
         """The device: ``cpu``, ``cuda:N`` or ``metal:N``; several GPUs are ``cuda:0,1``."""
@@ -286,7 +323,7 @@ class Pipeline:
 
     @threads.setter
     def threads(self, threads: int | None) -> None:
-        self._options.set_threads(_count("threads", threads))
+        self._options.set_threads(None if threads is None else count_of("threads", threads, most=512))
         self._threads = threads
 
     @property
@@ -296,7 +333,7 @@ class Pipeline:
 
     @segmentation_batch_size.setter
     def segmentation_batch_size(self, size: int | None) -> None:
-        self._options.set("segmentation_batch_size", json.dumps(size))
+        self._set_batch_size("segmentation_batch_size", size)
 
     @property
     def embedding_batch_size(self) -> int | None:
@@ -305,7 +342,7 @@ class Pipeline:
 
     @embedding_batch_size.setter
     def embedding_batch_size(self, size: int | None) -> None:
-        self._options.set("embedding_batch_size", json.dumps(size))
+        self._set_batch_size("embedding_batch_size", size)
 
     def parameters(self, instantiated: bool = True) -> dict[str, Any]:
         """The hyper-parameters, as :meth:`instantiate` takes them.
@@ -328,19 +365,34 @@ class Pipeline:
         :raises OptionError: if there is no such parameter, or a value is wrong; then nothing is changed
         """
         before = self._options.parameters()
+        expect("parameters", parameters, Mapping, "a dictionary")
         try:
             for group, value in parameters.items():
+                if group in ("segmentation", "clustering"):
+                    expect(group, value, Mapping, "a dictionary")
                 if group == "segmentation":
                     self._set_segmentation(value)
                 elif group == "clustering":
                     for name, each in _flat(value):
-                        self._options.set(f"clustering.{_CLUSTERING.get(name, name)}", _text(each))
+                        self._options.set(f"clustering.{name}", _text(each))
                 else:
                     self._options.set(group, _text(value))
         except BaseException:
             self._options.restore(before)
             raise
         return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        try:
+            super().__setattr__(name, value)
+        except AttributeError:
+            raise AttributeError(f"{name} cannot be set: {self._setter_of(name)}", name=name, obj=self) from None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            hint = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+            raise AttributeError(f"{type(self).__name__} has no {name}{hint}", name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self._model_name!r} on {self.device}>"
@@ -362,6 +414,33 @@ class Pipeline:
             name = None
         return _native.Model(name, device, self._precision, token, self._cache_dir)
 
+    def _diarize(
+        self,
+        file: AudioFile,
+        options: _native.Options,
+        known: tuple[_native.Voices, float, float] | None,
+        hook: Hook | None,
+        stacklevel: int,
+    ) -> DiarizeOutput:
+        with opened(file) as recording:
+            found = self._model.diarize(recording.source, options, listening(hook, recording.file), known)
+            result = DiarizeOutput(found, recording.uri, self._model.dimension)
+            warn(recording.uri, result.warnings, stacklevel)
+            if hook is not None:
+                hook("discrete_diarization", result.speaker_diarization, file=recording.file)
+        return result
+
+    def _setter_of(self, name: str) -> str:
+        """How to set what is not set by an attribute."""
+        if name == "device":
+            return "use to(device)"
+        for group, values in self.parameters().items():
+            if name == group:
+                return f"use instantiate({{{name!r}: ...}})"
+            if isinstance(values, Mapping) and name in values:
+                return f"use instantiate({{{group!r}: {{{name!r}: ...}}}})"
+        return "use instantiate() for parameters, and the options of from_pretrained or of a call for the rest"
+
     def _activity(self, file: AudioFile, speakers: int, hook: Hook | None) -> list[Segment]:
         with opened(file) as recording:
             hear = listening(hook, recording.file)
@@ -372,21 +451,23 @@ class Pipeline:
     def _options_for(
         self, num_speakers: int | None, min_speakers: int | None, max_speakers: int | None
     ) -> _native.Options:
+        counts = {"num_speakers": num_speakers, "min_speakers": min_speakers, "max_speakers": max_speakers}
         return self._options.with_speakers(
-            _count("num_speakers", num_speakers),
-            _count("min_speakers", min_speakers),
-            _count("max_speakers", max_speakers),
+            *(None if value is None else count_of(option, value) for option, value in counts.items())
         )
 
     def _all_parameters(self) -> dict[str, Any]:
         return json.loads(self._options.parameters())  # type: ignore[no-any-return]
+
+    def _set_batch_size(self, name: str, size: int | None) -> None:
+        self._options.set(name, json.dumps(None if size is None else count_of(name, size)))
 
     def _set_segmentation(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             if name not in _SEGMENTATION:
                 known = " and ".join(_SEGMENTATION)
                 raise OptionError(f"segmentation has no parameter {name}; its parameters are {known}")
-            self._options.set(name, _text(value))
+            self._options.set(name, _text(number_of(name, value)))
 
 
 def _restored(kind: type[Pipeline], state: dict[str, Any], parameters: str) -> Pipeline:
@@ -401,12 +482,14 @@ def _device_name(device: Any) -> str:
     return "metal" + name[3:] if name == "mps" or name.startswith("mps:") else name
 
 
-def _count(option: str, value: Any) -> int | None:
-    if value is None:
+def _known(voices: Voices | None, threshold: float, margin: float) -> tuple[_native.Voices, float, float] | None:
+    """The voices as the native library takes them."""
+    if voices is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise OptionError(f"{option} is {value}, but must be a whole number of at least 1")
-    return int(value)
+    from ._voices import Voices
+
+    expect("voices", voices, Voices, f"Voices; Voices.load({voices!r}) reads a file" if isinstance(voices, str) else "Voices")
+    return voices._native, number_of("identify_threshold", threshold), number_of("identify_margin", margin)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -424,4 +507,7 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{name} = {_text(each)}" for name, each in value.items()) + " }"
-    return json.dumps(value)
+    try:
+        return json.dumps(value.tolist() if hasattr(value, "tolist") else value)  # NumPy's numbers
+    except TypeError:
+        raise OptionError(f"{value!r} is not the value of a parameter: give a number, text, True or False") from None

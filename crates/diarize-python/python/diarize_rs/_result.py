@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from ._annotation import Annotation, Turn, missing
+from ._annotation import Annotation, Hints, Segment, Turn, counted
 
 if TYPE_CHECKING:
     import numpy
@@ -28,7 +28,7 @@ class Speaker(NamedTuple):
     """Cosine similarity to the known voice that gave the name."""
 
 
-class DiarizeOutput:
+class DiarizeOutput(Hints):
     """Who speaks when in one recording. The names are those of pyannote 4; those of pyannote 3's ``Annotation`` that
     are used most work here, too."""
 
@@ -38,8 +38,6 @@ class DiarizeOutput:
     """The turns if only one speaker may speak at a time, for words of a transcript."""
     speakers: tuple[Speaker, ...]
     """The speakers, in the order of ``speaker_embeddings``."""
-    uri: str
-    """Name of the recording."""
     duration: float
     """Length of the recording in seconds."""
     warnings: tuple[str, ...]
@@ -53,11 +51,19 @@ class DiarizeOutput:
             Speaker(label, duration, confidence, similarities.get(label))
             for label, duration, confidence, _ in found["speakers"]
         )
-        self.uri = uri
         self.duration = found["duration"]
         self.warnings = tuple(found["warnings"])
         self._embeddings = [embedding for _, _, _, embedding in found["speakers"]]
         self._dimension = dimension
+
+    @property
+    def uri(self) -> str:
+        """Name of the recording."""
+        return self.speaker_diarization.uri
+
+    @uri.setter
+    def uri(self, uri: str) -> None:
+        self.speaker_diarization.uri = self.exclusive_speaker_diarization.uri = uri
 
     @property
     def speaker_embeddings(self) -> NDArray[numpy.float32] | None:
@@ -72,8 +78,8 @@ class DiarizeOutput:
         return numpy.frombuffer(bytearray(content), numpy.float32).reshape(-1, self._dimension)
 
     def __repr__(self) -> str:
-        count = len(self.speaker_diarization)
-        return f"<DiarizeOutput of {self.uri}: {count} turns of {len(self.speakers)} speakers in {self.duration:.1f} s>"
+        turns = counted(self.speaker_diarization.turns, self.speakers)
+        return f"<DiarizeOutput of {self.uri}: {turns} in {self.duration:.1f} s>"
 
     def __str__(self) -> str:
         return str(self.speaker_diarization)
@@ -83,17 +89,16 @@ class DiarizeOutput:
 
     __hash__ = None  # type: ignore[assignment]
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            raise missing(self, name)
-
     def _repr_png_(self) -> Any:
         return self.speaker_diarization._repr_png_()
 
     def itertracks(self, yield_label: bool = False) -> Iterator[Any]:
         """As :meth:`Annotation.itertracks`."""
         return self.speaker_diarization.itertracks(yield_label)
+
+    def itersegments(self) -> Iterator[Segment]:
+        """As :meth:`Annotation.itersegments`."""
+        return self.speaker_diarization.itersegments()
 
     def labels(self) -> list[str]:
         """As :meth:`Annotation.labels`."""
@@ -106,6 +111,14 @@ class DiarizeOutput:
     def chart(self) -> list[tuple[str, float]]:
         """As :meth:`Annotation.chart`."""
         return self.speaker_diarization.chart()
+
+    def argmax(self) -> str | None:
+        """As :meth:`Annotation.argmax`."""
+        return self.speaker_diarization.argmax()
+
+    def rename_labels(self, mapping: Mapping[str, str]) -> Annotation:
+        """As :meth:`Annotation.rename_labels`: a copy of the turns."""
+        return self.speaker_diarization.rename_labels(mapping)
 
     def to_rttm(self) -> str:
         """As :meth:`Annotation.to_rttm`. It is what ``diarize RECORDING`` prints."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Union
 
 from . import _native
-from ._annotation import Annotation, Turn, load_rttm
-from ._errors import FormatError, OptionError
+from ._annotation import Annotation, Turn, load_rttm, turn_of
+from ._errors import FormatError, OptionError, number_of, spans_of
 from ._result import DiarizeOutput
 
 Turns = Union[DiarizeOutput, Annotation, str, "os.PathLike[str]", Iterable[Any], Any]
@@ -53,9 +53,10 @@ def score(
     :param collar: width in seconds of the unscored collar around each start and end of a reference turn, half on either side
     :param skip_overlap: does not score where reference turns overlap
     """
+    collar = number_of("collar", collar)
     if not 0.0 <= collar < float("inf"):
         raise OptionError(f"collar is {collar}, but must be a non-negative number of seconds")
-    spans = None if uem is None else [(float(start), float(end)) for start, end in uem]
+    spans = None if uem is None else spans_of("uem", uem)
     return Score(**_native.score(_turns(reference), _turns(hypothesis), spans, collar, skip_overlap))
 
 
@@ -82,4 +83,7 @@ def _turns(turns: Turns) -> list[Turn]:
     if hasattr(turns, "itertracks"):
         tracks = turns.itertracks(yield_label=True)
         return [Turn(segment.start, segment.end, str(speaker)) for segment, _, speaker in tracks]
-    return [Turn(*turn) for turn in turns]
+    if not isinstance(turns, Iterable):
+        kind = type(turns).__name__
+        raise FormatError(f"{kind} has no turns: give a result, an annotation, the path of an RTTM file, or a list of turns")
+    return [turn_of(turn) for turn in turns]

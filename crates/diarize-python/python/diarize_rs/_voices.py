@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _native
-from ._audio import AudioFile, opened
+from ._audio import AudioFile, opened, warn
+from ._errors import expect
 
 if TYPE_CHECKING:
     import numpy
@@ -36,9 +37,11 @@ class Voices:
         result = pipeline("meeting.mp3", voices=voices)
     """
 
+    __slots__ = ("_native",)
+
     def __init__(self, pipeline: Pipeline) -> None:
         """No voices yet, of the pipeline's model. Voices of different models cannot be compared."""
-        self._native = _native.Voices.empty(pipeline._model)
+        self._native = _native.Voices.empty(model_of(pipeline))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Voices:
@@ -62,11 +65,15 @@ class Voices:
         :param pipeline: computes the embedding; its model must be that of the voices
         :param file: as in a call of a pipeline
         :param anyway: accepts a recording in which several people seem to speak
-        :returns: seconds of speech
+        :returns: seconds of speech; there is a warning if they are few, or if the voice sounds like that of somebody else
         :raises VoicesError: if several people speak, or hardly anybody
         """
+        expect("name", name, str, "text")
+        model = model_of(pipeline)
         with opened(file) as recording:
-            return self._native.enroll(name, pipeline._model, recording.source, pipeline._options, anyway)
+            seconds, warnings = self._native.enroll(name, model, recording.source, pipeline._options, anyway)
+            warn(recording.uri, warnings, 2)
+        return seconds
 
     def remove(self, name: str) -> None:
         """Removes a person.
@@ -101,6 +108,14 @@ class Voices:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self._native.content(),)
+
+
+def model_of(pipeline: Pipeline) -> _native.Model:
+    """The model of a pipeline."""
+    from ._pipeline import Pipeline
+
+    expect("pipeline", pipeline, Pipeline, "a Pipeline")
+    return pipeline._model
 
 
 def _restored(content: bytes) -> Voices:

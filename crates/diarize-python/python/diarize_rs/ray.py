@@ -72,12 +72,12 @@ class Diarize:
         self.pipeline = Pipeline.from_pretrained(model, device=device, threads=threads, **options)
         self._columns = (file, content)
         self._batch = batch
-        self._speakers = {
+        self._speakers: dict[str, Any] = {
             "num_speakers": num_speakers,
             "min_speakers": min_speakers,
             "max_speakers": max_speakers,
         }
-        self.pipeline._options_for(num_speakers, min_speakers, max_speakers)
+        self.pipeline._model.check(self.pipeline._options_for(**self._speakers), None)
 
     def __call__(self, batch: Mapping[str, Any] | pa.Table) -> pa.Table:
         """The turns of the files of a batch."""

@@ -1,5 +1,6 @@
 """Together with pyannote.core, pyannote.metrics, PyTorch, pandas and mypy."""
 
+import operator
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from conftest import RECORDING, SAMPLE
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from diarize_rs import ModelError, Pipeline, load_audio, score
+from diarize_rs import ModelError, Pipeline, Segment, load_audio, score
 
 PACKAGE = Path(__file__).parents[2]
 REFERENCE = RECORDING.with_suffix(".rttm")
@@ -50,6 +51,23 @@ def test_a_real_annotation(result):
     assert [str(segment) for segment in result.speaker_diarization.itersegments()] == [
         str(segment) for segment in annotation.itersegments()
     ]
+
+
+def test_segments_are_those_of_pyannote_core():
+    times = [0.0, 1.0, 1.0 + 5e-7, 1.5, 2.0, 3.0]
+    pairs = [(start, end) for start in times for end in times]
+    for first in pairs:
+        own, theirs = Segment(*first), pyannote.core.Segment(*first)
+        assert (bool(own), own.duration, str(own)) == (bool(theirs), theirs.duration, str(theirs)), first
+        assert [own.overlaps(time) for time in times] == [theirs.overlaps(time) for time in times], first
+        for second in pairs:
+            other, its = Segment(*second), pyannote.core.Segment(*second)
+            assert (other in own) == (its in theirs) == (its in own), (first, second)
+            assert own.intersects(other) == theirs.intersects(its), (first, second)
+            for combine in (operator.and_, operator.or_):
+                assert tuple(combine(own, other)) == tuple(combine(theirs, its)), (first, second)
+            if own and other:
+                assert tuple(own ^ other) == tuple(theirs ^ its), (first, second)
 
 
 def test_scores_are_those_of_pyannote_metrics(result):

@@ -30,8 +30,13 @@ seconds: float = voices.enroll("Ann", pipeline, "ann.wav")
 scored: Score = score("reference.rttm", result, collar=0.5)
 rate: float = scored.diarization_error_rate
 speech: list[Segment] = pipeline.vad("meeting.mp3")
+common: Segment = speech[0] & speech[1] | speech[2] ^ speech[3]
+inside: bool = common in speech[0] and common.overlaps(1.5) and common.intersects(speech[1])
+renamed: Annotation = result.rename_labels({"SPEAKER_00": "Ann"})
+most: str | None = result.argmax()
+result.uri = "meeting"
 rows: NDArray[np.float32] = pipeline.embed("meeting.mp3", speech)
-for file, outcome in pipeline.map(["a.wav", "b.wav"], batch=2):
+for file, outcome in pipeline.map(["a.wav", "b.wav"], batch=2, voices=voices):
     if isinstance(outcome, Exception):
         print(file, outcome)
     else:

@@ -19,7 +19,7 @@ use candle_core::{
 use diarize_kernels::device::without_backtrace;
 
 use super::{
-    Contents, Weights, hub,
+    Contents, Weights, hub, metadata,
     stored::{Source, Stored, Values},
 };
 use crate::{Error, Result};
@@ -27,15 +27,16 @@ use crate::{Error, Result};
 /// The file with the tensors, if there are several.
 const FILE: &str = "model.gguf";
 
-/// Bytes in which the alignment of a file is searched. Writers put it among the first entries.
-const START: u64 = 1 << 16;
+/// Characters of candle's errors that are shown. They can quote bytes of the file.
+const SHOWN: usize = 200;
 
 /// The file with the tensors in a folder: `model.gguf`, or the only one.
 ///
 /// # Errors
 /// There are several others.
 pub fn file(folder: &Path) -> Result<Option<PathBuf>> {
-    let is_gguf = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "gguf");
+    let is_gguf =
+        |path: &PathBuf| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_gguf).collect();
     files.sort();
@@ -68,24 +69,27 @@ pub fn read(folder: &Path, file: PathBuf) -> Result<Contents> {
 /// The tensors of a file.
 fn tensors(path: &Path) -> Result<HashMap<String, Stored>> {
     let source = Arc::new(Source::open(path)?);
-    let start = source.bytes(0, source.length().min(START) as usize)?.unwrap_or_default();
-    if !start.starts_with(b"GGUF") {
+    let open = || File::open(path).map(BufReader::new);
+    let failed = |source| Error::ReadFile { path: path.to_owned(), source };
+    let mut file = open().map_err(failed)?;
+    if source.bytes(0, 4)?.is_none_or(|start| start != *b"GGUF") {
         return Err(source.invalid("not a GGUF file: it does not begin with `GGUF`"));
     }
-    if has_no_alignment(&start) {
+    if metadata::alignment(&mut file) == Some(0) {
         return Err(source.invalid("the alignment is 0: the file is damaged, so download or copy it again"));
     }
-    let file = File::open(path).map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
     let Content { tensor_infos, tensor_data_offset, .. } =
-        Content::read(&mut BufReader::new(file)).map_err(|error| {
-            let error = without_backtrace(error);
+        Content::read(&mut open().map_err(failed)?).map_err(|error| {
+            let error: String = without_backtrace(error).to_string();
+            let error: String = error.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
             source.invalid(format!(
                 "candle cannot read this GGUF file ({error}): download or copy it again, or quantize it to q8_0"
             ))
         })?;
     let tensor = |(name, TensorInfo { ggml_dtype, shape, offset }): (String, TensorInfo)| {
         let shape = shape.into_dims();
-        if shape.iter().try_fold(1usize, |product, &axis| product.checked_mul(axis)).is_none() {
+        // No value takes more than eight bytes, here or later.
+        if shape.iter().try_fold(8usize, |product, &axis| product.checked_mul(axis)).is_none() {
             return Err(
                 source.invalid(format!("tensor `{name}` has the shape {shape:?}: the file is damaged"))
             );
@@ -101,17 +105,4 @@ fn tensors(path: &Path) -> Result<HashMap<String, Stored>> {
         Ok((name.strip_prefix("model.").unwrap_or(&name).to_owned(), stored))
     };
     tensor_infos.into_iter().map(tensor).collect()
-}
-
-/// Whether the alignment of tensors is given as 0, by which candle would divide.
-fn has_no_alignment(start: &[u8]) -> bool {
-    const KEY: &[u8] = b"general.alignment";
-    const SIZES: [usize; 6] = [1, 1, 2, 2, 4, 4]; // of the types of integers
-    let is_zero = |after: usize| -> Option<bool> {
-        let (kind, value) = start[after..].split_first_chunk()?;
-        let size = *SIZES.get(u32::from_le_bytes(*kind) as usize)?;
-        Some(value.get(..size)?.iter().all(|&byte| byte == 0))
-    };
-    let mut places = start.windows(KEY.len()).enumerate().filter(|&(_, window)| window == KEY);
-    places.any(|(at, _)| is_zero(at + KEY.len()) == Some(true))
 }

@@ -3,6 +3,7 @@
 mod ctranslate2;
 mod gguf;
 mod hub;
+mod metadata;
 mod stored;
 
 use std::{
@@ -102,11 +103,17 @@ impl Weights {
         if tensor.shape != shape {
             return Err(self.invalid(name, format!("has the shape {:?} instead of {shape:?}", tensor.shape)));
         }
-        let tensor = tensor.read()?.to_dtype(self.place.dtype)?;
-        match tensor.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?.is_finite() {
-            true => Ok(tensor.to_device(&self.place.device)?),
-            false => Err(self.invalid(name, "has values that are not finite".into())),
+        let tensor = tensor.read()?;
+        if !is_finite(&tensor)? {
+            return Err(self.invalid(name, "has values that are not finite".into()));
         }
+        let rounded = tensor.to_dtype(self.place.dtype)?;
+        if !is_finite(&rounded)? {
+            let reason =
+                format!("tensor `{name}` has values that do not fit into f16: use the precision f32");
+            return Err(Error::InvalidFile { path: self.file.clone(), reason });
+        }
+        Ok(rounded.to_device(&self.place.device)?)
     }
 
     /// Takes a layer normalization.
@@ -126,6 +133,10 @@ impl Weights {
         let [max_source_positions, _] = self.shape("encoder.embed_positions.weight")?;
         let [vocab_size, _] = self.shape("decoder.embed_tokens.weight")?;
         let [max_target_positions, _] = self.shape("decoder.embed_positions.weight")?;
+        if [d_model, num_mel_bins, max_source_positions, vocab_size, max_target_positions].contains(&0) {
+            let reason = "a tensor has no values: not a complete Whisper model".to_owned();
+            return Err(Error::InvalidFile { path: self.file.clone(), reason });
+        }
         for heads in [encoder_attention_heads, decoder_attention_heads] {
             if heads == 0 || !d_model.is_multiple_of(heads) {
                 let reason = format!("{heads} attention heads do not divide the width {d_model}");
@@ -169,6 +180,10 @@ impl Weights {
         let reason = format!("tensor `{name}` {problem}: not a complete Whisper model");
         Error::InvalidFile { path: self.file.clone(), reason }
     }
+}
+
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    Ok(tensor.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?.is_finite())
 }
 
 /// Reads a file of a model.

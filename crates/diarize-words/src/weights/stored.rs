@@ -141,7 +141,8 @@ impl Stored {
     /// The file cannot be read, or has become shorter.
     pub fn read(&self) -> Result<Tensor> {
         let bytes = self.source.bytes(self.offset, self.size())?;
-        let bytes = bytes.ok_or_else(|| self.source.invalid("the file ends too early"))?;
+        let bytes =
+            bytes.ok_or_else(|| self.source.invalid("the file ends too early: download or copy it again"))?;
         let tensor = match &self.values {
             Values::Floats(dtype) => Tensor::from_raw_buffer(&bytes, *dtype, &self.shape, &Device::Cpu)
                 .and_then(|tensor| tensor.to_dtype(DType::F32)),
