@@ -143,7 +143,7 @@ def test_segments_answer_as_those_of_pyannote():
     assert whole & Segment(2, 5) == Segment(2, 3) and not part & Segment(2, 3)
     assert part | Segment(4, 5) == Segment(1, 5) and part | Segment(9, 9) == part and Segment(9, 9) | part == part
     assert part ^ Segment(4, 5) == Segment(2, 4) == Segment(4, 5) ^ part
-    assert whole.intersects(part) and part.intersects(Segment(1, 1)) and not part.intersects(Segment(2, 3))
+    assert whole.intersects(part) and part.intersects(Segment(1, 1)) and whole.intersects(Segment(2, 2)) and not part.intersects(Segment(2, 3))
     assert part.overlaps(1) and part.overlaps(2) and not part.overlaps(2.1)
     assert Segment(5, 3).duration == 0 and str(Segment(5, 3)) == "[]"
     with pytest.raises(ValueError, match="an empty segment has no gap"):

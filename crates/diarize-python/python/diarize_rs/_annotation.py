@@ -67,9 +67,9 @@ class Segment(NamedTuple):
         return Segment(min(self.end, other.end), max(self.start, other.start))
 
     def intersects(self, other: Segment) -> bool:
-        """Whether both have more than 1 µs in common, or the same start."""
-        start, end = _span(other)
-        return self.start == start or min(self.end, end) - max(self.start, start) > _PRECISION
+        """Whether both have the same start, or the later one starts more than 1 µs before the earlier one ends."""
+        first, second = sorted([_span(self), _span(other)])
+        return first[0] == second[0] or second[0] < first[1] - _PRECISION
 
     def overlaps(self, t: float) -> bool:
         """Whether a time in seconds lies within it."""
