@@ -114,6 +114,16 @@ fn refused_values_are_reported_with_their_sources() {
 }
 
 #[test]
+fn settings_of_other_commands_are_no_sources() {
+    let directory = directory();
+    for (variable, named) in [("DIARIZE_COLLAR", false), ("DIARIZE_THREADS", true)] {
+        let output = run(directory.path(), &[(variable, "1")], &["--num-speakers", "x", "a.wav"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(stderr(&output).contains(variable), named, "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn every_key_may_be_written_with_underscores() {
     let directory = directory();
     let settings =

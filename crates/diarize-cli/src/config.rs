@@ -158,6 +158,9 @@ fn with_subcommand_defaults(
         let shared = table.iter().filter(|(key, _)| SHARED.contains(&key.as_str()));
         let own = table.get(&name).and_then(Value::as_table).into_iter().flatten();
         let table: Table = shared.chain(own).map(|(key, value)| (key.clone(), value.clone())).collect();
+        // The settings of commands that are not run are no sources.
+        let mut others = Vec::new();
+        let sources = if arguments.iter().any(|word| *word == *name) { &mut *sources } else { &mut others };
         command = command.mut_subcommand(name, |command| with_defaults(command, &table, arguments, sources));
     }
     command
