@@ -239,7 +239,7 @@ fn with_negative_numbers(command: Command) -> Command {
 /// Reads a command line, whose first word is the program, and returns the names of the sources of other settings.
 ///
 /// # Errors
-/// As [`configured`], which is a usage error too. A usage error of clap ends the program.
+/// If the configuration file is unreadable or invalid, as for [`configured`]. If clap refuses the command line, the program ends.
 pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>(
     arguments: &[OsString],
 ) -> anyhow::Result<(T, Vec<String>)> {

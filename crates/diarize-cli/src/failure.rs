@@ -10,11 +10,11 @@ use clap::CommandFactory;
 
 use crate::commands::{Cli, conflict};
 
-/// The longest value, in letters, that an error repeats.
+/// Longer values are cut to this many letters in error messages.
 const LONGEST: usize = 80;
 
 /// An error with its causes. A cause that is already part of an error's own message is not repeated. Errors of the
-/// operating system are worded by [`reason`], and options of the libraries are called as on the command line.
+/// operating system are worded by [`reason`], and options have their names on the command line.
 pub fn sentence(error: &anyhow::Error) -> String {
     worded(error, refusal)
 }
@@ -24,7 +24,7 @@ pub fn library_sentence(error: &anyhow::Error) -> String {
     worded(error, |_| None)
 }
 
-/// The sentence about an error. `refused` words a message that refuses an option, if it has other words for it.
+/// One sentence about an error and its causes. `refused` can replace the message of a cause that is about an option.
 fn worded(error: &anyhow::Error, refused: fn(&(dyn Error + 'static)) -> Option<String>) -> String {
     let mut sentence = String::new();
     for cause in error.chain() {
@@ -59,7 +59,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.chain().any(is_usage) { 2 } else { 1 }
 }
 
-/// The usage error if a library refuses the value of an option. `given` is what the user typed.
+/// Turns a library's error about the value of an option into a usage error. `given` is what the user typed.
 pub fn refused(given: &str, error: diarize::Error) -> anyhow::Error {
     match error {
         diarize::Error::InvalidOption { requirement, .. } => {
@@ -92,8 +92,8 @@ fn refused_option(error: &(dyn Error + 'static)) -> Option<&'static str> {
     }
 }
 
-/// A library's message about an option, with the names that options have on the command line. The value stays as the user
-/// wrote it, but the end of a long one is left out.
+/// A library's message about an option, in which options have their names on the command line. The value appears as the user
+/// wrote it, cut if it is long.
 fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
     refused_option(error)?;
     let Some((option, value, requirement)) = refused_value(error) else {

@@ -77,8 +77,7 @@ impl<'a> Session<'a> {
         job.speakers.apply(&mut options);
         options.threads = threads;
         job.overrides.apply(&mut options, pipelines.model().segmentation.duration)?;
-        // Starting to listen checks the options, also whether they fit the model.
-        pipelines.first().listen(&options)?;
+        pipelines.first().check(&options)?;
         Ok(Self {
             job,
             console,

@@ -176,7 +176,6 @@ impl Diarizer {
         observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
     ) -> Result<Listener<'o>> {
         self.check(options)?;
-        self.model.check_plda(options)?;
         Listener::new(self.model.clone(), options, Context::new(options, Box::new(observer))?)
     }
 
@@ -190,7 +189,7 @@ impl Diarizer {
         options: &Options,
         observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
     ) -> Result<ActivityListener<'o>> {
-        self.check(options)?;
+        self.check_segmentation(options)?;
         ActivityListener::new(self.model.clone(), options, Context::new(options, Box::new(observer))?)
     }
 
@@ -205,7 +204,7 @@ impl Diarizer {
         options: &Options,
         observer: impl FnMut(Event) -> ControlFlow<()> + Send + 'o,
     ) -> Result<SpanListener<'o>> {
-        self.check(options)?;
+        self.check_segmentation(options)?;
         if spans.iter().any(|span| span.start.is_nan() || span.end.is_nan()) {
             let (option, value) = ("span", "NaN".into());
             return Err(Error::InvalidOption { option, value, requirement: "two times in seconds" });
@@ -252,7 +251,17 @@ impl Diarizer {
         listener.finish()
     }
 
-    fn check(&self, options: &Options) -> Result<()> {
+    /// Checks that options are valid and fit the model.
+    ///
+    /// # Errors
+    /// If an option is invalid, or the model lacks what it needs.
+    pub fn check(&self, options: &Options) -> Result<()> {
+        self.check_segmentation(options)?;
+        self.model.check_plda(options)
+    }
+
+    /// The part of [`Self::check`] that concerns the segmentation network.
+    fn check_segmentation(&self, options: &Options) -> Result<()> {
         options.check()?;
         let powerset = self.model().segmentation.multilabel.is_none();
         if !powerset && options.parameters.decoding != Decoding::Argmax {

@@ -53,7 +53,7 @@ pub struct DiarizeArgs {
     /// ends in `/`, each result is written to DIR/NAME.FORMAT. Files are written atomically.
     ///
     /// On the standard output, several results follow each other: rttm and stm unchanged, json as one object per
-    /// line that names its file, csv below one heading, txt with a heading for each recording.
+    /// line, in which `file` is the recording, csv below one heading, txt with a heading for each recording.
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     output: Vec<PathBuf>,
     /// Include the mean embedding of each speaker (with --format json)

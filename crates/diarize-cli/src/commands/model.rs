@@ -74,7 +74,7 @@ enum Action {
     },
     /// Remove a downloaded model
     ///
-    /// The hub cache, which other programs share, keeps the files it was made from.
+    /// The files from which the model was made stay in the hub cache, which other programs use too.
     Remove {
         /// A name from `diarize model list`
         model: String,
@@ -112,7 +112,7 @@ fn info(model: Option<&str>, console: &Console) -> anyhow::Result<String> {
     Ok(text + &manifest.to_toml())
 }
 
-/// How most weights of a file are stored, as in `cargo xtask convert-weights --dtype`.
+/// The storage type of most weights in a file, named as by `cargo xtask convert-weights --dtype`.
 fn precision(file: &WeightsFile) -> anyhow::Result<String> {
     let tensors = SafeTensors::deserialize(&file.bytes)
         .with_context(|| format!("cannot read {}", file.path.display()))?;
@@ -127,7 +127,7 @@ fn precision(file: &WeightsFile) -> anyhow::Result<String> {
     Ok(match counts.into_iter().max_by_key(|(_, count)| *count) {
         Some((Dtype::I8, _)) => "q8".to_owned(),
         Some((dtype, _)) => format!("{dtype:?}").to_lowercase(),
-        None => "no format: there are none".to_owned(),
+        None => "an unknown type, because the file has none".to_owned(),
     })
 }
 

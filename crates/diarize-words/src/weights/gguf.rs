@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::BufReader,
+    io::{BufReader, Seek},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -69,23 +69,22 @@ pub fn read(folder: &Path, file: PathBuf) -> Result<Contents> {
 /// The tensors of a file.
 fn tensors(path: &Path) -> Result<HashMap<String, Stored>> {
     let source = Arc::new(Source::open(path)?);
-    let open = || File::open(path).map(BufReader::new);
     let failed = |source| Error::ReadFile { path: path.to_owned(), source };
-    let mut file = open().map_err(failed)?;
+    let mut file = File::open(path).map(BufReader::new).map_err(failed)?;
     if source.bytes(0, 4)?.is_none_or(|start| start != *b"GGUF") {
         return Err(source.invalid("not a GGUF file: it does not begin with `GGUF`"));
     }
     if metadata::alignment(&mut file) == Some(0) {
         return Err(source.invalid("the alignment is 0: the file is damaged, so download or copy it again"));
     }
-    let Content { tensor_infos, tensor_data_offset, .. } =
-        Content::read(&mut open().map_err(failed)?).map_err(|error| {
-            let error: String = without_backtrace(error).to_string();
-            let error: String = error.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-            source.invalid(format!(
-                "candle cannot read this GGUF file ({error}): download or copy it again, or quantize it to q8_0"
-            ))
-        })?;
+    file.rewind().map_err(failed)?;
+    let Content { tensor_infos, tensor_data_offset, .. } = Content::read(&mut file).map_err(|error| {
+        let error: String = without_backtrace(error).to_string();
+        let error: String = error.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        source.invalid(format!(
+            "candle cannot read this GGUF file ({error}): download or copy it again, or quantize it to q8_0"
+        ))
+    })?;
     let tensor = |(name, TensorInfo { ggml_dtype, shape, offset }): (String, TensorInfo)| {
         let shape = shape.into_dims();
         // No value takes more than eight bytes, here or later.

@@ -1,4 +1,4 @@
-//! The metadata at the start of a GGUF file, as far as candle trusts them too much: it divides by the alignment of the tensors.
+//! The alignment in the metadata of a GGUF file. Candle divides by it without checking that it is not 0.
 //!
 //! Source: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 

@@ -108,7 +108,7 @@ impl Weights {
             return Err(self.invalid(name, "has values that are not finite".into()));
         }
         let rounded = tensor.to_dtype(self.place.dtype)?;
-        if !is_finite(&rounded)? {
+        if self.place.dtype != tensor.dtype() && !is_finite(&rounded)? {
             let reason =
                 format!("tensor `{name}` has values that do not fit into f16: use the precision f32");
             return Err(Error::InvalidFile { path: self.file.clone(), reason });

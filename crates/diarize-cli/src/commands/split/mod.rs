@@ -114,8 +114,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let mut options = args.model.options(&diarizer);
             args.speakers.apply(&mut options);
             args.overrides.apply(&mut options, diarizer.model().segmentation.duration)?;
-            // Starting to listen checks the options, also whether they fit the model.
-            diarizer.listen(&options)?;
+            diarizer.check(&options)?;
             Turns::Diarizer(Box::new(diarizer), Box::new(options))
         }
     };

@@ -132,8 +132,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut options = args.model.options(&diarizer);
     let chunk = diarizer.model().segmentation.duration;
     args.overrides.apply(&mut options, chunk)?;
-    // Starting to listen checks the options, also whether they fit the model.
-    diarizer.listen(&options).map_err(|error| match error {
+    diarizer.check(&options).map_err(|error| match error {
         diarize::Error::NoSpeakerCount => super::conflict(
             "--clustering kmeans needs the number of speakers, which differs: tune another method",
         )
