@@ -100,7 +100,7 @@ impl Model {
     /// Fails if the options or the known voices cannot be used.
     #[pyo3(signature = (options, known))]
     fn check(&self, options: &Options, known: Option<(PyRef<'_, Voices>, f64, f64)>) -> PyResult<()> {
-        options.inner.check().map_err(Failure::from)?;
+        self.pipelines.first().check(&options.inner).map_err(Failure::from)?;
         if let Some((voices, threshold, margin)) = known {
             voices.recognizer(self, threshold, margin)?;
         }
