@@ -39,7 +39,9 @@ impl Pipelines {
     /// As for [`Diarizer::from_files_with`].
     pub fn load(files: &ModelFiles, devices: Devices, precision: Precision) -> diarize::Result<Self> {
         let load = |&device: &Device| Diarizer::from_files_with(files, device, precision);
-        let diarizers = devices.as_slice().par_iter().map(load).collect::<diarize::Result<Vec<_>>>()?;
+        let loaded: Vec<diarize::Result<Diarizer>> = devices.as_slice().par_iter().map(load).collect();
+        // If several devices fail, the error is about the first of them.
+        let diarizers = loaded.into_iter().collect::<diarize::Result<Vec<_>>>()?;
         let recordings = Arc::new(Mutex::new(vec![0; diarizers.len()]));
         Ok(Self { devices, diarizers, recordings })
     }
