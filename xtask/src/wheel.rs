@@ -45,7 +45,7 @@ pub struct Wheel {
     /// Cargo features, such as cuda
     #[arg(long, value_name = "FEATURES")]
     features: Option<String>,
-    /// Python to test with; can be given several times
+    /// Python to build for and test with; can be given several times, to test with others too
     #[arg(long, value_name = "PYTHON", default_value = "python3")]
     python: Vec<String>,
     /// Only build, without tests
@@ -85,6 +85,11 @@ impl Wheel {
         maturin.args(["--manifest-path", &format!("{PACKAGE}/Cargo.toml"), "--interpreter"]).arg(&python);
         if let Some(features) = &self.features {
             maturin.args(["--features", features]);
+        }
+        if is_free_threaded(&python)? {
+            // Its interface is that of one version. Outside the repository, cargo does not read from its configuration that
+            // PyO3 need not ask Python.
+            maturin.current_dir(folder).env_remove("PYO3_NO_PYTHON");
         }
         if for_older {
             maturin.args(["--zig", "--compatibility", OLDEST]);
@@ -126,6 +131,14 @@ fn environment<'a>(
     let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     succeed(Command::new(&python).args(install).args(packages))?;
     Ok(python)
+}
+
+/// Whether a Python runs without a global lock.
+fn is_free_threaded(python: &Path) -> anyhow::Result<bool> {
+    let question = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') or 0)";
+    let output = Command::new(python).args(["-c", question]).output();
+    let output = output.with_context(|| format!("cannot start {}", python.display()))?;
+    Ok(output.stdout.trim_ascii() == b"1")
 }
 
 /// Runs a command that must succeed.
