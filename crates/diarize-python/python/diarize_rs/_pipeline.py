@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import _native
+from . import _native, _parameters
 from ._annotation import Annotation, Segment
 from ._audio import AudioFile, opened, warn
 from ._errors import OptionError, count_of, expect, number_of, spans_of
@@ -28,7 +27,6 @@ _METHODS = {
     "KMeansClustering": "kmeans",
     "VBxClustering": "vbx",
 }
-_SEGMENTATION = ("min_duration_on", "min_duration_off")
 # What to use in place of what pyannote's pipelines have, too.
 _INSTEAD = {
     "classes": "call the pipeline, and use result.labels()",
@@ -329,32 +327,27 @@ class Pipeline:
     @property
     def segmentation_batch_size(self) -> int | None:
         """Chunks per batch of the segmentation network on a GPU; ``None`` for the default. It changes no result."""
-        return self._all_parameters()["segmentation_batch_size"]  # type: ignore[no-any-return]
+        return _parameters.ungrouped(self._options)["segmentation_batch_size"]  # type: ignore[no-any-return]
 
     @segmentation_batch_size.setter
     def segmentation_batch_size(self, size: int | None) -> None:
-        self._set_batch_size("segmentation_batch_size", size)
+        _parameters.assign_batch_size(self._options, "segmentation_batch_size", size)
 
     @property
     def embedding_batch_size(self) -> int | None:
         """Chunks per batch of the embedding network on a GPU; ``None`` for the default. It changes no result."""
-        return self._all_parameters()["embedding_batch_size"]  # type: ignore[no-any-return]
+        return _parameters.ungrouped(self._options)["embedding_batch_size"]  # type: ignore[no-any-return]
 
     @embedding_batch_size.setter
     def embedding_batch_size(self, size: int | None) -> None:
-        self._set_batch_size("embedding_batch_size", size)
+        _parameters.assign_batch_size(self._options, "embedding_batch_size", size)
 
     def parameters(self, instantiated: bool = True) -> dict[str, Any]:
         """The hyper-parameters, as :meth:`instantiate` takes them.
 
         :param instantiated: for pyannote's callers; the values are returned in any case
         """
-        parameters = self._all_parameters()
-        segmentation = {name: parameters.pop(name) for name in _SEGMENTATION}
-        clustering = parameters.pop("clustering")
-        ((_, method),) = clustering.pop("method").items()
-        clustering.pop("compat", None)
-        return {"segmentation": segmentation, "clustering": {**method, **clustering}, **parameters}
+        return _parameters.grouped(self._options)
 
     def instantiate(self, parameters: Mapping[str, Any]) -> Pipeline:
         """Sets hyper-parameters and returns the pipeline. Others stay as they are.
@@ -364,29 +357,14 @@ class Pipeline:
             ``embedding_exclude_overlap`` and ``reconstruction``.
         :raises OptionError: if there is no such parameter, or a value is wrong; then nothing is changed
         """
-        before = self._options.parameters()
-        expect("parameters", parameters, Mapping, "a dictionary")
-        try:
-            for group, value in parameters.items():
-                if group in ("segmentation", "clustering"):
-                    expect(group, value, Mapping, "a dictionary")
-                if group == "segmentation":
-                    self._set_segmentation(value)
-                elif group == "clustering":
-                    for name, each in _flat(value):
-                        self._options.set(f"clustering.{name}", _text(each))
-                else:
-                    self._options.set(group, _text(value))
-        except BaseException:
-            self._options.restore(before)
-            raise
+        _parameters.assign(self._options, parameters)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
         try:
             super().__setattr__(name, value)
         except AttributeError:
-            raise AttributeError(f"{name} cannot be set: {self._setter_of(name)}", name=name, obj=self) from None
+            raise AttributeError(f"{name} cannot be set: {_parameters.setter_of(self._options, name)}", name=name, obj=self) from None
 
     if not TYPE_CHECKING:
 
@@ -430,17 +408,6 @@ class Pipeline:
                 hook("discrete_diarization", result.speaker_diarization, file=recording.file)
         return result
 
-    def _setter_of(self, name: str) -> str:
-        """How to set what is not set by an attribute."""
-        if name == "device":
-            return "use to(device)"
-        for group, values in self.parameters().items():
-            if name == group:
-                return f"use instantiate({{{name!r}: ...}})"
-            if isinstance(values, Mapping) and name in values:
-                return f"use instantiate({{{group!r}: {{{name!r}: ...}}}})"
-        return "use instantiate() for parameters, and the options of from_pretrained or of a call for the rest"
-
     def _activity(self, file: AudioFile, speakers: int, hook: Hook | None) -> list[Segment]:
         with opened(file) as recording:
             hear = listening(hook, recording.file)
@@ -455,19 +422,6 @@ class Pipeline:
         return self._options.with_speakers(
             *(None if value is None else count_of(option, value) for option, value in counts.items())
         )
-
-    def _all_parameters(self) -> dict[str, Any]:
-        return json.loads(self._options.parameters())  # type: ignore[no-any-return]
-
-    def _set_batch_size(self, name: str, size: int | None) -> None:
-        self._options.set(name, json.dumps(None if size is None else count_of(name, size)))
-
-    def _set_segmentation(self, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            if name not in _SEGMENTATION:
-                known = " and ".join(_SEGMENTATION)
-                raise OptionError(f"segmentation has no parameter {name}; its parameters are {known}")
-            self._options.set(name, _text(number_of(name, value)))
 
 
 def _restored(kind: type[Pipeline], state: dict[str, Any], parameters: str) -> Pipeline:
@@ -490,24 +444,3 @@ def _known(voices: Voices | None, threshold: float, margin: float) -> tuple[_nat
 
     expect("voices", voices, Voices, f"Voices; Voices.load({voices!r}) reads a file" if isinstance(voices, str) else "Voices")
     return voices._native, number_of("identify_threshold", threshold), number_of("identify_margin", margin)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested parameters with dots between their names."""
-    for name, value in values.items():
-        if isinstance(value, Mapping) and name == "kmeans":
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _text(value: Any) -> str:
-    """A value as the native library reads it: text as it is, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{name} = {_text(each)}" for name, each in value.items()) + " }"
-    try:
-        return json.dumps(value.tolist() if hasattr(value, "tolist") else value)  # NumPy's numbers
-    except TypeError:
-        raise OptionError(f"{value!r} is not the value of a parameter: give a number, text, True or False") from None
