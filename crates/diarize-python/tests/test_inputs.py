@@ -122,7 +122,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("file", WRONG, ids=str)
+@pytest.mark.parametrize("file", WRONG, ids=lambda file: type(file).__name__)
 def test_what_cannot_be_read(pipeline, file):
     with pytest.raises(AudioError, match=WRONG[file]):
         pipeline(file)

@@ -117,6 +117,7 @@ WRONG = [
     ("params.yaml", "^parameters is 'params.yaml', but must be a dictionary$"),
     ({"segmentation": {"threshold": 0.5}}, "segmentation has no parameter threshold"),
     ({"segmentation": {"min_duration_off": "long"}}, "^min_duration_off is 'long', but must be a number$"),
+    ({"segmentation": {"min_duration_off": 10**400}}, "^min_duration_off is 10+, but must be a number$"),
     ({"segmentation": {"min_duration_off": -1}}, "^min_duration_off is -1"),
     ({"nothing": 1}, "nothing"),
     ({"embedding_trunk": "whole"}, "^embedding_trunk is whole"),

@@ -52,12 +52,8 @@ impl Window {
     }
 
     /// Changes the times of a segment and its words from seconds of the window to seconds of the recording. A word lies in
-    /// one stretch, in that which has most of it.
+    /// one stretch, in that which has most of it. A segment in several stretches begins and ends with its words.
     pub fn place(&self, segment: &mut Segment) {
-        let whole = self.parts_of(segment.start, segment.end);
-        if let (Some(first), Some(last)) = (whole.first(), whole.last()) {
-            (segment.start, segment.end) = (first.start, last.end);
-        }
         for Word { start, end, .. } in &mut segment.words {
             let parts = self.parts_of(*start, *end).into_iter();
             let longest =
@@ -69,6 +65,13 @@ impl Window {
             if let Some(part) = longest {
                 (*start, *end) = (part.start, part.end);
             }
+        }
+        let parts = self.parts_of(segment.start, segment.end);
+        if let (Some(first), Some(last)) = (parts.first(), parts.last()) {
+            (segment.start, segment.end) = (first.start, last.end);
+        }
+        if let (2.., Some(first), Some(last)) = (parts.len(), segment.words.first(), segment.words.last()) {
+            (segment.start, segment.end) = (first.start, last.end);
         }
     }
 
@@ -100,6 +103,7 @@ mod tests {
     use diarize::Span;
 
     use super::Window;
+    use crate::{Segment, Word};
 
     fn window() -> Window {
         let mut window = Window::new(Span { start: 10.0, end: 12.0 });
@@ -129,5 +133,24 @@ mod tests {
         assert_eq!(parts(0.5, 0.5), [[10.5, 10.5]]);
         assert_eq!(parts(6.0, 6.0), [[24.0, 24.0]]);
         assert_eq!(parts(7.0, 8.0), [[24.0, 24.0]]);
+    }
+
+    #[test]
+    fn a_word_lies_in_the_stretch_that_has_most_of_it() {
+        let word = |&[start, end]: &[f64; 2]| Word { start, end, text: " so".to_owned(), probability: 1.0 };
+        let mut segment = Segment {
+            start: 1.75,
+            end: 4.5,
+            text: String::new(),
+            words: [[1.75, 3.0], [3.0, 4.0]].iter().map(word).collect(),
+            log_probability: 0.0,
+            no_speech: 0.0,
+            temperature: 0.0,
+            compression: 1.0,
+        };
+        window().place(&mut segment);
+        let times: Vec<[f64; 2]> = segment.words.iter().map(|word| [word.start, word.end]).collect();
+        assert_eq!(times, [[20.0, 21.0], [21.0, 22.0]]);
+        assert_eq!([segment.start, segment.end], [20.0, 22.0]);
     }
 }

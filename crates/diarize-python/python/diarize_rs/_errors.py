@@ -81,7 +81,7 @@ def number_of(option: str, value: Any) -> float:
     """A number."""
     try:
         return float(value + 0)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise OptionError(f"{option} is {value!r:.100}, but must be a number") from None
 
 
@@ -89,7 +89,7 @@ def spans_of(option: str, spans: Iterable[Any]) -> list[tuple[float, float]]:
     """Start and end in seconds of segments or tuples."""
     try:
         return [(float(start), float(end)) for start, end in spans]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise OptionError(f"{option} is {spans!r:.100}, but must be a list of segments, or of start and end in seconds") from None
 
 
