@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -205,6 +205,31 @@ fn ctrl_c_abandons_a_single_file() {
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(names(directory.path()), [""; 0]);
+}
+
+/// As a microphone's program does it, which Ctrl-C ends too.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_was_read_from_a_pipe() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .args(["--verbose", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(&fs::read(repository("tests/data/conversation.flac")).unwrap()).unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.contains("loaded ")));
+    interrupt(&child);
+    assert!(told.any(|line| line == "finishing what was read; press Ctrl-C again to abandon it"));
+    drop(pipe);
+    told.for_each(drop);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    let whole = diarize([repository("tests/data/conversation.flac")]);
+    assert_eq!(stdout(&output).lines().count(), stdout(&whole).lines().count());
 }
 
 /// Opening a pipe waits until something is written to it.

@@ -1,7 +1,7 @@
 //! Windows of a recording, by its turns.
 
 use diarize::{Span, Turn};
-use diarize_words::{Loudness, Window, windows};
+use diarize_words::{Loudness, windows};
 
 const RATE: usize = 16_000;
 
@@ -11,29 +11,20 @@ fn loudness(samples: &[f32]) -> Loudness {
     loudness
 }
 
-fn stretches(window: &Window) -> Vec<[f64; 2]> {
-    window.stretches().iter().map(|&Span { start, end }| [start, end]).collect()
-}
-
-fn found(turns: &[(f64, f64, &str)], samples: &[f32]) -> Vec<Window> {
-    let turns: Vec<Turn> = turns.iter().map(|&(start, end, who)| Turn::new(start, end, who)).collect();
-    windows(&loudness(samples), &turns)
-}
-
-/// Windows of one stretch each.
 fn spans(turns: &[(f64, f64, &str)], samples: &[f32]) -> Vec<[f64; 2]> {
-    let one = |window: &Window| <[_; 1]>::try_from(stretches(window)).expect("no pause is left out")[0];
-    found(turns, samples).iter().map(one).collect()
+    let turns: Vec<Turn> = turns.iter().map(|&(start, end, who)| Turn::new(start, end, who)).collect();
+    windows(&loudness(samples), &turns).into_iter().map(|Span { start, end }| [start, end]).collect()
 }
 
 #[test]
-fn the_middle_of_long_pauses_is_left_out() {
+fn pauses_are_left_out_and_short_ones_joined() {
     let samples = vec![0.1; 60 * RATE];
-    let windows =
-        found(&[(11.0, 14.0, "A"), (14.5, 19.0, "B"), (24.0, 32.0, "A"), (34.0, 59.9, "A")], &samples);
-    let expected = vec![vec![[10.75, 19.75], [23.25, 32.25]], vec![[33.75, 60.0]]];
-    assert_eq!(windows.iter().map(stretches).collect::<Vec<_>>(), expected);
-    assert!(found(&[], &samples).is_empty());
+    let turns = [(11.0, 14.0, "A"), (14.5, 19.0, "B"), (24.0, 59.9, "A")];
+    let found = spans(&turns, &samples);
+    assert_eq!(found[0], [10.75, 19.25]);
+    assert_eq!(found[1][0], 23.75);
+    assert_eq!(found.last().unwrap()[1], 60.0);
+    assert!(spans(&[], &samples).is_empty());
 }
 
 #[test]
@@ -75,13 +66,13 @@ fn no_window_is_longer_than_30_s_and_all_speech_is_covered() {
         };
         let turns: Vec<Turn> = (0..1 + round).map(|_| turn()).collect();
         let found = windows(&loudness, &turns);
-        assert!(found.iter().all(|window| window.seconds() <= 30.0), "{found:?}");
-        let all: Vec<[f64; 2]> = found.iter().flat_map(stretches).collect();
-        assert!(all.iter().all(|[start, end]| start < end), "{all:?}");
-        assert!(all.windows(2).all(|pair| pair[0][1] <= pair[1][0]), "{all:?}");
+        for window in &found {
+            assert!(window.start < window.end && window.end - window.start <= 30.0, "{window:?}");
+        }
+        assert!(found.windows(2).all(|pair| pair[0].end <= pair[1].start), "{found:?}");
         for Turn { start, end, .. } in turns {
-            let inside: f64 = all.iter().map(|s| (s[1].min(end) - s[0].max(start)).max(0.0)).sum();
-            assert!((inside - (end - start)).abs() < 1e-6, "{start} {end} {all:?}");
+            let inside: f64 = found.iter().map(|w| (w.end.min(end) - w.start.max(start)).max(0.0)).sum();
+            assert!((inside - (end - start)).abs() < 1e-6, "{start} {end} {found:?}");
         }
     }
 }

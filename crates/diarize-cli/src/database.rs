@@ -49,13 +49,19 @@ impl Database {
     pub fn for_model(path: &Path, model: &ModelFiles) -> anyhow::Result<Self> {
         let database = Self::read(path)?;
         let (theirs, ours) = (&database.voices.fingerprint, model.embedding_fingerprint()?);
+        let (their_name, our_name) = (&database.voices.model, &model.manifest.name);
+        if *theirs != ours && their_name == our_name {
+            bail!(
+                "{} contains voices of another version of the model {our_name} ({theirs}), which cannot be compared with \
+                 those of this one ({ours}): enroll the speakers again into another file",
+                path.display(),
+            );
+        }
         if *theirs != ours {
             bail!(
-                "{} contains voices of the model {} ({theirs}), which cannot be compared with those of {} \
+                "{} contains voices of the model {their_name} ({theirs}), which cannot be compared with those of {our_name} \
                  ({ours}): choose that model with --model, or enroll the speakers again into another file",
                 path.display(),
-                database.voices.model,
-                model.manifest.name,
             );
         }
         Ok(database)

@@ -1,4 +1,6 @@
 //! Ctrl-C: the first finishes the current file, the second abandons it. Neither leaves a part of a result.
+//!
+//! The program before a pipe gets Ctrl-C too and ends, so what was read from the standard input is all that there will be.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,11 +16,11 @@ pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
-/// Makes the first Ctrl-C call `notify` and wait for the current file. With only one file, the first Ctrl-C
+/// Makes the first Ctrl-C call `notify` and wait for the current file. If that is not `worth_finishing`, the first Ctrl-C
 /// already ends the program.
-pub fn listen(several: bool, notify: impl Fn() + Send + 'static) {
+pub fn listen(worth_finishing: bool, notify: impl Fn() + Send + 'static) {
     let handler = move || {
-        if REQUESTED.swap(true, Ordering::Relaxed) || !several {
+        if REQUESTED.swap(true, Ordering::Relaxed) || !worth_finishing {
             exit_after_write(EXIT_CODE.into());
         }
         notify();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use diarize::{
-    Diarization, label,
+    Diarization, Warning, label,
     model::ModelFiles,
     voices::{Recognition, Recognized, Voices},
 };
@@ -152,8 +152,7 @@ impl Names {
                 }
             }
         }
-        rename(diarization, naming.names);
-        Ok(naming.similarities)
+        Ok(naming.finish(diarization))
     }
 }
 
@@ -168,8 +167,7 @@ pub fn identify(
     let mut naming = Naming::of(voices.len());
     naming.recognize(known, voices, recognition);
     naming.keep_labels(diarization);
-    rename(diarization, naming.names);
-    naming.similarities
+    naming.finish(diarization)
 }
 
 /// The names of a recording's speakers so far.
@@ -177,12 +175,14 @@ struct Naming {
     names: Vec<Option<String>>,
     /// Cosine similarity of each recognized speaker, by name.
     similarities: BTreeMap<String, f64>,
+    /// Speakers who sound like two people, with their names.
+    undecided: Vec<(usize, [String; 2])>,
 }
 
 impl Naming {
     /// No names yet.
     fn of(speakers: usize) -> Self {
-        Self { names: vec![None; speakers], similarities: BTreeMap::new() }
+        Self { names: vec![None; speakers], similarities: BTreeMap::new(), undecided: Vec::new() }
     }
 
     /// Lets the speakers who have no name yet keep their labels, unless a name is the same.
@@ -206,6 +206,24 @@ impl Naming {
                 self.names[index] = Some(name);
             }
         }
+        for (index, embedding) in embeddings.into_iter().enumerate() {
+            if let Some(people) = embedding.and_then(|embedding| known.undecided(embedding, recognition))
+                && self.names[index].is_none()
+            {
+                self.undecided.push((index, people));
+            }
+        }
+    }
+
+    /// Renames the speakers, with a warning for each who sounds like two people. Returns the cosine similarity of each
+    /// recognized speaker, by name.
+    fn finish(self, diarization: &mut Diarization) -> BTreeMap<String, f64> {
+        rename(diarization, self.names);
+        for (index, people) in self.undecided {
+            let speaker = diarization.speakers[index].label.clone();
+            diarization.warnings.push(Warning::UndecidedVoice { speaker, people });
+        }
+        self.similarities
     }
 
     /// Names the speakers who have no name yet. A speaker who is among `known` gets the name from there, any other a new

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use diarize::{Device, Devices, Precision, SAMPLE_RATE, Turn};
 use diarize_convert::catalogue::{Catalogue, Model, Task};
-use diarize_words::{Loudness, Options, Segment, Whisper, Window, windows, without_imagined};
+use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 use tracing::info;
@@ -162,8 +162,8 @@ struct Work<'a> {
     offset: f64,
     /// Seconds.
     length: f64,
-    /// Windows that are not decoded yet, with their samples.
-    waiting: Vec<(Window, Vec<f32>)>,
+    /// Windows that are not decoded yet: their first sample, and their samples.
+    waiting: Vec<(usize, Vec<f32>)>,
     segments: Vec<Segment>,
     /// The turns of the recording.
     turns: Vec<Turn>,
@@ -196,60 +196,30 @@ impl Recognizer {
             partial: result.map(Partial::of),
             progress,
         };
-        let mut windows = windows(loudness, turns).into_iter().peekable();
-        let mut reader = Reader::default();
+        work.progress.transcribed(0.0, work.length);
+        let index = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as usize;
+        let windows = windows(loudness, turns);
+        let mut windows = windows.iter().map(|window| index(window.start)..index(window.end)).peekable();
+        // The samples from `first` on that are still needed.
+        let (mut first, mut samples) = (0, Vec::new());
         let mut read = |block: &[f32], is_end: bool| -> anyhow::Result<()> {
-            reader.samples.extend_from_slice(block);
-            while let Some(window) = windows.next_if(|window| reader.fill(window, is_end)) {
-                work.add(window, std::mem::take(&mut reader.filled), windows.peek().is_none())?;
+            samples.extend_from_slice(block);
+            while let Some(window) = windows.next_if(|window| is_end || window.end <= first + samples.len()) {
+                let end = window.end.min(first + samples.len());
+                let start = window.start.min(end);
+                let part = samples[start - first..end - first].to_vec();
+                work.add(start, part, windows.peek().is_none())?;
             }
+            let end = first + samples.len();
+            let needed = windows.peek().map_or(end, |window| window.start.clamp(first, end));
+            samples.drain(..needed - first);
+            first = needed;
             Ok(())
         };
         source.read(|block| read(block, false))?;
         read(&[], true)?;
         let text = document(&work.segments, work.options.language.as_deref()).to_string();
         Ok((Transcript::parse(&text)?, work.partial))
-    }
-}
-
-/// Takes the samples of windows out of those of a recording.
-#[derive(Default)]
-struct Reader {
-    /// What was read and is still needed.
-    samples: Vec<f32>,
-    /// The index of its first sample in the recording.
-    first: usize,
-    /// Samples of the next window, from its complete stretches.
-    filled: Vec<f32>,
-    /// Their number of stretches.
-    complete: usize,
-}
-
-impl Reader {
-    /// Takes the stretches of the next window as far as they were read. Whether the window is complete, which it always is
-    /// at the end of the recording.
-    fn fill(&mut self, window: &Window, is_end: bool) -> bool {
-        let index = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)).round() as usize;
-        for stretch in &window.stretches()[self.complete..] {
-            let read = self.first + self.samples.len();
-            let [start, end] = [stretch.start, stretch.end].map(index);
-            self.drop_before(start.min(read));
-            if end > read && !is_end {
-                return false;
-            }
-            self.filled.extend_from_slice(&self.samples[..end.min(read).saturating_sub(self.first)]);
-            self.drop_before(end.min(read));
-            self.complete += 1;
-        }
-        self.complete = 0;
-        true
-    }
-
-    /// Drops the samples before an index of the recording.
-    fn drop_before(&mut self, index: usize) {
-        let count = index.saturating_sub(self.first);
-        self.samples.drain(..count);
-        self.first += count;
     }
 }
 
@@ -260,9 +230,9 @@ fn later(turn: &Turn, seconds: f64) -> Turn {
 
 impl Work<'_> {
     /// Decodes a window, or keeps it until there are enough to tell the language and to occupy all threads.
-    fn add(&mut self, window: Window, samples: Vec<f32>, is_last: bool) -> anyhow::Result<()> {
+    fn add(&mut self, first: usize, samples: Vec<f32>, is_last: bool) -> anyhow::Result<()> {
         let Recognizer { whispers, pools, .. } = self.recognizer;
-        self.waiting.push((window, samples));
+        self.waiting.push((first, samples));
         let wanted = if self.options.language.is_none() { LANGUAGE_WINDOWS } else { pools.len() };
         if self.waiting.len() < wanted && !is_last {
             return Ok(());
@@ -278,7 +248,7 @@ impl Work<'_> {
     }
 
     /// Decodes windows at the same time.
-    fn decode(&mut self, windows: &[(Window, Vec<f32>)]) -> anyhow::Result<()> {
+    fn decode(&mut self, windows: &[(usize, Vec<f32>)]) -> anyhow::Result<()> {
         let options = &self.options;
         let found: Vec<Result<Vec<Segment>, _>> = thread::scope(|scope| {
             let Recognizer { whispers, pools, .. } = self.recognizer;
@@ -293,19 +263,22 @@ impl Work<'_> {
                 .map(|window| window.join().unwrap_or_else(|panic| resume_unwind(panic)))
                 .collect()
         });
-        for ((window, _), segments) in windows.iter().zip(found) {
+        for ((first, samples), segments) in windows.iter().zip(found) {
             let mut segments = segments?;
+            let [start, length] =
+                [*first, samples.len()].map(|samples| samples as f64 / f64::from(SAMPLE_RATE));
             for segment in &mut segments {
-                window.place(segment);
                 let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
-                words.chain([&mut segment.start, &mut segment.end]).for_each(|time| *time += self.offset);
+                for time in words.chain([&mut segment.start, &mut segment.end]) {
+                    *time = time.min(length) + self.offset + start;
+                }
             }
             let segments = without_imagined(segments, &self.turns);
             if let Some(partial) = &mut self.partial {
                 partial.add(&segments);
             }
             self.segments.extend(segments);
-            self.progress.transcribed(window.span().end, self.length);
+            self.progress.transcribed(start + length, self.length);
         }
         Ok(())
     }

@@ -37,8 +37,12 @@ pub fn run(job: &Job) -> anyhow::Result<ExitCode> {
     let console = job.verbosity.console();
     job.inputs.warn(&console);
     let notices = console.clone();
-    interrupt::listen(job.inputs.several, move || {
-        notices.line("finishing the current file; press Ctrl-C again to abandon it");
+    let is_piped = job.inputs.all.iter().any(|found| found.input == Input::Stdin);
+    interrupt::listen(job.inputs.several || is_piped, move || {
+        notices.line(match is_piped {
+            true => "finishing what was read; press Ctrl-C again to abandon it",
+            false => "finishing the current file; press Ctrl-C again to abandon it",
+        });
     });
     diarize_all(job, &console).map(ExitCode::from)
 }
@@ -139,7 +143,8 @@ impl<'a> Batch<'a> {
                 let (sender, next, order, tasks, ahead) = (sender.clone(), &next, &order, &tasks, &ahead);
                 let skip_existing = self.job.batch.skip_existing;
                 scope.spawn(move || {
-                    while !interrupt::requested() {
+                    // A single recording that was begun is also finished.
+                    while tasks.len() == 1 || !interrupt::requested() {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(task) = tasks.get(index) else { break };
                         let ticket = order.ticket(index);

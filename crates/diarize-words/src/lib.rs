@@ -11,8 +11,8 @@
 //! # Ok::<(), diarize_words::Error>(())
 //! ```
 //!
-//! [`Whisper::load_on`] computes on a GPU. The results are those of `openai-whisper` with greedy decoding and word times. [`windows()`] cuts a recording into
-//! [windows](Window) by its diarization, so that long pauses are not decoded and a long recording is transcribed part by part.
+//! [`Whisper::load_on`] computes on a GPU. The results are those of `openai-whisper` with greedy decoding and word times. [`windows()`] cuts a recording into parts
+//! by its diarization, so that silence is not decoded and a long recording is transcribed part by part.
 
 #![forbid(unsafe_code)]
 
@@ -29,13 +29,11 @@ mod transcription;
 pub mod unstable;
 mod weights;
 mod whisper;
-mod window;
 mod windows;
 
 pub use crate::{
     error::{Error, Result},
     transcription::{Options, Segment, Word},
     whisper::Whisper,
-    window::Window,
     windows::{Loudness, windows, without_imagined},
 };

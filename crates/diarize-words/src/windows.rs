@@ -2,11 +2,11 @@
 
 use diarize::{SAMPLE_RATE, Span, Turn};
 
-use crate::{Segment, window::Window};
+use crate::Segment;
 
 /// What Whisper hears at once, in seconds.
 const LONGEST: f64 = 30.0;
-/// A longer pause, in seconds, is decoded without its middle.
+/// A longer pause, in seconds, is not decoded.
 const PAUSE: f64 = 1.0;
 /// Seconds around each turn that are decoded too: the boundaries of turns are not exact.
 const MARGIN: f64 = 0.25;
@@ -58,42 +58,26 @@ impl Loudness {
     }
 }
 
-/// Cuts a recording into windows of at most 30 s that contain its turns, in order and without overlap. A window leaves out the
-/// middle of each long pause. The first one begins with the recording if the first turn follows soon. A window ends at a pause;
-/// where nobody pauses for 30 s, at a speaker change or in the quietest moment.
+/// Cuts a recording into windows of at most 30 s, in order and without overlap, that contain its turns. Long pauses lie
+/// outside, but the first window begins with the recording if the first turn follows soon. A window ends at a pause; where nobody pauses for 30 s, at a speaker change or in the quietest moment.
 ///
 /// `loudness` is that of the whole recording, and `turns` may overlap.
-pub fn windows(loudness: &Loudness, turns: &[Turn]) -> Vec<Window> {
-    let mut windows: Vec<Window> = Vec::new();
+pub fn windows(loudness: &Loudness, turns: &[Turn]) -> Vec<Span> {
+    let mut windows: Vec<Span> = Vec::new();
     for stretch in stretches(turns, loudness.seconds()) {
         for part in parts(loudness, turns, stretch) {
-            let longer = windows.last().and_then(|window| joined(window, part));
-            if longer.is_some() {
-                windows.pop();
+            match windows.last_mut() {
+                Some(window) if part.start - window.end <= PAUSE && part.end - window.start <= LONGEST => {
+                    window.end = part.end;
+                }
+                _ => windows.push(part),
             }
-            windows.push(longer.unwrap_or_else(|| Window::new(part)));
         }
     }
-    if let Some(first) = windows.first_mut() {
-        let start = first.span().start;
-        if start <= LEAD && first.seconds() + start <= LONGEST {
-            first.begin_at(0.0);
-        }
+    if let Some(first) = windows.first_mut().filter(|first| first.start <= LEAD && first.end <= LONGEST) {
+        first.start = 0.0;
     }
     windows
-}
-
-/// A window with the part after it, if there is room. The middle of a long pause is left out.
-fn joined(window: &Window, part: Span) -> Option<Window> {
-    let mut longer = window.clone();
-    let pause = Span { start: window.span().end, end: part.start };
-    if pause.end - pause.start > PAUSE {
-        longer.push(Span { start: pause.start, end: pause.start + PAUSE / 2.0 });
-        longer.push(Span { start: pause.end - PAUSE / 2.0, end: part.end });
-    } else {
-        longer.push(Span { start: pause.start, end: part.end });
-    }
-    (longer.seconds() <= LONGEST).then_some(longer)
 }
 
 /// The time in which anybody speaks, with margins.

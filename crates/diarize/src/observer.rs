@@ -110,6 +110,13 @@ pub enum Warning {
         /// The speaker of the other one.
         other: String,
     },
+    /// A speaker sounds like two known people alike, so neither name is used.
+    UndecidedVoice {
+        /// The label of the speaker.
+        speaker: String,
+        /// The names of the two people.
+        people: [String; 2],
+    },
     /// The device did not have enough memory for a batch.
     SmallerBatch {
         /// The stage that the batch belonged to.
@@ -142,6 +149,11 @@ impl fmt::Display for Warning {
                     "the channel of {speaker} carries only the sound of {other}, more quietly: {speaker} has no turns"
                 )
             }
+            Self::UndecidedVoice { speaker, people: [one, other] } => write!(
+                f,
+                "{speaker} sounds like {one} and {other} alike, so neither name is used: if they are one person, remove one \
+                 of them from the known voices"
+            ),
             Self::SmallerBatch { stage, failed, now } => write!(
                 f,
                 "{stage}: not enough device memory for {failed} chunks at once, continuing with {now}"

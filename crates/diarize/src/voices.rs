@@ -290,6 +290,24 @@ impl Voices {
         };
         best_assignment(scores.view()).into_iter().enumerate().map(recognized).collect()
     }
+
+    /// The two most similar people, if an embedding is similar enough to both, but not clearly more similar to one of them:
+    /// then [`Self::recognize`] names neither.
+    ///
+    /// # Panics
+    /// If the embedding differs in dimension from the known voices.
+    pub fn undecided(&self, embedding: &[f32], recognition: Recognition) -> Option<[String; 2]> {
+        let Recognition { threshold, margin } = recognition;
+        let mut similar: Vec<(&str, f64)> = self.similarities(embedding).into_iter().collect();
+        similar.retain(|&(_, similarity)| similarity >= threshold);
+        similar.sort_by(|one, other| other.1.total_cmp(&one.1));
+        match similar[..] {
+            [(one, most), (other, second), ..] if most - second < margin => {
+                Some([one.to_owned(), other.to_owned()])
+            }
+            _ => None,
+        }
+    }
 }
 
 fn norm(values: &[f32]) -> f64 {
@@ -322,6 +340,17 @@ mod tests {
         let found = names(&voices, &[[0.0, 0.0, 1.0], [0.1, 3.0, 0.0], [5.0, 0.2, 0.1]], SURE);
         assert_eq!(found, [None, Some("Bob".to_owned()), Some("Ann".to_owned())]);
         assert_eq!(voices.recognize(&[None], SURE), [None]);
+    }
+
+    #[test]
+    fn a_voice_between_two_people_is_undecided() {
+        let known = voices(&[("Ann", [1.0, 0.0, 0.0]), ("Bob", [1.0, 0.01, 0.0]), ("Zoe", [0.0, 0.0, 1.0])]);
+        let between = [1.0, 0.0, 0.1];
+        assert_eq!(names(&known, &[between], SURE), [None]);
+        assert_eq!(known.undecided(&between, SURE), Some(["Ann", "Bob"].map(str::to_owned)));
+        assert_eq!(known.undecided(&[0.1, 0.0, 1.0], SURE), None);
+        assert_eq!(known.undecided(&[0.0, 1.0, 0.0], SURE), None);
+        assert_eq!(known.undecided(&between, Recognition { margin: 0.0, ..SURE }), None);
     }
 
     #[test]

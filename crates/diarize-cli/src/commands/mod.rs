@@ -38,7 +38,7 @@ Examples:
   diarize -r --skip-existing -o results/ day/  every file below day/ that has no result yet
   diarize -o talk.srt -o talk.csv talk.mp3     the extension gives the format
   diarize --model pyannote/speaker-diarization-3.1 meeting.wav
-                                               with pyannote's model; the README explains access
+                                               with pyannote's model; needs an access token in HF_TOKEN
   diarize --model my-model --embedding-trunk shared long.mp3
                                                several times faster, slightly different embeddings
   diarize --clustering spectral talk.mp3       a different clustering method

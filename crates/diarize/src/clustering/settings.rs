@@ -81,8 +81,8 @@ impl Settings {
     }
 
     /// Sets one parameter by its name in a manifest: `min_alone`, `assignment`, or a parameter of the
-    /// method; those in a nested table use dots (`kmeans.seed`). `value` is in TOML syntax; quotes around
-    /// strings are optional.
+    /// method, with or without its name before it (`vbx.fb`); those in a nested table use dots (`kmeans.seed`). `value` is
+    /// in TOML syntax; quotes around strings are optional.
     ///
     /// # Errors
     /// If the method does not have this parameter, or the value is invalid.
@@ -152,7 +152,8 @@ impl Settings {
 
     /// Path of a parameter in the manifest's clustering table.
     fn path<'a>(&self, key: &'a str) -> Vec<&'a str> {
-        let mut path: Vec<&str> = key.split('.').collect();
+        let own = key.strip_prefix(self.method.name()).and_then(|key| key.strip_prefix('.'));
+        let mut path: Vec<&str> = own.unwrap_or(key).split('.').collect();
         if !matches!(key, "min_alone" | "assignment") {
             path.splice(..0, ["method", self.method.name()]);
         }
@@ -291,12 +292,14 @@ mod tests {
         let found = found.unwrap();
         let Method::Agglomerative(parameters) = found.method else { panic!() };
         assert_eq!((parameters.linkage, parameters.threshold, found.min_alone), (Linkage::Ward, 1.0, 0.1));
-        let found = set("spectral", &[("neighbors", "{ share = 0.25 }"), ("kmeans.seed", "7")]).unwrap();
+        let mut found = set("spectral", &[("neighbors", "{ share = 0.25 }"), ("kmeans.seed", "7")]).unwrap();
         let Method::Spectral(parameters) = found.method else { panic!() };
         assert_eq!((parameters.neighbors, parameters.kmeans.seed), (Neighbors::Share(0.25), 7));
         assert_eq!(found.get("kmeans.seed").as_deref(), Some("7"));
         assert_eq!(found.get("assignment").as_deref(), Some("nearest"));
         assert_eq!((found.get("threshold"), found.get("kmeans.threshold")), (None, None));
+        found.set("spectral.kmeans.seed", "8").unwrap();
+        assert_eq!(found.get("kmeans.seed").as_deref(), Some("8"));
     }
 
     #[test]
@@ -315,7 +318,8 @@ mod tests {
             ("vbx", "fb", "0", "fb is 0"),
             ("vbx", "kmeans.runs", "9223372036854775807", "kmeans.runs is 9223372036854775807"),
             ("vbx", "fb_exponent", "1.5", "fb_exponent is 1.5"),
-            ("kmeans", "kmeans.seed", "1", "kmeans"),
+            ("kmeans", "kmeans.speed", "1", "kmeans has no such parameter"),
+            ("vbx", "kmeans.fb", "1", "vbx has no such parameter"),
             ("spectral", "max_speakers", "-1", "-1"),
         ] {
             let mut settings = Settings::named(method).unwrap();
