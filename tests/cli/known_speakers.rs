@@ -95,6 +95,13 @@ fn enrolled_speakers_are_named_and_unknown_ones_are_not() {
             .concat(),
     );
     assert!(one.lines().all(|line| line.contains("Ann_Lee") || line.contains("Bob")), "{one}");
+
+    // With the same voice under two names, neither is used.
+    enroll(&desk, "Zoe", &speakers[0]);
+    let undecided = diarize_in(desk.path(), &identify);
+    assert!(found_for(stdout(&undecided))[&speakers[0]].starts_with("SPEAKER_"), "{}", stdout(&undecided));
+    let said = "sounds like Ann Lee and Zoe alike, so neither name is used";
+    assert!(stderr(&undecided).contains(said), "{}", stderr(&undecided));
 }
 
 #[test]
