@@ -34,12 +34,13 @@ pub struct Overrides {
     /// average, weighted, complete, single or ward; each linkage needs its own threshold.
     ///
     /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA (--set
-    /// threshold, fa, fb, fb_exponent, merge_distance, lda_dimension, max_iterations, max_embeddings, kmeans.seed).
+    /// threshold, fa, fb, fb_exponent, merge_distance, lda_dimension, max_iterations, max_embeddings, kmeans.runs,
+    /// kmeans.max_iterations, kmeans.seed).
     ///
     /// kmeans: for a known number of speakers (--set runs, max_iterations, seed).
     ///
     /// spectral: needs no threshold (--set neighbors, which is auto, "{ share = 0.1 }" or "{ count = 50 }",
-    /// max_speakers, max_embeddings, kmeans.seed).
+    /// max_speakers, max_embeddings, kmeans.runs, kmeans.max_iterations, kmeans.seed).
     ///
     /// online: assigns voices in time order, after a fixed delay (--set threshold, delay, support).
     ///
