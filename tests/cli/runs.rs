@@ -113,7 +113,11 @@ fn the_networks_are_used_as_the_model_or_pyannote_or_the_user_says() {
         assert_eq!(result["parameters"]["decoding"], decoding, "{arguments:?}");
         assert_eq!(result["parameters"]["embedding_trunk"], trunk, "{arguments:?}");
         assert_eq!(result["parameters"]["reconstruction"], reconstruction, "{arguments:?}");
+        assert_eq!(result["parameters"]["embedding_exclude_overlap"], true, "{arguments:?}");
     }
+    let whole = diarize(["-f", "json", "--embedding-exclude-overlap", "false", file.to_str().unwrap()]);
+    let result: serde_json::Value = serde_json::from_str(stdout(&whole)).unwrap();
+    assert_eq!(result["parameters"]["embedding_exclude_overlap"], false);
 }
 
 #[cfg(target_os = "linux")]

@@ -73,7 +73,7 @@ impl Inputs {
 /// directories).
 ///
 /// # Errors
-/// A directory or pattern without audio files; a directory that cannot be read.
+/// A directory or pattern without audio files; a directory that cannot be read; a URL.
 pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
     let mut found = Inputs { several: arguments.len() > 1, ..Inputs::default() };
     for argument in arguments {
@@ -89,6 +89,8 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
                 let hint = if recursive { "" } else { "; --recursive also searches its subdirectories" };
                 return Err(format!("the directory {} contains no audio files{hint}", argument.display()));
             }
+        } else if argument.to_str().is_some_and(|name| name.contains("://")) && !argument.exists() {
+            return Err(format!("{} is a URL: download the recording first", argument.display()));
         } else if let Some(pattern) = pattern(argument) {
             found.several = true;
             let paths = glob::glob(pattern)

@@ -75,6 +75,10 @@ pub struct Overrides {
     /// slightly; the default for the bundled model.
     #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
     embedding_trunk: Option<EmbeddingTrunk>,
+    /// Whether the embedding of a speaker leaves out the time in which others speak too, if enough is left
+    /// [default: as the model says; true in the bundled one]
+    #[arg(long, value_name = "BOOL")]
+    embedding_exclude_overlap: Option<bool>,
     /// How to decide which speakers speak in a frame
     ///
     /// votes: by the number of overlapping chunks in which each of them speaks there, as pyannote does; the
@@ -144,6 +148,8 @@ impl Overrides {
         self.set_clustering(&mut parameters.clustering)?;
         parameters.decoding = self.decoding.unwrap_or(parameters.decoding);
         parameters.set_embedding_trunk(self.embedding_trunk.unwrap_or(parameters.embedding_trunk));
+        parameters.embedding_exclude_overlap =
+            self.embedding_exclude_overlap.unwrap_or(parameters.embedding_exclude_overlap);
         if self.reconstruction == Some(Reconstruction::Voices)
             && self.embedding_trunk.is_none()
             && parameters.embedding_trunk == EmbeddingTrunk::Chunk
@@ -171,6 +177,7 @@ impl Overrides {
             ("--set", !self.set.is_empty()),
             ("--compat", self.compat.is_some()),
             ("--embedding-trunk", self.embedding_trunk.is_some()),
+            ("--embedding-exclude-overlap", self.embedding_exclude_overlap.is_some()),
             ("--reconstruction", self.reconstruction.is_some()),
         ];
         options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)

@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="number of actors; each loads the model")
     parser.add_argument("--cpus", type=float, default=1, help="processor threads of each actor")
     parser.add_argument("--gpus", type=float, default=0, help="GPUs of each actor; 0.5 lets two share one")
-    parser.add_argument("--batch", type=int, default=8, help="files that are written together")
+    parser.add_argument("--batch", type=int, default=8, help="files that are written together, if each worker gets some")
     given = parser.parse_args(arguments)
     root, names = names_in(given.source)
     output = given.output.absolute()
@@ -109,14 +109,15 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{len(names)} files, {len(names) - len(left)} already done")
     if not left:
         return 0
-    blocks = -(-len(left) // given.batch)
+    # Each block is a batch. Every worker gets one if there are enough files, and none waits for a busy one.
+    blocks = max(-(-len(left) // given.batch), min(given.workers, len(left)))
     rows = ray.data.from_items([{"file": name} for name in left], override_num_blocks=blocks).map_batches(
         Corpus,
         fn_constructor_kwargs={"root": str(root.absolute()), "output": str(output), "model": given.model},
-        concurrency=given.workers,
+        compute=ray.data.ActorPoolStrategy(size=given.workers, max_tasks_in_flight_per_actor=1),
         num_cpus=given.cpus,
         num_gpus=given.gpus or None,
-        batch_size=given.batch,
+        batch_size=None,
     )
     hours, failed = 0.0, 0
     for row in rows.iter_rows():

@@ -62,12 +62,52 @@ def test_the_hooks_of_the_package(pipeline, capsys):
     with Hooks(ProgressHook(), TimingHook()) as hook:
         pipeline(SAMPLE, hook=hook)
     shown = capsys.readouterr().err
-    assert "segmentation" in shown and "embeddings" in shown and "100%" in shown and shown.endswith("\n")
+    assert sorted(shown.splitlines()) == [f"{step}: done" for step in ("discrete_diarization", "embeddings", "segmentation", "speaker_counting")]
     timing = hook._hooks[1].seconds
     assert timing["embeddings"] > 0 and timing["total"] > sum(timing.values()) / 3
-    with ProgressHook(transient=True) as hook:
-        hook("segmentation", None, total=4, completed=1)
-    assert "25%" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown_by(file, **options):
+    """What a progress hook writes into ``file`` for two steps, the second of which stops early."""
+    with ProgressHook(file=file, **options) as hook:
+        for completed in (0, 1, 4, 4):
+            hook("segmentation", None, total=4, completed=completed)
+        hook("embeddings", None, total=4, completed=3)
+    return file.getvalue()
+
+
+def test_progress_in_a_terminal_or_a_notebook():
+    notebook = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    for file in (Terminal, notebook):
+        shown = shown_by(file())
+        assert shown.count("\r\x1b[K") == 5 and shown.count("\n") == 2
+        assert "25%" in shown and "100%\n" in shown and shown.endswith(" 75%\n")
+        shown = shown_by(file(), transient=True)
+        assert shown.endswith(" 75%\r\x1b[K") and "\n" not in shown
+
+
+def test_progress_in_a_log(pipeline):
+    class Logger:
+        def __init__(self):
+            self.lines = []
+            self.write, self.flush = self.lines.append, lambda: None
+
+        def getvalue(self):
+            return "".join(self.lines)
+
+    for file in (io.StringIO, Logger):
+        assert shown_by(file()) == "segmentation: done\n"
+        assert shown_by(file(), transient=True) == ""
+    file = io.StringIO()
+    with ProgressHook(file=file) as hook:
+        for _ in range(2):
+            pipeline.embed(SAMPLE, [(0.0, 3.0)], hook=hook)
+        assert file.getvalue() == "embeddings: done\n" * 2
 
 
 def test_hyper_parameters(pipeline, printed):

@@ -34,15 +34,17 @@ def listening(hook: Hook | None, file: Mapping[str, Any]) -> Callable[[str, int,
 
 
 class ProgressHook:
-    """Shows the progress of a pipeline as a line of text::
+    """Shows the progress of a pipeline as bars in a terminal or a notebook::
 
         with ProgressHook() as hook:
             result = pipeline("meeting.mp3", hook=hook)
+
+    Anywhere else, such as in a log, each step is one plain line once it is done.
     """
 
     def __init__(self, transient: bool = False, file: TextIO | None = None) -> None:
         """
-        :param transient: removes the text at the end
+        :param transient: removes the bars at the end; a log gets no lines
         :param file: where to write; by default the standard error
         """
         self._transient = transient
@@ -55,9 +57,9 @@ class ProgressHook:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._step:
+        if self._step and self._has_bars():
             self._write("\r\x1b[K" if self._transient else "\n")
-            self._step = ""
+        self._step = ""
 
     def __call__(
         self,
@@ -68,12 +70,25 @@ class ProgressHook:
         completed: int | None = None,
     ) -> None:
         """Shows that ``completed`` of ``total`` chunks of a step are done."""
-        if self._step not in ("", step_name) and not self._transient:
-            self._write("\n")
-        self._step = step_name
         share = 1.0 if not total or completed is None else min(1.0, completed / total)
-        bar = "━" * round(30 * share)
-        self._write(f"\r\x1b[K{step_name:<22}{bar:<30} {share:4.0%}")
+        if self._has_bars():
+            if self._step not in ("", step_name) and not self._transient:
+                self._write("\n")
+            self._step = step_name
+            bar = "━" * round(30 * share)
+            self._write(f"\r\x1b[K{step_name:<22}{bar:<30} {share:4.0%}")
+        elif share < 1.0:
+            self._step = ""
+        elif self._step != step_name and not self._transient:
+            # A step can report its end more than once.
+            self._step = step_name
+            self._write(f"{step_name}: done\n")
+
+    def _has_bars(self) -> bool:
+        file = self._file or sys.stderr
+        # Loggers in place of the standard error often lack `isatty`. A notebook is not a terminal, but overwrites lines like one.
+        is_terminal = hasattr(file, "isatty") and file.isatty()
+        return is_terminal or type(file).__module__ == "ipykernel.iostream"
 
     def _write(self, text: str) -> None:
         file = self._file or sys.stderr

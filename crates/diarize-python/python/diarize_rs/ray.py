@@ -4,7 +4,8 @@
     from diarize_rs.ray import Diarize
 
     files = ray.data.from_items([{"file": path} for path in paths])
-    turns = files.map_batches(Diarize, concurrency=2, num_cpus=4, batch_size=8)
+    actors = ray.data.ActorPoolStrategy(size=2)
+    turns = files.map_batches(Diarize, compute=actors, num_cpus=4, batch_size=8)
     turns.write_parquet("turns")
 """
 

@@ -71,9 +71,30 @@ def test_rows_without_ray(result):
 
 def test_map_batches(cluster, printed):
     files = ray.data.from_items([{"file": str(SAMPLE)}, {"file": "/no/such/file"}, {"file": str(SAMPLE)}])
-    rows = files.map_batches(Diarize, concurrency=2, num_cpus=1, batch_size=1).take_all()
+    rows = files.map_batches(Diarize, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=1, batch_size=1).take_all()
     assert len([row for row in rows if row["file"] == str(SAMPLE)]) == 2 * len(printed.splitlines())
     assert [row["file"] for row in rows if row["error"]] == ["/no/such/file"]
+
+
+def test_every_worker_gets_files(corpus, cluster, samples, tmp_path, monkeypatch):
+    class Traced(corpus.Corpus):
+        def __call__(self, batch):
+            time.sleep(2)
+            with open(self.output.parent / "workers", "a") as file:
+                file.write(f"{os.getpid()} {len(batch['file'])}\n")
+            return super().__call__(batch)
+
+    folder = tmp_path / "three"
+    folder.mkdir()
+    for number in range(3):
+        write_wav(folder / f"{number}.wav", samples[:, :48_000], 16_000)
+    monkeypatch.setattr(corpus, "Corpus", Traced)
+    for workers, batches in ((1, [3]), (2, [1, 2])):
+        assert corpus.main([str(folder), str(tmp_path / f"{workers}"), "--workers", str(workers)]) == 0
+        lines = [line.split() for line in (tmp_path / "workers").read_text().splitlines()]
+        (tmp_path / "workers").unlink()
+        assert sorted(int(files) for _, files in lines) == batches
+        assert len({worker for worker, _ in lines}) == workers
 
 
 def tables(output):
