@@ -78,10 +78,15 @@ def test_map_batches(cluster, printed):
 
 def test_every_worker_gets_files(corpus, cluster, samples, tmp_path, monkeypatch):
     class Traced(corpus.Corpus):
+        """Waits until every worker has a batch."""
+
         def __call__(self, batch):
-            time.sleep(2)
-            with open(self.output.parent / "workers", "a") as file:
+            self.output.mkdir(exist_ok=True)
+            with open(self.output / "workers", "a") as file:
                 file.write(f"{os.getpid()} {len(batch['file'])}\n")
+            deadline = time.monotonic() + 120
+            while len((self.output / "workers").read_text().splitlines()) < int(self.output.name) and time.monotonic() < deadline:
+                time.sleep(0.1)
             return super().__call__(batch)
 
     folder = tmp_path / "three"
@@ -90,9 +95,8 @@ def test_every_worker_gets_files(corpus, cluster, samples, tmp_path, monkeypatch
         write_wav(folder / f"{number}.wav", samples[:, :48_000], 16_000)
     monkeypatch.setattr(corpus, "Corpus", Traced)
     for workers, batches in ((1, [3]), (2, [1, 2])):
-        assert corpus.main([str(folder), str(tmp_path / f"{workers}"), "--workers", str(workers)]) == 0
-        lines = [line.split() for line in (tmp_path / "workers").read_text().splitlines()]
-        (tmp_path / "workers").unlink()
+        assert corpus.main([str(folder), str(tmp_path / str(workers)), "--workers", str(workers)]) == 0
+        lines = [line.split() for line in (tmp_path / str(workers) / "workers").read_text().splitlines()]
         assert sorted(int(files) for _, files in lines) == batches
         assert len({worker for worker, _ in lines}) == workers
 
