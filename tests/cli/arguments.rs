@@ -43,7 +43,10 @@ fn nonsense_is_a_usage_error() {
     assert_usage_error(&["--embeddings", "a.wav"], "--embeddings needs --format json");
     assert_usage_error(&["--quiet", "--verbose", "a.wav"], "cannot be used with");
     assert_usage_error(&["-", "a.wav", "-"], "only once");
-    assert_usage_error(&["https://example.com/a.wav"], "https://example.com/a.wav is a URL: download the recording first");
+    assert_usage_error(
+        &["https://example.com/a.wav"],
+        "https://example.com/a.wav is a URL: download the recording first",
+    );
 }
 
 /// The library refuses these values, some only when the model is known.
