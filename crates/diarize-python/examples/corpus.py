@@ -91,16 +91,24 @@ def done_in(output: Path) -> set[str]:
     return done
 
 
+def count(text: str) -> int:
+    """A whole number of at least 1, from the command line."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} must be at least 1")
+    return value
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code: 1 if a file failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="folder with recordings, or Parquet table with a column `file`")
     parser.add_argument("output", type=Path, help="folder for the results")
     parser.add_argument("--model", default="bundled", help="as in Pipeline.from_pretrained")
-    parser.add_argument("--workers", type=int, default=1, help="number of actors; each loads the model")
+    parser.add_argument("--workers", type=count, default=1, help="number of actors; each loads the model")
     parser.add_argument("--cpus", type=float, default=1, help="processor threads of each actor")
     parser.add_argument("--gpus", type=float, default=0, help="GPUs of each actor; 0.5 lets two share one")
-    parser.add_argument("--batch", type=int, default=8, help="files that are written together, if each worker gets some")
+    parser.add_argument("--batch", type=count, default=8, help="files that are written together, if each worker gets some")
     given = parser.parse_args(arguments)
     root, names = names_in(given.source)
     output = given.output.absolute()

@@ -101,6 +101,13 @@ def test_every_worker_gets_files(corpus, cluster, samples, tmp_path, monkeypatch
         assert len({worker for worker, _ in lines}) == workers
 
 
+@pytest.mark.parametrize("option", ["--workers", "--batch"])
+def test_numbers_below_one_are_usage_errors(corpus, tmp_path, capsys, option):
+    with pytest.raises(SystemExit):
+        corpus.main([str(tmp_path), str(tmp_path / "out"), option, "0"])
+    assert f"argument {option}: 0 must be at least 1" in capsys.readouterr().err
+
+
 def tables(output):
     """The rows of both tables and the RTTM files, in an order of their own."""
     turns, embeddings = (
