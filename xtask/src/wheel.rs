@@ -87,8 +87,8 @@ impl Wheel {
             maturin.args(["--features", features]);
         }
         if is_free_threaded(&python)? {
-            // Its interface is that of one version. Outside the repository, cargo does not read from its configuration that
-            // PyO3 need not ask Python.
+            // Such a Python has no stable interface, so PyO3 must ask it for its version. The configuration of cargo in this
+            // repository forbids that. In another directory, cargo does not read it.
             maturin.current_dir(folder).env_remove("PYO3_NO_PYTHON");
         }
         if for_older {

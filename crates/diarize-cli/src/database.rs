@@ -49,19 +49,18 @@ impl Database {
     pub fn for_model(path: &Path, model: &ModelFiles) -> anyhow::Result<Self> {
         let database = Self::read(path)?;
         let (theirs, ours) = (&database.voices.fingerprint, model.embedding_fingerprint()?);
-        let (their_name, our_name) = (&database.voices.model, &model.manifest.name);
-        if *theirs != ours && their_name == our_name {
-            bail!(
-                "{} contains voices of another version of the model {our_name} ({theirs}), which cannot be compared with \
-                 those of this one ({ours}): enroll the speakers again into another file",
-                path.display(),
-            );
-        }
         if *theirs != ours {
+            let (path, their_name, our_name) = (path.display(), &database.voices.model, &model.manifest.name);
+            let again = "enroll the speakers again into another file";
+            if their_name == our_name {
+                bail!(
+                    "{path} contains voices of another version of the model {our_name} ({theirs}), which cannot be compared \
+                     with those of this one ({ours}): {again}"
+                );
+            }
             bail!(
-                "{} contains voices of the model {their_name} ({theirs}), which cannot be compared with those of {our_name} \
-                 ({ours}): choose that model with --model, or enroll the speakers again into another file",
-                path.display(),
+                "{path} contains voices of the model {their_name} ({theirs}), which cannot be compared with those of \
+                 {our_name} ({ours}): choose that model with --model, or {again}"
             );
         }
         Ok(database)

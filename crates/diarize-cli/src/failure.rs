@@ -19,7 +19,7 @@ pub fn sentence(error: &anyhow::Error) -> String {
     worded(error, refusal)
 }
 
-/// As [`sentence`], but options have the names of the libraries.
+/// Like [`sentence`], but options keep the names that the libraries give them.
 pub fn library_sentence(error: &anyhow::Error) -> String {
     worded(error, |_| None)
 }
@@ -92,8 +92,8 @@ fn refused_option(error: &(dyn Error + 'static)) -> Option<&'static str> {
     }
 }
 
-/// A library's message about an option, in which options have their names on the command line. The value appears as the user
-/// wrote it, cut if it is long.
+/// The message of a library about an option, with the option's name on the command line. The value is shown as the user wrote
+/// it, and cut if it is long.
 fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
     refused_option(error)?;
     let Some((option, value, requirement)) = refused_value(error) else {

@@ -1,6 +1,6 @@
 //! Ctrl-C: the first finishes the current file, the second abandons it. Neither leaves a part of a result.
 //!
-//! The program before a pipe gets Ctrl-C too and ends, so what was read from the standard input is all that there will be.
+//! If the standard input is a pipe, the program that writes to it gets Ctrl-C too and ends. So the recording ends there.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,8 +16,8 @@ pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
-/// Makes the first Ctrl-C call `notify` and wait for the current file. If that is not `worth_finishing`, the first Ctrl-C
-/// already ends the program.
+/// From now on, the first Ctrl-C calls `notify`, and the current file is finished. If it is not `worth_finishing`, the first
+/// Ctrl-C ends the program.
 pub fn listen(worth_finishing: bool, notify: impl Fn() + Send + 'static) {
     let handler = move || {
         if REQUESTED.swap(true, Ordering::Relaxed) || !worth_finishing {

@@ -175,7 +175,7 @@ struct Naming {
     names: Vec<Option<String>>,
     /// Cosine similarity of each recognized speaker, by name.
     similarities: BTreeMap<String, f64>,
-    /// Speakers who sound like two people, with their names.
+    /// Speakers who sound like two people, and the names of these two.
     undecided: Vec<(usize, [String; 2])>,
 }
 
@@ -215,8 +215,8 @@ impl Naming {
         }
     }
 
-    /// Renames the speakers, with a warning for each who sounds like two people. Returns the cosine similarity of each
-    /// recognized speaker, by name.
+    /// Renames the speakers and adds a warning for each one who sounds like two people. Returns how similar each recognized
+    /// speaker is to the known voice, as a cosine, by name.
     fn finish(self, diarization: &mut Diarization) -> BTreeMap<String, f64> {
         rename(diarization, self.names);
         for (index, people) in self.undecided {

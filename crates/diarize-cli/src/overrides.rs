@@ -29,20 +29,20 @@ pub struct Overrides {
     min_cluster_size: Option<NonZeroUsize>,
     /// Method that clusters voices into speakers; parameters that the model does not set have defaults
     ///
-    /// agglomerative: merges the nearest clusters up to a threshold, as speaker-diarization-3.1 does
-    /// (--set linkage, threshold, min_cluster_size, max_embeddings). The linkage is centroid, median,
-    /// average, weighted, complete, single or ward; each linkage needs its own threshold.
+    /// agglomerative: merges the nearest clusters up to a threshold, as speaker-diarization-3.1 does. --set takes
+    /// linkage, threshold, min_cluster_size and max_embeddings. The linkage is centroid, median, average,
+    /// weighted, complete, single or ward; each linkage needs its own threshold.
     ///
-    /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA (--set
+    /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA. --set takes
     /// threshold, fa, fb, fb_exponent, merge_distance, lda_dimension, max_iterations, max_embeddings, kmeans.runs,
-    /// kmeans.max_iterations, kmeans.seed).
+    /// kmeans.max_iterations and kmeans.seed.
     ///
-    /// kmeans: for a known number of speakers (--set runs, max_iterations, seed).
+    /// kmeans: for a known number of speakers. --set takes runs, max_iterations and seed.
     ///
-    /// spectral: needs no threshold (--set neighbors, which is auto, "{ share = 0.1 }" or "{ count = 50 }",
-    /// max_speakers, max_embeddings, kmeans.runs, kmeans.max_iterations, kmeans.seed).
+    /// spectral: needs no threshold. --set takes neighbors (auto, "{ share = 0.1 }" or "{ count = 50 }"),
+    /// max_speakers, max_embeddings, kmeans.runs, kmeans.max_iterations and kmeans.seed.
     ///
-    /// online: assigns voices in time order, after a fixed delay (--set threshold, delay, support).
+    /// online: assigns voices in time order, after a fixed delay. --set takes threshold, delay and support.
     ///
     /// All methods have two more parameters. min_alone is the fraction of a chunk that a voice must speak
     /// alone before it may form a cluster. assignment is nearest or distinct; with distinct, different voices of

@@ -37,11 +37,12 @@ pub fn run(job: &Job) -> anyhow::Result<ExitCode> {
     let console = job.verbosity.console();
     job.inputs.warn(&console);
     let notices = console.clone();
+    let several = job.inputs.several;
     let is_piped = job.inputs.all.iter().any(|found| found.input == Input::Stdin);
-    interrupt::listen(job.inputs.several || is_piped, move || {
-        notices.line(match is_piped {
-            true => "finishing what was read; press Ctrl-C again to abandon it",
-            false => "finishing the current file; press Ctrl-C again to abandon it",
+    interrupt::listen(several || is_piped, move || {
+        notices.line(match several {
+            true => "finishing the current file; press Ctrl-C again to abandon it",
+            false => "finishing what was read; press Ctrl-C again to abandon it",
         });
     });
     diarize_all(job, &console).map(ExitCode::from)
@@ -143,7 +144,7 @@ impl<'a> Batch<'a> {
                 let (sender, next, order, tasks, ahead) = (sender.clone(), &next, &order, &tasks, &ahead);
                 let skip_existing = self.job.batch.skip_existing;
                 scope.spawn(move || {
-                    // A single recording that was begun is also finished.
+                    // A single recording is finished even if Ctrl-C comes before its work begins.
                     while tasks.len() == 1 || !interrupt::requested() {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(task) = tasks.get(index) else { break };

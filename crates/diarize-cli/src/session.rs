@@ -131,9 +131,9 @@ impl<'a> Session<'a> {
             self.transcribe(&file, &source, outputs, &diarization.turns, &loudness)?.unzip();
         #[cfg(feature = "words")]
         let transcript = found.map(std::borrow::Cow::Owned).or(transcript);
-        let told = diarization.warnings.len(); // while the recording was heard
+        let logged = diarization.warnings.len();
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
-        let of_names: Vec<String> = diarization.warnings[told..].iter().map(ToString::to_string).collect();
+        let of_names: Vec<String> = diarization.warnings[logged..].iter().map(ToString::to_string).collect();
         self.log(&file, &of_names);
         shift(&mut diarization, source.start());
         let diarized = Span { start: source.start(), end: duration };

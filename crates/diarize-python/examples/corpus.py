@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=count, default=1, help="number of actors; each loads the model")
     parser.add_argument("--cpus", type=float, default=1, help="processor threads of each actor")
     parser.add_argument("--gpus", type=float, default=0, help="GPUs of each actor; 0.5 lets two share one")
-    parser.add_argument("--batch", type=count, default=8, help="files that are written together, if each worker gets some")
+    parser.add_argument("--batch", type=count, default=8, help="most files that are written together")
     given = parser.parse_args(arguments)
     root, names = names_in(given.source)
     output = given.output.absolute()
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{len(names)} files, {len(names) - len(left)} already done")
     if not left:
         return 0
-    # Each block is a batch. Every worker gets one if there are enough files, and none waits for a busy one.
+    # Each block is one batch. If there are enough files, every worker gets a block, and no block waits for a busy worker.
     blocks = max(-(-len(left) // given.batch), min(given.workers, len(left)))
     rows = ray.data.from_items([{"file": name} for name in left], override_num_blocks=blocks).map_batches(
         Corpus,

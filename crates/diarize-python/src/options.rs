@@ -52,8 +52,8 @@ impl Options {
         self.inner.allow_cpu_fallback = allowed;
     }
 
-    /// Sets a hyper-parameter. Names that begin with `clustering.` are those of the clustering method, here or in pyannote. The
-    /// value is JSON, or text.
+    /// Sets a hyper-parameter. A name that begins with `clustering.` is that of a parameter of the clustering method, here or in
+    /// pyannote. The value is JSON or text.
     fn set(&mut self, name: &str, value: &str) -> PyResult<()> {
         self.change(|options| set(&mut options.parameters, name, value))
     }
@@ -150,7 +150,7 @@ fn set_for_clustering(clustering: &mut Settings, given: &str, value: &str) -> Re
     }
 }
 
-/// The clustering methods that have a parameter, in quotes.
+/// The names of the clustering methods that have a parameter, in quotes.
 fn having(name: &str) -> Vec<String> {
     let has = |method: &&str| Settings::named(method).is_some_and(|settings| settings.get(name).is_some());
     Method::NAMES.iter().copied().filter(has).map(|method| format!("\"{method}\"")).collect()

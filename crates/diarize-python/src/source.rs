@@ -24,7 +24,7 @@ const COPIED: usize = 16;
 #[pyclass(frozen, module = "diarize_rs._native")]
 pub struct Source {
     input: Input,
-    /// The name in error messages.
+    /// The name of the recording, for error messages.
     name: String,
     settings: Settings,
 }
@@ -186,7 +186,7 @@ impl AsRef<[u8]> for Shared {
 /// Reads from an object of Python and keeps the exception that it raises.
 struct FileObject {
     file: Py<PyAny>,
-    /// The name in error messages.
+    /// The name of the recording, for error messages.
     name: String,
     raised: Arc<Mutex<Option<PyErr>>>,
 }

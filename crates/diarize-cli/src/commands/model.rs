@@ -127,7 +127,7 @@ fn precision(file: &WeightsFile) -> anyhow::Result<String> {
     Ok(match counts.into_iter().max_by_key(|(_, count)| *count) {
         Some((Dtype::I8, _)) => "q8".to_owned(),
         Some((dtype, _)) => format!("{dtype:?}").to_lowercase(),
-        None => "an unknown type, because the file has none".to_owned(),
+        None => "an unknown type, because the file has no weights".to_owned(),
     })
 }
 

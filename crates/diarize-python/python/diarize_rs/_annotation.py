@@ -108,7 +108,7 @@ class Turn(NamedTuple):
 
 
 class Hints:
-    """Says what to use in place of what only pyannote.core's annotations have."""
+    """Errors that say what to use instead of what only pyannote.core's annotations have."""
 
     __slots__ = ()
 
@@ -230,7 +230,7 @@ class Annotation(Hints):
     def records(self) -> list[dict[str, Any]]:
         """A dictionary for each turn: ``file``, ``start``, ``end``, ``speaker``, ``confidence`` and ``overlap``, the seconds
         of the turn in which somebody else speaks too. ``file`` is ``uri``, as in RTTM: the name without folder and extension.
-        The program's CSV and Parquet have the path there; give ``{"audio": path, "uri": path}`` to get it here, too."""
+        In this column, the program's CSV and Parquet have the path; to get it here too, pass ``{"audio": path, "uri": path}``."""
         overlaps = _native.overlaps(list(self.turns))
         return [
             dict(zip(COLUMNS, (self.uri, *turn, overlap))) for turn, overlap in zip(self.turns, overlaps)

@@ -27,7 +27,7 @@ _METHODS = {
     "KMeansClustering": "kmeans",
     "VBxClustering": "vbx",
 }
-# What to use in place of what pyannote's pipelines have, too.
+# What to use instead of attributes that only pyannote's pipelines have.
 _INSTEAD = {
     "classes": "call the pipeline, and use result.labels()",
     "default_parameters": "use parameters()",
