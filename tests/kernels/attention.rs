@@ -2,7 +2,10 @@
 
 use candle_core::{Device, Tensor};
 use diarize_kernels::{
-    attention::{attention, reference::attention as attention_reference},
+    attention::{
+        Memory,
+        reference::{attention as attention_reference, scores as scores_reference},
+    },
     gelu::{gelu, reference::gelu as gelu_reference},
 };
 use diarize_testkit::{Random, run_with_each};
@@ -29,27 +32,36 @@ fn attention_equals_the_reference() {
     {
         let queries = random.vector(count * width, 3.0);
         let [keys, values] = [1.0, 2.0].map(|scale| random.vector(positions * width, scale));
-        let found =
-            attention(&matrix(&queries, width), &matrix(&keys, width), &matrix(&values, width), heads)
-                .unwrap();
+        let memory = Memory::new(&matrix(&keys, width), &matrix(&values, width), heads).unwrap();
+        let found = memory.attend(&matrix(&queries, width)).unwrap();
+        let case = format!("{count} queries, {positions} positions, {heads} heads of {width}");
         let expected = attention_reference(&queries, &keys, &values, width, heads);
         let apart = largest_difference(&found, &expected);
-        assert!(apart < 2e-5, "{count} queries, {positions} positions, {heads} heads of {width}: {apart}");
+        assert!(apart < 2e-5, "{case}: {apart}");
+        for head in 0..heads {
+            let found = memory.scores(&matrix(&queries, width), head).unwrap();
+            assert_eq!(found.dims(), [count, positions]);
+            let expected = scores_reference(&queries, &keys, width, width / heads, head);
+            let apart = largest_difference(&found, &expected);
+            assert!(apart < 2e-5, "scores, {case}, head {head}: {apart}");
+        }
     }
 }
 
 #[test]
 fn large_scores_are_finite_and_nan_remains() {
     let large = matrix(&[300.0; 8], 4);
-    let found: Vec<f32> =
-        attention(&large, &large, &large, 2).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let attention = |queries: &Tensor, keys: &Tensor, values: &Tensor| -> Vec<f32> {
+        let found = Memory::new(keys, values, 2).unwrap().attend(queries).unwrap();
+        found.flatten_all().unwrap().to_vec1().unwrap()
+    };
+    let found = attention(&large, &large, &large);
     assert_eq!(found, [300.0; 8]);
     let broken = matrix(&[f32::NAN; 8], 4);
     for (queries, keys, values) in
         [(&broken, &large, &large), (&large, &broken, &large), (&large, &large, &broken)]
     {
-        let found =
-            attention(queries, keys, values, 2).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let found = attention(queries, keys, values);
         assert!(found.iter().all(|value| value.is_nan()), "{found:?}");
     }
 }
@@ -57,11 +69,14 @@ fn large_scores_are_finite_and_nan_remains() {
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
     let [a, b] = [matrix(&[0.0; 12], 4), matrix(&[0.0; 12], 6)];
+    let memory = Memory::new(&a, &a, 2).unwrap();
     for error in [
-        attention(&a, &b, &b, 2),
-        attention(&a, &a, &b, 2),
-        attention(&a, &a, &a, 3),
-        attention(&a, &a, &a, 0),
+        Memory::new(&a, &b, 2).map(drop),
+        Memory::new(&a, &a, 3).map(drop),
+        Memory::new(&a, &a, 0).map(drop),
+        memory.attend(&b).map(drop),
+        memory.scores(&b, 0).map(drop),
+        memory.scores(&a, 2).map(drop),
     ] {
         assert!(error.unwrap_err().to_string().contains("attention: "));
     }

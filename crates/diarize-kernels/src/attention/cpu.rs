@@ -12,33 +12,49 @@ const VECTORS: usize = 2;
 /// Queries that a thread takes at once.
 const BLOCK: usize = 16 * QUERIES;
 
-pub(super) struct Inputs<'a> {
-    /// `(n, width)`.
-    pub queries: &'a [f32],
-    /// `(positions, width)`.
-    pub keys: &'a [f32],
-    /// `(positions, width)`.
-    pub values: &'a [f32],
-    pub width: usize,
-    pub heads: usize,
+/// The keys and values of a head in the order in which tiles read them.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    /// `(tile, column, position of the tile)`.
+    keys: Vec<f32>,
+    /// `(tile, position, column of the tile)`.
+    values: Vec<f32>,
+    positions: usize,
+    columns: usize,
 }
 
-/// Returns the output `(n, width)`.
-pub(super) fn attention(inputs: &Inputs<'_>) -> Vec<f32> {
-    let &Inputs { queries, width, heads, .. } = inputs;
-    let (count, columns) = (queries.len() / width, width / heads);
+/// The heads of keys and values `(positions, width)`.
+pub(super) fn heads(keys: &[f32], values: &[f32], width: usize, heads: usize) -> Vec<Head> {
+    let (arch, columns) = (simd::arch(), width / heads);
+    let pack = |index: usize| arch.dispatch(Pack { keys, values, width, columns, first: index * columns });
+    (0..heads).into_par_iter().map(pack).collect()
+}
+
+/// The output `(n, width)` of queries `(n, width)`.
+pub(super) fn attend(queries: &[f32], heads: &[Head], width: usize) -> Vec<f32> {
+    let (count, columns) = (queries.len() / width, width / heads.len());
     if count == 0 {
         return Vec::new();
     }
     let arch = simd::arch();
     let mut by_head = vec![0f32; queries.len()]; // (head, n, column of the head)
-    by_head.par_chunks_exact_mut(count * columns).enumerate().for_each(|(index, output)| {
-        let head = arch.dispatch(Pack { inputs, first: index * columns });
-        output.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, output)| {
-            let queries = &queries[block * BLOCK * width..];
-            arch.dispatch(Block { queries, width, first: index * columns, head: &head, output });
-        });
-    });
+    by_head.par_chunks_exact_mut(count * columns).zip(heads).enumerate().for_each(
+        |(index, (output, head))| {
+            let first = index * columns;
+            output.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, output)| {
+                arch.dispatch(Attend {
+                    queries: &queries[block * BLOCK * width..],
+                    width,
+                    first,
+                    head,
+                    output,
+                });
+            });
+        },
+    );
+    if count == 1 {
+        return by_head;
+    }
     let mut output = vec![0f32; queries.len()];
     output.par_chunks_exact_mut(width).enumerate().for_each(|(query, output)| {
         for (index, output) in output.chunks_exact_mut(columns).enumerate() {
@@ -48,18 +64,24 @@ pub(super) fn attention(inputs: &Inputs<'_>) -> Vec<f32> {
     output
 }
 
-/// The keys and values of a head in the order in which tiles read them.
-struct Head {
-    /// `(tile, column, position of the tile)`.
-    keys: Vec<f32>,
-    /// `(tile, position, column of the tile)`.
-    values: Vec<f32>,
-    positions: usize,
-    columns: usize,
+/// The scores `(n, positions)` of queries `(n, width)` in the head `index`.
+pub(super) fn scores(queries: &[f32], head: &Head, width: usize, index: usize) -> Vec<f32> {
+    let arch = simd::arch();
+    let mut output = vec![0f32; queries.len() / width * head.positions];
+    output.par_chunks_mut(BLOCK * head.positions).enumerate().for_each(|(block, output)| {
+        let queries = &queries[block * BLOCK * width..];
+        arch.dispatch(Scores { queries, width, first: index * head.columns, head, output });
+    });
+    output
 }
 
 struct Pack<'a> {
-    inputs: &'a Inputs<'a>,
+    /// `(positions, width)`.
+    keys: &'a [f32],
+    /// `(positions, width)`.
+    values: &'a [f32],
+    width: usize,
+    columns: usize,
     /// The first column of the head.
     first: usize,
 }
@@ -68,11 +90,11 @@ impl WithSimd for Pack<'_> {
     type Output = Head;
 
     fn with_simd<S: Simd>(self, _: S) -> Head {
-        let Inputs { keys, values, width, heads, .. } = *self.inputs;
-        let (positions, columns) = (keys.len() / width, width / heads);
+        let Self { keys, values, width, columns, first } = self;
+        let positions = keys.len() / width;
         let tile = VECTORS * S::F32_LANES;
-        let key = |position: usize, column: usize| keys[position * width + self.first + column];
-        let value = |column: usize, position: usize| values[position * width + self.first + column];
+        let key = |position: usize, column: usize| keys[position * width + first + column];
+        let value = |column: usize, position: usize| values[position * width + first + column];
         Head {
             keys: in_tiles(tile, positions, columns, key),
             values: in_tiles(tile, columns, positions, value),
@@ -95,7 +117,7 @@ fn in_tiles(tile: usize, outputs: usize, inputs: usize, value: impl Fn(usize, us
 }
 
 /// A block of queries in one head.
-struct Block<'a> {
+struct Attend<'a> {
     /// `(at least the queries of the block, width)`.
     queries: &'a [f32],
     width: usize,
@@ -106,44 +128,97 @@ struct Block<'a> {
     output: &'a mut [f32],
 }
 
-impl WithSimd for Block<'_> {
+impl WithSimd for Attend<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Head { positions, columns, .. } = *self.head;
-        let tile = VECTORS * S::F32_LANES;
-        let padded = positions.next_multiple_of(tile);
-        let mut scores = vec![0f32; QUERIES * padded];
-        for (group, output) in self.output.chunks_mut(QUERIES * columns).enumerate() {
-            let count = output.len() / columns;
-            // Missing queries repeat the last one.
-            let row = |row: usize| (group * QUERIES + row.min(count - 1)) * self.width + self.first;
-            let queries = std::array::from_fn(|index| &self.queries[row(index)..][..columns]);
-            products(simd, queries, &self.head.keys, &mut scores);
-            let mut totals = [0.0; QUERIES];
-            for (scores, total) in scores.chunks_exact_mut(padded).zip(&mut totals) {
-                *total = exponentials(simd, scores, positions);
+        let Self { queries, width, first, head, output } = self;
+        for (group, output) in output.chunks_mut(QUERIES * head.columns).enumerate() {
+            let queries = &queries[group * QUERIES * width + first..];
+            match output.len() / head.columns {
+                1 => head.attend::<S, 1>(simd, queries, width, output),
+                _ => head.attend::<S, QUERIES>(simd, queries, width, output),
             }
-            let weights: [&[f32]; QUERIES] =
-                std::array::from_fn(|index| &scores[index * padded..][..positions]);
-            let mut mixed = vec![0f32; QUERIES * columns.next_multiple_of(tile)];
-            products(simd, weights, &self.head.values, &mut mixed);
-            let mixed = mixed.chunks_exact(columns.next_multiple_of(tile)).zip(totals);
-            for (output, (mixed, total)) in output.chunks_exact_mut(columns).zip(mixed) {
-                output.iter_mut().zip(mixed).for_each(|(output, mixed)| *output = mixed / total);
+        }
+    }
+}
+
+/// The scores of a block of queries in one head.
+struct Scores<'a> {
+    /// `(at least the queries of the block, width)`.
+    queries: &'a [f32],
+    width: usize,
+    /// The first column of the head.
+    first: usize,
+    head: &'a Head,
+    /// `(query, position)`.
+    output: &'a mut [f32],
+}
+
+impl WithSimd for Scores<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { queries, width, first, head, output } = self;
+        for (group, output) in output.chunks_mut(QUERIES * head.positions).enumerate() {
+            let queries = &queries[group * QUERIES * width + first..];
+            let count = output.len() / head.positions;
+            let scores = head.scores::<S, QUERIES>(simd, queries, width, count);
+            let scores = scores.chunks_exact(scores.len() / QUERIES);
+            for (output, scores) in output.chunks_exact_mut(head.positions).zip(scores) {
+                output.copy_from_slice(&scores[..head.positions]);
             }
+        }
+    }
+}
+
+impl Head {
+    /// The scores `(N, positions, padded to whole tiles)` of the first `count` queries in rows of `width` values that begin with the
+    /// columns of this head. Missing queries repeat the last one.
+    #[inline(always)]
+    fn scores<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        queries: &[f32],
+        width: usize,
+        count: usize,
+    ) -> Vec<f32> {
+        let row = |row: usize| &queries[row.min(count - 1) * width..][..self.columns];
+        let mut scores = vec![0f32; N * self.positions.next_multiple_of(VECTORS * S::F32_LANES)];
+        products(simd, std::array::from_fn::<_, N, _>(row), &self.keys, &mut scores);
+        scores
+    }
+
+    /// Fills `output` `(at most N queries, column of the head)`.
+    #[inline(always)]
+    fn attend<S: Simd, const N: usize>(&self, simd: S, queries: &[f32], width: usize, output: &mut [f32]) {
+        let &Self { positions, columns, .. } = self;
+        let mut scores = self.scores::<S, N>(simd, queries, width, output.len() / columns);
+        let padded = scores.len() / N;
+        let mut totals = [0.0; N];
+        for (scores, total) in scores.chunks_exact_mut(padded).zip(&mut totals) {
+            *total = exponentials(simd, scores, positions);
+        }
+        let weights: [&[f32]; N] = std::array::from_fn(|index| &scores[index * padded..][..positions]);
+        let padded = columns.next_multiple_of(VECTORS * S::F32_LANES);
+        let mut mixed = vec![0f32; N * padded];
+        products(simd, weights, &self.values, &mut mixed);
+        let mixed = mixed.chunks_exact(padded).zip(totals);
+        for (output, (mixed, total)) in output.chunks_exact_mut(columns).zip(mixed) {
+            output.iter_mut().zip(mixed).for_each(|(output, mixed)| *output = mixed / total);
         }
     }
 }
 
 /// The products of rows with all tiles, `(row, output)`.
 #[inline(always)]
-fn products<S: Simd>(simd: S, rows: [&[f32]; QUERIES], tiles: &[f32], output: &mut [f32]) {
+fn products<S: Simd, const N: usize>(simd: S, rows: [&[f32]; N], tiles: &[f32], output: &mut [f32]) {
     let tile = VECTORS * S::F32_LANES;
-    let padded = output.len() / QUERIES;
+    let padded = output.len() / N;
     for (index, weights) in tiles.chunks_exact(tile * rows[0].len()).enumerate() {
-        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; QUERIES];
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; N];
         accumulate(simd, rows, S::as_simd_f32s(weights).0, &mut sums);
         for (row, sums) in sums.iter().enumerate() {
             let output = &mut output[row * padded + index * tile..][..tile];

@@ -1,59 +1,96 @@
 //! Attention of queries to keys and values, `y = softmax(q kᵀ) v` in each head, on the CPU.
 //!
-//! The scores of a few queries at a time stay in the cache, where candle writes those of all queries to memory.
+//! The scores of a few queries at a time stay in the cache, where candle writes those of all queries to memory. Keys and
+//! values are arranged once for all queries, so that the next token of a text only reads them.
 
 mod cpu;
 pub mod reference;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-/// Maps `queries` `(n, width)` to `(n, width)` by what each attends to in `keys` and `values` `(positions, width)`.
-/// A head has `width / heads` neighboring columns of each. The scores are not scaled.
-///
-/// # Errors
-/// A tensor is not f32 on the CPU, or the shapes do not fit.
-pub fn attention(queries: &Tensor, keys: &Tensor, values: &Tensor, heads: usize) -> Result<Tensor> {
-    let (queries, keys, values) = (queries.contiguous()?, keys.contiguous()?, values.contiguous()?);
-    queries.apply_op3_no_bwd(&keys, &values, &Attention { heads })
+use self::cpu::Head;
+
+/// Keys and values that queries attend to.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    heads: Vec<Head>,
+    positions: usize,
+    width: usize,
 }
 
-struct Attention {
-    heads: usize,
+impl Memory {
+    /// Takes `keys` and `values` `(positions, width)`. A head has `width / heads` neighboring columns of both.
+    ///
+    /// # Errors
+    /// A tensor is not f32 on the CPU, or the shapes do not fit.
+    pub fn new(keys: &Tensor, values: &Tensor, heads: usize) -> Result<Self> {
+        let (positions, width) = keys.dims2()?;
+        if keys.shape() != values.shape() || positions == 0 || heads == 0 || !width.is_multiple_of(heads) {
+            bail!("attention: {heads} heads, keys {:?} and values {:?}", keys.shape(), values.shape());
+        }
+        let (keys, values): (Vec<f32>, Vec<f32>) =
+            (keys.flatten_all()?.to_vec1()?, values.flatten_all()?.to_vec1()?);
+        Ok(Self { heads: cpu::heads(&keys, &values, width, heads), positions, width })
+    }
+
+    /// Number of positions.
+    pub fn positions(&self) -> usize {
+        self.positions
+    }
+
+    /// Maps `queries` `(n, width)` to `(n, width)` by what each attends to. The scores are not scaled.
+    ///
+    /// # Errors
+    /// The tensor is not f32 on the CPU, or has another width.
+    pub fn attend(&self, queries: &Tensor) -> Result<Tensor> {
+        queries.contiguous()?.apply_op1_no_bwd(self)
+    }
+
+    /// The scores `(n, positions)` of `queries` `(n, width)` in a head, before the softmax.
+    ///
+    /// # Errors
+    /// As [`Self::attend`], or if there is no such head.
+    pub fn scores(&self, queries: &Tensor, head: usize) -> Result<Tensor> {
+        queries.contiguous()?.apply_op1_no_bwd(&Scores { memory: self, head })
+    }
+
+    fn queries<'a>(&self, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+        let (_, width) = layout.shape().dims2()?;
+        if width != self.width {
+            bail!("attention: queries of {width} values instead of {}", self.width);
+        }
+        crate::contiguous_f32(storage, layout, "attention")
+    }
 }
 
-impl CustomOp3 for Attention {
+impl CustomOp1 for Memory {
     fn name(&self) -> &'static str {
         "attention"
     }
 
-    fn cpu_fwd(
-        &self,
-        queries: &CpuStorage,
-        queries_layout: &Layout,
-        keys: &CpuStorage,
-        keys_layout: &Layout,
-        values: &CpuStorage,
-        values_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let shape = queries_layout.shape();
-        let (_, width) = shape.dims2()?;
-        let (positions, keys_width) = keys_layout.shape().dims2()?;
-        if keys_layout.shape() != values_layout.shape()
-            || keys_width != width
-            || positions == 0
-            || self.heads == 0
-            || !width.is_multiple_of(self.heads)
-        {
-            let (keys, values) = (keys_layout.shape(), values_layout.shape());
-            bail!("attention: {} heads, queries {shape:?}, keys {keys:?} and values {values:?}", self.heads);
+    fn cpu_fwd(&self, queries: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let queries = self.queries(queries, layout)?;
+        Ok((CpuStorage::F32(cpu::attend(queries, &self.heads, self.width)), layout.shape().clone()))
+    }
+}
+
+struct Scores<'a> {
+    memory: &'a Memory,
+    head: usize,
+}
+
+impl CustomOp1 for Scores<'_> {
+    fn name(&self) -> &'static str {
+        "attention scores"
+    }
+
+    fn cpu_fwd(&self, queries: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let &Self { memory: memory @ Memory { heads, positions, width }, head } = self;
+        let queries = memory.queries(queries, layout)?;
+        if head >= heads.len() {
+            bail!("attention: head {head} of {}", heads.len());
         }
-        let attended = cpu::attention(&cpu::Inputs {
-            queries: crate::contiguous_f32(queries, queries_layout, "attention")?,
-            keys: crate::contiguous_f32(keys, keys_layout, "attention")?,
-            values: crate::contiguous_f32(values, values_layout, "attention")?,
-            width,
-            heads: self.heads,
-        });
-        Ok((CpuStorage::F32(attended), shape.clone()))
+        let scores = cpu::scores(queries, &heads[head], *width, head);
+        Ok((CpuStorage::F32(scores), (queries.len() / width, *positions).into()))
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use candle_nn::ops::softmax_last_dim;
-use diarize_kernels::attention::attention;
+use diarize_kernels::attention::Memory;
 
 use super::linear::{Linear, Rows};
 use crate::weights::Weights;
@@ -19,11 +19,20 @@ pub struct Attention {
     scale: f64,
 }
 
-/// Keys and values, each `(heads, positions, width of a head)`.
+/// Keys and values of tokens, each `(heads, positions, width of a head)`. Later tokens can be appended.
 #[derive(Clone, Debug)]
 pub struct KeysValues {
     keys: Tensor,
     values: Tensor,
+}
+
+/// Keys and values of the audio, which do not grow.
+#[derive(Debug)]
+pub enum Audio {
+    /// On the CPU.
+    Memory(Memory),
+    /// On GPUs.
+    KeysValues(KeysValues),
 }
 
 impl Attention {
@@ -50,15 +59,49 @@ impl Attention {
     }
 
     /// Maps `(n, width)` to `(n, width)`: each position attends to all.
-    pub fn attend(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
-            return Ok(self.forward(x, &self.keys_values(x)?, None)?.0);
-        }
-        let (queries, keys) = ((self.query.forward(x)? * self.scale)?, self.key.forward(x)?);
-        self.output.forward(&attention(&queries, &keys, &self.value.forward(x)?, self.heads)?)
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.forward_to_audio(x, &self.audio(x)?, &[])?.0)
     }
 
-    /// Keys and values of `(positions, width)`.
+    /// Keys and values of the audio `(positions, width)`.
+    pub fn audio(&self, x: &Tensor) -> Result<Audio> {
+        Ok(if x.device().is_cpu() {
+            Audio::Memory(Memory::new(&self.key.forward(x)?, &self.value.forward(x)?, self.heads)?)
+        } else {
+            Audio::KeysValues(self.keys_values(x)?)
+        })
+    }
+
+    /// Maps `(n, width)` to `(n, width)` by what it finds in `audio`. Also returns the scores before the softmax
+    /// `(n, positions)` of the `observed` heads.
+    pub fn forward_to_audio(
+        &self,
+        x: &Tensor,
+        audio: &Audio,
+        observed: &[usize],
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        match audio {
+            Audio::Memory(memory) => {
+                let queries = self.queries(x)?;
+                let scores = observed.iter().map(|&head| memory.scores(&queries, head));
+                Ok((self.output.forward(&memory.attend(&queries)?)?, scores.collect::<Result<_>>()?))
+            }
+            Audio::KeysValues(known) => {
+                let scores = self.scores(x, known)?;
+                let of_head = observed.iter().map(|&head| scores.get(head)?.force_contiguous());
+                Ok((self.mix(&scores, known)?, of_head.collect::<Result<_>>()?))
+            }
+        }
+    }
+
+    /// Maps `(n, width)` to `(n, width)` by what it finds in `known`. `mask` `(n, positions)` is added to the scores.
+    pub fn forward_to_tokens(&self, x: &Tensor, known: &KeysValues, mask: Option<&Tensor>) -> Result<Tensor> {
+        let scores = self.scores(x, known)?;
+        let scores = mask.map_or(Ok(scores.clone()), |mask| scores.broadcast_add(mask))?;
+        self.mix(&scores, known)
+    }
+
+    /// Keys and values of tokens `(positions, width)`.
     pub fn keys_values(&self, x: &Tensor) -> Result<KeysValues> {
         Ok(KeysValues {
             keys: self.split(&self.key.forward(x)?)?,
@@ -66,22 +109,19 @@ impl Attention {
         })
     }
 
-    /// Maps `(n, width)` to `(n, width)` by what it finds in `memory`, and returns the scores before the softmax
-    /// `(heads, n, positions)`. `mask` `(n, positions)` is added to them.
-    pub fn forward(
-        &self,
-        x: &Tensor,
-        memory: &KeysValues,
-        mask: Option<&Tensor>,
-    ) -> Result<(Tensor, Tensor)> {
-        let queries = self.split(&(self.query.forward(x)? * self.scale)?)?;
-        let mut scores = queries.matmul(&memory.keys.t()?)?;
-        if let Some(mask) = mask {
-            scores = scores.broadcast_add(mask)?;
-        }
-        let mixed = softmax_last_dim(&scores)?.matmul(&memory.values)?;
-        let mixed = mixed.transpose(0, 1)?.reshape(x.shape())?;
-        Ok((self.output.forward(&mixed)?, scores))
+    fn queries(&self, x: &Tensor) -> Result<Tensor> {
+        self.query.forward(x)? * self.scale
+    }
+
+    /// The scores `(heads, n, positions)` of `(n, width)`.
+    fn scores(&self, x: &Tensor, known: &KeysValues) -> Result<Tensor> {
+        self.split(&self.queries(x)?)?.matmul(&known.keys.t()?)
+    }
+
+    /// The output `(n, width)` for scores `(heads, n, positions)`.
+    fn mix(&self, scores: &Tensor, known: &KeysValues) -> Result<Tensor> {
+        let mixed = softmax_last_dim(scores)?.matmul(&known.values)?.transpose(0, 1)?;
+        self.output.forward(&mixed.flatten_from(1)?)
     }
 
     /// Splits `(n, width)` into `(heads, n, width of a head)`.

@@ -5,7 +5,7 @@ use candle_nn::{LayerNorm, Module};
 use candle_transformers::models::whisper::Config;
 
 use super::{
-    attention::{Attention, KeysValues},
+    attention::{Attention, Audio, KeysValues},
     feed_forward::FeedForward,
     linear::{Linear, Rows},
 };
@@ -37,7 +37,7 @@ struct Layer {
 
 /// Keys and values of the audio for each layer. They are computed once for a segment.
 #[derive(Debug)]
-pub struct Heard(Vec<KeysValues>);
+pub struct Heard(Vec<Audio>);
 
 /// Keys and values of the tokens so far for each layer.
 #[derive(Debug, Default)]
@@ -83,11 +83,7 @@ impl Decoder {
 
     /// The keys and values of the encoder's output `(positions, width)`.
     pub fn hear(&self, audio: &Tensor) -> Result<Heard> {
-        self.layers
-            .iter()
-            .map(|layer| layer.cross_attention.keys_values(audio))
-            .collect::<Result<_>>()
-            .map(Heard)
+        self.layers.iter().map(|layer| layer.cross_attention.audio(audio)).collect::<Result<_>>().map(Heard)
     }
 
     /// Appends tokens to those in `cache`. Returns the output `(tokens, width)`, and for each of the `observed` heads
@@ -144,12 +140,14 @@ impl Decoder {
                 Some(known) => *known = known.extended(&new)?,
                 None => cache.0.push(new),
             }
-            x = (x + layer.self_attention.forward(&normalized, &cache.0[index], mask)?.0)?;
-            let (found, cross) =
-                layer.cross_attention.forward(&layer.cross_norm.forward(&x)?, heard, None)?;
+            x = (x + layer.self_attention.forward_to_tokens(&normalized, &cache.0[index], mask)?)?;
+            let heads: Vec<usize> =
+                observed.iter().filter(|(layer, _)| *layer == index).map(|&(_, head)| head).collect();
+            let (found, observed) =
+                layer.cross_attention.forward_to_audio(&layer.cross_norm.forward(&x)?, heard, &heads)?;
             x = layer.feed_forward.forward(&(x + found)?)?;
-            for &(_, head) in observed.iter().filter(|(layer, _)| *layer == index) {
-                scores.push(cross.get(head)?.to_dtype(DType::F32)?.force_contiguous()?);
+            for head in observed {
+                scores.push(head.to_dtype(DType::F32)?);
             }
         }
         Ok((self.norm.forward(&x)?, scores))

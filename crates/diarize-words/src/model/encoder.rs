@@ -72,7 +72,7 @@ impl Encoder {
         let x = gelu(&self.second.forward(&x)?)?;
         let mut x = x.squeeze(0)?.t()?.add(&self.positions)?;
         for layer in &self.layers {
-            x = (&x + layer.attention.attend(&layer.norm.forward(&x)?)?)?;
+            x = (&x + layer.attention.forward(&layer.norm.forward(&x)?)?)?;
             x = layer.feed_forward.forward(&x)?;
         }
         self.norm.forward(&x)

@@ -25,6 +25,9 @@ use crate::{
 
 /// An answer cannot start later than a second into the window, and times are 20 ms apart.
 const MIN_POSITIONS: usize = 100;
+/// What is left of the samples, in frames of 10 ms, is decoded only if it is at least so long. No word is shorter, and each
+/// decoding costs as much as one of 30 s.
+const SHORTEST_REST: usize = 25;
 /// The number of tokens of the first multilingual models. Those for English have fewer.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
 
@@ -199,6 +202,9 @@ impl Whisper {
         let mut state = State::after(prompt);
         while state.frame < mel.frames() {
             self.advance(&mel, &start, options, &mut state)?;
+            if mel.frames() - state.frame.min(mel.frames()) < SHORTEST_REST {
+                break;
+            }
         }
         Ok(state.segments)
     }
