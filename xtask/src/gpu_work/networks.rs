@@ -31,7 +31,7 @@ const WINDOWS: usize = GPU_BATCHES[1];
 const EMBEDDED: usize = GPU_BATCHES[2];
 const PIECES: usize = GPU_BATCHES[3];
 /// Features of a piece with the trunk `shared`, and those that the network reads.
-const PIECE: [usize; 2] = [1200, 1424];
+const PIECE: [usize; 2] = [2400, 2624];
 /// Channels of the segmentation network after the sinc filters.
 const CHANNELS: usize = 60;
 /// Masks per chunk, and features from one window of the voices to the next.

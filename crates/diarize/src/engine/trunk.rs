@@ -10,19 +10,18 @@ use std::ops::Range;
 use candle_core::{Device, Result as TensorResult, Tensor};
 use diarize_kernels::{center::Sections, splice::Part};
 
-use super::{Chunks, Waveform};
+use super::{Chunks, Networks, Waveform};
 use crate::{
     SAMPLE_RATE,
     math::SlidingWindow,
     networks::{WeSpeaker, wespeaker::resnet},
 };
 
-/// Frames per piece: twelve seconds, plus 2.24 seconds of context. Twenty seconds would be 2 % faster but
+/// Frames per piece on the CPU: twelve seconds, plus 2.24 seconds of context. Twenty seconds would be 2 % faster but
 /// take 25 MB more.
-const PIECE: usize = 150;
-
-/// Pieces in the residual network at once, which needs much memory for its first stages.
-const AT_ONCE: usize = 8;
+const CPU_PIECE: usize = 150;
+/// Frames per piece on a GPU. `benches/results/nvidia-h200.md` compares several.
+const GPU_PIECE: usize = 300;
 
 /// The frames of a recording, computed one piece at a time. Pieces overlap by the network's receptive
 /// field, so piece borders do not affect the result.
@@ -34,16 +33,20 @@ pub(crate) struct SharedTrunk<'a> {
     features: usize,
     /// Number of feature frames over which the mean is taken.
     window: usize,
+    /// Number of frames per piece.
+    piece: usize,
 }
 
 impl<'a> SharedTrunk<'a> {
     /// The trunk of a recording with `count` chunks; `None` if it has not ended.
-    pub(crate) fn new(network: &'a WeSpeaker, chunks: &'a Chunks, count: Option<usize>) -> Self {
+    pub(crate) fn new(networks: &'a Networks, chunks: &'a Chunks, count: Option<usize>) -> Self {
+        let network = &networks.embedding;
         let features = match count {
             Some(count) => network.fbank.frames(chunks.padded(count)),
             None => usize::MAX / 2,
         };
-        Self { network, chunks, features, window: network.fbank.frames(chunks.length) }
+        let piece = if networks.embedding_device.is_cpu() { CPU_PIECE } else { GPU_PIECE };
+        Self { network, chunks, features, window: network.fbank.frames(chunks.length), piece }
     }
 
     /// The same trunk using `network`, which has the same weights on another device.
@@ -65,17 +68,17 @@ impl<'a> SharedTrunk<'a> {
 
     /// Number of pieces.
     pub(crate) fn pieces(&self) -> usize {
-        self.frames().div_ceil(PIECE)
+        self.frames().div_ceil(self.piece)
     }
 
     /// The piece that contains a frame.
-    pub(crate) fn piece_of(frame: usize) -> usize {
-        frame / PIECE
+    pub(crate) fn piece_of(&self, frame: usize) -> usize {
+        frame / self.piece
     }
 
     /// The frames of a piece.
     pub(crate) fn frames_of_piece(&self, piece: usize) -> Range<usize> {
-        piece * PIECE..((piece + 1) * PIECE).min(self.frames())
+        piece * self.piece..((piece + 1) * self.piece).min(self.frames())
     }
 
     /// The frames that start in a chunk.
@@ -103,7 +106,7 @@ impl<'a> SharedTrunk<'a> {
 
     /// The first sample that this piece or later ones need, wherever the recording ends.
     pub(crate) fn first_sample(&self, piece: usize) -> usize {
-        let first = (piece * PIECE * self.stride()).saturating_sub(self.reach() + self.window);
+        let first = (piece * self.piece * self.stride()).saturating_sub(self.reach() + self.window);
         first * self.network.fbank.hop()
     }
 
@@ -126,7 +129,7 @@ impl<'a> SharedTrunk<'a> {
         };
         let all: Vec<usize> = pieces.clone().collect();
         let mut computed = Vec::new();
-        for alike in all.chunk_by(|&a, &b| inside(a) == inside(b)).flat_map(|alike| alike.chunks(AT_ONCE)) {
+        for alike in all.chunk_by(|&a, &b| inside(a) == inside(b)) {
             let (first, frames, length) = inside(alike[0]);
             let starts: Vec<usize> =
                 alike.iter().map(|piece| seen[piece - pieces.start].start - start).collect();

@@ -76,7 +76,7 @@ impl FromTrunk {
         embeddings: Embeddings,
         windows: Option<&VoiceWindows>,
     ) -> Self {
-        let trunk = SharedTrunk::new(&networks.embedding, chunks, None);
+        let trunk = SharedTrunk::new(networks, chunks, None);
         let track = |settings: &VoiceWindows| {
             let times = Windows::new(&trunk, settings).times();
             let embeddings = WindowEmbeddings::new(times, embeddings.dimension());
@@ -100,7 +100,7 @@ impl FromTrunk {
         context: &Context<'_>,
     ) -> Result<()> {
         let ended = segmented.ended.then(|| segmented.segmentations.chunks());
-        let trunk = SharedTrunk::new(&networks.embedding, segmented.chunks, ended);
+        let trunk = SharedTrunk::new(networks, segmented.chunks, ended);
         let counts = match segmented.ended {
             true => &count.clone().finish(),
             false => count.certain(),
@@ -138,8 +138,8 @@ impl FromTrunk {
 
     /// The first sample that is still needed. If the CPU takes over, it computes the frames that are kept again.
     pub(super) fn first_sample(&self, networks: &Networks, chunks: &Chunks) -> usize {
-        let piece = SharedTrunk::piece_of(self.progress.start).min(self.progress.pieces);
-        SharedTrunk::new(&networks.embedding, chunks, None).first_sample(piece)
+        let trunk = SharedTrunk::new(networks, chunks, None);
+        trunk.first_sample(trunk.piece_of(self.progress.start).min(self.progress.pieces))
     }
 
     pub(super) fn finish(self) -> (Embeddings, Option<WindowEmbeddings>) {
@@ -278,7 +278,7 @@ impl View<'_> {
         networks: &Networks,
         context: &Context<'_>,
     ) -> Result<Option<Tensor>> {
-        let first = SharedTrunk::piece_of(progress.start);
+        let first = self.trunk.piece_of(progress.start);
         let (parts, _) = self.parts(first..progress.pieces, networks, context)?;
         joined(&parts).map_err(networks.failed(Stage::Embeddings))
     }
