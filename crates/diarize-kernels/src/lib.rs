@@ -25,6 +25,7 @@ pub mod simd;
 pub mod splice;
 pub mod stats_pool;
 pub mod stft;
+pub mod upload;
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

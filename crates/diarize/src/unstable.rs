@@ -33,7 +33,7 @@ pub use crate::{
 };
 
 /// Sizes of a GPU's batches: chunks of the segmentation network, of which the layers after the sinc filters take the second
-/// number at a time, then chunks and pieces of the embedding network.
+/// number at a time, then chunks and pieces that the embedding network takes at once.
 pub const GPU_BATCHES: [usize; 4] = [
     stages::SEGMENTED_ON_GPU,
     crate::networks::pyannet::sincnet::WINDOWS_ON_GPU,

@@ -25,7 +25,7 @@ const HOP: usize = 16_000;
 const FEATURES: usize = 998;
 const SINC_STEPS: [usize; 2] = [15_975, 5325];
 /// Chunks per batch of the segmentation network, those of them that the layers after the sinc filters take at once, and
-/// chunks and pieces per batch of the embedding network.
+/// chunks and pieces that the embedding network takes at once.
 const SEGMENTED: usize = GPU_BATCHES[0];
 const WINDOWS: usize = GPU_BATCHES[1];
 const EMBEDDED: usize = GPU_BATCHES[2];

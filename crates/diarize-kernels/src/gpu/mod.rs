@@ -37,6 +37,8 @@ pub mod cuda;
 mod late;
 #[cfg(feature = "metal")]
 pub mod metal;
+#[cfg(feature = "cuda")]
+pub mod staging;
 
 use std::fmt::Write as _;
 #[cfg(any(feature = "cuda", feature = "metal"))]

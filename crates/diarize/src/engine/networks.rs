@@ -3,7 +3,10 @@
 use std::sync::OnceLock;
 
 use candle_core::{Result as TensorResult, Tensor};
-use diarize_kernels::splice::{Part, splice};
+use diarize_kernels::{
+    splice::{Part, splice},
+    upload::upload,
+};
 
 use super::{Chunks, Waveform, waveform::are_finite};
 use crate::{
@@ -115,7 +118,7 @@ impl Networks {
         let mut parts = Vec::with_capacity(indices.len());
         for run in indices.chunk_by(|a, b| a + 1 == *b) {
             let samples = waveform.range(chunks.stretch(run));
-            let stretch = Tensor::from_slice(&samples, (1, 1, samples.len(), 1), device)?;
+            let stretch = upload(&samples, (1, 1, samples.len(), 1), device)?;
             let starts = (0..run.len()).map(|chunk| chunk * chunks.hop);
             parts.extend(starts.map(|start| Part::Steps(stretch.clone(), start..start + chunks.length)));
         }
@@ -130,7 +133,7 @@ impl Networks {
 
     /// A tensor for the embedding network.
     pub(crate) fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> TensorResult<Tensor> {
-        Tensor::from_vec(values, shape, &self.embedding_device)
+        upload(&values, shape, &self.embedding_device)
     }
 }
 

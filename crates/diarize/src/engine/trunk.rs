@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
-use diarize_kernels::{center::Sections, splice::Part};
+use diarize_kernels::{center::Sections, splice::Part, upload::upload};
 
 use super::{Chunks, Networks, Waveform};
 use crate::{
@@ -38,6 +38,9 @@ pub(crate) struct SharedTrunk<'a> {
 }
 
 impl<'a> SharedTrunk<'a> {
+    /// The most pieces in the residual network at once, which needs much memory for its first layers.
+    pub(crate) const AT_ONCE: usize = 4;
+
     /// The trunk of a recording with `count` chunks; `None` if it has not ended.
     pub(crate) fn new(networks: &'a Networks, chunks: &'a Chunks, count: Option<usize>) -> Self {
         let network = &networks.embedding;
@@ -129,7 +132,9 @@ impl<'a> SharedTrunk<'a> {
         };
         let all: Vec<usize> = pieces.clone().collect();
         let mut computed = Vec::new();
-        for alike in all.chunk_by(|&a, &b| inside(a) == inside(b)) {
+        for alike in
+            all.chunk_by(|&a, &b| inside(a) == inside(b)).flat_map(|alike| alike.chunks(Self::AT_ONCE))
+        {
             let (first, frames, length) = inside(alike[0]);
             let starts: Vec<usize> =
                 alike.iter().map(|piece| seen[piece - pieces.start].start - start).collect();
@@ -163,7 +168,7 @@ impl<'a> SharedTrunk<'a> {
         let fbank = &self.network.fbank;
         let start = self.window_of(frames.start);
         let samples = waveform.range(fbank.samples(start..self.window_of(frames.end - 1) + self.window));
-        let samples = Tensor::from_slice(&samples, (1, samples.len()), device)?;
+        let samples = upload(&samples, (1, samples.len()), device)?;
         Ok((start, fbank.log_energies(&samples)?))
     }
 

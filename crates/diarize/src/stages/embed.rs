@@ -17,7 +17,7 @@ use crate::{
 
 /// Chunks, and pieces of a recording, that a GPU embeds together.
 #[cfg(feature = "unstable")]
-pub(crate) const GPU_BATCHES: [usize; 2] = [chunks::GPU_BATCH, pieces::GPU_BATCH];
+pub(crate) const GPU_BATCHES: [usize; 2] = [chunks::GPU_BATCH, crate::engine::SharedTrunk::AT_ONCE];
 
 /// The data available for embedding chunks.
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@ use candle_core::{D, DType, Device, Result as TensorResult, Tensor};
 use diarize_kernels::{
     conv2d::{Activation, Conv2d},
     pool_norm::{PoolNorm, Window},
+    upload::upload,
 };
 use rayon::prelude::*;
 
@@ -128,7 +129,7 @@ impl SincNet {
         let windows: Vec<Window> = starts.par_iter().map(window).collect();
         let length = 1 + (length - FILTER_LENGTH) / self.stride;
         let shape = (1, samples.len());
-        let samples = Tensor::from_vec(samples, shape, device)?;
+        let samples = upload(&samples, shape, device)?;
         let [Block { convolution, pool_norm, .. }, ..] = &self.blocks;
         let x = convolution.forward(&self.steps(&samples)?, None, Activation::Identity)?.squeeze(1)?; // (1, steps, 80)
         let normalized = |windows: &[Window]| {

@@ -13,8 +13,8 @@ use crate::{
     math::count_while,
 };
 
-/// Pieces computed together on a GPU. More of them take less time but more memory, mostly in the first layers.
-pub(super) const GPU_BATCH: usize = 5;
+/// Pieces whose frames are pooled together on a GPU.
+pub(super) const GPU_BATCH: usize = 8;
 
 /// Computes the frames of some consecutive pieces. Those that are not `spoken` are zeros.
 pub(super) fn compute(
