@@ -92,6 +92,7 @@ fn unknown_options_and_wrong_values_are_reported_with_their_file() {
         }
     };
     says("tresh = 1", &["diarize.toml", "there is no option --tresh"]);
+    says("[scores]\nskip-overlap = true", &["diarize.toml", "there is no command `scores`"]);
     says("[score]\nthreshold = 1", &["diarize.toml", "[score]", "there is no option --threshold"]);
     says("threshold = -1", &["--threshold", "must be a number from 0 to 1000000", "diarize.toml"]);
     says("thresold = 1", &["did you mean threshold?"]);

@@ -44,6 +44,11 @@ fn errors_are_one_sentence() {
             "minutes of the meeting\n",
             "-: neither RTTM, STM, ELAN nor diarize's JSON: line 1 is not valid RTTM: its type `minutes`",
         ),
+        (
+            &["show", "-"],
+            r#"{"text": "Hi.", "segments": []}"#,
+            "-: a transcript, not turns: use `diarize -f json` or RTTM",
+        ),
         (&["show", "--from", "60", "-"], RTTM, "-: talk ends at 0:40"),
         (&["show", "--from", "9", "--to", "8", "no.rttm"], "", "--from must be before --to"),
         (&["show", "no.rttm"], "", "cannot read no.rttm: no such file"),

@@ -34,7 +34,8 @@ fn a_folder_without_a_model_is_an_error() {
     for (path, told) in [
         (whisper, "not a Whisper model: it has neither"),
         (audio, "a file: name the folder"),
-        ("small", "neither a folder nor one of the models whisper-tiny,"),
+        ("small", "did you mean whisper-small?"),
+        ("tall", "neither a folder nor one of the models whisper-tiny,"),
     ] {
         let output = diarize(["transcribe", "--whisper", path, audio]);
         assert_eq!(output.status.code(), Some(2));
@@ -70,6 +71,10 @@ fn options_without_meaning_are_errors() {
     assert!(stderr(&output).contains("--words needs a transcript"), "{}", stderr(&output));
     let output = diarize(["transcribe", "--whisper", "model"]);
     assert_eq!(output.status.code(), Some(2), "no recording");
+    let output = diarize(["--whisper", "model", "talk.wav"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("--whisper is an option of `diarize transcribe`."), "{said}");
 }
 
 /// The letters of some text.

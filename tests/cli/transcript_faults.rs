@@ -192,7 +192,10 @@ fn transcripts_that_cannot_be_used_are_refused_before_any_work() {
     let path = directory.path().join("diary.txt");
     fs::write(&path, "Dear diary\n").unwrap();
     let name = path.to_str().unwrap();
+    let written = directory.path().join("talk.txt");
+    fs::write(&written, "[00:00:01] Ann: Hello.\n").unwrap();
     for (arguments, code, reason) in [
+        (vec!["--transcript", written.to_str().unwrap(), "no.wav"], 1, "not JSON, SRT or WebVTT"),
         (vec!["--transcript", name, "no.wav"], 1, "not JSON, SRT or WebVTT: no line has times"),
         (vec!["--transcript", name, "no.wav"], 1, "the first line is `Dear diary`"),
         (vec!["--transcript", "no.json", "no.wav"], 1, "transcript no.json"),

@@ -141,7 +141,7 @@ fn voices_require_the_shared_trunk() {
 }
 
 /// The recording has a period of ten seconds, and so does the sliding mean of the features, except near the
-/// ends. So chunks ten seconds apart must have equal embeddings, although pieces are twelve seconds long.
+/// ends. So chunks ten seconds apart must have equal embeddings, although pieces are 12 s long, and 24 s on a GPU.
 #[test]
 fn piece_borders_do_not_affect_embeddings() {
     let period = &wav::golden("short30")[..160_000];

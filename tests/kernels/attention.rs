@@ -27,9 +27,15 @@ fn largest_difference(found: &Tensor, expected: &[f64]) -> f64 {
 #[test]
 fn attention_equals_the_reference() {
     let mut random = Random(1);
-    for (count, positions, width, heads) in
-        [(97, 1500, 128, 2), (7, 33, 24, 3), (1, 1, 4, 1), (13, 64, 6, 6), (0, 5, 8, 2)]
-    {
+    for (count, positions, width, heads) in [
+        (97, 1500, 128, 2),
+        (7, 33, 24, 3),
+        (1, 1, 4, 1),
+        (13, 64, 6, 6),
+        (5, 20, 8, 2),
+        (9, 7, 8, 1),
+        (0, 5, 8, 2),
+    ] {
         let queries = random.vector(count * width, 3.0);
         let [keys, values] = [1.0, 2.0].map(|scale| random.vector(positions * width, scale));
         let memory = Memory::new(&matrix(&keys, width), &matrix(&values, width), heads).unwrap();
@@ -70,10 +76,12 @@ fn large_scores_are_finite_and_nan_remains() {
 fn shapes_that_do_not_fit_are_errors() {
     let [a, b] = [matrix(&[0.0; 12], 4), matrix(&[0.0; 12], 6)];
     let memory = Memory::new(&a, &a, 2).unwrap();
+    let empty = Tensor::zeros((3, 0), candle_core::DType::F32, &Device::Cpu).unwrap();
     for error in [
         Memory::new(&a, &b, 2).map(drop),
         Memory::new(&a, &a, 3).map(drop),
         Memory::new(&a, &a, 0).map(drop),
+        Memory::new(&empty, &empty, 1).map(drop),
         memory.attend(&b).map(drop),
         memory.scores(&b, 0).map(drop),
         memory.scores(&a, 2).map(drop),

@@ -77,6 +77,22 @@ fn heads_that_the_decoder_lacks_are_an_error() {
 }
 
 #[test]
+fn sizes_that_the_tensors_do_not_have_are_an_error() {
+    let folder = copy("toy");
+    let config = folder.path().join("config.json");
+    for (sizes, told) in [
+        (r#""d_model":17"#, "d_model is 16 in its tensors, but 17 in config.json"),
+        (r#""decoder_layers":4"#, "decoder_layers is 3 in its tensors, but 4"),
+        (r#""max_target_positions":448"#, "max_target_positions is 12 in its tensors, but 448"),
+    ] {
+        let heads = r#""encoder_attention_heads":2,"decoder_attention_heads":4"#;
+        fs::write(&config, format!("{{{heads},{sizes}}}")).unwrap();
+        let error = error(folder.path());
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
 fn a_model_without_mel_bands_is_an_error() {
     let folder = copy("toy");
     let file = folder.path().join("model.safetensors");

@@ -3,7 +3,10 @@
 use std::{env, ffi::OsString, path::PathBuf, process};
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Arg, ArgAction, Command};
+use clap::{
+    Arg, ArgAction, Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use toml::{Table, Value};
 
 use crate::{commands::conflict, failure, text};
@@ -100,6 +103,11 @@ fn check(command: &Command, table: &Table) -> anyhow::Result<()> {
     for (key, value) in table {
         match (value, command.find_subcommand(key)) {
             (Value::Table(own), Some(command)) => check(command, own).with_context(|| format!("[{key}]"))?,
+            (Value::Table(_), None)
+                if command.has_subcommands() && !names(command).any(|name| name == key) =>
+            {
+                bail!("there is no command `{key}`: `diarize --help` lists the commands")
+            }
             _ if !names(command).any(|name| name == key) => {
                 bail!("there is no option --{key}{}", hint(command, key))
             }
@@ -248,12 +256,37 @@ pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>(
         .map_err(|error| conflict(failure::sentence(&error)))?;
     let parsed = command.try_get_matches_from_mut(arguments);
     let parsed = parsed.and_then(|matches| T::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
-    Ok((parsed.unwrap_or_else(|error| exit(&error, &sources)), sources))
+    let parsed = parsed.unwrap_or_else(|error| {
+        let _ = error.print();
+        if let Some(sentence) = elsewhere(&error, &command) {
+            failure::tell(format_args!("\n{sentence}"));
+        }
+        end(&error, &sources)
+    });
+    Ok((parsed, sources))
+}
+
+/// Which commands have an option that the program without a command lacks.
+fn elsewhere(error: &clap::Error, program: &Command) -> Option<String> {
+    let (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    let name = option.strip_prefix("--")?;
+    let commands = program.get_subcommands().filter(|command| names(command).any(|known| known == name));
+    let commands: Vec<String> = commands.map(|command| format!("`diarize {}`", command.get_name())).collect();
+    (!commands.is_empty()).then(|| format!("{option} is an option of {}.", commands.join(" and ")))
 }
 
 /// Prints a usage error, with the sources of settings, and ends the program.
 pub fn exit(error: &clap::Error, sources: &[String]) -> ! {
     let _ = error.print();
+    end(error, sources)
+}
+
+/// Ends the program after a usage error.
+fn end(error: &clap::Error, sources: &[String]) -> ! {
     if error.use_stderr() {
         tell_sources(sources);
     }

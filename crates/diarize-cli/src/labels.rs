@@ -167,10 +167,20 @@ fn parse_json(text: &str) -> anyhow::Result<Vec<Timeline>> {
             Ok(Document { uri, duration, turns }) => Ok(Timeline { name: uri, duration, turns }),
             Err(error) => match non_finite(text, &error) {
                 Some(word) => bail!("line {} contains {word}, which is not a number in JSON", error.line()),
+                None if is_transcript(text) => {
+                    bail!("a transcript, not turns: use `diarize -f json` or RTTM")
+                }
                 None => Err(error).context("not diarize's JSON"),
             },
         })
         .collect()
+}
+
+/// Whether the text is JSON as `diarize transcribe` and Whisper write it.
+fn is_transcript(text: &str) -> bool {
+    let document: Option<serde_json::Value> =
+        serde_json::Deserializer::from_str(text).into_iter().next().and_then(Result::ok);
+    document.is_some_and(|document| document.get("segments").is_some() && document.get("turns").is_none())
 }
 
 /// The word at which an error occurred, if it is how some programs write a number that is not finite.

@@ -77,7 +77,7 @@ impl RecognitionArgs {
     pub fn find(self) -> anyhow::Result<Recognition> {
         let folder = self.folder()?;
         let mut options = Options::default();
-        options.language = self.language;
+        options.language = self.language.map(|code| code.to_lowercase());
         options.translate = self.translate;
         options.prompt = self.prompt;
         options.vocabulary = self.vocabulary.iter().map(|word| word.trim().to_owned()).collect();
@@ -111,6 +111,9 @@ impl RecognitionArgs {
                 "--whisper {name} is a hub repository: get it once with `diarize model download {0}`, then use --whisper {0}",
                 model.name
             ),
+            (None, None) if known.iter().any(|model| model.name.strip_prefix("whisper-") == Some(short)) => {
+                bail!("--whisper {name}: did you mean whisper-{short}?")
+            }
             _ => {
                 let names: Vec<&str> = known.iter().map(|model| model.name.as_str()).collect();
                 bail!("--whisper {name}: neither a folder nor one of the models {}", names.join(", "))

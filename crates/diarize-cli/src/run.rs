@@ -36,16 +36,39 @@ use crate::{
 pub fn run(job: &Job) -> anyhow::Result<ExitCode> {
     let console = job.verbosity.console();
     job.inputs.warn(&console);
-    let notices = console.clone();
     let several = job.inputs.several;
     let is_piped = job.inputs.all.iter().any(|found| found.input == Input::Stdin);
-    interrupt::listen(several || is_piped, move || {
-        notices.line(match several {
-            true => "finishing the current file; press Ctrl-C again to abandon it",
-            false => "finishing what was read; press Ctrl-C again to abandon it",
-        });
-    });
+    let [finishing, abandoned] = [console.clone(), console.clone()];
+    let keeps_text = keeps_text(job);
+    interrupt::listen(
+        several || is_piped,
+        move || {
+            finishing.line(match several {
+                true => "finishing the current file; press Ctrl-C again to abandon it",
+                false => "finishing what was read; press Ctrl-C again to abandon it",
+            });
+        },
+        move || {
+            if keeps_text {
+                abandoned.line(
+                    "stopped: the text so far, if there is any, is in a .partial.txt file beside the result",
+                );
+            }
+        },
+    );
     diarize_all(job, &console).map(ExitCode::from)
+}
+
+/// Whether a job that is stopped leaves the text that it has found.
+fn keeps_text(job: &Job) -> bool {
+    #[cfg(feature = "words")]
+    return job.recognition.is_some()
+        && job.destinations.iter().flatten().any(|output| output.file().is_some());
+    #[cfg(not(feature = "words"))]
+    {
+        let _ = job;
+        false
+    }
 }
 
 fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {

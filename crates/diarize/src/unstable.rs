@@ -41,6 +41,9 @@ pub const GPU_BATCHES: [usize; 4] = [
     stages::EMBEDDED_ON_GPU[1],
 ];
 
+/// Frames of the residual network, of 80 ms each, in a piece of a recording on a GPU.
+pub const GPU_PIECE: usize = crate::engine::SharedTrunk::GPU_PIECE;
+
 /// Opens Candle's device for `device`.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use diarize::{
     model::{EmbeddingArchitecture, SegmentationArchitecture},
-    unstable::GPU_BATCHES,
+    unstable::{GPU_BATCHES, GPU_PIECE},
 };
 use diarize_kernels::{
     center::Sections,
@@ -31,7 +31,7 @@ const WINDOWS: usize = GPU_BATCHES[1];
 const EMBEDDED: usize = GPU_BATCHES[2];
 const PIECES: usize = GPU_BATCHES[3];
 /// Features of a piece with the trunk `shared`, and those that the network reads.
-const PIECE: [usize; 2] = [2400, 2624];
+const PIECE: [usize; 2] = [8 * GPU_PIECE, 8 * GPU_PIECE + 224];
 /// Channels of the segmentation network after the sinc filters.
 const CHANNELS: usize = 60;
 /// Masks per chunk, and features from one window of the voices to the next.

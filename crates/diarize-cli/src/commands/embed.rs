@@ -213,8 +213,8 @@ fn embed(
             bail!("cannot embed {times}: at least 25 ms must be within the recording");
         }
         warn!(
-            "{input}: {short} of {all} parts have no embedding, because less than 25 ms of them is within the recording; \
-             the first is {times}"
+            "{input}: {short} of {all} parts have no embedding, because less than 25 ms of each is in the recording; \
+             the first: {times}"
         );
     }
     Ok(voices)

@@ -41,7 +41,7 @@ Examples:
                                                with pyannote's model; needs an access token in HF_TOKEN
   diarize --model my-model --embedding-trunk shared long.mp3
                                                several times faster, slightly different embeddings
-  diarize --clustering spectral talk.mp3       a different clustering method
+  diarize --clustering spectral talk.mp3       a different clustering method, for long recordings
   diarize --clustering agglomerative --set linkage=average --set threshold=0.5 talk.mp3
   diarize --start 10:00 --end 20:00 talk.mp3   ten minutes of a recording
   ffmpeg -i talk.wma -f wav - | diarize -      any format that ffmpeg reads

@@ -51,7 +51,7 @@ fn refuse(mut clashes: Vec<(&Input, String)>) -> Result<(), String> {
         count => format!(" ({} more like this)", count - 1),
     };
     let (_, first) = &clashes[0];
-    Err(format!("{first}{more}: rename one, or leave one out, for example with a pattern such as \"*.wav\""))
+    Err(format!("{first}{more}: rename one, or leave one out"))
 }
 
 /// Returns an error if two recordings in the same place would have the same name, so that RTTM would show them as one

@@ -45,6 +45,13 @@ enum Source {
     Cues(Cues),
 }
 
+/// Whether a text begins like JSON, and not like a line with a time in brackets.
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start();
+    let is_list = |rest: &str| !rest.trim_start().starts_with(|letter: char| letter.is_ascii_digit());
+    text.starts_with('{') || text.strip_prefix('[').is_some_and(is_list)
+}
+
 /// What was found in a document.
 #[derive(Debug)]
 struct Parsed {
@@ -102,7 +109,7 @@ impl Transcript {
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let mut faults = Faults::default();
         let json = text.trim_start_matches('\u{feff}');
-        let (source, parsed, text) = if json.trim_start().starts_with(['{', '[']) {
+        let (source, parsed, text) = if is_json(json) {
             let (whisper, parsed) = Whisper::parse(json, &mut faults)?;
             (Source::Whisper(whisper), parsed, json)
         } else if let Some((cues, parsed)) = Cues::parse(text, &mut faults) {

@@ -25,17 +25,16 @@ impl Memory {
     /// A tensor is not f32 on the CPU, or the shapes do not fit.
     pub fn new(keys: &Tensor, values: &Tensor, heads: usize) -> Result<Self> {
         let (positions, width) = keys.dims2()?;
-        if keys.shape() != values.shape() || positions == 0 || heads == 0 || !width.is_multiple_of(heads) {
+        let fits = keys.shape() == values.shape() && positions * width > 0;
+        if !fits || heads == 0 || !width.is_multiple_of(heads) {
             bail!("attention: {heads} heads, keys {:?} and values {:?}", keys.shape(), values.shape());
+        }
+        if !keys.device().is_cpu() || !values.device().is_cpu() {
+            bail!("attention: keys and values must be on the CPU");
         }
         let (keys, values): (Vec<f32>, Vec<f32>) =
             (keys.flatten_all()?.to_vec1()?, values.flatten_all()?.to_vec1()?);
         Ok(Self { heads: cpu::heads(&keys, &values, width, heads), positions, width })
-    }
-
-    /// Number of positions.
-    pub fn positions(&self) -> usize {
-        self.positions
     }
 
     /// Maps `queries` `(n, width)` to `(n, width)` by what each attends to. The scores are not scaled.

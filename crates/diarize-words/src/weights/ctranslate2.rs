@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Contents, Weights,
-    hub::Heads,
+    hub::{Heads, Sizes},
     read_json,
     stored::{Source, Stored, Values},
 };
@@ -49,7 +49,7 @@ pub fn read(folder: &Path) -> Result<Contents> {
     let heads =
         Heads { encoder_attention_heads: heads("encoder")?, decoder_attention_heads: heads("decoder")? };
     let weights = Weights::new(tensors(&source, &variables)?, file);
-    let config = weights.config(heads)?;
+    let config = weights.config(heads, Sizes::default())?;
     Ok(Contents { weights, config, alignment_heads: described.alignment_heads })
 }
 

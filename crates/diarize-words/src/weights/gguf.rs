@@ -60,9 +60,9 @@ pub fn file(folder: &Path) -> Result<Option<PathBuf>> {
 /// # Errors
 /// A file is missing or damaged, or the kind of quantization is not known.
 pub fn read(folder: &Path, file: PathBuf) -> Result<Contents> {
-    let hub::Described { heads, alignment_heads } = hub::Described::read(folder)?;
+    let hub::Described { heads, sizes, alignment_heads } = hub::Described::read(folder)?;
     let weights = Weights::new(tensors(&file)?, file);
-    let config = weights.config(heads)?;
+    let config = weights.config(heads, sizes)?;
     Ok(Contents { weights, config, alignment_heads })
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use candle_core::DType;
+use candle_transformers::models::whisper::Config;
 use diarize_kernels::device::without_backtrace;
 use safetensors::tensor::Metadata;
 use serde::Deserialize;
@@ -35,11 +36,43 @@ pub struct Heads {
     pub decoder_attention_heads: usize,
 }
 
+/// The sizes in `config.json` that the tensors have, too.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Sizes {
+    num_mel_bins: Option<usize>,
+    d_model: Option<usize>,
+    encoder_layers: Option<usize>,
+    decoder_layers: Option<usize>,
+    vocab_size: Option<usize>,
+    max_source_positions: Option<usize>,
+    max_target_positions: Option<usize>,
+}
+
+impl Sizes {
+    /// The first size that is not that of the networks: its name, and what it is here and there.
+    pub fn contradiction(&self, config: &Config) -> Option<(&'static str, usize, usize)> {
+        let all = [
+            ("num_mel_bins", self.num_mel_bins, config.num_mel_bins),
+            ("d_model", self.d_model, config.d_model),
+            ("encoder_layers", self.encoder_layers, config.encoder_layers),
+            ("decoder_layers", self.decoder_layers, config.decoder_layers),
+            ("vocab_size", self.vocab_size, config.vocab_size),
+            ("max_source_positions", self.max_source_positions, config.max_source_positions),
+            ("max_target_positions", self.max_target_positions, config.max_target_positions),
+        ];
+        all.into_iter().find_map(|(name, said, found)| {
+            said.filter(|&said| said != found).map(|said| (name, said, found))
+        })
+    }
+}
+
 /// What the files beside the tensors say.
 #[derive(Debug)]
 pub struct Described {
     /// The numbers of heads.
     pub heads: Heads,
+    /// The sizes.
+    pub sizes: Sizes,
     /// The heads of the decoder that follow the audio, if the folder names them.
     pub alignment_heads: Option<Vec<Head>>,
 }
@@ -61,13 +94,14 @@ impl Described {
     /// # Errors
     /// A file is missing or damaged.
     pub fn read(folder: &Path) -> Result<Self> {
-        let heads = read_json(&folder.join("config.json"))?;
+        let config = folder.join("config.json");
+        let (heads, sizes) = (read_json(&config)?, read_json(&config)?);
         let generation = folder.join("generation_config.json");
         let generation = match generation.exists() {
             true => read_json(&generation)?,
             false => GenerationConfig::default(),
         };
-        Ok(Self { heads, alignment_heads: generation.alignment_heads })
+        Ok(Self { heads, sizes, alignment_heads: generation.alignment_heads })
     }
 }
 
@@ -76,7 +110,7 @@ impl Described {
 /// # Errors
 /// A file is missing or damaged.
 pub fn read(folder: &Path) -> Result<Contents> {
-    let Described { heads, alignment_heads } = Described::read(folder)?;
+    let Described { heads, sizes, alignment_heads } = Described::read(folder)?;
     let (tensors, file) = if folder.join(FILE).exists() {
         (tensors(Source::open(&folder.join(FILE))?)?, folder.join(FILE))
     } else {
@@ -93,7 +127,7 @@ pub fn read(folder: &Path) -> Result<Contents> {
         (all, folder.join(INDEX))
     };
     let weights = Weights::new(tensors, file);
-    let config = weights.config(heads)?;
+    let config = weights.config(heads, sizes)?;
     Ok(Contents { weights, config, alignment_heads })
 }
 

@@ -19,10 +19,13 @@ use diarize::model::StandIn;
 use serde::de::DeserializeOwned;
 
 use self::{
-    hub::Heads,
+    hub::{Heads, Sizes},
     stored::{Source, Stored},
 };
 use crate::{Error, Result, model::Head, place::Place};
+
+/// Width of an attention head in all published models.
+const HEAD: usize = 64;
 
 /// The tensors of a model. They stay in their files until they are taken.
 #[derive(Debug)]
@@ -127,7 +130,10 @@ impl Weights {
     }
 
     /// The sizes of the networks, from the shapes of their tensors and the numbers of heads.
-    fn config(&self, heads: Heads) -> Result<Config> {
+    ///
+    /// # Errors
+    /// They are not those of Whisper, or contradict `sizes`.
+    fn config(&self, heads: Heads, sizes: Sizes) -> Result<Config> {
         let Heads { encoder_attention_heads, decoder_attention_heads } = heads;
         let [d_model, num_mel_bins, _] = self.shape("encoder.conv1.weight")?;
         let [max_source_positions, _] = self.shape("encoder.embed_positions.weight")?;
@@ -142,9 +148,16 @@ impl Weights {
                 let reason = format!("{heads} attention heads do not divide the width {d_model}");
                 return Err(Error::InvalidFile { path: self.file.clone(), reason });
             }
+            if d_model.is_multiple_of(HEAD) && d_model / heads != HEAD {
+                let reason = format!(
+                    "{heads} attention heads: Whisper has {} for the width {d_model}",
+                    d_model / HEAD
+                );
+                return Err(Error::InvalidFile { path: self.file.clone(), reason });
+            }
         }
         let [encoder_layers, decoder_layers] = [self.layers("encoder")?, self.layers("decoder")?];
-        Ok(Config {
+        let config = Config {
             num_mel_bins,
             max_source_positions,
             d_model,
@@ -155,7 +168,16 @@ impl Weights {
             decoder_attention_heads,
             decoder_layers,
             suppress_tokens: Vec::new(), // `Tokens` finds them, as openai-whisper does.
-        })
+        };
+        match sizes.contradiction(&config) {
+            None => Ok(config),
+            Some((name, said, found)) => {
+                let reason = format!(
+                    "{name} is {found} in its tensors, but {said} in config.json: not one complete model"
+                );
+                Err(Error::InvalidFile { path: self.file.clone(), reason })
+            }
+        }
     }
 
     /// Number of layers of a network.

@@ -25,9 +25,8 @@ use crate::{
 
 /// An answer cannot start later than a second into the window, and times are 20 ms apart.
 const MIN_POSITIONS: usize = 100;
-/// What is left of the samples, in frames of 10 ms, is decoded only if it is at least so long. No word is shorter, and each
-/// decoding costs as much as one of 30 s.
-const SHORTEST_REST: usize = 25;
+/// An estimate for English text. Names have fewer words per token.
+const WORDS_PER_100_TOKENS: usize = 70;
 /// The number of tokens of the first multilingual models. Those for English have fewer.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
 
@@ -202,9 +201,6 @@ impl Whisper {
         let mut state = State::after(prompt);
         while state.frame < mel.frames() {
             self.advance(&mel, &start, options, &mut state)?;
-            if mel.frames() - state.frame.min(mel.frames()) < SHORTEST_REST {
-                break;
-            }
         }
         Ok(state.segments)
     }
@@ -248,9 +244,11 @@ impl Whisper {
                 Some(left) => rest = left,
                 None => {
                     return invalid(format!(
-                        "shorter: the decoder sees {most} tokens of vocabulary and prompt, of which {rest} are left, and \
-                         this has {}",
-                        tokens.len()
+                        "shorter: vocabulary and prompt together can have {most} tokens, about {} words, and this adds {} to \
+                         {}",
+                        most * WORDS_PER_100_TOKENS / 100,
+                        tokens.len(),
+                        most - rest,
                     ));
                 }
             }

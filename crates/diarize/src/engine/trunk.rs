@@ -20,8 +20,6 @@ use crate::{
 /// Frames per piece on the CPU: twelve seconds, plus 2.24 seconds of context. Twenty seconds would be 2 % faster but
 /// take 25 MB more.
 const CPU_PIECE: usize = 150;
-/// Frames per piece on a GPU. `benches/results/nvidia-h200.md` compares several.
-const GPU_PIECE: usize = 300;
 
 /// The frames of a recording, computed one piece at a time. Pieces overlap by the network's receptive
 /// field, so piece borders do not affect the result.
@@ -38,6 +36,9 @@ pub(crate) struct SharedTrunk<'a> {
 }
 
 impl<'a> SharedTrunk<'a> {
+    /// Frames per piece on a GPU, and on the CPU if it takes over during a recording. `benches/results/nvidia-h200.md`
+    /// compares several.
+    pub(crate) const GPU_PIECE: usize = 300;
     /// The most pieces in the residual network at once, which needs much memory for its first layers.
     pub(crate) const AT_ONCE: usize = 4;
 
@@ -48,7 +49,7 @@ impl<'a> SharedTrunk<'a> {
             Some(count) => network.fbank.frames(chunks.padded(count)),
             None => usize::MAX / 2,
         };
-        let piece = if networks.embedding_device.is_cpu() { CPU_PIECE } else { GPU_PIECE };
+        let piece = if networks.embedding_device.is_cpu() { CPU_PIECE } else { Self::GPU_PIECE };
         Self { network, chunks, features, window: network.fbank.frames(chunks.length), piece }
     }
 
