@@ -128,6 +128,12 @@ def test_what_cannot_be_read(pipeline, file):
         pipeline(file)
 
 
+@pytest.mark.parametrize("file", [{}, {"foo": 1}, {"sample_rate": 16_000, "uri": "talk"}], ids=str)
+def test_a_dictionary_without_audio(pipeline, file):
+    with pytest.raises(AudioError, match='^the dictionary has neither "audio" nor "waveform": give {"audio": file} with a path'):
+        pipeline(file)
+
+
 def test_missing_files_are_those_of_python(pipeline):
     with pytest.raises(FileNotFoundError, match="/no/such/file.wav: no such file: check the path"):
         pipeline("/no/such/file.wav")

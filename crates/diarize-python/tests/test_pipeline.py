@@ -160,6 +160,8 @@ WRONG = [
     ({"segmentation": {"min_duration_off": 10**400}}, "^min_duration_off is 10+, but must be a number$"),
     ({"segmentation": {"min_duration_off": -1}}, "^min_duration_off is -1"),
     ({"nothing": 1}, "nothing"),
+    ({"compat": "pyannote-3.3"}, "^compat is not a hyper-parameter: give it to from_pretrained$"),
+    ({"num_speakers": 2}, "^num_speakers is not a hyper-parameter: give it to the call of the pipeline$"),
     ({"embedding_trunk": "whole"}, "^embedding_trunk is whole"),
     ({"clustering": {"fa": 0.2}, "decoding": "best"}, "decoding"),
 ]

@@ -116,7 +116,12 @@ def _recording(settings: dict[str, Any]) -> Recording:
         array, uri = array_of(settings["waveform"]), uri or "waveform"
         source = _native.Source.samples(array, rate, uri, channel)
         return Recording(source, uri, {**settings, "uri": uri})
-    audio: Any = settings.get("audio")
+    if "audio" not in settings:
+        raise AudioError(
+            'the dictionary has neither "audio" nor "waveform": give {"audio": file} with a path, bytes or a binary file object, '
+            'or {"waveform": array, "sample_rate": hertz}'
+        )
+    audio: Any = settings["audio"]
     if isinstance(audio, (str, os.PathLike)):
         path = Path(audio)
         source = _native.Source.path(path, str(path), channel, keep_damaged)

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 def map_files(
     work: Callable[[File, Hook], Result], files: Iterable[File], batch: int
 ) -> Iterator[tuple[File, Result | Exception]]:
-    """Yields each file with its result, or with its error, as they are done. ``batch`` files are at work at a time, also while
+    """Yields each file with its result, or with its error, as they finish. ``batch`` files are at work at a time, also while
     the caller works on a result. If the caller stops early, the files at work are cancelled.
 
     :param work: is called with a file and a hook, which cancels it

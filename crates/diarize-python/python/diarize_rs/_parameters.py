@@ -10,6 +10,11 @@ from . import _native
 from ._errors import OptionError, count_of, expect, number_of
 
 _SEGMENTATION = ("min_duration_on", "min_duration_off")
+# Options that are not hyper-parameters, and where they belong.
+_ELSEWHERE = {
+    **dict.fromkeys(("allow_cpu_fallback", "compat", "device", "precision", "threads"), "from_pretrained"),
+    **dict.fromkeys(("num_speakers", "min_speakers", "max_speakers"), "the call of the pipeline"),
+}
 
 
 def ungrouped(options: _native.Options) -> dict[str, Any]:
@@ -36,6 +41,8 @@ def assign(options: _native.Options, parameters: Mapping[str, Any]) -> None:
     expect("parameters", parameters, Mapping, "a dictionary")
     try:
         for group, value in parameters.items():
+            if group in _ELSEWHERE:
+                raise OptionError(f"{group} is not a hyper-parameter: give it to {_ELSEWHERE[group]}")
             if group in ("segmentation", "clustering"):
                 expect(group, value, Mapping, "a dictionary")
             if group == "segmentation":

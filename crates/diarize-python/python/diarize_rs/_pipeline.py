@@ -191,9 +191,9 @@ class Pipeline:
         identify_threshold: float = 0.6,
         identify_margin: float = 0.05,
     ) -> Iterator[tuple[AudioFile, DiarizeOutput | Exception]]:
-        """Diarizes many recordings and yields each with its result, or with the error that it failed with, as they are done.
+        """Diarizes many recordings and yields each with its result, or with the error that it failed with, as they finish.
 
-        Only ``batch`` recordings are open at a time, and ``files`` is read as they are done, so it may be endless. The next ones
+        Only ``batch`` recordings are open at a time, and ``files`` is read as they finish, so it may be endless. The next ones
         go on while the caller works on a result. Leaving the loop, or Ctrl-C, cancels them.
 
         :param files: recordings, as in a call

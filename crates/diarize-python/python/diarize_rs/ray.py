@@ -85,7 +85,7 @@ class Diarize:
         return turns_table(self.results(batch))
 
     def results(self, batch: Mapping[str, Any] | pa.Table) -> Iterable[tuple[str, DiarizeOutput | Exception]]:
-        """Each file of a batch with its result, or with the error that it failed with, as they are done."""
+        """Each file of a batch with its result, or with the error that it failed with, as they finish."""
         file, content = self._columns
         names = _values(batch, file)
         audio = names if content is None else _values(batch, content)
