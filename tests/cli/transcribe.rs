@@ -182,6 +182,21 @@ mod needs_whisper {
         assert!(text.contains("Chicago") && text.contains("Yankee"), "{text}");
     }
 
+    /// After this prompt, Whisper skips most of the sample.
+    #[test]
+    #[ignore = "needs Whisper tiny.en and shared"]
+    fn speech_without_words_is_told() {
+        let audio = shared("eval/pyannote-sample/sample.wav");
+        let said = |prompt: &[&str]| {
+            let output = diarize(["transcribe", audio.to_str().unwrap()].iter().chain(prompt));
+            assert!(output.status.success(), "{}", stderr(&output));
+            stderr(&output).to_owned()
+        };
+        let told = said(&["--prompt", "Sheila and Diane talk."]);
+        assert!(told.contains("no words were found from 00:00:0"), "{told}");
+        assert!(!said(&[]).contains("no words were found"));
+    }
+
     #[test]
     #[ignore = "needs Whisper tiny.en"]
     fn a_part_has_the_times_of_the_recording() {

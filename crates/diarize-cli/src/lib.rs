@@ -39,3 +39,4 @@ pub mod timeline;
 pub mod transcript;
 pub mod voice_embedder;
 pub mod warnings;
+mod wordless;

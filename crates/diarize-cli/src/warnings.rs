@@ -7,6 +7,7 @@ use diarize::{Diarization, Turn};
 use crate::{
     output::{self, Output},
     transcript::{Span, Transcript},
+    wordless,
 };
 
 /// The warning about a recording without turns, whose result would otherwise be an empty output.
@@ -44,6 +45,9 @@ impl Written<'_> {
                 "{outside} of {lines} lines of the transcript have no speaker: they are not between {start:.1} s and \
                  {end:.1} s, the part of the recording that was diarized"
             ));
+        }
+        if let Some(transcript) = transcript.filter(|_| is_recognized && lines > 0) {
+            warnings.extend(wordless::warning(&diarization.turns, transcript.word_times()));
         }
         let uri = output::uri(name);
         if uri != name {

@@ -202,6 +202,11 @@ impl Transcript {
         self.segments.is_empty() || words(&self.segments).next().is_some()
     }
 
+    /// The times of the words.
+    pub fn word_times(&self) -> impl Iterator<Item = Span> {
+        words(&self.segments).map(|word| word.span)
+    }
+
     /// The transcript with each word as a segment of its own. A segment without words stays as it is.
     pub fn word_by_word(&self) -> Self {
         let of_word = |word: &Word| Segment {

@@ -25,8 +25,6 @@ use crate::{
 
 /// An answer cannot start later than a second into the window, and times are 20 ms apart.
 const MIN_POSITIONS: usize = 100;
-/// An estimate for English text. Names have fewer words per token.
-const WORDS_PER_100_TOKENS: usize = 70;
 /// The number of tokens of the first multilingual models. Those for English have fewer.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
 
@@ -244,9 +242,8 @@ impl Whisper {
                 Some(left) => rest = left,
                 None => {
                     return invalid(format!(
-                        "shorter: vocabulary and prompt together can have {most} tokens, about {} words, and this adds {} to \
-                         {}",
-                        most * WORDS_PER_100_TOKENS / 100,
+                        "shorter: vocabulary and prompt can have {most} tokens together, and this adds {} to {}; a word has \
+                         one or two tokens, a name two or more",
                         tokens.len(),
                         most - rest,
                     ));
