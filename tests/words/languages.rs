@@ -104,7 +104,8 @@ pub fn write(folder: &Path, width: usize, filters: usize, languages: &[&str], me
         .zip(&bytes)
         .map(|((name, shape), bytes)| (name, TensorView::new(Dtype::F32, shape, bytes).unwrap()));
     fs::write(folder.join("model.safetensors"), safetensors::serialize(tensors, None).unwrap()).unwrap();
-    let heads = json!({"encoder_attention_heads": 2, "decoder_attention_heads": 2});
+    let heads = if width.is_multiple_of(64) { width / 64 } else { 2 };
+    let heads = json!({"encoder_attention_heads": heads, "decoder_attention_heads": heads});
     fs::write(folder.join("config.json"), heads.to_string()).unwrap();
     fs::write(folder.join("tokenizer.json"), tokenizer(languages, merges).to_string()).unwrap();
 }
