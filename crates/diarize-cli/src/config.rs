@@ -103,14 +103,12 @@ fn check(command: &Command, table: &Table) -> anyhow::Result<()> {
     for (key, value) in table {
         match (value, command.find_subcommand(key)) {
             (Value::Table(own), Some(command)) => check(command, own).with_context(|| format!("[{key}]"))?,
-            (Value::Table(_), None)
-                if command.has_subcommands() && !names(command).any(|name| name == key) =>
-            {
-                bail!("there is no command `{key}`: `diarize --help` lists the commands")
-            }
-            _ if !names(command).any(|name| name == key) => {
-                bail!("there is no option --{key}{}", hint(command, key))
-            }
+            _ if !names(command).any(|name| name == key) => match value {
+                Value::Table(_) if command.has_subcommands() => {
+                    bail!("there is no command `{key}`: `diarize --help` lists the commands")
+                }
+                _ => bail!("there is no option --{key}{}", hint(command, key)),
+            },
             (Value::Table(_) | Value::Datetime(_), _) => {
                 bail!("the value of {key} is a table or a date, which no option takes")
             }
@@ -256,14 +254,7 @@ pub fn parse<T: clap::CommandFactory + clap::FromArgMatches>(
         .map_err(|error| conflict(failure::sentence(&error)))?;
     let parsed = command.try_get_matches_from_mut(arguments);
     let parsed = parsed.and_then(|matches| T::from_arg_matches(&matches).map_err(|e| e.format(&mut command)));
-    let parsed = parsed.unwrap_or_else(|error| {
-        let _ = error.print();
-        if let Some(sentence) = elsewhere(&error, &command) {
-            failure::tell(format_args!("\n{sentence}"));
-        }
-        end(&error, &sources)
-    });
-    Ok((parsed, sources))
+    Ok((parsed.unwrap_or_else(|error| exit(&error, elsewhere(&error, &command), &sources)), sources))
 }
 
 /// Which commands have an option that the program without a command lacks.
@@ -279,14 +270,12 @@ fn elsewhere(error: &clap::Error, program: &Command) -> Option<String> {
     (!commands.is_empty()).then(|| format!("{option} is an option of {}.", commands.join(" and ")))
 }
 
-/// Prints a usage error, with the sources of settings, and ends the program.
-pub fn exit(error: &clap::Error, sources: &[String]) -> ! {
+/// Prints a usage error, with a hint and the sources of settings, and ends the program.
+pub fn exit(error: &clap::Error, hint: Option<String>, sources: &[String]) -> ! {
     let _ = error.print();
-    end(error, sources)
-}
-
-/// Ends the program after a usage error.
-fn end(error: &clap::Error, sources: &[String]) -> ! {
+    if let Some(hint) = hint {
+        failure::tell(format_args!("\n{hint}"));
+    }
     if error.use_stderr() {
         tell_sources(sources);
     }

@@ -73,7 +73,7 @@ impl Inputs {
 /// directories).
 ///
 /// # Errors
-/// A directory or pattern without audio files; a directory that cannot be read; a URL.
+/// If a directory or pattern has no audio files, a directory cannot be read, or an argument is a URL.
 pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
     let mut found = Inputs { several: arguments.len() > 1, ..Inputs::default() };
     for argument in arguments {

@@ -1,5 +1,5 @@
-//! Ctrl-C: the first finishes the current file, the second abandons it. Neither leaves a part of a result, but a transcript's text so
-//! far stays in a file of its own.
+//! Ctrl-C: the first finishes the current file, the second abandons it. Neither leaves an incomplete
+//! result. If words are recognized, the text so far stays in a file of its own.
 //!
 //! If the standard input is a pipe, the program that writes to it gets Ctrl-C too and ends. So the recording ends there.
 
@@ -17,8 +17,8 @@ pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
-/// From now on, the first Ctrl-C calls `notify`, and the current file is finished. If it is not `worth_finishing`, the first
-/// Ctrl-C ends the program. `abandon` is called before the program ends.
+/// Handles Ctrl-C from now on. The first Ctrl-C calls `notify`, and the program finishes the current file; if the file is not
+/// `worth_finishing`, the program ends. The second Ctrl-C always ends it. `abandon` is called before the program ends.
 pub fn listen(
     worth_finishing: bool,
     notify: impl Fn() + Send + 'static,

@@ -29,22 +29,22 @@ pub struct Overrides {
     min_cluster_size: Option<NonZeroUsize>,
     /// Method that clusters voices into speakers; parameters that the model does not set have defaults
     ///
-    /// agglomerative: merges the nearest clusters up to a threshold, as speaker-diarization-3.1 does. --set takes
-    /// linkage, threshold, min_cluster_size and max_embeddings. The linkage is centroid, median, average,
-    /// weighted, complete, single or ward; each linkage needs its own threshold.
+    /// agglomerative: merges the nearest clusters up to a threshold, as speaker-diarization-3.1 does. Its
+    /// parameters are linkage, threshold, min_cluster_size and max_embeddings. The linkage is centroid, median,
+    /// average, weighted, complete, single or ward; each linkage needs its own threshold.
     ///
-    /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA. --set takes
-    /// threshold, fa, fb, fb_exponent, merge_distance, lda_dimension, max_iterations, max_embeddings, kmeans.runs,
-    /// kmeans.max_iterations and kmeans.seed.
+    /// vbx: variational Bayes, as speaker-diarization-community-1 does, for models with a PLDA. Its
+    /// parameters are threshold, fa, fb, fb_exponent, merge_distance, lda_dimension, max_iterations,
+    /// max_embeddings, kmeans.runs, kmeans.max_iterations and kmeans.seed.
     ///
-    /// kmeans: for a known number of speakers. --set takes runs, max_iterations and seed.
+    /// kmeans: for a known number of speakers. Its parameters are runs, max_iterations and seed.
     ///
-    /// spectral: needs no threshold. --set takes neighbors (auto, "{ share = 0.1 }" or "{ count = 50 }"),
-    /// max_speakers, max_embeddings, kmeans.runs, kmeans.max_iterations and kmeans.seed.
+    /// spectral: needs no threshold. Its parameters are neighbors (auto, "{ share = 0.1 }" or
+    /// "{ count = 50 }"), max_speakers, max_embeddings, kmeans.runs, kmeans.max_iterations and kmeans.seed.
     ///
-    /// online: assigns voices in time order, after a fixed delay. --set takes threshold, delay and support.
+    /// online: assigns voices in time order, after a fixed delay. Its parameters are threshold, delay and support.
     ///
-    /// All methods have two more parameters. min_alone is the fraction of a chunk that a voice must speak
+    /// --set changes these parameters, and two more that all methods have. min_alone is the fraction of a chunk that a voice must speak
     /// alone before it may form a cluster. assignment is nearest or distinct; with distinct, different voices of
     /// one chunk are always different speakers.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::NAMES))]
@@ -76,7 +76,7 @@ pub struct Overrides {
     #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["chunk", "shared"]).try_map(|name| name.parse::<EmbeddingTrunk>()))]
     embedding_trunk: Option<EmbeddingTrunk>,
     /// Whether the embedding of a speaker leaves out the time in which others speak too, if enough is left
-    /// [default: as the model says; true in the bundled one]
+    /// [default: from the model; true in the bundled model]
     #[arg(long, value_name = "BOOL")]
     embedding_exclude_overlap: Option<bool>,
     /// How to decide which speakers speak in a frame

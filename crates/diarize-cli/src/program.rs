@@ -21,7 +21,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Err(error) => (Err(error), Vec::new()),
     };
     command.and_then(run_command).unwrap_or_else(|error| match error.downcast::<clap::Error>() {
-        Ok(usage) => config::exit(&usage, &sources),
+        Ok(usage) => config::exit(&usage, None, &sources),
         Err(error) => {
             failure::tell(format_args!("error: {}", failure::sentence(&error)));
             let code = failure::exit_code(&error);

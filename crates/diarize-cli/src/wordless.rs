@@ -1,13 +1,13 @@
-//! Finds speech in which no words were recognized. Small Whisper models lose sentences, often after a prompt.
+//! Finds speech in which no words were recognized: small Whisper models lose sentences, often after a prompt.
 
 use diarize::Turn;
 
 use crate::{output::clock, transcript::Span};
 
-/// Less speech without words, in seconds, is usual: laughter, hesitation, overlapping talk.
+/// Shorter speech without words, in seconds, is normal: laughter, hesitation, overlapping talk.
 const LEAST: f64 = 10.0;
 
-/// The warning about the time between two words in which somebody speaks longest. `words` are in order.
+/// The warning about the gap between two words in which somebody speaks for the longest time. `words` are in order.
 pub fn warning(turns: &[Turn], words: impl Iterator<Item = Span>) -> Option<String> {
     let speech = union(turns);
     let mut gaps = Vec::new();
@@ -29,7 +29,7 @@ pub fn warning(turns: &[Turn], words: impl Iterator<Item = Span>) -> Option<Stri
     ))
 }
 
-/// When anybody speaks, in order and without overlap.
+/// The spans in which at least one person speaks, in order and without overlap.
 fn union(turns: &[Turn]) -> Vec<Span> {
     let mut all: Vec<Span> = turns.iter().map(|turn| Span { start: turn.start, end: turn.end }).collect();
     all.sort_by(|a, b| a.start.total_cmp(&b.start));

@@ -180,8 +180,8 @@ pub fn too_little(stored: f64, added: f64) -> Option<String> {
         .then(|| format!("only {added:.1} s of speech: use ten seconds or more for reliable recognition"))
 }
 
-/// Reasons to doubt that a clip is of this person, found by comparing it with the voices before it is added. `discard` says how to
-/// discard the stored voice, such as "use --replace".
+/// Reasons to doubt that a clip contains this person's voice. Compare it with the stored voices before it is added to them. `discard`
+/// says how to discard the stored voice, for example "use --replace".
 pub fn doubts(voices: &Voices, name: &str, voice: &Voice, discard: &str) -> Vec<String> {
     let similarities = voices.similarities(&voice.embedding);
     let own = similarities.get(name).copied();

@@ -28,7 +28,7 @@ pub enum Format {
     Audacity,
     /// A page with waveform, player and editable speaker names
     Html,
-    /// One line per turn, or paragraphs if there are words, for reading
+    /// Text for reading: one line per turn, or paragraphs if there are words
     Txt,
     /// A table of turns, for data frames and Ray Data; only in files
     Parquet,

@@ -45,13 +45,6 @@ enum Source {
     Cues(Cues),
 }
 
-/// Whether a text begins like JSON, and not like a line with a time in brackets.
-fn is_json(text: &str) -> bool {
-    let text = text.trim_start();
-    let is_list = |rest: &str| !rest.trim_start().starts_with(|letter: char| letter.is_ascii_digit());
-    text.starts_with('{') || text.strip_prefix('[').is_some_and(is_list)
-}
-
 /// What was found in a document.
 #[derive(Debug)]
 struct Parsed {
@@ -202,7 +195,7 @@ impl Transcript {
         self.segments.is_empty() || words(&self.segments).next().is_some()
     }
 
-    /// The times of the words.
+    /// The start and end of each word.
     pub fn word_times(&self) -> impl Iterator<Item = Span> {
         words(&self.segments).map(|word| word.span)
     }
@@ -231,6 +224,13 @@ impl Transcript {
     pub fn paragraphs(&self) -> Vec<Passage<'_>> {
         passages::paragraphs(&self.segments)
     }
+}
+
+/// Whether a text begins like JSON, and not like a line with a time in brackets.
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start();
+    let is_list = |rest: &str| !rest.trim_start().starts_with(|letter: char| letter.is_ascii_digit());
+    text.starts_with('{') || text.strip_prefix('[').is_some_and(is_list)
 }
 
 fn words(segments: &[Segment]) -> impl Iterator<Item = &Word> {

@@ -15,9 +15,9 @@ const BLOCK: usize = 16 * QUERIES;
 /// The keys and values of a head in the order in which tiles read them.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
-    /// `(tile, column, position of the tile)`.
+    /// `(tile, column, position within the tile)`.
     keys: Vec<f32>,
-    /// `(tile, position, column of the tile)`.
+    /// `(tile, position, column within the tile)`.
     values: Vec<f32>,
     positions: usize,
     columns: usize,
@@ -42,13 +42,8 @@ pub(super) fn attend(queries: &[f32], heads: &[Head], width: usize) -> Vec<f32> 
         |(index, (output, head))| {
             let first = index * columns;
             output.par_chunks_mut(BLOCK * columns).enumerate().for_each(|(block, output)| {
-                arch.dispatch(Attend {
-                    queries: &queries[block * BLOCK * width..],
-                    width,
-                    first,
-                    head,
-                    output,
-                });
+                let queries = &queries[block * BLOCK * width..];
+                arch.dispatch(Attend(Block { queries, width, first, head, output }));
             });
         },
     );
@@ -64,13 +59,13 @@ pub(super) fn attend(queries: &[f32], heads: &[Head], width: usize) -> Vec<f32> 
     output
 }
 
-/// The scores `(n, positions)` of queries `(n, width)` in the head `index`.
+/// The scores `(n, positions)` of queries `(n, width)` in `head`, which is the head number `index`.
 pub(super) fn scores(queries: &[f32], head: &Head, width: usize, index: usize) -> Vec<f32> {
     let arch = simd::arch();
     let mut output = vec![0f32; queries.len() / width * head.positions];
     output.par_chunks_mut(BLOCK * head.positions).enumerate().for_each(|(block, output)| {
         let queries = &queries[block * BLOCK * width..];
-        arch.dispatch(Scores { queries, width, first: index * head.columns, head, output });
+        arch.dispatch(Scores(Block { queries, width, first: index * head.columns, head, output }));
     });
     output
 }
@@ -104,7 +99,7 @@ impl WithSimd for Pack<'_> {
     }
 }
 
-/// `value` of all `outputs` and `inputs` as `(tile, input, output of the tile)`. The last tile is padded with zeros.
+/// `value` of all `outputs` and `inputs` as `(tile, input, output within the tile)`. The last tile is padded with zeros.
 fn in_tiles(tile: usize, outputs: usize, inputs: usize, value: impl Fn(usize, usize) -> f32) -> Vec<f32> {
     let mut tiles = Vec::with_capacity(outputs.next_multiple_of(tile) * inputs);
     for first in (0..outputs).step_by(tile) {
@@ -117,23 +112,26 @@ fn in_tiles(tile: usize, outputs: usize, inputs: usize, value: impl Fn(usize, us
 }
 
 /// A block of queries in one head.
-struct Attend<'a> {
-    /// `(at least the queries of the block, width)`.
+struct Block<'a> {
+    /// `(query, width)`, from the block's first query on. Queries of other blocks may follow.
     queries: &'a [f32],
     width: usize,
     /// The first column of the head.
     first: usize,
     head: &'a Head,
-    /// `(query, column of the head)`.
+    /// What is computed for each query of the block.
     output: &'a mut [f32],
 }
+
+/// Computes the outputs `(query, column of the head)`.
+struct Attend<'a>(Block<'a>);
 
 impl WithSimd for Attend<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { queries, width, first, head, output } = self;
+        let Block { queries, width, first, head, output } = self.0;
         for (group, output) in output.chunks_mut(QUERIES * head.columns).enumerate() {
             let queries = &queries[group * QUERIES * width + first..];
             match output.len() / head.columns {
@@ -144,24 +142,15 @@ impl WithSimd for Attend<'_> {
     }
 }
 
-/// The scores of a block of queries in one head.
-struct Scores<'a> {
-    /// `(at least the queries of the block, width)`.
-    queries: &'a [f32],
-    width: usize,
-    /// The first column of the head.
-    first: usize,
-    head: &'a Head,
-    /// `(query, position)`.
-    output: &'a mut [f32],
-}
+/// Computes the scores `(query, position)`.
+struct Scores<'a>(Block<'a>);
 
 impl WithSimd for Scores<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { queries, width, first, head, output } = self;
+        let Block { queries, width, first, head, output } = self.0;
         for (group, output) in output.chunks_mut(QUERIES * head.positions).enumerate() {
             let queries = &queries[group * QUERIES * width + first..];
             let count = output.len() / head.positions;
@@ -175,8 +164,8 @@ impl WithSimd for Scores<'_> {
 }
 
 impl Head {
-    /// The scores `(N, positions, padded to whole tiles)` of the first `count` queries in rows of `width` values that begin with the
-    /// columns of this head. Missing queries repeat the last one.
+    /// The scores `(N, positions, padded to whole tiles)` of the first `count` queries. Their rows have `width` values, of which the
+    /// first ones are the columns of this head. If there are fewer than `N` queries, the last one is repeated.
     #[inline(always)]
     fn scores<S: Simd, const N: usize>(
         &self,

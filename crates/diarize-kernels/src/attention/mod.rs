@@ -6,11 +6,11 @@
 mod cpu;
 pub mod reference;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 
 use self::cpu::Head;
 
-/// Keys and values that queries attend to.
+/// The keys and values of an attention layer, in the order in which queries read them.
 #[derive(Clone, Debug)]
 pub struct Memory {
     heads: Vec<Head>,
@@ -29,12 +29,14 @@ impl Memory {
         if !fits || heads == 0 || !width.is_multiple_of(heads) {
             bail!("attention: {heads} heads, keys {:?} and values {:?}", keys.shape(), values.shape());
         }
-        if !keys.device().is_cpu() || !values.device().is_cpu() {
+        let (keys, values) = (keys.contiguous()?, values.contiguous()?);
+        let [(keys, keys_layout), (values, values_layout)] = [&keys, &values].map(Tensor::storage_and_layout);
+        let (Storage::Cpu(keys), Storage::Cpu(values)) = (&*keys, &*values) else {
             bail!("attention: keys and values must be on the CPU");
-        }
-        let (keys, values): (Vec<f32>, Vec<f32>) =
-            (keys.flatten_all()?.to_vec1()?, values.flatten_all()?.to_vec1()?);
-        Ok(Self { heads: cpu::heads(&keys, &values, width, heads), positions, width })
+        };
+        let keys = crate::contiguous_f32(keys, keys_layout, "attention")?;
+        let values = crate::contiguous_f32(values, values_layout, "attention")?;
+        Ok(Self { heads: cpu::heads(keys, values, width, heads), positions, width })
     }
 
     /// Maps `queries` `(n, width)` to `(n, width)` by what each attends to. The scores are not scaled.

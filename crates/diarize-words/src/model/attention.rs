@@ -96,8 +96,10 @@ impl Attention {
 
     /// Maps `(n, width)` to `(n, width)` by what it finds in `known`. `mask` `(n, positions)` is added to the scores.
     pub fn forward_to_tokens(&self, x: &Tensor, known: &KeysValues, mask: Option<&Tensor>) -> Result<Tensor> {
-        let scores = self.scores(x, known)?;
-        let scores = mask.map_or(Ok(scores.clone()), |mask| scores.broadcast_add(mask))?;
+        let mut scores = self.scores(x, known)?;
+        if let Some(mask) = mask {
+            scores = scores.broadcast_add(mask)?;
+        }
         self.mix(&scores, known)
     }
 

@@ -77,6 +77,14 @@ pub struct Described {
     pub alignment_heads: Option<Vec<Head>>,
 }
 
+#[derive(Deserialize)]
+struct ConfigFile {
+    #[serde(flatten)]
+    heads: Heads,
+    #[serde(flatten)]
+    sizes: Sizes,
+}
+
 #[derive(Default, Deserialize)]
 struct GenerationConfig {
     alignment_heads: Option<Vec<Head>>,
@@ -94,8 +102,7 @@ impl Described {
     /// # Errors
     /// A file is missing or damaged.
     pub fn read(folder: &Path) -> Result<Self> {
-        let config = folder.join("config.json");
-        let (heads, sizes) = (read_json(&config)?, read_json(&config)?);
+        let ConfigFile { heads, sizes } = read_json(&folder.join("config.json"))?;
         let generation = folder.join("generation_config.json");
         let generation = match generation.exists() {
             true => read_json(&generation)?,

@@ -114,7 +114,7 @@ impl Weights {
         if self.place.dtype != tensor.dtype() && !is_finite(&rounded)? {
             let reason =
                 format!("tensor `{name}` has values that do not fit into f16: use the precision f32");
-            return Err(Error::InvalidFile { path: self.file.clone(), reason });
+            return Err(self.refused(reason));
         }
         Ok(rounded.to_device(&self.place.device)?)
     }
@@ -140,21 +140,10 @@ impl Weights {
         let [vocab_size, _] = self.shape("decoder.embed_tokens.weight")?;
         let [max_target_positions, _] = self.shape("decoder.embed_positions.weight")?;
         if [d_model, num_mel_bins, max_source_positions, vocab_size, max_target_positions].contains(&0) {
-            let reason = "a tensor has no values: not a complete Whisper model".to_owned();
-            return Err(Error::InvalidFile { path: self.file.clone(), reason });
+            return Err(self.refused("a tensor has no values: not a complete Whisper model".to_owned()));
         }
         for heads in [encoder_attention_heads, decoder_attention_heads] {
-            if heads == 0 || !d_model.is_multiple_of(heads) {
-                let reason = format!("{heads} attention heads do not divide the width {d_model}");
-                return Err(Error::InvalidFile { path: self.file.clone(), reason });
-            }
-            if d_model.is_multiple_of(HEAD) && d_model / heads != HEAD {
-                let reason = format!(
-                    "{heads} attention heads: Whisper has {} for the width {d_model}",
-                    d_model / HEAD
-                );
-                return Err(Error::InvalidFile { path: self.file.clone(), reason });
-            }
+            self.check_heads(heads, d_model)?;
         }
         let [encoder_layers, decoder_layers] = [self.layers("encoder")?, self.layers("decoder")?];
         let config = Config {
@@ -171,13 +160,23 @@ impl Weights {
         };
         match sizes.contradiction(&config) {
             None => Ok(config),
-            Some((name, said, found)) => {
-                let reason = format!(
-                    "{name} is {found} in its tensors, but {said} in config.json: not one complete model"
-                );
-                Err(Error::InvalidFile { path: self.file.clone(), reason })
-            }
+            Some((name, said, found)) => Err(self.refused(format!(
+                "{name} is {found} in its tensors, but {said} in config.json: not one complete model"
+            ))),
         }
+    }
+
+    fn check_heads(&self, heads: usize, width: usize) -> Result<()> {
+        if heads == 0 || !width.is_multiple_of(heads) {
+            return Err(self.refused(format!("{heads} attention heads do not divide the width {width}")));
+        }
+        if width.is_multiple_of(HEAD) && width / heads != HEAD {
+            let right = width / HEAD;
+            return Err(
+                self.refused(format!("{heads} attention heads: Whisper has {right} for the width {width}"))
+            );
+        }
+        Ok(())
     }
 
     /// Number of layers of a network.
@@ -199,7 +198,10 @@ impl Weights {
     }
 
     fn invalid(&self, name: &str, problem: String) -> Error {
-        let reason = format!("tensor `{name}` {problem}: not a complete Whisper model");
+        self.refused(format!("tensor `{name}` {problem}: not a complete Whisper model"))
+    }
+
+    fn refused(&self, reason: String) -> Error {
         Error::InvalidFile { path: self.file.clone(), reason }
     }
 }
