@@ -12,9 +12,17 @@ fn tensor(values: &[f32], width: usize) -> Tensor {
 #[test]
 fn products_equal_the_reference() {
     let mut random = Random(1);
-    for (count, outputs, inputs) in
-        [(1, 4000, 384), (6, 1000, 96), (4, 7, 33), (5, 1, 1), (1, 3, 31), (0, 4, 8), (17, 5000, 40)]
-    {
+    for (count, outputs, inputs) in [
+        (1, 4000, 384),
+        (2, 300, 64),
+        (3, 300, 77),
+        (6, 1000, 96),
+        (4, 7, 33),
+        (5, 1, 1),
+        (1, 3, 31),
+        (0, 4, 8),
+        (17, 5000, 40),
+    ] {
         let exact = random.vector(outputs * inputs, 1.0);
         let halves: Vec<f32> = exact.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
         let x = random.vector(count * inputs, 1.0);

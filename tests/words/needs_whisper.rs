@@ -89,6 +89,33 @@ fn words_and_their_times_match() {
 
 #[test]
 #[ignore = "needs Whisper tiny.en and shared"]
+fn parts_transcribed_together_have_the_words_of_each_alone() {
+    let whisper = whisper(&folder());
+    let [(_, sample), (_, ami), (_, conversation)] = clips();
+    let first = |samples: &[f32], seconds: usize| samples[..seconds * 16_000].to_vec();
+    // The third part has two windows, and the last one no speech.
+    let parts = [first(&ami, 5), first(&sample, 10), first(&conversation, 32), vec![0.0; 16_000]];
+    let parts: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
+    for (beam, parts) in [(1, &parts[..]), (2, &parts[..2])] {
+        let mut options = Options::default();
+        options.beam = NonZeroUsize::new(beam);
+        let together = whisper.transcribe_parts(parts, &options).unwrap();
+        assert_eq!(together.len(), parts.len());
+        for (part, (samples, together)) in parts.iter().zip(&together).enumerate() {
+            let alone = whisper.transcribe(samples, &options).unwrap();
+            assert_eq!(alone.is_empty(), part == 3);
+            let words = |segments: &[Segment]| {
+                let words = segments.iter().flat_map(|segment| &segment.words);
+                words.map(|word| (word.text.clone(), word.start, word.end)).collect::<Vec<_>>()
+            };
+            assert_eq!(words(together), words(&alone), "part {part} with {beam} beams");
+        }
+    }
+    assert!(whisper.transcribe_parts(&[], &Options::default()).unwrap().is_empty());
+}
+
+#[test]
+#[ignore = "needs Whisper tiny.en and shared"]
 fn texts_of_beam_search_match() {
     let (whisper, goldens) = (whisper(&folder()), goldens());
     let mut options = Options::default();

@@ -109,6 +109,27 @@ fn the_cache_of_the_decoder_changes_nothing() {
 }
 
 #[test]
+fn windows_decoded_together_do_not_see_each_other() {
+    let golden = golden();
+    let model = model(&toy("toy"));
+    let (encoded, tokens) = (rows(&golden, "encoded"), tokens(&golden));
+    let scaled = |factor: f32| -> Rows {
+        encoded.iter().map(|row| row.iter().map(|value| value * factor).collect()).collect()
+    };
+    let windows = [encoded.clone(), scaled(0.5), scaled(-1.0)];
+    let reversed: Vec<u32> = tokens.iter().rev().copied().collect();
+    let texts = [tokens.as_slice(), &reversed, &tokens];
+    let [before, after] = model.decode_together(&windows, &texts, 3, &[1, 2]).unwrap();
+    let alone: Vec<Rows> =
+        windows.iter().zip(texts).map(|(window, text)| model.decode(window, &[text]).unwrap().0).collect();
+    assert!(difference(&alone[0], &alone[2]) > 0.01, "the windows are too similar");
+    let starts = alone.iter().flat_map(|logits| &logits[..3]).cloned().collect();
+    assert!(difference(&before, &starts) < TOLERANCE);
+    let rests = alone[1..].iter().flat_map(|logits| &logits[3..]).cloned().collect();
+    assert!(difference(&after, &rests) < TOLERANCE);
+}
+
+#[test]
 fn a_model_can_consist_of_several_files() {
     let (mel, folder) = (rows(&golden(), "mel"), tempfile::tempdir().unwrap());
     for name in ["config.json", "generation_config.json"] {

@@ -2,16 +2,14 @@
 
 use std::{
     num::NonZeroUsize,
-    panic::resume_unwind,
     path::{Path, PathBuf},
-    thread,
 };
 
 use anyhow::{Context, bail, ensure};
 use diarize::{Device, Devices, Precision, SAMPLE_RATE, Turn};
 use diarize_convert::catalogue::{Catalogue, Model, Task};
 use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -22,8 +20,6 @@ use crate::{
 
 /// Number of windows with speech from which the language is detected.
 const LANGUAGE_WINDOWS: usize = 3;
-/// The most windows that are decoded at the same time. It bounds memory.
-const AT_ONCE: usize = 4;
 
 /// The model that finds words, and what it is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -65,8 +61,7 @@ pub struct Recognizer {
     /// One on each device.
     whispers: Vec<Whisper>,
     options: Options,
-    /// The threads of each window of those that are decoded at the same time.
-    pools: Vec<ThreadPool>,
+    pool: ThreadPool,
 }
 
 impl RecognitionArgs {
@@ -145,14 +140,10 @@ impl Recognition {
             options.language = Some("en".to_owned());
         }
         info!("loaded {} on {devices}", self.folder.display());
-        let threads =
-            threads.or_else(|| thread::available_parallelism().ok().map(NonZeroUsize::get)).unwrap_or(1);
-        let at_once = threads.min(AT_ONCE).max(whispers.len());
-        let share = |pool: usize| (threads + pool) / at_once; // all of them together are `threads`
-        let pool = |pool| ThreadPoolBuilder::new().num_threads(share(pool).max(1)).build();
-        let pools = (0..at_once).map(pool).collect::<Result<_, _>>();
-        let pools = pools.context("cannot start the threads for Whisper")?;
-        Ok(Recognizer { whispers, options, pools })
+        // Without a number, `rayon` takes that of the processor's cores.
+        let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+        let pool = pool.context("cannot start the threads for Whisper")?;
+        Ok(Recognizer { whispers, options, pool })
     }
 }
 
@@ -232,42 +223,38 @@ fn later(turn: &Turn, seconds: f64) -> Turn {
 }
 
 impl Work<'_> {
-    /// Decodes a window, or keeps it until there are enough to tell the language and to occupy all threads.
+    /// Decodes a window, or keeps it until there are enough to tell the language and to decode many at the same time.
     fn add(&mut self, first: usize, samples: Vec<f32>, is_last: bool) -> anyhow::Result<()> {
-        let Recognizer { whispers, pools, .. } = self.recognizer;
+        let Recognizer { whispers, pool, .. } = self.recognizer;
         self.waiting.push((first, samples));
-        let wanted = if self.options.language.is_none() { LANGUAGE_WINDOWS } else { pools.len() };
+        let at_once = whispers.len() * whispers[0].parts_at_once();
+        let wanted = if self.options.language.is_none() { at_once.max(LANGUAGE_WINDOWS) } else { at_once };
         if self.waiting.len() < wanted && !is_last {
             return Ok(());
         }
         let waiting = std::mem::take(&mut self.waiting);
         if self.options.language.is_none() {
-            let parts: Vec<&[f32]> = waiting.iter().map(|(_, samples)| samples.as_slice()).collect();
-            let (language, probability) = pools[0].install(|| whispers[0].detect_language(&parts))?;
+            let parts = waiting.iter().take(LANGUAGE_WINDOWS).map(|(_, samples)| samples.as_slice());
+            let parts: Vec<&[f32]> = parts.collect();
+            let (language, probability) = pool.install(|| whispers[0].detect_language(&parts))?;
             info!("the language is {language}, with probability {probability:.2}");
             self.options.language = Some(language);
         }
-        waiting.chunks(pools.len()).try_for_each(|windows| self.decode(windows))
+        waiting.chunks(at_once).try_for_each(|windows| self.decode(windows))
     }
 
     /// Decodes windows at the same time.
     fn decode(&mut self, windows: &[(usize, Vec<f32>)]) -> anyhow::Result<()> {
+        let Recognizer { whispers, pool, .. } = self.recognizer;
         let options = &self.options;
-        let found: Vec<Result<Vec<Segment>, _>> = thread::scope(|scope| {
-            let Recognizer { whispers, pools, .. } = self.recognizer;
-            let windows = pools.iter().zip(whispers.iter().cycle()).zip(windows);
-            let running: Vec<_> = windows
-                .map(|((pool, whisper), (_, samples))| {
-                    scope.spawn(move || pool.install(|| whisper.transcribe(samples, options)))
-                })
-                .collect();
-            running
-                .into_iter()
-                .map(|window| window.join().unwrap_or_else(|panic| resume_unwind(panic)))
-                .collect()
-        });
-        for ((first, samples), segments) in windows.iter().zip(found) {
-            let mut segments = segments?;
+        let parts: Vec<&[f32]> = windows.iter().map(|(_, samples)| samples.as_slice()).collect();
+        let on_each = parts.chunks(parts.len().div_ceil(whispers.len()));
+        let found: Vec<Vec<Segment>> = pool.install(|| {
+            let found = whispers.par_iter().zip(on_each.collect::<Vec<_>>());
+            let found = found.map(|(whisper, parts)| whisper.transcribe_parts(parts, options));
+            found.collect::<Result<Vec<_>, _>>().map(|found| found.concat())
+        })?;
+        for ((first, samples), mut segments) in windows.iter().zip(found) {
             let [start, length] =
                 [*first, samples.len()].map(|samples| samples as f64 / f64::from(SAMPLE_RATE));
             for segment in &mut segments {

@@ -6,7 +6,11 @@ use candle_core::{DType, Tensor};
 use diarize::{Device, Precision};
 
 use crate::{
-    Options, Result, Whisper, decoding::Answer, model::Cache, place::Place, spectrogram::Spectrogram,
+    Options, Result, Whisper,
+    decoding::Answer,
+    model::{Cache, Heard},
+    place::Place,
+    spectrogram::Spectrogram,
     whisper::Networks,
 };
 
@@ -50,6 +54,32 @@ impl Model {
             attention = scores.iter().map(Tensor::to_vec2).collect::<Result<_, _>>()?;
         }
         Ok((logits, attention))
+    }
+
+    /// The logits after each token of several windows that are decoded at the same time, `(window, token)`. All texts are equally
+    /// long. After `first` tokens of each, only the windows `kept` go on.
+    ///
+    /// # Errors
+    /// If the sizes do not fit.
+    pub fn decode_together(
+        &self,
+        encoded: &[Rows],
+        texts: &[&[u32]],
+        first: usize,
+        kept: &[u32],
+    ) -> Result<[Rows; 2]> {
+        let decoder = &self.0.decoder;
+        let windows = encoded.iter().map(|encoded| Ok(decoder.hear(&self.input(encoded)?)?));
+        let windows: Vec<Heard> = windows.collect::<Result<_>>()?;
+        let (mut heard, mut cache) = (Heard::join(&windows.iter().collect::<Vec<_>>())?, Cache::default());
+        let starts: Vec<u32> = texts.iter().flat_map(|text| &text[..first]).copied().collect();
+        let (output, _) = decoder.forward(&starts, &heard, &mut cache, &[])?;
+        let before = decoder.logits(&output)?.to_vec2()?;
+        (heard, cache) = (heard.select(kept)?, cache.select(kept)?);
+        let rests: Vec<u32> =
+            kept.iter().flat_map(|&window| &texts[window as usize][first..]).copied().collect();
+        let (output, _) = decoder.forward(&rests, &heard, &mut cache, &[])?;
+        Ok([before, decoder.logits(&output)?.to_vec2()?])
     }
 
     fn input(&self, rows: &Rows) -> Result<Tensor> {

@@ -8,7 +8,7 @@ use crate::simd;
 
 /// Vectors that share the values of a row.
 const VECTORS: usize = 4;
-/// Sums that run in parallel for each vector. They depend on neither the processor nor the number of threads.
+/// Sums that run in parallel for each vector, on every processor.
 const LANES: usize = 32;
 /// Rows that a thread takes at once.
 const ROWS: usize = 64;
@@ -132,18 +132,37 @@ impl<R: Read> WithSimd for Rows<'_, R> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        let count = self.x.len() / self.inputs;
-        for (row, y) in self.weights.chunks_exact(self.inputs).zip(self.y.chunks_exact_mut(count)) {
-            for (x, y) in self.x.chunks(VECTORS * self.inputs).zip(y.chunks_mut(VECTORS)) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        match LANES / S::F32_LANES {
+            2 => self.products::<S, 2>(simd),
+            4 => self.products::<S, 4>(simd),
+            8 => self.products::<S, 8>(simd),
+            _ => self.products::<pulp::Scalar, LANES>(pulp::Scalar),
+        }
+    }
+}
+
+impl<R: Read> Rows<'_, R> {
+    /// Fills `y`. The sums of a vector lie in `REGISTERS` SIMD vectors.
+    #[inline(always)]
+    fn products<S: Simd, const REGISTERS: usize>(self, simd: S) {
+        let Self { read, weights, x, inputs, y } = self;
+        let count = x.len() / inputs;
+        for (row, y) in weights.chunks_exact(inputs).zip(y.chunks_exact_mut(count)) {
+            for (x, y) in x.chunks(VECTORS * inputs).zip(y.chunks_mut(VECTORS)) {
+                let vector = |vector: usize| &x[vector * inputs..][..inputs];
                 match y {
-                    [y] => [*y] = products_of(self.read, [x], row),
+                    [y] => [*y] = products_of::<S, R, 1, REGISTERS>(simd, read, [x], row),
+                    [first, second] => {
+                        [*first, *second] =
+                            products_of::<S, R, 2, REGISTERS>(simd, read, [vector(0), vector(1)], row);
+                    }
                     y => {
-                        // Missing vectors repeat the last one.
-                        let at = |vector: usize| vector.min(y.len() - 1) * self.inputs;
+                        // A missing vector repeats the last one.
                         let vectors: [&[f32]; VECTORS] =
-                            std::array::from_fn(|vector| &x[at(vector)..][..self.inputs]);
-                        y.copy_from_slice(&products_of(self.read, vectors, row)[..y.len()]);
+                            std::array::from_fn(|index| vector(index.min(y.len() - 1)));
+                        let products = products_of::<S, R, VECTORS, REGISTERS>(simd, read, vectors, row);
+                        y.copy_from_slice(&products[..y.len()]);
                     }
                 }
             }
@@ -153,23 +172,44 @@ impl<R: Read> WithSimd for Rows<'_, R> {
 
 /// The products of a row with some vectors.
 #[inline(always)]
-fn products_of<R: Read, const N: usize>(read: R, vectors: [&[f32]; N], row: &[R::Value]) -> [f32; N] {
-    let mut sums = [[0f32; LANES]; N];
+fn products_of<S: Simd, R: Read, const N: usize, const REGISTERS: usize>(
+    simd: S,
+    read: R,
+    vectors: [&[f32]; N],
+    row: &[R::Value],
+) -> [f32; N] {
+    let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; N];
     let (parts, rest) = row.as_chunks::<LANES>();
     let vectors = vectors.map(|vector| vector.as_chunks::<LANES>());
     for (index, part) in parts.iter().enumerate() {
         let part = read.part(part);
+        let part = S::as_simd_f32s(&part).0;
         for (sums, (vector, _)) in sums.iter_mut().zip(&vectors) {
-            let vector = &vector[index];
-            for lane in 0..LANES {
-                sums[lane] += vector[lane] * part[lane];
+            let vector = S::as_simd_f32s(&vector[index]).0;
+            for register in 0..REGISTERS {
+                sums[register] = simd.mul_add_e_f32s(vector[register], part[register], sums[register]);
             }
         }
     }
     let mut products = [0f32; N];
     for ((product, sums), (_, last)) in products.iter_mut().zip(&sums).zip(vectors) {
+        let mut lanes = [0f32; LANES];
+        S::as_mut_simd_f32s(&mut lanes).0.copy_from_slice(sums);
         let rest: f32 = rest.iter().zip(last).map(|(&value, x)| read.one(value) * x).sum();
-        *product = sums.iter().sum::<f32>() + rest;
+        *product = sum(lanes) + rest;
     }
     products
+}
+
+/// The sum of all lanes: of pairs, then of pairs of these sums, and so on.
+#[inline(always)]
+fn sum(mut lanes: [f32; LANES]) -> f32 {
+    let mut count = LANES;
+    while count > 1 {
+        count /= 2;
+        for lane in 0..count {
+            lanes[lane] += lanes[lane + count];
+        }
+    }
+    lanes[0]
 }

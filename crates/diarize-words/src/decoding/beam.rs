@@ -2,10 +2,10 @@
 //!
 //! Source: `whisper.decoding.BeamSearchDecoder` with patience 1, and `MaximumLikelihoodRanker` without length penalty.
 
-use super::{Found, Question, logits, no_speech, rules};
+use super::{Asked, Found, logits, no_speech, rules};
 use crate::{
     Result,
-    model::{Cache, Decoder, Heard},
+    model::{Cache, Decoder},
     tokens::Tokens,
 };
 
@@ -35,24 +35,20 @@ struct Candidate {
     sum: f64,
 }
 
-/// Follows `size` texts at a time until as many have ended.
-pub fn search(
-    decoder: &Decoder,
-    tokens: &Tokens,
-    heard: &Heard,
-    question: &Question,
-    size: usize,
-) -> Result<Found> {
+/// Follows `size` texts of a window at a time until as many have ended.
+pub fn search(decoder: &Decoder, tokens: &Tokens, asked: &Asked<'_>, size: usize) -> Result<Found> {
+    let &Asked { heard, question } = asked;
     let mut cache = Cache::default();
     let (mut output, _) = decoder.forward(&question.tokens, heard, &mut cache, &[])?;
-    let no_speech = no_speech(decoder, tokens, &output, question)?;
+    let start = logits(decoder, &output, &[question.start as u32])?;
+    let no_speech = no_speech(tokens, &start[0]);
     output = output.narrow(0, question.tokens.len() - 1, 1)?;
     let mut texts = vec![Text { seen: (0..question.tokens.len()).collect(), ..Text::default() }];
     let mut ended: Vec<Text> = Vec::new();
     for step in 0..question.longest {
         let mut candidates = Vec::new();
-        for (index, text) in texts.iter().enumerate() {
-            let mut logits = logits(decoder, &output, index)?;
+        let rows: Vec<u32> = (0..texts.len() as u32).collect();
+        for (index, (text, mut logits)) in texts.iter().zip(logits(decoder, &output, &rows)?).enumerate() {
             rules::apply(tokens, &text.tokens, &mut logits);
             let all = rules::log_sum_exp(&logits);
             candidates.extend(likeliest(&logits, size + 1).into_iter().map(|token| {

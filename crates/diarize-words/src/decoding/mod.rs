@@ -1,29 +1,27 @@
-//! Decodes one segment of at most 30 s: token by token or by beam search, and again with a higher temperature if the text
-//! looks wrong.
+//! Decodes windows of at most 30 s: token by token or by beam search, and again with a higher temperature if the text looks
+//! wrong.
 //!
 //! Source: `whisper.decoding.DecodingTask` and `whisper.transcribe.transcribe.decode_with_fallback`.
 
 mod beam;
 pub mod rules;
+mod sampled;
 
 use std::io::Write;
 
-use candle_core::{Device, Tensor};
-use candle_transformers::{
-    generation::LogitsProcessor,
-    models::whisper::{COMPRESSION_RATIO_THRESHOLD, LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD, TEMPERATURES},
+use candle_core::Tensor;
+use candle_transformers::models::whisper::{
+    COMPRESSION_RATIO_THRESHOLD, LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD, TEMPERATURES,
 };
 use flate2::{Compression, write::ZlibEncoder};
+use rayon::prelude::*;
 
 use self::rules::log_sum_exp;
 use crate::{
     Error, Result,
-    model::{Cache, Decoder, Heard},
+    model::{Decoder, Heard},
     tokens::Tokens,
 };
-
-/// Makes random tokens the same in every run.
-const SEED: u64 = 0;
 
 /// What the decoder is asked.
 #[derive(Clone, Debug)]
@@ -106,87 +104,62 @@ struct Found {
     no_speech: f64,
 }
 
-/// Answers a question at the lowest temperature at which the text looks right, or at the highest. At temperature 0, `beam`
-/// texts are followed at a time.
+/// A question about a window.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// What is heard in the window.
+    pub heard: &'a Heard,
+    /// The question.
+    pub question: &'a Question,
+}
+
+/// Answers each question at the lowest temperature at which the text looks right, or at the highest. At temperature 0, `beam`
+/// texts are followed at a time in each window.
 ///
 /// # Errors
 /// The decoder fails or produces a non-finite value.
-pub fn decode(
-    decoder: &Decoder,
-    tokens: &Tokens,
-    heard: &Heard,
-    question: &Question,
-    beam: usize,
-) -> Result<Answer> {
+pub fn decode(decoder: &Decoder, tokens: &Tokens, asked: &[Asked<'_>], beam: usize) -> Result<Vec<Answer>> {
     let [coldest, warmer @ ..] = TEMPERATURES;
-    let mut answer = if beam > 1 {
-        Answer::new(tokens, beam::search(decoder, tokens, heard, question, beam)?, coldest)?
+    let mut answers = if beam > 1 {
+        let search = |asked| Answer::new(tokens, beam::search(decoder, tokens, asked, beam)?, coldest);
+        asked.par_iter().map(search).collect::<Result<Vec<_>>>()?
     } else {
-        attempt(decoder, tokens, heard, question, coldest)?
+        attempt(decoder, tokens, asked, coldest)?
     };
     for temperature in warmer {
-        if !answer.looks_wrong() {
-            break;
+        let wrong: Vec<usize> = (0..asked.len()).filter(|&index| answers[index].looks_wrong()).collect();
+        let again: Vec<Asked<'_>> = wrong.iter().map(|&index| asked[index]).collect();
+        for (index, answer) in wrong.into_iter().zip(attempt(decoder, tokens, &again, temperature)?) {
+            answers[index] = answer;
         }
-        answer = attempt(decoder, tokens, heard, question, temperature)?;
     }
-    Ok(answer)
+    Ok(answers)
 }
 
-/// Answers a question at a temperature.
+/// Answers each question at a temperature.
 ///
 /// # Errors
 /// As [`decode`].
 pub fn attempt(
     decoder: &Decoder,
     tokens: &Tokens,
-    heard: &Heard,
-    question: &Question,
+    asked: &[Asked<'_>],
     temperature: f64,
-) -> Result<Answer> {
-    Answer::new(tokens, sample(decoder, tokens, heard, question, temperature)?, temperature)
+) -> Result<Vec<Answer>> {
+    let found = sampled::texts(decoder, tokens, asked, temperature)?;
+    found.into_par_iter().map(|found| Answer::new(tokens, found, temperature)).collect()
 }
 
-fn sample(
-    decoder: &Decoder,
-    tokens: &Tokens,
-    heard: &Heard,
-    question: &Question,
-    temperature: f64,
-) -> Result<Found> {
-    // At temperature 0, this is the most likely token.
-    let mut sampler = LogitsProcessor::new(SEED, Some(temperature), None);
-    let mut cache = Cache::default();
-    let mut next = question.tokens.clone();
-    let mut found = Found { tokens: Vec::new(), sum: 0.0, no_speech: 0.0 };
-    for step in 0..question.longest {
-        let (output, _) = decoder.forward(&next, heard, &mut cache, &[])?;
-        if step == 0 {
-            found.no_speech = no_speech(decoder, tokens, &output, question)?;
-        }
-        let mut logits = logits(decoder, &output, next.len() - 1)?;
-        rules::apply(tokens, &found.tokens, &mut logits);
-        let token = sampler.sample(&Tensor::new(logits.as_slice(), &Device::Cpu)?)?;
-        found.sum += f64::from(logits[token as usize]) - log_sum_exp(&logits);
-        if token == tokens.end {
-            break;
-        }
-        found.tokens.push(token);
-        next = vec![token];
-    }
-    Ok(found)
+/// The probability that nobody speaks, from the logits after the start token.
+fn no_speech(tokens: &Tokens, logits: &[f32]) -> f64 {
+    (f64::from(logits[tokens.no_speech as usize]) - log_sum_exp(logits)).exp()
 }
 
-/// The probability that nobody speaks, from the decoder's output for a question.
-fn no_speech(decoder: &Decoder, tokens: &Tokens, output: &Tensor, question: &Question) -> Result<f64> {
-    let logits = logits(decoder, output, question.start)?;
-    Ok((f64::from(logits[tokens.no_speech as usize]) - log_sum_exp(&logits)).exp())
-}
-
-/// The logits after one of the decoder's outputs.
-fn logits(decoder: &Decoder, output: &Tensor, row: usize) -> Result<Vec<f32>> {
-    let logits: Vec<f32> = decoder.logits(&output.narrow(0, row, 1)?)?.flatten_all()?.to_vec1()?;
-    match logits.iter().all(|logit| logit.is_finite()) {
+/// The logits after some of the decoder's outputs.
+fn logits(decoder: &Decoder, output: &Tensor, rows: &[u32]) -> Result<Vec<Vec<f32>>> {
+    let output = output.index_select(&Tensor::new(rows, output.device())?, 0)?;
+    let logits: Vec<Vec<f32>> = decoder.logits(&output)?.to_vec2()?;
+    match logits.iter().flatten().all(|logit| logit.is_finite()) {
         true => Ok(logits),
         false => Err(Error::NonFiniteOutput { network: "decoder" }),
     }

@@ -1,5 +1,7 @@
 //! Multi-head attention, the same in encoder and decoder.
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 use candle_nn::ops::softmax_last_dim;
 use diarize_kernels::attention::Memory;
@@ -19,18 +21,19 @@ pub struct Attention {
     scale: f64,
 }
 
-/// Keys and values of tokens, each `(heads, positions, width of a head)`. Later tokens can be appended.
+/// Keys and values of several texts or windows, each `(texts, heads, positions, width of a head)`. Later tokens can be
+/// appended.
 #[derive(Clone, Debug)]
 pub struct KeysValues {
     keys: Tensor,
     values: Tensor,
 }
 
-/// Keys and values of the audio, which do not grow.
-#[derive(Debug)]
+/// Keys and values of the audio of several windows. They do not grow.
+#[derive(Clone, Debug)]
 pub enum Audio {
-    /// On the CPU.
-    Memory(Memory),
+    /// On the CPU, those of each window.
+    Memories(Vec<Arc<Memory>>),
     /// On GPUs.
     KeysValues(KeysValues),
 }
@@ -63,17 +66,18 @@ impl Attention {
         Ok(self.forward_to_audio(x, &self.audio(x)?, &[])?.0)
     }
 
-    /// Keys and values of the audio `(positions, width)`.
+    /// Keys and values of the audio `(positions, width)` of a window.
     pub fn audio(&self, x: &Tensor) -> Result<Audio> {
         Ok(if x.device().is_cpu() {
-            Audio::Memory(Memory::new(&self.key.forward(x)?, &self.value.forward(x)?, self.heads)?)
+            let memory = Memory::new(&self.key.forward(x)?, &self.value.forward(x)?, self.heads)?;
+            Audio::Memories(vec![Arc::new(memory)])
         } else {
-            Audio::KeysValues(self.keys_values(x)?)
+            Audio::KeysValues(self.keys_values(x, 1)?)
         })
     }
 
-    /// Maps `(n, width)` to `(n, width)` by what it finds in `audio`. Also returns the scores before the softmax
-    /// `(n, positions)` of the `observed` heads.
+    /// Maps `(windows * n, width)` to `(windows * n, width)` by what each row finds in the audio of its window. Also returns
+    /// the scores before the softmax `(windows * n, positions)` of the `observed` heads.
     pub fn forward_to_audio(
         &self,
         x: &Tensor,
@@ -81,20 +85,31 @@ impl Attention {
         observed: &[usize],
     ) -> Result<(Tensor, Vec<Tensor>)> {
         match audio {
-            Audio::Memory(memory) => {
+            Audio::Memories(memories) => {
                 let queries = self.queries(x)?;
-                let scores = observed.iter().map(|&head| memory.scores(&queries, head));
-                Ok((self.output.forward(&memory.attend(&queries)?)?, scores.collect::<Result<_>>()?))
+                let count = queries.dim(0)? / memories.len();
+                let of_each = |find: &dyn Fn(&Memory, &Tensor) -> Result<Tensor>| {
+                    let windows = memories.iter().enumerate();
+                    let found = windows
+                        .map(|(window, memory)| find(memory, &queries.narrow(0, window * count, count)?));
+                    Tensor::cat(&found.collect::<Result<Vec<_>>>()?, 0)
+                };
+                let mixed = of_each(&|memory, queries| memory.attend(queries))?;
+                let scores =
+                    observed.iter().map(|&head| of_each(&|memory, queries| memory.scores(queries, head)));
+                Ok((self.output.forward(&mixed)?, scores.collect::<Result<_>>()?))
             }
             Audio::KeysValues(known) => {
                 let scores = self.scores(x, known)?;
-                let of_head = observed.iter().map(|&head| scores.get(head)?.force_contiguous());
+                let of_head =
+                    observed.iter().map(|&head| scores.narrow(1, head, 1)?.flatten_to(2)?.force_contiguous());
                 Ok((self.mix(&scores, known)?, of_head.collect::<Result<_>>()?))
             }
         }
     }
 
-    /// Maps `(n, width)` to `(n, width)` by what it finds in `known`. `mask` `(n, positions)` is added to the scores.
+    /// Maps `(texts * n, width)` to `(texts * n, width)` by what each row finds in `known` of its text. `mask` `(n, positions)` is
+    /// added to the scores.
     pub fn forward_to_tokens(&self, x: &Tensor, known: &KeysValues, mask: Option<&Tensor>) -> Result<Tensor> {
         let mut scores = self.scores(x, known)?;
         if let Some(mask) = mask {
@@ -103,11 +118,11 @@ impl Attention {
         self.mix(&scores, known)
     }
 
-    /// Keys and values of tokens `(positions, width)`.
-    pub fn keys_values(&self, x: &Tensor) -> Result<KeysValues> {
+    /// Keys and values of tokens `(texts * positions, width)`.
+    pub fn keys_values(&self, x: &Tensor, texts: usize) -> Result<KeysValues> {
         Ok(KeysValues {
-            keys: self.split(&self.key.forward(x)?)?,
-            values: self.split(&self.value.forward(x)?)?,
+            keys: self.split(&self.key.forward(x)?, texts)?,
+            values: self.split(&self.value.forward(x)?, texts)?,
         })
     }
 
@@ -115,21 +130,22 @@ impl Attention {
         self.query.forward(x)? * self.scale
     }
 
-    /// The scores `(heads, n, positions)` of `(n, width)`.
+    /// The scores `(texts, heads, n, positions)` of `(texts * n, width)`.
     fn scores(&self, x: &Tensor, known: &KeysValues) -> Result<Tensor> {
-        self.split(&self.queries(x)?)?.matmul(&known.keys.t()?)
+        self.split(&self.queries(x)?, known.texts()?)?.matmul(&known.keys.t()?)
     }
 
-    /// The output `(n, width)` for scores `(heads, n, positions)`.
+    /// The output `(texts * n, width)` for scores `(texts, heads, n, positions)`.
     fn mix(&self, scores: &Tensor, known: &KeysValues) -> Result<Tensor> {
-        let mixed = softmax_last_dim(scores)?.matmul(&known.values)?.transpose(0, 1)?;
-        self.output.forward(&mixed.flatten_from(1)?)
+        let mixed = softmax_last_dim(scores)?.matmul(&known.values)?.transpose(1, 2)?;
+        self.output.forward(&mixed.flatten_from(2)?.flatten_to(1)?)
     }
 
-    /// Splits `(n, width)` into `(heads, n, width of a head)`.
-    fn split(&self, x: &Tensor) -> Result<Tensor> {
-        let (positions, width) = x.dims2()?;
-        x.reshape((positions, self.heads, width / self.heads))?.transpose(0, 1)?.contiguous()
+    /// Splits `(texts * n, width)` into `(texts, heads, n, width of a head)`.
+    fn split(&self, x: &Tensor, texts: usize) -> Result<Tensor> {
+        let (rows, width) = x.dims2()?;
+        let split = x.reshape((texts, rows / texts, self.heads, width / self.heads))?;
+        split.transpose(1, 2)?.contiguous()
     }
 }
 
@@ -137,13 +153,63 @@ impl KeysValues {
     /// Appends those of later positions.
     pub fn extended(&self, later: &Self) -> Result<Self> {
         Ok(Self {
-            keys: Tensor::cat(&[&self.keys, &later.keys], 1)?,
-            values: Tensor::cat(&[&self.values, &later.values], 1)?,
+            keys: Tensor::cat(&[&self.keys, &later.keys], 2)?,
+            values: Tensor::cat(&[&self.values, &later.values], 2)?,
         })
+    }
+
+    /// Those of some texts.
+    pub fn select(&self, texts: &[u32]) -> Result<Self> {
+        let texts = Tensor::new(texts, self.keys.device())?;
+        Ok(Self { keys: self.keys.index_select(&texts, 0)?, values: self.values.index_select(&texts, 0)? })
+    }
+
+    /// Number of texts.
+    pub fn texts(&self) -> Result<usize> {
+        self.keys.dim(0)
     }
 
     /// Number of positions.
     pub fn positions(&self) -> Result<usize> {
-        self.keys.dim(1)
+        self.keys.dim(2)
+    }
+}
+
+impl Audio {
+    /// Those of all windows of `parts`, which are on one device.
+    pub fn join(parts: &[&Self]) -> Result<Self> {
+        let (mut memories, mut keys, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            match part {
+                Self::Memories(part) => memories.extend_from_slice(part),
+                Self::KeysValues(part) => {
+                    keys.push(&part.keys);
+                    values.push(&part.values);
+                }
+            }
+        }
+        Ok(if keys.is_empty() {
+            Self::Memories(memories)
+        } else {
+            Self::KeysValues(KeysValues { keys: Tensor::cat(&keys, 0)?, values: Tensor::cat(&values, 0)? })
+        })
+    }
+
+    /// Those of some windows.
+    pub fn select(&self, windows: &[u32]) -> Result<Self> {
+        Ok(match self {
+            Self::Memories(all) => {
+                Self::Memories(windows.iter().map(|&window| Arc::clone(&all[window as usize])).collect())
+            }
+            Self::KeysValues(all) => Self::KeysValues(all.select(windows)?),
+        })
+    }
+
+    /// Number of windows.
+    pub fn windows(&self) -> Result<usize> {
+        match self {
+            Self::Memories(memories) => Ok(memories.len()),
+            Self::KeysValues(known) => known.texts(),
+        }
     }
 }

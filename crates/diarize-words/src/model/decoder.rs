@@ -35,11 +35,12 @@ struct Layer {
     feed_forward: FeedForward,
 }
 
-/// Keys and values of the audio for each layer. They are computed once for a segment.
+/// Keys and values of the audio of some windows for each layer. They are computed once for a window.
 #[derive(Debug)]
 pub struct Heard(Vec<Audio>);
 
-/// Keys and values of the tokens so far for each layer.
+/// Keys and values of the tokens so far for each layer: those of several texts, all equally long, or those of the texts that
+/// [`Decoder::branch`] follows.
 #[derive(Debug, Default)]
 pub struct Cache(Vec<KeysValues>);
 
@@ -81,13 +82,14 @@ impl Decoder {
         })
     }
 
-    /// The keys and values of the encoder's output `(positions, width)`.
+    /// The keys and values of the encoder's output `(positions, width)` for a window.
     pub fn hear(&self, audio: &Tensor) -> Result<Heard> {
         self.layers.iter().map(|layer| layer.cross_attention.audio(audio)).collect::<Result<_>>().map(Heard)
     }
 
-    /// Appends tokens to those in `cache`. Returns the output `(tokens, width)`, and for each of the `observed` heads
-    /// how much it attends to each position of the audio: scores before the softmax `(tokens, positions)`, as f32.
+    /// Appends equally many tokens to the text of each window in `cache`, in the order of the windows. Returns the output
+    /// `(tokens, width)`, and for each of the `observed` heads how much it attends to each position of the audio: scores before
+    /// the softmax `(tokens, positions)`, as f32.
     pub fn forward(
         &self,
         tokens: &[u32],
@@ -95,15 +97,17 @@ impl Decoder {
         cache: &mut Cache,
         observed: &[Head],
     ) -> Result<(Tensor, Vec<Tensor>)> {
-        let before = cache.positions()?;
-        let embedded = (self.embeddings.rows(tokens)? + self.positions.narrow(0, before, tokens.len())?)?;
+        let (before, windows) = (cache.positions()?, heard.windows()?);
+        let count = tokens.len() / windows;
+        let positions = self.positions.narrow(0, before, count)?.repeat((windows, 1))?;
+        let embedded = (self.embeddings.rows(tokens)? + positions)?;
         // The last token may see all.
-        let mask = (tokens.len() > 1).then(|| self.causal_mask(before, tokens.len())).transpose()?;
+        let mask = (count > 1).then(|| self.causal_mask(before, count)).transpose()?;
         self.run(embedded, mask.as_ref(), heard, cache, observed)
     }
 
-    /// Appends one token to each of several texts to `cache`. All texts are equally long: `seen` has the indices of their tokens
-    /// in `cache`, which they may share. Returns the output `(texts, width)`.
+    /// Appends one token to each of several texts of the only window to `cache`. All texts are equally long: `seen` has the
+    /// indices of their tokens in `cache`, which they may share. Returns the output `(texts, width)`.
     pub fn branch(
         &self,
         tokens: &[u32],
@@ -135,7 +139,7 @@ impl Decoder {
         let mut scores = Vec::with_capacity(observed.len());
         for (index, (layer, heard)) in self.layers.iter().zip(&heard.0).enumerate() {
             let normalized = layer.self_norm.forward(&x)?;
-            let new = layer.self_attention.keys_values(&normalized)?;
+            let new = layer.self_attention.keys_values(&normalized, heard.windows()?)?;
             match cache.0.get_mut(index) {
                 Some(known) => *known = known.extended(&new)?,
                 None => cache.0.push(new),
@@ -167,8 +171,31 @@ impl Decoder {
     }
 }
 
+impl Heard {
+    /// All windows of `parts`.
+    pub fn join(parts: &[&Self]) -> Result<Self> {
+        let layers = parts.first().map_or(0, |part| part.0.len());
+        let layer = |layer| Audio::join(&parts.iter().map(|part| &part.0[layer]).collect::<Vec<_>>());
+        (0..layers).map(layer).collect::<Result<_>>().map(Self)
+    }
+
+    /// Some of the windows.
+    pub fn select(&self, windows: &[u32]) -> Result<Self> {
+        self.0.iter().map(|audio| audio.select(windows)).collect::<Result<_>>().map(Self)
+    }
+
+    fn windows(&self) -> Result<usize> {
+        self.0.first().map_or(Ok(0), Audio::windows)
+    }
+}
+
 impl Cache {
-    /// Number of tokens.
+    /// The texts of some of the windows.
+    pub fn select(&self, windows: &[u32]) -> Result<Self> {
+        self.0.iter().map(|known| known.select(windows)).collect::<Result<_>>().map(Self)
+    }
+
+    /// Number of tokens of a text; with [`Decoder::branch`], of all texts.
     pub fn positions(&self) -> Result<usize> {
         self.0.first().map_or(Ok(0), KeysValues::positions)
     }

@@ -9,10 +9,11 @@ use std::path::Path;
 use candle_core::DType;
 use candle_transformers::models::whisper::{Config, HOP_LENGTH};
 use diarize::{Device, Precision};
+use rayon::prelude::*;
 
 use self::segments::State;
 #[cfg(feature = "unstable")]
-use crate::decoding::{Answer, Question};
+use crate::decoding::{Answer, Asked, Question};
 use crate::{
     Error, Result, decoding,
     model::{Cache, Decoder, Encoder, Head, Heard},
@@ -141,9 +142,10 @@ impl Whisper {
         if !self.is_multilingual() {
             return Ok(("en".to_owned(), 1.0));
         }
+        let probabilities = parts.par_iter().map(|part| self.language_probabilities(part));
         let mut means = vec![0.0; self.tokens.languages.len()];
-        for part in parts {
-            for (mean, probability) in means.iter_mut().zip(self.language_probabilities(part)?) {
+        for probabilities in probabilities.collect::<Result<Vec<_>>>()? {
+            for (mean, probability) in means.iter_mut().zip(probabilities) {
                 *mean += probability / parts.len() as f64;
             }
         }
@@ -189,18 +191,43 @@ impl Whisper {
     /// # Errors
     /// An option is invalid, a sample is not finite, or a network fails.
     pub fn transcribe(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
+        Ok(self.transcribe_parts(&[samples], options)?.concat())
+    }
+
+    /// Like [`Self::transcribe`], but for several parts of a recording, such as those that [`windows()`](crate::windows()) finds.
+    /// Times count from the start of each part. The language is detected once, in the first 30 s of all parts.
+    ///
+    /// The next word is computed for all parts at the same time, so this is faster than one part after another.
+    /// [`Self::parts_at_once`] says how many parts are best.
+    ///
+    /// # Errors
+    /// As [`Self::transcribe`].
+    pub fn transcribe_parts(&self, parts: &[&[f32]], options: &Options) -> Result<Vec<Vec<Segment>>> {
         let [prompt, vocabulary] = self.prompt(options)?;
         let language = match &options.language {
             Some(language) => language.clone(),
-            None => self.detect_language(&[samples])?.0,
+            None => self.detect_language(parts)?.0,
         };
         let start = self.start(&language, options.translate, vocabulary)?;
-        let mel = self.spectrogram.compute(samples)?;
-        let mut state = State::after(prompt);
-        while state.frame < mel.frames() {
-            self.advance(&mel, &start, options, &mut state)?;
+        let mels = parts.par_iter().map(|samples| self.spectrogram.compute(samples));
+        let mels: Vec<Mel> = mels.collect::<Result<_>>()?;
+        let mut states: Vec<State> = parts.iter().map(|_| State::after(prompt.clone())).collect();
+        loop {
+            let windows = self.next_windows(&mels, &states)?;
+            if windows.is_empty() {
+                return Ok(states.into_iter().map(|state| state.segments).collect());
+            }
+            self.advance(&windows, &start, options, &mut states)?;
         }
-        Ok(state.segments)
+    }
+
+    /// How many parts to transcribe at the same time: more take more memory, and save less and less time.
+    pub fn parts_at_once(&self) -> usize {
+        const BYTES: usize = 1 << 30;
+        let Networks { config, place, .. } = &self.networks;
+        let most = if place.device.is_cpu() { 4 } else { 16 };
+        let keys_values = 2 * config.decoder_layers * config.max_source_positions * config.d_model;
+        (BYTES / (4 * keys_values)).clamp(2, most)
     }
 
     /// The answer for the first 30 s at temperature 0, whether it looks right or not. Options name the language.
@@ -213,7 +240,8 @@ impl Whisper {
         let heard = self.hear(&mel, 0, self.window_frames().min(mel.frames()))?;
         let before = [start.vocabulary.as_slice(), &prompt];
         let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
-        decoding::attempt(decoder, &self.tokens, &heard, &question, 0.0)
+        let asked = Asked { heard: &heard, question: &question };
+        Ok(decoding::attempt(decoder, &self.tokens, &[asked], 0.0)?.remove(0))
     }
 
     fn window_frames(&self) -> usize {

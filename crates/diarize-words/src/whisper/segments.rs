@@ -3,12 +3,13 @@
 use std::num::NonZeroUsize;
 
 use candle_transformers::models::whisper::HOP_LENGTH;
+use rayon::prelude::*;
 
 use super::{Networks, Start, Whisper};
 use crate::{
     Result,
     alignment::{self, POSITION},
-    decoding::{self, Answer, Question},
+    decoding::{self, Answer, Asked, Question},
     model::Heard,
     spectrogram::Mel,
     timing,
@@ -40,13 +41,40 @@ impl State {
     pub fn after(prompt: Vec<u32>) -> Self {
         Self { said: prompt, ..Self::default() }
     }
+
+    /// Appends what was understood of a window, and moves to its end.
+    fn append(&mut self, window: &Window, found: Option<Understood>) {
+        let Some(Understood { answer, segments, understood, ends_with_time }) = found else {
+            self.frame += window.frames;
+            return;
+        };
+        self.frame += understood;
+        if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
+            let end = (last.end / FRAME).round() as usize;
+            if !ends_with_time && end > window.first {
+                self.frame = end;
+            }
+            self.spoken_until = last.end;
+        }
+        for (segment, tokens) in segments {
+            if segment.start != segment.end && !segment.text.trim().is_empty() {
+                self.said.extend(tokens);
+                self.segments.push(segment);
+            }
+        }
+        if answer.temperature > MOST_TRUSTED_TEMPERATURE {
+            self.hidden = self.said.len();
+        }
+    }
 }
 
-/// Frames that are decoded at once.
-struct Window {
+/// Frames of a part that are decoded at once.
+pub(super) struct Window {
+    /// Index of the part.
+    part: usize,
     first: usize,
     frames: usize,
-    heard: Heard,
+    pub heard: Heard,
 }
 
 /// Tokens between two times, in seconds from the start of the window.
@@ -76,67 +104,79 @@ struct Understood {
 }
 
 impl Whisper {
-    /// Decodes the next 30 s, and moves to the end of what was understood.
+    /// Hears the next 30 s of each part that is not decoded to its end.
+    pub(super) fn next_windows(&self, mels: &[Mel], states: &[State]) -> Result<Vec<Window>> {
+        let hear = |part: usize| {
+            let (mel, first) = (&mels[part], states[part].frame);
+            let frames = self.window_frames().min(mel.frames() - first);
+            Ok(Window { part, first, frames, heard: self.hear(mel, first, frames)? })
+        };
+        let parts: Vec<usize> =
+            (0..mels.len()).filter(|&part| states[part].frame < mels[part].frames()).collect();
+        match self.networks.place.device.is_cpu() {
+            true => parts.into_par_iter().map(hear).collect(),
+            // A GPU is occupied by one window at a time.
+            false => parts.into_iter().map(hear).collect(),
+        }
+    }
+
+    /// Decodes windows, and moves their parts to the end of what was understood.
     pub(super) fn advance(
         &self,
-        mel: &Mel,
+        windows: &[Window],
         start: &Start,
         options: &Options,
-        state: &mut State,
+        states: &mut [State],
     ) -> Result<()> {
-        let first = state.frame;
-        let frames = self.window_frames().min(mel.frames() - first);
-        let window = Window { first, frames, heard: self.hear(mel, first, frames)? };
-        let mut found = self.understand(&window, start, options, state, &start.vocabulary)?;
-        // After a list of words, Whisper may give a few seconds of text for the whole window.
-        let crowded = |found: &Understood| found.segments.iter().any(|(segment, _)| is_crowded(segment));
-        if !start.vocabulary.is_empty() && found.as_ref().is_some_and(crowded) {
-            found = self.understand(&window, start, options, state, &[])?;
-        }
-        let Some(Understood { answer, segments, understood, ends_with_time }) = found else {
-            state.frame += frames;
-            return Ok(());
-        };
-        state.frame += understood;
-        if let Some(last) = segments.iter().rev().find_map(|(segment, _)| segment.words.last()) {
-            let end = (last.end / FRAME).round() as usize;
-            if !ends_with_time && end > first {
-                state.frame = end;
-            }
-            state.spoken_until = last.end;
-        }
-        for (segment, tokens) in segments {
-            if segment.start != segment.end && !segment.text.trim().is_empty() {
-                state.said.extend(tokens);
-                state.segments.push(segment);
+        let all: Vec<&Window> = windows.iter().collect();
+        let mut found = self.understand(&all, start, options, states, &start.vocabulary)?;
+        if !start.vocabulary.is_empty() {
+            // After a list of words, Whisper may give a few seconds of text for the whole window.
+            let is_crowded = |&index: &usize| found[index].as_ref().is_some_and(Understood::is_crowded);
+            let crowded: Vec<usize> = (0..found.len()).filter(is_crowded).collect();
+            let again: Vec<&Window> = crowded.iter().map(|&index| &windows[index]).collect();
+            for (index, other) in
+                crowded.into_iter().zip(self.understand(&again, start, options, states, &[])?)
+            {
+                found[index] = other;
             }
         }
-        if answer.temperature > MOST_TRUSTED_TEMPERATURE {
-            state.hidden = state.said.len();
+        for (window, found) in windows.iter().zip(found) {
+            states[window.part].append(window, found);
         }
         Ok(())
     }
 
-    /// Decodes a window after a vocabulary and what was said before. `None` if nobody speaks.
+    /// Decodes windows after a vocabulary and what was said before. `None` for those in which nobody speaks.
     fn understand(
         &self,
-        window: &Window,
+        windows: &[&Window],
         start: &Start,
         options: &Options,
-        state: &State,
+        states: &[State],
         vocabulary: &[u32],
-    ) -> Result<Option<Understood>> {
+    ) -> Result<Vec<Option<Understood>>> {
         let Networks { decoder, config, .. } = &self.networks;
-        let before = [vocabulary, &state.said[state.hidden..]];
-        let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
+        let question = |window: &&Window| {
+            let State { said, hidden, .. } = &states[window.part];
+            let before = [vocabulary, &said[*hidden..]];
+            Question::new(&self.tokens, before, &start.tokens, config.max_target_positions)
+        };
+        let questions: Vec<Question> = windows.iter().map(question).collect();
+        let asked = windows.iter().zip(&questions);
+        let asked: Vec<Asked<'_>> =
+            asked.map(|(window, question)| Asked { heard: &window.heard, question }).collect();
         let beam = options.beam.map_or(1, NonZeroUsize::get);
-        let answer = decoding::decode(decoder, &self.tokens, &window.heard, &question, beam)?;
-        if answer.is_silence() {
-            return Ok(None);
-        }
-        let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, window.frames);
-        let segments = self.segments(pieces, &answer, window, start, state.spoken_until)?;
-        Ok(Some(Understood { answer, segments, understood, ends_with_time }))
+        let answers = decoding::decode(decoder, &self.tokens, &asked, beam)?;
+        let understood = windows.par_iter().zip(answers).map(|(window, answer)| {
+            if answer.is_silence() {
+                return Ok(None);
+            }
+            let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, window.frames);
+            let segments = self.segments(pieces, &answer, window, start, states[window.part].spoken_until)?;
+            Ok(Some(Understood { answer, segments, understood, ends_with_time }))
+        });
+        understood.collect()
     }
 
     /// Splits an answer at its times. `frames` is the length of the window.
@@ -228,12 +268,16 @@ impl Whisper {
     }
 }
 
-/// Whether a segment has more text than anybody says in its time.
-fn is_crowded(segment: &Segment) -> bool {
-    const CHARACTERS_PER_SECOND: f64 = 30.0;
-    const FEW: usize = 20;
-    let characters = segment.text.trim().chars().count();
-    characters > FEW && characters as f64 > CHARACTERS_PER_SECOND * (segment.end - segment.start)
+impl Understood {
+    /// Whether a segment has more text than anybody says in its time.
+    fn is_crowded(&self) -> bool {
+        const CHARACTERS_PER_SECOND: f64 = 30.0;
+        const FEW: usize = 20;
+        self.segments.iter().any(|(segment, _)| {
+            let characters = segment.text.trim().chars().count();
+            characters > FEW && characters as f64 > CHARACTERS_PER_SECOND * (segment.end - segment.start)
+        })
+    }
 }
 
 fn hundredths(seconds: f64) -> f64 {

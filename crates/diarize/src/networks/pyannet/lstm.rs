@@ -2,6 +2,7 @@
 
 use candle_core::{Result as TensorResult, Tensor};
 use diarize_kernels::lstm::Layer;
+use rayon::prelude::*;
 
 use crate::{
     Error, Result,
@@ -24,6 +25,7 @@ impl Lstm {
     ) -> Result<Self> {
         let outputs = architecture.outputs();
         let layers = (0..architecture.num_layers)
+            .into_par_iter()
             .map(|layer| load_layer(weights, architecture, layer, if layer == 0 { inputs } else { outputs }))
             .collect::<Result<_>>()?;
         Ok(Self { layers })

@@ -36,10 +36,14 @@ impl WeSpeaker {
     /// If a tensor is missing or has another shape.
     pub fn load(weights: &Weights<'_>, architecture: &EmbeddingArchitecture) -> Result<Self> {
         let shape = [architecture.dimension, 2 * resnet::features(architecture)];
+        let (resnet, projection) = rayon::join(
+            || ResNet::load(weights, architecture),
+            || Linear::load(weights, "resnet.seg_1", shape, Activation::Identity),
+        );
         Ok(Self {
             fbank: Fbank::new(),
-            resnet: ResNet::load(weights, architecture)?,
-            projection: Linear::load(weights, "resnet.seg_1", shape, Activation::Identity)?,
+            resnet: resnet?,
+            projection: projection?,
             of_nobody: weights.values("resnet.seg_1.bias", &shape[..1])?,
             architecture: architecture.clone(),
         })

@@ -26,23 +26,25 @@ pub struct ResNet {
 
 impl ResNet {
     pub(crate) fn load(weights: &Weights<'_>, architecture: &EmbeddingArchitecture) -> Result<Self> {
-        let mut inputs = architecture.channels;
-        let mut stages = Vec::new();
+        let mut shapes = Vec::new();
         for (stage, &blocks) in architecture.blocks.iter().enumerate() {
-            let shape = |block: usize| BlockShape {
-                inputs: if block == 0 { inputs } else { architecture.outputs(stage) },
+            let outputs = architecture.outputs(stage);
+            let before = if stage == 0 { architecture.channels } else { architecture.outputs(stage - 1) };
+            shapes.extend((0..blocks).map(|block| BlockShape {
+                stage,
+                block,
+                inputs: if block == 0 { before } else { outputs },
                 inner: architecture.channels << stage,
-                outputs: architecture.outputs(stage),
+                outputs,
                 stride: if stage > 0 && block == 0 { 2 } else { 1 },
                 bottleneck: architecture.bottleneck,
                 is_last: stage + 1 == architecture.blocks.len() && block + 1 == blocks,
-            };
-            let name = |block: usize| format!("resnet.layer{}.{block}", stage + 1);
-            let blocks =
-                (0..blocks).into_par_iter().map(|block| Block::load(weights, &name(block), &shape(block)));
-            stages.push(blocks.collect::<Result<_>>()?);
-            inputs = architecture.outputs(stage);
+            }));
         }
+        // All blocks at the same time: a GPU waits for the last of them.
+        let blocks = shapes.par_iter().map(|shape| Block::load(weights, shape));
+        let mut blocks = blocks.collect::<Result<Vec<Block>>>()?.into_iter();
+        let stages = architecture.blocks.iter().map(|&count| blocks.by_ref().take(count).collect()).collect();
         let stem = load_convolution(weights, "resnet.conv1", "resnet.bn1", [architecture.channels, 1, 3], 1)?;
         Ok(Self { stem: stem.storing_f16(), stages })
     }
@@ -118,6 +120,9 @@ pub(crate) fn output_frames(architecture: &EmbeddingArchitecture, frames: usize)
 
 /// Channels and stride of a residual block.
 struct BlockShape {
+    stage: usize,
+    /// Index in the stage.
+    block: usize,
     inputs: usize,
     inner: usize,
     outputs: usize,
@@ -137,8 +142,9 @@ pub struct Block {
 }
 
 impl Block {
-    fn load(weights: &Weights<'_>, name: &str, shape: &BlockShape) -> Result<Self> {
-        let &BlockShape { inputs, inner, outputs, stride, bottleneck, is_last } = shape;
+    fn load(weights: &Weights<'_>, shape: &BlockShape) -> Result<Self> {
+        let &BlockShape { stage, block, inputs, inner, outputs, stride, bottleneck, is_last } = shape;
+        let name = format!("resnet.layer{}.{block}", stage + 1);
         let convolution = |conv: &str, bn: &str, shape, stride| {
             load_convolution(weights, &format!("{name}.{conv}"), &format!("{name}.{bn}"), shape, stride)
         };
@@ -147,8 +153,11 @@ impl Block {
             let middle = convolution("conv2", "bn2", [inner, inner, 3], stride)?;
             (vec![narrow, middle], convolution("conv3", "bn3", [outputs, inner, 1], 1)?)
         } else {
-            let first = convolution("conv1", "bn1", [inner, inputs, 3], stride)?;
-            (vec![first], convolution("conv2", "bn2", [outputs, inner, 3], 1)?)
+            let (first, last) = rayon::join(
+                || convolution("conv1", "bn1", [inner, inputs, 3], stride),
+                || convolution("conv2", "bn2", [outputs, inner, 3], 1),
+            );
+            (vec![first?], last?)
         };
         let changes = stride != 1 || inputs != outputs;
         let shortcut = changes.then(|| convolution("shortcut.0", "shortcut.1", [outputs, inputs, 1], stride));
