@@ -56,8 +56,8 @@ impl Model {
         Ok((logits, attention))
     }
 
-    /// The logits after each token of several windows that are decoded at the same time, `(window, token)`. All texts are equally
-    /// long. After `first` tokens of each, only the windows `kept` go on.
+    /// The logits of several windows that are decoded at the same time: after each of the first `shared` tokens of the longest
+    /// text, before which shorter texts are padded, and then after each further token, for the windows `kept` alone.
     ///
     /// # Errors
     /// If the sizes do not fit.
@@ -65,20 +65,23 @@ impl Model {
         &self,
         encoded: &[Rows],
         texts: &[&[u32]],
-        first: usize,
+        shared: usize,
         kept: &[u32],
     ) -> Result<[Rows; 2]> {
         let decoder = &self.0.decoder;
         let windows = encoded.iter().map(|encoded| Ok(decoder.hear(&self.input(encoded)?)?));
         let windows: Vec<Heard> = windows.collect::<Result<_>>()?;
-        let (mut heard, mut cache) = (Heard::join(&windows.iter().collect::<Vec<_>>())?, Cache::default());
-        let starts: Vec<u32> = texts.iter().flat_map(|text| &text[..first]).copied().collect();
-        let (output, _) = decoder.forward(&starts, &heard, &mut cache, &[])?;
+        let mut heard = Heard::join(&windows.iter().collect::<Vec<_>>())?;
+        let longest = texts.iter().map(|text| text.len()).max().unwrap_or_default();
+        let padded = texts.iter().map(|text| [&vec![0; longest - text.len()], *text].concat());
+        let padded: Vec<Vec<u32>> = padded.collect();
+        let mut cache = Cache::with_padding(texts.iter().map(|text| longest - text.len()).collect());
+        let starts = padded.iter().flat_map(|text| &text[..shared]).copied();
+        let (output, _) = decoder.forward(&starts.collect::<Vec<_>>(), &heard, &mut cache, &[])?;
         let before = decoder.logits(&output)?.to_vec2()?;
         (heard, cache) = (heard.select(kept)?, cache.select(kept)?);
-        let rests: Vec<u32> =
-            kept.iter().flat_map(|&window| &texts[window as usize][first..]).copied().collect();
-        let (output, _) = decoder.forward(&rests, &heard, &mut cache, &[])?;
+        let rests = kept.iter().flat_map(|&window| &padded[window as usize][shared..]).copied();
+        let (output, _) = decoder.forward(&rests.collect::<Vec<_>>(), &heard, &mut cache, &[])?;
         Ok([before, decoder.logits(&output)?.to_vec2()?])
     }
 

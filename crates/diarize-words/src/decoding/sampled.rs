@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use candle_transformers::generation::LogitsProcessor;
 use rayon::prelude::*;
 
-use super::{Asked, Found, Question, logits, no_speech, rules};
+use super::{Asked, Found, logits, no_speech, rules};
 use crate::{
     Result,
     model::{Cache, Decoder, Heard},
@@ -21,11 +21,16 @@ const SEED: u64 = 0;
 struct Text {
     /// Index of the window.
     window: usize,
+    /// The most tokens.
+    longest: usize,
     sampler: LogitsProcessor,
     found: Found,
 }
 
-/// The answer to each question. Windows with equally long questions are decoded at the same time.
+/// The answer to each question.
+///
+/// A GPU decodes all windows at the same time. The CPU decodes those with equally long questions at the same time: their
+/// results are those of each window alone to the bit.
 pub fn texts(
     decoder: &Decoder,
     tokens: &Tokens,
@@ -36,14 +41,14 @@ pub fn texts(
     let mut windows: Vec<usize> = (0..asked.len()).collect();
     windows.sort_by_key(length);
     let mut texts = Vec::new();
-    for windows in windows.chunk_by(|a, b| length(a) == length(b)) {
+    for windows in windows.chunk_by(|a, b| !decoder.is_on_cpu() || length(a) == length(b)) {
         texts.extend(together(decoder, tokens, asked, windows, temperature)?);
     }
     texts.sort_by_key(|text| text.window);
     Ok(texts.into_iter().map(|text| text.found).collect())
 }
 
-/// The texts of some windows, in any order. Their questions are equally long.
+/// The texts of some windows, in any order.
 fn together(
     decoder: &Decoder,
     tokens: &Tokens,
@@ -52,58 +57,71 @@ fn together(
     temperature: f64,
 ) -> Result<Vec<Text>> {
     let all: Vec<Asked<'_>> = windows.iter().map(|&window| asked[window]).collect();
-    let Question { start, longest, .. } = *all[0].question;
+    let questions = all.iter().map(|asked| asked.question);
+    let length = questions.clone().map(|question| question.tokens.len()).max().unwrap_or_default();
+    let padding: Vec<usize> = questions.clone().map(|question| length - question.tokens.len()).collect();
+    let padded = questions
+        .clone()
+        .zip(&padding)
+        .flat_map(|(question, &padding)| std::iter::repeat_n(&tokens.start, padding).chain(&question.tokens));
+    let mut next: Vec<u32> = padded.copied().collect();
+    let starts = questions.zip(&padding).enumerate();
+    let starts: Vec<u32> =
+        starts.map(|(row, (question, padding))| (row * length + padding + question.start) as u32).collect();
+
     let mut heard = Heard::join(&all.iter().map(|asked| asked.heard).collect::<Vec<_>>())?;
-    let mut cache = Cache::default();
-    let mut next: Vec<u32> = all.iter().flat_map(|asked| &asked.question.tokens).copied().collect();
-    let mut texts: Vec<Text> = windows.iter().map(|&window| Text::new(window, temperature)).collect();
+    let mut cache = Cache::with_padding(padding);
+    let mut texts: Vec<Text> =
+        windows.iter().zip(&all).map(|(&window, asked)| Text::new(window, asked, temperature)).collect();
+    let (mut output, _) = decoder.forward(&next, &heard, &mut cache, &[])?;
+    for (text, logits) in texts.iter_mut().zip(logits(decoder, &output, &starts)?) {
+        text.found.no_speech = no_speech(tokens, &logits);
+    }
     let mut ended = Vec::new();
-    for step in 0..longest {
-        let (output, _) = decoder.forward(&next, &heard, &mut cache, &[])?;
-        let (count, each) = (texts.len(), next.len() / texts.len());
-        let rows = |row: usize| (0..count).map(|text| (text * each + row) as u32).collect::<Vec<_>>();
-        if step == 0 {
-            let starts = logits(decoder, &output, &rows(start))?;
-            texts.iter_mut().zip(starts).for_each(|(text, logits)| {
-                text.found.no_speech = no_speech(tokens, &logits);
-            });
-        }
-        let logits = logits(decoder, &output, &rows(each - 1))?;
+    loop {
+        let each = next.len() / texts.len();
+        let last: Vec<u32> = (1..=texts.len()).map(|text| (text * each - 1) as u32).collect();
+        let logits = logits(decoder, &output, &last)?;
         let sampled = texts.par_iter_mut().zip(logits).map(|(text, logits)| text.sample(tokens, logits));
-        let sampled: Vec<u32> = sampled.collect::<Result<_>>()?;
-        let is_end = |&token: &u32| token == tokens.end;
+        let sampled: Vec<Option<u32>> = sampled.collect::<Result<_>>()?;
         let going: Vec<u32> =
-            (0..).zip(&sampled).filter(|&(_, token)| !is_end(token)).map(|(row, _)| row).collect();
+            (0..).zip(&sampled).filter(|(_, token)| token.is_some()).map(|(row, _)| row).collect();
         if going.is_empty() {
             break;
         }
-        if going.len() < count {
+        if going.len() < texts.len() {
             (heard, cache) = (heard.select(&going)?, cache.select(&going)?);
-            let mut ends = sampled.iter().map(is_end);
-            ended.extend(texts.extract_if(.., |_| ends.next() == Some(true)));
+            let mut tokens = sampled.iter();
+            ended.extend(texts.extract_if(.., |_| tokens.next().is_some_and(Option::is_none)));
         }
-        next = sampled.into_iter().filter(|token| !is_end(token)).collect();
+        next = sampled.into_iter().flatten().collect();
+        (output, _) = decoder.forward(&next, &heard, &mut cache, &[])?;
     }
     ended.extend(texts);
     Ok(ended)
 }
 
 impl Text {
-    fn new(window: usize, temperature: f64) -> Self {
-        // At temperature 0, it chooses the most likely token.
-        let sampler = LogitsProcessor::new(SEED, Some(temperature), None);
-        Self { window, sampler, found: Found { tokens: Vec::new(), sum: 0.0, no_speech: 0.0 } }
+    fn new(window: usize, asked: &Asked<'_>, temperature: f64) -> Self {
+        Self {
+            window,
+            longest: asked.question.longest,
+            // At temperature 0, it chooses the most likely token.
+            sampler: LogitsProcessor::new(SEED, Some(temperature), None),
+            found: Found { tokens: Vec::new(), sum: 0.0, no_speech: 0.0 },
+        }
     }
 
-    /// The next token, which is appended unless it is the end.
-    fn sample(&mut self, tokens: &Tokens, mut logits: Vec<f32>) -> Result<u32> {
-        let Self { sampler, found, .. } = self;
+    /// Appends the next token. `None` if it is the end, or if the text has become as long as it may be.
+    fn sample(&mut self, tokens: &Tokens, mut logits: Vec<f32>) -> Result<Option<u32>> {
+        let Self { longest, sampler, found, .. } = self;
         rules::apply(tokens, &found.tokens, &mut logits);
         let token = sampler.sample(&Tensor::new(logits.as_slice(), &Device::Cpu)?)?;
         found.sum += f64::from(logits[token as usize]) - rules::log_sum_exp(&logits);
-        if token != tokens.end {
-            found.tokens.push(token);
+        if token == tokens.end {
+            return Ok(None);
         }
-        Ok(token)
+        found.tokens.push(token);
+        Ok((found.tokens.len() < *longest).then_some(token))
     }
 }

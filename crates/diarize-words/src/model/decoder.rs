@@ -39,10 +39,14 @@ struct Layer {
 #[derive(Debug)]
 pub struct Heard(Vec<Audio>);
 
-/// Keys and values of the tokens so far for each layer: those of several texts, all equally long, or those of the texts that
+/// Keys and values of the tokens so far for each layer: those of the text of each window, or those of the texts that
 /// [`Decoder::branch`] follows.
 #[derive(Debug, Default)]
-pub struct Cache(Vec<KeysValues>);
+pub struct Cache {
+    layers: Vec<KeysValues>,
+    /// How many tokens before each text only make all texts equally long. If it is empty, there are none.
+    padding: Vec<usize>,
+}
 
 impl Decoder {
     /// Takes the decoder's weights.
@@ -82,6 +86,11 @@ impl Decoder {
         })
     }
 
+    /// Whether it computes on the CPU.
+    pub fn is_on_cpu(&self) -> bool {
+        self.place.device.is_cpu()
+    }
+
     /// The keys and values of the encoder's output `(positions, width)` for a window.
     pub fn hear(&self, audio: &Tensor) -> Result<Heard> {
         self.layers.iter().map(|layer| layer.cross_attention.audio(audio)).collect::<Result<_>>().map(Heard)
@@ -99,10 +108,13 @@ impl Decoder {
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let (before, windows) = (cache.positions()?, heard.windows()?);
         let count = tokens.len() / windows;
-        let positions = self.positions.narrow(0, before, count)?.repeat((windows, 1))?;
+        let position = |row: usize| (before + row % count).saturating_sub(cache.padding(row / count)) as u32;
+        let positions: Vec<u32> = (0..tokens.len()).map(position).collect();
+        let positions = self.positions.index_select(&Tensor::new(positions, self.positions.device())?, 0)?;
         let embedded = (self.embeddings.rows(tokens)? + positions)?;
-        // The last token may see all.
-        let mask = (count > 1).then(|| self.causal_mask(before, count)).transpose()?;
+        // The last token may see all, except for padding.
+        let mask =
+            (count > 1 || !cache.padding.is_empty()).then(|| self.mask(before, count, cache)).transpose()?;
         self.run(embedded, mask.as_ref(), heard, cache, observed)
     }
 
@@ -140,11 +152,11 @@ impl Decoder {
         for (index, (layer, heard)) in self.layers.iter().zip(&heard.0).enumerate() {
             let normalized = layer.self_norm.forward(&x)?;
             let new = layer.self_attention.keys_values(&normalized, heard.windows()?)?;
-            match cache.0.get_mut(index) {
+            match cache.layers.get_mut(index) {
                 Some(known) => *known = known.extended(&new)?,
-                None => cache.0.push(new),
+                None => cache.layers.push(new),
             }
-            x = (x + layer.self_attention.forward_to_tokens(&normalized, &cache.0[index], mask)?)?;
+            x = (x + layer.self_attention.forward_to_tokens(&normalized, &cache.layers[index], mask)?)?;
             let heads: Vec<usize> =
                 observed.iter().filter(|(layer, _)| *layer == index).map(|&(_, head)| head).collect();
             let (found, observed) =
@@ -162,12 +174,24 @@ impl Decoder {
         self.embeddings.forward(output)?.to_dtype(DType::F32)
     }
 
-    /// Forbids each of `count` tokens, `before` of which precede, to see later ones.
-    fn causal_mask(&self, before: usize, count: usize) -> Result<Tensor> {
+    /// Forbids each of `count` tokens of each text, which `before` tokens precede, to see later ones and padding:
+    /// `(texts, 1, count, before + count)`, or `(count, before + count)` without padding.
+    fn mask(&self, before: usize, count: usize, cache: &Cache) -> Result<Tensor> {
         let length = before + count;
-        let value = |row: usize, column: usize| if column > before + row { f32::NEG_INFINITY } else { 0.0 };
-        let mask = (0..count).flat_map(|row| (0..length).map(move |column| value(row, column)));
-        self.place.take(&Tensor::from_vec(mask.collect(), (count, length), &Device::Cpu)?)
+        let mut mask = Vec::with_capacity(cache.padding.len().max(1) * count * length);
+        for text in 0..cache.padding.len().max(1) {
+            let padding = cache.padding(text);
+            for token in before..length {
+                // What has nothing else to see sees itself: without anything, its output would not be a number.
+                let is_seen = |other: usize| other == token || (padding..token).contains(&other);
+                mask.extend((0..length).map(|other| if is_seen(other) { 0.0 } else { f32::NEG_INFINITY }));
+            }
+        }
+        let shape = match cache.padding.len() {
+            0 => vec![count, length],
+            texts => vec![texts, 1, count, length],
+        };
+        self.place.take(&Tensor::from_vec(mask, shape, &Device::Cpu)?)
     }
 }
 
@@ -190,13 +214,27 @@ impl Heard {
 }
 
 impl Cache {
-    /// The texts of some of the windows.
-    pub fn select(&self, windows: &[u32]) -> Result<Self> {
-        self.0.iter().map(|known| known.select(windows)).collect::<Result<_>>().map(Self)
+    /// For texts that are preceded by so many tokens that do not belong to them.
+    pub fn with_padding(padding: Vec<usize>) -> Self {
+        let padding = if padding.iter().all(|&count| count == 0) { Vec::new() } else { padding };
+        Self { layers: Vec::new(), padding }
     }
 
-    /// Number of tokens of a text; with [`Decoder::branch`], of all texts.
+    /// The texts of some of the windows.
+    pub fn select(&self, windows: &[u32]) -> Result<Self> {
+        let layers = self.layers.iter().map(|known| known.select(windows)).collect::<Result<_>>()?;
+        Ok(Self {
+            layers,
+            ..Self::with_padding(windows.iter().map(|&text| self.padding(text as usize)).collect())
+        })
+    }
+
+    /// Number of tokens of a text, with its padding; with [`Decoder::branch`], of all texts.
     pub fn positions(&self) -> Result<usize> {
-        self.0.first().map_or(Ok(0), KeysValues::positions)
+        self.layers.first().map_or(Ok(0), KeysValues::positions)
+    }
+
+    fn padding(&self, text: usize) -> usize {
+        self.padding.get(text).copied().unwrap_or_default()
     }
 }
