@@ -27,10 +27,20 @@ struct Text {
     found: Found,
 }
 
+/// The tokens of several questions, padded in front to equal length.
+struct Padded {
+    /// Those of all questions, one question after another.
+    tokens: Vec<u32>,
+    /// Index of the start token of each question among them.
+    starts: Vec<u32>,
+    /// How many tokens precede each question.
+    padding: Vec<usize>,
+}
+
 /// The answer to each question.
 ///
-/// A GPU decodes all windows at the same time. The CPU decodes those with equally long questions at the same time: their
-/// results are those of each window alone to the bit.
+/// A GPU decodes all windows at the same time. The CPU decodes those with equally long questions at the same time, so that no
+/// padding changes how their sums are rounded.
 pub fn texts(
     decoder: &Decoder,
     tokens: &Tokens,
@@ -57,18 +67,7 @@ fn together(
     temperature: f64,
 ) -> Result<Vec<Text>> {
     let all: Vec<Asked<'_>> = windows.iter().map(|&window| asked[window]).collect();
-    let questions = all.iter().map(|asked| asked.question);
-    let length = questions.clone().map(|question| question.tokens.len()).max().unwrap_or_default();
-    let padding: Vec<usize> = questions.clone().map(|question| length - question.tokens.len()).collect();
-    let padded = questions
-        .clone()
-        .zip(&padding)
-        .flat_map(|(question, &padding)| std::iter::repeat_n(&tokens.start, padding).chain(&question.tokens));
-    let mut next: Vec<u32> = padded.copied().collect();
-    let starts = questions.zip(&padding).enumerate();
-    let starts: Vec<u32> =
-        starts.map(|(row, (question, padding))| (row * length + padding + question.start) as u32).collect();
-
+    let Padded { tokens: mut next, starts, padding } = Padded::new(&all, tokens.start);
     let mut heard = Heard::join(&all.iter().map(|asked| asked.heard).collect::<Vec<_>>())?;
     let mut cache = Cache::with_padding(padding);
     let mut texts: Vec<Text> =
@@ -99,6 +98,21 @@ fn together(
     }
     ended.extend(texts);
     Ok(ended)
+}
+
+impl Padded {
+    fn new(asked: &[Asked<'_>], filler: u32) -> Self {
+        let length = asked.iter().map(|asked| asked.question.tokens.len()).max().unwrap_or_default();
+        let mut padded = Self { tokens: Vec::new(), starts: Vec::new(), padding: Vec::new() };
+        for (index, Asked { question, .. }) in asked.iter().enumerate() {
+            let padding = length - question.tokens.len();
+            padded.tokens.extend(std::iter::repeat_n(filler, padding));
+            padded.tokens.extend(&question.tokens);
+            padded.starts.push((index * length + padding + question.start) as u32);
+            padded.padding.push(padding);
+        }
+        padded
+    }
 }
 
 impl Text {
