@@ -12,7 +12,7 @@
 //! ```
 //!
 //! [`Whisper::load_on`] computes on a GPU. The results are those of `openai-whisper` with greedy decoding and word times. [`windows()`] cuts a recording into parts
-//! by its diarization, so that silence is not decoded and a long recording is transcribed part by part.
+//! by its diarization, so that silence is not decoded. [`Whisper::transcribe_parts`] transcribes some of them at the same time.
 
 #![forbid(unsafe_code)]
 

@@ -195,7 +195,7 @@ impl Whisper {
     }
 
     /// Like [`Self::transcribe`], but for several parts of a recording, such as those that [`windows()`](crate::windows()) finds.
-    /// Times count from the start of each part. The language is detected once, in the first 30 s of all parts.
+    /// Times count from the start of each part. The language is detected once, from the first 30 s of each part.
     ///
     /// The next word is computed for all parts at the same time, so this is faster than one part after another.
     /// [`Self::parts_at_once`] says how many parts are best.
