@@ -140,7 +140,7 @@ impl Recognition {
             options.language = Some("en".to_owned());
         }
         info!("loaded {} on {devices}", self.folder.display());
-        // Without a number, `rayon` takes that of the processor's cores.
+        // Without a number, `rayon` takes RAYON_NUM_THREADS, or the number of the processor's cores.
         let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
         let pool = pool.context("cannot start the threads for Whisper")?;
         Ok(Recognizer { whispers, options, pool })

@@ -108,7 +108,7 @@ impl Attention {
         }
     }
 
-    /// Maps `(texts * n, width)` to `(texts * n, width)` by what each row finds in `known` of its text. `mask` `(n, positions)` is
+    /// Maps `(texts * n, width)` to `(texts * n, width)` by what each row finds in `known` of its text. `mask`, `(n, positions)` or `(texts, 1, n, positions)`, is
     /// added to the scores.
     pub fn forward_to_tokens(&self, x: &Tensor, known: &KeysValues, mask: Option<&Tensor>) -> Result<Tensor> {
         let mut scores = self.scores(x, known)?;

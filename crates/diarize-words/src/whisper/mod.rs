@@ -197,8 +197,9 @@ impl Whisper {
     /// Like [`Self::transcribe`], but for several parts of a recording, such as those that [`windows()`](crate::windows()) finds.
     /// Times count from the start of each part. The language is detected once, from the first 30 s of each part.
     ///
-    /// The next word is computed for all parts at the same time, so this is faster than one part after another.
-    /// [`Self::parts_at_once`] says how many parts are best.
+    /// Without beams, the next word is computed for all parts at the same time, which is faster than one part after another. All
+    /// parts are kept in memory with what the encoder heard in them, so give a long recording in groups of
+    /// [`Self::parts_at_once`]. On the CPU, a text after a prompt can be rounded differently than it would be alone.
     ///
     /// # Errors
     /// As [`Self::transcribe`].
@@ -221,7 +222,8 @@ impl Whisper {
         }
     }
 
-    /// How many parts to transcribe at the same time: more take more memory, and save less and less time.
+    /// How many parts to transcribe at the same time: more take more memory, and save less and less time. The keys and values
+    /// of the audio of so many parts take about 1 GiB at most in f32, or those of two parts; a GPU can need three times as much for a moment.
     pub fn parts_at_once(&self) -> usize {
         const BYTES: usize = 1 << 30;
         let Networks { config, place, .. } = &self.networks;

@@ -115,7 +115,7 @@ impl Whisper {
             (0..mels.len()).filter(|&part| states[part].frame < mels[part].frames()).collect();
         match self.networks.place.device.is_cpu() {
             true => parts.into_par_iter().map(hear).collect(),
-            // A GPU is occupied by one window at a time.
+            // On a GPU, encoders at the same time would need memory for each of them.
             false => parts.into_iter().map(hear).collect(),
         }
     }
