@@ -27,6 +27,7 @@ mod regions;
 mod results;
 mod runs;
 mod sample;
+mod schema;
 mod scores;
 mod separate_channels;
 mod settings;

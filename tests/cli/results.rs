@@ -15,7 +15,10 @@ use parquet::{
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{diarize, names, stderr, stdout, write_silence};
+use crate::{
+    common::{diarize, names, stderr, stdout, write_silence},
+    schema,
+};
 
 const SCHEMA: &str = include_str!("../../crates/diarize-cli/schema/diarization.v1.schema.json");
 
@@ -63,11 +66,7 @@ fn assert_near(found: f64, expected: f64) {
 
 fn assert_valid(document: &Value) {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-    let errors: Vec<String> = jsonschema::validator_for(&schema)
-        .unwrap()
-        .iter_errors(document)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
+    let errors = schema::errors(&schema, document, "the document");
     assert_eq!(errors, [""; 0]);
     // Every field that is written is described.
     for (object, described) in [

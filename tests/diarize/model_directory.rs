@@ -74,6 +74,24 @@ fn a_missing_tensor_is_named() {
 }
 
 #[test]
+fn of_several_missing_tensors_the_first_one_is_named_in_every_run() {
+    for (file, prefix, first) in [
+        ("segmentation.safetensors", "lstm.", "lstm.weight_ih_l0"),
+        ("embedding.safetensors", "resnet.layer", "resnet.layer1.0.conv1.weight"),
+    ] {
+        let dir = model(|dir| {
+            rewrite(&dir.join(file), |tensor| Some(tensor).filter(|tensor| !tensor.name.starts_with(prefix)));
+        });
+        for _ in 0..10 {
+            match load(&dir).unwrap_err() {
+                Error::Tensor { tensor, .. } => assert_eq!(tensor, first),
+                other => panic!("{other}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_tensor_with_the_wrong_shape_is_named_with_both_shapes() {
     let (tensor, problem) =
         error_with("classifier.weight", |tensor| Some(Stored { shape: vec![128, 7], ..tensor }));

@@ -11,6 +11,7 @@ mod features;
 mod gpu;
 mod kmeans;
 mod linkage;
+mod log_sum_exp;
 mod lstm;
 mod matrix;
 mod metal;

@@ -42,6 +42,31 @@ fn products_equal_the_reference() {
     }
 }
 
+/// Texts that are decoded at the same time must not change each other.
+#[test]
+fn products_of_a_few_vectors_are_those_of_each_alone() {
+    let mut random = Random(2);
+    for (outputs, inputs) in [(4000, 384), (300, 77), (5, 31)] {
+        let exact = random.vector(outputs * inputs, 1.0);
+        let halves: Vec<f32> = exact.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+        let x = random.vector(15 * inputs, 1.0);
+        for weights in [exact, halves] {
+            let matrix = Matrix::new(&tensor(&weights, inputs)).unwrap();
+            let of = |x: &[f32]| -> Vec<f32> {
+                matrix.forward(&tensor(x, inputs)).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+            };
+            let alone: Vec<f32> = x.chunks(inputs).flat_map(of).collect();
+            for count in 2..=15 {
+                assert_eq!(
+                    of(&x[..count * inputs]),
+                    alone[..count * outputs],
+                    "{count} of {outputs}x{inputs}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn every_finite_half_keeps_its_value() {
     let all: Vec<f32> =

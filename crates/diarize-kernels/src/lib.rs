@@ -16,6 +16,7 @@ pub mod gelu;
 pub mod gpu;
 pub mod kmeans;
 pub mod linkage;
+pub mod log_sum_exp;
 pub mod lstm;
 pub mod matrix;
 pub mod mel;

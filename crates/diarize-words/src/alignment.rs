@@ -2,6 +2,10 @@
 //!
 //! Source: `whisper.timing.find_alignment`.
 
+use candle_core::Tensor;
+use candle_nn::ops::softmax_last_dim;
+use rayon::prelude::*;
+
 use crate::{
     Error, Result,
     model::{Cache, Decoder, Head, Heard},
@@ -29,11 +33,21 @@ pub struct Question<'a> {
     pub heads: &'a [Head],
     /// The tokens that start the answer.
     pub start: &'a [u32],
-    /// The tokens of the text.
-    pub text: &'a [u32],
+    /// The tokens of the text of each window.
+    pub texts: &'a [Vec<u32>],
+    /// In how many positions of the audio of each window the text is said.
+    pub positions: &'a [usize],
 }
 
-/// Aligns the tokens of a text with the first `positions` positions of the audio.
+/// What the decoder finds in a window.
+struct Found {
+    /// The probability of each token of the text.
+    probabilities: Vec<f64>,
+    /// How much each head attends to each position: `(tokens, positions)`.
+    attention: Vec<Vec<f32>>,
+}
+
+/// Aligns the text of each window with its audio.
 ///
 /// # Errors
 /// The decoder fails or produces a non-finite value.
@@ -41,50 +55,94 @@ pub fn align(
     decoder: &Decoder,
     tokens: &Tokens,
     heard: &Heard,
-    question: &Question<'_>,
-    positions: usize,
-) -> Result<TokenTimes> {
-    let Question { heads, start, text } = *question;
-    let all = [start, &[tokens.no_timestamps], text, &[tokens.end]].concat();
-    let (output, scores) = decoder.forward(&all, heard, &mut Cache::default(), heads)?;
-    let rows = decoder.logits(&output.narrow(0, start.len(), text.len())?)?.to_vec2::<f32>()?;
-    let probability = |(row, &token): (Vec<f32>, &u32)| {
-        let row = &row[..tokens.end as usize];
-        (f64::from(row[token as usize]) - crate::decoding::rules::log_sum_exp(row)).exp()
-    };
-    let probabilities: Vec<f64> = rows.into_iter().zip(text).map(probability).collect();
+    question: Question<'_>,
+) -> Result<Vec<TokenTimes>> {
+    let windows: Vec<usize> = (0..question.texts.len()).collect();
+    // A GPU reads all texts at the same time, and the CPU each text by itself, for the reason that is named in `Padded::read`.
+    let at_once = if decoder.is_on_cpu() { 1 } else { windows.len().max(1) };
+    let times = windows.par_chunks(at_once).map(|windows| {
+        let found = read(decoder, tokens, &heard.select(windows)?, question, windows)?;
+        let found = windows.par_iter().zip(found);
+        found.map(|(&window, found)| times(found, question.start.len(), question.positions[window])).collect()
+    });
+    Ok(times.collect::<Result<Vec<Vec<TokenTimes>>>>()?.concat())
+}
 
-    let mut mean = vec![0f64; all.len() * positions];
-    for scores in scores {
-        let head = scores.narrow(1, 0, positions)?.flatten_all()?.to_vec1::<f32>()?;
+/// What the decoder finds in some windows when it reads their texts.
+fn read(
+    decoder: &Decoder,
+    tokens: &Tokens,
+    heard: &Heard,
+    question: Question<'_>,
+    windows: &[usize],
+) -> Result<Vec<Found>> {
+    let Question { heads, start, texts, positions } = question;
+    let all = windows
+        .iter()
+        .map(|&window| [start, &[tokens.no_timestamps], &texts[window], &[tokens.end]].concat());
+    let mut all: Vec<Vec<u32>> = all.collect();
+    let lengths: Vec<usize> = all.iter().map(Vec::len).collect();
+    // Shorter texts are followed by more ends, which no token before them sees.
+    let longest = lengths.iter().copied().max().unwrap_or_default();
+    all.iter_mut().for_each(|text| text.resize(longest, tokens.end));
+    let (output, scores) = decoder.forward(&all.concat(), heard, &mut Cache::default(), heads)?;
+    let of_window = |(index, &window): (usize, &usize)| {
+        let first = index * longest;
+        let text = &texts[window];
+        let logits = decoder.logits(&output.narrow(0, first + start.len(), text.len())?)?;
+        // Of text alone, without times.
+        let logits = logits.narrow(1, 0, tokens.end as usize)?.contiguous()?;
+        let text = Tensor::new(text.as_slice(), logits.device())?.unsqueeze(1)?;
+        let probabilities = softmax_last_dim(&logits)?.gather(&text, 1)?.flatten_all()?.to_vec1::<f32>()?;
+        let of_head = |scores: &Tensor| {
+            let scores = scores.narrow(0, first, lengths[index])?.narrow(1, 0, positions[window])?;
+            softmax_last_dim(&scores.contiguous()?)?.flatten_all()?.to_vec1::<f32>()
+        };
+        Ok(Found {
+            probabilities: probabilities.into_iter().map(f64::from).collect(),
+            attention: scores.iter().map(of_head).collect::<candle_core::Result<_>>()?,
+        })
+    };
+    windows.iter().enumerate().map(of_window).collect()
+}
+
+/// The times of the tokens of a text that `start` tokens precede, from what was found in some positions.
+fn times(found: Found, start: usize, positions: usize) -> Result<TokenTimes> {
+    let Found { probabilities, attention } = found;
+    let (heads, count) = (attention.len(), probabilities.len());
+    let mut mean = vec![0f64; (start + count + 2) * positions];
+    for head in attention {
         for (sum, weight) in mean.iter_mut().zip(normalized(head, positions)) {
-            *sum += f64::from(weight) / heads.len() as f64;
+            *sum += f64::from(weight) / heads as f64;
         }
     }
     if probabilities.iter().chain(&mean).any(|value| !value.is_finite()) {
         return Err(Error::NonFiniteOutput { network: "decoder" });
     }
-    let rows = &mean[start.len() * positions..(all.len() - 1) * positions];
+    let rows = &mean[start * positions..(start + count + 1) * positions];
     let starts = onsets(rows, positions).into_iter().map(|position| position as f64 * POSITION).collect();
     Ok(TokenTimes { starts, probabilities })
 }
 
-/// What one head attends to: softmax over the positions, standardized over the tokens, then smoothed.
+/// What one head attends to: standardized over the tokens, then smoothed.
 fn normalized(mut weights: Vec<f32>, positions: usize) -> Vec<f32> {
-    for row in weights.chunks_mut(positions) {
-        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        row.iter_mut().for_each(|weight| *weight = (*weight - largest).exp());
-        let sum: f32 = row.iter().sum();
-        row.iter_mut().for_each(|weight| *weight /= sum);
+    let count = (weights.len() / positions) as f64;
+    let mut means = vec![0f64; positions];
+    for row in weights.chunks(positions) {
+        means.iter_mut().zip(row).for_each(|(mean, &weight)| *mean += f64::from(weight));
     }
-    for position in 0..positions {
-        let column = || weights.iter().skip(position).step_by(positions).map(|&weight| f64::from(weight));
-        let count = column().count() as f64;
-        let mean = column().sum::<f64>() / count;
-        let deviation = (column().map(|weight| (weight - mean).powi(2)).sum::<f64>() / count).sqrt();
-        for weight in weights.iter_mut().skip(position).step_by(positions) {
+    means.iter_mut().for_each(|mean| *mean /= count);
+    let mut deviations = vec![0f64; positions];
+    for row in weights.chunks(positions) {
+        for ((deviation, mean), &weight) in deviations.iter_mut().zip(&means).zip(row) {
+            *deviation += (f64::from(weight) - mean).powi(2);
+        }
+    }
+    deviations.iter_mut().for_each(|deviation| *deviation = (*deviation / count).sqrt());
+    for row in weights.chunks_mut(positions) {
+        for ((weight, &mean), &deviation) in row.iter_mut().zip(&means).zip(&deviations) {
             // Where all tokens attend equally, no token is preferred.
-            let standard = if deviation > 0.0 { (f64::from(*weight) - mean) / deviation } else { 0.0 };
+            let standard = if deviation == 0.0 { 0.0 } else { (f64::from(*weight) - mean) / deviation };
             *weight = standard as f32;
         }
     }
@@ -97,17 +155,36 @@ fn median_filtered(row: &[f32]) -> Vec<f32> {
     if row.len() <= reach {
         return row.to_vec();
     }
-    let last = row.len() - 1;
-    let mirrored = |index: usize| {
-        let index = index.abs_diff(reach);
-        row[if index > last { 2 * last - index } else { index }]
-    };
-    let median = |at: usize| {
-        let mut near: [f32; MEDIAN] = std::array::from_fn(|offset| mirrored(at + offset));
-        near.sort_by(f32::total_cmp);
-        near[reach]
-    };
-    (0..row.len()).map(median).collect()
+    let before = row[1..=reach].iter().rev();
+    let after = row[row.len() - 1 - reach..row.len() - 1].iter().rev();
+    let mirrored: Vec<f32> = before.chain(row).chain(after).copied().collect();
+    let near = mirrored.windows(MEDIAN).filter_map(|near| near.first_chunk());
+    near.copied().map(median).collect()
+}
+
+/// The median, by a network of comparisons that needs no branches.
+/// Source: Nicolas Devillard, "Fast median search: an ANSI C implementation", 1998.
+fn median(mut values: [f32; MEDIAN]) -> f32 {
+    const PAIRS: [(usize, usize); 13] = [
+        (0, 5),
+        (0, 3),
+        (1, 6),
+        (2, 4),
+        (0, 1),
+        (3, 5),
+        (2, 6),
+        (2, 3),
+        (3, 6),
+        (4, 5),
+        (1, 4),
+        (1, 3),
+        (3, 4),
+    ];
+    for (low, high) in PAIRS {
+        let (a, b) = (values[low], values[high]);
+        (values[low], values[high]) = if a < b { (a, b) } else { (b, a) };
+    }
+    values[MEDIAN / 2]
 }
 
 /// The position at which each row begins on the path through `(rows, positions)` with the greatest sum.
@@ -156,7 +233,18 @@ fn onsets(similarity: &[f64], positions: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{median_filtered, onsets};
+    use super::{MEDIAN, median, median_filtered, onsets};
+
+    #[test]
+    fn the_median_has_as_many_values_above_as_below() {
+        // A network that is right for all sequences of zeros and ones is right for all values.
+        for bits in 0..1 << MEDIAN {
+            let values: [f32; MEDIAN] = std::array::from_fn(|index| ((bits >> index) & 1) as f32);
+            let mut sorted = values;
+            sorted.sort_by(f32::total_cmp);
+            assert_eq!(median(values), sorted[MEDIAN / 2], "{values:?}");
+        }
+    }
 
     #[test]
     fn the_median_filter_mirrors_both_ends() {

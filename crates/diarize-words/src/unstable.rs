@@ -66,7 +66,7 @@ impl Model {
         encoded: &[Rows],
         texts: &[&[u32]],
         shared: usize,
-        kept: &[u32],
+        kept: &[usize],
     ) -> Result<[Rows; 2]> {
         let decoder = &self.0.decoder;
         let windows = encoded.iter().map(|encoded| Ok(decoder.hear(&self.input(encoded)?)?));
@@ -80,7 +80,7 @@ impl Model {
         let (output, _) = decoder.forward(&starts.collect::<Vec<_>>(), &heard, &mut cache, &[])?;
         let before = decoder.logits(&output)?.to_vec2()?;
         (heard, cache) = (heard.select(kept)?, cache.select(kept)?);
-        let rests = kept.iter().flat_map(|&window| &padded[window as usize][shared..]).copied();
+        let rests = kept.iter().flat_map(|&window| &padded[window][shared..]).copied();
         let (output, _) = decoder.forward(&rests.collect::<Vec<_>>(), &heard, &mut cache, &[])?;
         Ok([before, decoder.logits(&output)?.to_vec2()?])
     }

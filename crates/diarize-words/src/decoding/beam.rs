@@ -2,7 +2,9 @@
 //!
 //! Source: `whisper.decoding.BeamSearchDecoder` with patience 1, and `MaximumLikelihoodRanker` without length penalty.
 
-use super::{Asked, Found, logits, no_speech, rules};
+use diarize_kernels::log_sum_exp::log_sum_exp;
+
+use super::{Asked, Found, likeliest, logits, no_speech, rules};
 use crate::{
     Result,
     model::{Cache, Decoder},
@@ -36,8 +38,14 @@ struct Candidate {
 }
 
 /// Follows `size` texts of a window at a time until as many have ended.
-pub fn search(decoder: &Decoder, tokens: &Tokens, asked: &Asked<'_>, size: usize) -> Result<Found> {
-    let &Asked { heard, question } = asked;
+pub fn search(
+    decoder: &Decoder,
+    tokens: &Tokens,
+    asked: Asked<'_>,
+    window: usize,
+    size: usize,
+) -> Result<Found> {
+    let (heard, question) = (&asked.heard.select(&[window])?, &asked.questions[window]);
     let mut cache = Cache::default();
     let (mut output, _) = decoder.forward(&question.tokens, heard, &mut cache, &[])?;
     let start = logits(decoder, &output, &[question.start as u32])?;
@@ -50,7 +58,7 @@ pub fn search(decoder: &Decoder, tokens: &Tokens, asked: &Asked<'_>, size: usize
         let rows: Vec<u32> = (0..texts.len() as u32).collect();
         for (index, (text, mut logits)) in texts.iter().zip(logits(decoder, &output, &rows)?).enumerate() {
             rules::apply(tokens, &text.tokens, &mut logits);
-            let all = rules::log_sum_exp(&logits);
+            let all = log_sum_exp(&logits);
             candidates.extend(likeliest(&logits, size + 1).into_iter().map(|token| {
                 let sum = text.sum + f64::from(logits[token as usize]) - all;
                 Candidate { text: index, token, sum }
@@ -87,30 +95,4 @@ pub fn search(decoder: &Decoder, tokens: &Tokens, asked: &Asked<'_>, size: usize
         ended.into_iter().reduce(|best, other| if other.score() > best.score() { other } else { best });
     let Text { tokens, sum, .. } = best.unwrap_or_default();
     Ok(Found { tokens, sum, no_speech })
-}
-
-/// The tokens with the largest logits, except forbidden ones. Ties go to the first token.
-fn likeliest(logits: &[f32], count: usize) -> Vec<u32> {
-    let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
-    for (token, &logit) in (0..).zip(logits) {
-        if logit > best.get(count - 1).map_or(f32::NEG_INFINITY, |(least, _)| *least) {
-            let at = best.partition_point(|&(other, _)| other >= logit);
-            best.insert(at, (logit, token));
-            best.truncate(count);
-        }
-    }
-    best.into_iter().map(|(_, token)| token).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::likeliest;
-
-    #[test]
-    fn the_largest_logits_come_first() {
-        let logits = [0.5, f32::NEG_INFINITY, 2.0, 0.5, 1.0, 2.0];
-        assert_eq!(likeliest(&logits, 3), [2, 5, 4]);
-        assert_eq!(likeliest(&logits, 4), [2, 5, 4, 0]);
-        assert_eq!(likeliest(&logits, 6), [2, 5, 4, 0, 3]);
-    }
 }

@@ -4,7 +4,7 @@
 //! Source: `whisper.decoding.DecodingTask` and `whisper.transcribe.transcribe.decode_with_fallback`.
 
 mod beam;
-pub mod rules;
+mod rules;
 mod sampled;
 
 use std::io::Write;
@@ -13,10 +13,10 @@ use candle_core::Tensor;
 use candle_transformers::models::whisper::{
     COMPRESSION_RATIO_THRESHOLD, LOGPROB_THRESHOLD, NO_SPEECH_THRESHOLD, TEMPERATURES,
 };
+use diarize_kernels::log_sum_exp::log_sum_exp;
 use flate2::{Compression, write::ZlibEncoder};
 use rayon::prelude::*;
 
-use self::rules::log_sum_exp;
 use crate::{
     Error, Result,
     model::{Decoder, Heard},
@@ -104,13 +104,13 @@ struct Found {
     no_speech: f64,
 }
 
-/// A question about a window.
+/// Questions about windows.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// What is heard in the window.
+    /// What is heard in all windows.
     pub heard: &'a Heard,
-    /// The question.
-    pub question: &'a Question,
+    /// One about each window.
+    pub questions: &'a [Question],
 }
 
 /// Answers each question at the lowest temperature at which the text looks right, or at the highest. At temperature 0, `beam`
@@ -118,35 +118,37 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// The decoder fails or produces a non-finite value.
-pub fn decode(decoder: &Decoder, tokens: &Tokens, asked: &[Asked<'_>], beam: usize) -> Result<Vec<Answer>> {
+pub fn decode(decoder: &Decoder, tokens: &Tokens, asked: Asked<'_>, beam: usize) -> Result<Vec<Answer>> {
     let [coldest, warmer @ ..] = TEMPERATURES;
+    let all: Vec<usize> = (0..asked.questions.len()).collect();
     let mut answers = if beam > 1 {
-        let search = |asked| Answer::new(tokens, beam::search(decoder, tokens, asked, beam)?, coldest);
-        asked.par_iter().map(search).collect::<Result<Vec<_>>>()?
+        let search =
+            |&window| Answer::new(tokens, beam::search(decoder, tokens, asked, window, beam)?, coldest);
+        all.par_iter().map(search).collect::<Result<Vec<_>>>()?
     } else {
-        attempt(decoder, tokens, asked, coldest)?
+        attempt(decoder, tokens, asked, &all, coldest)?
     };
     for temperature in warmer {
-        let wrong: Vec<usize> = (0..asked.len()).filter(|&index| answers[index].looks_wrong()).collect();
-        let again: Vec<Asked<'_>> = wrong.iter().map(|&index| asked[index]).collect();
-        for (index, answer) in wrong.into_iter().zip(attempt(decoder, tokens, &again, temperature)?) {
-            answers[index] = answer;
+        let wrong: Vec<usize> = all.iter().copied().filter(|&window| answers[window].looks_wrong()).collect();
+        for (&window, answer) in wrong.iter().zip(attempt(decoder, tokens, asked, &wrong, temperature)?) {
+            answers[window] = answer;
         }
     }
     Ok(answers)
 }
 
-/// Answers each question at a temperature.
+/// Answers the questions about some windows, which are in order, at a temperature.
 ///
 /// # Errors
 /// As [`decode`].
 pub fn attempt(
     decoder: &Decoder,
     tokens: &Tokens,
-    asked: &[Asked<'_>],
+    asked: Asked<'_>,
+    windows: &[usize],
     temperature: f64,
 ) -> Result<Vec<Answer>> {
-    let found = sampled::texts(decoder, tokens, asked, temperature)?;
+    let found = sampled::texts(decoder, tokens, asked, windows, temperature)?;
     found.into_par_iter().map(|found| Answer::new(tokens, found, temperature)).collect()
 }
 
@@ -169,4 +171,30 @@ fn compression(text: &str) -> f64 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
     text.len() as f64 / compressed.expect("memory takes any bytes").len() as f64
+}
+
+/// The tokens with the largest logits, except forbidden ones. Ties go to the first token.
+fn likeliest(logits: &[f32], count: usize) -> Vec<u32> {
+    let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
+    for (token, &logit) in (0..).zip(logits) {
+        if logit > best.get(count - 1).map_or(f32::NEG_INFINITY, |(least, _)| *least) {
+            let at = best.partition_point(|&(other, _)| other >= logit);
+            best.insert(at, (logit, token));
+            best.truncate(count);
+        }
+    }
+    best.into_iter().map(|(_, token)| token).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::likeliest;
+
+    #[test]
+    fn the_largest_logits_come_first() {
+        let logits = [0.5, f32::NEG_INFINITY, 2.0, 0.5, 1.0, 2.0];
+        assert_eq!(likeliest(&logits, 3), [2, 5, 4]);
+        assert_eq!(likeliest(&logits, 4), [2, 5, 4, 0]);
+        assert_eq!(likeliest(&logits, 6), [2, 5, 4, 0, 3]);
+    }
 }

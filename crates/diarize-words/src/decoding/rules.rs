@@ -2,6 +2,8 @@
 //!
 //! Source: `whisper.decoding.SuppressBlank`, `SuppressTokens` and `ApplyTimestampRules`.
 
+use diarize_kernels::log_sum_exp::{largest, log_sum_exp};
+
 use crate::tokens::Tokens;
 
 /// The latest time, in units of 20 ms, at which the first words may start.
@@ -36,20 +38,9 @@ pub fn apply(tokens: &Tokens, sampled: &[u32], logits: &mut [f32]) {
         logits[first_timestamp + LATEST_START + 1..].fill(f32::NEG_INFINITY);
     }
     let (text, times) = logits.split_at(first_timestamp);
-    let likeliest_text = text.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if log_sum_exp(times) > f64::from(likeliest_text) {
+    if log_sum_exp(times) > f64::from(largest(text)) {
         logits[..first_timestamp].fill(f32::NEG_INFINITY);
     }
-}
-
-/// `ln(sum(exp(logits)))`; negative infinity if all logits are.
-pub fn log_sum_exp(logits: &[f32]) -> f64 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if largest == f32::NEG_INFINITY {
-        return f64::NEG_INFINITY;
-    }
-    let sum: f64 = logits.iter().map(|logit| f64::from(logit - largest).exp()).sum();
-    f64::from(largest) + sum.ln()
 }
 
 fn forbid_each(logits: &mut [f32], tokens: &[u32]) {

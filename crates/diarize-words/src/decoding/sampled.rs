@@ -5,9 +5,10 @@
 
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::LogitsProcessor;
+use diarize_kernels::log_sum_exp::log_sum_exp;
 use rayon::prelude::*;
 
-use super::{Asked, Found, logits, no_speech, rules};
+use super::{Asked, Found, Question, likeliest, logits, no_speech, rules};
 use crate::{
     Result,
     model::{Cache, Decoder, Heard},
@@ -23,7 +24,9 @@ struct Text {
     window: usize,
     /// The most tokens.
     longest: usize,
-    sampler: LogitsProcessor,
+    /// Chooses tokens at random. Without it, each token is the likeliest.
+    sampler: Option<LogitsProcessor>,
+    has_ended: bool,
     found: Found,
 }
 
@@ -37,18 +40,19 @@ struct Padded {
     padding: Vec<usize>,
 }
 
-/// The answer to each question.
+/// The answers to the questions about some windows, which are in order.
 ///
 /// A GPU decodes all windows at the same time. The CPU decodes those with equally long questions at the same time, so that no
 /// padding changes how their sums are rounded.
 pub fn texts(
     decoder: &Decoder,
     tokens: &Tokens,
-    asked: &[Asked<'_>],
+    asked: Asked<'_>,
+    windows: &[usize],
     temperature: f64,
 ) -> Result<Vec<Found>> {
-    let length = |&window: &usize| asked[window].question.tokens.len();
-    let mut windows: Vec<usize> = (0..asked.len()).collect();
+    let length = |&window: &usize| asked.questions[window].tokens.len();
+    let mut windows = windows.to_vec();
     windows.sort_by_key(length);
     let mut texts = Vec::new();
     for windows in windows.chunk_by(|a, b| !decoder.is_on_cpu() || length(a) == length(b)) {
@@ -62,49 +66,55 @@ pub fn texts(
 fn together(
     decoder: &Decoder,
     tokens: &Tokens,
-    asked: &[Asked<'_>],
+    asked: Asked<'_>,
     windows: &[usize],
     temperature: f64,
 ) -> Result<Vec<Text>> {
-    let all: Vec<Asked<'_>> = windows.iter().map(|&window| asked[window]).collect();
-    let Padded { tokens: mut next, starts, padding } = Padded::new(&all, tokens.start);
-    let mut heard = Heard::join(&all.iter().map(|asked| asked.heard).collect::<Vec<_>>())?;
-    let mut cache = Cache::with_padding(padding);
-    let mut texts: Vec<Text> =
-        windows.iter().zip(&all).map(|(&window, asked)| Text::new(window, asked, temperature)).collect();
-    let (mut output, _) = decoder.forward(&next, &heard, &mut cache, &[])?;
-    for (text, logits) in texts.iter_mut().zip(logits(decoder, &output, &starts)?) {
+    let questions: Vec<&Question> = windows.iter().map(|&window| &asked.questions[window]).collect();
+    let padded = Padded::new(&questions, tokens.start);
+    let mut heard = asked.heard.select(windows)?;
+    let mut texts: Vec<Text> = windows
+        .iter()
+        .zip(questions)
+        .map(|(&window, question)| Text::new(window, question.longest, temperature))
+        .collect();
+    let (mut output, mut cache) = padded.read(decoder, &heard)?;
+    for (text, logits) in texts.iter_mut().zip(logits(decoder, &output, &padded.starts)?) {
         text.found.no_speech = no_speech(tokens, &logits);
     }
     let mut ended = Vec::new();
+    let mut each = padded.tokens.len() / texts.len();
     loop {
-        let each = next.len() / texts.len();
         let last: Vec<u32> = (1..=texts.len()).map(|text| (text * each - 1) as u32).collect();
         let logits = logits(decoder, &output, &last)?;
         let sampled = texts.par_iter_mut().zip(logits).map(|(text, logits)| text.sample(tokens, logits));
-        let sampled: Vec<Option<u32>> = sampled.collect::<Result<_>>()?;
-        let going: Vec<u32> =
-            (0..).zip(&sampled).filter(|(_, token)| token.is_some()).map(|(row, _)| row).collect();
+        let sampled: Vec<u32> = sampled.collect::<Result<_>>()?;
+        let going: Vec<usize> = (0..texts.len()).filter(|&text| !texts[text].has_ended).collect();
         if going.is_empty() {
-            break;
+            ended.extend(texts);
+            return Ok(ended);
         }
-        if going.len() < texts.len() {
-            (heard, cache) = (heard.select(&going)?, cache.select(&going)?);
-            let mut tokens = sampled.iter();
-            ended.extend(texts.extract_if(.., |_| tokens.next().is_some_and(Option::is_none)));
-        }
-        next = sampled.into_iter().flatten().collect();
+        // A GPU computes all texts in about the time of one. Those that have ended go on there until half have, because a
+        // selection is a copy of what is heard.
+        let at_most = if decoder.is_on_cpu() { texts.len() - 1 } else { texts.len() / 2 };
+        let next = match going.len() <= at_most {
+            true => {
+                (heard, cache) = (heard.select(&going)?, cache.select(&going)?);
+                ended.extend(texts.extract_if(.., |text| text.has_ended));
+                going.into_iter().map(|text| sampled[text]).collect()
+            }
+            false => sampled,
+        };
         (output, _) = decoder.forward(&next, &heard, &mut cache, &[])?;
+        each = 1;
     }
-    ended.extend(texts);
-    Ok(ended)
 }
 
 impl Padded {
-    fn new(asked: &[Asked<'_>], filler: u32) -> Self {
-        let length = asked.iter().map(|asked| asked.question.tokens.len()).max().unwrap_or_default();
+    fn new(questions: &[&Question], filler: u32) -> Self {
+        let length = questions.iter().map(|question| question.tokens.len()).max().unwrap_or_default();
         let mut padded = Self { tokens: Vec::new(), starts: Vec::new(), padding: Vec::new() };
-        for (index, Asked { question, .. }) in asked.iter().enumerate() {
+        for (index, question) in questions.iter().enumerate() {
             let padding = length - question.tokens.len();
             padded.tokens.extend(std::iter::repeat_n(filler, padding));
             padded.tokens.extend(&question.tokens);
@@ -113,29 +123,54 @@ impl Padded {
         }
         padded
     }
+
+    /// The decoder's output `(tokens, width)` in the windows of the questions, with its cache.
+    fn read(&self, decoder: &Decoder, heard: &Heard) -> Result<(Tensor, Cache)> {
+        let read = |tokens: &[u32], heard: &Heard, padding: &[usize]| {
+            let mut cache = Cache::with_padding(padding.to_vec());
+            let (output, _) = decoder.forward(tokens, heard, &mut cache, &[])?;
+            Ok((output, cache))
+        };
+        if !decoder.is_on_cpu() {
+            return read(&self.tokens, heard, &self.padding);
+        }
+        // One question after another: candle rounds the product of many rows differently than that of fewer.
+        let questions = self.tokens.chunks(self.tokens.len() / self.padding.len()).enumerate();
+        let read = questions.map(|(window, tokens)| read(tokens, &heard.select(&[window])?, &[]));
+        let (outputs, caches): (Vec<Tensor>, Vec<Cache>) =
+            read.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        Ok((Tensor::cat(&outputs, 0)?, Cache::join(&caches)?))
+    }
 }
 
 impl Text {
-    fn new(window: usize, asked: &Asked<'_>, temperature: f64) -> Self {
+    fn new(window: usize, longest: usize, temperature: f64) -> Self {
         Self {
             window,
-            longest: asked.question.longest,
-            // At temperature 0, it chooses the most likely token.
-            sampler: LogitsProcessor::new(SEED, Some(temperature), None),
+            longest,
+            sampler: (temperature > 0.0).then(|| LogitsProcessor::new(SEED, Some(temperature), None)),
+            has_ended: false,
             found: Found { tokens: Vec::new(), sum: 0.0, no_speech: 0.0 },
         }
     }
 
-    /// Appends the next token. `None` if it is the end, or if the text has become as long as it may be.
-    fn sample(&mut self, tokens: &Tokens, mut logits: Vec<f32>) -> Result<Option<u32>> {
-        let Self { longest, sampler, found, .. } = self;
-        rules::apply(tokens, &found.tokens, &mut logits);
-        let token = sampler.sample(&Tensor::new(logits.as_slice(), &Device::Cpu)?)?;
-        found.sum += f64::from(logits[token as usize]) - rules::log_sum_exp(&logits);
-        if token == tokens.end {
-            return Ok(None);
+    /// Appends the next token, unless the text has ended, and returns it. The text ends with the end token, and when it has
+    /// become as long as it may be.
+    fn sample(&mut self, tokens: &Tokens, mut logits: Vec<f32>) -> Result<u32> {
+        let Self { longest, sampler, has_ended, found, .. } = self;
+        if *has_ended {
+            return Ok(tokens.end);
         }
-        found.tokens.push(token);
-        Ok((found.tokens.len() < *longest).then_some(token))
+        rules::apply(tokens, &found.tokens, &mut logits);
+        let token = match sampler {
+            Some(sampler) => sampler.sample(&Tensor::new(logits.as_slice(), &Device::Cpu)?)?,
+            None => likeliest(&logits, 1).first().copied().unwrap_or(tokens.end),
+        };
+        found.sum += f64::from(logits[token as usize]) - log_sum_exp(&logits);
+        if token != tokens.end {
+            found.tokens.push(token);
+        }
+        *has_ended = token == tokens.end || found.tokens.len() >= *longest;
+        Ok(token)
     }
 }

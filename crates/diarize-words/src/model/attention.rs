@@ -158,8 +158,16 @@ impl KeysValues {
         })
     }
 
+    /// Those of all texts of `parts`, which are equally long.
+    pub fn join(parts: &[&Self]) -> Result<Self> {
+        let (keys, values): (Vec<&Tensor>, Vec<&Tensor>) =
+            parts.iter().map(|part| (&part.keys, &part.values)).unzip();
+        Ok(Self { keys: Tensor::cat(&keys, 0)?, values: Tensor::cat(&values, 0)? })
+    }
+
     /// Those of some texts.
-    pub fn select(&self, texts: &[u32]) -> Result<Self> {
+    pub fn select(&self, texts: &[usize]) -> Result<Self> {
+        let texts: Vec<u32> = texts.iter().map(|&text| text as u32).collect();
         let texts = Tensor::new(texts, self.keys.device())?;
         Ok(Self { keys: self.keys.index_select(&texts, 0)?, values: self.values.index_select(&texts, 0)? })
     }
@@ -178,28 +186,24 @@ impl KeysValues {
 impl Audio {
     /// Those of all windows of `parts`, which are on one device.
     pub fn join(parts: &[&Self]) -> Result<Self> {
-        let (mut memories, mut keys, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut memories, mut known) = (Vec::new(), Vec::new());
         for part in parts {
             match part {
                 Self::Memories(part) => memories.extend_from_slice(part),
-                Self::KeysValues(part) => {
-                    keys.push(&part.keys);
-                    values.push(&part.values);
-                }
+                Self::KeysValues(part) => known.push(part),
             }
         }
-        Ok(if keys.is_empty() {
-            Self::Memories(memories)
-        } else {
-            Self::KeysValues(KeysValues { keys: Tensor::cat(&keys, 0)?, values: Tensor::cat(&values, 0)? })
+        Ok(match known.is_empty() {
+            true => Self::Memories(memories),
+            false => Self::KeysValues(KeysValues::join(&known)?),
         })
     }
 
     /// Those of some windows.
-    pub fn select(&self, windows: &[u32]) -> Result<Self> {
+    pub fn select(&self, windows: &[usize]) -> Result<Self> {
         Ok(match self {
             Self::Memories(all) => {
-                Self::Memories(windows.iter().map(|&window| Arc::clone(&all[window as usize])).collect())
+                Self::Memories(windows.iter().map(|&window| Arc::clone(&all[window])).collect())
             }
             Self::KeysValues(all) => Self::KeysValues(all.select(windows)?),
         })

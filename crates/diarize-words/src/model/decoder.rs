@@ -36,7 +36,7 @@ struct Layer {
 }
 
 /// Keys and values of the audio of some windows for each layer. They are computed once for a window.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Heard(Vec<Audio>);
 
 /// Keys and values of the tokens so far for each layer: those of the text of each window, or those of the texts that
@@ -203,12 +203,16 @@ impl Heard {
         (0..layers).map(layer).collect::<Result<_>>().map(Self)
     }
 
-    /// Some of the windows.
-    pub fn select(&self, windows: &[u32]) -> Result<Self> {
+    /// Some of the windows. On a GPU, they are copied, unless they are all.
+    pub fn select(&self, windows: &[usize]) -> Result<Self> {
+        if windows.iter().copied().eq(0..self.windows()?) {
+            return Ok(self.clone());
+        }
         self.0.iter().map(|audio| audio.select(windows)).collect::<Result<_>>().map(Self)
     }
 
-    fn windows(&self) -> Result<usize> {
+    /// Number of windows.
+    pub fn windows(&self) -> Result<usize> {
         self.0.first().map_or(Ok(0), Audio::windows)
     }
 }
@@ -220,13 +224,18 @@ impl Cache {
         Self { layers: Vec::new(), padding }
     }
 
+    /// All texts of `parts`, which are equally long and not padded.
+    pub fn join(parts: &[Self]) -> Result<Self> {
+        let layers = parts.first().map_or(0, |part| part.layers.len());
+        let layer =
+            |layer| KeysValues::join(&parts.iter().map(|part| &part.layers[layer]).collect::<Vec<_>>());
+        Ok(Self { layers: (0..layers).map(layer).collect::<Result<_>>()?, padding: Vec::new() })
+    }
+
     /// The texts of some of the windows.
-    pub fn select(&self, windows: &[u32]) -> Result<Self> {
+    pub fn select(&self, windows: &[usize]) -> Result<Self> {
         let layers = self.layers.iter().map(|known| known.select(windows)).collect::<Result<_>>()?;
-        Ok(Self {
-            layers,
-            ..Self::with_padding(windows.iter().map(|&text| self.padding(text as usize)).collect())
-        })
+        Ok(Self { layers, ..Self::with_padding(windows.iter().map(|&text| self.padding(text)).collect()) })
     }
 
     /// Number of tokens of a text, with its padding; with [`Decoder::branch`], of all texts.

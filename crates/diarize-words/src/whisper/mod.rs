@@ -9,6 +9,7 @@ use std::path::Path;
 use candle_core::DType;
 use candle_transformers::models::whisper::{Config, HOP_LENGTH};
 use diarize::{Device, Precision};
+use diarize_kernels::log_sum_exp::log_sum_exp;
 use rayon::prelude::*;
 
 use self::segments::State;
@@ -169,7 +170,7 @@ impl Whisper {
         let logits: Vec<f32> = self.networks.decoder.logits(&output)?.flatten_all()?.to_vec1()?;
         let languages = self.tokens.languages.iter();
         let likelihoods: Vec<f32> = languages.map(|&(_, token)| logits[token as usize]).collect();
-        let sum = decoding::rules::log_sum_exp(&likelihoods);
+        let sum = log_sum_exp(&likelihoods);
         match sum.is_finite() {
             true => Ok(likelihoods.iter().map(|&likelihood| (f64::from(likelihood) - sum).exp()).collect()),
             false => Err(Error::NonFiniteOutput { network: "decoder" }),
@@ -197,9 +198,8 @@ impl Whisper {
     /// Like [`Self::transcribe`], but for several parts of a recording, such as those that [`windows()`](crate::windows()) finds.
     /// Times count from the start of each part. The language is detected once, from the first 30 s of each part.
     ///
-    /// Without beams, the next word is computed for all parts at the same time, which is faster than one part after another. All
-    /// parts are kept in memory with what the encoder heard in them, so give a long recording in groups of
-    /// [`Self::parts_at_once`]. On the CPU, a text after a prompt can be rounded differently than it would be alone.
+    /// Without beams, the next word is computed for [`Self::parts_at_once`] parts at the same time, which is faster than one part
+    /// after another.
     ///
     /// # Errors
     /// As [`Self::transcribe`].
@@ -210,16 +210,26 @@ impl Whisper {
             None => self.detect_language(parts)?.0,
         };
         let start = self.start(&language, options.translate, vocabulary)?;
+        let groups = parts.chunks(self.parts_at_once());
+        let found = groups.map(|parts| self.transcribe_group(parts, &prompt, &start, options));
+        Ok(found.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// Transcribes some parts, decoded at the same time.
+    fn transcribe_group(
+        &self,
+        parts: &[&[f32]],
+        prompt: &[u32],
+        start: &Start,
+        options: &Options,
+    ) -> Result<Vec<Vec<Segment>>> {
         let mels = parts.par_iter().map(|samples| self.spectrogram.compute(samples));
         let mels: Vec<Mel> = mels.collect::<Result<_>>()?;
-        let mut states: Vec<State> = parts.iter().map(|_| State::after(prompt.clone())).collect();
-        loop {
-            let windows = self.next_windows(&mels, &states)?;
-            if windows.is_empty() {
-                return Ok(states.into_iter().map(|state| state.segments).collect());
-            }
-            self.advance(&windows, &start, options, &mut states)?;
+        let mut states: Vec<State> = parts.iter().map(|_| State::after(prompt.to_vec())).collect();
+        while let Some(windows) = self.next_windows(&mels, &states)? {
+            self.advance(&windows, start, options, &mut states)?;
         }
+        Ok(states.into_iter().map(|state| state.segments).collect())
     }
 
     /// How many parts to transcribe at the same time: more take more memory, and save less and less time. The keys and values
@@ -242,8 +252,8 @@ impl Whisper {
         let heard = self.hear(&mel, 0, self.window_frames().min(mel.frames()))?;
         let before = [start.vocabulary.as_slice(), &prompt];
         let question = Question::new(&self.tokens, before, &start.tokens, config.max_target_positions);
-        let asked = Asked { heard: &heard, question: &question };
-        Ok(decoding::attempt(decoder, &self.tokens, &[asked], 0.0)?.remove(0))
+        let asked = Asked { heard: &heard, questions: &[question] };
+        Ok(decoding::attempt(decoder, &self.tokens, asked, &[0], 0.0)?.remove(0))
     }
 
     fn window_frames(&self) -> usize {

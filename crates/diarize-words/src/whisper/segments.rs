@@ -12,7 +12,7 @@ use crate::{
     decoding::{self, Answer, Asked, Question},
     model::Heard,
     spectrogram::Mel,
-    timing,
+    timing::{self, Timed, Typical},
     transcription::{Options, Segment, Word},
 };
 
@@ -43,7 +43,7 @@ impl State {
     }
 
     /// Appends what was understood of a window, and moves to its end.
-    fn append(&mut self, window: &Window, found: Option<Understood>) {
+    fn append(&mut self, window: Window, found: Option<Understood>) {
         let Some(Understood { answer, segments, understood, ends_with_time }) = found else {
             self.frame += window.frames;
             return;
@@ -69,12 +69,18 @@ impl State {
 }
 
 /// Frames of a part that are decoded at once.
-pub(super) struct Window {
+#[derive(Clone, Copy)]
+struct Window {
     /// Index of the part.
     part: usize,
     first: usize,
     frames: usize,
-    pub heard: Heard,
+}
+
+/// A window of each of several parts.
+pub(super) struct Windows {
+    windows: Vec<Window>,
+    heard: Heard,
 }
 
 /// Tokens between two times, in seconds from the start of the window.
@@ -104,44 +110,42 @@ struct Understood {
 }
 
 impl Whisper {
-    /// Hears the next 30 s of each part that is not decoded to its end.
-    pub(super) fn next_windows(&self, mels: &[Mel], states: &[State]) -> Result<Vec<Window>> {
-        let hear = |part: usize| {
-            let (mel, first) = (&mels[part], states[part].frame);
-            let frames = self.window_frames().min(mel.frames() - first);
-            Ok(Window { part, first, frames, heard: self.hear(mel, first, frames)? })
+    /// Hears the next 30 s of each part that is not decoded to its end. `None` if all are.
+    pub(super) fn next_windows(&self, mels: &[Mel], states: &[State]) -> Result<Option<Windows>> {
+        let window = |part: usize| {
+            let (first, frames) = (states[part].frame, mels[part].frames());
+            Window { part, first, frames: self.window_frames().min(frames.saturating_sub(first)) }
         };
-        let parts: Vec<usize> =
-            (0..mels.len()).filter(|&part| states[part].frame < mels[part].frames()).collect();
-        match self.networks.place.device.is_cpu() {
-            true => parts.into_par_iter().map(hear).collect(),
+        let windows: Vec<Window> = (0..mels.len()).map(window).filter(|window| window.frames > 0).collect();
+        let hear = |&Window { part, first, frames }: &Window| self.hear(&mels[part], first, frames);
+        let heard: Vec<Heard> = match self.networks.place.device.is_cpu() {
+            true => windows.par_iter().map(hear).collect::<Result<_>>()?,
             // On a GPU, encoders at the same time would need memory for each of them.
-            false => parts.into_iter().map(hear).collect(),
-        }
+            false => windows.iter().map(hear).collect::<Result<_>>()?,
+        };
+        let heard = Heard::join(&heard.iter().collect::<Vec<_>>())?;
+        Ok((!windows.is_empty()).then_some(Windows { windows, heard }))
     }
 
     /// Decodes windows, and moves their parts to the end of what was understood.
     pub(super) fn advance(
         &self,
-        windows: &[Window],
+        windows: &Windows,
         start: &Start,
         options: &Options,
         states: &mut [State],
     ) -> Result<()> {
-        let all: Vec<&Window> = windows.iter().collect();
-        let mut found = self.understand(&all, start, options, states, &start.vocabulary)?;
+        let mut found = self.understand(windows, start, options, states, &start.vocabulary)?;
         if !start.vocabulary.is_empty() {
             // After a list of words, Whisper may give a few seconds of text for the whole window.
             let is_crowded = |&index: &usize| found[index].as_ref().is_some_and(Understood::is_crowded);
             let crowded: Vec<usize> = (0..found.len()).filter(is_crowded).collect();
-            let again: Vec<&Window> = crowded.iter().map(|&index| &windows[index]).collect();
-            for (index, other) in
-                crowded.into_iter().zip(self.understand(&again, start, options, states, &[])?)
-            {
+            let again = self.understand(&windows.select(&crowded)?, start, options, states, &[])?;
+            for (index, other) in crowded.into_iter().zip(again) {
                 found[index] = other;
             }
         }
-        for (window, found) in windows.iter().zip(found) {
+        for (&window, found) in windows.windows.iter().zip(found) {
             states[window.part].append(window, found);
         }
         Ok(())
@@ -150,33 +154,69 @@ impl Whisper {
     /// Decodes windows after a vocabulary and what was said before. `None` for those in which nobody speaks.
     fn understand(
         &self,
-        windows: &[&Window],
+        Windows { windows, heard }: &Windows,
         start: &Start,
         options: &Options,
         states: &[State],
         vocabulary: &[u32],
     ) -> Result<Vec<Option<Understood>>> {
         let Networks { decoder, config, .. } = &self.networks;
-        let question = |window: &&Window| {
+        let question = |window: &Window| {
             let State { said, hidden, .. } = &states[window.part];
             let before = [vocabulary, &said[*hidden..]];
             Question::new(&self.tokens, before, &start.tokens, config.max_target_positions)
         };
         let questions: Vec<Question> = windows.iter().map(question).collect();
-        let asked = windows.iter().zip(&questions);
-        let asked: Vec<Asked<'_>> =
-            asked.map(|(window, question)| Asked { heard: &window.heard, question }).collect();
         let beam = options.beam.map_or(1, NonZeroUsize::get);
-        let answers = decoding::decode(decoder, &self.tokens, &asked, beam)?;
-        let understood = windows.par_iter().zip(answers).map(|(window, answer)| {
-            if answer.is_silence() {
-                return Ok(None);
-            }
-            let Parts { pieces, understood, ends_with_time } = self.parts(&answer.tokens, window.frames);
-            let segments = self.segments(pieces, &answer, window, start, states[window.part].spoken_until)?;
+        let answers = decoding::decode(decoder, &self.tokens, Asked { heard, questions: &questions }, beam)?;
+        let split = |(window, answer): (&Window, &Answer)| self.parts(&answer.tokens, window.frames);
+        let parts: Vec<Parts> = windows.iter().zip(&answers).map(split).collect();
+        let timed = self.timed_words(windows, heard, &answers, &parts, start)?;
+        let found = windows.iter().zip(answers).zip(parts.into_iter().zip(timed));
+        let understood = found.map(|((window, answer), (parts, timed))| {
+            let Some(timed) = timed else { return Ok(None) };
+            let Parts { pieces, understood, ends_with_time } = parts;
+            let offset = window.first as f64 * FRAME;
+            let spoken_until = states[window.part].spoken_until;
+            let segments = self.segments(pieces, &answer, timed, offset, spoken_until)?;
             Ok(Some(Understood { answer, segments, understood, ends_with_time }))
         });
         understood.collect()
+    }
+
+    /// The words of each answer with their times, and how long its words are. `None` where nobody speaks.
+    fn timed_words(
+        &self,
+        windows: &[Window],
+        heard: &Heard,
+        answers: &[Answer],
+        parts: &[Parts],
+        start: &Start,
+    ) -> Result<Vec<Option<(Vec<Timed>, Typical)>>> {
+        let Networks { decoder, alignment_heads, .. } = &self.networks;
+        let text = |index: usize| {
+            let tokens = parts[index].pieces.iter().flat_map(|piece| &piece.tokens).copied();
+            tokens.filter(|&token| token < self.tokens.end).collect()
+        };
+        let texts: Vec<Vec<u32>> = (0..windows.len()).map(text).collect();
+        let has_words = |&index: &usize| !answers[index].is_silence() && !texts[index].is_empty();
+        let spoken: Vec<usize> = (0..windows.len()).filter(has_words).collect();
+        let question = alignment::Question {
+            heads: alignment_heads,
+            start: &start.tokens,
+            texts: &spoken.iter().map(|&index| texts[index].clone()).collect::<Vec<_>>(),
+            positions: &spoken.iter().map(|&index| (windows[index].frames / 2).max(1)).collect::<Vec<_>>(),
+        };
+        let times = alignment::align(decoder, &self.tokens, &heard.select(&spoken)?, question)?;
+        let mut timed: Vec<Option<(Vec<Timed>, Typical)>> = answers
+            .iter()
+            .map(|answer| (!answer.is_silence()).then(|| (Vec::new(), Typical { median: 0.0 })))
+            .collect();
+        for (index, times) in spoken.into_iter().zip(times) {
+            let words = self.tokens.words(&texts[index], &start.language)?;
+            timed[index] = Some(timing::words(words, &times));
+        }
+        Ok(timed)
     }
 
     /// Splits an answer at its times. `frames` is the length of the window.
@@ -207,28 +247,16 @@ impl Whisper {
         Parts { pieces, understood: if ends_with_time { frames } else { last }, ends_with_time }
     }
 
-    /// The segments with their words and tokens.
+    /// The segments with their words and tokens, for a window that starts after `offset` seconds.
     fn segments(
         &self,
         pieces: Vec<Piece>,
         answer: &Answer,
-        window: &Window,
-        start: &Start,
+        (words, typical): (Vec<Timed>, Typical),
+        offset: f64,
         mut spoken_until: f64,
     ) -> Result<Vec<(Segment, Vec<u32>)>> {
-        let Networks { decoder, alignment_heads, .. } = &self.networks;
-        let offset = window.first as f64 * FRAME;
-        let tokens = pieces.iter().flat_map(|piece| &piece.tokens).copied();
-        let text: Vec<u32> = tokens.filter(|&token| token < self.tokens.end).collect();
-        let (mut words, mut typical) = (Vec::new().into_iter(), timing::Typical { median: 0.0 });
-        if !text.is_empty() {
-            let Window { heard, frames, .. } = window;
-            let question = alignment::Question { heads: alignment_heads, start: &start.tokens, text: &text };
-            let times = alignment::align(decoder, &self.tokens, heard, &question, (frames / 2).max(1))?;
-            let timed;
-            (timed, typical) = timing::words(self.tokens.words(&text, &start.language)?, &times);
-            words = timed.into_iter();
-        }
+        let mut words = words.into_iter();
         let mut segments = Vec::new();
         for Piece { span, tokens } in pieces {
             let mut rest = tokens.iter().filter(|&&token| token < self.tokens.end).count();
@@ -265,6 +293,14 @@ impl Whisper {
             segments.push((segment, tokens));
         }
         Ok(segments)
+    }
+}
+
+impl Windows {
+    /// Some of the windows.
+    fn select(&self, indices: &[usize]) -> Result<Self> {
+        let windows = indices.iter().map(|&index| self.windows[index]).collect();
+        Ok(Self { windows, heard: self.heard.select(indices)? })
     }
 }
 

@@ -24,11 +24,12 @@ impl Lstm {
         inputs: usize,
     ) -> Result<Self> {
         let outputs = architecture.outputs();
-        let layers = (0..architecture.num_layers)
+        let layers: Vec<Result<Layer>> = (0..architecture.num_layers)
             .into_par_iter()
             .map(|layer| load_layer(weights, architecture, layer, if layer == 0 { inputs } else { outputs }))
-            .collect::<Result<_>>()?;
-        Ok(Self { layers })
+            .collect();
+        // Of several errors, that of the first layer is reported, whichever came first in time.
+        Ok(Self { layers: layers.into_iter().collect::<Result<_>>()? })
     }
 
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.

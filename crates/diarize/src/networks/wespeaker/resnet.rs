@@ -42,8 +42,9 @@ impl ResNet {
             }));
         }
         // All blocks at the same time: a GPU waits for the last of them.
-        let blocks = shapes.par_iter().map(|shape| Block::load(weights, shape));
-        let mut blocks = blocks.collect::<Result<Vec<Block>>>()?.into_iter();
+        let blocks: Vec<Result<Block>> = shapes.par_iter().map(|shape| Block::load(weights, shape)).collect();
+        // Of several errors, the first one in the order of the network is reported, whichever came first in time.
+        let mut blocks = blocks.into_iter().collect::<Result<Vec<Block>>>()?.into_iter();
         let stages = architecture.blocks.iter().map(|&count| blocks.by_ref().take(count).collect()).collect();
         let stem = load_convolution(weights, "resnet.conv1", "resnet.bn1", [architecture.channels, 1, 3], 1)?;
         Ok(Self { stem: stem.storing_f16(), stages })
