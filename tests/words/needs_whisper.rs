@@ -3,8 +3,9 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
+use diarize::Device;
 use diarize_audio::{Settings, read};
-use diarize_testkit::{Golden, repository, shared};
+use diarize_testkit::{Golden, device, repository, shared};
 use diarize_words::{Options, Segment, unstable::spectrogram};
 use ndarray::{Array1, Array2};
 use serde_json::Value;
@@ -87,28 +88,51 @@ fn words_and_their_times_match() {
     }
 }
 
+/// Parts for more than one group on the CPU: the third has two windows, the fourth no speech, and the last one a text that
+/// looks wrong at temperature 0.
+fn parts() -> [Vec<f32>; 6] {
+    let [(_, sample), (_, ami), (_, conversation)] = clips();
+    let seconds = |samples: &[f32], from: usize, to: usize| samples[from * 16_000..to * 16_000].to_vec();
+    [
+        seconds(&ami, 0, 5),
+        seconds(&sample, 0, 10),
+        seconds(&conversation, 0, 32),
+        vec![0.0; 16_000],
+        seconds(&conversation, 10, 45),
+        seconds(&ami, 20, 22),
+    ]
+}
+
 #[test]
 #[ignore = "needs Whisper tiny.en and shared"]
 fn parts_transcribed_together_have_the_words_of_each_alone() {
-    let whisper = whisper(&folder());
-    let [(_, sample), (_, ami), (_, conversation)] = clips();
-    let first = |samples: &[f32], seconds: usize| samples[..seconds * 16_000].to_vec();
-    // The third part has two windows, and the last one no speech.
-    let parts = [first(&ami, 5), first(&sample, 10), first(&conversation, 32), vec![0.0; 16_000]];
-    let parts: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
-    for (beam, parts) in [(1, &parts[..]), (2, &parts[..2])] {
-        let mut options = Options::default();
-        options.beam = NonZeroUsize::new(beam);
-        let together = whisper.transcribe_parts(parts, &options).unwrap();
+    let (whisper, parts) = (whisper(&folder()), parts());
+    let all: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
+    assert!(whisper.parts_at_once() < all.len() || device() != Device::Cpu);
+    let mut options = [const { None }; 4].map(|_: Option<()>| Options::default());
+    // The decoder sees more than sixteen tokens before the text.
+    options[1].prompt =
+        Some("Dianne and Sheilagh talk about the diary of Anne Frank, and about remote controls.".into());
+    options[2].vocabulary =
+        ["Dianne", "Sheilagh", "Anne Frank", "remote control", "diary"].map(str::to_owned).into();
+    options[3].beam = NonZeroUsize::new(2);
+    for (options, parts) in options.iter().zip([&all[..], &all[..2], &all[..2], &all[..2]]) {
+        let together = whisper.transcribe_parts(parts, options).unwrap();
         assert_eq!(together.len(), parts.len());
         for (part, (samples, together)) in parts.iter().zip(&together).enumerate() {
-            let alone = whisper.transcribe(samples, &options).unwrap();
+            let alone = whisper.transcribe(samples, options).unwrap();
             assert_eq!(alone.is_empty(), part == 3);
+            if *options == Options::default() {
+                assert_eq!(alone.iter().any(|segment| segment.temperature > 0.0), part == 5);
+            }
+            if device() == Device::Cpu {
+                assert_eq!(together, &alone, "part {part} with {options:?}");
+            }
             let words = |segments: &[Segment]| {
                 let words = segments.iter().flat_map(|segment| &segment.words);
                 words.map(|word| (word.text.clone(), word.start, word.end)).collect::<Vec<_>>()
             };
-            assert_eq!(words(together), words(&alone), "part {part} with {beam} beams");
+            assert_eq!(words(together), words(&alone), "part {part} with {options:?}");
         }
     }
     assert!(whisper.transcribe_parts(&[], &Options::default()).unwrap().is_empty());

@@ -9,7 +9,7 @@ const CLOSING: &str = "\"'.。,，!！?？:：”)]}、";
 const SENTENCE_ENDS: &str = ".。!！?？";
 
 /// What precedes the words of a segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Typical {
     /// The median duration of a word in seconds, at most 0.7.
     pub median: f64,
@@ -30,8 +30,17 @@ pub struct Timed {
     pub tokens: usize,
 }
 
-/// The words with their times, and how long words are. Punctuation belongs to the word beside it.
-pub fn words(words: Vec<WordTokens>, times: &TokenTimes) -> (Vec<Timed>, Typical) {
+/// Words with their times, and how long they are.
+#[derive(Clone, Debug, Default)]
+pub struct TimedWords {
+    /// The words.
+    pub words: Vec<Timed>,
+    /// How long they are.
+    pub typical: Typical,
+}
+
+/// The words with their times. Punctuation belongs to the word beside it.
+pub fn words(words: Vec<WordTokens>, times: &TokenTimes) -> TimedWords {
     let mut at = 0;
     let timed = words.into_iter().map(|WordTokens { text, tokens }| {
         let range = at..at + tokens.len();
@@ -45,7 +54,7 @@ pub fn words(words: Vec<WordTokens>, times: &TokenTimes) -> (Vec<Timed>, Typical
     shorten_at_sentence_ends(&mut timed, typical);
     join_opening(&mut timed);
     join_closing(&mut timed);
-    (timed, typical)
+    TimedWords { words: timed, typical }
 }
 
 /// The median of the durations that are not zero; 0 if there are none.

@@ -174,3 +174,22 @@ impl Text {
         Ok(token)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Padded, Question};
+
+    #[test]
+    fn shorter_questions_are_padded_in_front() {
+        let questions = [
+            Question { tokens: vec![8, 9, 1, 2], start: 2, longest: 5 },
+            Question { tokens: vec![1, 2], start: 0, longest: 5 },
+            Question { tokens: vec![9, 1, 2], start: 1, longest: 5 },
+        ];
+        let Padded { tokens, starts, padding } = Padded::new(&questions.each_ref(), 7);
+        assert_eq!(tokens, [8, 9, 1, 2, 7, 7, 1, 2, 7, 9, 1, 2]);
+        assert_eq!(starts, [2, 6, 10]);
+        assert!(starts.iter().all(|&start| tokens[start as usize] == 1));
+        assert_eq!(padding, [0, 2, 1]);
+    }
+}

@@ -42,13 +42,13 @@ impl Attention {
     /// Takes the weights under `name`. `width` is the width of the network, `rows` the number of queries at once, and
     /// `memory` that of the positions that they attend to.
     pub fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         name: &str,
         width: usize,
         heads: usize,
         [rows, memory]: [Rows; 2],
     ) -> crate::Result<Self> {
-        let mut linear = |part: &str, bias: bool, rows: Rows| {
+        let linear = |part: &str, bias: bool, rows: Rows| {
             Linear::load(weights, &format!("{name}.{part}"), [width, width], bias, rows)
         };
         Ok(Self {

@@ -7,6 +7,7 @@ use candle_transformers::models::whisper::Config;
 use super::{
     attention::{Attention, Audio, KeysValues},
     feed_forward::FeedForward,
+    in_parallel,
     linear::{Linear, Rows},
 };
 use crate::{place::Place, weights::Weights};
@@ -50,11 +51,11 @@ pub struct Cache {
 
 impl Decoder {
     /// Takes the decoder's weights.
-    pub fn load(weights: &mut Weights, config: &Config) -> crate::Result<Self> {
+    pub fn load(weights: &Weights, config: &Config) -> crate::Result<Self> {
         let &Config {
             d_model: width, vocab_size, max_target_positions, decoder_attention_heads: heads, ..
         } = config;
-        let layers = (0..config.decoder_layers).map(|index| {
+        let layer = |index: usize| {
             let name = format!("decoder.layers.{index}");
             Ok(Layer {
                 self_norm: weights.layer_norm(&format!("{name}.self_attn_layer_norm"), width)?,
@@ -75,12 +76,14 @@ impl Decoder {
                 )?,
                 feed_forward: FeedForward::load(weights, &name, width, Rows::Few)?,
             })
-        });
-        let layers = layers.collect::<crate::Result<_>>()?;
+        };
+        let embeddings =
+            || Linear::load(weights, "decoder.embed_tokens", [width, vocab_size], false, Rows::Few);
+        let (embeddings, layers) = rayon::join(embeddings, || in_parallel(config.decoder_layers, layer));
         Ok(Self {
-            embeddings: Linear::load(weights, "decoder.embed_tokens", [width, vocab_size], false, Rows::Few)?,
+            embeddings: embeddings?,
             positions: weights.take("decoder.embed_positions.weight", &[max_target_positions, width])?,
-            layers,
+            layers: layers?,
             norm: weights.layer_norm("decoder.layer_norm", width)?,
             place: weights.place().clone(),
         })

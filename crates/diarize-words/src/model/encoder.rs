@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Module};
 use candle_transformers::models::whisper::Config;
 
-use super::{attention::Attention, feed_forward::FeedForward, gelu, linear::Rows};
+use super::{attention::Attention, feed_forward::FeedForward, gelu, in_parallel, linear::Rows};
 use crate::weights::Weights;
 
 /// Two convolutions and a stack of transformer layers.
@@ -28,7 +28,7 @@ struct Layer {
 
 impl Encoder {
     /// Takes the encoder's weights.
-    pub fn load(weights: &mut Weights, config: &Config) -> crate::Result<Self> {
+    pub fn load(weights: &Weights, config: &Config) -> crate::Result<Self> {
         let &Config {
             d_model: width,
             num_mel_bins,
@@ -36,7 +36,7 @@ impl Encoder {
             encoder_attention_heads: heads,
             ..
         } = config;
-        let layers = (0..config.encoder_layers).map(|index| {
+        let layer = |index: usize| {
             let name = format!("encoder.layers.{index}");
             Ok(Layer {
                 norm: weights.layer_norm(&format!("{name}.self_attn_layer_norm"), width)?,
@@ -49,9 +49,9 @@ impl Encoder {
                 )?,
                 feed_forward: FeedForward::load(weights, &name, width, Rows::Many)?,
             })
-        });
-        let layers = layers.collect::<crate::Result<_>>()?;
-        let mut convolution = |name: &str, inputs: usize, stride: usize| -> crate::Result<Conv1d> {
+        };
+        let layers = in_parallel(config.encoder_layers, layer)?;
+        let convolution = |name: &str, inputs: usize, stride: usize| -> crate::Result<Conv1d> {
             let kernel = weights.take(&format!("encoder.{name}.weight"), &[width, inputs, 3])?;
             let bias = weights.take(&format!("encoder.{name}.bias"), &[width])?;
             let config = Conv1dConfig { padding: 1, stride, ..Conv1dConfig::default() };

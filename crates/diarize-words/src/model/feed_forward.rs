@@ -19,7 +19,7 @@ pub struct FeedForward {
 
 impl FeedForward {
     /// Takes the weights of the layer `name`.
-    pub fn load(weights: &mut Weights, name: &str, width: usize, rows: Rows) -> crate::Result<Self> {
+    pub fn load(weights: &Weights, name: &str, width: usize, rows: Rows) -> crate::Result<Self> {
         Ok(Self {
             norm: weights.layer_norm(&format!("{name}.final_layer_norm"), width)?,
             first: Linear::load(weights, &format!("{name}.fc1"), [width, 4 * width], true, rows)?,

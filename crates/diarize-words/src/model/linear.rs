@@ -27,7 +27,7 @@ pub enum Linear {
 impl Linear {
     /// Takes the weights under `name`, with or without bias.
     pub fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         name: &str,
         [inputs, outputs]: [usize; 2],
         bias: bool,

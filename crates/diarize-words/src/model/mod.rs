@@ -10,6 +10,7 @@ mod feed_forward;
 mod linear;
 
 use candle_core::{Result, Tensor};
+use rayon::prelude::*;
 
 pub use self::{
     decoder::{Cache, Decoder, Head, Heard},
@@ -22,4 +23,16 @@ fn gelu(x: &Tensor) -> Result<Tensor> {
         true => diarize_kernels::gelu::gelu(x),
         false => x.contiguous()?.gelu_erf(),
     }
+}
+
+/// Loads each of `count` layers, several at the same time.
+///
+/// # Errors
+/// Of several errors, that of the first layer, whichever came first in time.
+fn in_parallel<T: Send>(
+    count: usize,
+    load: impl Fn(usize) -> crate::Result<T> + Send + Sync,
+) -> crate::Result<Vec<T>> {
+    let layers: Vec<crate::Result<T>> = (0..count).into_par_iter().map(load).collect();
+    layers.into_iter().collect()
 }

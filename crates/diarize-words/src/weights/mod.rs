@@ -101,8 +101,8 @@ impl Weights {
     ///
     /// # Errors
     /// It is missing, or has another shape or values that are not finite.
-    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let tensor = self.tensors.remove(name).ok_or_else(|| self.invalid(name, "is missing".into()))?;
+    pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = self.tensors.get(name).ok_or_else(|| self.invalid(name, "is missing".into()))?;
         if tensor.shape != shape {
             return Err(self.invalid(name, format!("has the shape {:?} instead of {shape:?}", tensor.shape)));
         }
@@ -123,7 +123,7 @@ impl Weights {
     ///
     /// # Errors
     /// As [`Weights::take`].
-    pub fn layer_norm(&mut self, name: &str, width: usize) -> Result<LayerNorm> {
+    pub fn layer_norm(&self, name: &str, width: usize) -> Result<LayerNorm> {
         const EPSILON: f64 = 1e-5;
         let weight = self.take(&format!("{name}.weight"), &[width])?;
         Ok(LayerNorm::new(weight, self.take(&format!("{name}.bias"), &[width])?, EPSILON))

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use candle_core::{
@@ -26,7 +26,8 @@ const WHISPER_CPP: &[u8] = b"lmgg";
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    file: File,
+    /// Several tensors are read at the same time.
+    file: Mutex<File>,
     /// Bytes.
     length: u64,
 }
@@ -67,7 +68,7 @@ impl Source {
         let open = || {
             let file = File::open(path)?;
             let length = file.metadata()?.len();
-            Ok(Self { path: path.to_owned(), file, length })
+            Ok(Self { path: path.to_owned(), file: Mutex::new(file), length })
         };
         let opened = open().map_err(|source| Error::ReadFile { path: path.to_owned(), source })?;
         let start = opened.bytes(0, opened.length.min(START) as usize)?;
@@ -97,7 +98,7 @@ impl Source {
         }
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = vec![0; count];
-            let mut file = &self.file;
+            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             file.seek(SeekFrom::Start(offset))?;
             file.read_exact(&mut bytes)?;
             Ok(bytes)

@@ -60,7 +60,7 @@ impl Networks {
     /// As [`Whisper::load`].
     pub fn load(folder: &Path, place: &Place) -> Result<Self> {
         let weights::Contents { weights, config, alignment_heads } = weights::read(folder)?;
-        let mut weights = weights.at(place.clone());
+        let weights = weights.at(place.clone());
         let Config { decoder_layers, decoder_attention_heads: decoder_heads, .. } = config;
         let later_half = || {
             let layers = decoder_layers / 2..decoder_layers;
@@ -72,8 +72,8 @@ impl Networks {
             let reason = format!("the alignment heads {alignment_heads:?} are not heads of the decoder");
             return Err(Error::InvalidFile { path: folder.to_owned(), reason });
         }
-        let encoder = Encoder::load(&mut weights, &config)?;
-        let decoder = Decoder::load(&mut weights, &config)?;
+        let encoder = Encoder::load(&weights, &config)?;
+        let decoder = Decoder::load(&weights, &config)?;
         Ok(Self { encoder, decoder, config, alignment_heads, place: place.clone() })
     }
 }

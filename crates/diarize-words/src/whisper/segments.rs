@@ -12,7 +12,7 @@ use crate::{
     decoding::{self, Answer, Asked, Question},
     model::Heard,
     spectrogram::Mel,
-    timing::{self, Timed, Typical},
+    timing::{self, TimedWords},
     transcription::{Options, Segment, Word},
 };
 
@@ -117,6 +117,9 @@ impl Whisper {
             Window { part, first, frames: self.window_frames().min(frames.saturating_sub(first)) }
         };
         let windows: Vec<Window> = (0..mels.len()).map(window).filter(|window| window.frames > 0).collect();
+        if windows.is_empty() {
+            return Ok(None);
+        }
         let hear = |&Window { part, first, frames }: &Window| self.hear(&mels[part], first, frames);
         let heard: Vec<Heard> = match self.networks.place.device.is_cpu() {
             true => windows.par_iter().map(hear).collect::<Result<_>>()?,
@@ -124,7 +127,7 @@ impl Whisper {
             false => windows.iter().map(hear).collect::<Result<_>>()?,
         };
         let heard = Heard::join(&heard.iter().collect::<Vec<_>>())?;
-        Ok((!windows.is_empty()).then_some(Windows { windows, heard }))
+        Ok(Some(Windows { windows, heard }))
     }
 
     /// Decodes windows, and moves their parts to the end of what was understood.
@@ -140,9 +143,9 @@ impl Whisper {
             // After a list of words, Whisper may give a few seconds of text for the whole window.
             let is_crowded = |&index: &usize| found[index].as_ref().is_some_and(Understood::is_crowded);
             let crowded: Vec<usize> = (0..found.len()).filter(is_crowded).collect();
-            let again = self.understand(&windows.select(&crowded)?, start, options, states, &[])?;
-            for (index, other) in crowded.into_iter().zip(again) {
-                found[index] = other;
+            if !crowded.is_empty() {
+                let again = self.understand(&windows.select(&crowded)?, start, options, states, &[])?;
+                crowded.into_iter().zip(again).for_each(|(index, other)| found[index] = other);
             }
         }
         for (&window, found) in windows.windows.iter().zip(found) {
@@ -192,7 +195,7 @@ impl Whisper {
         answers: &[Answer],
         parts: &[Parts],
         start: &Start,
-    ) -> Result<Vec<Option<(Vec<Timed>, Typical)>>> {
+    ) -> Result<Vec<Option<TimedWords>>> {
         let Networks { decoder, alignment_heads, .. } = &self.networks;
         let text = |index: usize| {
             let tokens = parts[index].pieces.iter().flat_map(|piece| &piece.tokens).copied();
@@ -207,11 +210,12 @@ impl Whisper {
             texts: &spoken.iter().map(|&index| texts[index].clone()).collect::<Vec<_>>(),
             positions: &spoken.iter().map(|&index| (windows[index].frames / 2).max(1)).collect::<Vec<_>>(),
         };
-        let times = alignment::align(decoder, &self.tokens, &heard.select(&spoken)?, question)?;
-        let mut timed: Vec<Option<(Vec<Timed>, Typical)>> = answers
-            .iter()
-            .map(|answer| (!answer.is_silence()).then(|| (Vec::new(), Typical { median: 0.0 })))
-            .collect();
+        let times = match spoken.is_empty() {
+            true => Vec::new(),
+            false => alignment::align(decoder, &self.tokens, &heard.select(&spoken)?, question)?,
+        };
+        let mut timed: Vec<Option<TimedWords>> =
+            answers.iter().map(|answer| (!answer.is_silence()).then(TimedWords::default)).collect();
         for (index, times) in spoken.into_iter().zip(times) {
             let words = self.tokens.words(&texts[index], &start.language)?;
             timed[index] = Some(timing::words(words, &times));
@@ -252,7 +256,7 @@ impl Whisper {
         &self,
         pieces: Vec<Piece>,
         answer: &Answer,
-        (words, typical): (Vec<Timed>, Typical),
+        TimedWords { words, typical }: TimedWords,
         offset: f64,
         mut spoken_until: f64,
     ) -> Result<Vec<(Segment, Vec<u32>)>> {
