@@ -363,7 +363,8 @@ fn a_directory_has_the_transcript_of_each_recording() {
     let (a, b) = (path("a.wav"), path("b.wav"));
     let output = diarize(["-q", "--transcript", &path("said"), "-f", "json", &a, &b]);
     let line = |file: &str, text: &str| {
-        format!("{}\n", segment(text).replacen('{', &format!("{{\"file\": {}, ", Value::from(file)), 1))
+        let document = segment(text).replace(", ", ",").replace(": ", ":");
+        format!("{}\n", document.replacen('{', &format!("{{\"file\":{},", Value::from(file)), 1))
     };
     assert_eq!(stdout(&output), line(&a, "one") + &line(&b, "two"), "one document per line");
     let output = diarize(["-q", "--transcript", &path("said"), "-f", "txt", &a, &b]);

@@ -84,12 +84,26 @@ pub(super) fn render(
 
 /// A transcript's JSON on one line, where the recording's file comes first. A list has no place for the file.
 pub(super) fn on_one_line(file: &str, text: &str) -> serde_json::Result<String> {
-    // Strings contain no line ends, so only white space between values disappears.
-    let line: String = text.lines().map(str::trim).collect();
+    let line = compact(text);
     Ok(match line.strip_prefix('{') {
-        Some(rest) => format!("{{\"file\": {}, {rest}\n", serde_json::to_string(file)?),
+        Some(rest) => format!("{{\"file\":{},{rest}\n", serde_json::to_string(file)?),
         None => line + "\n",
     })
+}
+
+/// JSON without white space between values. Everything else stays as it is, such as the digits of numbers.
+fn compact(text: &str) -> String {
+    let (mut is_string, mut is_escaped) = (false, false);
+    let is_kept = |letter: &char| {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '"' => is_string = !is_string,
+            '\\' => is_escaped = true,
+            _ => {}
+        }
+        is_string || !matches!(letter, ' ' | '\t' | '\n' | '\r')
+    };
+    text.chars().filter(is_kept).collect()
 }
 
 /// The JSON document of a recording.
@@ -159,4 +173,17 @@ fn speaker_confidence(label: &str, turns: &[Turn]) -> Option<f64> {
 /// Rounded to thousandths: an estimate has no more meaningful digits.
 fn thousandths(confidence: f64) -> f64 {
     (1000.0 * confidence).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_one_line;
+
+    #[test]
+    fn only_white_space_between_values_disappears() {
+        let text = "{\n\t\"a b\": [1.50, NaN],\r\n  \"c\": \"d \\\" : e\\\\\" , \"f\": {} }\n";
+        let expected = "{\"file\":\"x y\",\"a b\":[1.50,NaN],\"c\":\"d \\\" : e\\\\\",\"f\":{}}\n";
+        assert_eq!(on_one_line("x y", text).unwrap(), expected);
+        assert_eq!(on_one_line("x", "[1, 2]").unwrap(), "[1,2]\n");
+    }
 }
