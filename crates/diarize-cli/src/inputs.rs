@@ -1,7 +1,7 @@
 //! Expands arguments to inputs: files, directories, patterns and lists.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -37,6 +37,8 @@ pub struct Inputs {
     pub all: Vec<Found>,
     /// Pipes, devices and sockets that directories and patterns contain. They are not read, which could wait forever.
     pub skipped: Vec<PathBuf>,
+    /// Files that are named more than once.
+    pub repeated: Vec<PathBuf>,
     /// Recordings in directories whose format is not read.
     pub unread: Vec<PathBuf>,
     /// Whether there may be several. True for a directory, a pattern or a list, whatever it contains.
@@ -52,6 +54,17 @@ impl Inputs {
 
     /// Says which files are skipped.
     pub fn warn(&self, console: &Console) {
+        match self.repeated.as_slice() {
+            [] => {}
+            [file] => {
+                console.warn(&format!("{} is named more than once, but processed only once", file.display()));
+            }
+            [first, ..] => console.warn(&format!(
+                "{} files are named more than once, but processed only once; the first is {}",
+                self.repeated.len(),
+                first.display()
+            )),
+        }
         for path in &self.skipped {
             console.warn(&format!("{} is skipped: it is a pipe or a device, not a file", path.display()));
         }
@@ -107,12 +120,18 @@ pub fn find(arguments: &[PathBuf], recursive: bool) -> Result<Inputs, String> {
             found.all.push(named(argument.clone()));
         }
     }
-    let mut seen = HashSet::new();
-    // The caller reports a standard input that is named twice.
+    let (mut seen, mut repeated) = (HashSet::new(), BTreeSet::new());
     found.all.retain(|found| match &found.input {
-        Input::File(path) => seen.insert(path.clone()),
-        Input::Stdin => true,
+        Input::File(path) => {
+            let is_new = seen.insert(path.clone());
+            if !is_new {
+                repeated.insert(path.clone());
+            }
+            is_new
+        }
+        Input::Stdin => true, // The caller reports a standard input that is named twice.
     });
+    found.repeated = repeated.into_iter().collect();
     Ok(found)
 }
 
@@ -196,6 +215,8 @@ mod tests {
         assert_eq!(names(&whole, false), [":[1]", ":a", ":b"]);
         assert_eq!(names(&whole, true), [":[1]", ":a", ":b", "deep/er:c"]);
         assert_eq!(names(&[path("*.mp3"), path("a.mp3"), path("**/*.flac")], false), [":a", ":c"]);
+        let twice = find(&[path("a.mp3"), path("b.WAV"), path("*.mp3"), path("a.mp3")], false).unwrap();
+        assert_eq!((twice.all.len(), twice.repeated), (2, vec![path("a.mp3")]));
         assert_eq!(names(&[path("[1].wav")], false), [":[1]"], "a file with such a name is itself");
         assert!(find(&[path("*.aac")], false).unwrap_err().starts_with("no file matches"));
         assert!(find(&[path("deep")], false).unwrap_err().contains("--recursive"));
