@@ -1,6 +1,6 @@
 //! The model and the device, for every command that needs a model.
 
-use std::{num::NonZeroUsize, str::FromStr, time::Instant};
+use std::{fs, num::NonZeroUsize, path::Path, str::FromStr, time::Instant};
 
 use diarize::{Devices, Diarizer, Options, Precision, model::ModelFiles};
 use diarize_convert::{Error, hub};
@@ -78,11 +78,15 @@ impl ModelArgs {
             console.line(&format!("only {devices} of {all} {are} used, because {files} processed at a time"));
         }
         let files = match &self.model {
-            Some(model) => load(model, console).map_err(misnamed)?,
+            Some(model) => {
+                refuse_whisper(model)?;
+                load(model, console).map_err(misnamed)?
+            }
             None => ModelFiles::bundled()?,
         };
         let pipelines = Pipelines::load(&files, devices, self.precision)?;
-        info!("loaded {} on {} in {:.2?}", pipelines.model().name, pipelines.devices(), begin.elapsed());
+        let (name, devices) = (&pipelines.model().name, pipelines.devices());
+        info!("loaded {name} on {devices} in {:.2} s", begin.elapsed().as_secs_f64());
         Ok((pipelines, files))
     }
 
@@ -112,6 +116,17 @@ impl ModelArgs {
         options.threads = self.threads();
         options.allow_cpu_fallback = self.allow_cpu_fallback;
         options
+    }
+}
+
+/// Refuses a folder with a Whisper model, whose file names other models have too.
+fn refuse_whisper(model: &str) -> anyhow::Result<()> {
+    // The first is in the configurations of huggingface.co, the second in those of CTranslate2.
+    let marks = ["\"whisper\"", "\"suppress_ids\""];
+    let config = fs::read_to_string(Path::new(model).join("config.json")).unwrap_or_default();
+    match marks.iter().any(|mark| config.contains(mark)) {
+        true => Err(misnamed(Error::FindsWords { name: model.to_owned() }.into())),
+        false => Ok(()),
     }
 }
 

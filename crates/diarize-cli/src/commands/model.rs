@@ -147,7 +147,7 @@ fn remove(model: &str, console: &Console) -> anyhow::Result<String> {
         bail!("the bundled model is part of the program and cannot be removed");
     }
     let catalogue = Catalogue::open()?;
-    let known = catalogue.find(model).ok_or_else(|| Error::NoSuchInput { input: model.to_owned() })?;
+    let known = find(&catalogue, model)?;
     let directory = catalogue.remove(known)?.with_context(|| format!("{model} is not on this machine"))?;
     if !cached()?.is_empty() {
         console.line("the downloaded files stay in the hub cache: `diarize model list` shows where");
@@ -240,8 +240,20 @@ fn path(model: &str) -> anyhow::Result<PathBuf> {
         bail!("the bundled model is part of the program and has no path: it is used without --model");
     }
     let catalogue = Catalogue::open()?;
-    let known = catalogue.find(model).ok_or_else(|| Error::NoSuchInput { input: model.to_owned() })?;
+    let known = find(&catalogue, model)?;
     Ok(known.installed().ok_or_else(|| Error::NotDownloaded { name: model.to_owned() })?)
+}
+
+/// The model of the catalogue with this name.
+fn find<'c>(catalogue: &'c Catalogue, name: &str) -> anyhow::Result<&'c Model> {
+    if let Some(model) = catalogue.find(name) {
+        return Ok(model);
+    }
+    let error = Error::NoSuchInput { input: name.to_owned() };
+    match catalogue.find(&format!("whisper-{name}")) {
+        Some(model) => bail!("{error}; did you mean {}?", model.name),
+        None => Err(error.into()),
+    }
 }
 
 /// Downloads a model, and returns its path.
@@ -252,9 +264,12 @@ fn download(
     console: &Console,
 ) -> anyhow::Result<String> {
     let catalogue = if hub::is_repo_id(model) { None } else { Some(Catalogue::open()?) };
-    let named = catalogue
-        .as_ref()
-        .and_then(|catalogue| catalogue.find(model).map(|model| Named { catalogue, model, from_publisher }));
+    let named = match &catalogue {
+        Some(catalogue) if !Path::new(model).exists() || catalogue.find(model).is_some() => {
+            Some(Named { catalogue, model: find(catalogue, model)?, from_publisher })
+        }
+        _ => None,
+    };
     if let Some(named) = &named
         && from_publisher
         && named.model.publishers().is_empty()
