@@ -34,9 +34,14 @@ Results:
 const FORMAT: &str =
     "Output formats, separated by commas [default: from the extension of --output, else txt]";
 
+/// The help of `--allow-cpu-fallback`, which is about the networks that find speakers.
+const FALLBACK: &str = "If the device lacks an operation or memory, find the speakers on the CPU with a warning; Whisper stays on the device";
+
 /// Arguments of the command.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("transcript", |arg| arg.hide(true)), mut_arg("embeddings", |arg| arg.hide(true)))]
+#[command(mut_arg("channels", |arg| arg.hide(true)), mut_arg("channel_names", |arg| arg.hide(true)))]
+#[command(mut_arg("allow_cpu_fallback", |arg| arg.help(FALLBACK)))]
 #[command(mut_arg("format", |arg| arg.help(FORMAT).long_help(FORMAT)))]
 pub struct Args {
     /// Audio files, directories or patterns; `-` is standard input
