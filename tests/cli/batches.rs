@@ -38,8 +38,10 @@ fn a_directory_is_processed_with_its_folders() {
     assert!(flat.status.success(), "{}", stderr(&flat));
     assert_eq!(names(Path::new(&output)), ["a.rttm", "b.rttm"]);
     let told: Vec<&str> = stderr(&flat).lines().collect();
-    assert!(told[0].starts_with("[1/2] ") && told[0].contains("a.WAV: nobody speaks"), "{told:?}");
-    assert!(told[2].starts_with("2 files done; 2.0 s of audio in "), "{told:?}");
+    assert!(told[0].starts_with("warning: ") && told[0].ends_with("a.WAV: nobody speaks"), "{told:?}");
+    let done = "a.WAV: no turns; 1.0 s of audio in ";
+    assert!(told.iter().any(|line| line.starts_with("[1/2] ") && line.contains(done)), "{told:?}");
+    assert!(told[4].starts_with("2 files done; 2.0 s of audio in "), "{told:?}");
 
     let deep = diarize(["--recursive", "--jobs", "2", "-f", "rttm,csv", "-o", &output, &input]);
     assert!(deep.status.success(), "{}", stderr(&deep));
@@ -120,10 +122,30 @@ fn existing_results_are_skipped() {
     assert!(stderr(&run).contains("1 file done, 1 skipped (already done); "), "{}", stderr(&run));
     assert_eq!(fs::read_to_string(Path::new(&output).join("a.rttm")).unwrap(), "mine");
     assert!(Path::new(&output).join("b.rttm").exists());
+    let all = diarize(["--skip-existing", "-o", &output, &input]);
+    assert_eq!((all.status.code(), stderr(&all)), (Some(0), "2 files skipped (already done)\n"));
+    let (file, result) = (path(&directory, "in/a.wav"), path(&directory, "out/a.rttm"));
+    let single = diarize(["--skip-existing", "-o", &result, &file]);
+    assert_eq!((single.status.code(), stderr(&single)), (Some(0), "1 file skipped (already done)\n"));
     // A file with only one of two formats is not skipped.
     let run = diarize(["-q", "--skip-existing", "-f", "rttm,csv", "-o", &output, &input]);
     assert!(run.status.success(), "{}", stderr(&run));
     assert_eq!(names(Path::new(&output)), ["a.csv", "a.rttm", "b.csv", "b.rttm"]);
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_processed_once() {
+    let directory = recordings(&["a.wav", "b.wav", "c.wav"]);
+    let [a, b, c, all] = ["a.wav", "b.wav", "c.wav", "*.wav"].map(|name| path(&directory, name));
+    let run = diarize(["-f", "json", &a, &b, &a]);
+    assert_eq!(stdout(&run).lines().count(), 2);
+    let told = format!("warning: {a} is named more than once, but processed only once\n");
+    assert!(stderr(&run).starts_with(&told), "{}", stderr(&run));
+    let run = diarize(["-f", "json", &all, &c, &b]);
+    let told =
+        format!("warning: 2 files are named more than once, but processed only once; the first is {b}\n");
+    assert!(stderr(&run).starts_with(&told), "{}", stderr(&run));
+    assert!(!stderr(&diarize(["-f", "json", &all])).contains("more than once"));
 }
 
 #[test]
@@ -203,6 +225,9 @@ fn ctrl_c_abandons_a_single_file() {
     let mut told = [0; 1];
     child.stderr.as_mut().unwrap().read_exact(&mut told).unwrap(); // "loaded …"
     interrupt(&child);
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.ends_with("\nstopped: nothing was written\n"), "{told}");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(names(directory.path()), [""; 0]);
 }

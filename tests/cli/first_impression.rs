@@ -67,6 +67,19 @@ fn a_model_that_the_list_does_not_have_is_not_recommended() {
     assert!(shown(&desk, "talk.wav").contains(LINE), "the week has not begun");
 }
 
+#[cfg(feature = "words")]
+mod needs_whisper {
+    use super::{LINE, desk, shown};
+
+    #[test]
+    #[ignore = "needs Whisper tiny.en"]
+    fn for_words_a_better_model_finds_speakers_better() {
+        let desk = desk(121);
+        let text = shown(&desk, "transcribe --whisper $DIARIZE_WHISPER talk.wav");
+        assert!(text.contains(LINE) && text.contains("finds speakers better than the bundled one"), "{text}");
+    }
+}
+
 #[test]
 fn nothing_is_recommended_where_nobody_asks_for_it() {
     let desk = desk(121);

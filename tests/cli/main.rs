@@ -34,6 +34,8 @@ mod settings;
 mod show;
 mod sounds;
 mod split;
+#[cfg(all(unix, feature = "words"))]
+mod stopped;
 #[cfg(feature = "words")]
 mod transcribe;
 mod transcript_faults;

@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use tempfile::tempdir;
 
-use crate::common::{diarize, stderr, write_silence};
+use crate::common::{diarize, stderr, stdout, write_silence};
 
 #[test]
 fn without_a_model_one_sentence_says_how_to_get_one() {
@@ -77,6 +77,45 @@ fn options_without_meaning_are_errors() {
     assert!(said.contains("--whisper is an option of `diarize transcribe`."), "{said}");
 }
 
+#[test]
+fn names_of_languages_have_codes() {
+    for (language, told) in
+        [("English", "its code, \"en\""), ("pt-BR", "the code without the region, \"pt\"")]
+    {
+        let output = diarize(["transcribe", "--language", language, "talk.wav"]);
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!("error: --language {language}: use {told}\n");
+        assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_whisper_model_is_no_model_for_speakers() {
+    let folder = tempdir().unwrap();
+    let name = folder.path().to_str().unwrap();
+    for config in ["{\"model_type\": \"whisper\"}", "{\"suppress_ids\": []}"] {
+        fs::write(folder.path().join("config.json"), config).unwrap();
+        let output = diarize(["--model", name, "talk.wav"]);
+        assert_eq!(output.status.code(), Some(2));
+        let told = format!(
+            "error: --model {name} finds words, not speakers: use it with `diarize transcribe --whisper {name}`\n"
+        );
+        assert!(stderr(&output).starts_with(&told), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_help_has_only_options_that_apply() {
+    let output = diarize(["transcribe", "--help"]);
+    let help = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    for absent in ["--transcript", "--embeddings", "--channels", "--channel-names"] {
+        assert!(!help.contains(&format!("{absent} ")), "{absent}");
+    }
+    for present in ["--channel ", "from 1 to 32", "each window", "Whisper stays on the device"] {
+        assert!(help.contains(present), "{present}");
+    }
+}
+
 /// The letters of some text.
 fn joined<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
     texts.into_iter().flat_map(str::chars).filter(|letter| letter.is_alphanumeric()).collect()
@@ -109,6 +148,9 @@ mod needs_whisper {
         let document: Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
         assert_eq!(document["language"], "en");
         let segments = document["segments"].as_array().unwrap();
+        for name in ["avg_logprob", "compression_ratio", "no_speech_prob", "temperature"] {
+            assert!(segments.iter().all(|segment| segment[name].is_number()), "{name}");
+        }
         let words: Vec<&Value> =
             segments.iter().flat_map(|segment| segment["words"].as_array().unwrap()).collect();
         assert!(words.len() > 100, "{}", words.len());
@@ -147,6 +189,8 @@ mod needs_whisper {
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         let documents: Vec<Value> =
             stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let compact = |line: &str| line.starts_with("{\"file\":\"") && line.contains(",\"segments\":[");
+        assert!(stdout(&output).lines().all(compact), "{}", stdout(&output));
         assert_eq!(documents.iter().map(|document| &document["file"]).collect::<Vec<_>>(), [&talk, &silence]);
         let words = |document: &Value| {
             let segments = document["segments"].as_array().unwrap().iter();
@@ -201,12 +245,17 @@ mod needs_whisper {
     #[ignore = "needs Whisper tiny.en"]
     fn a_part_has_the_times_of_the_recording() {
         let audio = repository("tests/data/conversation.flac");
-        let part = ["--start", "20", "--end", "32", "-f", "json"];
+        let part = ["--start", "20", "--end", "32", "-f", "json", "-v"];
         let output = diarize(["transcribe", audio.to_str().unwrap()].iter().chain(&part));
         let document: Value = serde_json::from_str(stdout(&output)).unwrap();
         let segments = document["segments"].as_array().unwrap();
         assert!(!segments.is_empty());
         assert!(segments.iter().all(|segment| (20.0..32.5).contains(&segment["start"].as_f64().unwrap())));
+        let told: Vec<&str> = stderr(&output).lines().collect();
+        let is_timed =
+            |line: &&str| line.starts_with("loaded ") && line.contains(" in ") && line.ends_with(" s");
+        assert_eq!(told.iter().filter(|line| is_timed(line)).count(), 2, "both models: {told:?}");
+        assert!(told.last().unwrap().contains(": 12.0 s of audio in "), "{told:?}");
     }
 
     #[test]
@@ -236,6 +285,23 @@ mod needs_whisper {
             // Then comes where the model's name is from.
             assert_eq!((output.status.code(), stderr(&output).lines().next()), (Some(2), Some(told)));
         }
+    }
+
+    #[test]
+    #[ignore = "needs Whisper base"]
+    fn unknown_languages_are_shown_as_typed_with_the_known_ones_in_order() {
+        let folder = tempdir().unwrap();
+        let audio = folder.path().join("talk.wav");
+        write_silence(&audio);
+        let base = std::env::var("DIARIZE_WHISPER_BASE").expect("DIARIZE_WHISPER_BASE names Whisper base");
+        let run = |language| {
+            diarize(["transcribe", "--whisper", &base, "--language", language, audio.to_str().unwrap()])
+        };
+        let output = run("Klingon");
+        assert_eq!(output.status.code(), Some(2));
+        let expected = "error: --language is `Klingon`, but must be one of af, am, ar, as, az, ";
+        assert!(stderr(&output).starts_with(expected), "{}", stderr(&output));
+        assert!(run("DE").status.success());
     }
 
     /// Twelve seconds of an instrument: pulses through the resonances of a vowel, which the diarization takes for speech.

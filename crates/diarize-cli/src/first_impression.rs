@@ -22,7 +22,9 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Recommends a better model after a recording of `seconds` with the bundled model, if a person reads it: the results and the
 /// messages both go to a terminal. If the time cannot be stored, the line does not appear, because it would appear always.
-pub fn recommend(console: &Console, seconds: f64) {
+///
+/// With `words`, results contain more than what the model finds.
+pub fn recommend(console: &Console, seconds: f64, words: bool) {
     if console.is_quiet() || seconds <= LONG || !io::stdout().is_terminal() || !io::stderr().is_terminal() {
         return;
     }
@@ -35,18 +37,17 @@ pub fn recommend(console: &Console, seconds: f64) {
     let Ok(catalogue) = Catalogue::open() else { return };
     let Some(better) = catalogue.find(BETTER) else { return };
     if touch(&stamp).is_ok() {
-        console.line(&line(better));
+        console.line(&line(better, words));
     }
 }
 
-fn line(better: &Model) -> String {
+fn line(better: &Model, words: bool) -> String {
+    let how = if words { "finds speakers better" } else { "gives better results" };
     match better.installed().is_some() {
-        true => {
-            format!("--model {BETTER}, which is on this machine, gives better results than the bundled model")
-        }
+        true => format!("--model {BETTER}, which is on this machine, {how} than the bundled model"),
         false => format!(
-            "`diarize model download {BETTER}` gets a model with better results than the bundled one, without an account; \
-             then use --model {BETTER}"
+            "`diarize model download {BETTER}` gets a model that {how} than the bundled one, without an account; then use \
+             --model {BETTER}"
         ),
     }
 }

@@ -13,7 +13,10 @@ mod first_impression;
 pub mod input;
 pub mod inputs;
 pub mod interrupt;
+pub mod kept;
 pub mod labels;
+#[cfg(feature = "words")]
+mod languages;
 pub mod listening;
 mod lock;
 pub mod model;
@@ -34,6 +37,7 @@ pub mod session;
 pub mod source;
 pub mod speaker_count;
 pub mod stm;
+mod stopping;
 pub mod text;
 pub mod timeline;
 pub mod transcript;

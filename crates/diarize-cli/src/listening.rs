@@ -42,6 +42,13 @@ pub fn listen(
 ) -> anyhow::Result<Heard> {
     let separate = channels.is_separate();
     let mut progress = if separate { progress.segmentation_only() } else { progress };
+    let part = progress.part();
+    let expect = |seconds: Option<f64>| {
+        if let (Some(part), Some(seconds)) = (&part, seconds) {
+            part.measured(seconds);
+        }
+        seconds.unwrap_or_default()
+    };
     let clock = Mutex::new((Instant::now(), Timings::default()));
     let observer = |event: Event| {
         if let Event::Progress(now) = &event {
@@ -55,7 +62,7 @@ pub fn listen(
         let mut audio = source.open_channels()?;
         let speakers = channels.speakers(audio.layout()?.channels)?;
         let mut listener = pipeline.diarizer.listen_to_channels(&speakers, options, observer)?;
-        listener.expect_seconds(audio.declared_duration().unwrap_or(0.0));
+        listener.expect_seconds(expect(audio.declared_duration()));
         let decoded = Decoded::all(audio, |block| {
             note_reading(&clock);
             Ok(listener.push(block)?)
@@ -64,7 +71,7 @@ pub fn listen(
     } else {
         let decoding = ahead.map_or_else(|| source.open().map(Decoding::start), Ok)?;
         let mut listener = pipeline.diarizer.listen_with(options, observer)?;
-        listener.expect_seconds(decoding.declared_duration().unwrap_or(0.0));
+        listener.expect_seconds(expect(decoding.declared_duration()));
         let decoded = Decoded::rest(decoding, |block| {
             note_reading(&clock);
             also(block);

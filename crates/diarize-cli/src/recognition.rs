@@ -1,21 +1,26 @@
 //! Finds the words of recordings, guided by their turns.
 
-use std::{
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-};
+use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
 
 use anyhow::{Context, bail, ensure};
 use diarize::{Device, Devices, Precision, SAMPLE_RATE, Turn};
-use diarize_convert::catalogue::{Catalogue, Model, Task};
+use diarize_convert::{
+    catalogue::{Catalogue, Model, Task},
+    hub,
+};
 use diarize_words::{Loudness, Options, Segment, Whisper, windows, without_imagined};
 use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 use serde_json::{Value, json};
 use tracing::info;
 
 use crate::{
-    commands::conflict, numbers, partial::Partial, progress::FileProgress, source::Source,
-    transcript::Transcript,
+    commands::conflict,
+    languages, numbers,
+    output::Format,
+    partial::Partial,
+    progress::FileProgress,
+    source::Source,
+    transcript::{Span, Transcript},
 };
 
 /// Number of windows with speech from which the language is detected.
@@ -37,13 +42,13 @@ pub struct RecognitionArgs {
     /// Translate to English
     #[arg(long)]
     translate: bool,
-    /// Text that could precede the recording: it shows how names are spelled, and the style
+    /// Text that could precede each window of at most 30 s: it shows the style; small models can lose sentences after it
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
     /// Words that may occur, such as names, separated by commas: Whisper is then more likely to spell them that way
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     vocabulary: Vec<String>,
-    /// Follow N texts at a time and take the likeliest: 5 is slower than 1 and often slightly better
+    /// Number of candidate texts that Whisper compares, from 1 to 32: 5 is slower than 1, and often slightly better
     #[arg(long, value_name = "N", default_value = "1", value_parser = numbers::count::<32>)]
     beam: NonZeroUsize,
 }
@@ -52,6 +57,8 @@ pub struct RecognitionArgs {
 #[derive(Clone, Debug)]
 pub struct Recognition {
     folder: PathBuf,
+    /// The language as it was typed.
+    language: Option<String>,
     options: Options,
 }
 
@@ -70,15 +77,18 @@ impl RecognitionArgs {
     /// # Errors
     /// If there is none. The message says how to get one.
     pub fn find(self) -> anyhow::Result<Recognition> {
+        if let Some(language) = &self.language {
+            languages::check_form(language)?;
+        }
         let folder = self.folder()?;
         let mut options = Options::default();
-        options.language = self.language.map(|code| code.to_lowercase());
+        options.language = self.language.as_ref().map(|code| code.trim().to_lowercase());
         options.translate = self.translate;
         options.prompt = self.prompt;
         options.vocabulary = self.vocabulary.iter().map(|word| word.trim().to_owned()).collect();
         options.vocabulary.retain(|word| !word.is_empty());
         options.beam = Some(self.beam);
-        Ok(Recognition { folder, options })
+        Ok(Recognition { folder, language: self.language, options })
     }
 
     fn folder(&self) -> anyhow::Result<PathBuf> {
@@ -96,22 +106,32 @@ impl RecognitionArgs {
             ensure!(path.is_dir(), "--whisper {name} is a file: name the folder with the model");
             return Ok(path.clone());
         }
-        let (owner, short) =
-            name.rsplit_once('/').map_or((None, &*name), |(owner, name)| (Some(owner), name));
-        match (owner, known.iter().find(|model| model.name == short)) {
-            (None, Some(model)) => Ok(model
-                .installed()
-                .ok_or_else(|| diarize_convert::Error::NotDownloaded { name: model.name.clone() })?),
-            (Some("openai"), Some(model)) => bail!(
-                "--whisper {name} is a hub repository: get it once with `diarize model download {0}`, then use --whisper {0}",
+        let names = || known.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+        let unknown = || format!("--whisper {name}: neither a folder nor one of the models {}", names());
+        let Some((_, repository)) = name.split_once('/').filter(|_| hub::is_repo_id(&name)) else {
+            return match known
+                .iter()
+                .find(|model| [&*name, &format!("whisper-{name}")].contains(&&*model.name))
+            {
+                Some(model) if model.name == name => Ok(model
+                    .installed()
+                    .ok_or_else(|| diarize_convert::Error::NotDownloaded { name: model.name.clone() })?),
+                Some(_) => bail!("--whisper {name}: did you mean whisper-{name}?"),
+                None => bail!(unknown()),
+            };
+        };
+        // Many repositories hold one of the known models in another format.
+        match known
+            .iter()
+            .find(|model| repository.strip_prefix("faster-").unwrap_or(repository) == model.name)
+        {
+            Some(model) => bail!(
+                "--whisper {name} is a hub repository: get this model once with `diarize model download {0}`, then use \
+                 --whisper {0}; or download the repository into a folder, and name that",
                 model.name
             ),
-            (None, None) if known.iter().any(|model| model.name.strip_prefix("whisper-") == Some(short)) => {
-                bail!("--whisper {name}: did you mean whisper-{short}?")
-            }
-            _ => {
-                let names: Vec<&str> = known.iter().map(|model| model.name.as_str()).collect();
-                bail!("--whisper {name}: neither a folder nor one of the models {}", names.join(", "))
+            None => {
+                bail!("{}; if it is a hub repository, download it into a folder, and name that", unknown())
             }
         }
     }
@@ -128,22 +148,38 @@ impl Recognition {
         precision: Precision,
         threads: Option<usize>,
     ) -> anyhow::Result<Recognizer> {
+        let begin = Instant::now();
         let load = |&device: &Device| Whisper::load_on(&self.folder, device, precision);
         let whispers = devices.as_slice().iter().map(load).collect::<Result<Vec<Whisper>, _>>();
         let whispers = whispers.map_err(|error| match error {
             diarize_words::Error::NoModel { .. } => conflict(format!("--whisper {error}")).into(),
             error => anyhow::Error::from(error),
         })?;
-        whispers[0].check(&self.options)?;
+        self.check(&whispers[0])?;
         let mut options = self.options.clone();
         if !whispers[0].is_multilingual() {
             options.language = Some("en".to_owned());
         }
-        info!("loaded {} on {devices}", self.folder.display());
+        info!("loaded {} on {devices} in {:.2} s", self.folder.display(), begin.elapsed().as_secs_f64());
         // Without a number, `rayon` takes RAYON_NUM_THREADS, or the number of the processor's cores.
         let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
         let pool = pool.context("cannot start the threads for Whisper")?;
         Ok(Recognizer { whispers, options, pool })
+    }
+
+    /// Checks whether options fit the model. Errors show the language as it was typed.
+    fn check(&self, whisper: &Whisper) -> Result<(), diarize_words::Error> {
+        let known = whisper.languages();
+        let mut options = self.options.clone();
+        if let (Some(typed), Some(code)) = (&self.language, &self.options.language)
+            && !known.contains(&code.as_str())
+        {
+            if whisper.is_multilingual() {
+                return Err(languages::unknown(typed, known));
+            }
+            options.language = Some(typed.clone());
+        }
+        whisper.check(&options)
     }
 }
 
@@ -161,24 +197,37 @@ struct Work<'a> {
     segments: Vec<Segment>,
     /// The turns of the recording.
     turns: Vec<Turn>,
+    /// The same without overlap.
+    exclusive: Vec<Turn>,
     partial: Option<Partial>,
     progress: FileProgress,
 }
 
+/// What is known about the speech in a recording. Times are relative to the start of what is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Speech<'a> {
+    /// The turns, which may overlap.
+    pub turns: &'a [Turn],
+    /// The turns without overlap.
+    pub exclusive: &'a [Turn],
+    /// How loud the recording is.
+    pub loudness: &'a Loudness,
+}
+
 impl Recognizer {
-    /// Transcribes what is said in turns. Their times, and `loudness`, are relative to the start of what `source` reads. `result`
-    /// is a file beside which the text so far is kept.
+    /// Transcribes what is said in turns. `partial` gets the text so far.
     ///
     /// # Errors
     /// If the audio cannot be read, or a network fails.
     pub fn transcribe(
         &self,
         source: &Source,
-        turns: &[Turn],
-        loudness: &Loudness,
-        result: Option<&Path>,
+        Speech { turns, exclusive, loudness }: Speech<'_>,
+        partial: Option<Partial>,
         progress: FileProgress,
     ) -> anyhow::Result<(Transcript, Option<Partial>)> {
+        let of_recording =
+            |turns: &[Turn]| turns.iter().map(|turn| later(turn, source.start())).collect::<Vec<_>>();
         let mut work = Work {
             recognizer: self,
             options: self.options.clone(),
@@ -186,8 +235,9 @@ impl Recognizer {
             length: loudness.seconds(),
             waiting: Vec::new(),
             segments: Vec::new(),
-            turns: turns.iter().map(|turn| later(turn, source.start())).collect(),
-            partial: result.map(Partial::of),
+            turns: of_recording(turns),
+            exclusive: of_recording(exclusive),
+            partial,
             progress,
         };
         work.progress.transcribed(0.0, work.length);
@@ -264,28 +314,39 @@ impl Work<'_> {
                 }
             }
             let segments = without_imagined(segments, &self.turns);
-            if let Some(partial) = &mut self.partial {
-                partial.add(&segments);
-            }
+            self.keep(&segments)?;
             self.segments.extend(segments);
             self.progress.transcribed(start + length, self.length);
         }
+        Ok(())
+    }
+
+    /// Adds the text of segments, with its speakers, to the partial text.
+    fn keep(&mut self, segments: &[Segment]) -> anyhow::Result<()> {
+        let Some(partial) = self.partial.as_mut().filter(|_| !segments.is_empty()) else { return Ok(()) };
+        let transcript = Transcript::parse(&document(segments, None).to_string())?;
+        let everything = Span { start: f64::NEG_INFINITY, end: f64::INFINITY };
+        let named = transcript.with_speakers(&self.exclusive, everything);
+        partial.add(&named.render(Format::Txt)?.unwrap_or_default());
         Ok(())
     }
 }
 
 /// The segments in the format of openai-whisper.
 fn document(segments: &[Segment], language: Option<&str>) -> Value {
-    let milliseconds = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
+    let thousandths = |value: f64| (value * 1000.0).round() / 1000.0;
     let text: String = segments.iter().map(|segment| segment.text.as_str()).collect();
     let segment = |(id, segment): (usize, &Segment)| {
         let words = segment.words.iter().map(|word| {
-            let probability = milliseconds(word.probability);
-            json!({"word": word.text, "start": milliseconds(word.start), "end": milliseconds(word.end),
-                   "probability": probability})
+            json!({"word": word.text, "start": thousandths(word.start), "end": thousandths(word.end),
+                   "probability": thousandths(word.probability)})
         });
-        json!({"id": id, "start": milliseconds(segment.start), "end": milliseconds(segment.end),
-               "text": segment.text, "words": words.collect::<Vec<_>>()})
+        json!({"id": id, "start": thousandths(segment.start), "end": thousandths(segment.end),
+               "text": segment.text, "words": words.collect::<Vec<_>>(),
+               "temperature": thousandths(segment.temperature),
+               "avg_logprob": thousandths(segment.log_probability),
+               "compression_ratio": thousandths(segment.compression),
+               "no_speech_prob": thousandths(segment.no_speech)})
     };
     let segments: Vec<Value> = segments.iter().enumerate().map(segment).collect();
     json!({"text": text, "language": language, "segments": segments})

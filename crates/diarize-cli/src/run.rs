@@ -22,11 +22,12 @@ use crate::{
     failure, first_impression,
     input::Input,
     interrupt,
+    kept::Kept,
     order::Order,
     output::{self, Output},
-    progress::Console,
+    progress::{Console, TotalProgress, Workload},
     session::{Done, Session, decode_ahead},
-    warnings::SILENCE,
+    stopping,
 };
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.
@@ -36,42 +37,12 @@ use crate::{
 pub fn run(job: &Job) -> anyhow::Result<ExitCode> {
     let console = job.verbosity.console();
     job.inputs.warn(&console);
-    let several = job.inputs.several;
-    let is_piped = job.inputs.all.iter().any(|found| found.input == Input::Stdin);
-    let [finishing, abandoned] = [console.clone(), console.clone()];
-    let keeps_text = keeps_text(job);
-    interrupt::listen(
-        several || is_piped,
-        move || {
-            finishing.line(match several {
-                true => "finishing the current file; press Ctrl-C again to abandon it",
-                false => "finishing what was read; press Ctrl-C again to abandon it",
-            });
-        },
-        move || {
-            if keeps_text {
-                abandoned.line(
-                    "stopped: the text so far, if there is any, is in a .partial.txt file beside the result",
-                );
-            }
-        },
-    );
-    diarize_all(job, &console).map(ExitCode::from)
+    let kept = Kept::default();
+    stopping::listen(job, &console, &kept);
+    diarize_all(job, &console, &kept).map(ExitCode::from)
 }
 
-/// Whether a job that is stopped leaves the text that it has found.
-fn keeps_text(job: &Job) -> bool {
-    #[cfg(feature = "words")]
-    return job.recognition.is_some()
-        && job.destinations.iter().flatten().any(|output| output.file().is_some());
-    #[cfg(not(feature = "words"))]
-    {
-        let _ = job;
-        false
-    }
-}
-
-fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
+fn diarize_all(job: &Job, console: &Console, kept: &Kept) -> anyhow::Result<u8> {
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for (found, outputs) in job.inputs.all.iter().zip(job.destinations.iter()) {
         let bytes = found.input.path().and_then(|path| fs::metadata(path).ok()).map_or(1, |data| data.len());
@@ -85,7 +56,7 @@ fn diarize_all(job: &Job, console: &Console) -> anyhow::Result<u8> {
     if let Some(first) = tasks.first() {
         job.destinations.prepare()?;
         let ahead = decode_ahead(job, first.input);
-        let session = Session::open(job, job.files_at_once.min(tasks.len()), console)?;
+        let session = Session::open(job, job.files_at_once.min(tasks.len()), console, kept)?;
         let mut failed = batch.diarize(&session, tasks, ahead);
         for _ in 0..job.batch.retry {
             if failed.is_empty() || interrupt::requested() {
@@ -109,6 +80,12 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
+    /// What the length of its recording is estimated from: its extension, and its size.
+    fn size(&self) -> (String, u64) {
+        let extension = self.input.path().and_then(Path::extension).unwrap_or_default();
+        (extension.to_string_lossy().to_lowercase(), self.bytes)
+    }
+
     /// Whether all its results exist.
     fn is_done(&self) -> bool {
         self.outputs.iter().all(|output| output.file().is_some_and(Path::exists))
@@ -161,10 +138,16 @@ impl<'a> Batch<'a> {
         ahead: Option<Decoding>,
     ) -> Vec<Task<'a>> {
         let (next, order, ahead) = (AtomicUsize::new(0), Order::default(), Mutex::new(ahead));
+        let total = self.job.inputs.several.then(|| {
+            let total = self.console.total(Workload::of(tasks.iter().map(Task::size)));
+            total.tell(format!("0 of {}", files(tasks.len())));
+            total
+        });
         let (sender, results) = channel();
         thread::scope(|scope| {
             for _ in 0..self.job.files_at_once.min(tasks.len()) {
                 let (sender, next, order, tasks, ahead) = (sender.clone(), &next, &order, &tasks, &ahead);
+                let total = total.as_ref();
                 let skip_existing = self.job.batch.skip_existing;
                 scope.spawn(move || {
                     // A single recording is finished even if Ctrl-C comes before its work begins.
@@ -177,7 +160,10 @@ impl<'a> Batch<'a> {
                             .flatten();
                         let result = match skip_existing && task.is_done() {
                             true => Ok(None),
-                            false => session.diarize(task.input, task.outputs, ticket, ahead).map(Some),
+                            false => {
+                                let part = total.map(|total| total.file(index));
+                                session.diarize(task.input, task.outputs, ticket, ahead, part).map(Some)
+                            }
                         };
                         if sender.send((index, result)).is_err() {
                             break;
@@ -186,22 +172,27 @@ impl<'a> Batch<'a> {
                 });
             }
             drop(sender);
-            self.collect(&tasks, &results)
+            self.collect(&tasks, &results, total.as_ref())
         })
     }
 
     /// Reports the outcome of each file and prints results in the order of the inputs.
-    fn collect(&mut self, tasks: &[Task<'a>], results: &Receiver<(usize, Outcome)>) -> Vec<Task<'a>> {
-        let total = self.job.inputs.several.then(|| {
-            let total = self.console.total(tasks.iter().map(|task| task.bytes).sum());
-            total.advance(0, format!("0 of {}", files(tasks.len())));
-            total
-        });
+    fn collect(
+        &mut self,
+        tasks: &[Task<'a>],
+        results: &Receiver<(usize, Outcome)>,
+        total: Option<&TotalProgress>,
+    ) -> Vec<Task<'a>> {
         let mut failed = Vec::new();
         let mut waiting = BTreeMap::new();
         let mut next = 0;
         for (count, (index, result)) in results.iter().enumerate() {
             let task = tasks[index];
+            if let Some(total) = total {
+                let seconds = result.as_ref().ok().and_then(Option::as_ref).map_or(0.0, |done| done.duration);
+                total.update(|work| work.finish(index, seconds));
+                total.tell(format!("{} of {}", count + 1, files(tasks.len())));
+            }
             let printed = match result {
                 Ok(Some(done)) => self.succeeded(task, done, count + 1, tasks.len()),
                 Ok(None) => {
@@ -214,9 +205,6 @@ impl<'a> Batch<'a> {
                     String::new()
                 }
             };
-            if let Some(total) = &total {
-                total.advance(task.bytes, format!("{} of {}", count + 1, files(tasks.len())));
-            }
             waiting.insert(index, printed);
             while let Some(text) = waiting.remove(&next) {
                 self.print(&text);
@@ -236,7 +224,7 @@ impl<'a> Batch<'a> {
             let Done { duration, elapsed, speakers, turns, .. } = done;
             let plural = |count| if count == 1 { "" } else { "s" };
             let found = match turns {
-                0 => SILENCE.to_owned(),
+                0 => "no turns".to_owned(),
                 _ => format!("{speakers} speaker{}, {turns} turn{}", plural(speakers), plural(turns)),
             };
             self.console.line(&format!(
@@ -268,25 +256,32 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// One line about all files.
+    fn summary(&self, failures: usize, left: usize) -> String {
+        if self.skipped == self.all {
+            return format!("{} skipped (already done)", files(self.all));
+        }
+        let mut summary = format!("{} done", files(self.done));
+        for (count, what) in
+            [(failures, "failed"), (self.skipped, "skipped (already done)"), (left, "not started")]
+        {
+            if count > 0 {
+                summary += &format!(", {count} {what}");
+            }
+        }
+        let elapsed = self.begin.elapsed().as_secs_f64();
+        summary + &format!("; {} of audio in {}", clock(self.duration), clock(elapsed))
+    }
+
     /// The summary, the list of failures and the exit code.
     fn finish(self) -> anyhow::Result<u8> {
         let failures = self.failed.len();
         let left = self.all - self.skipped - self.done - failures;
-        if self.job.inputs.several {
-            let elapsed = self.begin.elapsed().as_secs_f64();
-            let mut summary = format!("{} done", files(self.done));
-            for (count, what) in
-                [(failures, "failed"), (self.skipped, "skipped (already done)"), (left, "not started")]
-            {
-                if count > 0 {
-                    summary += &format!(", {count} {what}");
-                }
-            }
-            summary += &format!("; {} of audio in {}", clock(self.duration), clock(elapsed));
-            self.console.line(&summary);
+        if self.job.inputs.several || self.skipped > 0 {
+            self.console.line(&self.summary(failures, left));
         }
         if self.job.model.is_bundled() {
-            first_impression::recommend(self.console, self.longest);
+            first_impression::recommend(self.console, self.longest, self.job.finds_words());
         }
         if let Some(list) = &self.job.batch.failures {
             let names: String = self
@@ -328,6 +323,7 @@ mod tests {
     use super::{Batch, Session, Task};
     use crate::{
         commands::{Cli, Command, diarize::Job},
+        kept::Kept,
         pipelines::tests::on_the_cpu,
         progress::Console,
     };
@@ -357,7 +353,8 @@ mod tests {
         let job = job(&["--device", "cpu", "--jobs", "2", "-f", "json", "-o", &path("out/"), &path("*.wav")]);
         let console = Console::new(true);
         job.destinations.prepare().unwrap();
-        let mut session = Session::open(&job, job.files_at_once, &console).unwrap();
+        let kept = Kept::default();
+        let mut session = Session::open(&job, job.files_at_once, &console, &kept).unwrap();
         session.pipelines = on_the_cpu("cuda:0,1");
         let tasks: Vec<Task<'_>> = job
             .inputs

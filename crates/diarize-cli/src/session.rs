@@ -12,19 +12,27 @@ use tracing::{info, warn};
 use crate::{
     commands::diarize::Job,
     input::Input,
+    kept::Kept,
     listening::{Heard, listen},
     names::Names,
     order::Ticket,
     output::{self, Format, Output, Recording},
     pipelines::{Pipeline, Pipelines},
-    progress::Console,
+    progress::{Console, Part},
     source::{Decoded, Source},
     transcript::{Span, Transcripts},
     voice_embedder::VoiceEmbedder,
-    warnings::{SILENCE, Written, speakers},
+    warnings::{Written, speakers},
 };
 #[cfg(feature = "words")]
-use crate::{partial::Partial, recognition::Recognizer, transcript::Transcript};
+use crate::{
+    partial::Partial,
+    recognition::{Recognizer, Speech},
+    transcript::Transcript,
+};
+
+/// The fraction of the work that finds speakers, if the rest finds words. A rough estimate.
+const SPEAKERS_WORK: f64 = 0.2;
 
 /// State shared by all files.
 pub struct Session<'a> {
@@ -36,6 +44,8 @@ pub struct Session<'a> {
     #[cfg(feature = "words")]
     recognizer: Option<Recognizer>,
     names: Option<Names>,
+    #[cfg(feature = "words")]
+    kept: &'a Kept,
 }
 
 /// Starts to decode a file, so that it is decoded while the model is loaded. `None` if [`Session::diarize`] must open it,
@@ -49,7 +59,7 @@ pub fn decode_ahead(job: &Job, input: &Input) -> Option<Decoding> {
 
 /// The outcome of a recording.
 pub struct Done {
-    /// Its length in seconds.
+    /// Seconds of audio that were processed.
     pub duration: f64,
     /// Processing time in seconds.
     pub elapsed: f64,
@@ -62,8 +72,16 @@ pub struct Done {
 }
 
 impl<'a> Session<'a> {
-    /// Loads the model, the transcripts and the known voices, for processing so many files at once.
-    pub fn open(job: &'a Job, files_at_once: usize, console: &'a Console) -> anyhow::Result<Self> {
+    /// Loads the model, the transcripts and the known voices, for processing so many files at once. `kept` gets the files with
+    /// text that has no result yet.
+    pub fn open(
+        job: &'a Job,
+        files_at_once: usize,
+        console: &'a Console,
+        kept: &'a Kept,
+    ) -> anyhow::Result<Self> {
+        #[cfg(not(feature = "words"))]
+        let _ = kept;
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
         let threads = job.model.threads().or_else(|| share_of_threads(files_at_once));
         let (pipelines, files) = job.model.open_for(files_at_once, console)?;
@@ -87,17 +105,20 @@ impl<'a> Session<'a> {
             #[cfg(feature = "words")]
             recognizer,
             names,
+            #[cfg(feature = "words")]
+            kept,
         })
     }
 
     /// Diarizes one input and writes its files. `ticket` is its place in the order of the inputs, `ahead` its audio, if
-    /// it is being decoded.
+    /// it is being decoded, and `part` its part of the work on all files.
     pub fn diarize(
         &self,
         input: &Input,
         outputs: &[Output],
         ticket: Ticket<'_>,
         ahead: Option<Decoding>,
+        part: Option<Part>,
     ) -> anyhow::Result<Done> {
         let begin = Instant::now();
         let file = input.to_string();
@@ -113,45 +134,50 @@ impl<'a> Session<'a> {
         }
         let source = self.source(input, outputs)?;
         let pipeline = self.pipelines.for_recording();
+        let speakers_end = if self.job.finds_words() { SPEAKERS_WORK } else { 1.0 };
         let progress = self.console.file(&file);
+        let progress = progress.with_part(part.as_ref().map(|part| part.within(0.0..speakers_end)));
         #[cfg(feature = "words")]
         let mut loudness = Loudness::default();
         let heard =
             listen(&pipeline, &source, ahead, &self.options, &self.job.channels, progress, |_samples| {
                 #[cfg(feature = "words")]
-                if self.finds_words() {
+                if self.job.finds_words() {
                     loudness.push(_samples);
                 }
             })?;
         let Heard { mut diarization, decoded, mut timings } = heard;
         decoded.warn(input);
         let Decoded { duration, start_offset, losses, warnings } = decoded;
-        #[cfg(feature = "words")]
-        let (found, partial) =
-            self.transcribe(&file, &source, outputs, &diarization.turns, &loudness)?.unzip();
-        #[cfg(feature = "words")]
-        let transcript = found.map(std::borrow::Cow::Owned).or(transcript);
         let logged = diarization.warnings.len();
         let similarities = self.name(&pipeline, &mut diarization, &source, duration, ticket)?;
         let of_names: Vec<String> = diarization.warnings[logged..].iter().map(ToString::to_string).collect();
-        self.log(&file, &of_names);
+        log(&file, &of_names);
+        #[cfg(feature = "words")]
+        let (found, partial) = {
+            let speech =
+                Speech { turns: &diarization.turns, exclusive: &diarization.exclusive, loudness: &loudness };
+            self.transcribe(&file, &source, outputs, speech, part)?.unzip()
+        };
+        #[cfg(feature = "words")]
+        let transcript = found.map(std::borrow::Cow::Owned).or(transcript);
         shift(&mut diarization, source.start());
         let diarized = Span { start: source.start(), end: duration };
         let found = Written {
             name: &stem,
             outputs,
             transcript: transcript.as_deref(),
-            is_recognized: self.finds_words(),
+            is_recognized: self.job.finds_words(),
             diarized,
             diarization: &diarization,
             turns: self.written(&diarization),
         }
         .warnings();
-        self.log(&file, &found);
+        log(&file, &found);
         let of_networks = diarization.warnings.iter().map(ToString::to_string).collect();
         let warnings = [losses, warnings, found, of_networks].concat();
         timings.total = begin.elapsed().as_secs_f64();
-        info!("{file}: {:.1} s of audio in {:.1} s", duration, timings.total);
+        info!("{file}: {:.1} s of audio in {:.2} s", duration - source.start(), timings.total);
 
         let transcript =
             transcript.map(|transcript| transcript.with_speakers(&diarization.exclusive, diarized));
@@ -185,10 +211,11 @@ impl<'a> Session<'a> {
 
     /// Writes the results of a file.
     fn finish(&self, recording: &Recording<'_>, outputs: &[Output]) -> anyhow::Result<Done> {
-        let &Recording { duration, timings, diarization, .. } = recording;
+        let &Recording { duration, source, timings, diarization, .. } = recording;
         let printed = self.write(recording, outputs)?;
         let turns = self.written(diarization);
         let (speakers, turns) = (speakers(turns).len(), turns.len());
+        let duration = duration - source.start();
         Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
     }
 
@@ -199,39 +226,24 @@ impl<'a> Session<'a> {
         file: &str,
         source: &Source,
         outputs: &[Output],
-        turns: &[Turn],
-        loudness: &Loudness,
+        speech: Speech<'_>,
+        part: Option<Part>,
     ) -> anyhow::Result<Option<(Transcript, Option<Partial>)>> {
         let Some(recognizer) = &self.recognizer else { return Ok(None) };
         let mut files = outputs.iter().filter_map(Output::file);
         let result = files.find(|file| !output::is_special(file));
-        recognizer.transcribe(source, turns, loudness, result, self.console.file(file)).map(Some)
+        let partial = result.map(|file| Partial::of(file, self.kept.clone()));
+        let progress = self.console.file(file);
+        let progress = progress.with_part(part.map(|part| part.within(SPEAKERS_WORK..1.0)));
+        recognizer.transcribe(source, speech, partial, progress).map(Some)
     }
 
     /// The audio of a file. Names may need the voices of turns, and HTML pages and words the audio, after it is diarized.
     fn source(&self, input: &Input, outputs: &[Output]) -> anyhow::Result<Source> {
         let again = self.names.is_some()
-            || self.finds_words()
+            || self.job.finds_words()
             || outputs.iter().any(|output| output.format == Format::Html);
         Source::new(input, self.job.audio.settings().with_range(self.job.part.clone()), again)
-    }
-
-    /// Logs the warnings about a file.
-    fn log(&self, file: &str, warnings: &[String]) {
-        for warning in warnings {
-            // The summary of a batch says that nobody speaks.
-            if *warning != SILENCE || !self.job.inputs.several {
-                warn!("{file}: {warning}");
-            }
-        }
-    }
-
-    /// Whether words are found, not only speakers.
-    fn finds_words(&self) -> bool {
-        #[cfg(feature = "words")]
-        return self.recognizer.is_some();
-        #[cfg(not(feature = "words"))]
-        false
     }
 
     /// Writes the files of a recording and returns the text for the standard output.
@@ -281,6 +293,13 @@ impl<'a> Session<'a> {
         ticket.wait();
         let embedder = VoiceEmbedder { diarizer: &pipeline.diarizer, options: &self.options };
         names.apply(diarization, &embedder, source, duration - source.start())
+    }
+}
+
+/// Logs the warnings about a file.
+fn log(file: &str, warnings: &[String]) {
+    for warning in warnings {
+        warn!("{file}: {warning}");
     }
 }
 

@@ -68,10 +68,19 @@ fn what_is_no_model_for_words_is_explained() {
         message.contains("`diarize model download whisper-tiny`, then use --whisper whisper-tiny"),
         "{message}"
     );
-    for name in ["missing", "3.1", "me/whisper-tiny", "./missing"] {
+    for name in ["missing", "3.1", "me/whisper-own", "./missing"] {
         let message = transcribe(&hub, &["--whisper", name]);
-        assert!(message.contains(&format!("{name}: neither a folder nor one of the models whisper-tiny, ")));
+        assert!(message.contains(&format!("{name}: neither a folder nor one of the models whisper-tiny")));
+        assert_eq!(
+            message.contains("if it is a hub repository, download it into a folder"),
+            name.starts_with("me")
+        );
     }
+    let message = transcribe(&hub, &["--whisper", "Systran/faster-whisper-tiny"]);
+    let expected = "faster-whisper-tiny is a hub repository: get this model once with `diarize model download whisper-tiny`";
+    assert!(message.contains(expected), "{message}");
+    let output = hub.run(&["model", "download", "tiny"]);
+    assert!(stderr(&output).ends_with("; did you mean whisper-tiny?\n"), "{}", stderr(&output));
     assert!(hub.server.requests().is_empty());
     let wav = hub.user.path().join("silence.wav");
     let output = hub.run(&["--model", "whisper-tiny", wav.to_str().unwrap()]);

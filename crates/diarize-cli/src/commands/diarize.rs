@@ -199,11 +199,15 @@ pub struct Job {
 impl Job {
     /// Whether results contain transcripts.
     pub fn has_transcripts(&self) -> bool {
+        self.finds_words() || self.transcript.is_some()
+    }
+
+    /// Whether words are found, not only speakers.
+    pub fn finds_words(&self) -> bool {
         #[cfg(feature = "words")]
-        let recognizes = self.recognition.is_some();
+        return self.recognition.is_some();
         #[cfg(not(feature = "words"))]
-        let recognizes = false;
-        recognizes || self.transcript.is_some()
+        false
     }
 }
 

@@ -1,5 +1,8 @@
 //! Messages on the standard error: progress bars on a terminal, and log lines that do not disturb them.
 
+mod total;
+mod workload;
+
 use std::{
     fmt,
     io::{self, Write},
@@ -8,7 +11,7 @@ use std::{
 };
 
 use diarize::{Event, Progress, Stage};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tracing::{Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     filter::Targets,
@@ -21,9 +24,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::failure;
-
-use crate::source::LOSS;
+pub use self::{
+    total::{Part, TotalProgress},
+    workload::Workload,
+};
+use crate::{failure, source::LOSS};
 
 /// How much is reported on the standard error.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -97,11 +102,9 @@ impl Console {
         self.line(&format!("warning: {line}"));
     }
 
-    /// A bar for all files, below the bars of the single files; `bytes` is their total size.
-    pub fn total(&self, bytes: u64) -> TotalProgress {
-        let bar = self.bars.add(ProgressBar::new(bytes)).with_style(style("{msg} [{wide_bar}] {eta} left"));
-        bar.enable_steady_tick(Duration::from_secs(1));
-        TotalProgress { bar }
+    /// A bar for all files, below the bars of the single files.
+    pub fn total(&self, work: Workload) -> TotalProgress {
+        TotalProgress::show(&self.bars, work)
     }
 
     /// A bar for one file.
@@ -113,40 +116,22 @@ impl Console {
             .with_style(style("{spinner} {prefix}: {msg}"));
         bar.set_message("reading audio");
         bar.enable_steady_tick(Duration::from_millis(200));
-        FileProgress { bar, stage: None, segmented: 0, embedded: 0, embeds: true }
+        FileProgress { bar, part: None, stage: None, segmented: 0, embedded: 0, embeds: true }
     }
 
     /// A bar for a download.
     pub fn download(&self, name: &str) -> DownloadProgress {
         let bar = ProgressBar::no_length()
             .with_prefix(name.to_owned())
-            .with_style(style("{prefix} [{wide_bar}] {bytes}/{total_bytes} {eta}"));
+            .with_style(style("{prefix} [{wide_bar}] {bytes}/{total_bytes} {left}"));
         DownloadProgress { bar: self.bars.add(bar) }
-    }
-}
-
-/// The bar of all files. It disappears on drop.
-pub struct TotalProgress {
-    bar: ProgressBar,
-}
-
-impl TotalProgress {
-    /// Advances the bar by the size of a finished file and shows a message.
-    pub fn advance(&self, bytes: u64, message: String) {
-        self.bar.set_message(message);
-        self.bar.inc(bytes);
-    }
-}
-
-impl Drop for TotalProgress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
     }
 }
 
 /// The bar of one file. It disappears on drop.
 pub struct FileProgress {
     bar: ProgressBar,
+    part: Option<Part>,
     stage: Option<&'static str>,
     /// Number of chunks already segmented.
     segmented: u64,
@@ -160,6 +145,12 @@ pub struct FileProgress {
 const EMBEDDING_WORK: u64 = 3;
 
 impl FileProgress {
+    /// The bar of a file that also shows a part of the work on all files.
+    pub fn with_part(mut self, part: Option<Part>) -> Self {
+        self.part = part;
+        self
+    }
+
     /// The bar of a file on which only the segmentation network runs.
     pub fn segmentation_only(mut self) -> Self {
         self.embeds = false;
@@ -177,7 +168,9 @@ impl FileProgress {
         }
         let (name, position, length) = match progress.stage {
             Stage::Segmentation | Stage::Embeddings => {
-                ("analyzing", self.segmented + EMBEDDING_WORK * self.embedded, work * total)
+                let position = self.segmented + EMBEDDING_WORK * self.embedded;
+                self.advance(position as f64 / (work * total.max(1)) as f64);
+                ("analyzing", position, work * total)
             }
             stage => (stage.name(), done, total),
         };
@@ -187,16 +180,28 @@ impl FileProgress {
     /// Shows how many seconds were transcribed.
     #[cfg(feature = "words")]
     pub fn transcribed(&mut self, done: f64, total: f64) {
+        self.advance(if total > 0.0 { done / total } else { 1.0 });
         self.show_stage("transcribing", done as u64, total as u64);
+    }
+
+    /// The part of the work on all files that it shows.
+    pub fn part(&self) -> Option<Part> {
+        self.part.clone()
+    }
+
+    fn advance(&self, fraction: f64) {
+        if let Some(part) = &self.part {
+            part.advance(fraction);
+        }
     }
 
     fn show_stage(&mut self, name: &'static str, position: u64, length: u64) {
         self.bar.set_length(length);
         self.bar.set_position(position);
         if self.stage != Some(name) {
-            self.bar.set_style(style("{prefix}: {msg} [{wide_bar}] {percent} % {eta}"));
+            self.bar.set_style(style("{prefix}: {msg} [{wide_bar}] {percent} % {left}"));
             self.bar.set_message(name);
-            self.bar.reset_eta();
+            self.bar.reset_elapsed();
             self.stage = Some(name);
         }
     }
@@ -240,9 +245,27 @@ impl Drop for DownloadProgress {
 }
 
 fn style(template: &str) -> ProgressStyle {
+    let left = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // The bar is drawn again soon.
+        let _ = text.write_str(&time_left(f64::from(state.fraction()), state.elapsed()));
+    };
     ProgressStyle::with_template(template)
         .expect("the templates in this file are valid")
+        .with_key("left", left)
         .progress_chars("=> ")
+}
+
+/// The time left, such as `12 s left`, if work goes on as fast as in the time that has passed. Empty before the first step.
+fn time_left(fraction: f64, elapsed: Duration) -> String {
+    if fraction <= 0.0 || fraction >= 1.0 {
+        return String::new();
+    }
+    let seconds = (elapsed.as_secs_f64() * (1.0 - fraction) / fraction).ceil() as u64;
+    match (seconds / 3600, seconds.div_ceil(60)) {
+        (0, 0 | 1) => format!("{seconds} s left"),
+        (0, minutes @ ..60) => format!("{minutes} min left"),
+        (_, minutes) => format!("{} h {} min left", minutes / 60, minutes % 60),
+    }
 }
 
 /// Writes an event of the log like any other message of the program.
@@ -275,5 +298,27 @@ impl Write for LogWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::time_left;
+
+    #[test]
+    fn the_time_left_has_units_and_is_unknown_at_first() {
+        for (fraction, seconds, told) in [
+            (0.0, 5, ""),
+            (0.5, 12, "12 s left"),
+            (0.5, 60, "60 s left"),
+            (0.25, 30, "2 min left"),
+            (0.01, 60, "1 h 39 min left"),
+            (0.5, 3599, "1 h 0 min left"),
+            (1.0, 60, ""),
+        ] {
+            assert_eq!(time_left(fraction, Duration::from_secs(seconds)), told, "{fraction} {seconds}");
+        }
     }
 }
