@@ -15,6 +15,8 @@ mod first_impression;
 mod hub_server;
 mod interchange;
 mod known_speakers;
+#[cfg(feature = "words")]
+mod languages;
 mod models;
 #[cfg(unix)]
 mod needs_chromium;

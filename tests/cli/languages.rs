@@ -1,0 +1,42 @@
+//! `--language` of `diarize transcribe`.
+
+use crate::common::{diarize, stderr};
+
+#[test]
+fn names_of_languages_have_codes() {
+    for (language, told) in
+        [("English", "its code, \"en\""), ("pt-BR", "the code without the region, \"pt\"")]
+    {
+        let output = diarize(["transcribe", "--language", language, "talk.wav"]);
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!("error: --language {language}: use {told}\n");
+        assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+    }
+}
+
+mod needs_whisper_base {
+    //! Whisper base in the folder that `DIARIZE_WHISPER_BASE` names.
+
+    use std::env;
+
+    use tempfile::tempdir;
+
+    use crate::common::{diarize, stderr, write_silence};
+
+    #[test]
+    #[ignore = "needs Whisper base"]
+    fn unknown_languages_are_shown_as_typed_with_the_known_ones_in_order() {
+        let folder = tempdir().unwrap();
+        let audio = folder.path().join("talk.wav");
+        write_silence(&audio);
+        let base = env::var("DIARIZE_WHISPER_BASE").expect("DIARIZE_WHISPER_BASE names Whisper base");
+        let run = |language| {
+            diarize(["transcribe", "--whisper", &base, "--language", language, audio.to_str().unwrap()])
+        };
+        let output = run("Klingon");
+        assert_eq!(output.status.code(), Some(2));
+        let expected = "error: --language is `Klingon`, but must be one of af, am, ar, as, az, ";
+        assert!(stderr(&output).starts_with(expected), "{}", stderr(&output));
+        assert!(run("DE").status.success());
+    }
+}
