@@ -108,7 +108,7 @@ impl Attention {
         }
     }
 
-    /// Maps `(texts * n, width)` to `(texts * n, width)` by what each row finds in `known` of its text. `mask`, `(n, positions)` or `(texts, 1, n, positions)`, is
+    /// Maps `(texts * n, width)` to `(texts * n, width)` by what each row finds in `known` of its text. `mask`, `(n, positions)` or `(texts, heads, n, positions)`, is
     /// added to the scores.
     pub fn forward_to_tokens(&self, x: &Tensor, known: &KeysValues, mask: Option<&Tensor>) -> Result<Tensor> {
         let mut scores = self.scores(x, known)?;
@@ -137,15 +137,22 @@ impl Attention {
 
     /// The output `(texts * n, width)` for scores `(texts, heads, n, positions)`.
     fn mix(&self, scores: &Tensor, known: &KeysValues) -> Result<Tensor> {
-        let mixed = softmax_last_dim(scores)?.matmul(&known.values)?.transpose(1, 2)?;
-        self.output.forward(&mixed.flatten_from(2)?.flatten_to(1)?)
+        let mixed = softmax_last_dim(scores)?.matmul(&known.values)?; // (texts, heads, n, width of a head)
+        let (texts, heads, count, columns) = mixed.dims4()?;
+        // One row of each text needs no transposition, which would be a copy.
+        let mixed = if count == 1 { mixed } else { mixed.transpose(1, 2)? };
+        self.output.forward(&mixed.reshape((texts * count, heads * columns))?)
     }
 
     /// Splits `(texts * n, width)` into `(texts, heads, n, width of a head)`.
     fn split(&self, x: &Tensor, texts: usize) -> Result<Tensor> {
         let (rows, width) = x.dims2()?;
-        let split = x.reshape((texts, rows / texts, self.heads, width / self.heads))?;
-        split.transpose(1, 2)?.contiguous()
+        let columns = width / self.heads;
+        // As in `mix`.
+        if rows == texts {
+            return x.reshape((texts, self.heads, 1, columns));
+        }
+        x.reshape((texts, rows / texts, self.heads, columns))?.transpose(1, 2)?.contiguous()
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Decoder {
     positions: Tensor,
     layers: Vec<Layer>,
     norm: LayerNorm,
+    /// Number of attention heads in a layer.
+    heads: usize,
     place: Place,
 }
 
@@ -85,6 +87,7 @@ impl Decoder {
             positions: weights.take("decoder.embed_positions.weight", &[max_target_positions, width])?,
             layers: layers?,
             norm: weights.layer_norm("decoder.layer_norm", width)?,
+            heads,
             place: weights.place().clone(),
         })
     }
@@ -178,12 +181,17 @@ impl Decoder {
     }
 
     /// Forbids each of `count` tokens of each text, which `before` tokens precede, to see later ones and padding:
-    /// `(texts, 1, count, before + count)`, or `(count, before + count)` without padding.
+    /// `(texts, heads, count, before + count)`, or `(count, before + count)` without padding.
     fn mask(&self, before: usize, count: usize, cache: &Cache) -> Result<Tensor> {
         let length = before + count;
-        let mut mask = Vec::with_capacity(cache.padding.len().max(1) * count * length);
-        for text in 0..cache.padding.len().max(1) {
-            let padding = cache.padding(text);
+        // The same for all heads, so that it need not be broadcast in each layer.
+        let rows = match cache.padding.len() {
+            0 => 1,
+            texts => texts * self.heads,
+        };
+        let mut mask = Vec::with_capacity(rows * count * length);
+        for row in 0..rows {
+            let padding = cache.padding(row / self.heads);
             for token in before..length {
                 // What has nothing else to see sees itself: without anything, its output would not be a number.
                 let is_seen = |other: usize| other == token || (padding..token).contains(&other);
@@ -192,7 +200,7 @@ impl Decoder {
         }
         let shape = match cache.padding.len() {
             0 => vec![count, length],
-            texts => vec![texts, 1, count, length],
+            texts => vec![texts, self.heads, count, length],
         };
         self.place.take(&Tensor::from_vec(mask, shape, &Device::Cpu)?)
     }

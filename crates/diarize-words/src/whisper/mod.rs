@@ -14,9 +14,9 @@ use rayon::prelude::*;
 
 use self::segments::State;
 #[cfg(feature = "unstable")]
-use crate::decoding::{Answer, Asked, Question};
+use crate::decoding::{self, Answer, Asked, Question};
 use crate::{
-    Error, Result, decoding,
+    Error, Result,
     model::{Cache, Decoder, Encoder, Head, Heard},
     place::Place,
     spectrogram::{Mel, Spectrogram},
