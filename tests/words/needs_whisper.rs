@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use diarize::Device;
+use diarize::{Device, Turn};
 use diarize_audio::{Settings, read};
 use diarize_testkit::{Golden, device, repository, shared};
 use diarize_words::{Options, Segment, unstable::spectrogram};
@@ -136,6 +136,29 @@ fn parts_transcribed_together_have_the_words_of_each_alone() {
         }
     }
     assert!(whisper.transcribe_parts(&[], &Options::default()).unwrap().is_empty());
+}
+
+#[test]
+#[ignore = "needs Whisper tiny.en and shared"]
+fn words_of_turns_have_times_of_the_recording() {
+    let whisper = whisper(&folder());
+    let [(_, sample), ..] = clips();
+    let pause = vec![0.0; 12 * 16_000];
+    let recording =
+        [pause.as_slice(), &sample[..10 * 16_000], &pause, &sample[10 * 16_000..20 * 16_000]].concat();
+    let turns = [Turn::new(12.5, 21.5, "A"), Turn::new(34.5, 43.5, "B")];
+    let segments = whisper.transcribe_turns(&recording, &turns, &Options::default()).unwrap();
+    let words: Vec<_> = segments.iter().flat_map(|segment| &segment.words).collect();
+    let said_in =
+        |from: f64, to: f64| words.iter().filter(|word| from <= word.start && word.end <= to).count();
+    let [first, second] = [said_in(11.5, 22.5), said_in(33.5, 44.5)];
+    assert!(first > 5 && second > 20, "{first} {second}");
+    assert_eq!(first + second, words.len());
+    let parts = [&recording[196_000..348_000], &recording[548_000..700_000]];
+    let alone = whisper.transcribe_parts(&parts, &Options::default()).unwrap();
+    let expected: Vec<&str> = alone.iter().flatten().map(|segment| segment.text.as_str()).collect();
+    assert_eq!(segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>(), expected);
+    assert!(whisper.transcribe_turns(&recording, &[], &Options::default()).unwrap().is_empty());
 }
 
 #[test]

@@ -304,16 +304,11 @@ impl Work<'_> {
             let found = found.map(|(whisper, parts)| whisper.transcribe_parts(parts, options));
             found.collect::<Result<Vec<_>, _>>().map(|found| found.concat())
         })?;
-        for ((first, samples), mut segments) in windows.iter().zip(found) {
+        for ((first, samples), segments) in windows.iter().zip(found) {
             let [start, length] =
                 [*first, samples.len()].map(|samples| samples as f64 / f64::from(SAMPLE_RATE));
-            for segment in &mut segments {
-                let words = segment.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
-                for time in words.chain([&mut segment.start, &mut segment.end]) {
-                    *time = time.min(length) + self.offset + start;
-                }
-            }
-            let segments = without_imagined(segments, &self.turns);
+            let segments = segments.into_iter().map(|segment| segment.of_part(self.offset + start, length));
+            let segments = without_imagined(segments.collect(), &self.turns);
             self.keep(&segments)?;
             self.segments.extend(segments);
             self.progress.transcribed(start + length, self.length);

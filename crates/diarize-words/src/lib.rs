@@ -11,8 +11,37 @@
 //! # Ok::<(), diarize_words::Error>(())
 //! ```
 //!
-//! [`Whisper::load_on`] computes on a GPU. The results are those of `openai-whisper` with greedy decoding and word times. [`windows()`] cuts a recording into parts
-//! by its diarization, so that silence is not decoded. [`Whisper::transcribe_parts`] transcribes some of them at the same time.
+//! [`Whisper::transcribe`] gives the results of `openai-whisper` with greedy decoding and word times.
+//!
+//! # With speakers
+//!
+//! [`Whisper::transcribe_turns`] transcribes only where the turns of the crate `diarize` say that somebody speaks, so no text is
+//! imagined in silence, and several parts of the recording are decoded at the same time. Each word then belongs to the
+//! turn in which it is said.
+//!
+//! ```no_run
+//! use diarize_words::{Options, Whisper, diarize::Turn};
+//!
+//! # fn samples() -> Vec<f32> { Vec::new() }
+//! # fn turns() -> Vec<Turn> { Vec::new() } // of `diarize::Diarizer::diarize`, without overlap
+//! let mut options = Options::default();
+//! options.language = Some("en".to_owned()); // otherwise, it is detected
+//! let (samples, turns) = (samples(), turns());
+//! for segment in Whisper::load("path/to/whisper-small")?.transcribe_turns(&samples, &turns, &options)? {
+//!     for word in &segment.words {
+//!         let middle = (word.start + word.end) / 2.0;
+//!         let turn = turns.iter().find(|turn| turn.start <= middle && middle < turn.end);
+//!         println!("{}:{}", turn.map_or("unknown", |turn| &turn.speaker), word.text);
+//!     }
+//! }
+//! # Ok::<(), diarize_words::Error>(())
+//! ```
+//!
+//! For a recording that does not fit into memory, [`windows()`] says which parts to read, [`Whisper::transcribe_parts`]
+//! transcribes some of them, [`Segment::of_part`] gives times from the start of the recording, and [`without_imagined`]
+//! leaves out words where nobody speaks. In this way, a program can also show progress or stop between two parts.
+//!
+//! [`Whisper::load_on`] computes on a GPU.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +59,8 @@ pub mod unstable;
 mod weights;
 mod whisper;
 mod windows;
+
+pub use diarize;
 
 pub use crate::{
     error::{Error, Result},

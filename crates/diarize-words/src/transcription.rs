@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 
 /// A sentence or a part of one.
+///
+/// The last four fields describe the text of the whole window of 30 s in which the segment was found, so neighbors share them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Segment {
@@ -24,7 +26,7 @@ pub struct Segment {
     pub compression: f64,
 }
 
-/// A word with its punctuation.
+/// A word with its punctuation. It can end when it starts, if the model hears it too short.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Word {
@@ -38,18 +40,33 @@ pub struct Word {
     pub probability: f64,
 }
 
-/// How to transcribe.
+impl Segment {
+    /// The segment of a part that begins after `start` seconds of a recording and is `length` seconds long, with times from the
+    /// start of the recording. Whisper sometimes gives times after the end of a part; they become the end.
+    #[must_use]
+    pub fn of_part(mut self, start: f64, length: f64) -> Self {
+        let words = self.words.iter_mut().flat_map(|word| [&mut word.start, &mut word.end]);
+        for time in words.chain([&mut self.start, &mut self.end]) {
+            *time = time.min(length) + start;
+        }
+        self
+    }
+}
+
+/// How to transcribe. The default detects the language and follows one text.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// The language that is spoken, as a code such as `en` or `de`. `None` detects it.
+    /// The language that is spoken, as a code such as `en` or `de`. `None` detects it in each call.
     pub language: Option<String>,
     /// Translate to English.
     pub translate: bool,
-    /// Text that could precede the recording: it shows the spelling of names, and the style.
+    /// Text that could precede each part: it shows the spelling of names, and the style. Together with [`Self::vocabulary`], it
+    /// can have 223 tokens; a word has one or two.
     pub prompt: Option<String>,
     /// Words that may occur, such as names. The decoder sees them before each 30 s, and is more likely to spell them so.
     pub vocabulary: Vec<String>,
-    /// How many texts are followed at a time. `None` follows the likeliest one; 5 is slower and often slightly better.
+    /// Number of texts that are followed at a time, of which the likeliest becomes the result. `None` follows one; 5 is
+    /// slower and often slightly better. Time and memory grow with the number.
     pub beam: Option<NonZeroUsize>,
 }

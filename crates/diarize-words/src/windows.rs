@@ -58,8 +58,10 @@ impl Loudness {
     }
 }
 
-/// Cuts a recording into windows of at most 30 s, in order and without overlap, that contain its turns. Long pauses lie
-/// outside, but the first window begins with the recording if the first turn follows soon. A window ends at a pause; where nobody pauses for 30 s, at a speaker change or in the quietest moment.
+/// Cuts a recording into windows of at most 30 s, in order and without overlap, that contain its turns and 0.25 s around each.
+/// Pauses of more than 1 s between these lie outside. The first window begins with the recording if speech follows within 10 s
+/// and both fit into 30 s. Where nobody pauses for 30 s, a window ends in its last 12 s: at a speaker change, or else in the
+/// quietest moment.
 ///
 /// `loudness` is that of the whole recording, and `turns` may overlap.
 pub fn windows(loudness: &Loudness, turns: &[Turn]) -> Vec<Span> {
@@ -113,8 +115,8 @@ fn parts(loudness: &Loudness, turns: &[Turn], stretch: Span) -> Vec<Span> {
     parts
 }
 
-/// The segments without words that were found where nobody speaks: Whisper imagines text in long pauses, music and noise.
-/// Times count as those of `turns` do.
+/// Leaves out words that were found more than 1 s away from all turns, and segments without other words: Whisper imagines text
+/// in long pauses, music and noise. The times of segments and turns must count from the same moment.
 pub fn without_imagined(mut segments: Vec<Segment>, turns: &[Turn]) -> Vec<Segment> {
     for segment in &mut segments {
         let count = segment.words.len();

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use candle_core::DType;
 use candle_transformers::models::whisper::{Config, HOP_LENGTH};
-use diarize::{Device, Precision};
+use diarize::{Device, Precision, SAMPLE_RATE, Turn};
 use diarize_kernels::log_sum_exp::log_sum_exp;
 use rayon::prelude::*;
 
@@ -23,6 +23,7 @@ use crate::{
     tokens::Tokens,
     transcription::{Options, Segment},
     weights,
+    windows::{Loudness, windows, without_imagined},
 };
 
 /// An answer cannot start later than a second into the window, and times are 20 ms apart.
@@ -135,7 +136,7 @@ impl Whisper {
     }
 
     /// The code of the language in parts of a recording, with its mean probability over them. The first 30 s of each part
-    /// count.
+    /// count. Without parts, it is any language, with probability 0.
     ///
     /// # Errors
     /// A sample is not finite, or a network fails.
@@ -187,12 +188,39 @@ impl Whisper {
     }
 
     /// Transcribes samples at 16 kHz, one channel, on the threads of the current pool of `rayon`, whose number changes nothing.
-    /// The language is detected once, in the first 30 s.
+    /// The language is detected once, in the first 30 s. It returns at the end: to show progress or to stop before, transcribe
+    /// [parts](Self::transcribe_parts).
     ///
     /// # Errors
     /// An option is invalid, a sample is not finite, or a network fails.
     pub fn transcribe(&self, samples: &[f32], options: &Options) -> Result<Vec<Segment>> {
         Ok(self.transcribe_parts(&[samples], options)?.concat())
+    }
+
+    /// Transcribes what is said in the turns of a recording, which may overlap. Times count from the start of the recording, as
+    /// those of the turns. The language is detected once.
+    ///
+    /// # Errors
+    /// As [`Self::transcribe`].
+    pub fn transcribe_turns(
+        &self,
+        samples: &[f32],
+        turns: &[Turn],
+        options: &Options,
+    ) -> Result<Vec<Segment>> {
+        let mut loudness = Loudness::default();
+        loudness.push(samples);
+        let rate = f64::from(SAMPLE_RATE);
+        let index = |seconds: f64| ((seconds * rate).round() as usize).min(samples.len());
+        let windows = windows(&loudness, turns);
+        let ranges = windows.iter().map(|window| index(window.start)..index(window.end));
+        let parts: Vec<&[f32]> = ranges.map(|range| &samples[range]).collect();
+        let found = self.transcribe_parts(&parts, options)?.into_iter().zip(windows).zip(&parts);
+        let segments = found.flat_map(|((segments, window), part)| {
+            let length = part.len() as f64 / rate;
+            segments.into_iter().map(move |segment| segment.of_part(window.start, length))
+        });
+        Ok(without_imagined(segments.collect(), turns))
     }
 
     /// Like [`Self::transcribe`], but for several parts of a recording, such as those that [`windows()`](crate::windows()) finds.
