@@ -193,7 +193,7 @@ fn ctrl_c_finishes_the_current_file_and_the_next_run_continues() {
     let mut told = String::new();
     child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{told}");
-    assert!(told.contains("finishing the current file; press Ctrl-C again to abandon it\n"), "{told}");
+    assert!(told.contains("finishing the files in progress; press Ctrl-C again to abandon them\n"), "{told}");
     assert!(told.contains(" not started; "), "{told}");
     let done = names(Path::new(&output));
     assert!((1..60).contains(&done.len()), "{done:?}");
@@ -248,7 +248,11 @@ fn ctrl_c_keeps_what_was_read_from_a_pipe() {
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(told.any(|line| line.contains("loaded ")));
     interrupt(&child);
-    assert!(told.any(|line| line == "finishing what was read; press Ctrl-C again to abandon it"));
+    assert!(
+        told.any(
+            |line| line == "finishing what was read, once the input ends; press Ctrl-C again to abandon it"
+        )
+    );
     drop(pipe);
     told.for_each(drop);
     let output = child.wait_with_output().unwrap();

@@ -34,7 +34,10 @@ fn a_folder_without_a_model_is_an_error() {
     for (path, told) in [
         (whisper, "not a Whisper model: it has neither"),
         (audio, "a file: name the folder"),
-        ("small", "did you mean whisper-small?"),
+        (
+            "small",
+            "whisper-small is not on this machine: get it once with `diarize model download whisper-small`",
+        ),
         ("tall", "neither a folder nor one of the models whisper-tiny,"),
     ] {
         let output = diarize(["transcribe", "--whisper", path, audio]);
@@ -259,19 +262,17 @@ mod needs_whisper {
         assert_eq!(document, json!({"text": "", "language": "en", "segments": []}));
         let told: Vec<&str> = stderr(&output).lines().collect();
         assert!(told.len() == 1 && told[0].contains("nobody speaks"), "{told:?}");
+        let only = "but must be left out: this model knows only English; models without `.en` in their names know other languages";
         for (options, told) in [
-            (
-                &["--language", "de"][..],
-                "error: --language is `de`, but must be left out: this model knows only English",
-            ),
-            (
-                &["--translate"],
-                "error: --translate is set, but must be left out: this model knows only English",
-            ),
+            (&["--language", "de"][..], format!("error: --language is `de`, {only}")),
+            (&["--translate"], format!("error: --translate is set, {only}")),
         ] {
             let output = diarize(["transcribe", audio].iter().chain(options));
             // Then comes where the model's name is from.
-            assert_eq!((output.status.code(), stderr(&output).lines().next()), (Some(2), Some(told)));
+            assert_eq!(
+                (output.status.code(), stderr(&output).lines().next()),
+                (Some(2), Some(told.as_str()))
+            );
         }
     }
 

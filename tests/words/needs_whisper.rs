@@ -116,13 +116,13 @@ fn parts_transcribed_together_have_the_words_of_each_alone() {
     options[2].vocabulary =
         ["Dianne", "Sheilagh", "Anne Frank", "remote control", "diary"].map(str::to_owned).into();
     options[3].beam = NonZeroUsize::new(2);
-    for (options, parts) in options.iter().zip([&all[..], &all[..2], &all[..2], &all[..2]]) {
+    for (options, parts) in options.iter().zip([&all[..], &all[1..3], &all[1..3], &all[..2]]) {
         let together = whisper.transcribe_parts(parts, options).unwrap();
         assert_eq!(together.len(), parts.len());
         for (part, (samples, together)) in parts.iter().zip(&together).enumerate() {
             let alone = whisper.transcribe(samples, options).unwrap();
-            assert_eq!(alone.is_empty(), part == 3);
             if *options == Options::default() {
+                assert_eq!(alone.is_empty(), part == 3);
                 assert_eq!(alone.iter().any(|segment| segment.temperature > 0.0), part == 5);
             }
             if device() == Device::Cpu {
@@ -199,7 +199,7 @@ fn the_vocabulary_spells_names_in_all_windows() {
     let mut options = Options::default();
     options.vocabulary = vec!["Sheilagh".to_owned(); 100];
     let error = whisper.check(&options).unwrap_err().to_string();
-    assert!(error.contains("vocabulary is") && error.contains("can have 223 tokens together"), "{error}");
+    assert!(error.contains("vocabulary is") && error.contains("tokens, and at most 223 fit"), "{error}");
 }
 
 #[test]

@@ -1,39 +1,60 @@
-//! Which files have text without a result, so that the program can name them if it is stopped.
+//! What there is of results that are not complete, so that the program can tell and print it if it is stopped.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     mem,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Such files, shared by all threads.
+/// Shared by all threads.
 #[derive(Clone, Debug, Default)]
-pub struct Kept(Arc<Mutex<BTreeSet<PathBuf>>>);
+pub struct Kept(Arc<Mutex<Unfinished>>);
+
+/// What there is.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    /// Files with text that has no result yet.
+    pub texts: BTreeSet<PathBuf>,
+    /// Results of recordings whose other results are not there yet.
+    pub results: BTreeSet<PathBuf>,
+    /// Results for the standard output that wait for those of earlier inputs, by the numbers of their inputs.
+    pub waiting: BTreeMap<usize, String>,
+    /// Whether anything is on the standard output.
+    pub has_printed: bool,
+    /// Whether all results are there.
+    pub is_over: bool,
+}
 
 impl Kept {
-    fn files(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+    /// Waits until no other thread looks at it or changes it.
+    pub fn lock(&self) -> MutexGuard<'_, Unfinished> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a file.
-    #[cfg(feature = "words")]
-    pub fn add(&self, file: PathBuf) {
-        self.files().insert(file);
+    /// Adds a result of a recording.
+    pub fn written(&self, result: &Path) {
+        self.lock().results.insert(result.to_owned());
     }
 
-    /// Takes a file out, and calls `remove`.
-    #[cfg(feature = "words")]
-    pub fn remove(&self, file: &std::path::Path, remove: impl FnOnce()) {
-        let mut files = self.files();
-        files.remove(file);
-        remove();
+    /// Takes out the results of a recording, because all are there. If it is the `only` one, the work is over.
+    pub fn complete<'a>(&self, results: impl IntoIterator<Item = &'a Path>, only: bool) {
+        let mut unfinished = self.lock();
+        for result in results {
+            unfinished.results.remove(result);
+        }
+        unfinished.is_over |= only;
     }
 
-    /// Calls `tell` with the files. Then none is added or removed anymore, so the program must end.
-    pub fn tell_last(&self, tell: impl FnOnce(&BTreeSet<PathBuf>)) {
-        let files = self.files();
-        tell(&files);
-        mem::forget(files);
+    /// Calls `tell` before the program is stopped, and returns whether it must be: not if all results are there. After `true`,
+    /// nothing changes anymore, so the program must end.
+    pub fn tell_last(&self, tell: impl FnOnce(&mut Unfinished)) -> bool {
+        let mut unfinished = self.lock();
+        if unfinished.is_over {
+            return false;
+        }
+        tell(&mut unfinished);
+        mem::forget(unfinished);
+        true
     }
 }

@@ -1,6 +1,5 @@
 //! Names of languages, for people who type them instead of codes.
 
-use anyhow::bail;
 use diarize_words::Error;
 
 /// The names that openai-whisper knows (`tokenizer.py`), and their codes.
@@ -31,16 +30,19 @@ const CODES: [(&str, &str); 112] = [
     ("welsh", "cy"), ("yiddish", "yi"), ("yoruba", "yo"),
 ];
 
-/// Checks that a value of `--language` can be a code: neither the name of a language nor a code with a region.
-pub fn check_form(typed: &str) -> anyhow::Result<()> {
+/// The code for a value of `--language`: a code, which may have a region, or a name. `None` for `auto`.
+pub fn code(typed: &str) -> Option<String> {
     let name = typed.trim().to_lowercase();
+    if name == "auto" {
+        return None;
+    }
     if let Some((_, code)) = CODES.iter().find(|(known, _)| *known == name) {
-        bail!("--language {typed}: use its code, \"{code}\"");
+        return Some((*code).to_owned());
     }
     let (language, _) = name.split_once(['-', '_']).unwrap_or_default();
     match CODES.iter().find(|(_, code)| *code == language) {
-        Some((_, code)) => bail!("--language {typed}: use the code without the region, \"{code}\""),
-        None => Ok(()),
+        Some((_, code)) => Some((*code).to_owned()),
+        None => Some(name),
     }
 }
 
@@ -53,22 +55,24 @@ pub fn unknown(typed: &str, mut known: Vec<&str>) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_form, unknown};
+    use super::{code, unknown};
 
     #[test]
     fn names_and_regions_have_codes() {
-        for (typed, told) in [
-            ("English", "--language English: use its code, \"en\""),
-            ("HAITIAN Creole", "--language HAITIAN Creole: use its code, \"ht\""),
-            ("Flemish", "--language Flemish: use its code, \"nl\""),
-            ("en-US", "--language en-US: use the code without the region, \"en\""),
-            ("zh_cn", "--language zh_cn: use the code without the region, \"zh\""),
+        for (typed, expected) in [
+            ("English", "en"),
+            ("HAITIAN Creole", "ht"),
+            ("Flemish", "nl"),
+            ("en-US", "en"),
+            ("zh_cn", "zh"),
+            (" DE ", "de"),
+            ("haw", "haw"),
+            ("xx-US", "xx-us"),
+            ("Klingon", "klingon"),
         ] {
-            assert_eq!(check_form(typed).unwrap_err().to_string(), told);
+            assert_eq!(code(typed).as_deref(), Some(expected));
         }
-        for typed in ["en", "DE", "haw", "xx-US", "Klingon", ""] {
-            check_form(typed).unwrap();
-        }
+        assert_eq!(code("Auto"), None);
     }
 
     #[test]

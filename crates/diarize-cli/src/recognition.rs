@@ -30,14 +30,14 @@ const LANGUAGE_WINDOWS: usize = 3;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Words")]
 pub struct RecognitionArgs {
-    /// Whisper model [default: the last one in `diarize model list` that is on this machine]
+    /// Whisper model [default: the last one in `diarize model list` that is on this machine and knows the language]
     ///
     /// A name such as whisper-small after `diarize model download whisper-small`; or a folder with a model as on
     /// huggingface.co, for faster-whisper, or with a GGUF file as for candle.
     #[arg(long, value_name = "MODEL")]
     whisper: Option<PathBuf>,
-    /// Language of the recording, such as en or de [default: detected]
-    #[arg(long, value_name = "CODE")]
+    /// Language of the recording, such as en or German [default: detected]
+    #[arg(long, value_name = "LANGUAGE")]
     language: Option<String>,
     /// Translate to English
     #[arg(long)]
@@ -77,12 +77,9 @@ impl RecognitionArgs {
     /// # Errors
     /// If there is none. The message says how to get one.
     pub fn find(self) -> anyhow::Result<Recognition> {
-        if let Some(language) = &self.language {
-            languages::check_form(language)?;
-        }
         let folder = self.folder()?;
         let mut options = Options::default();
-        options.language = self.language.as_ref().map(|code| code.trim().to_lowercase());
+        options.language = self.language.as_deref().and_then(languages::code);
         options.translate = self.translate;
         options.prompt = self.prompt;
         options.vocabulary = self.vocabulary.iter().map(|word| word.trim().to_owned()).collect();
@@ -96,7 +93,15 @@ impl RecognitionArgs {
         let known: Vec<&Model> =
             catalogue.models().iter().filter(|model| model.task == Task::Transcribe).collect();
         let Some(path) = &self.whisper else {
-            return known.iter().rev().find_map(|model| model.installed()).context(
+            // A model for English alone is the choice only if there is no other, or if English is asked for.
+            let is_english = self.language.as_deref().and_then(languages::code).as_deref() == Some("en");
+            let installed = |english_only: bool| {
+                let models = known.iter().rev().filter(|model| model.name.ends_with(".en") == english_only);
+                models.filter_map(|model| model.installed()).next()
+            };
+            let any = || known.iter().rev().find_map(|model| model.installed());
+            let found = if is_english { any() } else { installed(false).or_else(|| installed(true)) };
+            return found.context(
                 "transcribe needs a Whisper model: `diarize model download whisper-small` gets one, and `diarize model \
                  list` shows others; --whisper DIR uses a folder from huggingface.co or faster-whisper",
             );
@@ -113,10 +118,10 @@ impl RecognitionArgs {
                 .iter()
                 .find(|model| [&*name, &format!("whisper-{name}")].contains(&&*model.name))
             {
-                Some(model) if model.name == name => Ok(model
-                    .installed()
-                    .ok_or_else(|| diarize_convert::Error::NotDownloaded { name: model.name.clone() })?),
-                Some(_) => bail!("--whisper {name}: did you mean whisper-{name}?"),
+                Some(model) => model.installed().with_context(|| {
+                    let missing = diarize_convert::Error::NotDownloaded { name: model.name.clone() };
+                    format!("--whisper {name}: {missing}")
+                }),
                 None => bail!(unknown()),
             };
         };

@@ -52,18 +52,20 @@ fn diarize_all(job: &Job, console: &Console, kept: &Kept) -> anyhow::Result<u8> 
     if job.batch.skip_existing {
         tasks.retain(|task| !task.is_done());
     }
-    let mut batch = Batch::new(job, console, all, all - tasks.len());
+    let mut batch = Batch::new(job, console, kept, all, all - tasks.len());
     if let Some(first) = tasks.first() {
         job.destinations.prepare()?;
         let ahead = decode_ahead(job, first.input);
         let session = Session::open(job, job.files_at_once.min(tasks.len()), console, kept)?;
-        let mut failed = batch.diarize(&session, tasks, ahead);
+        let mut failed = batch.diarize(&session, tasks, ahead).failed;
         for _ in 0..job.batch.retry {
             if failed.is_empty() || interrupt::requested() {
                 break;
             }
             console.line(&format!("trying again: {}", files(failed.len())));
-            failed = batch.diarize(&session, failed, None);
+            // What is not tried again after Ctrl-C has failed before.
+            let again = batch.diarize(&session, failed, None);
+            failed = [again.failed, again.left].concat();
         }
         batch.failed = failed;
     }
@@ -108,35 +110,30 @@ struct Batch<'a> {
     /// Seconds of the longest recording.
     longest: f64,
     failed: Vec<Task<'a>>,
-    printed: bool,
+    kept: &'a Kept,
+}
+
+/// Inputs without results.
+struct Unsuccessful<'a> {
+    failed: Vec<Task<'a>>,
+    /// Those that Ctrl-C came before.
+    left: Vec<Task<'a>>,
 }
 
 impl<'a> Batch<'a> {
-    fn new(job: &'a Job, console: &'a Console, all: usize, skipped: usize) -> Self {
+    fn new(job: &'a Job, console: &'a Console, kept: &'a Kept, all: usize, skipped: usize) -> Self {
         let begin = Instant::now();
         let (duration, longest) = (0.0, 0.0);
-        Self {
-            job,
-            console,
-            begin,
-            all,
-            skipped,
-            done: 0,
-            duration,
-            longest,
-            failed: Vec::new(),
-            printed: false,
-        }
+        Self { job, console, begin, all, skipped, done: 0, duration, longest, failed: Vec::new(), kept }
     }
 
-    /// Diarizes files, several in parallel if requested, and returns those that failed. `ahead` is the audio of the first
-    /// one, if it is being decoded.
+    /// Diarizes files, several in parallel if requested. `ahead` is the audio of the first one, if it is being decoded.
     fn diarize(
         &mut self,
         session: &Session<'_>,
         tasks: Vec<Task<'a>>,
         ahead: Option<Decoding>,
-    ) -> Vec<Task<'a>> {
+    ) -> Unsuccessful<'a> {
         let (next, order, ahead) = (AtomicUsize::new(0), Order::default(), Mutex::new(ahead));
         let total = self.job.inputs.several.then(|| {
             let total = self.console.total(Workload::of(tasks.iter().map(Task::size)));
@@ -182,12 +179,13 @@ impl<'a> Batch<'a> {
         tasks: &[Task<'a>],
         results: &Receiver<(usize, Outcome)>,
         total: Option<&TotalProgress>,
-    ) -> Vec<Task<'a>> {
+    ) -> Unsuccessful<'a> {
         let mut failed = Vec::new();
-        let mut waiting = BTreeMap::new();
+        let mut left: BTreeMap<usize, Task<'a>> = tasks.iter().copied().enumerate().collect();
         let mut next = 0;
         for (count, (index, result)) in results.iter().enumerate() {
             let task = tasks[index];
+            left.remove(&index);
             if let Some(total) = total {
                 let seconds = result.as_ref().ok().and_then(Option::as_ref).map_or(0.0, |done| done.duration);
                 total.update(|work| work.finish(index, seconds));
@@ -205,15 +203,19 @@ impl<'a> Batch<'a> {
                     String::new()
                 }
             };
-            waiting.insert(index, printed);
-            while let Some(text) = waiting.remove(&next) {
-                self.print(&text);
+            let mut unfinished = self.kept.lock();
+            unfinished.waiting.insert(index, printed);
+            while let Some(text) = unfinished.waiting.remove(&next) {
+                self.print(&text, &mut unfinished.has_printed);
                 next += 1;
             }
         }
         // After an interruption, some results never arrive.
-        waiting.values().for_each(|text| self.print(text));
-        failed
+        let mut unfinished = self.kept.lock();
+        for text in std::mem::take(&mut unfinished.waiting).into_values() {
+            self.print(&text, &mut unfinished.has_printed);
+        }
+        Unsuccessful { failed, left: left.into_values().collect() }
     }
 
     fn succeeded(&mut self, task: Task<'_>, done: Done, count: usize, all: usize) -> String {
@@ -237,15 +239,9 @@ impl<'a> Batch<'a> {
         done.printed
     }
 
-    fn print(&mut self, text: &str) {
-        let mut printing = self.job.destinations.iter().flatten().filter(|output| output.file().is_none());
-        let heading = match printing.next() {
-            Some(output) if self.job.inputs.several && !self.printed => {
-                output.format.heading(self.job.has_transcripts())
-            }
-            _ => "",
-        };
-        self.printed |= !text.is_empty() || !heading.is_empty();
+    fn print(&self, text: &str, has_printed: &mut bool) {
+        let heading = if *has_printed { "" } else { stopping::heading(self.job) };
+        *has_printed |= !text.is_empty() || !heading.is_empty();
         match output::print(format!("{heading}{text}").as_bytes()) {
             Ok(true) => {}
             Ok(false) => output::exit_after_write(0),
@@ -363,8 +359,8 @@ mod tests {
             .zip(job.destinations.iter())
             .map(|(found, outputs)| Task { input: &found.input, outputs, bytes: 1 })
             .collect();
-        let mut batch = Batch::new(&job, &console, 6, 0);
-        assert!(batch.diarize(&session, tasks, None).is_empty());
+        let mut batch = Batch::new(&job, &console, &kept, 6, 0);
+        assert!(batch.diarize(&session, tasks, None).failed.is_empty());
         assert_eq!(batch.done, 6);
         let device = |name: usize| {
             let result = fs::read_to_string(path(&format!("out/{name}.json"))).unwrap();

@@ -44,7 +44,6 @@ pub struct Session<'a> {
     #[cfg(feature = "words")]
     recognizer: Option<Recognizer>,
     names: Option<Names>,
-    #[cfg(feature = "words")]
     kept: &'a Kept,
 }
 
@@ -72,22 +71,22 @@ pub struct Done {
 }
 
 impl<'a> Session<'a> {
-    /// Loads the model, the transcripts and the known voices, for processing so many files at once. `kept` gets the files with
-    /// text that has no result yet.
+    /// Loads the model, the transcripts and the known voices, for processing so many files at once. `kept` gets what there is of
+    /// results that are not complete.
     pub fn open(
         job: &'a Job,
         files_at_once: usize,
         console: &'a Console,
         kept: &'a Kept,
     ) -> anyhow::Result<Self> {
-        #[cfg(not(feature = "words"))]
-        let _ = kept;
         let transcripts = job.transcript.as_deref().map(Transcripts::open).transpose()?;
         let threads = job.model.threads().or_else(|| share_of_threads(files_at_once));
         let (pipelines, files) = job.model.open_for(files_at_once, console)?;
         #[cfg(feature = "words")]
         let recognizer = {
             let (devices, precision) = (pipelines.devices(), job.model.precision());
+            // All files share the threads that find words.
+            let threads = threads.map(|each| each * files_at_once);
             job.recognition.as_ref().map(|found| found.open(devices, precision, threads)).transpose()?
         };
         let names = job.names.open(&files)?;
@@ -105,7 +104,6 @@ impl<'a> Session<'a> {
             #[cfg(feature = "words")]
             recognizer,
             names,
-            #[cfg(feature = "words")]
             kept,
         })
     }
@@ -202,6 +200,7 @@ impl<'a> Session<'a> {
             transcript: transcript.as_ref(),
         };
         let done = self.finish(&recording, outputs)?;
+        self.kept.complete(outputs.iter().filter_map(Output::file), !self.job.inputs.several);
         #[cfg(feature = "words")]
         if let Some(partial) = partial.flatten() {
             partial.remove();
@@ -260,6 +259,7 @@ impl<'a> Session<'a> {
                     let content = recording.content(*format, self.job.style, destination)?;
                     output::write_atomically(path, content)
                         .with_context(|| format!("cannot write {}", path.display()))?;
+                    self.kept.written(path);
                 }
             }
         }

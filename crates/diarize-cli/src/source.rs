@@ -2,16 +2,15 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use diarize_audio::{Audio, Channels, Decoding, Rate, Settings, Warning};
-use tempfile::NamedTempFile;
 use tracing::warn;
 
-use crate::input::Input;
+use crate::{input::Input, interrupt::Temporary};
 
 /// Target of log events about missing audio, which are shown even with `--quiet`.
 pub const LOSS: &str = "diarize_cli::loss";
@@ -23,7 +22,7 @@ pub struct Source {
     path: Option<PathBuf>,
     settings: Settings,
     /// The copy of a pipe, deleted on drop.
-    _copy: Option<NamedTempFile>,
+    _copy: Option<Temporary>,
 }
 
 impl Source {
@@ -31,14 +30,12 @@ impl Source {
     /// can be read more than once.
     pub fn new(input: &Input, settings: Settings, again: bool) -> anyhow::Result<Self> {
         let copy = match input.path() {
-            None if again => Some(copy(&mut io::stdin().lock())),
-            Some(path) if again && is_pipe(path) => {
-                Some(File::open(path).and_then(|mut pipe| copy(&mut pipe)))
-            }
+            None if again => Some(copy(io::stdin().lock())),
+            Some(path) if again && is_pipe(path) => Some(File::open(path).and_then(copy)),
             _ => None,
         };
         let copy = copy.transpose().context("cannot copy the audio to a temporary file")?;
-        let path = copy.as_ref().map(NamedTempFile::path).or(input.path()).map(PathBuf::from);
+        let path = copy.as_ref().map(Temporary::path).or(input.path()).map(PathBuf::from);
         Ok(Self { path, settings, _copy: copy })
     }
 
@@ -171,8 +168,8 @@ fn is_pipe(path: &Path) -> bool {
     path.metadata().is_ok_and(|data| !data.is_file() && !data.is_dir())
 }
 
-fn copy(pipe: &mut impl io::Read) -> io::Result<NamedTempFile> {
-    let mut file = NamedTempFile::new()?;
-    io::copy(pipe, &mut file)?;
+fn copy(mut pipe: impl Read) -> io::Result<Temporary> {
+    let mut file = Temporary::new()?;
+    io::copy(&mut pipe, file.file())?;
     Ok(file)
 }

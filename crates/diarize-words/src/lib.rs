@@ -11,37 +11,45 @@
 //! # Ok::<(), diarize_words::Error>(())
 //! ```
 //!
-//! [`Whisper::transcribe`] gives the results of `openai-whisper` with greedy decoding and word times.
+//! `diarize model download whisper-small` downloads that model, and `diarize model path whisper-small` prints its folder. With
+//! the default options, [`Whisper::transcribe`] gives the text of `openai-whisper` with greedy decoding, and its word times, except
+//! where a text looks wrong and is sampled again at random.
 //!
 //! # With speakers
 //!
-//! [`Whisper::transcribe_turns`] transcribes only where the turns of the crate `diarize` say that somebody speaks, so no text is
-//! imagined in silence, and several parts of the recording are decoded at the same time. Each word then belongs to the
-//! turn in which it is said.
+//! [`Whisper::transcribe_turns`] transcribes only where the turns of a diarization say that somebody speaks, so Whisper hardly
+//! invents text in silence. It decodes several parts of the recording at the same time. This program prints who said what:
 //!
 //! ```no_run
-//! use diarize_words::{Options, Whisper, diarize::Turn};
+//! use diarize_words::{Options, Whisper, diarize::{Device, Diarizer}};
 //!
 //! # fn samples() -> Vec<f32> { Vec::new() }
-//! # fn turns() -> Vec<Turn> { Vec::new() } // of `diarize::Diarizer::diarize`, without overlap
+//! # fn diarizer() -> diarize_words::diarize::Result<Diarizer> { Diarizer::load("", Device::Cpu) }
+//! let samples = samples(); // of `diarize_audio::read`: 16 kHz, one channel
+//! let diarizer = diarizer()?; // `Diarizer::bundled(Device::auto())` with the feature `bundled` of `diarize`
+//! let diarization = diarizer.diarize(&samples)?;
 //! let mut options = Options::default();
 //! options.language = Some("en".to_owned()); // otherwise, it is detected
-//! let (samples, turns) = (samples(), turns());
-//! for segment in Whisper::load("path/to/whisper-small")?.transcribe_turns(&samples, &turns, &options)? {
+//! let whisper = Whisper::load("path/to/whisper-small")?;
+//! for segment in whisper.transcribe_turns(&samples, &diarization.turns, &options)? {
 //!     for word in &segment.words {
+//!         // The turn in which the word is said, or the nearest one.
 //!         let middle = (word.start + word.end) / 2.0;
-//!         let turn = turns.iter().find(|turn| turn.start <= middle && middle < turn.end);
-//!         println!("{}:{}", turn.map_or("unknown", |turn| &turn.speaker), word.text);
+//!         let distance = |start: f64, end: f64| (start - middle).max(middle - end).max(0.0);
+//!         let nearest = diarization.exclusive.iter().min_by(|a, b| {
+//!             distance(a.start, a.end).total_cmp(&distance(b.start, b.end))
+//!         });
+//!         println!("{:7.2} s {}:{}", word.start, nearest.map_or("", |turn| &turn.speaker), word.text);
 //!     }
 //! }
-//! # Ok::<(), diarize_words::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! For a recording that does not fit into memory, [`windows()`] says which parts to read, [`Whisper::transcribe_parts`]
 //! transcribes some of them, [`Segment::of_part`] gives times from the start of the recording, and [`without_imagined`]
 //! leaves out words where nobody speaks. In this way, a program can also show progress or stop between two parts.
 //!
-//! [`Whisper::load_on`] computes on a GPU.
+//! [`Whisper::load_on`] computes on a GPU, with the feature `cuda` or `metal`.
 
 #![forbid(unsafe_code)]
 

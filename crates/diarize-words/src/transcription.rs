@@ -16,17 +16,17 @@ pub struct Segment {
     pub text: String,
     /// The words of the text, in order.
     pub words: Vec<Word>,
-    /// Mean log-probability of the tokens. Below -1, the text is a guess.
+    /// Mean log-probability of the tokens (`avg_logprob`). Below -1, the text is a guess.
     pub log_probability: f64,
-    /// Probability that nobody speaks.
+    /// Probability that nobody speaks (`no_speech_prob`).
     pub no_speech: f64,
     /// The temperature at which the text was sampled: 0 unless the text looked wrong there.
     pub temperature: f64,
-    /// Length of the text divided by its length after compression. Above 2.4, the text repeats itself.
+    /// Length of the text divided by its length after compression (`compression_ratio`). Above 2.4, the text repeats itself.
     pub compression: f64,
 }
 
-/// A word with its punctuation. It can end when it starts, if the model hears it too short.
+/// A word with its punctuation. It can end when it starts, if the model finds no duration for it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Word {
@@ -53,7 +53,7 @@ impl Segment {
     }
 }
 
-/// How to transcribe. The default detects the language and follows one text.
+/// How to transcribe. The default detects the language and decodes greedily.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
@@ -64,9 +64,9 @@ pub struct Options {
     /// Text that could precede each part: it shows the spelling of names, and the style. Together with [`Self::vocabulary`], it
     /// can have 223 tokens; a word has one or two.
     pub prompt: Option<String>,
-    /// Words that may occur, such as names. The decoder sees them before each 30 s, and is more likely to spell them so.
+    /// Words that may occur, such as names. The decoder sees them before each 30 s, and is more likely to spell them that way.
     pub vocabulary: Vec<String>,
-    /// Number of texts that are followed at a time, of which the likeliest becomes the result. `None` follows one; 5 is
-    /// slower and often slightly better. Time and memory grow with the number.
+    /// Number of beams: texts that are followed at a time, of which the likeliest becomes the result. `None` decodes greedily;
+    /// 5 is slower and often slightly better. Time and memory grow with the number.
     pub beam: Option<NonZeroUsize>,
 }

@@ -97,6 +97,15 @@ impl Console {
         }
     }
 
+    /// Removes all bars for good, and prints the last line, unless quiet and not `important`.
+    pub fn last_line(&self, line: &str, important: bool) {
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        if important || !self.quiet {
+            failure::tell(line);
+        }
+    }
+
     /// Prints a warning as one line, unless quiet.
     pub fn warn(&self, line: &str) {
         self.line(&format!("warning: {line}"));

@@ -28,6 +28,8 @@ use crate::{
 
 /// An answer cannot start later than a second into the window, and times are 20 ms apart.
 const MIN_POSITIONS: usize = 100;
+/// Number of parts that decide the language.
+const LANGUAGE_PARTS: usize = 3;
 /// The number of tokens of the first multilingual models. Those for English have fewer.
 const MULTILINGUAL_VOCABULARY: usize = 51_865;
 
@@ -144,9 +146,14 @@ impl Whisper {
         if !self.is_multilingual() {
             return Ok(("en".to_owned(), 1.0));
         }
-        let probabilities = parts.par_iter().map(|part| self.language_probabilities(part));
+        let of_part = |part: &&[f32]| self.language_probabilities(part);
+        let probabilities: Vec<Vec<f64>> = match self.networks.place.device.is_cpu() {
+            true => parts.par_iter().map(of_part).collect::<Result<_>>()?,
+            // Encoders at the same time would need memory for each of them.
+            false => parts.iter().map(of_part).collect::<Result<_>>()?,
+        };
         let mut means = vec![0.0; self.tokens.languages.len()];
-        for probabilities in probabilities.collect::<Result<Vec<_>>>()? {
+        for probabilities in probabilities {
             for (mean, probability) in means.iter_mut().zip(probabilities) {
                 *mean += probability / parts.len() as f64;
             }
@@ -187,9 +194,9 @@ impl Whisper {
         self.start(options.language.as_deref().unwrap_or("en"), options.translate, Vec::new()).map(drop)
     }
 
-    /// Transcribes samples at 16 kHz, one channel, on the threads of the current pool of `rayon`, whose number changes nothing.
-    /// The language is detected once, in the first 30 s. It returns at the end: to show progress or to stop before, transcribe
-    /// [parts](Self::transcribe_parts).
+    /// Transcribes samples at 16 kHz, one channel, on the current pool of `rayon`; the number of threads does not affect the
+    /// result. The language is detected once, in the first 30 s. It returns only when everything is transcribed: to show progress or
+    /// to stop early, use [`Self::transcribe_parts`].
     ///
     /// # Errors
     /// An option is invalid, a sample is not finite, or a network fails.
@@ -198,7 +205,7 @@ impl Whisper {
     }
 
     /// Transcribes what is said in the turns of a recording, which may overlap. Times count from the start of the recording, as
-    /// those of the turns. The language is detected once.
+    /// those of the turns. The language is detected in the first three [windows](crate::windows()).
     ///
     /// # Errors
     /// As [`Self::transcribe`].
@@ -224,7 +231,8 @@ impl Whisper {
     }
 
     /// Like [`Self::transcribe`], but for several parts of a recording, such as those that [`windows()`](crate::windows()) finds.
-    /// Times count from the start of each part. The language is detected once, from the first 30 s of each part.
+    /// Times count from the start of each part. The language is detected in the first three parts of each call, so for more calls about
+    /// one recording, call [`Self::detect_language`] first, and set [`Options::language`].
     ///
     /// Without beams, the next word is computed for [`Self::parts_at_once`] parts at the same time, which is faster than one part
     /// after another.
@@ -235,7 +243,7 @@ impl Whisper {
         let [prompt, vocabulary] = self.prompt(options)?;
         let language = match &options.language {
             Some(language) => language.clone(),
-            None => self.detect_language(parts)?.0,
+            None => self.detect_language(&parts[..parts.len().min(LANGUAGE_PARTS)])?.0,
         };
         let start = self.start(&language, options.translate, vocabulary)?;
         let groups = parts.chunks(self.parts_at_once());
@@ -297,7 +305,9 @@ impl Whisper {
                 return Ok(Vec::new());
             }
             let invalid = |requirement: String| {
-                Err(Error::InvalidOption { option, value: format!("`{text}`"), requirement })
+                let start: String = text.chars().take(40).collect();
+                let more = if start.len() < text.len() { "…" } else { "" };
+                Err(Error::InvalidOption { option, value: format!("`{start}{more}`"), requirement })
             };
             let tokens = match self.tokens.encode(&format!(" {text}")) {
                 Ok(tokens) => tokens,
@@ -309,11 +319,15 @@ impl Whisper {
             match rest.checked_sub(tokens.len()) {
                 Some(left) => rest = left,
                 None => {
+                    let others = match most - rest {
+                        0 => String::new(),
+                        others => format!(" and the vocabulary {others}"),
+                    };
                     return invalid(format!(
-                        "shorter: vocabulary and prompt can have {most} tokens together, and this adds {} to {}; a word has \
-                         one or two tokens, a name two or more",
+                        "shorter: it has {} tokens{others}, and at most {most} fit, which is about {} words or {} names",
                         tokens.len(),
-                        most - rest,
+                        most / 2,
+                        most / 4,
                     ));
                 }
             }
@@ -328,7 +342,10 @@ impl Whisper {
             Err(Error::InvalidOption { option, value, requirement })
         };
         if !self.is_multilingual() {
-            let english_only = || "left out: this model knows only English".to_owned();
+            let english_only = || {
+                "left out: this model knows only English; models without `.en` in their names know other languages"
+                    .to_owned()
+            };
             return match language {
                 _ if translate => invalid("translate", "set".to_owned(), english_only()),
                 "en" => {

@@ -119,7 +119,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let notices = console.clone();
-    interrupt::listen(true, move || notices.line("stopping; press Ctrl-C again to stop at once"), || ());
+    interrupt::listen(true, move || notices.line("stopping; press Ctrl-C again to stop at once"), || true);
     let mut failed = 0;
     for (found, folder) in inputs.all.iter().zip(&folders) {
         let is_new = !folder.exists();
