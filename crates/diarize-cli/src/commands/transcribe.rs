@@ -15,11 +15,10 @@ use crate::{
 /// Examples at the end of the help.
 pub const EXAMPLES: &str = "\
 Examples:
-  diarize transcribe --whisper whisper-small meeting.mp3          paragraphs with speakers
-  diarize transcribe --whisper whisper-small -o talk.srt talk.wav
-  diarize transcribe --whisper whisper-small -o talk.json -o talk.html --language de talk.mp3
-  diarize transcribe --whisper whisper-small --words -o words.csv talk.mp3
-                                                                  one row per word, for spreadsheets
+  diarize transcribe meeting.mp3                     paragraphs with speakers
+  diarize transcribe --whisper whisper-tiny.en -o talk.srt talk.wav
+  diarize transcribe --language German -o talk.json -o talk.html talk.mp3
+  diarize transcribe --words -o words.csv talk.mp3   one row per word, for spreadsheets
 
 Models:
   diarize model download whisper-small    gets a model; `diarize model list` shows others, from tiny to large-v3-turbo.
@@ -57,7 +56,13 @@ impl Args {
     /// Checks the combination of arguments. Errors are usage errors.
     pub fn into_job(self) -> Result<Job, clap::Error> {
         if let Some(option) = self.options.option_without_words() {
-            return Err(conflict(format!("transcribe cannot be combined with {option}: leave it out")));
+            let other = match option.starts_with("--channels") {
+                true => ", or give a transcript in JSON to `diarize --transcript FILE --channels separate`",
+                false => "",
+            };
+            return Err(conflict(format!(
+                "transcribe cannot be combined with {option}: leave it out{other}"
+            )));
         }
         let job = self.options.into_job(self.audio, Format::Txt)?;
         let formats: Vec<Format> = job.destinations.iter().flatten().map(|output| output.format).collect();
