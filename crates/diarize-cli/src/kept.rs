@@ -58,3 +58,33 @@ impl Kept {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Kept;
+
+    #[test]
+    fn the_results_of_a_recording_in_progress_are_told() {
+        let kept = Kept::default();
+        let [done, other, unfinished] = ["a.srt", "a.json", "b.srt"].map(Path::new);
+        [done, other].into_iter().for_each(|result| kept.written(result));
+        kept.complete([done, other], false);
+        kept.written(unfinished);
+        let mut told = Vec::new();
+        assert!(kept.tell_last(|unfinished| told.extend(unfinished.results.iter().cloned())));
+        assert_eq!(told, [unfinished]);
+    }
+
+    #[test]
+    fn nothing_is_told_once_all_results_are_there() {
+        let kept = Kept::default();
+        let result = Path::new("a.srt");
+        kept.written(result);
+        kept.complete([result], true);
+        assert!(!kept.tell_last(|_| panic!("told")));
+        // It can still be used.
+        assert!(kept.lock().results.is_empty());
+    }
+}
