@@ -23,7 +23,7 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Recommends a better model after a recording of `seconds` with the bundled model, if a person reads it: the results and the
 /// messages both go to a terminal. If the time cannot be stored, the line does not appear, because it would appear always.
 ///
-/// With `words`, results contain more than what the model finds.
+/// `words` says whether results also contain words, which this model does not find.
 pub fn recommend(console: &Console, seconds: f64, words: bool) {
     if console.is_quiet() || seconds <= LONG || !io::stdout().is_terminal() || !io::stderr().is_terminal() {
         return;

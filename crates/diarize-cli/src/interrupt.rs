@@ -47,7 +47,7 @@ impl Temporary {
         self.0.path()
     }
 
-    /// For writing.
+    /// The open file.
     pub fn file(&mut self) -> &mut File {
         self.0.as_file_mut()
     }

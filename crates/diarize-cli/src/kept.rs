@@ -7,18 +7,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Shared by all threads.
+/// The state of unfinished results, shared by all threads.
 #[derive(Clone, Debug, Default)]
 pub struct Kept(Arc<Mutex<Unfinished>>);
 
-/// What there is.
+/// Results that are not complete.
 #[derive(Debug, Default)]
 pub struct Unfinished {
     /// Files with text that has no result yet.
     pub texts: BTreeSet<PathBuf>,
     /// Results of recordings whose other results are not there yet.
     pub results: BTreeSet<PathBuf>,
-    /// Results for the standard output that wait for those of earlier inputs, by the numbers of their inputs.
+    /// Results that are printed after those of earlier inputs, by the index of their input.
     pub waiting: BTreeMap<usize, String>,
     /// Whether anything is on the standard output.
     pub has_printed: bool,
@@ -32,7 +32,7 @@ impl Kept {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a result of a recording.
+    /// Records that a result file was written.
     pub fn written(&self, result: &Path) {
         self.lock().results.insert(result.to_owned());
     }

@@ -1,4 +1,4 @@
-//! Names of languages, for people who type them instead of codes.
+//! Converts names of languages to the codes that Whisper uses.
 
 use diarize_words::Error;
 
@@ -46,7 +46,7 @@ pub fn code(typed: &str) -> Option<String> {
     }
 }
 
-/// The error about a language that is not one of those that a model knows.
+/// The error for a language that the model does not know.
 pub fn unknown(typed: &str, mut known: Vec<&str>) -> Error {
     known.sort_unstable();
     let requirement = format!("one of {}", known.join(", "));

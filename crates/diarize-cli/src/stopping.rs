@@ -1,6 +1,6 @@
 //! What the program says when Ctrl-C stops it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     commands::diarize::Job,
@@ -40,12 +40,9 @@ pub fn listen(job: &Job, console: &Console, kept: &Kept) {
 
 /// What is kept of the files in progress.
 fn message(unfinished: &Unfinished, several: bool, hint: &str) -> String {
-    let names = |files: &mut dyn Iterator<Item = &PathBuf>| {
-        files.map(|file| file.display().to_string()).collect::<Vec<_>>().join(" and ")
-    };
     let Unfinished { texts, results, .. } = unfinished;
-    let written = (!results.is_empty()).then(|| format!("written: {}", names(&mut results.iter())));
-    let text = (!texts.is_empty()).then(|| format!("the text so far is in {}", names(&mut texts.iter())));
+    let written = (!results.is_empty()).then(|| format!("written: {}", names(results)));
+    let text = (!texts.is_empty()).then(|| format!("the text so far is in {}", names(texts)));
     let all: Vec<String> = written.into_iter().chain(text).collect();
     match all.is_empty() {
         true => {
@@ -54,6 +51,11 @@ fn message(unfinished: &Unfinished, several: bool, hint: &str) -> String {
         }
         false => format!("stopped: {}", all.join("; ")),
     }
+}
+
+fn names(files: &BTreeSet<PathBuf>) -> String {
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    names.join(" and ")
 }
 
 /// How to keep the text so far of a job that is stopped, if it keeps none: no result is in a file beside which it could be.

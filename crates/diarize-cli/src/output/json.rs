@@ -91,7 +91,7 @@ pub(super) fn on_one_line(file: &str, text: &str) -> serde_json::Result<String> 
     })
 }
 
-/// JSON without white space between values. Everything else stays as it is, such as the digits of numbers.
+/// Removes the white space between values of JSON, and changes nothing else, such as the digits of numbers.
 fn compact(text: &str) -> String {
     let (mut is_string, mut is_escaped) = (false, false);
     let is_kept = |letter: &char| {

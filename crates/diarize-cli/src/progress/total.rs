@@ -1,4 +1,4 @@
-//! The progress of the work on many files.
+//! A progress bar for a batch of files.
 
 use std::{
     ops::Range,

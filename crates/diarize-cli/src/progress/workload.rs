@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// The fraction of the first file from which on the time left is known roughly. It includes some of the words.
+/// Once this fraction of any file is done, the time left can be estimated: some of its words have been found by then.
 const PREDICTABLE: f64 = 0.25;
 
-/// The work on many files. The length of a file becomes known when its work begins; until then it is estimated from its size
-/// and from files with the same extension.
+/// The work on many files. Before work on a file begins, its length is estimated from its size and from
+/// files with the same extension.
 #[derive(Debug, Default)]
 pub struct Workload {
     files: Vec<File>,

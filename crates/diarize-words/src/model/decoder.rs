@@ -222,8 +222,7 @@ impl Heard {
         self.0.iter().map(|audio| audio.select(windows)).collect::<Result<_>>().map(Self)
     }
 
-    /// Number of windows.
-    pub fn windows(&self) -> Result<usize> {
+    fn windows(&self) -> Result<usize> {
         self.0.first().map_or(Ok(0), Audio::windows)
     }
 }
