@@ -137,7 +137,7 @@ impl Dims {
 
 impl Conv2d {
     /// Packs a convolution with `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32. It runs on
-    /// the device of the bias.
+    /// the device of the bias. The kernel is best on the CPU, where it is packed.
     ///
     /// # Errors
     /// The shapes do not fit each other, the kernel is empty, the stride is 0, a tensor is not f32, or the device
@@ -162,11 +162,8 @@ impl Conv2d {
             }
         } else {
             let taps = rows * columns;
-            let mut reordered: Vec<f32> = Vec::with_capacity(kernel.len());
-            for (tap, input) in (0..taps).flat_map(|tap| (0..inputs).map(move |input| (tap, input))) {
-                reordered.extend(kernel.iter().skip(input * taps + tap).step_by(inputs * taps));
-            }
-            let kernel = Tensor::from_vec(reordered, (taps * inputs, outputs), bias.device())?;
+            let kernel = outputs_last(&kernel, inputs, taps);
+            let kernel = Tensor::from_vec(kernel, (taps * inputs, outputs), bias.device())?;
             Weights::Gpu { kernel, kept: Kept::default() }
         };
         Ok(Self {
@@ -270,6 +267,23 @@ impl Conv2d {
         }
         Ok(())
     }
+}
+
+/// `(outputs, inputs, taps)` to `(taps, inputs, outputs)`. Reads a few outputs at a time, so that values that are neighbors in
+/// memory are used soon after each other.
+fn outputs_last(kernel: &[f32], inputs: usize, taps: usize) -> Vec<f32> {
+    const AT_ONCE: usize = 16;
+    let length = inputs * taps;
+    let outputs = kernel.len() / length;
+    let mut reordered = vec![0.0; kernel.len()];
+    for (part, kernels) in kernel.chunks(AT_ONCE * length).enumerate() {
+        for (input, tap) in (0..inputs).flat_map(|input| (0..taps).map(move |tap| (input, tap))) {
+            let values = kernels.iter().skip(input * taps + tap).step_by(length);
+            let first = (tap * inputs + input) * outputs + part * AT_ONCE;
+            reordered[first..].iter_mut().zip(values).for_each(|(target, value)| *target = *value);
+        }
+    }
+    reordered
 }
 
 /// One forward pass into a new tensor. On the CPU it has no residual; [`IntoResidual`] handles that case.
@@ -378,5 +392,25 @@ impl InplaceOp2 for IntoResidual<'_> {
             bail!("conv2d: the residual is not contiguous f32");
         };
         self.conv.on_cpu(x, layout, true, self.activation, &mut y[start..end])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outputs_last;
+
+    #[test]
+    fn outputs_become_the_last_axis() {
+        for [outputs, inputs, taps] in [[1, 1, 1], [3, 2, 5], [16, 3, 9], [37, 4, 2]] {
+            let kernel: Vec<f32> = (0..outputs * inputs * taps).map(|index| index as f32).collect();
+            let reordered = outputs_last(&kernel, inputs, taps);
+            for (output, input, tap) in (0..outputs)
+                .flat_map(|output| (0..inputs).map(move |input| (output, input)))
+                .flat_map(|(output, input)| (0..taps).map(move |tap| (output, input, tap)))
+            {
+                let value = kernel[(output * inputs + input) * taps + tap];
+                assert_eq!(reordered[(tap * inputs + input) * outputs + output], value);
+            }
+        }
     }
 }

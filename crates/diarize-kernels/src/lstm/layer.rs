@@ -37,7 +37,7 @@ struct CpuLayer {
 }
 
 impl Layer {
-    /// Packs a layer:
+    /// Packs a layer, which runs on the device of `recurrent` and `bias`. `input` is best on the CPU, where it is packed.
     ///
     /// - `input`: `(directions * 4 * hidden, inputs)` f32, `W_ih` of each direction;
     /// - `bias`: `(directions * 4 * hidden,)` f32, the sum of PyTorch's two biases;
@@ -57,7 +57,7 @@ impl Layer {
                 recurrent.shape()
             );
         }
-        let weights = if input.device().is_cpu() {
+        let weights = if recurrent.device().is_cpu() {
             let (weights, bias) = (input.flatten_all()?.to_vec1()?, bias.to_vec1()?);
             let one = |direction: usize| {
                 let gates = direction * gates..(direction + 1) * gates;

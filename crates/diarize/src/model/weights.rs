@@ -107,6 +107,12 @@ impl<'a> Weights<'a> {
         Tensor::from_vec(values, shape, self.device).map_err(Error::loading)
     }
 
+    /// Creates a tensor from derived values in ordinary memory. Layers that pack their weights do so there, and then copy
+    /// them to their device.
+    pub(crate) fn to_pack(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
+        Tensor::from_vec(values, shape, &Device::Cpu).map_err(Error::loading)
+    }
+
     fn wrong(&self, tensor: &str, problem: TensorProblem) -> Error {
         Error::Tensor { path: self.path.to_owned(), tensor: tensor.to_owned(), problem }
     }

@@ -22,7 +22,7 @@ impl Linear {
         activation: Activation,
     ) -> Result<Self> {
         let weight = weights.values(&format!("{name}.weight"), &[outputs, inputs])?;
-        let weight = weights.to_device(weight, &[outputs, inputs, 1, 1])?;
+        let weight = Weights::to_pack(weight, &[outputs, inputs, 1, 1])?;
         let bias = weights.tensor(&format!("{name}.bias"), &[outputs])?;
         let convolution = Conv2d::new(&weight, &bias, 1, [0, 0]).map_err(Error::loading)?;
         Ok(Self { convolution, activation })

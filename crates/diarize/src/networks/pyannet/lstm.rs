@@ -55,7 +55,7 @@ fn load_layer(
         let (input_bias, hidden_bias) = (values("bias_ih", &[gates])?, values("bias_hh", &[gates])?);
         bias.extend(input_bias.iter().zip(hidden_bias).map(|(a, b)| a + b));
     }
-    let input = weights.to_device(input, &[directions * gates, inputs])?;
+    let input = Weights::to_pack(input, &[directions * gates, inputs])?;
     let bias = weights.to_device(bias, &[directions * gates])?;
     let recurrent = weights.to_device(recurrent, &[directions, gates, hidden])?;
     let layer = Layer::new(&input, &bias, &recurrent).map_err(Error::loading)?;

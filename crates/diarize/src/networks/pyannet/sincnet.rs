@@ -48,15 +48,10 @@ impl SincNet {
     pub(crate) fn load(weights: &Weights<'_>, stride: usize) -> Result<Self> {
         let block = |index: usize, channels: usize| -> Result<Block> {
             let name = format!("sincnet.conv1d.{index}");
-            let kernel = weights.tensor(&format!("{name}.weight"), &[CHANNELS, channels, KERNEL])?;
+            let kernel = weights.values(&format!("{name}.weight"), &[CHANNELS, channels, KERNEL])?;
+            let kernel = Weights::to_pack(kernel, &[CHANNELS, channels, 1, KERNEL])?;
             let bias = weights.tensor(&format!("{name}.bias"), &[CHANNELS])?;
-            Block::load(
-                weights,
-                index,
-                &kernel.unsqueeze(2).map_err(Error::loading)?,
-                &bias,
-                Activation::Identity,
-            )
+            Block::load(weights, index, &kernel, &bias, Activation::Identity)
         };
         let filters = filters(weights)?;
         let norm = |part: &str| -> Result<f64> {
@@ -87,7 +82,7 @@ impl SincNet {
                 (0..stride).flat_map(|channel| (0..steps).map(move |step| tap(step * stride + channel))),
             );
         }
-        let kernel = weights.to_device(kernel, &[FILTERS, stride, 1, steps])?;
+        let kernel = Weights::to_pack(kernel, &[FILTERS, stride, 1, steps])?;
         let bias = weights.to_device(vec![0.0; FILTERS], &[FILTERS])?;
         Block::load(weights, 0, &kernel, &bias, Activation::Absolute)
     }

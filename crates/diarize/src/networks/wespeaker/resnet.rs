@@ -215,7 +215,7 @@ fn load_convolution(
         .zip(&scale)
         .flat_map(|(kernel, scale)| kernel.iter().map(move |&k| (f64::from(k) * scale) as f32))
         .collect();
-    let kernel = Tensor::from_vec(kernel, &shape, &Device::Cpu).map_err(Error::loading)?;
+    let kernel = Weights::to_pack(kernel, &shape)?;
     let bias = weights.to_device(bias, &[outputs])?;
     let convolution = Conv2d::new(&kernel, &bias, stride, [size / 2; 2]).map_err(Error::loading)?;
     Ok(convolution.with_precision(weights.precision()))
