@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
 
 use anyhow::{Context, bail, ensure};
-use diarize::{Device, Devices, Precision, SAMPLE_RATE, Turn};
+use diarize::{Device, Devices, Precision, SAMPLE_RATE, Span, Turn};
 use diarize_convert::{
     catalogue::{Catalogue, Model, Task},
     hub,
@@ -20,7 +20,7 @@ use crate::{
     partial::Partial,
     progress::FileProgress,
     source::Source,
-    transcript::{Span, Transcript},
+    transcript::Transcript,
 };
 
 /// Number of windows with speech from which the language is detected.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, thread, time::Instant};
 
 use anyhow::{Context, bail};
-use diarize::{Device, Diarization, Options, Precision, Turn, Warning};
+use diarize::{Device, Diarization, Options, Precision, Span, Turn, Warning};
 use diarize_audio::Decoding;
 #[cfg(feature = "words")]
 use diarize_words::Loudness;
@@ -20,7 +20,7 @@ use crate::{
     pipelines::{Pipeline, Pipelines},
     progress::{Console, Part},
     source::{Decoded, Source},
-    transcript::{Span, Transcripts},
+    transcript::Transcripts,
     voice_embedder::VoiceEmbedder,
     warnings::{Written, speakers},
 };

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use diarize::{Diarization, Turn};
+use diarize::{Diarization, Span, Turn};
 
 use crate::{
     output::{self, Output},
-    transcript::{Span, Transcript},
+    transcript::Transcript,
     wordless,
 };
 

@@ -1,8 +1,8 @@
 //! Finds speech in which no words were recognized: small Whisper models lose sentences, often after a prompt.
 
-use diarize::Turn;
+use diarize::{Span, Turn};
 
-use crate::{output::clock, transcript::Span};
+use crate::output::clock;
 
 /// Shorter speech without words, in seconds, is normal: laughter, hesitation, overlapping talk.
 const LEAST: f64 = 10.0;
@@ -50,10 +50,9 @@ fn common(a: &Span, b: &Span) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use diarize::Turn;
+    use diarize::{Span, Turn};
 
     use super::warning;
-    use crate::transcript::Span;
 
     fn told(words: &[[f64; 2]]) -> Option<String> {
         let turns = [Turn::new(6.0, 15.0, "A"), Turn::new(14.0, 22.0, "B"), Turn::new(25.0, 30.0, "A")];

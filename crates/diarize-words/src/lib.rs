@@ -21,7 +21,7 @@
 //! invents text in silence. It decodes several parts of the recording at the same time. This program prints who said what:
 //!
 //! ```no_run
-//! use diarize_words::{Options, Whisper, diarize::{Device, Diarizer}};
+//! use diarize_words::{Options, Whisper, diarize::{Device, Diarizer, Span, speakers_of_words}};
 //!
 //! # fn samples() -> Vec<f32> { Vec::new() }
 //! # fn diarizer() -> diarize_words::diarize::Result<Diarizer> { Diarizer::load("", Device::Cpu) }
@@ -31,16 +31,11 @@
 //! let mut options = Options::default();
 //! options.language = Some("en".to_owned()); // otherwise, it is detected
 //! let whisper = Whisper::load("path/to/whisper-small")?;
-//! for segment in whisper.transcribe_turns(&samples, &diarization.turns, &options)? {
-//!     for word in &segment.words {
-//!         // The turn in which the word is said, or the nearest one.
-//!         let middle = (word.start + word.end) / 2.0;
-//!         let distance = |start: f64, end: f64| (start - middle).max(middle - end).max(0.0);
-//!         let nearest = diarization.exclusive.iter().min_by(|a, b| {
-//!             distance(a.start, a.end).total_cmp(&distance(b.start, b.end))
-//!         });
-//!         println!("{:7.2} s {}:{}", word.start, nearest.map_or("", |turn| &turn.speaker), word.text);
-//!     }
+//! let segments = whisper.transcribe_turns(&samples, &diarization.turns, &options)?;
+//! let words: Vec<_> = segments.iter().flat_map(|segment| &segment.words).collect();
+//! let spans: Vec<Span> = words.iter().map(|word| word.span()).collect();
+//! for (word, speaker) in words.iter().zip(speakers_of_words(&spans, &diarization.exclusive)) {
+//!     println!("{:7.2} s {}:{}", word.start, speaker.unwrap_or_default(), word.text);
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use diarize::Span;
+
 /// A sentence or a part of one.
 ///
 /// The last four fields describe the text of the whole window of 30 s in which the segment was found, so neighbors share them.
@@ -38,6 +40,13 @@ pub struct Word {
     pub text: String,
     /// Mean probability of its tokens.
     pub probability: f64,
+}
+
+impl Word {
+    /// When the word is said.
+    pub fn span(&self) -> Span {
+        Span { start: self.start, end: self.end }
+    }
 }
 
 impl Segment {

@@ -40,6 +40,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attribution;
 mod channels;
 pub mod clustering;
 mod compat;
@@ -66,6 +67,7 @@ pub mod unstable;
 pub mod voices;
 
 pub use crate::{
+    attribution::{speakers_of_spans, speakers_of_words},
     channels::ChannelsListener,
     device::Device,
     devices::Devices,

@@ -4,10 +4,10 @@
 
 use std::borrow::Cow;
 
-use diarize::Turn;
+use diarize::{Span, Turn};
 
 use super::{Format, Recording};
-use crate::transcript::{Passage, Span, Transcript};
+use crate::transcript::{Passage, Transcript};
 
 /// A heading, unless `shared`, and one line per turn, or per passage of the transcript, with times in seconds.
 pub(super) fn render(

@@ -149,8 +149,10 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use diarize::Span;
+
     use super::{Interval, Turn, of_turns, render, with_pauses};
-    use crate::transcript::{Span, Transcript};
+    use crate::transcript::Transcript;
 
     fn interval(start: f64, end: f64, text: &str) -> Interval {
         Interval { start, end, text: text.to_owned() }

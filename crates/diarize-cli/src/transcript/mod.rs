@@ -1,7 +1,6 @@
 //! Transcripts from other programs, to which speakers are added.
 
 mod align;
-mod attribution;
 mod cues;
 mod decode;
 mod faults;
@@ -17,10 +16,9 @@ mod whisper;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use diarize::Turn;
+use diarize::{Span, Turn, speakers_of_spans, speakers_of_words};
 
 pub use self::{
-    attribution::{Span, attribute},
     files::{Transcripts, in_directory},
     passages::Passage,
 };
@@ -71,7 +69,7 @@ struct Word {
 
 impl Word {
     fn forget_speaker_outside(&mut self, diarized: Span) {
-        if !self.span.touches(diarized) {
+        if !touches(self.span, diarized) {
             self.speaker = None;
         }
     }
@@ -140,7 +138,7 @@ impl Transcript {
         named.is_named = !turns.is_empty();
         for segment in &mut named.segments {
             segment.words.iter_mut().for_each(|word| word.forget_speaker_outside(diarized));
-            if !segment.span.touches(diarized) {
+            if !touches(segment.span, diarized) {
                 segment.speaker = None;
             }
         }
@@ -150,24 +148,24 @@ impl Transcript {
 
     /// Number of segments outside a part of the recording, and of all segments.
     pub fn count_outside(&self, diarized: Span) -> (usize, usize) {
-        let outside = self.segments.iter().filter(|segment| !segment.span.touches(diarized)).count();
+        let outside = self.segments.iter().filter(|segment| !touches(segment.span, diarized)).count();
         (outside, self.segments.len())
     }
 
     fn name_speakers(&mut self, turns: &[Turn]) {
         let spans: Vec<Span> = words(&self.segments).map(|word| word.span).collect();
-        let mut speakers = attribute(&spans, turns, true).into_iter();
+        let mut speakers = speakers_of_words(&spans, turns).into_iter();
         for segment in &mut self.segments {
             for (word, speaker) in segment.words.iter_mut().zip(&mut speakers) {
                 word.speaker = speaker.map(str::to_owned);
             }
         }
         let spans: Vec<Span> = self.segments.iter().map(|segment| segment.span).collect();
-        for (segment, speaker) in self.segments.iter_mut().zip(attribute(&spans, turns, false)) {
+        for (segment, speaker) in self.segments.iter_mut().zip(speakers_of_spans(&spans, turns)) {
             segment.speaker = main_speaker(&segment.words).or(speaker).map(str::to_owned);
         }
         let spans: Vec<Span> = self.others.iter().map(|other| other.span).collect();
-        for (other, speaker) in self.others.iter_mut().zip(attribute(&spans, turns, false)) {
+        for (other, speaker) in self.others.iter_mut().zip(speakers_of_spans(&spans, turns)) {
             other.speaker = speaker.map(str::to_owned);
         }
     }
@@ -235,6 +233,11 @@ fn is_json(text: &str) -> bool {
 
 fn words(segments: &[Segment]) -> impl Iterator<Item = &Word> {
     segments.iter().flat_map(|segment| &segment.words)
+}
+
+/// Whether a part of a span is in another one.
+fn touches(span: Span, other: Span) -> bool {
+    span.start < other.end && span.end > other.start || span.start == span.end && span.start == other.start
 }
 
 /// The speaker with the most time in some words. Ties go to the speaker who comes first.

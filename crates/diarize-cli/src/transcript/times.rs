@@ -1,9 +1,8 @@
 //! Times that are missing or contradict each other are replaced by those of their neighbors.
 
-use super::{
-    attribution::Span,
-    faults::{Fault, Faults},
-};
+use diarize::Span;
+
+use super::faults::{Fault, Faults};
 
 /// The times of a word or line as they are written, in seconds. Numbers that are not finite are missing.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,52 +2,44 @@
 
 use std::collections::BTreeMap;
 
-use diarize::Turn;
-use serde::Serialize;
+use crate::{Span, Turn};
 
 /// How far from a speaker change to look for a pause, in seconds. Diarization is often scored with a collar
 /// of a quarter of a second for the same reason: boundaries are not more exact.
 const REACH: f64 = 0.25;
 
-/// A span of time in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Span {
-    /// Start.
-    pub start: f64,
-    /// End.
-    pub end: f64,
-}
-
-impl Span {
-    /// Whether a part of this span is in another one.
-    pub(super) fn touches(self, other: Self) -> bool {
-        self.start < other.end && self.end > other.start
-            || self.start == self.end && self.start == other.start
-    }
-
-    fn overlap(self, turn: &Turn) -> f64 {
-        (self.end.min(turn.end) - self.start.max(turn.start)).max(0.0)
-    }
-
-    /// Seconds between the middle of the span and a turn; 0 inside the turn.
-    fn distance(self, turn: &Turn) -> f64 {
-        let middle = 0.5 * (self.start + self.end);
-        (turn.start - middle).max(middle - turn.end).max(0.0)
-    }
-}
-
-/// The speaker of each word: the one who speaks during most of it. Ties, and words without any speaker, go to
-/// the nearest turn, and among equally near turns to the first. `None` if there are no turns.
+/// The speaker of each word of a transcript: as [`speakers_of_spans`], but a speaker change between two words then moves to the
+/// longest pause between words nearby. The words must be in the order of the text.
 ///
-/// With `to_pauses`, the words must be in the order of the text. A speaker change between two words then
-/// moves to the longest pause between words nearby. `turns` must be in order and must not overlap.
-pub fn attribute<'a>(words: &[Span], turns: &'a [Turn], to_pauses: bool) -> Vec<Option<&'a str>> {
-    let mut speakers: Vec<Option<&str>> =
-        words.iter().map(|&word| speaker_of(word, nearby(word, turns))).collect();
-    if to_pauses {
-        move_to_pauses(words, &by_speaker(turns), &mut speakers);
-    }
+/// ```
+/// use diarize::{Span, Turn, speakers_of_words};
+///
+/// let turns = [Turn::new(0.0, 1.35, "A"), Turn::new(1.35, 2.0, "B")];
+/// let words = [(0.0, 0.4), (0.4, 0.8), (1.2, 1.4), (1.4, 2.0)].map(|(start, end)| Span { start, end });
+/// assert_eq!(speakers_of_words(&words, &turns), [Some("A"), Some("A"), Some("B"), Some("B")]);
+/// ```
+pub fn speakers_of_words<'a>(words: &[Span], turns: &'a [Turn]) -> Vec<Option<&'a str>> {
+    let mut speakers = speakers_of_spans(words, turns);
+    move_to_pauses(words, &by_speaker(turns), &mut speakers);
     speakers
+}
+
+/// The speaker of each span: the one who speaks during most of it. Ties, and spans without any speaker, go to the nearest turn,
+/// and among equally near turns to the first. `None` if there are no turns.
+///
+/// `turns` must be in order and must not overlap, as those of [`Diarization::exclusive`](crate::Diarization::exclusive).
+pub fn speakers_of_spans<'a>(spans: &[Span], turns: &'a [Turn]) -> Vec<Option<&'a str>> {
+    spans.iter().map(|&span| speaker_of(span, nearby(span, turns))).collect()
+}
+
+fn overlap(span: Span, turn: &Turn) -> f64 {
+    (span.end.min(turn.end) - span.start.max(turn.start)).max(0.0)
+}
+
+/// Seconds between the middle of a span and a turn; 0 inside the turn.
+fn distance(span: Span, turn: &Turn) -> f64 {
+    let middle = 0.5 * (span.start + span.end);
+    (turn.start - middle).max(middle - turn.end).max(0.0)
 }
 
 /// The turns that a word touches, and those before and after them.
@@ -60,16 +52,14 @@ fn nearby(word: Span, turns: &[Turn]) -> &[Turn] {
 fn speaker_of(word: Span, turns: &[Turn]) -> Option<&str> {
     let mut overlaps: BTreeMap<&str, f64> = BTreeMap::new();
     for turn in turns {
-        *overlaps.entry(&turn.speaker).or_default() += word.overlap(turn);
+        *overlaps.entry(&turn.speaker).or_default() += overlap(word, turn);
     }
     let mut best: Option<(&str, f64, f64)> = None;
     for turn in turns {
-        let overlap = if word.overlap(turn) > 0.0 { overlaps[turn.speaker.as_str()] } else { 0.0 };
-        let distance = word.distance(turn);
-        let better =
-            best.is_none_or(|(_, most, nearest)| overlap > most || overlap == most && distance < nearest);
-        if better {
-            best = Some((&turn.speaker, overlap, distance));
+        let shared = if overlap(word, turn) > 0.0 { overlaps[turn.speaker.as_str()] } else { 0.0 };
+        let away = distance(word, turn);
+        if best.is_none_or(|(_, most, nearest)| shared > most || shared == most && away < nearest) {
+            best = Some((&turn.speaker, shared, away));
         }
     }
     best.map(|(speaker, ..)| speaker)
@@ -138,7 +128,7 @@ fn search_window(
 
 #[cfg(test)]
 mod tests {
-    use super::{Span, Turn, attribute, nearby};
+    use super::{Span, Turn, nearby, speakers_of_spans, speakers_of_words};
 
     fn turn(start: f64, end: f64, speaker: &str) -> Turn {
         Turn::new(start, end, speaker)
@@ -149,7 +139,8 @@ mod tests {
     }
 
     fn speakers(times: &[(f64, f64)], turns: &[Turn], to_pauses: bool) -> String {
-        attribute(&spans(times), turns, to_pauses).iter().map(|speaker| speaker.unwrap_or("-")).collect()
+        let of = if to_pauses { speakers_of_words } else { speakers_of_spans };
+        of(&spans(times), turns).iter().map(|speaker| speaker.unwrap_or("-")).collect()
     }
 
     #[test]
