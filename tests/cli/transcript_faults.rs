@@ -2,10 +2,8 @@
 
 use std::{fs, path::Path};
 
-use diarize_cli::{
-    output::Format,
-    transcript::{Span, Transcript},
-};
+use diarize::Span;
+use diarize_cli::{output::Format, transcript::Transcript};
 use diarize_testkit::Random;
 use serde_json::{Value, json};
 use tempfile::tempdir;

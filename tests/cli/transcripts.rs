@@ -2,11 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use diarize::{Turn, parse_rttm};
-use diarize_cli::{
-    output::Format,
-    transcript::{Span, Transcript},
-};
+use diarize::{Span, Turn, parse_rttm};
+use diarize_cli::{output::Format, transcript::Transcript};
 use diarize_testkit::repository;
 use serde_json::{Value, json};
 use tempfile::tempdir;

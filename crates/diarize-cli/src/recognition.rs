@@ -14,13 +14,8 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use crate::{
-    commands::conflict,
-    languages, numbers,
-    output::Format,
-    partial::Partial,
-    progress::FileProgress,
-    source::Source,
-    transcript::Transcript,
+    commands::conflict, languages, numbers, output::Format, partial::Partial, progress::FileProgress,
+    source::Source, transcript::Transcript,
 };
 
 /// Number of windows with speech from which the language is detected.

@@ -18,11 +18,11 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use diarize::{Span, Turn, speakers_of_spans, speakers_of_words};
 
+use self::{cues::Cues, faults::Faults, whisper::Whisper};
 pub use self::{
     files::{Transcripts, in_directory},
     passages::Passage,
 };
-use self::{cues::Cues, faults::Faults, whisper::Whisper};
 use crate::{output::Format, text};
 
 /// A transcript: its original document, and its segments.
