@@ -176,7 +176,7 @@ mod needs_whisper {
         let [talk, silence, missing] = ["talk.wav", "silence.wav", "missing.wav"].map(path);
         write_excerpt(8, talk.as_ref(), path("talk.rttm").as_ref());
         write_silence(silence.as_ref());
-        let output = diarize(["transcribe", "-q", "-f", "json", &talk, &missing, &silence]);
+        let output = diarize(["transcribe", "-f", "json", &talk, &missing, &silence]);
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         let documents: Vec<Value> =
             stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -188,6 +188,9 @@ mod needs_whisper {
             segments.flat_map(|segment| segment["words"].as_array().unwrap().clone()).collect::<Vec<_>>()
         };
         let words: Vec<Value> = documents.iter().flat_map(words).collect();
+        let told = stderr(&output);
+        assert!(told.contains(&format!(", {} words; 8.0 s of audio in ", words.len())), "{told}");
+        assert!(told.contains("silence.wav: no turns, 0 words; "), "{told}");
 
         let audio = fs::read(&talk).unwrap();
         let by_word = diarize_bytes(&["transcribe", "-q", "--words", "-f", "csv", "-"], &audio);

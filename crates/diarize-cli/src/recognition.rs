@@ -287,7 +287,7 @@ impl Work<'_> {
             let parts = waiting.iter().take(LANGUAGE_WINDOWS).map(|(_, samples)| samples.as_slice());
             let parts: Vec<&[f32]> = parts.collect();
             let (language, probability) = pool.install(|| whispers[0].detect_language(&parts))?;
-            info!("the language is {language}, with probability {probability:.2}");
+            info!("{}: the language is {language}, with probability {probability:.2}", self.progress.name());
             self.options.language = Some(language);
         }
         waiting.chunks(at_once).try_for_each(|windows| self.decode(windows))

@@ -223,12 +223,8 @@ impl<'a> Batch<'a> {
         self.duration += done.duration;
         self.longest = self.longest.max(done.duration);
         if self.job.inputs.several {
-            let Done { duration, elapsed, speakers, turns, .. } = done;
-            let plural = |count| if count == 1 { "" } else { "s" };
-            let found = match turns {
-                0 => "no turns".to_owned(),
-                _ => format!("{speakers} speaker{}, {turns} turn{}", plural(speakers), plural(turns)),
-            };
+            let Done { duration, elapsed, .. } = done;
+            let found = found(&done);
             self.console.line(&format!(
                 "[{count}/{all}] {}: {found}; {} of audio in {}",
                 task.input,
@@ -293,8 +289,22 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// What was found in a recording: `2 speakers, 31 turns, 412 words`.
+fn found(done: &Done) -> String {
+    let turns = match done.turns {
+        0 => "no turns".to_owned(),
+        turns => format!("{}, {}", counted(done.speakers, "speaker"), counted(turns, "turn")),
+    };
+    let words = done.words.map(|words| format!(", {}", counted(words, "word")));
+    turns + &words.unwrap_or_default()
+}
+
 fn files(count: usize) -> String {
-    format!("{count} file{}", if count == 1 { "" } else { "s" })
+    counted(count, "file")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Below a minute, seconds with one decimal; otherwise minutes and seconds, with hours if there are any.

@@ -66,6 +66,8 @@ pub struct Done {
     pub speakers: usize,
     /// Number of turns.
     pub turns: usize,
+    /// Number of words, if they were found in the audio.
+    pub words: Option<usize>,
     /// The result for the standard output.
     pub printed: String,
 }
@@ -210,12 +212,13 @@ impl<'a> Session<'a> {
 
     /// Writes the results of a file.
     fn finish(&self, recording: &Recording<'_>, outputs: &[Output]) -> anyhow::Result<Done> {
-        let &Recording { duration, source, timings, diarization, .. } = recording;
+        let &Recording { duration, source, timings, diarization, transcript, .. } = recording;
         let printed = self.write(recording, outputs)?;
         let turns = self.written(diarization);
         let (speakers, turns) = (speakers(turns).len(), turns.len());
         let duration = duration - source.start();
-        Ok(Done { duration, elapsed: timings.total, speakers, turns, printed })
+        let words = transcript.filter(|_| self.job.finds_words()).map(|found| found.word_times().count());
+        Ok(Done { duration, elapsed: timings.total, speakers, turns, words, printed })
     }
 
     /// The words of a file, if they are to be found, and the file that has them until the results are written.

@@ -186,6 +186,12 @@ impl FileProgress {
         self.show_stage(name, position, length);
     }
 
+    /// The name of the file.
+    #[cfg(feature = "words")]
+    pub fn name(&self) -> String {
+        self.bar.prefix()
+    }
+
     /// Shows how many seconds were transcribed.
     #[cfg(feature = "words")]
     pub fn transcribed(&mut self, done: f64, total: f64) {
