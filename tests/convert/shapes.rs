@@ -35,7 +35,7 @@ fn deterministic(change: impl FnOnce(&mut Manifest)) -> ModelFiles {
 }
 
 fn segment(files: &ModelFiles) -> Tensor {
-    let weights = Weights::open(&files.segmentation, &Device::Cpu).unwrap();
+    let weights = Weights::open(&files.segmentation).unwrap();
     let network = PyanNet::load(&weights, &files.manifest.segmentation).unwrap();
     network.forward(&Tensor::from_vec(waveform(), (1, SAMPLES), &Device::Cpu).unwrap()).unwrap()
 }
@@ -113,7 +113,7 @@ fn a_resnet_with_152_layers_matches_pyannote() {
         manifest.embedding.blocks = [3, 8, 36, 3];
         manifest.embedding.bottleneck = true;
     });
-    let weights = Weights::open(&files.embedding, &Device::Cpu).unwrap();
+    let weights = Weights::open(&files.embedding).unwrap();
     let network = WeSpeaker::load(&weights, &files.manifest.embedding).unwrap();
     let mask: Vec<f32> = (0..50).map(|frame| if (20..35).contains(&frame) { 0.0 } else { 1.0 }).collect();
     let frames = network.output_frames(SAMPLES);

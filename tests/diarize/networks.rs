@@ -50,14 +50,18 @@ fn model() -> ModelFiles {
     ModelFiles::read(dir.path()).unwrap()
 }
 
+fn opened(file: &WeightsFile) -> Weights<'_> {
+    Weights::open(file).unwrap().for_gpu(!device().is_cpu())
+}
+
 fn pyannet(files: &ModelFiles) -> PyanNet {
-    let weights = Weights::open(&files.segmentation, device()).unwrap();
-    PyanNet::load(&weights, &files.manifest.segmentation).unwrap()
+    let network = PyanNet::load(&opened(&files.segmentation), &files.manifest.segmentation).unwrap();
+    network.moved_to(device()).unwrap()
 }
 
 fn wespeaker(files: &ModelFiles) -> WeSpeaker {
-    let weights = Weights::open(&files.embedding, device()).unwrap();
-    WeSpeaker::load(&weights, &files.manifest.embedding).unwrap()
+    let network = WeSpeaker::load(&opened(&files.embedding), &files.manifest.embedding).unwrap();
+    network.moved_to(device()).unwrap()
 }
 
 /// Adds a batch dimension to a golden tensor.
@@ -89,10 +93,10 @@ fn nan_or_max(a: f32, b: f32) -> f32 {
 #[test]
 fn deterministic_weights_match_the_reference() {
     let files = model();
-    let weights = Weights::open(&files.segmentation, device()).unwrap();
+    let weights = opened(&files.segmentation);
     let linear = weights.values("linear.0.weight", &[128, 256]).unwrap();
     assert_eq!(linear[..4], [0.108_999_37, 0.026_778_31, 0.080_471_404, -0.157_580_09]);
-    let weights = Weights::open(&files.embedding, device()).unwrap();
+    let weights = opened(&files.embedding);
     let variance = weights.values("resnet.bn1.running_var", &[32]).unwrap();
     assert_eq!(variance[..3], [1.272_524_6, 0.602_407_8, 1.029_048_2]);
 }
@@ -124,7 +128,7 @@ fn compare_sincnet(sincnet: &SincNet) -> Result<(), String> {
 #[test]
 fn sinc_filters_match_pyannote() {
     let files = model();
-    let weights = Weights::open(&files.segmentation, device()).unwrap();
+    let weights = opened(&files.segmentation);
     let parameter =
         |name: &str| weights.values(&format!("sincnet.conv1d.0.filterbank.{name}"), &[40, 1]).unwrap();
     let filters = sinc_filters(&parameter("low_hz_"), &parameter("band_hz_"));
@@ -195,9 +199,9 @@ fn decisions_for_every_chunk_match_pyannote() {
     let mut with_their_filters = pyannet(&model());
     let filters: ArrayD<f32> = Golden::open("det5/seg_frontend").get("sinc_filters");
     let files = model();
-    let weights = Weights::open(&files.segmentation, device()).unwrap();
-    with_their_filters.sincnet.blocks[0] =
-        SincNet::sinc_block(&weights, filters.as_slice().unwrap(), 10).unwrap();
+    let weights = opened(&files.segmentation);
+    let block = SincNet::sinc_block(&weights, filters.as_slice().unwrap(), 10).unwrap();
+    with_their_filters.sincnet.blocks[0] = block.moved_to(device()).unwrap();
 
     for first in (0..expected.dim().0).step_by(BATCH) {
         let expected = expected.slice(s![first..(first + BATCH).min(expected.dim().0), .., ..]);

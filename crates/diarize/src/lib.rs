@@ -19,7 +19,7 @@
 //!   channel has one speaker.
 //! - [`Embedded`] holds the outputs of the networks, to be clustered with different settings.
 //! - [`Diarizer::activity`] finds speech and overlap, [`Diarizer::embed_spans`] computes embeddings of parts.
-//! - [`voices`] recognizes known speakers, [`scoring`] compares results with a reference, and [`rttm()`] and [`parse_rttm`]
+//! - [`speakers_of_words`] finds the speakers of a transcript's words, [`voices`] recognizes known speakers, [`scoring`] compares results with a reference, and [`rttm()`] and [`parse_rttm`]
 //!   write and read RTTM.
 //! - An [`Observer`] receives progress, warnings and turns, and can cancel.
 //!

@@ -10,6 +10,7 @@
 //! Source: `torch.nn.Conv2d`. The caller folds batch norm into kernel and bias.
 
 pub(crate) mod cpu;
+mod layout;
 mod matrix;
 mod plain;
 pub mod reference;
@@ -20,9 +21,9 @@ mod winograd;
 use candle_core::CudaStorage;
 #[cfg(feature = "metal")]
 use candle_core::MetalStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
-use self::strips::Images;
+use self::{layout::outputs_last, strips::Images};
 use crate::gpu::{Kept, Plan, Precision};
 
 /// A convolution whose weights are packed for their device.
@@ -137,12 +138,48 @@ impl Dims {
 
 impl Conv2d {
     /// Packs a convolution with `kernel` `(outputs, inputs, rows, columns)` and `bias` `(outputs,)`, both f32. It runs on
-    /// the device of the bias. The kernel is best on the CPU, where it is packed.
+    /// the device of the bias.
     ///
     /// # Errors
     /// The shapes do not fit each other, the kernel is empty, the stride is 0, a tensor is not f32, or the device
     /// fails.
     pub fn new(kernel: &Tensor, bias: &Tensor, stride: usize, padding: [usize; 2]) -> Result<Self> {
+        match bias.device() {
+            Device::Cpu => Self::pack(kernel, bias, stride, padding, false),
+            device => Self::for_gpu(kernel, bias, stride, padding)?.moved_to(device),
+        }
+    }
+
+    /// Like [`Self::new`], but packs for a GPU, in ordinary memory. [`Self::moved_to`] copies it there. So weights can be
+    /// packed while the GPU is still being opened.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn for_gpu(kernel: &Tensor, bias: &Tensor, stride: usize, padding: [usize; 2]) -> Result<Self> {
+        Self::pack(kernel, bias, stride, padding, true)
+    }
+
+    /// The convolution on another device, if it is packed for a GPU.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn moved_to(self, device: &Device) -> Result<Self> {
+        let weights = match self.weights {
+            Weights::Gpu { kernel, .. } => {
+                Weights::Gpu { kernel: kernel.to_device(device)?, kept: Kept::default() }
+            }
+            cpu => return Ok(Self { weights: cpu, ..self }),
+        };
+        Ok(Self { weights, bias: self.bias.to_device(device)?, ..self })
+    }
+
+    fn pack(
+        kernel: &Tensor,
+        bias: &Tensor,
+        stride: usize,
+        padding: [usize; 2],
+        for_gpu: bool,
+    ) -> Result<Self> {
         let (outputs, inputs, rows, columns) = kernel.dims4()?;
         if bias.dims() != [outputs] || stride == 0 || inputs * rows * columns == 0 {
             bail!(
@@ -153,18 +190,17 @@ impl Conv2d {
         }
         let dims = Dims { inputs, outputs, size: [rows, columns], stride, padding };
         let kernel: Vec<f32> = kernel.flatten_all()?.to_vec1()?;
-        let weights = if bias.device().is_cpu() {
+        let weights = if for_gpu {
+            let kernel = outputs_last(&kernel, inputs, rows * columns);
+            let kernel = Tensor::from_vec(kernel, (rows * columns * inputs, outputs), &Device::Cpu)?;
+            Weights::Gpu { kernel, kept: Kept::default() }
+        } else {
             let bias = bias.to_vec1()?;
             if winograd::Packed::supports(dims) {
                 Weights::Winograd(winograd::Packed::new(dims, &kernel, &bias))
             } else {
                 Weights::Cpu(cpu::Packed::new(dims, &kernel, &bias))
             }
-        } else {
-            let taps = rows * columns;
-            let kernel = outputs_last(&kernel, inputs, taps);
-            let kernel = Tensor::from_vec(kernel, (taps * inputs, outputs), bias.device())?;
-            Weights::Gpu { kernel, kept: Kept::default() }
         };
         Ok(Self {
             dims,
@@ -267,23 +303,6 @@ impl Conv2d {
         }
         Ok(())
     }
-}
-
-/// `(outputs, inputs, taps)` to `(taps, inputs, outputs)`. Reads a few outputs at a time, so that values that are neighbors in
-/// memory are used soon after each other.
-fn outputs_last(kernel: &[f32], inputs: usize, taps: usize) -> Vec<f32> {
-    const AT_ONCE: usize = 16;
-    let length = inputs * taps;
-    let outputs = kernel.len() / length;
-    let mut reordered = vec![0.0; kernel.len()];
-    for (part, kernels) in kernel.chunks(AT_ONCE * length).enumerate() {
-        for (input, tap) in (0..inputs).flat_map(|input| (0..taps).map(move |tap| (input, tap))) {
-            let values = kernels.iter().skip(input * taps + tap).step_by(length);
-            let first = (tap * inputs + input) * outputs + part * AT_ONCE;
-            reordered[first..].iter_mut().zip(values).for_each(|(target, value)| *target = *value);
-        }
-    }
-    reordered
 }
 
 /// One forward pass into a new tensor. On the CPU it has no residual; [`IntoResidual`] handles that case.
@@ -392,25 +411,5 @@ impl InplaceOp2 for IntoResidual<'_> {
             bail!("conv2d: the residual is not contiguous f32");
         };
         self.conv.on_cpu(x, layout, true, self.activation, &mut y[start..end])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::outputs_last;
-
-    #[test]
-    fn outputs_become_the_last_axis() {
-        for [outputs, inputs, taps] in [[1, 1, 1], [3, 2, 5], [16, 3, 9], [37, 4, 2]] {
-            let kernel: Vec<f32> = (0..outputs * inputs * taps).map(|index| index as f32).collect();
-            let reordered = outputs_last(&kernel, inputs, taps);
-            for (output, input, tap) in (0..outputs)
-                .flat_map(|output| (0..inputs).map(move |input| (output, input)))
-                .flat_map(|(output, input)| (0..taps).map(move |tap| (output, input, tap)))
-            {
-                let value = kernel[(output * inputs + input) * taps + tap];
-                assert_eq!(reordered[(tap * inputs + input) * outputs + output], value);
-            }
-        }
     }
 }

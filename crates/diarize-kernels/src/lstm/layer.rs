@@ -1,6 +1,6 @@
 //! A layer with its weights.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, bail};
 
 use super::{Dims, cpu, lstm_keeping};
 use crate::{
@@ -37,7 +37,7 @@ struct CpuLayer {
 }
 
 impl Layer {
-    /// Packs a layer, which runs on the device of `recurrent` and `bias`. `input` is best on the CPU, where it is packed.
+    /// Packs a layer, which runs on the device of `recurrent`:
     ///
     /// - `input`: `(directions * 4 * hidden, inputs)` f32, `W_ih` of each direction;
     /// - `bias`: `(directions * 4 * hidden,)` f32, the sum of PyTorch's two biases;
@@ -46,6 +46,37 @@ impl Layer {
     /// # Errors
     /// The shapes do not fit each other, a tensor is not f32, or the device fails.
     pub fn new(input: &Tensor, bias: &Tensor, recurrent: &Tensor) -> Result<Self> {
+        match recurrent.device() {
+            Device::Cpu => Self::pack(input, bias, recurrent, false),
+            device => Self::for_gpu(input, bias, recurrent)?.moved_to(device),
+        }
+    }
+
+    /// Like [`Self::new`], but packs for a GPU, in ordinary memory. [`Self::moved_to`] copies it there.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn for_gpu(input: &Tensor, bias: &Tensor, recurrent: &Tensor) -> Result<Self> {
+        Self::pack(input, bias, recurrent, true)
+    }
+
+    /// The layer on another device, if it is packed for a GPU.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn moved_to(self, device: &Device) -> Result<Self> {
+        Ok(Self(match self.0 {
+            Weights::Gpu { projection, recurrent, precision, .. } => Weights::Gpu {
+                projection: projection.moved_to(device)?,
+                recurrent: recurrent.to_device(device)?,
+                kept: Kept::default(),
+                precision,
+            },
+            cpu => cpu,
+        }))
+    }
+
+    fn pack(input: &Tensor, bias: &Tensor, recurrent: &Tensor, for_gpu: bool) -> Result<Self> {
         let (directions, gates, hidden) = recurrent.dims3()?;
         let (width, inputs) = input.dims2()?;
         let fits = gates == 4 * hidden && width == directions * gates && bias.dims() == [width];
@@ -57,7 +88,15 @@ impl Layer {
                 recurrent.shape()
             );
         }
-        let weights = if recurrent.device().is_cpu() {
+        let weights = if for_gpu {
+            let kernel = input.reshape((width, inputs, 1, 1))?;
+            Weights::Gpu {
+                projection: Conv2d::for_gpu(&kernel, bias, 1, [0, 0])?,
+                recurrent: recurrent.contiguous()?,
+                kept: Kept::default(),
+                precision: Precision::F32,
+            }
+        } else {
             let (weights, bias) = (input.flatten_all()?.to_vec1()?, bias.to_vec1()?);
             let one = |direction: usize| {
                 let gates = direction * gates..(direction + 1) * gates;
@@ -70,14 +109,6 @@ impl Layer {
                 projections: (0..directions).map(one).collect(),
                 recurrent: cpu::pack(hidden, &recurrent.flatten_all()?.to_vec1()?),
             })
-        } else {
-            let kernel = input.reshape((width, inputs, 1, 1))?;
-            Weights::Gpu {
-                projection: Conv2d::new(&kernel, bias, 1, [0, 0])?,
-                recurrent: recurrent.contiguous()?,
-                kept: Kept::default(),
-                precision: Precision::F32,
-            }
         };
         Ok(Self(weights))
     }

@@ -39,26 +39,32 @@ impl Networks {
     pub(crate) fn load(files: &ModelFiles, device: Device, precision: Precision) -> Result<Self> {
         precision.check(device)?;
         let manifest = files.manifest.clone();
-        let (name, device) = (device, device.open()?);
-        let embedding_device = if device.is_cuda() { name.open()? } else { device.clone() };
-        // Each network compiles its kernels, many at a time, while the other is still being loaded. What fails here fails
+        let opened = || -> Result<[candle_core::Device; 2]> {
+            let first = device.open()?;
+            let second = if first.is_cuda() { device.open()? } else { first.clone() };
+            Ok([first, second])
+        };
+        // An NVIDIA GPU takes a tenth of a second to be opened. Meanwhile, the weights are read.
+        let (opened, (segmentation, embedding)) =
+            rayon::join(opened, || read(files, device != Device::Cpu, precision));
+        let [device, embedding_device] = opened?;
+        let (segmentation, embedding) = (segmentation?, embedding?);
+        // Each network compiles its kernels, many at a time, while the other is still being copied. What fails then fails
         // again in the stage that needs it, which reports the error.
-        let segmentation = || -> Result<PyanNet> {
-            let weights = Weights::open(&files.segmentation, &device)?.with_precision(precision);
-            let network = PyanNet::load(&weights, &manifest.segmentation)?;
+        let segmentation = || -> TensorResult<PyanNet> {
+            let network = segmentation.moved_to(&device)?;
             let _ = if device.is_cuda() { network.warm_up(&device) } else { Ok(()) };
             Ok(network)
         };
-        let embedding = || -> Result<WeSpeaker> {
-            let weights = Weights::open(&files.embedding, &embedding_device)?.with_precision(precision);
-            let network = WeSpeaker::load(&weights, &manifest.embedding)?;
+        let embedding = || -> TensorResult<WeSpeaker> {
+            let network = embedding.moved_to(&embedding_device)?;
             let _ = if device.is_cuda() { network.warm_up(&embedding_device) } else { Ok(()) };
             Ok(network)
         };
         let (segmentation, embedding) = rayon::join(segmentation, embedding);
         Ok(Self {
-            segmentation: segmentation?,
-            embedding: embedding?,
+            segmentation: segmentation.map_err(Error::loading)?,
+            embedding: embedding.map_err(Error::loading)?,
             decoder: Decoder::new(&manifest.segmentation),
             files: (!device.is_cpu()).then(|| files.clone()),
             on_cpu: OnceLock::new(),
@@ -135,6 +141,21 @@ impl Networks {
     pub(crate) fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> TensorResult<Tensor> {
         upload(&values, shape, &self.embedding_device)
     }
+}
+
+/// Reads both networks into ordinary memory.
+fn read(files: &ModelFiles, for_gpu: bool, precision: Precision) -> (Result<PyanNet>, Result<WeSpeaker>) {
+    let manifest = &files.manifest;
+    rayon::join(
+        || {
+            let weights = Weights::open(&files.segmentation)?.with_precision(precision).for_gpu(for_gpu);
+            PyanNet::load(&weights, &manifest.segmentation)
+        },
+        || {
+            let weights = Weights::open(&files.embedding)?.with_precision(precision).for_gpu(for_gpu);
+            WeSpeaker::load(&weights, &manifest.embedding)
+        },
+    )
 }
 
 /// Checks that all outputs of a network are finite.

@@ -6,6 +6,10 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::{Error, Result, SAMPLE_RATE, math::SlidingWindow};
 
+/// Number of samples for which a buffer has room from the start: five minutes, if the recording is so long. On a GPU, it seldom
+/// needs more.
+const ROOM: usize = 300 * SAMPLE_RATE as usize;
+
 /// Whether all values are finite. Looks at all of them, several at a time.
 pub(crate) fn are_finite(values: &[f32]) -> bool {
     values.iter().fold(true, |finite, value| finite & value.is_finite())
@@ -37,6 +41,10 @@ impl Waveform {
     /// If a sample is not finite; then nothing is appended.
     pub(crate) fn push(&mut self, samples: &[f32]) -> Result<()> {
         check_samples(samples, self.received())?;
+        if self.samples.capacity() == 0 {
+            // Growing step by step would copy the samples, and a GPU would wait. Memory is only taken when it is filled.
+            self.samples.reserve(self.expected.min(ROOM));
+        }
         self.samples.extend_from_slice(samples);
         Ok(())
     }

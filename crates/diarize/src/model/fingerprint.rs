@@ -39,7 +39,7 @@ impl ModelFiles {
     /// # Errors
     /// If the weights file is invalid or contains values that are not finite.
     pub fn embedding_fingerprint(&self) -> Result<Fingerprint> {
-        let weights = Weights::open(&self.embedding, &candle_core::Device::Cpu)?;
+        let weights = Weights::open(&self.embedding)?;
         let mut hash = Sha256::new();
         for (name, shape) in weights.shapes() {
             hash.update(format!("{name} {shape:?}\n"));

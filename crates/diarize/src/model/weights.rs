@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use diarize_kernels::{conv2d::Conv2d, lstm::Layer};
 use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -16,24 +17,29 @@ pub const SCALES: &str = ".scale";
 pub struct Weights<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
-    device: &'a Device,
     precision: Precision,
+    for_gpu: bool,
 }
 
 impl<'a> Weights<'a> {
-    /// Opens a file; its tensors will be created on `device`.
+    /// Opens a file, for networks on the CPU in f32.
     ///
     /// # Errors
     /// If the file is not a valid safetensors file.
-    pub fn open(file: &'a WeightsFile, device: &'a Device) -> Result<Self> {
+    pub fn open(file: &'a WeightsFile) -> Result<Self> {
         let tensors = SafeTensors::deserialize(&file.bytes)
             .map_err(|source| Error::WeightsFile { path: file.path.clone(), source: source.into() })?;
-        Ok(Self { path: &file.path, tensors, device, precision: Precision::F32 })
+        Ok(Self { path: &file.path, tensors, precision: Precision::F32, for_gpu: false })
     }
 
     /// The same weights, for networks with this precision.
     pub(crate) fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The same weights, for networks on a GPU if `for_gpu`. Their layers are packed in ordinary memory and then copied to it.
+    pub fn for_gpu(self, for_gpu: bool) -> Self {
+        Self { for_gpu, ..self }
     }
 
     /// How precisely layers with these weights multiply.
@@ -55,11 +61,6 @@ impl<'a> Weights<'a> {
             weights.map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
         shapes.sort();
         shapes
-    }
-
-    /// Reads a tensor of the given shape onto the device.
-    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        self.to_device(self.values(name, shape)?, shape)
     }
 
     /// The values of a tensor of the given shape, row-major.
@@ -102,20 +103,46 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Creates a tensor from derived values on the device.
-    pub(crate) fn to_device(&self, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
-        Tensor::from_vec(values, shape, self.device).map_err(Error::loading)
+    /// Packs a convolution with a kernel of the shape `[outputs, inputs, rows, columns]`.
+    pub(crate) fn convolution(
+        &self,
+        kernel: Vec<f32>,
+        shape: [usize; 4],
+        bias: Vec<f32>,
+        stride: usize,
+        padding: [usize; 2],
+    ) -> Result<Conv2d> {
+        let (kernel, bias) = (in_memory(kernel, &shape)?, in_memory(bias, &shape[..1])?);
+        let pack = if self.for_gpu { Conv2d::for_gpu } else { Conv2d::new };
+        let convolution = pack(&kernel, &bias, stride, padding).map_err(Error::loading)?;
+        Ok(convolution.with_precision(self.precision()))
     }
 
-    /// Creates a tensor from derived values in ordinary memory. Layers that pack their weights do so there, and then copy
-    /// them to their device.
-    pub(crate) fn to_pack(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
-        Tensor::from_vec(values, shape, &Device::Cpu).map_err(Error::loading)
+    /// Packs an LSTM layer for `input` weights `(directions * gates, inputs)`, the sum of both biases and `recurrent` weights of
+    /// the shape `[directions, gates, hidden]`.
+    pub(crate) fn lstm_layer(
+        &self,
+        input: Vec<f32>,
+        bias: Vec<f32>,
+        recurrent: Vec<f32>,
+        shape: [usize; 3],
+    ) -> Result<Layer> {
+        let width = bias.len();
+        let inputs = input.len() / width.max(1);
+        let (input, bias) = (in_memory(input, &[width, inputs])?, in_memory(bias, &[width])?);
+        let recurrent = in_memory(recurrent, &shape)?;
+        let pack = if self.for_gpu { Layer::for_gpu } else { Layer::new };
+        Ok(pack(&input, &bias, &recurrent).map_err(Error::loading)?.with_precision(self.precision()))
     }
 
     fn wrong(&self, tensor: &str, problem: TensorProblem) -> Error {
         Error::Tensor { path: self.path.to_owned(), tensor: tensor.to_owned(), problem }
     }
+}
+
+/// A tensor in ordinary memory.
+fn in_memory(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
+    Tensor::from_vec(values, shape, &Device::Cpu).map_err(Error::loading)
 }
 
 fn to_f32(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, TensorProblem> {

@@ -1,9 +1,12 @@
 //! Linear layers.
 
-use candle_core::{Result as TensorResult, Tensor};
-use diarize_kernels::conv2d::{Activation, Conv2d};
+use candle_core::{Device, Result as TensorResult, Tensor};
+use diarize_kernels::{
+    conv2d::{Activation, Conv2d},
+    gpu::Precision,
+};
 
-use crate::{Error, Result, model::Weights};
+use crate::{Result, model::Weights};
 
 /// A linear layer and the activation after it. It is a 1 x 1 convolution, so a GPU needs no kernel of Candle's, which the
 /// driver would have to compile first, and each row's result is independent of the other rows.
@@ -22,15 +25,19 @@ impl Linear {
         activation: Activation,
     ) -> Result<Self> {
         let weight = weights.values(&format!("{name}.weight"), &[outputs, inputs])?;
-        let weight = Weights::to_pack(weight, &[outputs, inputs, 1, 1])?;
-        let bias = weights.tensor(&format!("{name}.bias"), &[outputs])?;
-        let convolution = Conv2d::new(&weight, &bias, 1, [0, 0]).map_err(Error::loading)?;
+        let bias = weights.values(&format!("{name}.bias"), &[outputs])?;
+        let convolution = weights.convolution(weight, [outputs, inputs, 1, 1], bias, 1, [0, 0])?;
         Ok(Self { convolution, activation })
     }
 
-    /// The layer with the precision of the weights, instead of f32.
-    pub(crate) fn with_precision(self, weights: &Weights<'_>) -> Self {
-        Self { convolution: self.convolution.with_precision(weights.precision()), ..self }
+    /// The layer in f32, whatever the precision of the weights.
+    pub(crate) fn in_f32(self) -> Self {
+        Self { convolution: self.convolution.with_precision(Precision::F32), ..self }
+    }
+
+    /// The layer on another device, if it is packed for a GPU.
+    pub(crate) fn moved_to(self, device: &Device) -> TensorResult<Self> {
+        Ok(Self { convolution: self.convolution.moved_to(device)?, ..self })
     }
 
     /// Number of inputs per row.

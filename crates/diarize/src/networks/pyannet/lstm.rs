@@ -1,11 +1,11 @@
 //! A stack of LSTM layers.
 
-use candle_core::{Result as TensorResult, Tensor};
+use candle_core::{Device, Result as TensorResult, Tensor};
 use diarize_kernels::lstm::Layer;
 use rayon::prelude::*;
 
 use crate::{
-    Error, Result,
+    Result,
     model::{LstmArchitecture, Weights},
 };
 
@@ -32,6 +32,12 @@ impl Lstm {
         Ok(Self { layers: layers.into_iter().collect::<Result<_>>()? })
     }
 
+    /// The stack on another device, if it is packed for a GPU.
+    pub(crate) fn moved_to(self, device: &Device) -> TensorResult<Self> {
+        let layers = self.layers.into_par_iter().map(|layer| layer.moved_to(device));
+        Ok(Self { layers: layers.collect::<TensorResult<_>>()? })
+    }
+
     /// `(batch, steps, inputs)` to `(batch, steps, directions * hidden)`.
     pub fn forward(&self, x: Tensor) -> TensorResult<Tensor> {
         self.layers.iter().try_fold(x, |x, layer| layer.forward(x))
@@ -55,9 +61,5 @@ fn load_layer(
         let (input_bias, hidden_bias) = (values("bias_ih", &[gates])?, values("bias_hh", &[gates])?);
         bias.extend(input_bias.iter().zip(hidden_bias).map(|(a, b)| a + b));
     }
-    let input = Weights::to_pack(input, &[directions * gates, inputs])?;
-    let bias = weights.to_device(bias, &[directions * gates])?;
-    let recurrent = weights.to_device(recurrent, &[directions, gates, hidden])?;
-    let layer = Layer::new(&input, &bias, &recurrent).map_err(Error::loading)?;
-    Ok(layer.with_precision(weights.precision()))
+    weights.lstm_layer(input, bias, recurrent, [directions, gates, hidden])
 }

@@ -30,7 +30,7 @@ pub struct PyanNet {
 }
 
 impl PyanNet {
-    /// Loads the network.
+    /// Loads the network, in ordinary memory.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
@@ -39,8 +39,7 @@ impl PyanNet {
         let mut layers = Vec::new();
         for layer in 0..architecture.linear.num_layers {
             let shape = [architecture.linear.hidden_size, width];
-            let linear = Linear::load(weights, &format!("linear.{layer}"), shape, Activation::LeakyRelu)?;
-            layers.push(linear.with_precision(weights));
+            layers.push(Linear::load(weights, &format!("linear.{layer}"), shape, Activation::LeakyRelu)?);
             width = shape[0];
         }
         Ok(Self {
@@ -52,11 +51,27 @@ impl PyanNet {
                 "classifier",
                 [architecture.classes(), width],
                 Activation::Identity,
-            )?,
+            )?
+            .in_f32(),
             scores: match architecture.multilabel {
                 None => Scores::LogSoftmax,
                 Some(_) => Scores::Sigmoid,
             },
+        })
+    }
+
+    /// The network on another device, if its weights are for a GPU.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn moved_to(self, device: &Device) -> TensorResult<Self> {
+        let linear = self.linear.into_iter().map(|layer| layer.moved_to(device));
+        Ok(Self {
+            sincnet: self.sincnet.moved_to(device)?,
+            lstm: self.lstm.moved_to(device)?,
+            linear: linear.collect::<TensorResult<_>>()?,
+            classifier: self.classifier.moved_to(device)?,
+            scores: self.scores,
         })
     }
 

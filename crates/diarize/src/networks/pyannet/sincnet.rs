@@ -14,7 +14,7 @@ use diarize_kernels::{
 use rayon::prelude::*;
 
 use crate::{
-    Error, Result, SAMPLE_RATE,
+    Result, SAMPLE_RATE,
     model::{FILTER_LENGTH, KERNEL, POOL, Weights},
 };
 
@@ -49,9 +49,9 @@ impl SincNet {
         let block = |index: usize, channels: usize| -> Result<Block> {
             let name = format!("sincnet.conv1d.{index}");
             let kernel = weights.values(&format!("{name}.weight"), &[CHANNELS, channels, KERNEL])?;
-            let kernel = Weights::to_pack(kernel, &[CHANNELS, channels, 1, KERNEL])?;
-            let bias = weights.tensor(&format!("{name}.bias"), &[CHANNELS])?;
-            Block::load(weights, index, &kernel, &bias, Activation::Identity)
+            let bias = weights.values(&format!("{name}.bias"), &[CHANNELS])?;
+            let shape = [CHANNELS, channels, 1, KERNEL];
+            Block::load(weights, index, kernel, shape, bias, Activation::Identity)
         };
         let filters = filters(weights)?;
         let norm = |part: &str| -> Result<f64> {
@@ -64,6 +64,13 @@ impl SincNet {
             stride,
             blocks: [Self::sinc_block(weights, &filters, stride)?, block(1, FILTERS)?, block(2, CHANNELS)?],
         })
+    }
+
+    /// The network on another device, if it is packed for a GPU.
+    pub(crate) fn moved_to(self, device: &Device) -> TensorResult<Self> {
+        let [first, second, third] = self.blocks;
+        let blocks = [first.moved_to(device)?, second.moved_to(device)?, third.moved_to(device)?];
+        Ok(Self { blocks, ..self })
     }
 
     /// The first block, with the given filters `(80, 251)`.
@@ -82,9 +89,8 @@ impl SincNet {
                 (0..stride).flat_map(|channel| (0..steps).map(move |step| tap(step * stride + channel))),
             );
         }
-        let kernel = Weights::to_pack(kernel, &[FILTERS, stride, 1, steps])?;
-        let bias = weights.to_device(vec![0.0; FILTERS], &[FILTERS])?;
-        Block::load(weights, 0, &kernel, &bias, Activation::Absolute)
+        let (shape, bias) = ([FILTERS, stride, 1, steps], vec![0.0; FILTERS]);
+        Block::load(weights, 0, kernel, shape, bias, Activation::Absolute)
     }
 
     /// Waveforms `(batch, samples)` to `(batch, frames, 60)`.
@@ -203,21 +209,29 @@ pub struct Block {
 }
 
 impl Block {
-    /// Loads block `index` with a kernel `(filters, channels, 1, steps)`.
+    /// Loads block `index` with a kernel of the shape `[filters, channels, 1, steps]`.
     fn load(
         weights: &Weights<'_>,
         index: usize,
-        kernel: &Tensor,
-        bias: &Tensor,
+        kernel: Vec<f32>,
+        shape: [usize; 4],
+        bias: Vec<f32>,
         activation: Activation,
     ) -> Result<Self> {
-        let norm = |part: &str| weights.values(&format!("sincnet.norm1d.{index}.{part}"), bias.dims());
-        let convolution = Conv2d::new(kernel, bias, 1, [0, 0]).map_err(Error::loading)?;
+        let norm = |part: &str| weights.values(&format!("sincnet.norm1d.{index}.{part}"), &shape[..1]);
         Ok(Self {
-            convolution: convolution.with_precision(weights.precision()),
+            convolution: weights.convolution(kernel, shape, bias, 1, [0, 0])?,
             activation,
             pool_norm: PoolNorm { window: POOL, slope: 0.01, weight: norm("weight")?, bias: norm("bias")? },
         })
+    }
+
+    /// The block on another device, if it is packed for a GPU.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn moved_to(self, device: &Device) -> TensorResult<Self> {
+        Ok(Self { convolution: self.convolution.moved_to(device)?, ..self })
     }
 
     /// `(batch, 1, time, channels)` to `(batch, 1, about time / 3, filters)`.

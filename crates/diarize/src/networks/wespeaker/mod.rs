@@ -30,7 +30,7 @@ pub struct WeSpeaker {
 }
 
 impl WeSpeaker {
-    /// Loads the network.
+    /// Loads the network, in ordinary memory.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
@@ -43,10 +43,20 @@ impl WeSpeaker {
         Ok(Self {
             fbank: Fbank::new(),
             resnet: resnet?,
-            projection: projection?,
+            projection: projection?.in_f32(),
             of_nobody: weights.values("resnet.seg_1.bias", &shape[..1])?,
             architecture: architecture.clone(),
         })
+    }
+
+    /// The network on another device, if its weights are for a GPU.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn moved_to(self, device: &Device) -> TensorResult<Self> {
+        let (resnet, projection) =
+            rayon::join(|| self.resnet.moved_to(device), || self.projection.moved_to(device));
+        Ok(Self { resnet: resnet?, projection: projection?, ..self })
     }
 
     /// Waveforms `(batch, samples)` and masks `(batch, masks, output_frames)` to embeddings `(batch, masks,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::fbank::BANDS;
 use crate::{
-    Error, Result,
+    Result,
     model::{EmbeddingArchitecture, Weights},
 };
 
@@ -48,6 +48,14 @@ impl ResNet {
         let stages = architecture.blocks.iter().map(|&count| blocks.by_ref().take(count).collect()).collect();
         let stem = load_convolution(weights, "resnet.conv1", "resnet.bn1", [architecture.channels, 1, 3], 1)?;
         Ok(Self { stem: stem.storing_f16(), stages })
+    }
+
+    /// The network on another device, if it is packed for a GPU.
+    pub(crate) fn moved_to(self, device: &Device) -> TensorResult<Self> {
+        let stages = self.stages.into_par_iter().map(|blocks| -> TensorResult<Vec<Block>> {
+            blocks.into_par_iter().map(|block| block.moved_to(device)).collect()
+        });
+        Ok(Self { stages: stages.collect::<TensorResult<_>>()?, stem: self.stem.moved_to(device)? })
     }
 
     /// Features `(batch, frames, 80)` to `(batch, 10, frames / 8, 256)`.
@@ -169,6 +177,16 @@ impl Block {
         })
     }
 
+    fn moved_to(self, device: &Device) -> TensorResult<Self> {
+        let to = |convolution: Conv2d| convolution.moved_to(device);
+        let first = self.first.into_iter().map(to);
+        Ok(Self {
+            first: first.collect::<TensorResult<_>>()?,
+            last: to(self.last)?,
+            shortcut: self.shortcut.map(to).transpose()?,
+        })
+    }
+
     fn inputs(&self) -> usize {
         self.first[0].inputs()
     }
@@ -215,8 +233,5 @@ fn load_convolution(
         .zip(&scale)
         .flat_map(|(kernel, scale)| kernel.iter().map(move |&k| (f64::from(k) * scale) as f32))
         .collect();
-    let kernel = Weights::to_pack(kernel, &shape)?;
-    let bias = weights.to_device(bias, &[outputs])?;
-    let convolution = Conv2d::new(&kernel, &bias, stride, [size / 2; 2]).map_err(Error::loading)?;
-    Ok(convolution.with_precision(weights.precision()))
+    weights.convolution(kernel, shape, bias, stride, [size / 2; 2])
 }
