@@ -19,8 +19,9 @@
 //!   channel has one speaker.
 //! - [`Embedded`] holds the outputs of the networks, to be clustered with different settings.
 //! - [`Diarizer::activity`] finds speech and overlap, [`Diarizer::embed_spans`] computes embeddings of parts.
-//! - [`speakers_of_words`] finds the speakers of a transcript's words, [`voices`] recognizes known speakers, [`scoring`] compares results with a reference, and [`rttm()`] and [`parse_rttm`]
+//! - [`voices`] recognizes known speakers, [`scoring`] compares results with a reference, and [`rttm()`] and [`parse_rttm`]
 //!   write and read RTTM.
+//! - [`speakers_of_words`] finds the speaker of each word of a transcript.
 //! - An [`Observer`] receives progress, warnings and turns, and can cancel.
 //!
 //! [`Diarizer`], [`Embedded`] and all results are `Send + Sync`. [`Listener`] is `Send`: it can move to a thread of
