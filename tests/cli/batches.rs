@@ -232,6 +232,30 @@ fn ctrl_c_abandons_a_single_file() {
     assert_eq!(names(directory.path()), [""; 0]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_second_ctrl_c_still_lists_what_failed() {
+    let directory = tempdir().unwrap();
+    let [broken, list, output] = ["broken.wav", "failed.txt", "out/"].map(|name| path(&directory, name));
+    fs::write(&broken, "no audio").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
+        .args(["--threads", "1", "--jobs", "1", "--failures", &list, "-o", &output, &broken])
+        .arg(repository("tests/data/conversation.flac"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.contains("broken.wav: ")));
+    interrupt(&child);
+    assert!(told.any(|line| line.contains("press Ctrl-C again")));
+    interrupt(&child);
+    let told: Vec<String> = told.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{told:?}");
+    assert_eq!(told, ["stopped: nothing was written for the files in progress"]);
+    assert_eq!(fs::read_to_string(&list).unwrap(), format!("{broken}\n"));
+}
+
 /// As a microphone's program does it, which Ctrl-C ends too.
 #[cfg(unix)]
 #[test]

@@ -191,6 +191,7 @@ impl<'a> Batch<'a> {
                 total.update(|work| work.finish(index, seconds));
                 total.tell(format!("{} of {}", count + 1, files(tasks.len())));
             }
+            let has_failed = result.is_err();
             let printed = match result {
                 Ok(Some(done)) => self.succeeded(task, done, count + 1, tasks.len()),
                 Ok(None) => {
@@ -204,6 +205,12 @@ impl<'a> Batch<'a> {
                 }
             };
             let mut unfinished = self.kept.lock();
+            if let Some(path) = task.input.path() {
+                match has_failed {
+                    true => unfinished.failed.insert(path.to_owned()),
+                    false => unfinished.failed.remove(path),
+                };
+            }
             unfinished.waiting.insert(index, printed);
             while let Some(text) = unfinished.waiting.remove(&next) {
                 self.print(&text, &mut unfinished.has_printed);
@@ -276,17 +283,16 @@ impl<'a> Batch<'a> {
             first_impression::recommend(self.console, self.longest, self.job.finds_words());
         }
         if let Some(list) = &self.job.batch.failures {
-            let names: String = self
-                .failed
-                .iter()
-                .filter_map(|task| task.input.path())
-                .map(|path| format!("{}\n", path.display()))
-                .collect();
-            output::write_atomically(list, &names)
-                .with_context(|| format!("cannot write {}", list.display()))?;
+            write_failures(list, self.failed.iter().filter_map(|task| task.input.path()))?;
         }
         Ok(if left > 0 { interrupt::EXIT_CODE } else { u8::from(failures > 0) })
     }
+}
+
+/// Writes the list of inputs that failed.
+pub fn write_failures<'p>(list: &Path, failed: impl Iterator<Item = &'p Path>) -> anyhow::Result<()> {
+    let names: String = failed.map(|path| format!("{}\n", path.display())).collect();
+    output::write_atomically(list, &names).with_context(|| format!("cannot write {}", list.display()))
 }
 
 /// What was found in a recording: `2 speakers, 31 turns, 412 words`.

@@ -4,11 +4,13 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     commands::diarize::Job,
+    failure,
     input::Input,
     interrupt,
     kept::{Kept, Unfinished},
     output::{self, Output, is_special},
     progress::Console,
+    run::write_failures,
 };
 
 /// Handles Ctrl-C from now on. `kept` has what there is of results.
@@ -16,7 +18,7 @@ pub fn listen(job: &Job, console: &Console, kept: &Kept) {
     let several = job.inputs.several;
     let is_piped = job.inputs.all.iter().any(|found| found.input == Input::Stdin);
     let [finishing, stopped] = [console.clone(), console.clone()];
-    let (kept, hint, heading) = (kept.clone(), hint(job), heading(job));
+    let (kept, hint, heading, failures) = (kept.clone(), hint(job), heading(job), job.batch.failures.clone());
     interrupt::listen(
         several || is_piped,
         move || {
@@ -31,6 +33,11 @@ pub fn listen(job: &Job, console: &Console, kept: &Kept) {
                 if !waiting.is_empty() {
                     let heading = if unfinished.has_printed { "" } else { heading };
                     let _ = output::print(format!("{heading}{waiting}").as_bytes());
+                }
+                if let Some(list) = &failures
+                    && let Err(error) = write_failures(list, unfinished.failed.iter().map(PathBuf::as_path))
+                {
+                    stopped.error(&failure::sentence(&error));
                 }
                 stopped.last_line(&message(unfinished, several, hint), !unfinished.texts.is_empty());
             })
