@@ -233,6 +233,25 @@ pub(crate) fn json_of(text: &str) -> Value {
 
 pub(crate) const BOTH: &str = "[00:00:00] Ann: Hello?\n\n[00:00:02] Bob: Hi.\n";
 
+/// Whisper writes some words in several parts, of which only the first begins with a space.
+#[test]
+fn parts_of_a_word_have_one_speaker() {
+    let speakers = |texts: [&str; 4]| {
+        let times = [0.5, 1.6, 2.2, 3.0, 3.5];
+        let words: Vec<Value> =
+            (0..4).map(|at| json!({ "word": texts[at], "start": times[at], "end": times[at + 1] })).collect();
+        let text = texts.concat();
+        let segment = json!({ "start": 0.5, "end": 3.5, "text": text, "words": words });
+        let document = json_of(&json!({ "text": text, "segments": [segment] }).to_string());
+        let words = document["segments"][0]["words"].as_array().unwrap().clone();
+        words.iter().map(|word| word["speaker"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(speakers([" about", " 42", ",000", " so"]), ["Ann", "Bob", "Bob", "Bob"]);
+    assert_eq!(speakers([" about", " 42", " thousand", " so"]), ["Ann", "Ann", "Bob", "Bob"]);
+    // In languages without spaces, each is a word of its own.
+    assert_eq!(speakers([" \u{5927}", "\u{7d04}", "\u{56db}", "\u{4e8c}"]), ["Ann", "Ann", "Bob", "Bob"]);
+}
+
 #[test]
 fn words_beside_the_segments_get_speakers_and_the_segments_follow() {
     let word = |word: &str, start: f64, end: f64| json!({ "word": word, "start": start, "end": end });

@@ -20,8 +20,8 @@ pub struct Unfinished {
     pub results: BTreeSet<PathBuf>,
     /// Results that are printed after those of earlier inputs, by the index of their input.
     pub waiting: BTreeMap<usize, String>,
-    /// Inputs that failed.
-    pub failed: BTreeSet<PathBuf>,
+    /// Inputs without results.
+    pub remaining: BTreeSet<PathBuf>,
     /// Whether anything is on the standard output.
     pub has_printed: bool,
     /// Whether all results are there.

@@ -38,6 +38,7 @@ pub mod source;
 pub mod speaker_count;
 pub mod stm;
 mod stopping;
+mod summary;
 pub mod text;
 pub mod timeline;
 pub mod transcript;

@@ -336,7 +336,9 @@ fn document(segments: &[Segment], language: Option<&str>) -> Value {
             json!({"word": word.text, "start": thousandths(word.start), "end": thousandths(word.end),
                    "probability": thousandths(word.probability)})
         });
-        json!({"id": id, "start": thousandths(segment.start), "end": thousandths(segment.end),
+        // openai-whisper lets some last words end later than their segment.
+        let end = segment.words.last().map_or(segment.end, |word| word.end.max(segment.end));
+        json!({"id": id, "start": thousandths(segment.start), "end": thousandths(end),
                "text": segment.text, "words": words.collect::<Vec<_>>(),
                "temperature": thousandths(segment.temperature),
                "avg_logprob": thousandths(segment.log_probability),

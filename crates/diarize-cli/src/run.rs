@@ -1,9 +1,9 @@
 //! The loop over files.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Mutex, PoisonError,
@@ -11,7 +11,7 @@ use std::{
         mpsc::{Receiver, channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::Context as _;
@@ -28,6 +28,7 @@ use crate::{
     progress::{Console, TotalProgress, Workload},
     session::{Done, Session, decode_ahead},
     stopping,
+    summary::{clock, files, found},
 };
 
 /// Diarizes the files of a job. A file that fails is reported and does not stop the others.
@@ -52,6 +53,7 @@ fn diarize_all(job: &Job, console: &Console, kept: &Kept) -> anyhow::Result<u8> 
     if job.batch.skip_existing {
         tasks.retain(|task| !task.is_done());
     }
+    kept.lock().remaining = tasks.iter().filter_map(|task| task.input.path()).map(Path::to_owned).collect();
     let mut batch = Batch::new(job, console, kept, all, all - tasks.len());
     if let Some(first) = tasks.first() {
         job.destinations.prepare()?;
@@ -59,7 +61,12 @@ fn diarize_all(job: &Job, console: &Console, kept: &Kept) -> anyhow::Result<u8> 
         let session = Session::open(job, job.files_at_once.min(tasks.len()), console, kept)?;
         let mut failed = batch.diarize(&session, tasks, ahead).failed;
         for _ in 0..job.batch.retry {
-            if failed.is_empty() || interrupt::requested() {
+            if failed.is_empty() {
+                break;
+            }
+            if interrupt::requested() {
+                console.line(&format!("not trying again: {}", files(failed.len())));
+                batch.has_given_up = true;
                 break;
             }
             console.line(&format!("trying again: {}", files(failed.len())));
@@ -110,6 +117,8 @@ struct Batch<'a> {
     /// Seconds of the longest recording.
     longest: f64,
     failed: Vec<Task<'a>>,
+    /// Whether Ctrl-C came before a retry.
+    has_given_up: bool,
     kept: &'a Kept,
 }
 
@@ -124,7 +133,19 @@ impl<'a> Batch<'a> {
     fn new(job: &'a Job, console: &'a Console, kept: &'a Kept, all: usize, skipped: usize) -> Self {
         let begin = Instant::now();
         let (duration, longest) = (0.0, 0.0);
-        Self { job, console, begin, all, skipped, done: 0, duration, longest, failed: Vec::new(), kept }
+        Self {
+            job,
+            console,
+            begin,
+            all,
+            skipped,
+            done: 0,
+            duration,
+            longest,
+            failed: Vec::new(),
+            has_given_up: false,
+            kept,
+        }
     }
 
     /// Diarizes files, several in parallel if requested. `ahead` is the audio of the first one, if it is being decoded.
@@ -191,7 +212,7 @@ impl<'a> Batch<'a> {
                 total.update(|work| work.finish(index, seconds));
                 total.tell(format!("{} of {}", count + 1, files(tasks.len())));
             }
-            let has_failed = result.is_err();
+            let is_done = result.is_ok();
             let printed = match result {
                 Ok(Some(done)) => self.succeeded(task, done, count + 1, tasks.len()),
                 Ok(None) => {
@@ -205,11 +226,8 @@ impl<'a> Batch<'a> {
                 }
             };
             let mut unfinished = self.kept.lock();
-            if let Some(path) = task.input.path() {
-                match has_failed {
-                    true => unfinished.failed.insert(path.to_owned()),
-                    false => unfinished.failed.remove(path),
-                };
+            if let Some(path) = task.input.path().filter(|_| is_done) {
+                unfinished.remaining.remove(path);
             }
             unfinished.waiting.insert(index, printed);
             while let Some(text) = unfinished.waiting.remove(&next) {
@@ -257,6 +275,9 @@ impl<'a> Batch<'a> {
 
     /// One line about all files.
     fn summary(&self, failures: usize, left: usize) -> String {
+        if self.all == 0 {
+            return "no files: the list or this part of the inputs is empty".to_owned();
+        }
         if self.skipped == self.all {
             return format!("{} skipped (already done)", files(self.all));
         }
@@ -283,46 +304,16 @@ impl<'a> Batch<'a> {
             first_impression::recommend(self.console, self.longest, self.job.finds_words());
         }
         if let Some(list) = &self.job.batch.failures {
-            write_failures(list, self.failed.iter().filter_map(|task| task.input.path()))?;
+            write_failures(list, &self.kept.lock().remaining)?;
         }
-        Ok(if left > 0 { interrupt::EXIT_CODE } else { u8::from(failures > 0) })
+        Ok(if left > 0 || self.has_given_up { interrupt::EXIT_CODE } else { u8::from(failures > 0) })
     }
 }
 
-/// Writes the list of inputs that failed.
-pub fn write_failures<'p>(list: &Path, failed: impl Iterator<Item = &'p Path>) -> anyhow::Result<()> {
-    let names: String = failed.map(|path| format!("{}\n", path.display())).collect();
+/// Writes the list of inputs without results, for `--files-from`.
+pub fn write_failures(list: &Path, remaining: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
+    let names: String = remaining.iter().map(|path| format!("{}\n", path.display())).collect();
     output::write_atomically(list, &names).with_context(|| format!("cannot write {}", list.display()))
-}
-
-/// What was found in a recording: `2 speakers, 31 turns, 412 words`.
-fn found(done: &Done) -> String {
-    let turns = match done.turns {
-        0 => "no turns".to_owned(),
-        turns => format!("{}, {}", counted(done.speakers, "speaker"), counted(turns, "turn")),
-    };
-    let words = done.words.map(|words| format!(", {}", counted(words, "word")));
-    turns + &words.unwrap_or_default()
-}
-
-fn files(count: usize) -> String {
-    counted(count, "file")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Below a minute, seconds with one decimal; otherwise minutes and seconds, with hours if there are any.
-fn clock(seconds: f64) -> String {
-    if seconds < 59.95 {
-        return format!("{seconds:.1} s");
-    }
-    let seconds = Duration::from_secs_f64(seconds.round()).as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
-        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
-    }
 }
 
 #[cfg(test)]

@@ -138,6 +138,8 @@ impl<'a> Session<'a> {
         let progress = self.console.file(&file);
         let progress = progress.with_part(part.as_ref().map(|part| part.within(0.0..speakers_end)));
         #[cfg(feature = "words")]
+        let progress = if self.job.finds_words() { progress.before_words() } else { progress };
+        #[cfg(feature = "words")]
         let mut loudness = Loudness::default();
         let heard =
             listen(&pipeline, &source, ahead, &self.options, &self.job.channels, progress, |_samples| {

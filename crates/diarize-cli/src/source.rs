@@ -1,9 +1,12 @@
 //! The audio of an input, in blocks. It can be read more than once.
 
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use anyhow::Context;
@@ -20,6 +23,8 @@ pub const LOSS: &str = "diarize_cli::loss";
 pub struct Source {
     /// `None` for the standard input.
     path: Option<PathBuf>,
+    /// The file at that path, unless it is a pipe.
+    version: Option<Version>,
     settings: Settings,
     /// The copy of a pipe, deleted on drop.
     _copy: Option<Temporary>,
@@ -36,7 +41,8 @@ impl Source {
         };
         let copy = copy.transpose().context("cannot copy the audio to a temporary file")?;
         let path = copy.as_ref().map(Temporary::path).or(input.path()).map(PathBuf::from);
-        Ok(Self { path, settings, _copy: copy })
+        let version = path.as_deref().filter(|path| path.is_file()).and_then(Version::of);
+        Ok(Self { path, version, settings, _copy: copy })
     }
 
     /// Length of the audio in seconds, measured by decoding all of it. Problems with the audio are logged.
@@ -67,8 +73,21 @@ impl Source {
 
     fn open_with(&self, settings: &Settings) -> Result<Audio, diarize_audio::Error> {
         match &self.path {
-            Some(path) => Audio::open(path, settings),
+            Some(path) => {
+                self.check_version(path)?;
+                Audio::open(path, settings)
+            }
             None => Audio::stdin(settings),
+        }
+    }
+
+    /// Checks that the file is still the one that was there at first: otherwise, its words would get the speakers of another
+    /// recording. Files to which a recorder still appends are the same.
+    fn check_version(&self, path: &Path) -> Result<(), diarize_audio::Error> {
+        let (Some(first), Some(now)) = (self.version, Version::of(path)) else { return Ok(()) };
+        match now == first || now.appends_to(first) {
+            true => Ok(()),
+            false => Err(io::Error::other("it was replaced while it was processed; run this again").into()),
         }
     }
 
@@ -91,6 +110,30 @@ impl Source {
     pub fn read_whole(&self, take: impl FnMut(&[f32]) -> anyhow::Result<()>) -> anyhow::Result<Decoded> {
         let settings = self.settings.clone().with_range(0.0..f64::INFINITY);
         Decoded::all(self.open_with(&settings)?, take)
+    }
+}
+
+/// What a file had at a moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Version {
+    /// Device and inode, where files have them.
+    file: Option<(u64, u64)>,
+    length: u64,
+    changed: Option<SystemTime>,
+}
+
+impl Version {
+    fn of(path: &Path) -> Option<Self> {
+        let data = fs::metadata(path).ok()?;
+        #[cfg(unix)]
+        let file = Some((data.dev(), data.ino()));
+        #[cfg(not(unix))]
+        let file = None;
+        Some(Self { file, length: data.len(), changed: data.modified().ok() })
+    }
+
+    fn appends_to(self, before: Self) -> bool {
+        self.file == before.file && self.length > before.length
     }
 }
 
@@ -172,4 +215,43 @@ fn copy(mut pipe: impl Read) -> io::Result<Temporary> {
     let mut file = Temporary::new()?;
     io::copy(&mut pipe, file.file())?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File, OpenOptions},
+        io::Write,
+        time::{Duration, SystemTime},
+    };
+
+    use diarize_audio::Settings;
+    use tempfile::tempdir;
+
+    use super::Source;
+    use crate::input::Input;
+
+    #[test]
+    fn a_recording_that_is_replaced_is_an_error_and_one_that_grows_is_not() {
+        let folder = tempdir().unwrap();
+        let file = folder.path().join("talk.wav");
+        fs::write(&file, "first").unwrap();
+        let source = Source::new(&Input::File(file.clone()), Settings::default(), true).unwrap();
+        let check = || source.check_version(&file);
+        assert!(check().is_ok());
+        OpenOptions::new().append(true).open(&file).unwrap().write_all(b" and more").unwrap();
+        assert!(check().is_ok());
+        fs::write(&file, "other").unwrap();
+        let later = SystemTime::now() + Duration::from_secs(5);
+        File::options().write(true).open(&file).unwrap().set_modified(later).unwrap();
+        let told = check().unwrap_err().to_string();
+        assert_eq!(told, "cannot read it: it was replaced while it was processed; run this again");
+        #[cfg(unix)]
+        {
+            let other = folder.path().join("other.wav");
+            fs::write(&other, "a longer file").unwrap();
+            fs::rename(&other, &file).unwrap();
+            assert!(check().is_err());
+        }
+    }
 }

@@ -35,10 +35,12 @@ pub fn listen(job: &Job, console: &Console, kept: &Kept) {
                     let _ = output::print(format!("{heading}{waiting}").as_bytes());
                 }
                 if let Some(list) = &failures
-                    && let Err(error) = write_failures(list, unfinished.failed.iter().map(PathBuf::as_path))
+                    && let Err(error) = write_failures(list, &unfinished.remaining)
                 {
                     stopped.error(&failure::sentence(&error));
                 }
+                // Another program may have removed them.
+                unfinished.texts.retain(|text| text.exists());
                 stopped.last_line(&message(unfinished, several, hint), !unfinished.texts.is_empty());
             })
         },

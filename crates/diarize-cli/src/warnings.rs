@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use diarize::{Diarization, Span, Turn};
 
 use crate::{
-    output::{self, Output},
+    output::{self, Format, Output},
     transcript::Transcript,
     wordless,
 };
@@ -50,7 +50,8 @@ impl Written<'_> {
             warnings.extend(wordless::warning(&diarization.turns, transcript.word_times()));
         }
         let uri = output::uri(name);
-        if uri != name {
+        let has_uri = |format: Format| format.has_words() || matches!(format, Format::Json | Format::Html);
+        if uri != name && outputs.iter().any(|output| has_uri(output.format)) {
             warnings.push(format!("named `{uri}` in the result, because RTTM allows no white space"));
         }
         let (found, written) = (diarization.speakers.len(), speakers(turns).len());

@@ -133,7 +133,7 @@ pub struct BatchArgs {
     /// Retry failed files up to N times, after all others
     #[arg(long, value_name = "N", default_value = "0", value_parser = numbers::whole::<0, 100>)]
     pub retry: usize,
-    /// Write the names of failed files to this file, for --files-from
+    /// Write the names of failed files to this file, for --files-from; after Ctrl-C, also of files without results
     #[arg(long, value_name = "FILE")]
     pub failures: Option<PathBuf>,
 }

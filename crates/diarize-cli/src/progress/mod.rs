@@ -125,7 +125,15 @@ impl Console {
             .with_style(style("{spinner} {prefix}: {msg}"));
         bar.set_message("reading audio");
         bar.enable_steady_tick(Duration::from_millis(200));
-        FileProgress { bar, part: None, stage: None, segmented: 0, embedded: 0, embeds: true }
+        FileProgress {
+            bar,
+            part: None,
+            stage: None,
+            segmented: 0,
+            embedded: 0,
+            embeds: true,
+            analysis: "analyzing",
+        }
     }
 
     /// A bar for a download.
@@ -148,6 +156,8 @@ pub struct FileProgress {
     embedded: u64,
     /// Whether the embedding network runs too.
     embeds: bool,
+    /// What the networks do.
+    analysis: &'static str,
 }
 
 /// Rough ratio of the time to embed a chunk to the time to segment it.
@@ -166,6 +176,13 @@ impl FileProgress {
         self
     }
 
+    /// The bar of a file whose words are found afterwards.
+    #[cfg(feature = "words")]
+    pub fn before_words(mut self) -> Self {
+        self.analysis = "step 1 of 2, finding speakers";
+        self
+    }
+
     /// Shows the progress of a stage. Both networks share one bar, because they run side by side.
     pub fn show(&mut self, progress: Progress) {
         let (done, total) = (progress.done as u64, progress.total as u64);
@@ -179,7 +196,7 @@ impl FileProgress {
             Stage::Segmentation | Stage::Embeddings => {
                 let position = self.segmented + EMBEDDING_WORK * self.embedded;
                 self.advance(position as f64 / (work * total.max(1)) as f64);
-                ("analyzing", position, work * total)
+                (self.analysis, position, work * total)
             }
             stage => (stage.name(), done, total),
         };
@@ -196,7 +213,7 @@ impl FileProgress {
     #[cfg(feature = "words")]
     pub fn transcribed(&mut self, done: f64, total: f64) {
         self.advance(if total > 0.0 { done / total } else { 1.0 });
-        self.show_stage("transcribing", done as u64, total as u64);
+        self.show_stage("step 2 of 2, transcribing", done as u64, total as u64);
     }
 
     /// The part of the work on all files that it shows.

@@ -13,7 +13,7 @@ mod passages;
 mod times;
 mod whisper;
 
-use std::path::Path;
+use std::{iter, path::Path};
 
 use anyhow::{Context, bail};
 use diarize::{Span, Turn, speakers_of_spans, speakers_of_words};
@@ -153,10 +153,13 @@ impl Transcript {
     }
 
     fn name_speakers(&mut self, turns: &[Turn]) {
-        let spans: Vec<Span> = words(&self.segments).map(|word| word.span).collect();
-        let mut speakers = speakers_of_words(&spans, turns).into_iter();
+        let units = self.units();
+        let spans: Vec<Span> = units.iter().map(|(span, _)| *span).collect();
+        let speakers = speakers_of_words(&spans, turns);
+        let mut of_words =
+            iter::zip(speakers, &units).flat_map(|(speaker, (_, count))| iter::repeat_n(speaker, *count));
         for segment in &mut self.segments {
-            for (word, speaker) in segment.words.iter_mut().zip(&mut speakers) {
+            for (word, speaker) in segment.words.iter_mut().zip(&mut of_words) {
                 word.speaker = speaker.map(str::to_owned);
             }
         }
@@ -168,6 +171,27 @@ impl Transcript {
         for (other, speaker) in self.others.iter_mut().zip(speakers_of_spans(&spans, turns)) {
             other.speaker = speaker.map(str::to_owned);
         }
+    }
+
+    /// The times of what has one speaker, and the number of its words. Whisper writes `42,000` as ` 42` and `,000`: where words begin with a
+    /// space, those without belong to the word before.
+    fn units(&self) -> Vec<(Span, usize)> {
+        let is_spaced = |word: &Word| word.text.starts_with(char::is_whitespace);
+        let (all, spaced) =
+            (words(&self.segments).count(), words(&self.segments).filter(|word| is_spaced(word)).count());
+        let mut units: Vec<(Span, usize)> = Vec::new();
+        for segment in &self.segments {
+            for (index, word) in segment.words.iter().enumerate() {
+                match units.last_mut() {
+                    Some((span, count)) if index > 0 && 2 * spaced > all && !is_spaced(word) => {
+                        span.end = span.end.max(word.span.end);
+                        *count += 1;
+                    }
+                    _ => units.push((word.span, 1)),
+                }
+            }
+        }
+        units
     }
 
     /// The transcript with its speakers: in its own format, as subtitles or as text by paragraph. `None` for other
