@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use crate::failure::Failure;
 
 /// Shape of an array of samples. More channels than samples are taken for a transposed array, as in pyannote.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
     /// Number of samples of each channel.
     pub samples: usize,
@@ -72,6 +72,11 @@ fn part<T: Element + Copy>(
 ) -> Result<Vec<Vec<f32>>, Failure> {
     let array = array.try_readonly().map_err(PyErr::from)?;
     let view = array.as_array();
+    let found = Shape::of(array.as_untyped());
+    if !found.is_ok_and(|found| found == shape) {
+        let sentence = "the array was changed while it was read: give a copy of it".to_owned();
+        return Err(Failure::Other("AudioError", sentence));
+    }
     let plane = |channel: usize| {
         let mut plane = view.view();
         if plane.ndim() == 2 {

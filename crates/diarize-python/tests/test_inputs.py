@@ -218,3 +218,9 @@ def test_silence_has_no_turns(pipeline):
     assert len(result.speaker_diarization) == 0 and result.labels() == [] and result.to_rttm() == ""
     assert result.speaker_embeddings.shape == (0, 256)
     assert result.duration == 10.0
+
+
+def test_an_array_that_changes_meanwhile_is_an_error(pipeline, samples):
+    waveform = numpy.tile((samples[0] / 32768).astype("f4"), 8).copy()
+    with pytest.raises(AudioError, match="the array was changed while it was read: give a copy of it"):
+        pipeline({"waveform": waveform, "sample_rate": 16_000}, hook=lambda *_, **__: waveform.resize(100, refcheck=False))

@@ -223,6 +223,20 @@ def test_map_takes_several_recordings(pipeline, files):
         pipeline.map(files)
 
 
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_map_yields_what_came_before_an_exception_of_the_iterable(pipeline, batch):
+    def files():
+        yield "missing.wav"
+        yield SAMPLE
+        raise RuntimeError("no more")
+
+    found = []
+    with pytest.raises(RuntimeError, match="no more"):
+        for file, _ in pipeline.map(files(), batch=batch):
+            found.append(file)
+    assert sorted(map(str, found)) == sorted(["missing.wav", str(SAMPLE)])
+
+
 def test_sizes_of_batches(pipeline):
     for batch in (0, "2", 1.5):
         with pytest.raises(OptionError, match=f"batch is {batch!r}, but must be a whole number of at least 1"):

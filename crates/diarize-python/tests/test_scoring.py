@@ -64,6 +64,9 @@ def test_wrong_arguments(tmp_path, result):
     for uem in (5, [5], [(0, 1, 2)], "talk.uem", (0, 10)):
         with pytest.raises(OptionError, match="uem is .*, but must be a list of segments"):
             score([], [], uem=uem)
+    for uem in ([(5, 1)], [(2, 2)], [(float("nan"), 9)]):
+        with pytest.raises(OptionError, match="but a span must end after its start"):
+            score([(0, 5, "A")], [], uem=uem)
     for nothing in (None, 5):
         with pytest.raises(FormatError, match="has no turns: give a result, an annotation, the path of an RTTM file"):
             score(result, nothing)

@@ -7,7 +7,7 @@ import numpy
 import pytest
 from conftest import ROOT, SAMPLE, run, write_wav
 
-from diarize_rs import DiarizationWarning, Listener, OptionError, Pipeline, Voices, VoicesError
+from diarize_rs import AudioError, DiarizationWarning, Listener, OptionError, Pipeline, Voices, VoicesError
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,27 @@ def test_a_single_requested_speaker_is_recognized(voices, clips, tmp_path):
     command = ("--device", "cpu", "--clustering", "agglomerative", "--num-speakers", "1")
     assert named.to_rttm() == run(*command, "--identify", tmp_path / "voices", clips["Bob"]).stdout
     assert named.labels() == ["Bob"]
+    with open(clips["Bob"], "rb") as file:
+        again = pipeline({"audio": file, "uri": named.uri}, num_speakers=1, voices=voices)
+    assert again.to_rttm() == named.to_rttm()
+
+
+def test_file_objects_can_be_enrolled(pipeline, voices, clips):
+    known = Voices(pipeline)
+    for name, clip in clips.items():
+        with open(clip, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there are few seconds of speech
+            known.enroll(name, pipeline, file)
+            assert file.tell() == 0
+    for name in clips:
+        assert (known[name].embedding == voices[name].embedding).all()
+    with pytest.raises(AudioError, match="returned str: open it with mode"):
+        known.enroll("Ann", pipeline, _Text())
+
+
+class _Text:
+    def read(self, size):
+        return "text"
 
 
 def test_people(voices):

@@ -37,13 +37,14 @@ class Recording(NamedTuple):
 
 
 @contextmanager
-def opened(file: AudioFile) -> Iterator[Recording]:
-    """The recording. A file object that can seek is back at its position afterwards."""
+def opened(file: AudioFile, twice: bool = False) -> Iterator[Recording]:
+    """The recording. A file object that can seek is back at its position afterwards. If the recording is needed ``twice``, what a
+    file object returns is kept."""
     settings = dict(file) if isinstance(file, Mapping) else {"audio": file}
     audio: Any = settings.get("audio")
     position = audio.tell() if _is_seekable(audio) else None
     try:
-        yield _recording(settings)
+        yield _recording(settings, twice)
     finally:
         if position is not None:
             audio.seek(position)
@@ -108,7 +109,7 @@ def _channel(channel: Any) -> int | None:
     return None if channel is None else index(channel)
 
 
-def _recording(settings: dict[str, Any]) -> Recording:
+def _recording(settings: dict[str, Any], twice: bool) -> Recording:
     channel, uri = _channel(settings.get("channel")), settings.get("uri")
     keep_damaged = bool(settings.get("keep_damaged", False))
     if "waveform" in settings:
@@ -134,7 +135,10 @@ def _recording(settings: dict[str, Any]) -> Recording:
     elif hasattr(audio, "read"):
         name = getattr(audio, "name", None)
         uri = uri or (Path(name).stem if isinstance(name, str) else "stream")
-        source = _native.Source.file(audio, uri, channel, keep_damaged)
+        if twice:
+            source = _native.Source.bytes(_content(audio, uri), uri, channel, keep_damaged)
+        else:
+            source = _native.Source.file(audio, uri, channel, keep_damaged)
     else:
         several = isinstance(audio, Iterable) and not hasattr(audio, "__array__")
         instead = "use map(files) for several recordings, or " if several else ""
@@ -143,6 +147,15 @@ def _recording(settings: dict[str, Any]) -> Recording:
             '{"waveform": array, "sample_rate": hertz}'
         )
     return Recording(source, uri, {**settings, "uri": uri})
+
+
+def _content(audio: Any, uri: str) -> bytes:
+    content = bytearray()
+    while part := audio.read(1 << 20):
+        if not isinstance(part, (bytes, bytearray)):
+            raise AudioError(f'{uri}: read() of the file object returned {type(part).__name__}: open it with mode "rb"')
+        content += part
+    return bytes(content)
 
 
 def _is_seekable(audio: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from threading import Event
 from typing import Any, TypeVar
@@ -45,16 +45,30 @@ def _mapped(
 ) -> Iterator[tuple[File, Result | Exception]]:
     stop = _Stop()
     pool = ThreadPoolExecutor(batch, thread_name_prefix="diarize-map")
+    pending: dict[Future[Result], File] = {}
+    ended: Exception | None = None
+
+    def begin(count: int) -> Exception | None:
+        """Begins with files, and returns what the iterable raises."""
+        try:
+            for file in islice(files, count):
+                pending[pool.submit(work, file, stop)] = file
+        except Exception as error:
+            return error
+        return None
+
     try:
-        pending = {pool.submit(work, file, stop): file for file in islice(files, batch)}
+        ended = begin(batch)
         while pending:
             done = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
             finished = pending.pop(done)
-            pending.update((pool.submit(work, file, stop), file) for file in islice(files, 1))
+            ended = ended or begin(1)
             error = done.exception()
             if error is not None and not isinstance(error, Exception):
                 raise error
             yield finished, done.result() if error is None else error
+        if ended is not None:  # after the results of the files before it
+            raise ended
     finally:
         stop.told.set()
         pool.shutdown(wait=True, cancel_futures=True)

@@ -400,7 +400,7 @@ class Pipeline:
         hook: Hook | None,
         stacklevel: int,
     ) -> DiarizeOutput:
-        with opened(file) as recording:
+        with opened(file, twice=known is not None) as recording:
             found = self._model.diarize(recording.source, options, listening(hook, recording.file), known)
             result = DiarizeOutput(found, recording.uri, self._model.dimension)
             warn(recording.uri, result.warnings, stacklevel)

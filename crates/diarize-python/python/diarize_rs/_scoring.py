@@ -57,6 +57,9 @@ def score(
     if not 0.0 <= collar < float("inf"):
         raise OptionError(f"collar is {collar}, but must be a non-negative number of seconds")
     spans = None if uem is None else spans_of("uem", uem)
+    for start, end in spans or ():
+        if not start < end:  # also not a number
+            raise OptionError(f"uem contains {start} to {end}, but a span must end after its start")
     return Score(**_native.score(_turns(reference), _turns(hypothesis), spans, collar, skip_overlap))
 
 

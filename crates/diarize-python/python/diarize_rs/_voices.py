@@ -70,7 +70,7 @@ class Voices:
         """
         expect("name", name, str, "text")
         model = model_of(pipeline)
-        with opened(file) as recording:
+        with opened(file, twice=True) as recording:
             seconds, warnings = self._native.enroll(name, model, recording.source, pipeline._options, anyway)
             warn(recording.uri, warnings, 2)
         return seconds
