@@ -76,6 +76,15 @@ def names_in(source: Path) -> tuple[Path, list[str]]:
     return Path("/"), sorted({os.path.relpath(os.path.abspath(name), "/") for name in names})
 
 
+def is_text(name: str) -> bool:
+    """Whether the name of a file is UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def done_in(output: Path) -> set[str]:
     """The files that an earlier run has finished. What it left unfinished is removed, and so are the rows of files that failed."""
     done: set[str] = set()
@@ -113,10 +122,13 @@ def main(arguments: list[str] | None = None) -> int:
     root, names = names_in(given.source)
     output = given.output.absolute()
     done = done_in(output)
-    left = [name for name in names if name not in done]
-    print(f"{len(names)} files, {len(names) - len(left)} already done")
+    unwritable = [name for name in names if not is_text(name)]
+    for name in unwritable:
+        print(f"{name!r}: its name is not UTF-8, which a table needs: rename it", file=sys.stderr)
+    left = [name for name in names if name not in done and is_text(name)]
+    print(f"{len(names)} files, {len(names) - len(left) - len(unwritable)} already done")
     if not left:
-        return 0
+        return 1 if unwritable else 0
     # Each block is one batch. If there are enough files, every worker gets a block, and no block waits for a busy worker.
     blocks = max(-(-len(left) // given.batch), min(given.workers, len(left)))
     rows = ray.data.from_items([{"file": name} for name in left], override_num_blocks=blocks).map_batches(
@@ -127,13 +139,13 @@ def main(arguments: list[str] | None = None) -> int:
         num_gpus=given.gpus or None,
         batch_size=None,
     )
-    hours, failed = 0.0, 0
+    hours, failed = 0.0, len(unwritable)
     for row in rows.iter_rows():
         hours += row["seconds"] / 3600
         if row["error"]:
             failed += 1
             print(f"{row['file']}: {row['error']}", file=sys.stderr)
-    print(f"{len(left) - failed} files, {hours:.2f} hours of audio; {failed} failed")
+    print(f"{len(left) + len(unwritable) - failed} files, {hours:.2f} hours of audio; {failed} failed")
     return 1 if failed else 0
 
 

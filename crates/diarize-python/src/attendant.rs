@@ -18,17 +18,49 @@ use std::{
 use diarize::{Error, Event};
 use pyo3::prelude::*;
 
-use crate::failure::Failure;
+use crate::{
+    exit::{self, Running},
+    failure::Failure,
+};
 
 /// How often signals are checked.
 const SIGNALS: Duration = Duration::from_millis(50);
+
+/// Cancels the calls that have it.
+#[pyclass(frozen, from_py_object, module = "diarize_rs._native")]
+#[derive(Clone, Default)]
+pub struct Stop {
+    is_told: Arc<AtomicBool>,
+}
+
+#[pymethods]
+impl Stop {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cancels them.
+    fn tell(&self) {
+        self.is_told.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Stop {
+    /// Fails if it was told.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.is_told.load(Ordering::Relaxed) { Err(Error::Cancelled.into()) } else { Ok(()) }
+    }
+}
 
 /// Receives the events of the work on the thread that called.
 pub type Hear<'h> = dyn FnMut(Python<'_>, Event) -> PyResult<()> + Send + 'h;
 
 /// The connection between the thread that called and the work.
 pub struct Attendant {
-    is_cancelled: Arc<AtomicBool>,
+    cancelled: Stop,
+    /// What Python can tell to stop.
+    stop: Option<Stop>,
     sender: Sender<Message>,
     receiver: Mutex<Receiver<Message>>,
     /// The thread that has called.
@@ -50,11 +82,12 @@ impl Drop for Done<'_> {
 }
 
 impl Attendant {
-    /// An attendant for one recording.
-    pub fn new() -> Self {
+    /// An attendant for one recording, whose calls `stop` cancels.
+    pub fn new(stop: Option<Stop>) -> Self {
         let (sender, receiver) = channel();
         Self {
-            is_cancelled: Arc::default(),
+            cancelled: Stop::default(),
+            stop,
             sender,
             receiver: Mutex::new(receiver),
             caller: Mutex::default(),
@@ -63,20 +96,31 @@ impl Attendant {
 
     /// The observer for the library.
     pub fn observer(&self) -> impl FnMut(Event) -> ControlFlow<()> + Send + use<> {
-        let (is_cancelled, sender) = (self.is_cancelled.clone(), self.sender.clone());
+        let (cancelled, sender) = (self.cancelled.clone(), self.sender.clone());
         move |event| {
             let _ = sender.send(Message::Event(event));
-            if is_cancelled.load(Ordering::Relaxed) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if cancelled.check().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         }
+    }
+
+    /// Whether the work was cancelled, for threads that read ahead.
+    pub fn cancelled(&self) -> Stop {
+        self.cancelled.clone()
     }
 
     /// Fails if the work was cancelled.
     pub fn check(&self) -> Result<(), Failure> {
-        if self.is_cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled.into()) } else { Ok(()) }
+        self.cancelled.check()
+    }
+
+    /// Fails if the thread that calls is answering for this recording, so that it is in a hook.
+    pub fn check_caller(&self) -> Result<(), Failure> {
+        if *self.caller() != Some(thread::current().id()) {
+            return Ok(());
+        }
+        let sentence =
+            "a hook cannot call the listener or recording that called it: do that after the call";
+        Err(Failure::Other("Error", sentence.to_owned()))
     }
 
     /// Runs `work` on another thread without Python's lock. If a signal handler or `hear` raises an exception, the work is
@@ -87,21 +131,22 @@ impl Attendant {
         hear: &mut Hear<'_>,
         work: impl FnOnce() -> Result<T, Failure> + Send,
     ) -> PyResult<T> {
-        if *self.caller() == Some(thread::current().id()) {
-            let sentence =
-                "a hook cannot call the listener or recording that called it: do that after the call";
-            return Err(Failure::Other("Error", sentence.to_owned()).into());
-        }
+        self.check_caller()?;
+        // Dropped with Python's lock.
+        let _running = Running::begin()?;
         py.detach(|| {
+            let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+            // What an earlier call left when it failed.
+            receiver.try_iter().for_each(drop);
             thread::scope(|scope| {
                 let begun = thread::Builder::new().name("diarize".to_owned()).spawn_scoped(scope, || {
                     let _done = Done(&self.sender);
                     work()
                 });
                 let worker = begun.map_err(no_thread)?;
-                let attended = self.attend(hear);
+                let attended = self.attend(&receiver, hear);
                 if attended.is_err() {
-                    self.is_cancelled.store(true, Ordering::Relaxed);
+                    self.cancelled.tell();
                 }
                 let result = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
                 attended?;
@@ -111,10 +156,9 @@ impl Attendant {
     }
 
     /// Answers signals and events until the work ends.
-    fn attend(&self, hear: &mut Hear<'_>) -> PyResult<()> {
-        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+    fn attend(&self, receiver: &Receiver<Message>, hear: &mut Hear<'_>) -> PyResult<()> {
         *self.caller() = Some(thread::current().id());
-        let answered = Self::answer(&receiver, hear);
+        let answered = self.answer(receiver, hear);
         *self.caller() = None;
         answered
     }
@@ -123,7 +167,7 @@ impl Attendant {
         self.caller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(receiver: &Receiver<Message>, hear: &mut Hear<'_>) -> PyResult<()> {
+    fn answer(&self, receiver: &Receiver<Message>, hear: &mut Hear<'_>) -> PyResult<()> {
         let mut checked = Instant::now();
         loop {
             match receiver.recv_timeout(SIGNALS.saturating_sub(checked.elapsed())) {
@@ -133,6 +177,8 @@ impl Attendant {
             }
             if checked.elapsed() >= SIGNALS {
                 Python::attach(|py| py.check_signals())?;
+                exit::check()?;
+                self.stop.as_ref().map_or(Ok(()), Stop::check)?;
                 checked = Instant::now();
             }
         }
@@ -144,6 +190,7 @@ pub fn abandonable<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> PyResult<T> {
+    let _running = Running::begin()?;
     py.detach(|| {
         let (sender, receiver) = channel();
         let begun = thread::Builder::new().name("diarize-load".to_owned()).spawn(move || {
@@ -153,7 +200,10 @@ pub fn abandonable<T: Send + 'static>(
         loop {
             match receiver.recv_timeout(SIGNALS) {
                 Ok(result) => return Ok(result?),
-                Err(RecvTimeoutError::Timeout) => Python::attach(|py| py.check_signals())?,
+                Err(RecvTimeoutError::Timeout) => {
+                    Python::attach(|py| py.check_signals())?;
+                    exit::check()?;
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     return match worker.join() {
                         Err(panic) => resume_unwind(panic),

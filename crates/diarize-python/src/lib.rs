@@ -9,6 +9,7 @@
 
 mod array;
 mod attendant;
+mod exit;
 mod failure;
 mod listener;
 mod model;
@@ -25,6 +26,8 @@ mod voices;
 mod native {
     #[pymodule_export]
     use crate::{
+        attendant::Stop,
+        exit::end_calls,
         listener::Listener,
         model::{Model, devices},
         options::Options,

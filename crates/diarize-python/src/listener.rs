@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use crate::{
     array::{self, Shape},
     attendant::Attendant,
+    exit::Running,
     failure::Failure,
     model::{Model, hear},
     options::Options,
@@ -21,13 +22,19 @@ use crate::{
     threads,
 };
 
-/// Diarizes a recording as it arrives.
+/// Diarizes a recording as it arrives. It does not keep the hook, which each call is given: a hook can have the listener, and
+/// Python's garbage collector would not see the cycle.
 #[pyclass(frozen, module = "diarize_rs._native")]
 pub struct Listener {
-    /// `None` after the end.
-    recording: Mutex<Option<Recording>>,
+    state: Mutex<State>,
     attendant: Attendant,
-    hook: Option<Py<PyAny>>,
+}
+
+struct State {
+    /// `None` after the end.
+    recording: Option<Recording>,
+    /// Seconds of audio received.
+    seconds: f64,
 }
 
 struct Recording {
@@ -40,80 +47,96 @@ struct Recording {
 #[pymethods]
 impl Listener {
     #[new]
-    #[pyo3(signature = (model, options, rate, hook))]
-    fn new(model: &Model, options: &Options, rate: u32, hook: Option<Py<PyAny>>) -> PyResult<Self> {
+    #[pyo3(signature = (model, options, rate))]
+    fn new(model: &Model, options: &Options, rate: u32) -> PyResult<Self> {
         model.check_process()?;
-        let attendant = Attendant::new();
+        let attendant = Attendant::new(None);
         let pipeline = model.pipelines.for_recording();
         let listener = pipeline.diarizer.listen_with(&options.inner, attendant.observer());
         let converter = Converter::new(rate, &Settings::default());
         let converter = converter.map_err(|error| Failure::Audio("the samples".to_owned(), error))?;
         let recording =
             Recording { listener: listener.map_err(Failure::from)?, _pipeline: pipeline, converter };
-        Ok(Self { recording: Mutex::new(Some(recording)), attendant, hook })
+        Ok(Self { state: Mutex::new(State { recording: Some(recording), seconds: 0.0 }), attendant })
     }
 
     /// Takes the next samples `(channel, sample)` or `(sample,)`.
-    fn push(&self, py: Python<'_>, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+    #[pyo3(signature = (array, hook))]
+    fn push(
+        &self,
+        py: Python<'_>,
+        array: &Bound<'_, PyUntypedArray>,
+        hook: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let array = &array::aligned(array)?;
         let shape = Shape::of(array)?;
         let planes = array::planes(array, shape, 0, shape.samples)?;
-        self.work(py, |recording| {
-            // After an error, the recording is incomplete.
-            let mut open = recording.take().ok_or_else(ended)?;
+        self.work(py, hook, |state| {
+            let open = state.recording.as_mut().ok_or_else(ended)?;
             let mut block = Vec::new();
             open.converter.push(planes, &mut block).map_err(failed)?;
             threads::run(|| Ok(open.listener.push(&block)?))?;
-            *recording = Some(open);
+            state.seconds = open.converter.seconds();
             Ok(())
         })
     }
 
     /// Seconds of audio received.
     #[getter]
-    fn seconds(&self, py: Python<'_>) -> f64 {
-        py.detach(|| self.lock().as_ref().map_or(0.0, |open| open.converter.seconds()))
+    fn seconds(&self, py: Python<'_>) -> PyResult<f64> {
+        let _running = Running::begin()?;
+        Ok(py.detach(|| self.lock().seconds))
     }
 
     /// The result as if the recording ended here.
-    fn provisional(&self, py: Python<'_>) -> PyResult<Found> {
-        let (diarization, duration) = self.work(py, |recording| {
-            let Recording { listener, converter, .. } = recording.as_ref().ok_or_else(ended)?;
+    #[pyo3(signature = (hook))]
+    fn provisional(&self, py: Python<'_>, hook: Option<Py<PyAny>>) -> PyResult<Found> {
+        let (diarization, duration) = self.work(py, hook, |state| {
+            let Recording { listener, .. } = state.recording.as_ref().ok_or_else(ended)?;
             let diarization = threads::run(|| Ok(listener.provisional()?))?;
-            Ok((diarization, converter.seconds()))
+            Ok((diarization, state.seconds))
         })?;
         let heard = Heard { duration, warnings: Vec::new() };
         Ok(Found::new(py, diarization, heard, BTreeMap::new()))
     }
 
     /// Ends the recording and returns the result.
-    fn finish(&self, py: Python<'_>) -> PyResult<Found> {
-        let (diarization, heard) = self.work(py, |recording| {
-            let Recording { mut listener, converter, _pipeline } = recording.take().ok_or_else(ended)?;
-            let (duration, mut block) = (converter.seconds(), Vec::new());
+    #[pyo3(signature = (hook))]
+    fn finish(&self, py: Python<'_>, hook: Option<Py<PyAny>>) -> PyResult<Found> {
+        let (diarization, heard) = self.work(py, hook, |state| {
+            let Recording { mut listener, converter, _pipeline } = state.recording.take().ok_or_else(ended)?;
+            let mut block = Vec::new();
             let warnings = converter.finish(&mut block).map_err(failed)?;
             let diarization = threads::run(|| {
                 listener.push(&block)?;
                 Ok(listener.finish()?)
             })?;
             let warnings = warnings.iter().map(ToString::to_string).collect();
-            Ok((diarization, Heard { duration, warnings }))
+            Ok((diarization, Heard { duration: state.seconds, warnings }))
         })?;
         Ok(Found::new(py, diarization, heard, BTreeMap::new()))
     }
 }
 
 impl Listener {
+    /// Runs a call. If it fails, the recording has ended: samples may be missing.
     fn work<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut Option<Recording>) -> Result<T, Failure> + Send,
+        hook: Option<Py<PyAny>>,
+        work: impl FnOnce(&mut State) -> Result<T, Failure> + Send,
     ) -> PyResult<T> {
-        self.attendant.run(py, &mut hear(self.hook.as_ref()), || work(&mut self.lock()))
+        self.attendant.check_caller()?;
+        let _running = Running::begin()?;
+        let result = self.attendant.run(py, &mut hear(hook.as_ref()), || work(&mut self.lock()));
+        if result.is_err() {
+            py.detach(|| self.lock().recording = None);
+        }
+        result
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Recording>> {
-        self.recording.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,7 +15,7 @@ use diarize_convert::hub;
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{
-    attendant::{Attendant, abandonable},
+    attendant::{Attendant, Stop, abandonable},
     failure::Failure,
     options::Options,
     results::{Found, bytes},
@@ -107,8 +107,9 @@ impl Model {
         Ok(())
     }
 
-    /// Diarizes a recording. `known` has the voices that are given their names, and the minimum similarity and lead.
-    #[pyo3(signature = (source, options, hook, known))]
+    /// Diarizes a recording. `known` has the voices that are given their names, and the minimum similarity and lead. `stop` can
+    /// cancel it.
+    #[pyo3(signature = (source, options, hook, known, stop))]
     fn diarize(
         &self,
         py: Python<'_>,
@@ -116,12 +117,13 @@ impl Model {
         options: &Options,
         hook: Option<Py<PyAny>>,
         known: Option<(PyRef<'_, Voices>, f64, f64)>,
+        stop: Option<Stop>,
     ) -> PyResult<Found> {
         self.check_process()?;
         let known = known
             .map(|(voices, threshold, margin)| voices.recognizer(self, threshold, margin))
             .transpose()?;
-        let attendant = Attendant::new();
+        let attendant = Attendant::new(stop);
         let (diarization, heard, similarities) = attendant.run(py, &mut hear(hook.as_ref()), || {
             let (mut diarization, heard) = self.listen(source, options, &attendant)?;
             let mut similarities = BTreeMap::new();
@@ -145,7 +147,7 @@ impl Model {
         hook: Option<Py<PyAny>>,
     ) -> PyResult<Active> {
         self.check_process()?;
-        let attendant = Attendant::new();
+        let attendant = Attendant::new(None);
         let (spans, heard) = attendant.run(py, &mut hear(hook.as_ref()), || {
             self.active(source, speakers, &options.inner, &attendant)
         })?;
@@ -165,7 +167,7 @@ impl Model {
     ) -> PyResult<Embedded> {
         self.check_process()?;
         let spans: Vec<Span> = spans.into_iter().map(|(start, end)| Span { start, end }).collect();
-        let attendant = Attendant::new();
+        let attendant = Attendant::new(None);
         let (embeddings, heard) = attendant
             .run(py, &mut hear(hook.as_ref()), || self.embed_spans(source, &spans, options, &attendant))?;
         let embeddings = embeddings.iter().map(|embedding| Some(bytes(py, embedding.as_ref()?))).collect();
@@ -196,8 +198,7 @@ impl Model {
     ) -> Result<(Diarization, Heard), Failure> {
         let pipeline = self.pipelines.for_recording();
         let mut listener = pipeline.diarizer.listen_with(&options.inner, attendant.observer())?;
-        let heard = source.read(|expected, block| {
-            attendant.check()?;
+        let heard = source.read(attendant, |expected, block| {
             listener.expect_seconds(expected);
             threads::run(|| Ok(listener.push(block)?))
         })?;
@@ -213,8 +214,7 @@ impl Model {
     ) -> Result<(Vec<Span>, Heard), Failure> {
         let pipeline = self.pipelines.for_recording();
         let mut listener = pipeline.diarizer.listen_for_activity(options, attendant.observer())?;
-        let heard = source.read(|expected, block| {
-            attendant.check()?;
+        let heard = source.read(attendant, |expected, block| {
             listener.expect_seconds(expected);
             threads::run(|| Ok(listener.push(block)?))
         })?;
@@ -230,8 +230,7 @@ impl Model {
     ) -> Result<(Embeddings, Heard), Failure> {
         let pipeline = self.pipelines.for_recording();
         let mut listener = pipeline.diarizer.listen_to_spans(spans, &options.inner, attendant.observer())?;
-        let heard = source.read(|_, block| {
-            attendant.check()?;
+        let heard = source.read(attendant, |_, block| {
             threads::run(|| Ok(listener.push(block)?))
         })?;
         Ok((threads::run(|| Ok(listener.finish()?))?, heard))

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Cursor, Read},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use diarize_audio::{Audio, Channels, Converter, Decoding, Settings};
@@ -12,7 +12,7 @@ use pyo3::{prelude::*, pybacked::PyBackedBytes};
 
 use crate::{
     array::{self, Shape},
-    attendant::Attendant,
+    attendant::{Attendant, Stop},
     failure::Failure,
     model::hear,
 };
@@ -33,6 +33,8 @@ enum Input {
     Path(PathBuf),
     Bytes(Arc<PyBackedBytes>),
     File(Py<PyAny>),
+    /// A file object that is read several times, and what it returned.
+    Kept(Py<PyAny>, OnceLock<Arc<[u8]>>),
     Samples { array: Py<PyUntypedArray>, shape: Shape, rate: u32 },
 }
 
@@ -61,11 +63,18 @@ impl Source {
         Self::new(Input::Bytes(Arc::new(content)), name, channel, keep_damaged)
     }
 
-    /// An object with `read(size)`, which returns bytes.
+    /// An object with `read(size)`, which returns bytes. They are kept if the recording is needed `twice`.
     #[staticmethod]
-    #[pyo3(signature = (file, name, channel, keep_damaged))]
-    fn file(file: Py<PyAny>, name: String, channel: Option<usize>, keep_damaged: bool) -> Self {
-        Self::new(Input::File(file), name, channel, keep_damaged)
+    #[pyo3(signature = (file, name, channel, keep_damaged, twice))]
+    fn file(
+        file: Py<PyAny>,
+        name: String,
+        channel: Option<usize>,
+        keep_damaged: bool,
+        twice: bool,
+    ) -> Self {
+        let input = if twice { Input::Kept(file, OnceLock::new()) } else { Input::File(file) };
+        Self::new(input, name, channel, keep_damaged)
     }
 
     /// An array `(channel, sample)` or `(sample,)` at `rate` hertz.
@@ -86,11 +95,10 @@ impl Source {
 
     /// All samples `(channel, sample)`, one channel at 16 kHz, and problems with the audio.
     fn decode_all<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<f32>>, Vec<String>)> {
-        let attendant = Attendant::new();
+        let attendant = Attendant::new(None);
         let (samples, heard) = attendant.run(py, &mut hear(None), || {
             let mut samples = Vec::new();
-            let heard = self.read(|_, block| {
-                attendant.check()?;
+            let heard = self.read(&attendant, |_, block| {
                 samples.extend_from_slice(block);
                 Ok(())
             })?;
@@ -109,8 +117,16 @@ impl Source {
     }
 
     /// Reads the recording and hands each block of mono samples at 16 kHz to `take`, which first gets the expected duration in
-    /// seconds. Must run without Python's lock.
-    pub fn read(&self, mut take: impl FnMut(f64, &[f32]) -> Result<(), Failure>) -> Result<Heard, Failure> {
+    /// seconds. Must run without Python's lock. The attendant can cancel it.
+    pub fn read(
+        &self,
+        attendant: &Attendant,
+        mut take: impl FnMut(f64, &[f32]) -> Result<(), Failure>,
+    ) -> Result<Heard, Failure> {
+        let take = |expected: f64, block: &[f32]| {
+            attendant.check()?;
+            take(expected, block)
+        };
         match &self.input {
             Input::Samples { array, shape, rate } => self.read_array(array, *shape, *rate, take),
             Input::Path(path) => self.decode(Audio::open(path, &self.settings), take),
@@ -119,12 +135,19 @@ impl Source {
                 self.decode(Audio::from_reader(reader, &self.settings), take)
             }
             Input::File(file) => {
-                let raised = Arc::new(Mutex::new(None));
-                let file = Python::attach(|py| file.clone_ref(py));
-                let reader = FileObject { file, name: self.name.clone(), raised: raised.clone() };
-                let heard = self.decode(Audio::from_reader(reader, &self.settings), &mut take);
-                let raised = raised.lock().unwrap_or_else(PoisonError::into_inner).take();
-                raised.map_or(heard, |error| Err(Failure::Python(error)))
+                let (reader, stopped) = FileObject::new(file, &self.name, attendant);
+                let heard = self.decode(Audio::from_reader(reader, &self.settings), take);
+                stopped.take().map_or(heard, Err)
+            }
+            Input::Kept(file, kept) => {
+                let content = match kept.get() {
+                    Some(content) => content,
+                    None => {
+                        let content = FileObject::content(file, &self.name, attendant)?;
+                        kept.get_or_init(|| content)
+                    }
+                };
+                self.decode(Audio::from_reader(Cursor::new(content.clone()), &self.settings), take)
             }
         }
     }
@@ -183,34 +206,71 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-/// Reads from an object of Python and keeps the exception that it raises.
+/// Reads from an object of Python.
 struct FileObject {
     file: Py<PyAny>,
     /// The name of the recording, for error messages.
     name: String,
-    raised: Arc<Mutex<Option<PyErr>>>,
+    cancelled: Stop,
+    stopped: Stopped,
+}
+
+/// Why a file object could not be read, for the thread that waits for the decoder.
+#[derive(Clone, Default)]
+struct Stopped(Arc<Mutex<Option<Failure>>>);
+
+impl Stopped {
+    fn take(&self) -> Option<Failure> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl FileObject {
+    fn new(file: &Py<PyAny>, name: &str, attendant: &Attendant) -> (Self, Stopped) {
+        let stopped = Stopped::default();
+        let file = Python::attach(|py| file.clone_ref(py));
+        let (name, cancelled) = (name.to_owned(), attendant.cancelled());
+        (Self { file, name, cancelled, stopped: stopped.clone() }, stopped)
+    }
+
+    /// All that is left in it.
+    fn content(file: &Py<PyAny>, name: &str, attendant: &Attendant) -> Result<Arc<[u8]>, Failure> {
+        let (mut reader, stopped) = Self::new(file, name, attendant);
+        let mut content = Vec::new();
+        let read = reader.read_to_end(&mut content);
+        match (stopped.take(), read) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(error)) => Err(Failure::Other("AudioError", format!("{name}: {error}"))),
+            (None, Ok(_)) => Ok(content.into()),
+        }
+    }
+
+    fn read_python(&self, size: usize) -> Result<PyBackedBytes, Failure> {
+        self.cancelled.check()?;
+        let wrong = |sentence: String| Failure::Other("AudioError", format!("{}: {sentence}", self.name));
+        let content = Python::attach(|py| -> Result<_, Failure> {
+            let content = self.file.bind(py).call_method1("read", (size,))?;
+            let kind = content.get_type().name()?;
+            let not_bytes = |_| wrong(format!("read() returned {kind}, not bytes: open the file in binary mode"));
+            content.extract::<PyBackedBytes>().map_err(not_bytes)
+        })?;
+        match content.len() {
+            length if length <= size => Ok(content),
+            length => Err(wrong(format!("read({size}) returned {length} bytes"))),
+        }
+    }
 }
 
 impl Read for FileObject {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = Python::attach(|py| {
-            let content = self.file.bind(py).call_method1("read", (buffer.len(),))?;
-            content.extract::<PyBackedBytes>().or_else(|_| {
-                let kind = content.get_type().name()?;
-                let sentence =
-                    format!("{}: read() returned {kind}, not bytes: open the file in binary mode", self.name);
-                Err(Failure::Other("AudioError", sentence).into())
-            })
-        });
-        match read {
-            Ok(content) if content.len() <= buffer.len() => {
+        match self.read_python(buffer.len()) {
+            Ok(content) => {
                 buffer[..content.len()].copy_from_slice(&content);
                 Ok(content.len())
             }
-            Ok(_) => Err(io::Error::other("the file object returned more bytes than asked for")),
-            Err(error) => {
-                *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(io::Error::other("the file object raised an exception"))
+            Err(failure) => {
+                *self.stopped.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                Err(io::Error::other("the file object could not be read"))
             }
         }
     }

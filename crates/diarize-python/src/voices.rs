@@ -95,10 +95,10 @@ impl Voices {
         self.lock().people.remove(name).is_some()
     }
 
-    /// Adds the voice in a recording to a person's. Returns the seconds of speech, and warnings. `anyway` accepts a recording in
-    /// which several people seem to speak.
+    /// The voice in a recording of a person, for [`Self::add`]: the embedding (the bytes of f32), the seconds of speech, and
+    /// warnings. `anyway` accepts a recording in which several people seem to speak.
     #[pyo3(signature = (name, model, source, options, anyway))]
-    fn enroll(
+    fn hear(
         &self,
         py: Python<'_>,
         name: &str,
@@ -106,13 +106,13 @@ impl Voices {
         source: &Source,
         options: &Options,
         anyway: bool,
-    ) -> PyResult<(f64, Vec<String>)> {
+    ) -> PyResult<(Py<PyBytes>, f64, Vec<String>)> {
         self.check_model(model)?;
         model.check_process()?;
         if name.is_empty() || name == "__metadata__" {
             return Err(Failure::Other("OptionError", format!("`{name}` cannot be a person's name")).into());
         }
-        let attendant = Attendant::new();
+        let attendant = Attendant::new(None);
         let (voice, mut warnings) = attendant.run(py, &mut hear(None), || {
             let (spans, heard) = model.active(source, 1, &for_speech(&options.inner), &attendant)?;
             let spans = pieces(&spans, heard.duration);
@@ -121,11 +121,20 @@ impl Voices {
             }
             Ok((embedded(model, source, &spans, options, &attendant)?, heard.warnings))
         })?;
-        let mut known = self.lock();
-        warnings.extend(doubts(&known, name, &voice, "use remove() first"));
-        known.hear(name, &voice.embedding, voice.seconds);
-        warnings.extend(too_little(known.people[name].seconds, voice.seconds));
-        Ok((voice.seconds, warnings))
+        {
+            let known = self.lock();
+            warnings.extend(doubts(&known, name, &voice, "use remove() first"));
+            let before = known.people.get(name).map_or(0.0, |person| person.seconds);
+            warnings.extend(too_little(before + voice.seconds, voice.seconds));
+        }
+        Ok((bytes(py, &voice.embedding), voice.seconds, warnings))
+    }
+
+    /// Adds a voice to a person's.
+    fn add(&self, name: &str, embedding: &[u8], seconds: f64) {
+        let value = |bytes: &[u8; 4]| f32::from_ne_bytes(*bytes);
+        let embedding: Vec<f32> = embedding.as_chunks().0.iter().map(value).collect();
+        self.lock().hear(name, &embedding, seconds);
     }
 }
 

@@ -1,11 +1,13 @@
 """Recordings that arrive in blocks."""
 
+import gc
 import pickle
+import weakref
 
 import numpy
 import pytest
 
-from diarize_rs import AudioError, Error, Listener, ListenerEndedError
+from diarize_rs import AudioError, DiarizationWarning, Error, Listener, ListenerEndedError, OptionError
 
 
 def test_blocks_of_any_length_give_the_same_result(pipeline, result, samples):
@@ -50,7 +52,7 @@ def test_the_end(pipeline, samples):
     for call in (lambda: listener.push(samples), listener.provisional, listener.finish):
         with pytest.raises(ListenerEndedError, match="start another listener"):
             call()
-    assert listener.seconds == 0.0
+    assert listener.seconds == 4.0
 
 
 def test_errors_end_a_listener(pipeline):
@@ -61,7 +63,59 @@ def test_errors_end_a_listener(pipeline):
         listener.finish()
     with pytest.raises(AudioError, match="no audio samples"):
         pipeline.listen().finish()
-    with pytest.raises(AudioError, match="sample_rate is 0"):
-        pipeline.listen(0)
+    for rate in (0, 999, 10**30):
+        with pytest.raises(AudioError, match=f"sample_rate is {rate}, but must be .* from 1000 to 768000"):
+            pipeline.listen(rate)
+    with pytest.raises(OptionError, match="uri is 3"):
+        pipeline.listen(uri=3)
     with pytest.raises(TypeError):
         pickle.dumps(pipeline.listen())
+
+
+def test_a_failed_call_ends_a_listener_and_leaves_no_events(pipeline, samples):
+    calls = []
+
+    def hook(step, artifact, **progress):
+        calls.append(step)
+        raise KeyError(step)
+
+    listener = pipeline.listen(hook=hook)
+    listener.push(samples[:, :80_000])
+    with pytest.raises(KeyError):
+        listener.provisional()
+    for call in (lambda: listener.push(samples), listener.provisional, listener.finish):
+        with pytest.raises(ListenerEndedError):
+            call()
+    assert len(calls) == 1 and listener.seconds == 5.0
+
+
+def test_a_wrong_block_ends_no_listener(pipeline, result, samples):
+    listener = pipeline.listen(uri="conversation")
+    for wrong in (samples.astype(numpy.int64), samples[None]):
+        with pytest.raises(AudioError):
+            listener.push(wrong)
+    listener.push(samples)
+    assert listener.finish() == result
+
+
+def test_problems_with_the_audio_are_warnings(pipeline, samples):
+    listener = pipeline.listen(uri="door")
+    waveform = samples / 32768
+    waveform[0, 5_000] = 100
+    listener.push(waveform)
+    with pytest.warns(DiarizationWarning, match="door: 1 sample is far beyond full scale") as warned:
+        result = listener.finish()
+    assert len(warned) == len(result.warnings) and warned[0].filename == __file__
+
+
+def test_a_hook_that_has_the_listener_is_collected(pipeline):
+    class Hook:
+        def __call__(self, step, artifact, **progress):
+            pass
+
+    hook = Hook()
+    hook.listener = pipeline.listen(hook=hook)
+    collected = weakref.ref(hook)
+    del hook
+    gc.collect()
+    assert collected() is None

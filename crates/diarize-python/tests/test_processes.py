@@ -15,7 +15,7 @@ import numpy
 import pytest
 from conftest import SAMPLE, run, write_wav
 
-from diarize_rs import DiarizeOutput, Pipeline
+from diarize_rs import DiarizeOutput, Pipeline, Voices
 
 
 def rttm_of(pipeline):
@@ -107,6 +107,80 @@ def test_ctrl_c_cancels(call):
     seconds, out, err = interrupted(LONG.format(sample=str(SAMPLE), call=call), 1.0)
     assert out.splitlines()[0] == "interrupted" and int(out.splitlines()[1]) > 0, (out, err)
     assert seconds < 20
+
+
+class Slow(io.RawIOBase):
+    """A file that is read slowly, as from a network."""
+
+    def __init__(self, content):
+        self.content = io.BytesIO(content)
+
+    def read(self, size=-1):
+        time.sleep(0.2)
+        return self.content.read(min(size, 1000))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_many_slow_files_are_cancelled_at_once(pipeline, samples, known):
+    files = [{"waveform": samples[:, :32_000], "sample_rate": 16_000}, *(Slow(SAMPLE.read_bytes()) for _ in range(3))]
+    found = pipeline.map(files, batch=4, voices=Voices(pipeline) if known else None)
+    next(found)
+    begin = time.perf_counter()
+    found.close()
+    assert time.perf_counter() - begin < 5
+
+
+# What daemon threads do while the interpreter exits.
+BUSY = {
+    "recordings": "pipeline(file)",
+    "file objects": "pipeline(Slow())",
+    "pipelines": "Pipeline.from_pretrained()",
+    "listeners": "pipeline.listen().push(samples)",
+    "voices": "Voices(pipeline).enroll('Ann', pipeline, file)",
+}
+
+
+@pytest.mark.parametrize("call", BUSY.values(), ids=BUSY)
+def test_the_interpreter_may_exit_meanwhile(call):
+    code = f"""
+        import io, sys, threading, time
+        from diarize_rs import CancelledError, Pipeline, Voices, load_audio
+        pipeline = Pipeline.from_pretrained(device="cpu")
+        samples, rate = load_audio({str(SAMPLE)!r})
+        file = {{"waveform": samples.repeat(60, 1), "sample_rate": rate}}
+        class Slow(io.RawIOBase):
+            def read(self, size=-1):
+                time.sleep(0.05)
+                return b""
+        begun = threading.Barrier(5)
+        def work():
+            begun.wait()
+            while True:
+                try:
+                    {call}
+                except Exception:
+                    pass
+        for _ in range(4):
+            threading.Thread(target=work, daemon=True).start()
+        begun.wait()
+        time.sleep(0.3)
+    """
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_work_may_end_when_the_interpreter_exits(printed):
+    code = f"""
+        import atexit
+        def last():
+            print(pipeline({str(SAMPLE)!r}).to_rttm(), end="")
+        atexit.register(last)
+        from diarize_rs import Pipeline
+        pipeline = Pipeline.from_pretrained(device="cpu")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, printed), done.stderr
 
 
 def test_many_recordings_leak_nothing(pipeline, samples):

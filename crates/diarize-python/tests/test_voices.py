@@ -77,7 +77,7 @@ def test_file_objects_can_be_enrolled(pipeline, voices, clips):
             assert file.tell() == 0
     for name in clips:
         assert (known[name].embedding == voices[name].embedding).all()
-    with pytest.raises(AudioError, match="returned str: open it with mode"):
+    with pytest.raises(AudioError, match="returned str, not bytes: open the file in binary mode"):
         known.enroll("Ann", pipeline, _Text())
 
 
@@ -130,6 +130,15 @@ def test_doubtful_voices_are_warnings_as_in_the_program(pipeline, voices, clips,
         for sentence in said:
             assert sentence.split(": ", 1)[1].split(":")[0] in theirs
         assert len(said) == theirs.count("warning: "), theirs
+
+
+def test_a_warning_that_is_an_error_adds_nobody(pipeline, voices, clips):
+    stored = pickle.loads(pickle.dumps(voices))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DiarizationWarning, match="sounds like Ann"):
+            stored.enroll("Carl", pipeline, clips["Ann"])
+    assert pickle.dumps(stored) == pickle.dumps(voices)
 
 
 def test_problems_with_the_audio_of_a_voice_are_warnings(pipeline, voices, samples):

@@ -13,6 +13,8 @@
 - :class:`ProgressHook` shows progress. Wrong input and failures are an :class:`Error`.
 """
 
+import atexit
+
 from . import _native
 from ._annotation import Annotation, Segment, Turn, load_rttm
 from ._audio import AudioFile, load_audio
@@ -42,6 +44,9 @@ from ._scoring import Score, score
 from ._voices import Voice, Voices
 
 __version__: str = _native.VERSION
+
+# The calls of daemon threads would crash once the interpreter is gone.
+atexit.register(_native.end_calls)
 
 __all__ = [
     "Annotation",

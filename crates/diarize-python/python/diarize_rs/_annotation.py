@@ -260,11 +260,13 @@ def turn_of(turn: Any) -> Turn:
     try:
         start, end, speaker, *rest = turn
         start, end = float(start), float(end)
+        rest = [None if confidence is None else float(confidence) for confidence in rest]
         right = isfinite(start) and isfinite(end) and start <= end and isinstance(speaker, (str, int)) and len(rest) <= 1
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         right = False
     if not right:
-        raise FormatError(f"{turn!r:.100} is not a turn: give start and end in seconds, and a speaker")
+        instead = "give start and end in seconds, a speaker, and perhaps a confidence"
+        raise FormatError(f"{turn!r:.100} is not a turn: {instead}")
     return Turn(start, end, str(speaker), *rest)
 
 

@@ -93,8 +93,8 @@ def rate_of(sample_rate: Any) -> int:
         rate = index(sample_rate)
     except TypeError:
         rate = 0
-    if not 0 < rate < 2**32:
-        raise AudioError(f"sample_rate is {sample_rate!r}, but must be a whole number of hertz")
+    if not 1000 <= rate <= 768_000:
+        raise AudioError(f"sample_rate is {sample_rate!r:.100}, but must be a whole number of hertz from 1000 to 768000")
     return rate
 
 
@@ -103,14 +103,21 @@ def is_recording(file: object) -> bool:
     return isinstance(file, (str, os.PathLike, bytes, bytearray, memoryview, Mapping)) or hasattr(file, "read")
 
 
+def printable(name: str) -> str:
+    """A name in which every byte that is not UTF-8, which Python keeps as half of a character, is ``�``."""
+    return name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _channel(channel: Any) -> int | None:
-    if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 0):
-        raise OptionError(f"channel is {channel!r}, but must be a whole number; the first channel is 0")
+    if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or not 0 <= channel < 2**16):
+        raise OptionError(f"channel is {channel!r:.100}, but must be a whole number below 65536; the first channel is 0")
     return None if channel is None else index(channel)
 
 
 def _recording(settings: dict[str, Any], twice: bool) -> Recording:
     channel, uri = _channel(settings.get("channel")), settings.get("uri")
+    if isinstance(uri, str):
+        uri = printable(uri)
     keep_damaged = bool(settings.get("keep_damaged", False))
     if "waveform" in settings:
         rate = rate_of(settings.get("sample_rate"))
@@ -124,9 +131,14 @@ def _recording(settings: dict[str, Any], twice: bool) -> Recording:
         )
     audio: Any = settings["audio"]
     if isinstance(audio, (str, os.PathLike)):
+        if audio == "":
+            raise AudioError("the path is empty: give the path of a recording")
         path = Path(audio)
-        source = _native.Source.path(path, str(path), channel, keep_damaged)
-        uri = uri or path.stem
+        try:
+            source = _native.Source.path(path, printable(str(path)), channel, keep_damaged)
+        except UnicodeEncodeError:
+            raise AudioError(f"{printable(str(path))}: its name cannot be one of a file: check the path") from None
+        uri = uri or printable(path.stem)
     elif isinstance(audio, (bytes, bytearray, memoryview)):
         uri = uri or "audio"
         source = _native.Source.bytes(bytes(audio), uri, channel, keep_damaged)
@@ -134,11 +146,8 @@ def _recording(settings: dict[str, Any], twice: bool) -> Recording:
         raise AudioError(f"{getattr(audio, 'name', 'the file object')} is opened as text: open it with mode \"rb\"")
     elif hasattr(audio, "read"):
         name = getattr(audio, "name", None)
-        uri = uri or (Path(name).stem if isinstance(name, str) else "stream")
-        if twice:
-            source = _native.Source.bytes(_content(audio, uri), uri, channel, keep_damaged)
-        else:
-            source = _native.Source.file(audio, uri, channel, keep_damaged)
+        uri = uri or (printable(Path(name).stem) if isinstance(name, str) else "stream")
+        source = _native.Source.file(audio, uri, channel, keep_damaged, twice)
     else:
         several = isinstance(audio, Iterable) and not hasattr(audio, "__array__")
         instead = "use map(files) for several recordings, or " if several else ""
@@ -147,15 +156,6 @@ def _recording(settings: dict[str, Any], twice: bool) -> Recording:
             '{"waveform": array, "sample_rate": hertz}'
         )
     return Recording(source, uri, {**settings, "uri": uri})
-
-
-def _content(audio: Any, uri: str) -> bytes:
-    content = bytearray()
-    while part := audio.read(1 << 20):
-        if not isinstance(part, (bytes, bytearray)):
-            raise AudioError(f'{uri}: read() of the file object returned {type(part).__name__}: open it with mode "rb"')
-        content += part
-    return bytes(content)
 
 
 def _is_seekable(audio: Any) -> bool:

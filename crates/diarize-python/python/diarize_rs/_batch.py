@@ -5,45 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from threading import Event
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from . import _native
 from ._audio import is_recording
-from ._errors import CancelledError, OptionError, count_of
-from ._hooks import Hook
+from ._errors import OptionError, count_of
 
 File = TypeVar("File")
 Result = TypeVar("Result")
 
 
 def map_files(
-    work: Callable[[File, Hook], Result], files: Iterable[File], batch: int
+    work: Callable[[File, _native.Stop], Result], files: Iterable[File], batch: int
 ) -> Iterator[tuple[File, Result | Exception]]:
     """Yields each file with its result, or with its error, as they finish. ``batch`` files are at work at a time, also while
     the caller works on a result. If the caller stops early, the files at work are cancelled.
 
-    :param work: is called with a file and a hook, which cancels it
+    :param work: is called with a file and what cancels it
     """
     if is_recording(files) or not isinstance(files, Iterable):
         raise OptionError(f"files is {files!r:.100}, but must be a list or another iterable of recordings")
     return _mapped(work, iter(files), count_of("batch", batch))
 
 
-class _Stop:
-    """A hook that cancels once it is told to."""
-
-    def __init__(self) -> None:
-        self.told = Event()
-
-    def __call__(self, *_: Any, **__: Any) -> None:
-        if self.told.is_set():
-            raise CancelledError("cancelled")
-
-
 def _mapped(
-    work: Callable[[File, Hook], Result], files: Iterator[File], batch: int
+    work: Callable[[File, _native.Stop], Result], files: Iterator[File], batch: int
 ) -> Iterator[tuple[File, Result | Exception]]:
-    stop = _Stop()
+    stop = _native.Stop()
     pool = ThreadPoolExecutor(batch, thread_name_prefix="diarize-map")
     pending: dict[Future[Result], File] = {}
     ended: Exception | None = None
@@ -70,5 +58,5 @@ def _mapped(
         if ended is not None:  # after the results of the files before it
             raise ended
     finally:
-        stop.told.set()
+        stop.tell()
         pool.shutdown(wait=True, cancel_futures=True)

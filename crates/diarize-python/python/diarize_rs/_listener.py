@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._audio import array_of, rate_of
+from ._audio import array_of, printable, rate_of, warn
+from ._errors import expect
 from ._hooks import Hook, listening
 from ._result import DiarizeOutput
 from ._voices import model_of
@@ -27,7 +28,7 @@ class Listener:
     takes longer then; fewer ``threads`` of the pipeline shorten the wait. After an error, a listener has ended.
     """
 
-    __slots__ = ("_dimension", "_native", "_uri")
+    __slots__ = ("_dimension", "_hear", "_native", "_uri")
 
     def __init__(
         self,
@@ -50,15 +51,16 @@ class Listener:
         """
         model = model_of(pipeline)
         options = pipeline._options_for(num_speakers, min_speakers, max_speakers)
-        hear = listening(hook, {"uri": uri})
-        self._native = _native.Listener(model, options, rate_of(sample_rate), hear)
+        expect("uri", uri, str, "text")
+        self._hear = listening(hook, {"uri": uri})
+        self._native = _native.Listener(model, options, rate_of(sample_rate))
         self._dimension = model.dimension
-        self._uri = uri
+        self._uri = printable(uri)
 
     def push(self, samples: Any) -> None:
         """Takes the next samples ``(channel, sample)`` or ``(sample,)``, of any length: float32 or float64 with full scale at ±1,
         or int16."""
-        self._native.push(array_of(samples))
+        self._native.push(array_of(samples), self._hear)
 
     @property
     def seconds(self) -> float:
@@ -71,8 +73,10 @@ class Listener:
         Each call runs the networks on all samples that still wait and clusters all embeddings again, so it takes longer as the
         recording grows.
         """
-        return DiarizeOutput(self._native.provisional(), self._uri, self._dimension)
+        return DiarizeOutput(self._native.provisional(self._hear), self._uri, self._dimension)
 
     def finish(self) -> DiarizeOutput:
         """Ends the recording and returns the result."""
-        return DiarizeOutput(self._native.finish(), self._uri, self._dimension)
+        result = DiarizeOutput(self._native.finish(self._hear), self._uri, self._dimension)
+        warn(self._uri, result.warnings, 2)
+        return result

@@ -41,6 +41,7 @@ def assign(options: _native.Options, parameters: Mapping[str, Any]) -> None:
     expect("parameters", parameters, Mapping, "a dictionary")
     try:
         for group, value in parameters.items():
+            expect("the name of a parameter", group, str, "text")
             if group in _ELSEWHERE:
                 raise OptionError(f"{group} is not a hyper-parameter: give it to {_ELSEWHERE[group]}")
             if group in ("segmentation", "clustering"):
@@ -85,6 +86,7 @@ def _assign_segmentation(options: _native.Options, values: Mapping[str, Any]) ->
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested parameters with dots between their names."""
     for name, value in values.items():
+        expect("the name of a parameter", name, str, "text")
         if isinstance(value, Mapping) and name == "kmeans":
             yield from _dotted(value, f"{prefix}{name}.")
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native, _parameters
 from ._annotation import Annotation, Segment
-from ._audio import AudioFile, opened, warn
+from ._audio import AudioFile, opened, printable, warn
 from ._errors import OptionError, count_of, expect, number_of, spans_of
 from ._hooks import Hook, listening
 from ._result import DiarizeOutput
@@ -67,7 +67,10 @@ class Pipeline:
     ) -> None:
         """As :meth:`from_pretrained`."""
         expect("checkpoint", model, (str, os.PathLike), "text or a path; write a configuration to a config.yaml")
-        self._model_name = os.fspath(model)
+        self._model_name = _checked(os.fspath(model))
+        for option, value in (("precision", precision), ("clustering", clustering), ("compat", compat)):
+            if value is not None:
+                expect(option, value, str, "text")
         self._cache_dir = None if cache_dir is None else os.fspath(cache_dir)
         self._allow_cpu_fallback = allow_cpu_fallback
         self._precision = precision
@@ -126,6 +129,8 @@ class Pipeline:
                 download = "`hf download REPOSITORY --revision REVISION --local-dir DIR`"
                 raise OptionError(f"{option} is not supported: {download} gets the files, and from_pretrained takes the directory")
         given = token if token is not None else use_auth_token
+        if given is not None:
+            expect("token", given, (str, bool), "text, or True for the saved one")
         return cls(
             checkpoint,
             device=device,
@@ -175,7 +180,7 @@ class Pipeline:
             raise OptionError("return_embeddings is of pyannote 3: leave it out and use result.speaker_embeddings")
         options = self._options_for(num_speakers, min_speakers, max_speakers)
         known = _known(voices, identify_threshold, identify_margin)
-        return self._diarize(file, options, known, hook, 3)
+        return self._diarize(file, options, known, hook, None, 3)
 
     apply = __call__
 
@@ -210,8 +215,8 @@ class Pipeline:
         known = _known(voices, identify_threshold, identify_margin)
         self._model.check(options, known)
 
-        def diarize(file: AudioFile, hook: Hook) -> DiarizeOutput:
-            return self._diarize(file, options, known, hook, 2)
+        def diarize(file: AudioFile, stop: _native.Stop) -> DiarizeOutput:
+            return self._diarize(file, options, known, None, stop, 2)
 
         return map_files(diarize, files, self._model.recordings_at_once if batch is None else batch)
 
@@ -398,10 +403,11 @@ class Pipeline:
         options: _native.Options,
         known: tuple[_native.Voices, float, float] | None,
         hook: Hook | None,
+        stop: _native.Stop | None,
         stacklevel: int,
     ) -> DiarizeOutput:
         with opened(file, twice=known is not None) as recording:
-            found = self._model.diarize(recording.source, options, listening(hook, recording.file), known)
+            found = self._model.diarize(recording.source, options, listening(hook, recording.file), known, stop)
             result = DiarizeOutput(found, recording.uri, self._model.dimension)
             warn(recording.uri, result.warnings, stacklevel)
             if hook is not None:
@@ -428,6 +434,14 @@ def _restored(kind: type[Pipeline], state: dict[str, Any], parameters: str) -> P
     pipeline = kind(**state)
     pipeline._options.restore(parameters)
     return pipeline
+
+
+def _checked(name: str | bytes) -> str:
+    """The name of a model."""
+    text = os.fsdecode(name)
+    if not text or printable(text) != text:
+        raise OptionError(f"checkpoint is {text!r}, but must be a name in UTF-8: rename the directory or file")
+    return text
 
 
 def _device_name(device: Any) -> str:

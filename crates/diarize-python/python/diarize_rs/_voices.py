@@ -71,8 +71,9 @@ class Voices:
         expect("name", name, str, "text")
         model = model_of(pipeline)
         with opened(file, twice=True) as recording:
-            seconds, warnings = self._native.enroll(name, model, recording.source, pipeline._options, anyway)
-            warn(recording.uri, warnings, 2)
+            embedding, seconds, warnings = self._native.hear(name, model, recording.source, pipeline._options, anyway)
+            warn(recording.uri, warnings, 2)  # first, as a filter can make it an exception
+            self._native.add(name, embedding, seconds)
         return seconds
 
     def remove(self, name: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from ._annotation import COLUMNS
+from ._audio import printable
 from ._errors import OptionError
 from ._pipeline import Pipeline
 from ._result import DiarizeOutput
@@ -89,7 +90,9 @@ class Diarize:
         file, content = self._columns
         names = _values(batch, file)
         audio = names if content is None else _values(batch, content)
-        recordings = [{"audio": each, "name": name} for each, name in zip(audio, names)]
+        # A name becomes text, as in the rows.
+        shown = [None if name is None else printable(name if isinstance(name, str) else f"{name!s:.100}") for name in names]
+        recordings = [{"audio": each, "name": name} for each, name in zip(audio, shown)]
         for recording, result in self.pipeline.map(recordings, batch=self._batch, **self._speakers):
             yield recording["name"], result  # type: ignore[call-overload, index]
 

@@ -108,6 +108,26 @@ def test_numbers_below_one_are_usage_errors(corpus, tmp_path, capsys, option):
     assert f"argument {option}: 0 must be at least 1" in capsys.readouterr().err
 
 
+def test_names_of_recordings(corpus, cluster, samples, tmp_path, capsys):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write_wav(folder / "good.wav", samples[:, :64_000], 16_000)
+    content = (folder / "good.wav").read_bytes()
+    (folder / os.fsdecode(b"caf\xe9.wav")).write_bytes(content)
+    for _ in range(2):
+        assert corpus.main([str(folder), str(output)]) == 1
+        assert "caf\\udce9.wav': its name is not UTF-8" in capsys.readouterr().err
+    assert {row["file"] for row in tables(output)[0]} == {"good.wav"}
+    # In a batch, a name of any kind becomes text.
+    batch = {"file": [7, os.fsdecode(b"caf\xe9"), None], "content": [content] * 3}
+    rows = Diarize(device="cpu", content="content")(batch).to_pylist()
+    assert {row["file"] for row in rows} == {"7", "caf\ufffd", None} and not any(row["error"] for row in rows)
+    rows = Diarize(device="cpu")({"file": [7, b"content", str(folder / "good.wav")]}).to_pylist()
+    errors = {row["file"]: row["error"] for row in rows}
+    assert [errors[name].split(":")[0] for name in ("7", "b'content'")] == ["AudioError"] * 2
+    assert errors[str(folder / "good.wav")] is None and len(errors) == 3
+
+
 def tables(output):
     """The rows of both tables and the RTTM files, in an order of their own."""
     turns, embeddings = (
