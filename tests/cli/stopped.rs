@@ -20,7 +20,7 @@ mod needs_whisper {
     /// Transcribes four and a half minutes of speech, slowly.
     fn start(outputs: &[&str]) -> (Child, BufReader<ChildStderr>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
-            .args(["transcribe", "--verbose", "--threads", "1"])
+            .args(["transcribe", "--verbose", "--threads", "1", "--end", "120"])
             .arg(shared("eval/synthetic/conv4.wav"))
             .args(outputs)
             .stdout(Stdio::null())

@@ -8,7 +8,7 @@ use diarize_testkit::repository;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::common::{diarize, stderr, stdout, write_silence};
+use crate::common::{diarize, stderr, stdout, write_excerpt, write_silence};
 
 /// All of a recording.
 const WHOLE: Span = Span { start: 0.0, end: f64::INFINITY };
@@ -127,7 +127,8 @@ fn spreadsheets_have_the_text_or_the_words() {
     };
     let path = directory.path().join("talk.json");
     fs::write(&path, json!({ "segments": [segment(first), segment(other)] }).to_string()).unwrap();
-    let audio = data().join("conversation.flac");
+    let audio = directory.path().join("conversation.wav");
+    write_excerpt(15, &audio, &directory.path().join("conversation.rttm"));
     let run = |options: &[&str]| {
         let output =
             diarize([&["--transcript", path.to_str().unwrap(), audio.to_str().unwrap()], options].concat());
@@ -151,7 +152,7 @@ fn spreadsheets_have_the_text_or_the_words() {
     fs::write(directory.path().join("conversation.srt"), "1\n00:00:01,000 --> 00:00:02,000\nHello\n\n")
         .unwrap();
     let folder = directory.path().to_str().unwrap();
-    let pattern = data().join("conversation.fla[c]");
+    let pattern = directory.path().join("conversation.wa[v]");
     let arguments = ["-q", "-f", "csv", "--transcript", folder, pattern.to_str().unwrap()];
     let output = diarize(arguments);
     assert!(stdout(&output).starts_with("file,start,end,duration,speaker,text\n"), "{}", stdout(&output));
