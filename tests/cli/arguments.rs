@@ -42,6 +42,7 @@ fn nonsense_is_a_usage_error() {
     );
     assert_usage_error(&["--embeddings", "a.wav"], "--embeddings needs --format json");
     assert_usage_error(&["--quiet", "--verbose", "a.wav"], "cannot be used with");
+    assert_usage_error(&["transcribe", "--vocabulary", ",", "a.wav"], "--vocabulary contains no words");
     assert_usage_error(&["-", "a.wav", "-"], "only once");
     assert_usage_error(
         &["https://example.com/a.wav"],

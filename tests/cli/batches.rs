@@ -12,7 +12,7 @@ use std::{
 use diarize_testkit::repository;
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{diarize, diarize_bytes, names, stderr, stdout, write_i16, write_silence};
+use crate::common::{diarize, diarize_bytes, diarize_in, names, stderr, stdout, write_i16, write_silence};
 
 /// A directory with silent recordings of these names.
 fn recordings(names: &[&str]) -> TempDir {
@@ -112,6 +112,30 @@ fn only_failed_files_are_retried_and_listed() {
     let third = diarize(["--files-from", &list, "-o", &output]);
     let told = "no files: the list or this part of the inputs is empty\n";
     assert_eq!((third.status.code(), stderr(&third)), (Some(0), told));
+}
+
+#[test]
+fn names_that_a_list_or_a_terminal_cannot_have_are_told() {
+    let folder = tempdir().unwrap();
+    let run = |arguments: &[&str]| diarize_in(folder.path(), arguments);
+    for name in ["#1.wav", "a\n.wav", "\u{1b}[31mred\u{9b}.wav"] {
+        fs::write(folder.path().join(name), "no audio").unwrap();
+    }
+    let first = run(&["-o", "out", "--failures", "list", "#1.wav", "a\n.wav", "\u{1b}[31mred\u{9b}.wav"]);
+    assert_eq!(first.status.code(), Some(1));
+    let told = stderr(&first);
+    assert!(told.contains("error: \\u{1b}[31mred\\u{9b}.wav: not audio"), "{told}");
+    assert!(
+        told.contains("warning: a\n.wav is missing in list, because a list cannot contain its name"),
+        "{told}"
+    );
+    assert!(!told.contains(['\u{1b}', '\u{9b}']), "{told}");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("list")).unwrap(),
+        "\u{1b}[31mred\u{9b}.wav\n./#1.wav\n"
+    );
+    let second = run(&["-o", "out", "--files-from", "list"]);
+    assert_eq!(stderr(&second).matches("not audio").count(), 2, "{}", stderr(&second));
 }
 
 #[test]

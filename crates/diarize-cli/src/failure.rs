@@ -1,6 +1,7 @@
 //! Errors in the words of this program: one sentence that says what to do.
 
 use std::{
+    borrow::Cow,
     error::Error,
     fmt,
     io::{self, ErrorKind, Write as _},
@@ -148,7 +149,20 @@ pub fn reason(error: &io::Error) -> String {
 
 /// Writes a line to the standard error. Nobody can be told if that fails.
 pub fn tell(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable(&line.to_string()));
+}
+
+/// Text for a terminal, which would obey control characters in names of files: they are escaped.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |letter: char| letter.is_control() && letter != '\n';
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let escaped = |letter: char| match is_obeyed(letter) {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 #[cfg(test)]

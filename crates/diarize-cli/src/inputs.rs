@@ -146,6 +146,16 @@ pub fn list(text: &str) -> impl Iterator<Item = PathBuf> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(PathBuf::from)
 }
 
+/// The line of a list for a path. `None` if its name is not UTF-8, has a line break or ends in white space.
+pub fn line(path: &Path) -> Option<String> {
+    let name = path.to_str()?;
+    // In a folder, a name may begin like a comment.
+    let folder =
+        if name.starts_with(|first: char| first == '#' || first.is_whitespace()) { "./" } else { "" };
+    let line = format!("{folder}{name}");
+    list(&line).eq([Path::new(&line)]).then_some(line)
+}
+
 fn named(path: PathBuf) -> Found {
     Found { input: Input::File(path), folder: PathBuf::new() }
 }
@@ -194,9 +204,12 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
-    use super::{find, list};
+    use super::{find, line, list};
 
     fn names(arguments: &[PathBuf], recursive: bool) -> Vec<String> {
         let found = find(arguments, recursive).unwrap().all;
@@ -228,5 +241,18 @@ mod tests {
     fn lists_have_comments_and_blank_lines() {
         let list: Vec<PathBuf> = list("# Monday\n a b.wav \n\nc.wav\r\n").collect();
         assert_eq!(list, ["a b.wav", "c.wav"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn lines_of_a_list_are_read_as_the_same_path() {
+        for (name, expected) in [
+            ("a b.wav", Some("a b.wav")),
+            ("#1.wav", Some("./#1.wav")),
+            (" a.wav", Some("./ a.wav")),
+            ("a.wav ", None),
+            ("a\nb.wav", None),
+        ] {
+            assert_eq!(line(Path::new(name)).as_deref(), expected, "{name:?}");
+        }
     }
 }

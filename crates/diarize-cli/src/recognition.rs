@@ -70,16 +70,19 @@ impl RecognitionArgs {
     /// Finds the model.
     ///
     /// # Errors
-    /// If there is none. The message says how to get one.
+    /// If there is none (the message says how to get one), or if an option has no value that can be used.
     pub fn find(self) -> anyhow::Result<Recognition> {
-        let folder = self.folder()?;
         let mut options = Options::default();
         options.language = self.language.as_deref().and_then(languages::code);
         options.translate = self.translate;
-        options.prompt = self.prompt;
+        options.prompt.clone_from(&self.prompt);
         options.vocabulary = self.vocabulary.iter().map(|word| word.trim().to_owned()).collect();
         options.vocabulary.retain(|word| !word.is_empty());
+        if options.vocabulary.is_empty() && !self.vocabulary.is_empty() {
+            return Err(conflict("--vocabulary contains no words").into());
+        }
         options.beam = Some(self.beam);
+        let folder = self.folder()?;
         Ok(Recognition { folder, language: self.language, options })
     }
 

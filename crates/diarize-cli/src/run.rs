@@ -16,12 +16,13 @@ use std::{
 
 use anyhow::Context as _;
 use diarize_audio::Decoding;
+use tracing::warn;
 
 use crate::{
     commands::diarize::Job,
     failure, first_impression,
     input::Input,
-    interrupt,
+    inputs, interrupt,
     kept::Kept,
     order::Order,
     output::{self, Output},
@@ -312,7 +313,17 @@ impl<'a> Batch<'a> {
 
 /// Writes the list of inputs without results, for `--files-from`.
 pub fn write_failures(list: &Path, remaining: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
-    let names: String = remaining.iter().map(|path| format!("{}\n", path.display())).collect();
+    let mut names = String::new();
+    for path in remaining {
+        match inputs::line(path) {
+            Some(line) => names += &(line + "\n"),
+            None => warn!(
+                "{} is missing in {}, because a list cannot contain its name: rename it",
+                path.display(),
+                list.display()
+            ),
+        }
+    }
     output::write_atomically(list, &names).with_context(|| format!("cannot write {}", list.display()))
 }
 

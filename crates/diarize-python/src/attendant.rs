@@ -118,8 +118,7 @@ impl Attendant {
         if *self.caller() != Some(thread::current().id()) {
             return Ok(());
         }
-        let sentence =
-            "a hook cannot call the listener or recording that called it: do that after the call";
+        let sentence = "a hook cannot call the listener or recording that called it: do that after the call";
         Err(Failure::Other("Error", sentence.to_owned()))
     }
 

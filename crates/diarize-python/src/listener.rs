@@ -104,7 +104,8 @@ impl Listener {
     #[pyo3(signature = (hook))]
     fn finish(&self, py: Python<'_>, hook: Option<Py<PyAny>>) -> PyResult<Found> {
         let (diarization, heard) = self.work(py, hook, |state| {
-            let Recording { mut listener, converter, _pipeline } = state.recording.take().ok_or_else(ended)?;
+            let Recording { mut listener, converter, _pipeline } =
+                state.recording.take().ok_or_else(ended)?;
             let mut block = Vec::new();
             let warnings = converter.finish(&mut block).map_err(failed)?;
             let diarization = threads::run(|| {

@@ -230,9 +230,7 @@ impl Model {
     ) -> Result<(Embeddings, Heard), Failure> {
         let pipeline = self.pipelines.for_recording();
         let mut listener = pipeline.diarizer.listen_to_spans(spans, &options.inner, attendant.observer())?;
-        let heard = source.read(attendant, |_, block| {
-            threads::run(|| Ok(listener.push(block)?))
-        })?;
+        let heard = source.read(attendant, |_, block| threads::run(|| Ok(listener.push(block)?)))?;
         Ok((threads::run(|| Ok(listener.finish()?))?, heard))
     }
 

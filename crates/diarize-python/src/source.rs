@@ -35,7 +35,11 @@ enum Input {
     File(Py<PyAny>),
     /// A file object that is read several times, and what it returned.
     Kept(Py<PyAny>, OnceLock<Arc<[u8]>>),
-    Samples { array: Py<PyUntypedArray>, shape: Shape, rate: u32 },
+    Samples {
+        array: Py<PyUntypedArray>,
+        shape: Shape,
+        rate: u32,
+    },
 }
 
 /// What is known about a recording after reading it.
@@ -66,13 +70,7 @@ impl Source {
     /// An object with `read(size)`, which returns bytes. They are kept if the recording is needed `twice`.
     #[staticmethod]
     #[pyo3(signature = (file, name, channel, keep_damaged, twice))]
-    fn file(
-        file: Py<PyAny>,
-        name: String,
-        channel: Option<usize>,
-        keep_damaged: bool,
-        twice: bool,
-    ) -> Self {
+    fn file(file: Py<PyAny>, name: String, channel: Option<usize>, keep_damaged: bool, twice: bool) -> Self {
         let input = if twice { Input::Kept(file, OnceLock::new()) } else { Input::File(file) };
         Self::new(input, name, channel, keep_damaged)
     }
@@ -251,7 +249,8 @@ impl FileObject {
         let content = Python::attach(|py| -> Result<_, Failure> {
             let content = self.file.bind(py).call_method1("read", (size,))?;
             let kind = content.get_type().name()?;
-            let not_bytes = |_| wrong(format!("read() returned {kind}, not bytes: open the file in binary mode"));
+            let not_bytes =
+                |_| wrong(format!("read() returned {kind}, not bytes: open the file in binary mode"));
             content.extract::<PyBackedBytes>().map_err(not_bytes)
         })?;
         match content.len() {

@@ -121,7 +121,7 @@ impl Console {
         let bar = self
             .bars
             .insert_from_back(1, ProgressBar::no_length())
-            .with_prefix(name.to_owned())
+            .with_prefix(failure::printable(name).into_owned())
             .with_style(style("{spinner} {prefix}: {msg}"));
         bar.set_message("reading audio");
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -139,7 +139,7 @@ impl Console {
     /// A bar for a download.
     pub fn download(&self, name: &str) -> DownloadProgress {
         let bar = ProgressBar::no_length()
-            .with_prefix(name.to_owned())
+            .with_prefix(failure::printable(name).into_owned())
             .with_style(style("{prefix} [{wide_bar}] {bytes}/{total_bytes} {left}"));
         DownloadProgress { bar: self.bars.add(bar) }
     }
@@ -315,8 +315,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for L
             Level::WARN => "warning: ",
             _ => "",
         })?;
-        context.field_format().format_fields(line.by_ref(), event)?;
-        writeln!(line)
+        let mut fields = String::new();
+        context.field_format().format_fields(format::Writer::new(&mut fields), event)?;
+        writeln!(line, "{}", failure::printable(&fields))
     }
 }
 
