@@ -132,7 +132,7 @@ def embeddings_table(results: Iterable[tuple[str, DiarizeOutput | Exception]], d
 
 
 def assigned_threads() -> int | None:
-    """The processor threads that Ray gives to this worker; ``None`` outside of Ray."""
+    """The processor threads that Ray gives to this worker; ``None`` outside of a worker."""
     try:
         import ray
     except ImportError:
@@ -140,6 +140,8 @@ def assigned_threads() -> int | None:
     if not ray.is_initialized():
         return None
     context: Any = ray.get_runtime_context()
+    if context.worker.mode != ray.WORKER_MODE:  # the program that uses Ray
+        return None
     assigned = context.get_assigned_resources().get("CPU")
     return None if assigned is None else max(1, min(int(assigned), os.cpu_count() or 1))
 
