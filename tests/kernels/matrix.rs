@@ -74,6 +74,15 @@ fn every_finite_half_keeps_its_value() {
     let matrix = Matrix::new(&tensor(&all, 1)).unwrap();
     let y: Vec<f32> = matrix.forward(&tensor(&[1.0], 1)).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     assert_eq!(y, all);
+    // Longer rows are converted many values at a time.
+    let width = 32;
+    let wide = Matrix::new(&tensor(&all, width)).unwrap();
+    for column in 0..width {
+        let mut x = vec![0.0; width];
+        x[column] = 1.0;
+        let y = wide.forward(&tensor(&x, width)).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(y.iter().eq(all.iter().skip(column).step_by(width)), "column {column}");
+    }
     let rows: Vec<f32> = matrix.rows(&[1, 0x8000 - 1]).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     assert_eq!(rows, [all[1], all[0x8000 - 1]]);
 }

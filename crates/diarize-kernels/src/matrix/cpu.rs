@@ -6,7 +6,10 @@ use rayon::prelude::*;
 
 use crate::simd;
 
-/// Vectors that share the values of a row.
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+/// Vectors that share the values of a row, if their sums fit in 16 registers; otherwise it is half of them.
 const VECTORS: usize = 4;
 /// Sums that run in parallel for each vector, on every processor.
 const LANES: usize = 32;
@@ -24,6 +27,11 @@ trait Read: Copy + Send + Sync {
     #[inline(always)]
     fn part(self, values: &[Self::Value; LANES]) -> [f32; LANES] {
         values.map(|value| self.one(value))
+    }
+
+    /// Does work with instructions that include those of [`Self::part`].
+    fn dispatch(self, work: Rows<'_, Self>) {
+        simd::arch().dispatch(work);
     }
 }
 
@@ -56,31 +64,6 @@ impl Read for Halves {
     }
 }
 
-/// Reads halves with the processor's own conversion.
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy)]
-struct ConvertedHalves(pulp::x86::V4);
-
-#[cfg(target_arch = "x86_64")]
-impl Read for ConvertedHalves {
-    type Value = f16;
-
-    #[inline(always)]
-    fn one(self, value: f16) -> f32 {
-        Halves.one(value)
-    }
-
-    #[inline(always)]
-    fn part(self, values: &[f16; LANES]) -> [f32; LANES] {
-        use std::{arch::x86_64::__m256i, mem::transmute};
-        // SAFETY: the types have the same size, and all bits are valid in them.
-        let halves = unsafe { transmute::<[f16; LANES], [__m256i; 2]>(*values) };
-        let converted = halves.map(|halves| self.0.avx512f._mm512_cvtph_ps(halves));
-        // SAFETY: as above.
-        unsafe { transmute(converted) }
-    }
-}
-
 /// The output `(n, outputs)` of a matrix of f32.
 pub(super) fn singles(weights: &[f32], x: &[f32], inputs: usize) -> Vec<f32> {
     products(Singles, weights, x, inputs)
@@ -90,7 +73,12 @@ pub(super) fn singles(weights: &[f32], x: &[f32], inputs: usize) -> Vec<f32> {
 pub(super) fn halves(weights: &[f16], x: &[f32], inputs: usize) -> Vec<f32> {
     match simd::arch() {
         #[cfg(target_arch = "x86_64")]
-        pulp::Arch::V4(simd) => products(ConvertedHalves(simd), weights, x, inputs),
+        pulp::Arch::V4(simd) => products(x86::By16(simd), weights, x, inputs),
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V3(simd) => match x86::Converting::try_new() {
+            Some(converting) => products(x86::By8(simd, converting), weights, x, inputs),
+            None => products(Halves, weights, x, inputs),
+        },
         _ => products(Halves, weights, x, inputs),
     }
 }
@@ -100,9 +88,8 @@ fn products<R: Read>(read: R, weights: &[R::Value], x: &[f32], inputs: usize) ->
     if count * outputs == 0 {
         return Vec::new();
     }
-    let arch = simd::arch();
     let mut by_output = vec![0f32; count * outputs]; // (output, vector)
-    let rows = |(weights, y): (&[R::Value], &mut [f32])| arch.dispatch(Rows { read, weights, x, inputs, y });
+    let rows = |(weights, y): (&[R::Value], &mut [f32])| read.dispatch(Rows { read, weights, x, inputs, y });
     if weights.len() * count < FEW {
         rows((weights, &mut by_output));
     } else {
@@ -148,8 +135,9 @@ impl<R: Read> Rows<'_, R> {
     fn products<S: Simd, const REGISTERS: usize>(self, simd: S) {
         let Self { read, weights, x, inputs, y } = self;
         let count = x.len() / inputs;
+        let vectors = if VECTORS * REGISTERS < 16 { VECTORS } else { VECTORS / 2 };
         for (row, y) in weights.chunks_exact(inputs).zip(y.chunks_exact_mut(count)) {
-            for (x, y) in x.chunks(VECTORS * inputs).zip(y.chunks_mut(VECTORS)) {
+            for (x, y) in x.chunks(vectors * inputs).zip(y.chunks_mut(vectors)) {
                 let vector = |vector: usize| &x[vector * inputs..][..inputs];
                 match y {
                     [y] => [*y] = products_of::<S, R, 1, REGISTERS>(simd, read, [x], row),
