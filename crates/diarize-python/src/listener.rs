@@ -115,7 +115,7 @@ impl Listener {
             let warnings = warnings.iter().map(ToString::to_string).collect();
             Ok((diarization, Heard { duration: state.seconds, warnings }))
         })?;
-        Ok(Found::new(py, diarization, heard, BTreeMap::new()))
+        Ok(Found::complete(py, diarization, heard, BTreeMap::new()))
     }
 }
 

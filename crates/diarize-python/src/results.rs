@@ -7,7 +7,7 @@ use std::{
 };
 
 use diarize::{Diarization, Speaker, Turn};
-use diarize_cli::{failure::library_sentence, output, text};
+use diarize_cli::{failure::library_sentence, output, text, warnings::SILENCE};
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{failure::Failure, source::Heard};
@@ -53,6 +53,22 @@ impl Found {
             warnings,
             similarities,
         }
+    }
+}
+
+impl Found {
+    /// The result for a recording that is complete, with a warning if nobody speaks in it, as in the program.
+    pub fn complete(
+        py: Python<'_>,
+        diarization: Diarization,
+        heard: Heard,
+        similarities: BTreeMap<String, f64>,
+    ) -> Self {
+        let mut found = Self::new(py, diarization, heard, similarities);
+        if found.turns.is_empty() {
+            found.warnings.push(SILENCE.to_owned());
+        }
+        found
     }
 }
 

@@ -136,6 +136,7 @@ def test_names_that_are_not_utf_8(pipeline, printed, tmp_path):
 
 WRONG = {
     "": "the path is empty",
+    "https://example.com/a.wav": "^https://example.com/a.wav is a URL: download",
     "/no/such/file.wav": "no such file",
     b"": "empty",
     b"not audio at all, whatever it says": "not audio",
@@ -236,7 +237,9 @@ def test_problems_with_the_audio_are_warnings(pipeline, samples):
 
 
 def test_silence_has_no_turns(pipeline):
-    result = pipeline({"waveform": numpy.zeros(160_000), "sample_rate": 16_000})
+    with pytest.warns(DiarizationWarning, match="waveform: nobody speaks"):
+        result = pipeline({"waveform": numpy.zeros(160_000), "sample_rate": 16_000})
+    assert result.warnings == ("nobody speaks",) and len(result) == 0
     assert len(result.speaker_diarization) == 0 and result.labels() == [] and result.to_rttm() == ""
     assert result.speaker_embeddings.shape == (0, 256)
     assert result.duration == 10.0

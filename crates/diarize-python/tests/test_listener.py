@@ -91,8 +91,8 @@ def test_a_failed_call_ends_a_listener_and_leaves_no_events(pipeline, samples):
 
 def test_a_wrong_block_ends_no_listener(pipeline, result, samples):
     listener = pipeline.listen(uri="conversation")
-    for wrong in (samples.astype(numpy.int64), samples[None]):
-        with pytest.raises(AudioError):
+    for wrong, sentence in ((samples.astype("i8"), "dtype int64"), (samples[None], "shape"), (b"\0\0", "are bytes")):
+        with pytest.raises(AudioError, match=sentence):
             listener.push(wrong)
     listener.push(samples)
     assert listener.finish() == result

@@ -109,6 +109,11 @@ def test_files_that_are_not_rttm(tmp_path, result):
     assert issubclass(RttmNotFoundError, FileNotFoundError)
 
 
+def test_rttm_is_written_to_an_open_file(result, tmp_path):
+    with pytest.raises(FormatError, match="is not an open text file: use open"):
+        result.write_rttm(tmp_path / "a.rttm")
+
+
 def test_names_in_rttm_have_no_white_space():
     rttm = Annotation([(0, 1, "Ann Lee"), (1, 2, "Ann_Lee")], "my talk").to_rttm().splitlines()
     assert [line.split()[1] for line in rttm] == ["my_talk", "my_talk"]

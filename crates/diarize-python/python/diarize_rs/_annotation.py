@@ -28,12 +28,14 @@ _PRECISION = 1e-6
 
 class Segment(NamedTuple):
     """A span of time. Operators are those of pyannote.core's segments: ``in``, ``&`` (what both have), ``|`` (from the first
-    start to the last end), ``^`` (the gap between two). A span of at most 1 µs is empty, that is false."""
+    start to the last end), ``^`` (the gap between two). A span of at most 1 µs is empty, that is false. What is in
+    ``pyannote.core`` itself needs its own class: ``pyannote.core.Segment(*segment)``.
+
+    - ``start`` and ``end``: in seconds from the start of the recording.
+    """
 
     start: float = 0.0
-    """In seconds from the start of the recording."""
     end: float = 0.0
-    """In seconds from the start of the recording."""
 
     def __bool__(self) -> bool:
         return self.end - self.start > _PRECISION
@@ -90,16 +92,18 @@ class Segment(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A span of time in which one speaker speaks."""
+    """A span of time in which one speaker speaks.
+
+    - ``start``: in seconds from the start of the recording.
+    - ``end``: in seconds from the start of the recording.
+    - ``speaker``: name of the speaker.
+    - ``confidence``: estimated fraction of the turn actually spoken by this speaker, from 0 to 1.
+    """
 
     start: float
-    """In seconds from the start of the recording."""
     end: float
-    """In seconds from the start of the recording."""
     speaker: str
-    """Name of the speaker."""
     confidence: float | None = None
-    """Estimated fraction of the turn actually spoken by this speaker, from 0 to 1."""
 
     @property
     def segment(self) -> Segment:
@@ -217,6 +221,8 @@ class Annotation(Hints):
 
     def write_rttm(self, file: TextIO) -> None:
         """Writes the turns as RTTM to an open text file."""
+        if not hasattr(file, "write"):
+            raise FormatError(f"{file!r:.100} is not an open text file: use open(path, \"w\")")
         file.write(self.to_rttm())
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -225,7 +231,9 @@ class Annotation(Hints):
             import pandas
         except ImportError as error:
             raise MissingPackageError("to_dataframe needs pandas: `pip install pandas`") from error
-        return pandas.DataFrame(self.records(), columns=list(COLUMNS))
+        table = pandas.DataFrame(self.records(), columns=list(COLUMNS))
+        # Without turns, pandas would not know that these are numbers.
+        return table.astype(dict.fromkeys(("start", "end", "confidence", "overlap"), "float64"))
 
     def records(self) -> list[dict[str, Any]]:
         """A dictionary for each turn: ``file``, ``start``, ``end``, ``speaker``, ``confidence`` and ``overlap``, the seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ AudioFile = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, BinaryI
 """A path, the content of a file, a file object, or a dictionary. The dictionary has either ``audio``, which is one of the
 others, or ``waveform`` and ``sample_rate``; optionally, it has ``uri`` (a name), ``channel`` (only this one, from 0) and
 ``keep_damaged`` (accepts a file of which more than 5 % cannot be decoded)."""
+
+
+_URL = re.compile("[a-z]+://", re.IGNORECASE)
 
 
 class Recording(NamedTuple):
@@ -72,6 +76,9 @@ def load_audio(file: AudioFile) -> tuple[NDArray[numpy.float32], int]:
 def array_of(waveform: Any) -> NDArray[Any]:
     """The samples as an array of NumPy, without a copy if possible."""
     import numpy
+
+    if isinstance(waveform, (bytes, bytearray)):
+        raise AudioError("the samples are bytes, but must be an array: use numpy.frombuffer(content, dtype)")
 
     if hasattr(waveform, "detach"):  # a tensor of PyTorch
         waveform = waveform.detach().cpu()
@@ -133,6 +140,8 @@ def _recording(settings: dict[str, Any], twice: bool) -> Recording:
     if isinstance(audio, (str, os.PathLike)):
         if audio == "":
             raise AudioError("the path is empty: give the path of a recording")
+        if isinstance(audio, str) and _URL.match(audio):
+            raise AudioError(f"{printable(audio)} is a URL: download the recording first")
         path = Path(audio)
         try:
             source = _native.Source.path(path, printable(str(path)), channel, keep_damaged)

@@ -16,32 +16,36 @@ if TYPE_CHECKING:
 
 
 class Speaker(NamedTuple):
-    """One speaker of a recording."""
+    """One speaker of a recording.
+
+    - ``label``: the name in the turns.
+    - ``duration``: total length of this speaker's turns in seconds.
+    - ``confidence``: estimated fraction of that time actually spoken by this speaker, from 0 to 1.
+    - ``similarity``: cosine similarity to the known voice that gave the name.
+    """
 
     label: str
-    """The name in the turns."""
     duration: float
-    """Total length of this speaker's turns in seconds."""
     confidence: float | None
-    """Estimated fraction of that time actually spoken by this speaker, from 0 to 1."""
     similarity: float | None
-    """Cosine similarity to the known voice that gave the name."""
 
 
 class DiarizeOutput(Hints):
     """Who speaks when in one recording. The names are those of pyannote 4; those of pyannote 3's ``Annotation`` that
-    are used most work here, too."""
+    are used most work here, too.
+
+    - ``speaker_diarization``: the turns. Turns of different speakers may overlap.
+    - ``exclusive_speaker_diarization``: the turns if only one speaker may speak at a time, for words of a transcript.
+    - ``speakers``: the speakers, in the order of ``speaker_embeddings``.
+    - ``duration``: length of the recording in seconds.
+    - ``warnings``: problems with the audio, and ways in which the result differs from what was requested.
+    """
 
     speaker_diarization: Annotation
-    """The turns. Turns of different speakers may overlap."""
     exclusive_speaker_diarization: Annotation
-    """The turns if only one speaker may speak at a time, for words of a transcript."""
     speakers: tuple[Speaker, ...]
-    """The speakers, in the order of ``speaker_embeddings``."""
     duration: float
-    """Length of the recording in seconds."""
     warnings: tuple[str, ...]
-    """Problems with the audio, and ways in which the result differs from what was requested."""
 
     def __init__(self, found: Found, uri: str, dimension: int) -> None:
         self.speaker_diarization = Annotation((Turn(*turn) for turn in found["turns"]), uri)
@@ -76,6 +80,9 @@ class DiarizeOutput(Hints):
         zeros = bytes(4 * self._dimension)
         content = b"".join(embedding or zeros for embedding in self._embeddings)
         return numpy.frombuffer(bytearray(content), numpy.float32).reshape(-1, self._dimension)
+
+    def __len__(self) -> int:
+        return len(self.speaker_diarization)
 
     def __repr__(self) -> str:
         turns = counted(self.speaker_diarization.turns, self.speakers)

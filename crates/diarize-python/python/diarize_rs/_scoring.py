@@ -17,24 +17,26 @@ returns for such a file, or tuples of start and end in seconds and a speaker."""
 
 
 class Score(NamedTuple):
-    """The score of one recording. Times are in seconds."""
+    """The score of one recording. Times are in seconds.
+
+    - ``diarization_error_rate``: ``(missed_detection + false_alarm + confusion) / total``.
+    - ``jaccard_error_rate``: the mean Jaccard error of the reference speakers.
+    - ``total``: reference speech, summed over speakers.
+    - ``correct``: speech attributed to the right speaker.
+    - ``missed_detection``: missed speech.
+    - ``false_alarm``: speech found beyond what the reference has.
+    - ``confusion``: speech attributed to the wrong speaker.
+    - ``mapping``: the speaker found that matches each speaker of the reference: keys are names in the reference.
+    """
 
     diarization_error_rate: float
-    """``(missed_detection + false_alarm + confusion) / total``."""
     jaccard_error_rate: float
-    """The mean Jaccard error of the reference speakers."""
     total: float
-    """Reference speech, summed over speakers."""
     correct: float
-    """Speech attributed to the right speaker."""
     missed_detection: float
-    """Missed speech."""
     false_alarm: float
-    """Speech found beyond what the reference has."""
     confusion: float
-    """Speech attributed to the wrong speaker."""
     mapping: dict[str, str]
-    """The matching speaker found, by reference speaker."""
 
 
 def score(

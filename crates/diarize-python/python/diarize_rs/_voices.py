@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 class Voice(NamedTuple):
-    """A stored voice."""
+    """A stored voice.
+
+    - ``embedding``: ``(dimension,)``: mean of the normalized embeddings.
+    - ``seconds``: seconds of speech that it is based on.
+    - ``recordings``: number of recordings that it is based on.
+    """
 
     embedding: NDArray[numpy.float32]
-    """``(dimension,)``: mean of the normalized embeddings."""
     seconds: float
-    """Seconds of speech that it is based on."""
     recordings: int
-    """Number of recordings that it is based on."""
 
 
 class Voices:

@@ -91,6 +91,8 @@ def test_a_data_frame(result):
     seconds = (frame.end - frame.start).groupby(frame.speaker).sum()
     assert seconds.to_dict() == pytest.approx(dict(result.chart()))
     assert isinstance(frame, pandas.DataFrame) and frame.overlap.dtype == float
+    empty = Annotation([], "silence").to_dataframe()
+    assert len(empty) == 0 and pandas.concat([frame, empty]).dtypes.to_dict() == frame.dtypes.to_dict()
 
 
 def test_the_steps_of_pyannotes_tutorial(tmp_path):
