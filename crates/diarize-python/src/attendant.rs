@@ -7,7 +7,7 @@ use std::{
     ops::ControlFlow,
     panic::resume_unwind,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
@@ -134,7 +134,7 @@ impl Attendant {
         // Dropped with Python's lock.
         let _running = Running::begin()?;
         py.detach(|| {
-            let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+            let receiver = self.receiver()?;
             // What an earlier call left when it failed.
             receiver.try_iter().for_each(drop);
             thread::scope(|scope| {
@@ -152,6 +152,19 @@ impl Attendant {
                 Ok(result?)
             })
         })
+    }
+
+    /// The receiver, once no other call has it.
+    fn receiver(&self) -> PyResult<MutexGuard<'_, Receiver<Message>>> {
+        loop {
+            match self.receiver.try_lock() {
+                Ok(receiver) => return Ok(receiver),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+            }
+            Python::attach(|py| py.check_signals())?;
+            exit::check()?;
+        }
     }
 
     /// Answers signals and events until the work ends.

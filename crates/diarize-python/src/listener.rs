@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    process,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -28,6 +29,8 @@ use crate::{
 pub struct Listener {
     state: Mutex<State>,
     attendant: Attendant,
+    /// The process that started it. In another one, the threads that may hold its locks do not exist.
+    process: u32,
 }
 
 struct State {
@@ -57,7 +60,8 @@ impl Listener {
         let converter = converter.map_err(|error| Failure::Audio("the samples".to_owned(), error))?;
         let recording =
             Recording { listener: listener.map_err(Failure::from)?, _pipeline: pipeline, converter };
-        Ok(Self { state: Mutex::new(State { recording: Some(recording), seconds: 0.0 }), attendant })
+        let state = Mutex::new(State { recording: Some(recording), seconds: 0.0 });
+        Ok(Self { state, attendant, process: process::id() })
     }
 
     /// Takes the next samples `(channel, sample)` or `(sample,)`.
@@ -84,6 +88,7 @@ impl Listener {
     /// Seconds of audio received.
     #[getter]
     fn seconds(&self, py: Python<'_>) -> PyResult<f64> {
+        self.check_process()?;
         let _running = Running::begin()?;
         Ok(py.detach(|| self.lock().seconds))
     }
@@ -127,6 +132,7 @@ impl Listener {
         hook: Option<Py<PyAny>>,
         work: impl FnOnce(&mut State) -> Result<T, Failure> + Send,
     ) -> PyResult<T> {
+        self.check_process()?;
         self.attendant.check_caller()?;
         let _running = Running::begin()?;
         let result = self.attendant.run(py, &mut hear(hook.as_ref()), || work(&mut self.lock()));
@@ -134,6 +140,14 @@ impl Listener {
             py.detach(|| self.lock().recording = None);
         }
         result
+    }
+
+    fn check_process(&self) -> Result<(), Failure> {
+        if self.process == process::id() {
+            return Ok(());
+        }
+        let sentence = "a listener cannot be used in a process that was forked: start another listener in it";
+        Err(Failure::Other("Error", sentence.to_owned()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

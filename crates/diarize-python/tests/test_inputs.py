@@ -104,6 +104,22 @@ def test_a_file_object_is_read_from_its_position_and_returned_to_it(pipeline, pr
         assert file.tell() == 5
 
 
+def test_a_file_object_that_cannot_go_back_hides_nothing(pipeline, printed):
+    class Forward(io.BytesIO):
+        def seek(self, *place):
+            raise OSError("no way back")
+
+    assert pipeline({"audio": Forward(SAMPLE.read_bytes()), "uri": "conversation"}).to_rttm() == printed
+    with pytest.raises(AudioError, match="not audio"):
+        pipeline(Forward(b"not audio at all, whatever it says"))
+
+
+@pytest.mark.parametrize("uri", [True, -1, b"2", numpy.int64(2), []], ids=repr)
+def test_names_are_text(pipeline, uri):
+    with pytest.raises(OptionError, match="uri is .*, but must be text"):
+        pipeline({"audio": SAMPLE, "uri": uri})
+
+
 def test_names_of_recordings(pipeline, tmp_path, samples):
     path = tmp_path / "my talk.1.wav"
     write_wav(path, samples[:, :160_000], 16_000)

@@ -15,7 +15,7 @@ import numpy
 import pytest
 from conftest import SAMPLE, run, write_wav
 
-from diarize_rs import DiarizeOutput, Pipeline, Voices
+from diarize_rs import DiarizeOutput, Error, Pipeline, Voices
 
 
 def rttm_of(pipeline):
@@ -133,6 +133,7 @@ def test_many_slow_files_are_cancelled_at_once(pipeline, samples, known):
 # What daemon threads do while the interpreter exits.
 BUSY = {
     "recordings": "pipeline(file)",
+    "many recordings": "list(pipeline.map([file] * 4, batch=2))",
     "file objects": "pipeline(Slow())",
     "pipelines": "Pipeline.from_pretrained()",
     "listeners": "pipeline.listen().push(samples)",
@@ -168,6 +169,78 @@ def test_the_interpreter_may_exit_meanwhile(call):
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_open_loop_does_not_delay_the_exit():
+    code = f"""
+        from diarize_rs import Pipeline, load_audio
+        pipeline = Pipeline.from_pretrained(device="cpu")
+        samples, rate = load_audio({str(SAMPLE)!r})
+        hour = {{"waveform": samples.repeat(240, 1), "sample_rate": rate}}
+        found = pipeline.map([{{"waveform": samples[:, :32_000], "sample_rate": rate}}, hour, hour], batch=3)
+        next(found)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=40)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_cannot_use_the_listener_of_another_process(pipeline, samples):
+    listener = pipeline.listen()
+    listener.push(samples)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        for call in (listener.finish, lambda: listener.seconds):
+            try:
+                call()
+            except Error as error:
+                os.write(writer, str(error).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        assert file.read().count("start another listener in it") == 2
+    os.waitpid(child, 0)
+    assert len(listener.finish().labels()) == 3
+
+
+def test_a_call_that_waits_for_another_is_cancelled():
+    code = f"""
+        import threading, time
+        from diarize_rs import Pipeline, load_audio
+        pipeline = Pipeline.from_pretrained(device="cpu")
+        samples, rate = load_audio({str(SAMPLE)!r})
+        begun = threading.Event()
+        def hook(*_, **__):
+            begun.set()
+            time.sleep(3)
+        listener = pipeline.listen(hook=hook)
+        listener.push(samples)
+        threading.Thread(target=listener.provisional, daemon=True).start()
+        begun.wait()
+        print("ready", flush=True)
+        begin = time.perf_counter()
+        try:
+            listener.push(samples)
+        except KeyboardInterrupt:
+            print(time.perf_counter() - begin)
+    """
+    _, out, err = interrupted(code, 0.5)
+    assert float(out) < 1.5, err
+
+
+def test_a_subinterpreter_is_refused():
+    code = """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        interpreter = interpreters.create()
+        done = interpreters.run_string(interpreter, "import sys; sys.path = %r; import diarize_rs" % __import__("sys").path)
+        print(getattr(done, "msg", ""))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert "subinterpreter" in done.stdout + done.stderr
 
 
 def test_work_may_end_when_the_interpreter_exits(printed):

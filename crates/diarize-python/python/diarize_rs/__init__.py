@@ -15,7 +15,7 @@
 
 import atexit
 
-from . import _native
+from . import _errors, _native
 from ._annotation import Annotation, Segment, Turn, load_rttm
 from ._audio import AudioFile, load_audio
 from ._errors import (
@@ -45,6 +45,7 @@ from ._voices import Voice, Voices
 
 __version__: str = _native.VERSION
 
+_errors.refuse_subinterpreters()
 # The calls of daemon threads would crash once the interpreter is gone.
 atexit.register(_native.end_calls)
 

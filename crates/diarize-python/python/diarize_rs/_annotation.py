@@ -38,7 +38,7 @@ class Segment(NamedTuple):
     end: float = 0.0
 
     def __bool__(self) -> bool:
-        return self.end - self.start > _PRECISION
+        return bool(self.end - self.start > _PRECISION)
 
     def __contains__(self, other: object) -> bool:
         """Whether another segment lies within this one."""

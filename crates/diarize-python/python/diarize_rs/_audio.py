@@ -7,13 +7,13 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Union
 
 from . import _native
-from ._errors import AudioError, DiarizationWarning, OptionError
+from ._errors import AudioError, DiarizationWarning, OptionError, expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,8 @@ def opened(file: AudioFile, twice: bool = False) -> Iterator[Recording]:
         yield _recording(settings, twice)
     finally:
         if position is not None:
-            audio.seek(position)
+            with suppress(Exception):  # it must hide neither a result nor an error
+                audio.seek(position)
 
 
 def warn(uri: str, sentences: Iterable[str], stacklevel: int) -> None:
@@ -123,7 +124,8 @@ def _channel(channel: Any) -> int | None:
 
 def _recording(settings: dict[str, Any], twice: bool) -> Recording:
     channel, uri = _channel(settings.get("channel")), settings.get("uri")
-    if isinstance(uri, str):
+    if uri is not None:
+        expect("uri", uri, str, "text")
         uri = printable(uri)
     keep_damaged = bool(settings.get("keep_damaged", False))
     if "waveform" in settings:
@@ -168,4 +170,5 @@ def _recording(settings: dict[str, Any], twice: bool) -> Recording:
 
 
 def _is_seekable(audio: Any) -> bool:
-    return hasattr(audio, "read") and hasattr(audio, "seekable") and audio.seekable()
+    has_position = all(hasattr(audio, name) for name in ("read", "seek", "seekable", "tell"))
+    return has_position and not isinstance(audio, type) and audio.seekable()

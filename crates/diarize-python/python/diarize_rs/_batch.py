@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
+from queue import SimpleQueue
+from threading import Thread, current_thread
 from typing import TypeVar
 
 from . import _native
@@ -32,31 +34,42 @@ def _mapped(
     work: Callable[[File, _native.Stop], Result], files: Iterator[File], batch: int
 ) -> Iterator[tuple[File, Result | Exception]]:
     stop = _native.Stop()
-    pool = ThreadPoolExecutor(batch, thread_name_prefix="diarize-map")
-    pending: dict[Future[Result], File] = {}
-    ended: Exception | None = None
+    finished: SimpleQueue[tuple[Thread, File, Result | BaseException]] = SimpleQueue()
+    running: set[Thread] = set()
+    is_exiting = sys.is_finalizing  # at the exit of Python, modules lose their contents
+
+    def run(file: File) -> None:
+        result: Result | BaseException
+        try:
+            result = work(file, stop)
+        except BaseException as error:
+            result = error
+        finished.put((current_thread(), file, result))
 
     def begin(count: int) -> Exception | None:
         """Begins with files, and returns what the iterable raises."""
         try:
             for file in islice(files, count):
-                pending[pool.submit(work, file, stop)] = file
+                # Python waits for other threads before it exits, and only then are calls cancelled.
+                thread = Thread(target=run, args=(file,), name="diarize-map", daemon=True)
+                thread.start()
+                running.add(thread)
         except Exception as error:
             return error
         return None
 
     try:
         ended = begin(batch)
-        while pending:
-            done = next(iter(wait(pending, return_when=FIRST_COMPLETED).done))
-            finished = pending.pop(done)
+        while running:
+            thread, file, result = finished.get()
+            running.discard(thread)
             ended = ended or begin(1)
-            error = done.exception()
-            if error is not None and not isinstance(error, Exception):
-                raise error
-            yield finished, done.result() if error is None else error
+            if isinstance(result, BaseException) and not isinstance(result, Exception):
+                raise result
+            yield file, result
         if ended is not None:  # after the results of the files before it
             raise ended
     finally:
         stop.tell()
-        pool.shutdown(wait=True, cancel_futures=True)
+        for thread in () if is_exiting() else running:
+            thread.join()

@@ -1,6 +1,8 @@
 """The exceptions of the package. Each message is a sentence that says what is wrong and what to do."""
 
 from collections.abc import Iterable
+from importlib import import_module
+from operator import index
 from typing import Any
 
 
@@ -68,13 +70,29 @@ class DiarizationWarning(UserWarning):
     """The result, or how it is computed, differs from what was requested."""
 
 
-def count_of(option: str, value: Any, most: int = 2**32) -> int:
-    """A whole number of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise OptionError(f"{option} is {value!r:.100}, but must be a whole number of at least 1")
-    if value > most:
+def refuse_subinterpreters() -> None:
+    """Fails in an interpreter inside another one, whose end would be taken for that of the process."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since and until Python 3.13
+        try:
+            interpreters = import_module(name)
+        except ImportError:
+            continue
+        if interpreters.get_current() != interpreters.get_main():
+            raise ImportError("diarize_rs cannot be imported in a subinterpreter: import it in the main interpreter")
+        break
+
+
+def count_of(option: str, value: Any, most: int = 2**32, least: int = 1) -> int:
+    """A whole number of at least 1, or ``least``."""
+    try:
+        count = None if isinstance(value, bool) else index(value)
+    except TypeError:
+        count = None
+    if count is None or count < least:
+        raise OptionError(f"{option} is {value!r:.100}, but must be a whole number of at least {least}")
+    if count > most:
         raise OptionError(f"{option} is {value!r:.100}, but must be at most {most}")
-    return int(value)
+    return count
 
 
 def number_of(option: str, value: Any) -> float:

@@ -68,9 +68,13 @@ class Pipeline:
         """As :meth:`from_pretrained`."""
         expect("checkpoint", model, (str, os.PathLike), "text or a path; write a configuration to a config.yaml")
         self._model_name = _checked(os.fspath(model))
-        for option, value in (("precision", precision), ("clustering", clustering), ("compat", compat)):
-            if value is not None:
-                expect(option, value, str, "text")
+        expect("precision", precision, str, "text")
+        expect("allow_cpu_fallback", allow_cpu_fallback, bool, "True or False")
+        for option, text in (("clustering", clustering), ("compat", compat), ("token", token)):
+            if text is not None:
+                expect(option, text, str, "text")
+        if cache_dir is not None:
+            expect("cache_dir", cache_dir, (str, os.PathLike), "a path")
         self._cache_dir = None if cache_dir is None else os.fspath(cache_dir)
         self._allow_cpu_fallback = allow_cpu_fallback
         self._precision = precision

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Union
 
 from . import _native
 from ._annotation import Annotation, Turn, load_rttm, turn_of
-from ._errors import FormatError, OptionError, number_of, spans_of
+from ._errors import FormatError, OptionError, expect, number_of, spans_of
 from ._result import DiarizeOutput
 
 Turns = Union[DiarizeOutput, Annotation, str, "os.PathLike[str]", Iterable[Any], Any]
@@ -58,6 +58,7 @@ def score(
     collar = number_of("collar", collar)
     if not 0.0 <= collar < float("inf"):
         raise OptionError(f"collar is {collar}, but must be a non-negative number of seconds")
+    expect("skip_overlap", skip_overlap, bool, "True or False")
     spans = None if uem is None else spans_of("uem", uem)
     for start, end in spans or ():
         if not start < end:  # also not a number

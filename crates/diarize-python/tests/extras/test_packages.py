@@ -13,7 +13,7 @@ import torch
 from conftest import RECORDING, SAMPLE
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from diarize_rs import ModelError, Pipeline, Segment, load_audio, score
+from diarize_rs import Annotation, ModelError, Pipeline, Segment, load_audio, score
 
 PACKAGE = Path(__file__).parents[2]
 REFERENCE = RECORDING.with_suffix(".rttm")
