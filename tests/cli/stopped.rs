@@ -17,7 +17,7 @@ mod needs_whisper {
 
     use crate::common::{diarize, names, stderr};
 
-    /// Transcribes four and a half minutes of speech, slowly.
+    /// Transcribes two minutes of speech, slowly.
     fn start(outputs: &[&str]) -> (Child, BufReader<ChildStderr>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_diarize"))
             .args(["transcribe", "--verbose", "--threads", "1", "--end", "120"])

@@ -152,7 +152,7 @@ pub fn tell(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{}", printable(&line.to_string()));
 }
 
-/// Text for a terminal, which would obey control characters in names of files: they are escaped.
+/// Text with escaped control characters, so that a file name cannot control the terminal.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_obeyed = |letter: char| letter.is_control() && letter != '\n';
     if !text.contains(is_obeyed) {

@@ -146,10 +146,10 @@ pub fn list(text: &str) -> impl Iterator<Item = PathBuf> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(PathBuf::from)
 }
 
-/// The line of a list for a path. `None` if its name is not UTF-8, has a line break or ends in white space.
+/// The line that [`list`] reads as this path. There is none if the name is not UTF-8, has a line break or ends in white space.
 pub fn line(path: &Path) -> Option<String> {
     let name = path.to_str()?;
-    // In a folder, a name may begin like a comment.
+    // With `./` in front, a name is neither a comment nor trimmed.
     let folder =
         if name.starts_with(|first: char| first == '#' || first.is_whitespace()) { "./" } else { "" };
     let line = format!("{folder}{name}");

@@ -26,7 +26,7 @@ use crate::{
 /// How often signals are checked.
 const SIGNALS: Duration = Duration::from_millis(50);
 
-/// Cancels the calls that have it.
+/// Cancels the calls that it is given to.
 #[pyclass(frozen, from_py_object, module = "diarize_rs._native")]
 #[derive(Clone, Default)]
 pub struct Stop {
@@ -40,14 +40,14 @@ impl Stop {
         Self::default()
     }
 
-    /// Cancels them.
+    /// Cancels these calls.
     fn tell(&self) {
         self.is_told.store(true, Ordering::Relaxed);
     }
 }
 
 impl Stop {
-    /// Fails if it was told.
+    /// Fails once the calls are cancelled.
     pub fn check(&self) -> Result<(), Failure> {
         if self.is_told.load(Ordering::Relaxed) { Err(Error::Cancelled.into()) } else { Ok(()) }
     }
@@ -59,7 +59,7 @@ pub type Hear<'h> = dyn FnMut(Python<'_>, Event) -> PyResult<()> + Send + 'h;
 /// The connection between the thread that called and the work.
 pub struct Attendant {
     cancelled: Stop,
-    /// What Python can tell to stop.
+    /// With this, Python can cancel the work.
     stop: Option<Stop>,
     sender: Sender<Message>,
     receiver: Mutex<Receiver<Message>>,
@@ -103,7 +103,7 @@ impl Attendant {
         }
     }
 
-    /// Whether the work was cancelled, for threads that read ahead.
+    /// Tells threads that read ahead whether the work was cancelled.
     pub fn cancelled(&self) -> Stop {
         self.cancelled.clone()
     }
@@ -113,7 +113,7 @@ impl Attendant {
         self.cancelled.check()
     }
 
-    /// Fails if the thread that calls is answering for this recording, so that it is in a hook.
+    /// Fails if this thread is inside a hook of the same recording.
     pub fn check_caller(&self) -> Result<(), Failure> {
         if *self.caller() != Some(thread::current().id()) {
             return Ok(());
@@ -135,7 +135,7 @@ impl Attendant {
         let _running = Running::begin()?;
         py.detach(|| {
             let receiver = self.receiver()?;
-            // What an earlier call left when it failed.
+            // Events that an earlier call did not receive because it failed.
             receiver.try_iter().for_each(drop);
             thread::scope(|scope| {
                 let begun = thread::Builder::new().name("diarize".to_owned()).spawn_scoped(scope, || {
@@ -154,7 +154,7 @@ impl Attendant {
         })
     }
 
-    /// The receiver, once no other call has it.
+    /// Waits until no other call has the receiver. Signals are answered meanwhile.
     fn receiver(&self) -> PyResult<MutexGuard<'_, Receiver<Message>>> {
         loop {
             match self.receiver.try_lock() {

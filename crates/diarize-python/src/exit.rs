@@ -1,7 +1,7 @@
 //! The end of the interpreter, which waits for the calls of daemon threads.
 //!
-//! Up to Python 3.13, a thread that asks for Python's lock after the interpreter has ended is ended by `pthread_exit`, which
-//! crashes in frames of Rust. So the calls of other threads are cancelled before, and new ones are refused.
+//! Up to Python 3.13, a thread that asks for Python's lock after the interpreter has ended is ended by `pthread_exit`, and the
+//! process crashes if Rust functions are on its stack. So the calls of other threads are cancelled first, and new ones are refused.
 
 use std::{
     process,
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The thread that ends the interpreter.
 static EXITING: OnceLock<ThreadId> = OnceLock::new();
 
-/// The process in the upper half, whose calls are counted in the lower half: a process that is forked has the memory of the other
-/// one, but not its threads.
+/// The upper half is the process, and the lower half is the number of its calls. A forked process inherits this memory, but not the
+/// threads that run the calls.
 static RUNNING: AtomicU64 = AtomicU64::new(0);
 
 /// A call that releases Python's lock.

@@ -23,13 +23,13 @@ use crate::{
     threads,
 };
 
-/// Diarizes a recording as it arrives. It does not keep the hook, which each call is given: a hook can have the listener, and
-/// Python's garbage collector would not see the cycle.
+/// Diarizes a recording as it arrives. Each call takes the hook, so that the listener does not keep it: a hook can refer to the
+/// listener, and Python's garbage collector would not see the cycle.
 #[pyclass(frozen, module = "diarize_rs._native")]
 pub struct Listener {
     state: Mutex<State>,
     attendant: Attendant,
-    /// The process that started it. In another one, the threads that may hold its locks do not exist.
+    /// The process that started it. A forked process does not have the threads that may hold its locks.
     process: u32,
 }
 
@@ -120,12 +120,12 @@ impl Listener {
             let warnings = warnings.iter().map(ToString::to_string).collect();
             Ok((diarization, Heard { duration: state.seconds, warnings }))
         })?;
-        Ok(Found::complete(py, diarization, heard, BTreeMap::new()))
+        Ok(Found::new(py, diarization, heard, BTreeMap::new()).complete())
     }
 }
 
 impl Listener {
-    /// Runs a call. If it fails, the recording has ended: samples may be missing.
+    /// Runs a call. If it fails, it ends the recording, because samples may be missing.
     fn work<T: Send>(
         &self,
         py: Python<'_>,

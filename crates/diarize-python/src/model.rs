@@ -133,7 +133,7 @@ impl Model {
             }
             Ok((diarization, heard, similarities))
         })?;
-        Ok(Found::complete(py, diarization, heard, similarities))
+        Ok(Found::new(py, diarization, heard, similarities).complete())
     }
 
     /// The spans in which at least `speakers` people speak.

@@ -54,21 +54,13 @@ impl Found {
             similarities,
         }
     }
-}
 
-impl Found {
-    /// The result for a recording that is complete, with a warning if nobody speaks in it, as in the program.
-    pub fn complete(
-        py: Python<'_>,
-        diarization: Diarization,
-        heard: Heard,
-        similarities: BTreeMap<String, f64>,
-    ) -> Self {
-        let mut found = Self::new(py, diarization, heard, similarities);
-        if found.turns.is_empty() {
-            found.warnings.push(SILENCE.to_owned());
+    /// The result once the recording is complete: if nobody speaks, it has the program's warning about that.
+    pub fn complete(mut self) -> Self {
+        if self.turns.is_empty() {
+            self.warnings.push(SILENCE.to_owned());
         }
-        found
+        self
     }
 }
 

@@ -213,7 +213,7 @@ struct FileObject {
     stopped: Stopped,
 }
 
-/// Why a file object could not be read, for the thread that waits for the decoder.
+/// Why a file object could not be read. The thread that waits for the decoder takes it.
 #[derive(Clone, Default)]
 struct Stopped(Arc<Mutex<Option<Failure>>>);
 
@@ -231,7 +231,7 @@ impl FileObject {
         (Self { file, name, cancelled, stopped: stopped.clone() }, stopped)
     }
 
-    /// All that is left in it.
+    /// Reads the rest of the file.
     fn content(file: &Py<PyAny>, name: &str, attendant: &Attendant) -> Result<Arc<[u8]>, Failure> {
         let (mut reader, stopped) = Self::new(file, name, attendant);
         let mut content = Vec::new();

@@ -9,7 +9,7 @@ use crate::simd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// Vectors that share the values of a row, if their sums fit in 16 registers; otherwise it is half of them.
+/// Vectors that are multiplied by a row together. If their sums do not fit in 16 registers, only half of them are.
 const VECTORS: usize = 4;
 /// Sums that run in parallel for each vector, on every processor.
 const LANES: usize = 32;
@@ -29,7 +29,7 @@ trait Read: Copy + Send + Sync {
         values.map(|value| self.one(value))
     }
 
-    /// Does work with instructions that include those of [`Self::part`].
+    /// Runs `work` with an instruction set that contains the instructions of [`Self::part`].
     fn dispatch(self, work: Rows<'_, Self>) {
         simd::arch().dispatch(work);
     }

@@ -46,7 +46,7 @@ from ._voices import Voice, Voices
 __version__: str = _native.VERSION
 
 _errors.refuse_subinterpreters()
-# The calls of daemon threads would crash once the interpreter is gone.
+# Ends the calls of daemon threads, which would crash after the interpreter has ended.
 atexit.register(_native.end_calls)
 
 __all__ = [

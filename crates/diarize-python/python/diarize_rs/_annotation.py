@@ -28,8 +28,8 @@ _PRECISION = 1e-6
 
 class Segment(NamedTuple):
     """A span of time. Operators are those of pyannote.core's segments: ``in``, ``&`` (what both have), ``|`` (from the first
-    start to the last end), ``^`` (the gap between two). A span of at most 1 µs is empty, that is false. What is in
-    ``pyannote.core`` itself needs its own class: ``pyannote.core.Segment(*segment)``.
+    start to the last end), ``^`` (the gap between two). A span of at most 1 µs is empty, that is false. Functions
+    of pyannote.core need its own class: ``pyannote.core.Segment(*segment)``.
 
     - ``start`` and ``end``: in seconds from the start of the recording.
     """
@@ -232,7 +232,7 @@ class Annotation(Hints):
         except ImportError as error:
             raise MissingPackageError("to_dataframe needs pandas: `pip install pandas`") from error
         table = pandas.DataFrame(self.records(), columns=list(COLUMNS))
-        # Without turns, pandas would not know that these are numbers.
+        # Without turns, pandas would give these columns the type `object`.
         return table.astype(dict.fromkeys(("start", "end", "confidence", "overlap"), "float64"))
 
     def records(self) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def opened(file: AudioFile, twice: bool = False) -> Iterator[Recording]:
         yield _recording(settings, twice)
     finally:
         if position is not None:
-            with suppress(Exception):  # it must hide neither a result nor an error
+            with suppress(Exception):  # a failure here must not hide a result or an error
                 audio.seek(position)
 
 
@@ -112,7 +112,7 @@ def is_recording(file: object) -> bool:
 
 
 def printable(name: str) -> str:
-    """A name in which every byte that is not UTF-8, which Python keeps as half of a character, is ``�``."""
+    """The name with ``�`` in place of each byte that is not UTF-8, which Python represents as a lone surrogate."""
     return name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -23,7 +23,7 @@ def map_files(
     """Yields each file with its result, or with its error, as they finish. ``batch`` files are at work at a time, also while
     the caller works on a result. If the caller stops early, the files at work are cancelled.
 
-    :param work: is called with a file and what cancels it
+    :param work: is called with a file and an object that cancels it
     """
     if is_recording(files) or not isinstance(files, Iterable):
         raise OptionError(f"files is {files!r:.100}, but must be a list or another iterable of recordings")
@@ -36,7 +36,7 @@ def _mapped(
     stop = _native.Stop()
     finished: SimpleQueue[tuple[Thread, File, Result | BaseException]] = SimpleQueue()
     running: set[Thread] = set()
-    is_exiting = sys.is_finalizing  # at the exit of Python, modules lose their contents
+    is_exiting = sys.is_finalizing  # bound here, because Python clears modules when it exits
 
     def run(file: File) -> None:
         result: Result | BaseException
@@ -50,7 +50,7 @@ def _mapped(
         """Begins with files, and returns what the iterable raises."""
         try:
             for file in islice(files, count):
-                # Python waits for other threads before it exits, and only then are calls cancelled.
+                # At exit, Python first waits for all threads that are not daemons, and then cancels calls.
                 thread = Thread(target=run, args=(file,), name="diarize-map", daemon=True)
                 thread.start()
                 running.add(thread)

@@ -71,7 +71,7 @@ class DiarizationWarning(UserWarning):
 
 
 def refuse_subinterpreters() -> None:
-    """Fails in an interpreter inside another one, whose end would be taken for that of the process."""
+    """Raises ImportError in a subinterpreter, because its end would be taken for the end of the process."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # since and until Python 3.13
         try:
             interpreters = import_module(name)
@@ -82,14 +82,14 @@ def refuse_subinterpreters() -> None:
         break
 
 
-def count_of(option: str, value: Any, most: int = 2**32, least: int = 1) -> int:
-    """A whole number of at least 1, or ``least``."""
+def count_of(option: str, value: Any, most: int = 2**32) -> int:
+    """A whole number of at least 1."""
     try:
         count = None if isinstance(value, bool) else index(value)
     except TypeError:
         count = None
-    if count is None or count < least:
-        raise OptionError(f"{option} is {value!r:.100}, but must be a whole number of at least {least}")
+    if count is None or count < 1:
+        raise OptionError(f"{option} is {value!r:.100}, but must be a whole number of at least 1")
     if count > most:
         raise OptionError(f"{option} is {value!r:.100}, but must be at most {most}")
     return count

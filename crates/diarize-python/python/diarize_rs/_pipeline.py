@@ -441,7 +441,7 @@ def _restored(kind: type[Pipeline], state: dict[str, Any], parameters: str) -> P
 
 
 def _checked(name: str | bytes) -> str:
-    """The name of a model."""
+    """The name of a model as text, which must be UTF-8."""
     text = os.fsdecode(name)
     if not text or printable(text) != text:
         raise OptionError(f"checkpoint is {text!r}, but must be a name in UTF-8: rename the directory or file")

@@ -21,12 +21,12 @@ class Score(NamedTuple):
 
     - ``diarization_error_rate``: ``(missed_detection + false_alarm + confusion) / total``.
     - ``jaccard_error_rate``: the mean Jaccard error of the reference speakers.
-    - ``total``: reference speech, summed over speakers.
+    - ``total``: speech in the reference, summed over its speakers.
     - ``correct``: speech attributed to the right speaker.
     - ``missed_detection``: missed speech.
     - ``false_alarm``: speech found beyond what the reference has.
     - ``confusion``: speech attributed to the wrong speaker.
-    - ``mapping``: the speaker found that matches each speaker of the reference: keys are names in the reference.
+    - ``mapping``: maps each name in the reference to the matching name in the result.
     """
 
     diarization_error_rate: float

@@ -74,7 +74,7 @@ class Voices:
         model = model_of(pipeline)
         with opened(file, twice=True) as recording:
             embedding, seconds, warnings = self._native.hear(name, model, recording.source, pipeline._options, anyway)
-            warn(recording.uri, warnings, 2)  # first, as a filter can make it an exception
+            warn(recording.uri, warnings, 2)  # before the voice is added, because a filter can raise it
             self._native.add(name, embedding, seconds)
         return seconds
 

@@ -90,7 +90,7 @@ class Diarize:
         file, content = self._columns
         names = _values(batch, file)
         audio = names if content is None else _values(batch, content)
-        # A name becomes text, as in the rows.
+        # The column `file` of the result is text.
         shown = [None if name is None else printable(name if isinstance(name, str) else f"{name!s:.100}") for name in names]
         recordings = [{"audio": each, "name": name} for each, name in zip(audio, shown)]
         for recording, result in self.pipeline.map(recordings, batch=self._batch, **self._speakers):

@@ -1,4 +1,4 @@
-//! Reading halves with the processor's own conversion, which is several times faster than [`Halves`].
+//! Converts f16 to f32 with the processor's own instruction, in place of the integer operations of [`Halves`].
 
 use std::{
     arch::x86_64::{__m128i, __m256i, _mm256_cvtph_ps},
@@ -11,7 +11,7 @@ use pulp::{NullaryFnOnce, WithSimd, x86::V3};
 use super::{Halves, LANES, Read, Rows};
 
 pulp::simd_type! {
-    /// [`V3`] and the conversion, which all processors with AVX2 have, but which is not a part of it.
+    /// The instructions of [`V3`], and F16C, which converts f16. Pulp does not count F16C among those of AVX2.
     pub(super) struct Converting {
         sse: "sse",
         sse2: "sse2",
@@ -31,7 +31,7 @@ pulp::simd_type! {
     }
 }
 
-/// 8 at a time.
+/// Converts 8 values at a time, with F16C.
 #[derive(Clone, Copy)]
 pub(super) struct By8(pub(super) V3, pub(super) Converting);
 
@@ -70,7 +70,7 @@ impl NullaryFnOnce for Work<'_> {
     }
 }
 
-/// 16 at a time.
+/// Converts 16 values at a time, with AVX-512.
 #[derive(Clone, Copy)]
 pub(super) struct By16(pub(super) pulp::x86::V4);
 
